@@ -1,0 +1,26 @@
+"""What every test gets: virtual time where it asks for it, and a check that no task is left behind.
+
+A test that waits is marked ``@pytest.mark.looptime``: the loop's clock then jumps to the next timer as
+soon as nothing is left to do, and a mini cluster in the same loop lives in the same time.
+"""
+
+import asyncio
+import inspect
+
+import pytest
+
+
+@pytest.fixture
+async def _no_leftover_tasks():
+    """Fail the test that leaves an asyncio task running; set up first, so checked after all fixtures."""
+    before = asyncio.all_tasks()
+    yield
+    left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    left.discard(asyncio.current_task())
+    assert not left, f"tasks left running: {[task.get_coro() for task in left]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            item.fixturenames.insert(0, "_no_leftover_tasks")
