@@ -1,57 +1,54 @@
 # The short list of commands. `make demo` runs the main job, `make test` passes the tests.
+# HUB=5 does the same on JupyterHub 5.5, in an environment of its own.
 PYTHON ?= python3
+HUB ?= 6
 ARGS ?=
 
-.PHONY: demo test lint types law unit test-cluster test-hub5 bench lock clean
+VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
+BIN = $(VENV)/bin
 
-demo: .venv/.ready proxy/node_modules/.ready  ## the whole story on this machine
-	.venv/bin/k8s-hub demo $(ARGS)
+.PHONY: demo test lint types law unit test-hub test-cluster bench lock clean
 
-test: lint types law unit  ## everything that needs no root and no Go
+demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
+	$(BIN)/k8s-hub demo $(ARGS)
 
-lint: .venv/.ready
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+test: lint types law unit  # all that needs neither root nor Go
 
-types: .venv/.ready
-	.venv/bin/mypy
+lint: $(VENV)/.ready
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
 
-law: .venv/.ready
-	.venv/bin/lint-imports
+types: $(VENV)/.ready
+	$(BIN)/mypy
 
-unit: .venv/.ready
-	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest $(ARGS)
-	.venv/bin/coverage combine --quiet
-	.venv/bin/coverage report
+law: $(VENV)/.ready
+	$(BIN)/lint-imports
 
-test-hub5: .venv-hub5/.ready  ## the tests that run a hub, on JupyterHub 5.5
-	.venv-hub5/bin/pytest -m "hub and not cluster" $(ARGS)
+unit: $(VENV)/.ready
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
-test-cluster: .venv/.ready  ## the real Kubernetes API server; needs Go
-	.venv/bin/pytest -m cluster $(ARGS)
+test-hub: $(VENV)/.ready  # only the tests that run a hub
+	$(BIN)/pytest -m "hub and not cluster" $(ARGS)
 
-bench: .venv/.ready
-	.venv/bin/pytest -m bench -s $(ARGS)
+test-cluster: $(VENV)/.ready  # the real Kubernetes API server; needs Go
+	$(BIN)/pytest -m cluster $(ARGS)
+
+bench: $(VENV)/.ready  # prints figures
+	$(BIN)/pytest -m bench -s $(ARGS)
 
 # Two clones get the same environment: every version is pinned in requirements/.
-.venv/.ready: requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/hub-$(HUB).txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv-hub5/.ready: requirements/hub-5.txt pyproject.toml
-	$(PYTHON) -m venv .venv-hub5
-	.venv-hub5/bin/pip install --quiet --disable-pip-version-check -r requirements/hub-5.txt
-	.venv-hub5/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
-
-lock:  ## renew the pinned versions (needs uv)
-	uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 --extra dev \
-	  --constraint requirements/hub-6.in pyproject.toml -o requirements/dev.txt
-	uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 --extra dev \
-	  --constraint requirements/hub-5.in pyproject.toml -o requirements/hub-5.txt
+lock:  # renew the pinned versions; needs uv
+	for hub in 5 6; do uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
+	  --extra dev --constraint requirements/hub-$$hub.in pyproject.toml -o requirements/hub-$$hub.txt; done
 
 clean:
 	rm -rf .venv .venv-hub5 proxy/node_modules .demo .coverage* .mypy_cache .ruff_cache .pytest_cache

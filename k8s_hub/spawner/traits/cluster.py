@@ -1,0 +1,83 @@
+"""Which Kubernetes API the spawner talks to, and how patiently."""
+
+from traitlets import Bool, HasTraits, Integer, Unicode, default
+
+from k8s_hub.kube.connection import pod_namespace
+
+
+class ClusterTraits(HasTraits):
+    """The connection to the Kubernetes API and the namespace that users' servers live in."""
+
+    namespace = Unicode(
+        config=True,
+        help="""
+        Namespace in which users' pods and claims are created.
+
+        Default: the namespace of the hub's own pod, or "default" outside a cluster.
+        """,
+    )
+
+    k8s_api_host = Unicode(
+        "",
+        config=True,
+        help="""
+        URL of the Kubernetes API server, e.g. "https://10.0.0.1:6443".
+
+        Empty: as the service account of the hub's pod or the kubeconfig says.
+        """,
+    )
+
+    k8s_api_ssl_ca_cert = Unicode(
+        "",
+        config=True,
+        help="""
+        Path of a file with the certificate authority that signed the API server's certificate.
+
+        Empty: as the service account of the hub's pod or the kubeconfig says.
+        """,
+    )
+
+    k8s_api_verify_ssl = Bool(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Whether the API server's certificate is verified.
+
+        None: as the service account of the hub's pod or the kubeconfig says, which is normally yes.
+        """,
+    )
+
+    k8s_api_request_timeout = Integer(
+        3,
+        config=True,
+        help="""
+        Seconds that one request to the Kubernetes API may take before it is tried again.
+
+        A create whose reply came too late is recognised as this server's own and kept.
+        """,
+    )
+
+    k8s_api_request_retry_timeout = Integer(
+        30,
+        config=True,
+        help="""
+        Seconds for which a request to create something is repeated while the API answers "busy" or not at all.
+
+        Waiting for the API to come back at all is bounded by start_timeout.
+        """,
+    )
+
+    events_enabled = Bool(
+        True,
+        config=True,
+        help="""
+        Whether Kubernetes events of a starting pod are watched.
+
+        They make failures precise (which image, which lack) and the progress page richer.
+        """,
+    )
+
+    @default("namespace")
+    def _default_namespace(self) -> str:
+        return pod_namespace() or "default"

@@ -1,0 +1,36 @@
+"""The image of a user's container."""
+
+from traitlets import HasTraits, List, Unicode, Union
+
+
+class ImageTraits(HasTraits):
+    """Which image is used and how it is pulled."""
+
+    image = Unicode(
+        "quay.io/jupyterhub/singleuser:latest",
+        config=True,
+        help="""
+        Image of the user's container, e.g. "quay.io/jupyter/base-notebook:2025-01-01".
+
+        It needs the package jupyterhub of the hub's major version.
+        """,
+    )
+
+    image_pull_policy = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        When the image is pulled: "Always", "IfNotPresent" or "Never".
+
+        None: Kubernetes decides ("Always" for the tag latest, otherwise "IfNotPresent").
+        """,
+    )
+
+    image_pull_secrets = Union(
+        [List(), Unicode()],
+        config=True,
+        help="""
+        Secrets with the credentials of private registries: names, or references like {"name": "regcred"}.
+        """,
+    )

@@ -1,0 +1,111 @@
+"""Who a user's processes are, and what they may do."""
+
+from traitlets import Bool, Callable, Dict, HasTraits, Integer, List, Unicode, Union
+
+
+class SecurityTraits(HasTraits):
+    """Service account, user and group ids, privileges."""
+
+    service_account = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Service account of the user's pod. A template.
+
+        None: the namespace's default account, without its token in the pod.
+        """,
+    )
+
+    automount_service_account_token = Bool(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Whether the service account's token is mounted in the pod.
+
+        None: only if service_account is set.
+        """,
+    )
+
+    uid = Union(
+        [Integer(), Callable()],
+        default_value=None,
+        allow_none=True,
+        config=True,
+        help="""
+        User id of the user's container, or a (possibly async) function of the spawner that returns it.
+
+        None: the image's own.
+        """,
+    )
+
+    gid = Union(
+        [Integer(), Callable()],
+        default_value=None,
+        allow_none=True,
+        config=True,
+        help="""
+        Group id of the user's container, or a function as for uid. None: the image's own.
+        """,
+    )
+
+    fs_gid = Union(
+        [Integer(), Callable()],
+        default_value=None,
+        allow_none=True,
+        config=True,
+        help="""
+        Group that owns the mounted volumes, or a function as for uid. None: left to Kubernetes.
+        """,
+    )
+
+    supplemental_gids = Union(
+        [List(), Callable()],
+        default_value=[],
+        config=True,
+        help="""
+        Further groups of the user's processes, or a function as for uid.
+        """,
+    )
+
+    privileged = Bool(
+        False,
+        config=True,
+        help="""
+        Whether the user's container runs privileged: with the powers of root on its machine.
+        """,
+    )
+
+    allow_privilege_escalation = Bool(
+        False,
+        allow_none=True,
+        config=True,
+        help="""
+        Whether a process may gain more privileges than its parent, by sudo for instance.
+
+        None: left to Kubernetes.
+        """,
+    )
+
+    container_security_context = Union(
+        [Dict(), Callable()],
+        default_value={},
+        config=True,
+        help="""
+        Security context of the user's container in camelCase, or a (possibly async) function of the spawner.
+
+        It wins over uid, gid, privileged and allow_privilege_escalation.
+        """,
+    )
+
+    pod_security_context = Union(
+        [Dict(), Callable()],
+        default_value={},
+        config=True,
+        help="""
+        Security context of the user's pod in camelCase, or a (possibly async) function of the spawner.
+
+        It wins over fs_gid and supplemental_gids.
+        """,
+    )
