@@ -1,0 +1,72 @@
+"""Whose object is it? The words of ``docs/lifecycle.md``: ours, this attempt's, older, dying, foreign."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, metadata_of
+from k8s_hub.objects.raw import Raw
+
+USERNAME_ANNOTATION = "hub.jupyter.org/username"
+SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
+MARK_ANNOTATION = "hub.jupyter.org/start-attempt"
+
+RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerIdentity:
+    """One server of one user of one hub."""
+
+    namespace: str
+    username: str
+    servername: str
+    release_labels: Mapping[str, str]
+
+
+class Relation(Enum):
+    """What an object is to a start attempt of one server."""
+
+    THIS_ATTEMPT = "this attempt"
+    OLDER = "older"
+    DYING = "dying"
+    FOREIGN = "foreign"
+
+
+def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
+    """True if the object belongs to this server, whoever created it: KubeSpawner's objects are ours too."""
+    annotations = annotations_of(obj)
+    return (
+        key_of(obj).namespace == identity.namespace
+        and annotations.get(USERNAME_ANNOTATION) == identity.username
+        and annotations.get(SERVERNAME_ANNOTATION, "") == identity.servername
+        and is_of_release(obj, identity)
+    )
+
+
+def is_of_release(obj: Raw, identity: ServerIdentity) -> bool:
+    """False only where a release label is on both sides and differs: another hub in the same namespace."""
+    labels = labels_of(obj)
+    return all(
+        labels[label] == identity.release_labels[label]
+        for label in RELEASE_LABELS
+        if label in labels and label in identity.release_labels
+    )
+
+
+def relation(obj: Raw, identity: ServerIdentity, mark: str) -> Relation:
+    """Tell what the object is to the attempt that puts ``mark`` on what it creates."""
+    if not is_ours(obj, identity):
+        return Relation.FOREIGN
+    if is_dying(obj):
+        return Relation.DYING
+    if annotations_of(obj).get(MARK_ANNOTATION) == mark:
+        return Relation.THIS_ATTEMPT
+    return Relation.OLDER
+
+
+def marked(obj: Raw, mark: str) -> dict[str, Any]:
+    """Return the object with the mark of a start attempt; the object given stays as it is."""
+    annotations = {**annotations_of(obj), MARK_ANNOTATION: mark}
+    return {**obj, "metadata": {**metadata_of(obj), "annotations": annotations}}

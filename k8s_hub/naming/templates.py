@@ -1,0 +1,124 @@
+"""Templates: the fields admins may write in names, labels, environment and volumes, and their expansion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from k8s_hub.naming import slugs
+
+
+class TemplateError(ValueError):
+    """A template cannot be expanded; the message names it, the field at fault and the fields there are."""
+
+
+class SlugScheme(StrEnum):
+    """How ``{username}``, ``{servername}`` and ``{user_server}`` are made."""
+
+    SAFE = "safe"
+    ESCAPE = "escape"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The value of every template field for one server; the attributes are the fields' names."""
+
+    userid: int | str
+    unescaped_username: str
+    unescaped_servername: str
+    hubnamespace: str
+    username: str
+    servername: str
+    user_server: str
+    safe_username: str
+    safe_servername: str
+    safe_user_server: str
+    escaped_username: str
+    escaped_servername: str
+    escaped_user_server: str
+    # Names of objects, which are templates themselves: known only after their own expansion.
+    pod_name: str = "pod_name_unavailable!"
+    pvc_name: str = "pvc_name_unavailable!"
+    namespace: str = "namespace_unavailable!"
+
+
+def names_of(
+    *,
+    username: str,
+    servername: str = "",
+    userid: int | str,
+    hub_namespace: str,
+    scheme: SlugScheme = SlugScheme.SAFE,
+) -> Names:
+    """Compute all fields of one server; ``dataclasses.replace`` adds the objects' names once resolved."""
+    safe_username = slugs.safe(username, max_length=slugs.SLUG_LENGTH)
+    safe_servername = slugs.safe(servername, max_length=slugs.SLUG_LENGTH) if servername else ""
+    safe_user_server = slugs.user_server(username, servername)
+    escaped_username = slugs.escape(username)
+    escaped_servername = slugs.escape(servername)
+    # As KubeSpawner: the explicit field keeps its delimiter for the default server, the scheme's does not.
+    escaped_user_server = f"{escaped_username}--{escaped_servername}"
+    is_safe = SlugScheme(scheme) is SlugScheme.SAFE
+    return Names(
+        userid=userid,
+        unescaped_username=username,
+        unescaped_servername=servername,
+        # No namespace of a user may be called "default-...": that prefix belongs to the cluster.
+        hubnamespace="user" if hub_namespace == "default" else hub_namespace,
+        username=safe_username if is_safe else escaped_username,
+        servername=safe_servername if is_safe else escaped_servername,
+        user_server=safe_user_server if is_safe else escaped_user_server.removesuffix("--"),
+        safe_username=safe_username,
+        safe_servername=safe_servername,
+        safe_user_server=safe_user_server,
+        escaped_username=escaped_username,
+        escaped_servername=escaped_servername,
+        escaped_user_server=escaped_user_server,
+    )
+
+
+def expand(template: str, names: Names) -> str:
+    """Fill in the fields; ``{{`` and ``}}`` are literal braces.
+
+    Dashes at the end are cut off unless the template itself ends with one, so that
+    ``{username}--{servername}`` is a valid name for the default server too.
+    """
+    expanded = _fill(template, {field.name: getattr(names, field.name) for field in fields(names)})
+    return expanded if template.endswith("-") else expanded.rstrip("-")
+
+
+def expand_all(value: Any, names: Names) -> Any:
+    """Expand every string in lists and in the values of dicts, however deep.
+
+    Keys of dicts and every other object (numbers, None, the client library's models) stay as they are.
+    """
+    if isinstance(value, str):
+        return expand(value, names)
+    if isinstance(value, list):
+        return [expand_all(item, names) for item in value]
+    if isinstance(value, dict):
+        return {key: expand_all(item, names) for key, item in value.items()}
+    return value
+
+
+def expand_host(template: str, names: Names) -> str:
+    """Expand each label of a DNS name by itself, so that no label ends with a dash (``pod_connect_ip``)."""
+    return ".".join(expand(part, names) if "{" in part else part for part in template.split("."))
+
+
+def expand_dns_name(template: str, *, pod_name: str, namespace: str) -> str:
+    """Fill in ``dns_name_template``, whose two fields are its own: ``{name}`` and ``{namespace}``."""
+    return _fill(template, {"name": pod_name, "namespace": namespace})
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> str:
+    try:
+        return template.format(**values)
+    except KeyError as error:
+        problem = f"has the unknown field {error.args[0]!r}"
+    except (ValueError, IndexError, AttributeError, TypeError) as error:
+        problem = f"is malformed ({error})"
+    known = ", ".join(values)
+    raise TemplateError(
+        f"The template {template!r} {problem}; the fields are {known}; literal braces are written {{{{ and }}}}"
+    )

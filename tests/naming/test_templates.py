@@ -1,0 +1,141 @@
+from dataclasses import fields, replace
+
+import pytest
+
+from k8s_hub.naming.templates import (
+    Names,
+    SlugScheme,
+    TemplateError,
+    expand,
+    expand_all,
+    expand_dns_name,
+    expand_host,
+    names_of,
+)
+
+JANE = names_of(username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub")
+DEFAULT = names_of(username="ada", userid=1, hub_namespace="jhub")
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("userid", "7"),
+        ("unescaped_username", "Jane.Doe"),
+        ("unescaped_servername", "gpu"),
+        ("hubnamespace", "jhub"),
+        ("username", "jane-doe---4e148699"),
+        ("servername", "gpu"),
+        ("user_server", "jane-doe---4e148699--gpu"),
+        ("safe_username", "jane-doe---4e148699"),
+        ("safe_servername", "gpu"),
+        ("safe_user_server", "jane-doe---4e148699--gpu"),
+        ("escaped_username", "-4aane-2e-44oe"),
+        ("escaped_servername", "gpu"),
+        ("escaped_user_server", "-4aane-2e-44oe--gpu"),
+        ("pod_name", "pod_name_unavailable!"),
+        ("pvc_name", "pvc_name_unavailable!"),
+        ("namespace", "namespace_unavailable!"),
+    ],
+)
+def test_each_field_has_kubespawners_value(field, value):
+    assert expand(f"{{{field}}}", JANE) == value
+
+
+def test_the_escape_scheme_changes_the_three_fields_that_follow_the_scheme():
+    escaped = names_of(
+        username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub", scheme=SlugScheme.ESCAPE
+    )
+    changed = {f.name for f in fields(Names) if getattr(escaped, f.name) != getattr(JANE, f.name)}
+    # {servername} is the same in both schemes because "gpu" needs no escape.
+    assert changed == {"username", "user_server"}
+    assert escaped.user_server == "-4aane-2e-44oe--gpu"
+
+
+def test_an_unknown_scheme_is_refused_by_name():
+    with pytest.raises(ValueError, match="'sane'"):
+        names_of(username="ada", userid=1, hub_namespace="jhub", scheme="sane")
+
+
+def test_the_hub_in_namespace_default_is_called_user():
+    assert names_of(username="ada", userid=1, hub_namespace="default").hubnamespace == "user"
+
+
+def test_resolved_names_can_be_added():
+    names = replace(DEFAULT, pod_name="p", pvc_name="c", namespace="n")
+    assert expand("{pod_name} {pvc_name} {namespace}", names) == "p c n"
+
+
+@pytest.mark.parametrize(
+    "template, expanded",
+    [
+        ("claim-{username}--{servername}", "claim-ada"),
+        ("claim-{username}{servername}", "claim-ada"),
+        ("{escaped_user_server}", "ada"),
+        ("{username}-", "ada-"),
+        ("{username}--{servername}-", "ada---"),
+        ("plain", "plain"),
+        ("", ""),
+        ('{{"user": "{username}"}}', '{"user": "ada"}'),
+    ],
+)
+def test_dashes_at_the_end_go_unless_the_template_ends_with_one(template, expanded):
+    assert expand(template, DEFAULT) == expanded
+
+
+def test_an_unknown_field_is_named_with_its_template_and_the_fields_there_are():
+    with pytest.raises(TemplateError) as refusal:
+        expand("claim-{usrname}", DEFAULT)
+    message = str(refusal.value)
+    assert "'claim-{usrname}'" in message
+    assert "'usrname'" in message
+    assert "user_server" in message
+
+
+@pytest.mark.parametrize(
+    "template", ["{", "}", "{username", "{0}", "{}", "{username.x}", "{username!z}", "{username:d}"]
+)
+def test_a_malformed_template_is_named(template):
+    with pytest.raises(TemplateError) as refusal:
+        expand(template, DEFAULT)
+    assert repr(template) in str(refusal.value)
+
+
+def test_json_in_a_template_gets_the_hint_about_literal_braces():
+    with pytest.raises(TemplateError, match=r"literal braces are written \{\{ and \}\}"):
+        expand('{"a": 1}', DEFAULT)
+
+
+def test_expansion_goes_into_lists_and_the_values_of_dicts_only():
+    model = object()
+    value = {
+        "{username}": ["{username}", {"deep": "{userid}"}],
+        "n": 1,
+        "none": None,
+        "m": model,
+        "t": ("{username}",),
+    }
+    assert expand_all(value, DEFAULT) == {
+        "{username}": ["ada", {"deep": "1"}],
+        "n": 1,
+        "none": None,
+        "m": model,
+        "t": ("{username}",),
+    }
+
+
+def test_expansion_leaves_its_input_as_it_is():
+    value = {"volumes": [{"name": "{username}"}]}
+    expand_all(value, DEFAULT)
+    assert value == {"volumes": [{"name": "{username}"}]}
+
+
+def test_each_label_of_a_host_is_expanded_by_itself():
+    assert expand_host("jupyter-{username}--{servername}.pods.local-", DEFAULT) == "jupyter-ada.pods.local-"
+
+
+def test_the_dns_name_has_two_fields_of_its_own():
+    template = "{name}.{namespace}.svc.cluster.local"
+    assert expand_dns_name(template, pod_name="p", namespace="n") == "p.n.svc.cluster.local"
+    with pytest.raises(TemplateError, match=r"'username'.*the fields are name, namespace"):
+        expand_dns_name("{username}", pod_name="p", namespace="n")

@@ -1,0 +1,36 @@
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, labels_of, uid_of
+
+POD = {
+    "metadata": {
+        "namespace": "jhub",
+        "name": "jupyter-ada",
+        "uid": "u-1",
+        "labels": {"app": "jupyterhub"},
+        "annotations": {"a": "b"},
+    }
+}
+
+
+def test_a_key_is_namespace_and_name():
+    assert key_of(POD) == Key("jhub", "jupyter-ada")
+    assert str(key_of(POD)) == "jhub/jupyter-ada"
+
+
+def test_the_key_of_a_cluster_scoped_object_is_its_name():
+    assert str(key_of({"metadata": {"name": "jhub"}})) == "jhub"
+
+
+def test_labels_annotations_and_uid_are_read():
+    assert (labels_of(POD), annotations_of(POD), uid_of(POD)) == ({"app": "jupyterhub"}, {"a": "b"}, "u-1")
+
+
+def test_missing_and_null_metadata_are_empty():
+    for obj in ({}, {"metadata": None}, {"metadata": {"labels": None, "annotations": None, "uid": None}}):
+        assert (labels_of(obj), annotations_of(obj), uid_of(obj)) == ({}, {}, "")
+        assert key_of(obj) == Key("", "")
+
+
+def test_an_object_is_dying_from_its_deletion_timestamp_on():
+    assert not is_dying(POD)
+    assert not is_dying({"metadata": {"deletionTimestamp": None}})
+    assert is_dying({"metadata": {"deletionTimestamp": "2026-07-01T12:00:00Z"}})
