@@ -46,6 +46,10 @@ $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# The demo's proxy, with node from the PATH or, where there is none, from PyPI.
+proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/install.sh | $(VENV)/.ready
+	proxy/install.sh $(BIN)
+
 lock:  # renew the pinned versions; needs uv
 	for hub in 5 6; do uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
 	  --extra dev --constraint requirements/hub-$$hub.in pyproject.toml -o requirements/hub-$$hub.txt; done
