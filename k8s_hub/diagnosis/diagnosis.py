@@ -1,0 +1,154 @@
+"""What is known about one start: a stage, one plain sentence for the user, and whether waiting can help."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self
+
+from k8s_hub.diagnosis.sentences import duration, plain
+
+
+class Stage(StrEnum):
+    """Where a start is; the order is the order of a start without trouble."""
+
+    REQUEST = "request"  # clearing what is in the way, creating objects
+    STORAGE = "storage"
+    SCHEDULING = "scheduling"
+    MACHINE = "machine"  # the autoscaler is adding one
+    PULLING = "pulling"
+    STARTING = "starting"
+    RUNNING = "running"
+
+    @property
+    def percent(self) -> int:
+        """How far the progress bar is; 100 belongs to the hub."""
+        return _PERCENT[self]
+
+
+_PERCENT = {
+    Stage.REQUEST: 5,
+    Stage.STORAGE: 10,
+    Stage.SCHEDULING: 20,
+    Stage.MACHINE: 30,
+    Stage.PULLING: 50,
+    Stage.STARTING: 80,
+    Stage.RUNNING: 95,
+}
+
+
+class Reason(StrEnum):
+    """Why a start waits or failed: a closed list, because metrics carry it as a label."""
+
+    # The machine
+    UNSCHEDULABLE = "unschedulable"
+    NODE_LOST = "node_lost"
+    EVICTED = "evicted"
+    # The image
+    IMAGE_NAME = "image_name"
+    IMAGE_NOT_FOUND = "image_not_found"
+    IMAGE_DENIED = "image_denied"
+    IMAGE_PULL = "image_pull"
+    # The containers
+    CONFIG_MISSING = "config_missing"
+    COMMAND = "command"
+    CRASH = "crash"
+    OUT_OF_MEMORY = "out_of_memory"
+    SANDBOX = "sandbox"
+    EXITED = "exited"
+    DELETED = "deleted"
+    # The home volume
+    CLAIM_PENDING = "claim_pending"
+    CLAIM_TERMINATING = "claim_terminating"
+    CLAIM_LOST = "claim_lost"
+    CLAIM_MISSING = "claim_missing"
+    STORAGE_CLASS = "storage_class"
+    MOUNT = "mount"
+    # The refusal of a request
+    QUOTA = "quota"
+    POLICY = "policy"
+    INVALID = "invalid"
+    FORBIDDEN = "forbidden"
+    NAMESPACE = "namespace"
+    # What stands in the way
+    FOREIGN_OBJECT = "foreign_object"
+    OLD_SERVER = "old_server"
+    # The cluster
+    CLUSTER_BUSY = "cluster_busy"
+    CLUSTER_UNAVAILABLE = "cluster_unavailable"
+    DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One answer. Made with :meth:`waiting` or :meth:`failed`, never word by word elsewhere.
+
+    ``sentence`` and ``detail`` are text, not markup: whoever puts them on a page escapes them.
+    """
+
+    stage: Stage
+    #: One plain sentence for the user, at most 300 characters, without what only grows with time.
+    sentence: str
+    #: For the administrator's log: the cluster's own words, redacted, at most 1,000 characters.
+    detail: str = ""
+    fatal: bool = False
+    #: None while nothing is wrong.
+    reason: Reason | None = None
+    #: How long this has been so; shown in steps, so that progress does not chatter.
+    lasting: timedelta = timedelta()
+    #: What to say when the deadline comes first: "none became free" (in 5 minutes).
+    missed: str = "it was not ready"
+    percent: int = field(default=-1)
+
+    def __post_init__(self) -> None:
+        if self.percent < 0:
+            object.__setattr__(self, "percent", self.stage.percent)
+
+    @classmethod
+    def waiting(
+        cls,
+        stage: Stage,
+        sentence: str,
+        *,
+        reason: Reason | None = None,
+        detail: str = "",
+        lasting: timedelta = timedelta(),
+        missed: str = "it was not ready",
+    ) -> Self:
+        """A state that may pass by itself."""
+        return cls(
+            stage=stage,
+            sentence=plain(sentence, SENTENCE_LIMIT),
+            detail=plain(detail, DETAIL_LIMIT),
+            reason=reason,
+            lasting=lasting,
+            missed=missed,
+        )
+
+    @classmethod
+    def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
+        """A state that waiting does not change, or not in a time a person waits."""
+        return cls(
+            stage=stage,
+            sentence=plain(sentence, SENTENCE_LIMIT),
+            detail=plain(detail, DETAIL_LIMIT),
+            fatal=True,
+            reason=reason,
+        )
+
+    @property
+    def message(self) -> str:
+        """What the user reads now: the sentence, with a counter once it has lasted a while."""
+        if self.fatal or self.lasting < FIRST_STEP:
+            return self.sentence
+        return f"{self.sentence.removesuffix('.')} ({duration(_in_steps(self.lasting))} so far)."
+
+
+SENTENCE_LIMIT = 300
+DETAIL_LIMIT = 1000
+FIRST_STEP = timedelta(seconds=20)
+
+
+def _in_steps(lasting: timedelta) -> timedelta:
+    """Round down to what is worth saying again: 20 seconds at first, then whole minutes."""
+    step = FIRST_STEP if lasting < timedelta(minutes=1) else timedelta(minutes=1)
+    return lasting // step * step

@@ -1,0 +1,106 @@
+"""What is known at one moment about one start, and the questions that rules ask of it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from k8s_hub.diagnosis.patience import Patience
+from k8s_hub.diagnosis.pod_life import notebook_name, state_of
+from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import uid_of
+from k8s_hub.objects.raw import Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Pod, claim and events as the API server tells them; each of them may be missing.
+
+    ``events`` may hold other objects' events: they are told apart by uid, so that those of an earlier pod
+    of the same name say nothing about this one.
+    """
+
+    pod: Raw | None
+    claim: Raw | None
+    events: Sequence[Raw]
+    #: Aware, UTC.
+    now: datetime
+    #: When this start attempt began; the oldest that any trouble of it can be.
+    started: datetime
+    patience: Patience = field(default=Patience())
+
+    @property
+    def spec(self) -> Raw:
+        """The pod's spec, empty without a pod."""
+        spec: Raw = (self.pod or {}).get("spec") or {}
+        return spec
+
+    @property
+    def status(self) -> Raw:
+        """The pod's status, empty without a pod."""
+        status: Raw = (self.pod or {}).get("status") or {}
+        return status
+
+    @property
+    def containers(self) -> list[Raw]:
+        """The statuses of all containers: those that prepare first, then the server's, then the others."""
+        init: list[Raw] = list(self.status.get("initContainerStatuses") or ())
+        notebook = notebook_name(self.pod or {})
+        main: list[Raw] = list(self.status.get("containerStatuses") or ())
+        return init + sorted(main, key=lambda container: container.get("name") != notebook)
+
+    def waiting(self, *reasons: str) -> Raw | None:
+        """Return the status of the first container that waits for one of the reasons."""
+        return next((c for c in self.containers if state_of(c, "waiting").get("reason") in reasons), None)
+
+    def condition(self, name: str) -> Raw:
+        """Return a condition of the pod, empty if it is not set."""
+        conditions: Sequence[Raw] = self.status.get("conditions") or ()
+        return next((condition for condition in conditions if condition.get("type") == name), {})
+
+    def pod_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
+        """Return this pod's events of these reasons, oldest first; all of them without a reason."""
+        return self._events_of(self.pod, reasons, matching)
+
+    def claim_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
+        """Return the claim's events of these reasons, oldest first; all of them without a reason."""
+        return self._events_of(self.claim, reasons, matching)
+
+    def lasting(self, since: datetime | None) -> timedelta:
+        """How long something has been so; never negative, never longer than this attempt."""
+        begun = self.started if since is None else max(since, self.started)
+        return max(self.now - begun, timedelta())
+
+    def _events_of(
+        self, obj: Raw | None, reasons: Sequence[str], matching: re.Pattern[str] | None
+    ) -> list[Raw]:
+        if obj is None:
+            return []
+        uid = uid_of(obj)
+        found = [
+            event
+            for event in self.events
+            if (event.get("involvedObject") or {}).get("uid") == uid
+            and (not reasons or event.get("reason") in reasons)
+            and (matching is None or matching.search(event.get("message") or ""))
+        ]
+        return sorted(found, key=last_seen)
+
+
+def first_seen(event: Raw) -> datetime:
+    """When an event happened first; the scheduler's and the kubelet's events say it in different fields."""
+    return _moment(event, "firstTimestamp", "eventTime", "lastTimestamp")
+
+
+def last_seen(event: Raw) -> datetime:
+    """When an event happened last."""
+    series = event.get("series") or {}
+    if series.get("lastObservedTime"):
+        return timestamps.parse(series["lastObservedTime"])
+    return _moment(event, "lastTimestamp", "eventTime", "firstTimestamp")
+
+
+def _moment(event: Raw, *fields: str) -> datetime:
+    metadata = event.get("metadata") or {}
+    texts = [*(event.get(name) for name in fields), metadata.get("creationTimestamp")]
+    return timestamps.parse(next(text for text in texts if text))

@@ -1,0 +1,31 @@
+"""What the user is told next: a fold over diagnoses that neither goes back nor chatters."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason
+from k8s_hub.diagnosis.sentences import duration
+
+
+def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
+    """Return what to say now, None when it has just been said.
+
+    The bar never goes back. The same sentence comes again only with its counter a step further.
+    """
+    if previous is None:
+        return new
+    if new.message == previous.message:
+        return None
+    return replace(new, percent=max(previous.percent, new.percent))
+
+
+def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
+    """Turn what was waited for into why the start failed: the time is up and this is what is known."""
+    if diagnosis.fatal:
+        return diagnosis
+    return replace(
+        diagnosis,
+        sentence=f"{diagnosis.sentence.removesuffix('.')}; {diagnosis.missed} in {duration(waited)}.",
+        fatal=True,
+        reason=diagnosis.reason or Reason.DEADLINE,
+    )

@@ -1,0 +1,78 @@
+"""What is kept of a pod: the fields that starting, judging and diagnosing servers read, and nothing more.
+
+A whole pod is some 10 kB, half of it environment and managed fields. Kept is neither environment nor
+arguments, so that nothing that holds a view can log a token.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from k8s_hub.objects.raw import Raw
+
+_ANNOTATION_PREFIX = "hub.jupyter.org/"
+
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "labels",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+)
+_SPEC = ("nodeName", "nodeSelector", "restartPolicy", "priorityClassName")
+_CONTAINER = ("name", "image", "resources", "restartPolicy", "ports")
+_STATUS = ("phase", "reason", "message", "podIP", "podIPs", "startTime")
+_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
+_CONTAINER_STATUS = ("name", "image", "ready", "started", "restartCount")
+_STATES = {
+    "waiting": ("reason", "message"),
+    "running": ("startedAt",),
+    "terminated": ("exitCode", "signal", "reason", "message", "startedAt", "finishedAt"),
+}
+
+
+def project_pod(raw: Raw) -> dict[str, Any]:
+    """Return the part of a pod that is kept; of the annotations, those of the hub."""
+    metadata = raw.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
+    return {
+        "metadata": _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {}),
+        "spec": _project_spec(raw.get("spec") or {}),
+        "status": _project_status(raw.get("status") or {}),
+    }
+
+
+def _project_spec(spec: Raw) -> dict[str, Any]:
+    lists = {
+        name: [_keep(container, _CONTAINER) for container in spec[name]]
+        for name in ("initContainers", "containers")
+        if spec.get(name)
+    }
+    return _keep(spec, _SPEC) | lists
+
+
+def _project_status(status: Raw) -> dict[str, Any]:
+    kept = _keep(status, _STATUS)
+    if status.get("conditions"):
+        kept["conditions"] = [_keep(condition, _CONDITION) for condition in status["conditions"]]
+    for name in ("initContainerStatuses", "containerStatuses"):
+        if status.get(name):
+            kept[name] = [_project_container_status(container) for container in status[name]]
+    return kept
+
+
+def _project_container_status(container: Raw) -> dict[str, Any]:
+    states = {name: _project_state(container[name]) for name in ("state", "lastState") if container.get(name)}
+    return _keep(container, _CONTAINER_STATUS) | states
+
+
+def _project_state(state: Raw) -> dict[str, Any]:
+    return {name: _keep(state[name], fields) for name, fields in _STATES.items() if name in state}
+
+
+def _keep(obj: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: obj[name] for name in names if obj.get(name) is not None}
