@@ -34,6 +34,7 @@ test-hub: $(VENV)/.ready  # only the tests that run a hub
 	$(BIN)/pytest -m "hub and not cluster" $(ARGS)
 
 test-cluster: $(VENV)/.ready  # the real Kubernetes API server; needs Go
+	$(BIN)/python -m tests.box.build
 	$(BIN)/pytest -m cluster $(ARGS)
 
 bench: $(VENV)/.ready  # prints figures

@@ -9,6 +9,8 @@ import inspect
 
 import pytest
 
+pytest_plugins = ["tests.box.fixtures"]
+
 
 @pytest.fixture
 async def _no_leftover_tasks():

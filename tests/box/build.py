@@ -1,0 +1,135 @@
+"""The binaries of the box: built once from pinned Go modules, kept in a cache named by what made them."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD_DEADLINE_SECONDS = 3600  # ten minutes on two idle cores with cold caches
+
+
+class BoxUnavailableError(Exception):
+    """The box cannot be built here; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """One Go module of this folder, whose `tool` lines name the programs to build."""
+
+    name: str
+    linker_flags: str
+
+    @property
+    def folder(self) -> Path:
+        return HERE / self.name
+
+    @property
+    def fingerprint(self) -> str:
+        made_of = [(self.folder / "go.mod").read_text(), (self.folder / "go.sum").read_text(), self.command]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+
+    @property
+    def command(self) -> list[str]:
+        return ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", self.linker_flags]
+
+
+def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
+    """What `kube-apiserver --version` and /version say; without it they say v0.0.0 and clients object."""
+    facts = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return "-s -w " + " ".join(f"-X {p}.{fact}={value}" for p in packages for fact, value in facts.items())
+
+
+KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
+KWOK = Module(name="kwok", linker_flags="-s -w")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """Where the programs of the box are."""
+
+    etcd: Path
+    apiserver: Path
+    controller_manager: Path
+    scheduler: Path
+    kwok: Path
+
+
+def build() -> Binaries:
+    """The binaries, from the cache or built now; raises BoxUnavailableError when that is impossible."""
+    kubernetes, kwok = _built(KUBERNETES), _built(KWOK)
+    return Binaries(
+        etcd=kubernetes / "server",  # go build names a program after its folder: etcd/server
+        apiserver=kubernetes / "kube-apiserver",
+        controller_manager=kubernetes / "kube-controller-manager",
+        scheduler=kubernetes / "kube-scheduler",
+        kwok=kwok / "kwok",
+    )
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    root = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "k8s-hub" / "box"
+
+
+def _built(module: Module) -> Path:
+    """The folder with the module's programs; it appears whole or not at all."""
+    finished = cache_folder() / f"{module.name}-{module.fingerprint}"
+    if finished.is_dir():
+        return finished
+    go = shutil.which("go")
+    if go is None:
+        raise BoxUnavailableError(
+            "The real control plane is built with Go, and there is no `go` on the PATH. "
+            "Install Go 1.25 or newer; `make test` needs none."
+        )
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=finished.parent, prefix=f"{module.name}-") as folder:
+        programs = Path(folder) / "programs"
+        _go_build(go, module, programs)
+        try:
+            programs.rename(finished)
+        except OSError:
+            if not finished.is_dir():  # else somebody else built the same at the same time
+                raise
+    return finished
+
+
+def _go_build(go: str, module: Module, target: Path) -> None:
+    print(f"Building {module.name} of the box; this takes minutes, once.", file=sys.stderr, flush=True)
+    environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
+    result = subprocess.run(
+        [go, *module.command, "-o", f"{target}/", "tool"],
+        cwd=module.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_DEADLINE_SECONDS,
+        check=False,
+    )
+    if result.returncode:
+        raise BoxUnavailableError(
+            f"`go build` of {module.folder} failed with code {result.returncode}:\n{result.stdout[-4000:]}"
+        )
+
+
+def main() -> int:
+    try:
+        binaries = build()
+    except BoxUnavailableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"The box is ready: {binaries.apiserver.parent} and {binaries.kwok.parent}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

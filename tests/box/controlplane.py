@@ -1,0 +1,167 @@
+"""The control plane: starts its parts in order, unwinds them when a later one fails, and stops them all.
+
+Everything listens on 127.0.0.1 and keeps its data in one temporary folder, which goes with it.
+"""
+
+import base64
+import contextlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.box import accounts, nodes, parts
+from tests.box.api import Api, RefusedError, wait_for
+from tests.box.build import build
+from tests.box.credentials import make_credentials, write_kubeconfig
+from tests.box.process import Process
+
+HOST_PATHS = Path("/tmp/hostpath_pv")  # fixed in the controller manager's provisioner
+STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {
+        "name": "standard",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "kubernetes.io/host-path",
+    "reclaimPolicy": "Delete",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """A running control plane."""
+
+    layout: parts.Layout
+    etcd: Process
+    apiserver: Process
+
+    @property
+    def url(self) -> str:
+        return self.layout.url
+
+    @property
+    def ca_certificate(self) -> Path:
+        return self.layout.credentials.ca_certificate
+
+    @property
+    def admin_token(self) -> str:
+        return self.layout.credentials.admin_token
+
+    @property
+    def admin(self) -> Api:
+        """The API as the administrator."""
+        return self.api(self.admin_token)
+
+    def api(self, token: str) -> Api:
+        """The API as the owner of a token; nobody's is the empty one."""
+        return self.layout.api(self.url, token)
+
+    def make_nodes(self, count: int, *, prefix: str) -> list[str]:
+        """Add nodes that kwok plays."""
+        return nodes.make_nodes(self.admin, count, prefix=prefix)
+
+    def make_namespace(self, prefix: str = "test", *, labels: dict[str, str] | None = None) -> str:
+        """A fresh namespace, ready for pods (its default ServiceAccount is there)."""
+        name = f"{prefix}-{secrets.token_hex(4)}"
+        self.admin.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels or {}}})
+        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+        wait_for(lambda: self.admin.is_ok(account), f"the default ServiceAccount of {name}")
+        return name
+
+    def make_hub_account(self, namespace: str, *, name: str = "hub") -> str:
+        """A token of a ServiceAccount with just the rights that the chart gives to the hub."""
+        return accounts.make_hub_account(self.admin, namespace, name=name)
+
+    def write_kubeconfig(self, path: Path, *, token: str | None = None, namespace: str = "default") -> Path:
+        """A kubeconfig (mode 0600) for the owner of a token; None means the administrator."""
+        return write_kubeconfig(
+            path,
+            url=self.url,
+            token=self.admin_token if token is None else token,
+            ca_certificate=self.ca_certificate,
+            namespace=namespace,
+        )
+
+    def restart_apiserver(self) -> None:
+        """Stop it and start it at the same address, with the same data; its watch caches start empty."""
+        self.apiserver.stop()
+        self.apiserver.start()
+
+    @contextlib.contextmanager
+    def paused_apiserver(self) -> Iterator[None]:
+        """Within it the API server answers nobody; connections stay open."""
+        self.apiserver.pause()
+        try:
+            yield
+        finally:
+            self.apiserver.resume()
+
+    def forget_history(self) -> str:
+        """Make every resource version up to now unknown (410 Gone); answers the newest one forgotten.
+
+        Compacting etcd is not enough, because the API server answers from its own watch cache.
+        """
+        etcd = self.layout.api(self.layout.etcd_url)
+        newest: str = etcd.create("/v3/kv/range", {"key": base64.b64encode(b"/").decode()})["header"][
+            "revision"
+        ]
+        with contextlib.suppress(RefusedError):  # compacted there already: nothing has happened since
+            etcd.create("/v3/kv/compaction", {"revision": newest, "physical": True})
+        self.restart_apiserver()
+        return newest
+
+
+@contextlib.contextmanager
+def control_plane(*, node_count: int = 2) -> Iterator[ControlPlane]:
+    """A control plane with ready nodes; at the end nothing of it is left.
+
+    Each part is stopped although another one fails to; the errors are chained.
+    """
+    binaries = build()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k8s-hub-box-")))
+        layout = parts.Layout(
+            folder=folder,
+            binaries=binaries,
+            ports=parts.free_ports(),
+            credentials=make_credentials(folder / "credentials"),
+        )
+        plane = ControlPlane(layout=layout, etcd=parts.etcd(layout), apiserver=parts.apiserver(layout))
+        plane.write_kubeconfig(layout.kubeconfig)
+        stack.enter_context(_running(plane.etcd))
+        stack.enter_context(_running(plane.apiserver))
+        stack.callback(_remove_host_paths, plane.admin)
+        plane.admin.create("/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
+        for controller in (parts.controller_manager(layout), parts.scheduler(layout), parts.kwok(layout)):
+            stack.enter_context(_running(controller))
+        plane.make_nodes(node_count, prefix="kwok")
+        nodes.make_unplayed_node(plane.admin)
+        wait_for(lambda: _are_nodes_usable(plane.admin), "nodes without a not-ready taint")
+        yield plane
+
+
+@contextlib.contextmanager
+def _running(process: Process) -> Iterator[None]:
+    process.start()
+    try:
+        yield
+    finally:
+        process.stop()
+
+
+def _remove_host_paths(admin: Api) -> None:
+    """Remove the folders that the provisioner made for this control plane's volumes."""
+    with contextlib.suppress(OSError):  # without an API server nobody knows which they are
+        for volume in admin.get("/api/v1/persistentvolumes")["items"]:
+            path = Path(volume["spec"].get("hostPath", {}).get("path", ""))
+            if path.parent == HOST_PATHS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _are_nodes_usable(admin: Api) -> bool:
+    taints = [t for node in admin.get("/api/v1/nodes")["items"] for t in node["spec"].get("taints", ())]
+    return not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints)

@@ -1,0 +1,172 @@
+"""The programs of the control plane: the flags of each, and where it says that it is ready."""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.box.api import Api
+from tests.box.build import Binaries
+from tests.box.credentials import Credentials
+from tests.box.nodes import KWOK_SELECTOR
+from tests.box.process import Process
+
+POD_NETWORK = "127.1.0.1/16"  # kwok gives each pod an address of its own from here
+SERVICE_NETWORK = "10.96.0.0/16"  # numbers only: nothing routes them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """A free port of 127.0.0.1 for each part that listens."""
+
+    etcd: int
+    etcd_peer: int
+    apiserver: int
+    controller_manager: int
+    scheduler: int
+    kwok: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What the parts have to agree on."""
+
+    folder: Path
+    binaries: Binaries
+    ports: Ports
+    credentials: Credentials
+
+    @property
+    def etcd_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.etcd}"
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.ports.apiserver}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's, for the parts that are clients."""
+        return self.folder / "kubeconfig"
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def api(self, url: str, token: str = "") -> Api:
+        return Api(url, self.credentials.ca_certificate, token)
+
+
+def free_ports() -> Ports:
+    """Ports that were free a moment ago; all are held until the last one is chosen, so that they differ."""
+    names = list(Ports.__dataclass_fields__)
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in names]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return Ports(**{name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)})
+
+
+def etcd(layout: Layout) -> Process:
+    clients, peers = layout.etcd_url, f"http://127.0.0.1:{layout.ports.etcd_peer}"
+    flags = [
+        "--name=box",
+        f"--data-dir={layout.folder / 'etcd'}",
+        f"--listen-client-urls={clients}",
+        f"--advertise-client-urls={clients}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=box={peers}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ]
+    return Process(
+        name="etcd",
+        command=[layout.binaries.etcd, *flags],
+        log=layout.log("etcd"),
+        is_ready=lambda: layout.api(clients).is_ok("/health"),
+    )
+
+
+def apiserver(layout: Layout) -> Process:
+    made = layout.credentials
+    flags = [
+        f"--etcd-servers={layout.etcd_url}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={layout.ports.apiserver}",
+        "--endpoint-reconciler-type=none",  # it refuses to publish a loopback address
+        f"--tls-cert-file={made.serving_certificate}",
+        f"--tls-private-key-file={made.serving_key}",
+        f"--token-auth-file={made.tokens}",
+        "--authorization-mode=Node,RBAC",
+        f"--service-cluster-ip-range={SERVICE_NETWORK}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={made.service_account_key}",
+        f"--service-account-signing-key-file={made.service_account_key}",
+        "--event-ttl=1h",
+        "--max-requests-inflight=2000",
+        "--max-mutating-requests-inflight=1000",
+        "--profiling=false",
+    ]
+    admin = layout.api(layout.url, made.admin_token)
+    return Process(
+        name="kube-apiserver",
+        command=[layout.binaries.apiserver, *flags],
+        log=layout.log("kube-apiserver"),
+        is_ready=lambda: admin.is_ok("/readyz"),
+        stop_signal=signal.SIGKILL,  # asked nicely it waits a minute for watches; all its state is in etcd
+    )
+
+
+def controller_manager(layout: Layout) -> Process:
+    made = layout.credentials
+    flags = [
+        f"--service-account-private-key-file={made.service_account_key}",
+        f"--root-ca-file={made.ca_certificate}",
+        "--enable-hostpath-provisioner=true",
+        "--node-monitor-grace-period=24h",  # the unplayed node has no heartbeat
+    ]
+    program, port = layout.binaries.controller_manager, layout.ports.controller_manager
+    return _controller(layout, "kube-controller-manager", program, port, flags)
+
+
+def scheduler(layout: Layout) -> Process:
+    return _controller(layout, "kube-scheduler", layout.binaries.scheduler, layout.ports.scheduler, [])
+
+
+def kwok(layout: Layout) -> Process:
+    address = f"127.0.0.1:{layout.ports.kwok}"
+    flags = [
+        f"--kubeconfig={layout.kubeconfig}",
+        f"--cidr={POD_NETWORK}",
+        "--manage-all-nodes=false",
+        f"--manage-nodes-with-annotation-selector={KWOK_SELECTOR}",
+        f"--server-address={address}",
+    ]
+    return Process(
+        name="kwok",
+        command=[layout.binaries.kwok, *flags],
+        log=layout.log("kwok"),
+        is_ready=lambda: layout.api(f"http://{address}").is_ok("/healthz"),
+    )
+
+
+def _controller(layout: Layout, name: str, program: Path, port: int, flags: Sequence[str]) -> Process:
+    made = layout.credentials
+    common = [
+        f"--kubeconfig={layout.kubeconfig}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={made.serving_certificate}",
+        f"--tls-private-key-file={made.serving_key}",
+        "--leader-elect=false",
+        "--kube-api-qps=1000",
+        "--kube-api-burst=2000",
+    ]
+    return Process(
+        name=name,
+        command=[program, *common, *flags],
+        log=layout.log(name),
+        is_ready=lambda: layout.api(f"https://127.0.0.1:{port}").is_ok("/healthz"),
+    )
