@@ -1,0 +1,182 @@
+"""The calls this package makes, one attempt each: retries are the caller's policy, under its own name."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.metrics import REQUESTS
+from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.watch import News, Page, decode
+from k8s_hub.objects.keys import Key
+from k8s_hub.objects.raw import Raw
+
+PAGE_SIZE = 100
+"""Objects per page of a list: realistic pods are 7.5 kB, so a page is decoded in about 10 ms."""
+
+PATIENT = 10.0
+"""Seconds that a page of a list or the opening of a watch may take at least.
+
+Nobody waits for them on a web page, and a limit that a slow API server never meets would leave a view stale for ever.
+"""
+
+SILENCE = 75.0
+"""Seconds after which a silent watch is taken for dead: a bookmark comes each 60 s, and 15 s for a slow server."""
+
+
+class KubeApi:
+    """Typed by verb, raw in JSON; raises `KubeError`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def host(self) -> str:
+        """The API server's URL, for messages."""
+        return self._connection.host
+
+    async def get(self, resource: Resource, key: Key) -> Raw:
+        """Return the object as it is now: the answer is never older than the call."""
+        with _counted("get", resource):
+            return await self._connection.request("GET", resource.path(key.namespace, key.name))
+
+    async def create(self, resource: Resource, namespace: str | None, body: Raw) -> Raw:
+        """Create the object and return it as stored.
+
+        An `Unavailable` leaves open whether it exists; try again and tell by a mark of your own whose it is
+        that a `Conflict` then meets.
+        """
+        with _counted("create", resource):
+            return await self._connection.request("POST", resource.path(namespace), body=body)
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: Key,
+        *,
+        uid: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> Raw:
+        """Ask for the deletion; return the object if it takes time, else a Status.
+
+        With ``uid``, only that object: `Conflict` if another has its name, so that a repetition is harmless.
+        ``grace_seconds`` None means the object's own.
+        """
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        with _counted("delete", resource):
+            return await self._connection.request("DELETE", resource.path(key.namespace, key.name), body=body)
+
+    async def list_page(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = PAGE_SIZE,
+        continue_token: str = "",
+    ) -> Page:
+        """Return one page of a list, the first one if ``continue_token`` is empty.
+
+        Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old.
+        """
+        params = _given(
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            limit=limit,
+            **{"continue": continue_token},
+        )
+        with _counted("list", resource):
+            reply = await self._connection.request(
+                "GET",
+                resource.path(namespace),
+                params=params,
+                timeout=max(PATIENT, self._connection.request_timeout),
+            )
+        return Page.of(reply, is_first=not continue_token)
+
+    async def list_pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = PAGE_SIZE,
+    ) -> AsyncIterator[Page]:
+        """Yield the pages of one list, all of them as of the first one's resourceVersion."""
+        token = ""
+        while True:
+            page = await self.list_page(
+                resource,
+                namespace,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                limit=limit,
+                continue_token=token,
+            )
+            yield page
+            token = page.continue_token
+            if not token:
+                return
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int | None = None,
+    ) -> AsyncIterator[AsyncIterator[News]]:
+        """Open a watch of what happens after ``resource_version``, with bookmarks.
+
+        Entering it raises what the server says to that; reading it raises `Unavailable` when the connection
+        breaks or is silent for longer than bookmarks are apart, and ends when the server ends it
+        (after ``timeout_seconds``; None means the server's own half to whole hour).
+        """
+        params = _given(
+            watch="1",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            timeoutSeconds=timeout_seconds,
+        )
+        stream = self._connection.stream(
+            resource.path(namespace),
+            params=params,
+            opening=max(PATIENT, self._connection.request_timeout),
+            silence=SILENCE,
+        )
+        async with AsyncExitStack() as stack:
+            with _counted("watch", resource):
+                lines = await stack.enter_async_context(stream)
+            yield await stack.enter_async_context(aclosing(_decoded(lines)))
+
+
+async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[News, None]:
+    async for line in lines:
+        yield decode(line)
+
+
+def _given(**params: str | int | None) -> dict[str, str | int]:
+    return {name: value for name, value in params.items() if value not in {"", None}}
+
+
+@contextmanager
+def _counted(verb: str, resource: Resource) -> Iterator[None]:
+    try:
+        yield
+    except KubeError as error:
+        REQUESTS.labels(verb, resource.plural, str(error.code)).inc()
+        raise
+    else:
+        REQUESTS.labels(verb, resource.plural, "200").inc()

@@ -1,0 +1,165 @@
+"""Which cluster, and with which credentials: found as Kubernetes clients find it, kept fresh.
+
+In a pod the service account, elsewhere the kubeconfig (``KUBECONFIG`` or ``~/.kube/config``); a kubeconfig named
+in the settings goes before both. The promise: a cluster that is not configured is one sentence that names what
+was looked at, and a token that is replaced (rotated by the kubelet, renewed by an exec plugin) is noticed.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import Configuration
+from kubernetes_asyncio.config import ConfigException, load_kube_config
+from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
+from k8s_hub.kube.errors import ConfigurationError
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+BEARER = "BearerToken"  # the library's name for the Authorization header's content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """What an admin can say about the connection; the rest is found."""
+
+    host: str = ""  # URL of the API server; "" means the one that is found
+    ssl_ca_cert: str = ""  # path of a PEM file; "" means the one that is found
+    verify_ssl: bool | None = None  # None means as found, which is True unless a kubeconfig says otherwise
+    request_timeout: float = 3.0  # seconds for one attempt, reply included; see `Connection.request`
+    kubeconfig: str | None = None  # path; None means in-cluster first, then KUBECONFIG, then ~/.kube/config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The library's configuration, and the act that fetches its credentials anew."""
+
+    configuration: Configuration
+    renew: Callable[[], Awaitable[None]]
+
+
+async def find_access(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> Access:
+    """Return the way into the configured cluster; raise `ConfigurationError` if there is none."""
+    access = await _find(settings, service_account)
+    configuration = access.configuration
+    configuration.host = (settings.host or configuration.host or "").rstrip("/")
+    if settings.ssl_ca_cert:
+        configuration.ssl_ca_cert = settings.ssl_ca_cert
+    if settings.verify_ssl is not None:
+        configuration.verify_ssl = settings.verify_ssl
+    if urlsplit(configuration.host).scheme not in {"http", "https"}:
+        raise ConfigurationError(
+            f"k8s_api_host is {configuration.host!r}, not a URL such as https://10.0.0.1:443"
+        )
+    return access
+
+
+async def _find(settings: ConnectionSettings, service_account: Path) -> Access:
+    if settings.kubeconfig:
+        return await _from_kubeconfig(settings.kubeconfig)
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return _from_service_account(service_account)
+    paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if _any_exists(paths):
+        return await _from_kubeconfig(paths)
+    if settings.host:  # `kubectl proxy` and the like: an address without credentials
+        return Access(configuration=Configuration(), renew=_nothing_to_renew)
+    origin = "named by KUBECONFIG" if os.environ.get("KUBECONFIG") else "and KUBECONFIG is not set"
+    raise ConfigurationError(
+        "no Kubernetes cluster is configured: this is not a pod (KUBERNETES_SERVICE_HOST is not set), "
+        f"there is no kubeconfig at {paths}, {origin}, and k8s_api_host is empty"
+    )
+
+
+def _from_service_account(directory: Path) -> Access:
+    configuration = Configuration()
+    token = _TokenFile(directory / "token")
+    loader = InClusterConfigLoader(
+        token_filename=str(token.path), cert_filename=str(directory / "ca.crt"), try_refresh_token=False
+    )
+    with _told_as(f"the service account in {directory}"):
+        loader.load_and_set(configuration)
+        token.refresh(configuration)
+    configuration.refresh_api_key_hook = token.refresh
+
+    async def renew() -> None:
+        token.forget()
+        token.refresh(configuration)
+
+    return Access(configuration=configuration, renew=renew)
+
+
+async def _from_kubeconfig(paths: str) -> Access:
+    """Read one kubeconfig, or several joined by ":" as in ``KUBECONFIG``.
+
+    Renewing reads all of it again: token files, exec plugins and OpenID providers give what is then current.
+    """
+    if not _any_exists(paths):
+        raise ConfigurationError(f"there is no kubeconfig at {paths}")
+
+    async def load() -> Configuration:
+        configuration = Configuration()
+        with _told_as(f"the kubeconfig {paths}"):
+            await load_kube_config(config_file=paths, client_configuration=configuration)
+        return configuration
+
+    current = await load()
+
+    async def renew() -> None:
+        current.api_key = (await load()).api_key
+
+    return Access(configuration=current, renew=renew)
+
+
+def _any_exists(paths: str) -> bool:
+    return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
+
+
+class _TokenFile:
+    """A token that the kubelet replaces; a change is seen by the file's identity, at the cost of one stat."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[int, int] | None = None  # inode and mtime of what was read last
+
+    def forget(self) -> None:
+        self._read = None
+
+    def refresh(self, configuration: Configuration) -> None:
+        """Put the current token into ``configuration``: the library's hook, called before each request."""
+        try:
+            found = self.path.stat()  # follows the symbolic link that the kubelet swaps
+            if (found.st_ino, found.st_mtime_ns) != self._read:
+                configuration.api_key[BEARER] = "Bearer " + self.path.read_text(encoding="ascii").strip()
+                self._read = (found.st_ino, found.st_mtime_ns)
+        except OSError as error:
+            if BEARER not in configuration.api_key:
+                raise ConfigurationError(f"the token {self.path} cannot be read: {error}") from error
+            # A file missing for a moment while it is swapped: the old token is good for minutes more.
+
+
+@contextmanager
+def _told_as(what: str) -> Iterator[None]:
+    """Turn whatever the library raises over a bad configuration into one sentence."""
+    try:
+        yield
+    except (
+        ConfigException,
+        OSError,
+        ValueError,
+        # The library asserts, indexes and calls its way through a kubeconfig that has another shape.
+        AssertionError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        yaml.YAMLError,
+    ) as error:
+        raise ConfigurationError(f"{what} cannot be used: {error or type(error).__name__}") from error
+
+
+async def _nothing_to_renew() -> None:
+    return None

@@ -1,0 +1,246 @@
+"""One connection pool to one API server: authenticated, timed requests in raw JSON, and streams of lines.
+
+The promises: every wait has a limit; whatever goes wrong is a `KubeError`; a token that is no longer accepted is
+renewed once and the request repeated; a stream whose peer vanished is noticed.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from kubernetes_asyncio.client import Configuration
+
+from k8s_hub._version import __version__
+from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_access
+from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
+from k8s_hub.kube.patience import patience
+from k8s_hub.objects.raw import Raw
+
+POOL_LIMIT = 600  # connections: what an API server serves at once by default (400 reading + 200 writing)
+KEEPALIVE = 30.0  # seconds an idle connection is kept: a burst of spawns pays for TLS once
+
+T = TypeVar("T")
+Params = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    method: str
+    path: str
+    params: Params | None = None
+    body: Raw | None = None
+    silence: float | None = None  # seconds between two pieces of the reply; None means no limit
+
+
+class Connection:
+    """An open pool of connections to one API server, owned by whoever opened it: ``await close()``.
+
+    Belongs to the event loop it was opened in.
+    """
+
+    def __init__(self, access: Access, settings: ConnectionSettings) -> None:
+        self._access = access
+        self._host = access.configuration.host or ""
+        self._request_timeout = settings.request_timeout
+        self._renewing = asyncio.Lock()
+        self._fixed = _fixed_arguments(access.configuration)
+        # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
+        # every single request.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=POOL_LIMIT, ssl=_tls(access.configuration), keepalive_timeout=KEEPALIVE
+            ),
+            headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    @classmethod
+    async def open(cls, settings: ConnectionSettings) -> Self:
+        """Find the cluster; nothing is sent to it yet. Raises `ConfigurationError`."""
+        return cls(await find_access(settings), settings)
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        await self._session.close()
+
+    @property
+    def host(self) -> str:
+        """The API server's URL, for messages."""
+        return self._host
+
+    @property
+    def request_timeout(self) -> float:
+        """Seconds that one ordinary request may take."""
+        return self._request_timeout
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Raw | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `patience`
+    ) -> Raw:
+        """Send one request and return the decoded reply; raise the `KubeError` it means.
+
+        ``timeout`` (seconds; None means the settings' ``request_timeout``) covers connecting, sending and the whole
+        reply. Time in which the event loop stood still does not count. A time-out says nothing about whether
+        the server did what was asked.
+        """
+        request = _Request(method=method, path=path, params=params, body=body)
+        limit = self._request_timeout if timeout is None else timeout
+
+        async def exchange(token: str | None) -> Raw:
+            with self._named(limit):
+                async with patience(limit), await self._send(request, token) as response:
+                    return _decode(response, await response.read())
+
+        return await self._authenticated(exchange)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Params | None = None,
+        opening: float,
+        silence: float,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream of lines, each without its newline; a last line that is cut off is dropped.
+
+        ``opening`` is the limit in seconds for the reply's head, ``silence`` the longest pause between two pieces of
+        the body. Entering raises what the reply means; reading raises `Unavailable` when the stream breaks
+        or falls silent, and ends when the server ends it.
+        """
+        request = _Request(method="GET", path=path, params=params, silence=silence)
+
+        async def head(token: str | None) -> aiohttp.ClientResponse:
+            with self._named(opening):
+                async with patience(opening):
+                    response = await self._send(request, token)
+                    if response.status == 200:
+                        return response
+                    async with response:
+                        raise _refusal(response, await response.read())
+
+        response = await self._authenticated(head)
+        try:
+            async with aclosing(self._lines(response, silence)) as lines:
+                yield lines
+        finally:
+            # Closed, not released: the rest of an endless body is not worth reading.
+            response.close()
+
+    async def _lines(self, response: aiohttp.ClientResponse, silence: float) -> AsyncGenerator[bytes, None]:
+        rest = b""
+        with self._named(silence):
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line:
+                        yield line
+
+    async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
+        """Return ``call(token)``, called again with a new token if the server no longer accepts the first."""
+        token = await self._token()
+        try:
+            return await call(token)
+        except Forbidden as error:
+            if error.code != 401 or not await self._renewed(token):
+                raise
+        return await call(await self._token())
+
+    async def _send(self, request: _Request, token: str | None) -> aiohttp.ClientResponse:
+        headers = {} if token is None else {"Authorization": token}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        return await self._session.request(
+            request.method,
+            f"{self._host}{request.path}" + (f"?{urlencode(request.params)}" if request.params else ""),
+            data=None if request.body is None else json.dumps(request.body).encode(),
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(sock_connect=self._request_timeout, sock_read=request.silence),
+            allow_redirects=False,  # a token must not follow one
+            **self._fixed,
+        )
+
+    async def _token(self) -> str | None:
+        """Return the Authorization header, refreshed by the library's hook; None for client certificates."""
+        token: str | None = await self._access.configuration.get_api_key_with_prefix(BEARER)
+        return token
+
+    async def _renewed(self, refused: str | None) -> bool:
+        """Fetch new credentials unless another request already has; true if they differ from the refused."""
+        async with self._renewing:
+            if await self._token() == refused:
+                await self._access.renew()
+            return await self._token() != refused
+
+    @contextmanager
+    def _named(self, limit: float) -> Iterator[None]:
+        """Turn the transport's errors into `Unavailable`, with the address that was meant."""
+        try:
+            yield
+        except TimeoutError as error:
+            message = f"{self._host} did not answer within {limit:g} s"
+            raise Unavailable(message, reason="Timeout") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"no connection to {self._host}: {error}", reason="NoConnection") from error
+
+
+def _decode(response: aiohttp.ClientResponse, content: bytes) -> Raw:
+    """Return the JSON object of a reply, or raise the error it means."""
+    if not 200 <= response.status < 300:
+        raise _refusal(response, content)
+    try:
+        decoded: Raw = json.loads(content)
+    except ValueError as error:
+        # A proxy's login page, for example: the API server itself has not spoken.
+        message = f"{response.host} answered with {len(content)} bytes of {response.content_type}, not JSON"
+        raise Unavailable(message, code=response.status, reason="NotJSON") from error
+    return decoded
+
+
+def _refusal(response: aiohttp.ClientResponse, content: bytes) -> KubeError:
+    return error_of_response(response.status, response.reason or "", response.headers, content)
+
+
+def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:
+    """Return the request arguments that never change: the proxy and the name in the certificate."""
+    arguments = {
+        "proxy": configuration.proxy or _proxy_from_environment(configuration.host or ""),
+        "proxy_headers": configuration.proxy_headers,
+        "server_hostname": configuration.tls_server_name,
+    }
+    return {name: value for name, value in arguments.items() if value}
+
+
+def _proxy_from_environment(host: str) -> str | None:
+    """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY mean for ``host``."""
+    url = urlsplit(host)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    except OSError as error:  # ssl.SSLError is one
+        files = [configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file]
+        named = ", ".join(str(file) for file in files if file)
+        raise ConfigurationError(f"the certificates {named} cannot be used: {error}") from error
+    # Python 3.13 asks for extensions that the CAs of many clusters lack; Kubernetes' own clients do not.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,131 @@
+"""What can go wrong between this process and the API server, as one tree.
+
+    KubeError
+    |-- ConfigurationError   no cluster is configured, or its configuration cannot be used
+    |-- NotFound             404
+    |-- Conflict             409: exists already, or a precondition (a uid) does not hold
+    |-- Forbidden            401, 403
+    |-- Gone                 410: a resourceVersion or continue token from too long ago
+    |-- Invalid              400, 422 and every other 4xx: asking again cannot help
+    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help
+
+A Status body's reason and message are kept. A body that is no Status comes from something between us and the
+API server and may echo headers, so it is told by size and type only.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from k8s_hub.objects.raw import Raw
+
+
+class KubeError(Exception):
+    """A call to the API server failed; the class says what a caller can decide on."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = 0,
+        reason: str = "",
+        status: Raw | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code  # HTTP status; 0 where no answer came
+        self.reason = reason  # the Status's reason, such as "AlreadyExists"
+        self.status = status  # None where no Status body came
+        self.retry_after = retry_after  # seconds the server asked for; None where it did not ask
+
+
+class ConfigurationError(KubeError):
+    """No cluster is configured, or what is configured cannot be used; the message names key and value."""
+
+
+class NotFound(KubeError):  # noqa: N818 - the API server's word for it, as all below
+    """The object does not exist."""
+
+
+class Conflict(KubeError):  # noqa: N818
+    """The name is taken, or a precondition does not hold."""
+
+    @property
+    def already_exists(self) -> bool:
+        """True when a create met an object of that name."""
+        return self.reason == "AlreadyExists"
+
+
+class Forbidden(KubeError):  # noqa: N818
+    """The credentials are not accepted or may not do this: Role, quota, policy or webhook."""
+
+
+class Gone(KubeError):  # noqa: N818
+    """The version asked for is no longer known: list again."""
+
+
+class Invalid(KubeError):  # noqa: N818
+    """The request itself is refused."""
+
+
+class Unavailable(KubeError):  # noqa: N818
+    """The API server is away, busy or slow: nothing is known about the object."""
+
+
+_BY_CODE: Mapping[int, type[KubeError]] = {
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    410: Gone,
+    429: Unavailable,
+}
+
+
+def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeError:
+    """Return the error a Status body means; ``retry_after`` is the header's, which goes before the body's."""
+    code = _number(status.get("code")) or 500
+    details = status.get("details") or {}
+    return _class_of(int(code))(
+        str(status.get("message") or status.get("reason") or f"HTTP {code:.0f}"),
+        code=int(code),
+        reason=str(status.get("reason") or ""),
+        status=status,
+        retry_after=retry_after if retry_after is not None else _number(details.get("retryAfterSeconds")),
+    )
+
+
+def error_of_response(code: int, phrase: str, headers: Mapping[str, str], body: bytes) -> KubeError:
+    """Return the error that a reply with an HTTP error status means."""
+    # The other form of Retry-After, a date, is not one the API server uses.
+    retry_after = _number(headers.get("Retry-After"))
+    status = _status_in(body)
+    if status is not None:
+        return error_of_status({**status, "code": code}, retry_after=retry_after)
+    content_type = headers.get("Content-Type", "unknown type").split(";")[0]
+    message = f"HTTP {code} {phrase} ({len(body)} bytes of {content_type}, not a Kubernetes Status)"
+    return _class_of(code)(message, code=code, reason=phrase, retry_after=retry_after)
+
+
+def _class_of(code: int) -> type[KubeError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    return Invalid if 400 <= code < 500 else Unavailable
+
+
+def _status_in(body: bytes) -> dict[str, Any] | None:
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        return None
+    return decoded if isinstance(decoded, dict) and decoded.get("kind") == "Status" else None
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

@@ -1,0 +1,65 @@
+"""Asking again: named policies, and the one loop that follows them.
+
+Only `Unavailable` is asked again. Every other error is an answer.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
+
+from k8s_hub.kube.errors import Unavailable
+
+T = TypeVar("T")
+Chance = Callable[[], float]
+"""A number from 0 to below 1; ``random.random``, or a test's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long to wait between attempts, and for how long to go on. Times are in seconds."""
+
+    name: str  # for logs
+    initial: float = 0.2  # the most before the second attempt
+    factor: float = 2.0  # the most grows by this with each attempt ...
+    ceiling: float = 5.0  # ... up to this
+    deadline: float = 30.0  # since the first attempt, in the loop's time; math.inf means for ever
+    jitter: float = 1.0  # the random part of a delay: 1 spreads many clients best, 0 is for tests
+
+    def delay(self, attempt: int, chance: float) -> float:
+        """Return the seconds to wait after attempt number ``attempt`` (0 is the first) failed."""
+        # The exponent is bounded, because an informer may fail for weeks and a float overflows at 2**1024.
+        most = min(self.ceiling, self.initial * self.factor ** min(attempt, 64))
+        return most * (1 - self.jitter) + most * self.jitter * chance
+
+
+async def retrying(
+    policy: RetryPolicy,
+    call: Callable[[], Awaitable[T]],
+    *,
+    deadline: float = math.inf,
+    on_wait: Callable[[Unavailable, float], None] | None = None,
+    chance: Chance = random.random,
+) -> T:
+    """Await ``call()`` until it is answered; raise its last `Unavailable` when the time is up.
+
+    The time is up at the policy's deadline or at ``deadline`` (the loop's time), whichever is first: no delay
+    is begun that would pass it. A Retry-After longer than the policy's delay is kept to.
+    ``on_wait(error, seconds)`` is called before each delay.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = min(deadline, loop.time() + policy.deadline)
+    for attempt in count():
+        try:
+            return await call()
+        except Unavailable as error:
+            delay = max(policy.delay(attempt, chance()), error.retry_after or 0.0)
+            if loop.time() + delay > deadline:
+                raise
+            if on_wait is not None:
+                on_wait(error, delay)
+        await asyncio.sleep(delay)
+    raise AssertionError("count() does not end")
