@@ -1,0 +1,49 @@
+"""The claim: a user's home, before it has a volume."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from k8s_hub.manifests.casing import without_nulls
+
+_LEGACY_STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimInputs:
+    """The resolved values of KubeSpawner's traits of the same names."""
+
+    pvc_name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    storage_capacity: str | None = None
+    storage_access_modes: Sequence[str] | None = ("ReadWriteOnce",)
+    storage_class: str | None = None
+    """None is the cluster's default class; the empty string is no class: only a prepared volume will do."""
+    storage_selector: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
+    """Return the claim's manifest."""
+    modes = None if inputs.storage_access_modes is None else list(inputs.storage_access_modes)
+    # Provisioners that only know the old spelling of the class are still around.
+    old_spelling = without_nulls({_LEGACY_STORAGE_CLASS_ANNOTATION: inputs.storage_class})
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": inputs.pvc_name,
+            "labels": dict(inputs.labels),
+            "annotations": {**inputs.annotations, **old_spelling},
+        },
+        "spec": without_nulls(
+            {
+                "accessModes": modes,
+                "resources": {"requests": without_nulls({"storage": inputs.storage_capacity})},
+                "storageClassName": inputs.storage_class,
+                "selector": inputs.storage_selector or None,
+            }
+        ),
+    }
+    return deepcopy(claim)

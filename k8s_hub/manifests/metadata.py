@@ -1,0 +1,65 @@
+"""Labels and annotations: how everybody, from ``kubectl`` to the next hub, tells what belongs to whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k8s_hub.naming import slugs
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+
+USERNAME_LABEL = "hub.jupyter.org/username"
+SERVERNAME_LABEL = "hub.jupyter.org/servername"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+LEGACY_COMPONENT_LABEL = "component"
+CLAIM_COMPONENT = "singleuser-storage"
+
+KUBESPAWNER_VERSION_ANNOTATION = "hub.jupyter.org/kubespawner-version"
+JUPYTERHUB_VERSION_ANNOTATION = "hub.jupyter.org/jupyterhub-version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataInputs:
+    """What the labels and annotations of all objects of one server are made of."""
+
+    username: str
+    servername: str
+    common_labels: Mapping[str, str]
+    component_label: str
+    kubespawner_version: str
+    """The version of KubeSpawner that the objects are compatible with."""
+    jupyterhub_version: str
+
+
+def shared_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of every object; ``common_labels`` win over the extra ones."""
+    return {USERNAME_LABEL: slugs.label(inputs.username), **extra_labels, **inputs.common_labels}
+
+
+def pod_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a pod, by which watches, Services and network policies select it."""
+    return {
+        **shared_labels(inputs, extra_labels),
+        COMPONENT_LABEL: inputs.component_label,
+        LEGACY_COMPONENT_LABEL: inputs.component_label,
+        SERVERNAME_LABEL: slugs.label(inputs.servername),
+    }
+
+
+def claim_labels(inputs: MetadataInputs, storage_extra_labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a claim; its two component labels differ, as they always did."""
+    return {
+        **shared_labels(inputs, storage_extra_labels),
+        COMPONENT_LABEL: inputs.component_label,
+        LEGACY_COMPONENT_LABEL: CLAIM_COMPONENT,
+    }
+
+
+def annotations(inputs: MetadataInputs, extra_annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations of every object: whose it is, in plain letters; the extra ones win."""
+    servername = {SERVERNAME_ANNOTATION: inputs.servername} if inputs.servername else {}
+    return {
+        USERNAME_ANNOTATION: inputs.username,
+        **servername,
+        KUBESPAWNER_VERSION_ANNOTATION: inputs.kubespawner_version,
+        JUPYTERHUB_VERSION_ANNOTATION: inputs.jupyterhub_version,
+        **extra_annotations,
+    }
