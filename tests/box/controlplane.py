@@ -64,10 +64,10 @@ class ControlPlane:
         """Add nodes that kwok plays."""
         return nodes.make_nodes(self.admin, count, prefix=prefix)
 
-    def make_namespace(self, prefix: str = "test", *, labels: dict[str, str] | None = None) -> str:
-        """A fresh namespace, ready for pods (its default ServiceAccount is there)."""
-        name = f"{prefix}-{secrets.token_hex(4)}"
-        self.admin.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels or {}}})
+    def make_namespace(self, name: str | None = None) -> str:
+        """A new namespace, ready for pods (its default ServiceAccount is there); None makes up a name."""
+        name = name or f"test-{secrets.token_hex(4)}"
+        self.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         wait_for(lambda: self.admin.is_ok(account), f"the default ServiceAccount of {name}")
         return name

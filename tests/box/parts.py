@@ -100,6 +100,7 @@ def apiserver(layout: Layout) -> Process:
         f"--tls-private-key-file={made.serving_key}",
         f"--token-auth-file={made.tokens}",
         "--authorization-mode=Node,RBAC",
+        "--allow-privileged=true",  # as clusters have it; admission decides
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={made.service_account_key}",

@@ -1,0 +1,57 @@
+"""Records what the real control plane answers, as test data: `python -m tests.box.record [situation ...]`.
+
+One file a situation in tests/data/recorded: what it is and where it comes from (`_about`), and what of
+status, pod, claim and events a hub can read there.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.box.build import BoxUnavailableError
+from tests.box.controlplane import ControlPlane, control_plane
+from tests.box.situations.refusals import REFUSALS
+from tests.box.situations.scene import REAL, Scene, stripped
+
+FOLDER = Path(__file__).parents[1] / "data" / "recorded"
+Situation = Callable[[Scene], dict[str, Any]]
+SOURCES: dict[str, Sequence[Situation]] = {REAL: (*REFUSALS,)}
+
+
+def record(plane: ControlPlane, situation: Situation, source: str) -> None:
+    """Bring a situation about in a namespace of its own and write down what is seen."""
+    name = situation.__name__
+    scene = Scene(plane=plane, namespace=plane.make_namespace(f"jhub-{name.replace('_', '-')}"))
+    about = {
+        "situation": (situation.__doc__ or "").splitlines()[0],
+        "source": source,
+        "kubernetes": plane.admin.get("/version")["gitVersion"],
+    }
+    content = {"_about": about} | stripped(situation(scene))
+    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Record the named situations, or all."""
+    named = {s.__name__: (s, source) for source, situations in SOURCES.items() for s in situations}
+    if unknown := set(wanted) - set(named):
+        print(
+            f"unknown situation: {', '.join(sorted(unknown))}; there are {', '.join(named)}", file=sys.stderr
+        )
+        return 2
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        with control_plane() as plane:
+            for name in wanted or named:
+                record(plane, *named[name])
+                print(name, flush=True)
+    except BoxUnavailableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
