@@ -29,11 +29,11 @@ class RetryPolicy:
     deadline: float = 30.0  # since the first attempt, in the loop's time; math.inf means for ever
     jitter: float = 1.0  # the random part of a delay: 1 spreads many clients best, 0 is for tests
 
-    def delay(self, attempt: int, chance: float) -> float:
+    def delay(self, attempt: int, chance: Chance = random.random) -> float:
         """Return the seconds to wait after attempt number ``attempt`` (0 is the first) failed."""
         # The exponent is bounded, because an informer may fail for weeks and a float overflows at 2**1024.
         most = min(self.ceiling, self.initial * self.factor ** min(attempt, 64))
-        return most * (1 - self.jitter) + most * self.jitter * chance
+        return most * (1 - self.jitter) + most * self.jitter * chance()
 
 
 async def retrying(
@@ -56,7 +56,7 @@ async def retrying(
         try:
             return await call()
         except Unavailable as error:
-            delay = max(policy.delay(attempt, chance()), error.retry_after or 0.0)
+            delay = max(policy.delay(attempt, chance), error.retry_after or 0.0)
             if loop.time() + delay > deadline:
                 raise
             if on_wait is not None:

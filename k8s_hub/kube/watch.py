@@ -144,6 +144,13 @@ def after_end(state: State, error: KubeError | None) -> State:
     return state
 
 
+def end_meant_by(news: News) -> KubeError:
+    """Return why a watch is not read on after ``news``: what the server said, or what its versions say."""
+    if isinstance(news, Error):
+        return news.error
+    return Gone("the server's versions run backwards", reason="Backwards")
+
+
 def _advanced(state: State, version: str) -> State:
     if isinstance(state, Watching) and is_older(version, state.resource_version):
         # The server forgot its past: restored from a backup, or another one at the same address. Its versions

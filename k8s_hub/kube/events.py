@@ -1,0 +1,251 @@
+"""What Kubernetes says about objects that are starting: one event watch per namespace, while anything starts.
+
+The API server keeps no cache for events, and a namespace may hold tens of thousands. So nothing is listed that is
+past: the watch begins "now", is shared by all that start at the same time, and what it says about others is
+dropped. Events help people; they are never needed. Whatever goes wrong here ends in fewer events.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.bells import Bells
+from k8s_hub.kube.breath import Breather
+from k8s_hub.kube.errors import Forbidden, KubeError
+from k8s_hub.kube.resources import EVENTS
+from k8s_hub.kube.retries import RetryPolicy
+from k8s_hub.kube.watch import (
+    Added,
+    Empty,
+    Listed,
+    Modified,
+    News,
+    State,
+    Watching,
+    after,
+    after_end,
+    end_meant_by,
+)
+from k8s_hub.objects.keys import Key, metadata_of
+from k8s_hub.objects.raw import Raw
+
+logger = logging.getLogger(__name__)
+
+AGAIN = RetryPolicy(name="watch events again", initial=0.5, ceiling=10.0, deadline=math.inf)
+LINGER = 30.0  # seconds the watch stays open after the last start: the next one is likely soon
+OPENING = 2.0  # seconds a start waits for the watch at most: events are not worth more
+MOST = 50  # events kept per object, the latest
+
+
+class Involved(NamedTuple):
+    """The object that events are about: "Pod" or "PersistentVolumeClaim", and its key."""
+
+    kind: str
+    key: Key
+
+
+@dataclass(slots=True)
+class _Record:
+    """The events of one object by name, in the order they were heard, and how many follow it."""
+
+    followers: int = 0
+    events: dict[str, Raw] = field(default_factory=dict)
+
+    def take(self, event: Raw) -> None:
+        """Keep ``event`` as the latest; a repeated event comes under its old name, with a higher count."""
+        name = str(metadata_of(event).get("name"))
+        self.events.pop(name, None)
+        self.events[name] = event
+        self._trim()
+
+    def recall(self, past: Iterable[Raw]) -> None:
+        """Put what was said earlier before what was heard."""
+        earlier = {str(metadata_of(event).get("name")): event for event in sorted(past, key=_last_seen)}
+        heard, self.events = self.events, earlier
+        for event in heard.values():
+            self.take(event)
+        self._trim()
+
+    def _trim(self) -> None:
+        while len(self.events) > MOST:
+            del self.events[next(iter(self.events))]
+
+
+class Feed:
+    """The events of the objects that one start follows."""
+
+    def __init__(self, watch: "EventWatch", followed: tuple[Involved, ...]) -> None:
+        self._watch = watch
+        self._followed = followed
+
+    def events(self, *, uid: str = "") -> tuple[Raw, ...]:
+        """Return the events heard so far, the latest of each object last; with ``uid``, of that object only."""
+        found = (event for involved in self._followed for event in self._watch.events_of(involved))
+        return tuple(
+            event for event in found if not uid or (event.get("involvedObject") or {}).get("uid") == uid
+        )
+
+    async def recall(self) -> None:
+        """Ask once for what was said before, for a pod that is adopted in the middle of its start."""
+        for involved in self._followed:
+            await self._watch.recall(involved)
+
+    async def changes(self) -> AsyncGenerator[tuple[Raw, ...], None]:
+        """Yield `events`, now and after each new one. Who leaves early does so in `contextlib.aclosing`."""
+        with self._watch.bells.listening(*self._followed) as bell:
+            while True:
+                yield self.events()
+                await bell.wait()
+                bell.clear()
+
+
+class EventWatch:
+    """Owns the task that watches the events of one namespace while anybody follows; ``await close()``."""
+
+    def __init__(self, api: KubeApi, namespace: str) -> None:
+        self.bells = Bells[Involved]()
+        self._api = api
+        self._namespace = namespace
+        self._records: dict[Involved, _Record] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # the running one, and one that is ending
+        self._ending: asyncio.TimerHandle | None = None  # set while nobody follows
+        self._state: State = Empty()
+        self._failures = 0  # in a row
+        self._settled = asyncio.Event()  # the watch was opened, or cannot be
+        self._was_forbidden = False
+
+    @asynccontextmanager
+    async def following(self, *involved: Involved) -> AsyncIterator[Feed]:
+        """Hear what is said about these objects from now on; what was heard is dropped at the end.
+
+        Enter before the objects are created: this waits until the watch is open, for `OPENING` at most.
+        """
+        for one in involved:
+            self._records.setdefault(one, _Record()).followers += 1
+        self._begin()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OPENING):
+                    await self._settled.wait()
+            yield Feed(self, involved)
+        finally:
+            for one in involved:
+                self._leave(one)
+
+    def events_of(self, involved: Involved) -> tuple[Raw, ...]:
+        """Return what was heard about an object that is followed, the latest last."""
+        record = self._records.get(involved)
+        return tuple(record.events.values()) if record is not None else ()
+
+    async def recall(self, involved: Involved) -> None:
+        """Ask the server once for the past events of an object that is followed."""
+        selector = f"involvedObject.name={involved.key.name},involvedObject.kind={involved.kind}"
+        try:
+            page = await self._api.list_page(EVENTS, self._namespace, field_selector=selector, limit=MOST)
+        except KubeError as error:
+            logger.debug("%s: its past events cannot be read: %s", involved.key, error)
+            return
+        record = self._records.get(involved)
+        if record is not None:
+            record.recall(page.items)
+            self.bells.ring([involved])
+
+    async def close(self) -> None:
+        """End the watch."""
+        if self._ending is not None:
+            self._ending.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- The task's life ---
+
+    def _begin(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+        if all(task.cancelling() for task in self._tasks):
+            self._settled.clear()
+            task = asyncio.create_task(self._run(), name=f"events in {self._namespace}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _leave(self, involved: Involved) -> None:
+        record = self._records[involved]
+        record.followers -= 1
+        if not record.followers:
+            del self._records[involved]
+        if not self._records:
+            self._ending = asyncio.get_running_loop().call_later(LINGER, self._end)
+
+    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run(self) -> None:
+        self._state = Empty()
+        self._failures = 0
+        while True:
+            error: KubeError | None = None
+            try:
+                await self._watch(await self._now())
+            except Forbidden as refusal:
+                self._note_forbidden(refusal)
+                return
+            except KubeError as failure:
+                error = failure
+            self._state = after_end(self._state, error)
+            await asyncio.sleep(AGAIN.delay(self._failures))
+            self._failures += 1
+
+    async def _now(self) -> Listed:
+        """Return where to go on, or the version of this moment: a watch without one would replay all the past."""
+        if isinstance(self._state, Listed):
+            return self._state
+        page = await self._api.list_page(EVENTS, self._namespace, limit=1)
+        return Listed(page.resource_version)
+
+    async def _watch(self, listed: Listed) -> None:
+        opened = self._api.watch(EVENTS, self._namespace, resource_version=listed.resource_version)
+        async with opened as stream:
+            self._state = Watching(listed.resource_version)
+            self._failures = 0
+            self._settled.set()
+            breather = Breather()
+            async for news in stream:
+                self._take(news)
+                if not isinstance(self._state, Watching):
+                    raise end_meant_by(news)
+                await breather.breathe()
+
+    def _take(self, news: News) -> None:
+        self._state = after(self._state, news)
+        if not isinstance(news, Added | Modified):
+            return
+        involved = _involved_in(news.obj)
+        record = self._records.get(involved)
+        if record is not None:
+            record.take(news.obj)
+            self.bells.ring([involved])
+
+    def _note_forbidden(self, refusal: Forbidden) -> None:
+        self._settled.set()
+        if not self._was_forbidden:
+            logger.warning("%s: no events are shown, they may not be read: %s", self._namespace, refusal)
+        self._was_forbidden = True
+
+
+def _involved_in(event: Raw) -> Involved:
+    involved: Mapping[str, str] = event.get("involvedObject") or {}
+    return Involved(involved.get("kind", ""), Key(involved.get("namespace", ""), involved.get("name", "")))
+
+
+def _last_seen(event: Raw) -> str:
+    """Return when it was said last, in a form that sorts."""
+    times = (event.get("lastTimestamp"), event.get("eventTime"), metadata_of(event).get("creationTimestamp"))
+    return str(next((time for time in times if time), ""))

@@ -1,0 +1,155 @@
+"""What all spawners of a process share: connections, informers, event watches and undelivered deletes.
+
+Two hundred spawners that start at once open one connection and read one list. A caller that is cancelled does not
+take the others' connection with it, and a failure to open one is not remembered.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.events import EventWatch
+from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.retries import Chance
+from k8s_hub.kube.store import Index, Project, no_index
+from k8s_hub.kube.undelivered import UndeliveredDeletes
+
+
+class _Scope(NamedTuple):
+    resource: Resource
+    namespace: str | None
+    label_selector: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    informer: Informer
+    project: Project
+    index: Index
+
+
+class _Cluster:
+    """Everything that is shared about one API server."""
+
+    def __init__(self, connection: Connection, chance: Chance) -> None:
+        self.api = KubeApi(connection)
+        self.undelivered = UndeliveredDeletes(self.api)
+        self._connection = connection
+        self._chance = chance
+        self._informers: dict[_Scope, _Shared] = {}
+        self._event_watches: dict[str, EventWatch] = {}
+
+    async def informer(self, scope: _Scope, project: Project, index: Index) -> Informer:
+        if scope not in self._informers:
+            informer = Informer(
+                self.api,
+                scope.resource,
+                scope.namespace,
+                label_selector=scope.label_selector,
+                project=project,
+                index=index,
+                chance=self._chance,
+            )
+            self._informers[scope] = _Shared(informer, project, index)
+            await informer.start()
+        shared = self._informers[scope]
+        if (shared.project, shared.index) != (project, index):
+            raise ValueError(
+                f"the view of {shared.informer} is shared, but asked for with another projection or index"
+            )
+        return shared.informer
+
+    def events(self, namespace: str) -> EventWatch:
+        if namespace not in self._event_watches:
+            self._event_watches[namespace] = EventWatch(self.api, namespace)
+        return self._event_watches[namespace]
+
+    async def close(self) -> None:
+        await self.undelivered.close()
+        for watch in self._event_watches.values():
+            await watch.close()
+        for shared in self._informers.values():
+            await shared.informer.close()
+        await self._connection.close()
+
+
+_pools: "dict[asyncio.AbstractEventLoop, InformerPool]" = {}
+
+
+class InformerPool:
+    """Owns all of it for one event loop; ``await close()`` ends everything that was begun through it."""
+
+    def __init__(self, *, chance: Chance = random.random) -> None:
+        self._chance = chance
+        self._clusters: dict[ConnectionSettings, asyncio.Task[_Cluster]] = {}
+
+    @classmethod
+    def for_current_loop(cls) -> "InformerPool":
+        """Return the running loop's pool, the same one each time."""
+        for loop in [loop for loop in _pools if loop.is_closed()]:
+            del _pools[loop]  # what it owned ended with its loop
+        loop = asyncio.get_running_loop()
+        if loop not in _pools:
+            _pools[loop] = cls()
+        return _pools[loop]
+
+    async def api(self, settings: ConnectionSettings) -> KubeApi:
+        """Return the calls on the shared connection; raises `ConfigurationError`, and then tries anew."""
+        return (await self._cluster(settings)).api
+
+    async def informer(
+        self,
+        settings: ConnectionSettings,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        project: Project,
+        index: Index = no_index,
+    ) -> Informer:
+        """Return the shared informer, started; await its `wait_synced` before believing that something is missing.
+
+        Whoever shares it asks with the same ``project`` and ``index``; ValueError otherwise.
+        """
+        scope = _Scope(resource, namespace, label_selector)
+        return await (await self._cluster(settings)).informer(scope, project, index)
+
+    async def events(self, settings: ConnectionSettings, namespace: str) -> EventWatch:
+        """Return the namespace's shared event watch."""
+        return (await self._cluster(settings)).events(namespace)
+
+    async def undelivered(self, settings: ConnectionSettings) -> UndeliveredDeletes:
+        """Return the owner of the deletes that wait for the API server."""
+        return (await self._cluster(settings)).undelivered
+
+    async def close(self) -> None:
+        """End all tasks and connections. The pool can be used again afterwards, from the beginning."""
+        opening = list(self._clusters.values())
+        self._clusters.clear()
+        for task in opening:
+            task.cancel()
+        for opened in await asyncio.gather(*opening, return_exceptions=True):
+            if isinstance(opened, _Cluster):
+                await opened.close()
+
+    async def _cluster(self, settings: ConnectionSettings) -> _Cluster:
+        task = self._clusters.get(settings)
+        if task is None:
+            task = self._clusters[settings] = asyncio.create_task(
+                self._open(settings), name="open the connection to the cluster"
+            )
+            task.add_done_callback(lambda task: self._forget_failure(settings, task))
+        return await asyncio.shield(task)
+
+    async def _open(self, settings: ConnectionSettings) -> _Cluster:
+        return _Cluster(await Connection.open(settings), self._chance)
+
+    def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:
+        # Asking for the exception also marks it as seen: all who waited may have been cancelled.
+        if (task.cancelled() or task.exception()) and self._clusters.get(settings) is task:
+            del self._clusters[settings]

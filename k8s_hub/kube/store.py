@@ -1,0 +1,178 @@
+"""What was heard, folded into a map: one writer, and a view for everybody else.
+
+Guarantees
+    A reader never sees half a list: pages fill a buffer, and the last one swaps it in.
+    Between two swaps the view is what the server held at ``View.resource_version``.
+    Only what the projection returns is kept, with one copy of each repeated string.
+
+Caveats
+    A view is of the past; how far, the informer knows.
+    Objects in it are shared: read, never written.
+"""
+
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias, assert_never
+
+from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older, version_of
+from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.objects.raw import Raw
+
+Project: TypeAlias = Callable[[Raw], Raw | None]
+"""What is kept of an object; None keeps nothing of it."""
+
+Index: TypeAlias = Callable[[Raw], Iterable[Hashable]]
+"""Under what a kept (projected) object is found besides its key."""
+
+NOTHING: frozenset[Key] = frozenset()
+
+
+def no_index(_kept: Raw) -> Iterable[Hashable]:
+    """Find by key only."""
+    return ()
+
+
+class Entry(NamedTuple):
+    """One kept object."""
+
+    uid: str
+    version: str
+    kept: Raw
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Entries and their index, filled by one list and then by a watch."""
+
+    entries: dict[Key, Entry] = field(default_factory=dict)
+    index: dict[Hashable, set[Key]] = field(default_factory=dict)
+
+
+class Store:
+    """The writer: one owner feeds it the news in order, and hears which keys are different now."""
+
+    def __init__(self, project: Project, index: Index = no_index) -> None:
+        self._project = project
+        self._index = index
+        self._content = _Content()
+        self._incoming = _Content()  # the list that is being read; empty outside one
+        self._version = ""  # of what `_content` shows; "" until the first list is complete
+        self.view = View(self)
+
+    def apply(self, news: News) -> frozenset[Key]:
+        """Take in ``news`` and return the keys whose object is another or gone."""
+        match news:
+            case Page():
+                return self._take_page(news)
+            case Added(obj) | Modified(obj):
+                self._version = version_of(obj)
+                return self._put(self._content, obj)
+            case Deleted(obj):
+                self._version = version_of(obj)
+                return self._remove(self._content, key_of(obj))
+            case Bookmark(version):
+                self._version = version
+                return NOTHING
+            case Error():
+                return NOTHING
+            case _:
+                assert_never(news)
+
+    def _take_page(self, page: Page) -> frozenset[Key]:
+        if page.is_first:
+            self._incoming = _Content()
+        for obj in page.items:
+            self._put(self._incoming, obj)
+        if page.continue_token:
+            return NOTHING
+        old, self._content, self._incoming = self._content, self._incoming, _Content()
+        self._version = page.resource_version
+        return _differences(old.entries, self._content.entries)
+
+    def _put(self, content: _Content, obj: Raw) -> frozenset[Key]:
+        kept = self._project(obj)
+        key = key_of(obj)
+        if kept is None:
+            return self._remove(content, key)
+        self._remove(content, key)
+        kept = _interned(kept)
+        key = Key(sys.intern(key.namespace), key.name)
+        content.entries[key] = Entry(uid_of(obj), version_of(obj), kept)
+        for value in self._index(kept):
+            content.index.setdefault(value, set()).add(key)
+        return frozenset((key,))
+
+    def _remove(self, content: _Content, key: Key) -> frozenset[Key]:
+        entry = content.entries.pop(key, None)
+        if entry is None:
+            return NOTHING
+        for value in self._index(entry.kept):
+            keys = content.index[value]
+            keys.discard(key)
+            if not keys:
+                del content.index[value]
+        return frozenset((key,))
+
+
+class View:
+    """The reader's side of a store."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, key: Key) -> Raw | None:
+        """Return what is kept of the object; None if it is not there."""
+        entry = self.entry(key)
+        return None if entry is None else entry.kept
+
+    def entry(self, key: Key) -> Entry | None:
+        """Return the object with the uid and version it had; another entry for each change."""
+        return self._store._content.entries.get(key)  # noqa: SLF001 - the two halves of one thing
+
+    def find(self, value: Hashable) -> tuple[Raw, ...]:
+        """Return the objects that the index has under ``value``, by key."""
+        content = self._store._content  # noqa: SLF001
+        return tuple(content.entries[key].kept for key in sorted(content.index.get(value, ())))
+
+    def __len__(self) -> int:
+        return len(self._store._content.entries)  # noqa: SLF001
+
+    def __iter__(self) -> Iterator[Key]:
+        """Iterate over the keys as they are now, whatever happens meanwhile."""
+        return iter(tuple(self._store._content.entries))  # noqa: SLF001
+
+    @property
+    def resource_version(self) -> str:
+        """The version of all that is shown; "" before the first list is complete."""
+        return self._store._version  # noqa: SLF001
+
+    def has_seen(self, version: str) -> bool:
+        """True when everything up to ``version`` is shown here, so that what is missing is gone.
+
+        Versions that are no numbers cannot be compared and count as seen.
+        """
+        return bool(self.resource_version) and not is_older(self.resource_version, version)
+
+
+def _differences(old: dict[Key, Entry], new: dict[Key, Entry]) -> frozenset[Key]:
+    gone = old.keys() - new.keys()
+    changed = {key for key, entry in new.items() if not _is_same(old.get(key), entry)}
+    return frozenset(gone | changed)
+
+
+def _is_same(old: Entry | None, new: Entry) -> bool:
+    return old is not None and (old.uid, old.version) == (new.uid, new.version)
+
+
+def _interned(value: Any) -> Any:
+    """Copy JSON with one copy of each distinct string: ten thousand pods say "Running" and "Ready"."""
+    if type(value) is str:  # a subclass, such as an enum's, cannot be interned
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {sys.intern(key): _interned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_interned(item) for item in value]
+    return value
