@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import StrEnum
+from enum import Enum, StrEnum
+from string import Formatter
 from typing import Any
 
 from k8s_hub.naming import slugs
@@ -77,6 +78,35 @@ def names_of(
     )
 
 
+_USER_FIELDS = frozenset(
+    {
+        "userid",
+        "unescaped_username",
+        "username",
+        "safe_username",
+        "escaped_username",
+    }
+)
+_SERVER_FIELDS = frozenset({"unescaped_servername", "servername", "safe_servername", "escaped_servername"})
+_USER_SERVER_FIELDS = frozenset({"user_server", "safe_user_server", "escaped_user_server", "pod_name"})
+
+
+class Scope(Enum):
+    """For whom a template gives the same name."""
+
+    EVERYBODY = "everybody"
+    USER = "all servers of one user"
+    SERVER = "one server"
+
+
+def scope_of(template: str) -> Scope:
+    """Tell who shares what the template names."""
+    used = _fields_of(template)
+    if used & _USER_SERVER_FIELDS or (used & _USER_FIELDS and used & _SERVER_FIELDS):
+        return Scope.SERVER
+    return Scope.USER if used & _USER_FIELDS else Scope.EVERYBODY
+
+
 def expand(template: str, names: Names) -> str:
     """Fill in the fields; ``{{`` and ``}}`` are literal braces.
 
@@ -109,6 +139,13 @@ def expand_host(template: str, names: Names) -> str:
 def expand_dns_name(template: str, *, pod_name: str, namespace: str) -> str:
     """Fill in ``dns_name_template``, whose two fields are its own: ``{name}`` and ``{namespace}``."""
     return _fill(template, {"name": pod_name, "namespace": namespace})
+
+
+def _fields_of(template: str) -> frozenset[str]:
+    try:
+        return frozenset(field for _, field, _, _ in Formatter().parse(template) if field is not None)
+    except ValueError as error:
+        raise TemplateError(f"The template {template!r} is malformed ({error})") from None
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:

@@ -33,6 +33,11 @@ def uid_of(obj: Raw) -> str:
     return str(metadata_of(obj).get("uid") or "")
 
 
+def version_of(obj: Raw) -> str:
+    """Return the resource version: what a watch resumes from; empty before the object was created."""
+    return str(metadata_of(obj).get("resourceVersion") or "")
+
+
 def labels_of(obj: Raw) -> Mapping[str, str]:
     """Return the labels, also of an object whose ``labels`` are missing or null."""
     labels: Mapping[str, str] = metadata_of(obj).get("labels") or {}

@@ -4,6 +4,7 @@ import pytest
 
 from k8s_hub.naming.templates import (
     Names,
+    Scope,
     SlugScheme,
     TemplateError,
     expand,
@@ -11,6 +12,7 @@ from k8s_hub.naming.templates import (
     expand_dns_name,
     expand_host,
     names_of,
+    scope_of,
 )
 
 JANE = names_of(username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub")
@@ -139,3 +141,29 @@ def test_the_dns_name_has_two_fields_of_its_own():
     assert expand_dns_name(template, pod_name="p", namespace="n") == "p.n.svc.cluster.local"
     with pytest.raises(TemplateError, match=r"'username'.*the fields are name, namespace"):
         expand_dns_name("{username}", pod_name="p", namespace="n")
+
+
+@pytest.mark.parametrize(
+    "template, scope",
+    [
+        ("claim-{user_server}", Scope.SERVER),
+        ("claim-{username}--{servername}", Scope.SERVER),
+        ("claim-{userid}{servername}", Scope.SERVER),
+        ("claim-{escaped_user_server}", Scope.SERVER),
+        ("claim-for-{pod_name}", Scope.SERVER),
+        ("claim-{username}", Scope.USER),
+        ("claim-{userid}", Scope.USER),
+        ("claim-{unescaped_username}", Scope.USER),
+        ("shared-home", Scope.EVERYBODY),
+        ("home-of-{{username}}", Scope.EVERYBODY),
+        ("{hubnamespace}-home", Scope.EVERYBODY),
+        ("home-{servername}", Scope.EVERYBODY),
+    ],
+)
+def test_the_scope_of_a_template_is_who_shares_the_name(template, scope):
+    assert scope_of(template) is scope
+
+
+def test_the_scope_of_a_malformed_template_is_an_error():
+    with pytest.raises(TemplateError, match="malformed"):
+        scope_of("claim-{username")

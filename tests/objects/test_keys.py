@@ -1,10 +1,11 @@
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, labels_of, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, labels_of, uid_of, version_of
 
 POD = {
     "metadata": {
         "namespace": "jhub",
         "name": "jupyter-ada",
         "uid": "u-1",
+        "resourceVersion": "42",
         "labels": {"app": "jupyterhub"},
         "annotations": {"a": "b"},
     }
@@ -20,13 +21,17 @@ def test_the_key_of_a_cluster_scoped_object_is_its_name():
     assert str(key_of({"metadata": {"name": "jhub"}})) == "jhub"
 
 
-def test_labels_annotations_and_uid_are_read():
-    assert (labels_of(POD), annotations_of(POD), uid_of(POD)) == ({"app": "jupyterhub"}, {"a": "b"}, "u-1")
+def test_labels_and_annotations_are_read():
+    assert (labels_of(POD), annotations_of(POD)) == ({"app": "jupyterhub"}, {"a": "b"})
+
+
+def test_uid_and_resource_version_are_read():
+    assert (uid_of(POD), version_of(POD)) == ("u-1", "42")
 
 
 def test_missing_and_null_metadata_are_empty():
     for obj in ({}, {"metadata": None}, {"metadata": {"labels": None, "annotations": None, "uid": None}}):
-        assert (labels_of(obj), annotations_of(obj), uid_of(obj)) == ({}, {}, "")
+        assert (labels_of(obj), annotations_of(obj), uid_of(obj), version_of(obj)) == ({}, {}, "", "")
         assert key_of(obj) == Key("", "")
 
 

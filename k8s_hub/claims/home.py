@@ -1,0 +1,213 @@
+"""Which claim is a server's home? Six rules, the first hit wins (``docs/lifecycle.md``).
+
+The promise: no new claim while one of this server's exists, and nobody gets another user's files by a
+coincidence of names.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from typing import TypeAlias
+
+from k8s_hub.claims.legacy import LegacyName
+from k8s_hub.claims.lookup import ClaimLookup, username_of
+from k8s_hub.naming.ownership import ServerIdentity, is_of_release, is_ours
+from k8s_hub.naming.templates import Scope
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of
+from k8s_hub.objects.raw import Raw
+
+EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
+"""On a claim that a server has besides its home; its value is the name the admin gave it."""
+
+
+class Why(StrEnum):
+    """The rule that decided, as a log line can say it."""
+
+    EXPLICIT = "its name was set for this server"
+    REMEMBERED = "the saved state names it"
+    TEMPLATE = "the template names it"
+    LEGACY = "an earlier version of the hub named it so"
+    ANNOTATED = "it is annotated for this server"
+    FIRST = "this server has no claim yet"
+    TEMPLATE_TAKEN = "this server has no claim yet and another server has the one of the template's name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseExisting:
+    """This claim is the home; it may be dying or lost, which is for diagnosis to say."""
+
+    name: str
+    claim: Raw
+    why: Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """There is no home yet: create one of this name."""
+
+    name: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The name leads to the files of another user."""
+
+    message: str
+    """For the user."""
+    detail: str
+    """For the admin."""
+    owner: str
+
+
+HomeChoice: TypeAlias = UseExisting | Create | Refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeRequest:
+    """All that is known about one server before its home is chosen."""
+
+    identity: ServerIdentity
+    template_name: str
+    """The template's name for this server."""
+    scope: Scope
+    """Who shares what the template names."""
+    explicit_name: str | None = None
+    """Set by a hook, a profile or a subclass, who know what they do: it is not questioned."""
+    remembered_name: str | None = None
+    """From the saved state; None with ``remember_pvc_name = False``."""
+    legacy_names: Sequence[LegacyName] = ()
+    """Empty with ``handle_legacy_names = False``."""
+    taken: Container[str] = frozenset()
+    """Names of claims that other servers of this user have in their state."""
+    living_users: Container[str] = frozenset()
+    """Users the hub knows. A remembered claim of a user whom nobody knows is this user's, renamed."""
+
+
+def choose_home(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
+    """Return the server's home, or the name to create it with, or why it cannot have one."""
+    rules = (_explicit, _remembered, _of_template, _legacy, _annotated)
+    choices = (rule(request, claims) for rule in rules)
+    return next((choice for choice in choices if choice is not None), None) or _new(request, claims)
+
+
+def _explicit(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    if request.explicit_name is None:
+        return None
+    existing = _named(request, claims, request.explicit_name, Why.EXPLICIT)
+    return existing or Create(name=request.explicit_name, why=Why.EXPLICIT)
+
+
+def _remembered(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    if request.remembered_name is None:
+        return None
+    home = _named(request, claims, request.remembered_name, Why.REMEMBERED)
+    if home is None or (
+        _is_of_other_user(request, home.claim) and username_of(home.claim) in request.living_users
+    ):
+        return None
+    return home
+
+
+def _of_template(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    if _is_taken(request, request.template_name):
+        return None
+    home = _named(request, claims, request.template_name, Why.TEMPLATE)
+    return None if home is None or _is_of_other_user(request, home.claim) else home
+
+
+def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    homes = (
+        home
+        for legacy in request.legacy_names
+        if (home := _named(request, claims, legacy.name, Why.LEGACY))
+        if _is_candidate(request, home.claim)
+        if _is_own(request, home.claim) or (legacy.is_unmistakable and _is_of_nobody(request, home.claim))
+    )
+    return next(homes, None)
+
+
+def _annotated(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    own = (
+        claim
+        for claim in claims.find(request.identity.username)
+        if _is_candidate(request, claim) and _is_own(request, claim)
+    )
+    claim = min(own, key=_likelihood, default=None)
+    return None if claim is None else UseExisting(name=key_of(claim).name, claim=claim, why=Why.ANNOTATED)
+
+
+def _new(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
+    name = request.template_name
+    if _is_taken(request, name):
+        free = (other for other in _numbered(name) if _is_free(request, claims, other))
+        return Create(name=next(free), why=Why.TEMPLATE_TAKEN)
+    if existing := _named(request, claims, name, Why.TEMPLATE):
+        return _refuse(request, existing.claim)
+    return Create(name=name, why=Why.FIRST)
+
+
+def _named(request: HomeRequest, claims: ClaimLookup, name: str, why: Why) -> UseExisting | None:
+    claim = claims.get(Key(request.identity.namespace, name))
+    return None if claim is None else UseExisting(name=name, claim=claim, why=why)
+
+
+def _is_taken(request: HomeRequest, name: str) -> bool:
+    """True if another server of this user lives there; servers that share a home by design may."""
+    return request.scope is Scope.SERVER and name in request.taken
+
+
+def _is_of_other_user(request: HomeRequest, claim: Raw) -> bool:
+    """True if the claim is another user's home; where all users share one, somebody had to create it."""
+    is_shared = request.scope is Scope.EVERYBODY
+    return not is_shared and username_of(claim) not in (None, request.identity.username)
+
+
+def _is_candidate(request: HomeRequest, claim: Raw) -> bool:
+    """False for another home: a claim besides the home, or the home of another server of this user."""
+    return EXTRA_CLAIM_ANNOTATION not in annotations_of(claim) and not _is_taken(request, key_of(claim).name)
+
+
+def _is_own(request: HomeRequest, claim: Raw) -> bool:
+    """True if the annotations name this server; where a user's servers share a home, any of them."""
+    if request.scope is Scope.SERVER:
+        return is_ours(claim, request.identity)
+    return (
+        username_of(claim) == request.identity.username
+        and key_of(claim).namespace == request.identity.namespace
+        and is_of_release(claim, request.identity)
+    )
+
+
+def _is_of_nobody(request: HomeRequest, claim: Raw) -> bool:
+    """True for a claim that was prepared by hand, or restored without its annotations."""
+    return username_of(claim) is None and is_of_release(claim, request.identity)
+
+
+def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
+    """Sort the claims of one server: the oldest sound one is where the files are."""
+    metadata = metadata_of(claim)
+    is_lost = (claim.get("status") or {}).get("phase") == "Lost"
+    return is_dying(claim), is_lost, str(metadata.get("creationTimestamp") or ""), key_of(claim).name
+
+
+def _numbered(name: str) -> Iterator[str]:
+    # Two dashes and a digit: no user's and no server's slug gives such a name.
+    return (f"{name}--{number}" for number in count(2))
+
+
+def _is_free(request: HomeRequest, claims: ClaimLookup, name: str) -> bool:
+    return name not in request.taken and claims.get(Key(request.identity.namespace, name)) is None
+
+
+def _refuse(request: HomeRequest, claim: Raw) -> Refuse:
+    owner = username_of(claim) or ""
+    return Refuse(
+        message="Your files cannot be opened: the volume of that name belongs to another user. "
+        "Please tell your administrator.",
+        detail=f"The claim {key_of(claim)} is annotated for the user {owner!r}, so {request.identity.username!r} "
+        "does not get it; if it is theirs, correct its annotation hub.jupyter.org/username, or change "
+        "KubeSpawner.pvc_name_template",
+        owner=owner,
+    )

@@ -1,0 +1,49 @@
+"""How claims are looked up: by name, and by the user they are annotated for."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Protocol
+
+from k8s_hub.naming.ownership import USERNAME_ANNOTATION
+from k8s_hub.objects.keys import Key, annotations_of, key_of
+from k8s_hub.objects.raw import Raw
+
+
+class ClaimLookup(Protocol):
+    """What the choice of a home asks. The view of a claim informer indexed by ``usernames_of`` fits."""
+
+    def get(self, key: Key, /) -> Raw | None:
+        """Return the claim of that name."""
+
+    def find(self, value: Hashable, /) -> Iterable[Raw]:
+        """Return the claims that are annotated for the user of that name, in any namespace."""
+
+
+class ListedClaims:
+    """The lookup for a list of claims, read once and not kept up to date."""
+
+    def __init__(self, claims: Iterable[Raw]) -> None:
+        self._by_key = {key_of(claim): claim for claim in claims}
+        self._by_username: defaultdict[Hashable, list[Raw]] = defaultdict(list)
+        for claim in self._by_key.values():
+            for username in usernames_of(claim):
+                self._by_username[username].append(claim)
+
+    def get(self, key: Key, /) -> Raw | None:
+        """Return the claim of that name."""
+        return self._by_key.get(key)
+
+    def find(self, value: Hashable, /) -> tuple[Raw, ...]:
+        """Return the claims that are annotated for the user of that name."""
+        return tuple(self._by_username.get(value, ()))
+
+
+def username_of(claim: Raw) -> str | None:
+    """Return the user the claim is annotated for; None if it is annotated for nobody."""
+    return annotations_of(claim).get(USERNAME_ANNOTATION)
+
+
+def usernames_of(claim: Raw) -> tuple[str, ...]:
+    """Return what an index of claims files this one under."""
+    username = username_of(claim)
+    return () if username is None else (username,)
