@@ -1,6 +1,6 @@
 """What is known about one start: a stage, one plain sentence for the user, and whether waiting can help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Self
@@ -78,30 +78,31 @@ class Reason(StrEnum):
     DEADLINE = "deadline"
 
 
+SENTENCE_LIMIT = 300
+DETAIL_LIMIT = 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One answer. Made with :meth:`waiting` or :meth:`failed`, never word by word elsewhere.
+    """One answer, made with :meth:`waiting` or :meth:`failed`, which bound and redact its texts.
 
-    ``sentence`` and ``detail`` are text, not markup: whoever puts them on a page escapes them.
+    They are text, not markup: whoever puts them on a page escapes them.
     """
 
     stage: Stage
-    #: One plain sentence for the user, at most 300 characters, without what only grows with time.
+    #: How far the progress bar is.
+    percent: int
+    #: One plain sentence for the user, at most SENTENCE_LIMIT characters, without the counter.
     sentence: str
-    #: For the administrator's log: the cluster's own words, redacted, at most 1,000 characters.
+    #: For the administrator's log: the cluster's own words, at most DETAIL_LIMIT characters.
     detail: str = ""
     fatal: bool = False
     #: None while nothing is wrong.
     reason: Reason | None = None
-    #: How long this has been so; shown in steps, so that progress does not chatter.
+    #: How long this has been so.
     lasting: timedelta = timedelta()
-    #: What to say when the deadline comes first: "none became free" (in 5 minutes).
-    missed: str = "it was not ready"
-    percent: int = field(default=-1)
-
-    def __post_init__(self) -> None:
-        if self.percent < 0:
-            object.__setattr__(self, "percent", self.stage.percent)
+    #: What did not happen, should the deadline come first: "none became free" (in 5 minutes).
+    missed: str = "it was not done"
 
     @classmethod
     def waiting(
@@ -112,11 +113,12 @@ class Diagnosis:
         reason: Reason | None = None,
         detail: str = "",
         lasting: timedelta = timedelta(),
-        missed: str = "it was not ready",
+        missed: str = "it was not done",
     ) -> Self:
         """A state that may pass by itself."""
         return cls(
             stage=stage,
+            percent=stage.percent,
             sentence=plain(sentence, SENTENCE_LIMIT),
             detail=plain(detail, DETAIL_LIMIT),
             reason=reason,
@@ -126,9 +128,10 @@ class Diagnosis:
 
     @classmethod
     def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
-        """A state that waiting does not change, or not in a time a person waits."""
+        """A state that waiting does not change, or not in a time that a person waits."""
         return cls(
             stage=stage,
+            percent=stage.percent,
             sentence=plain(sentence, SENTENCE_LIMIT),
             detail=plain(detail, DETAIL_LIMIT),
             fatal=True,
@@ -138,17 +141,15 @@ class Diagnosis:
     @property
     def message(self) -> str:
         """What the user reads now: the sentence, with a counter once it has lasted a while."""
-        if self.fatal or self.lasting < FIRST_STEP:
+        if self.fatal or self.lasting < _FIRST_STEP:
             return self.sentence
         return f"{self.sentence.removesuffix('.')} ({duration(_in_steps(self.lasting))} so far)."
 
 
-SENTENCE_LIMIT = 300
-DETAIL_LIMIT = 1000
-FIRST_STEP = timedelta(seconds=20)
+_FIRST_STEP = timedelta(seconds=20)
 
 
 def _in_steps(lasting: timedelta) -> timedelta:
     """Round down to what is worth saying again: 20 seconds at first, then whole minutes."""
-    step = FIRST_STEP if lasting < timedelta(minutes=1) else timedelta(minutes=1)
+    step = _FIRST_STEP if lasting < timedelta(minutes=1) else timedelta(minutes=1)
     return lasting // step * step

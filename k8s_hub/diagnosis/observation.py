@@ -53,10 +53,37 @@ class Observation:
         """Return the status of the first container that waits for one of the reasons."""
         return next((c for c in self.containers if state_of(c, "waiting").get("reason") in reasons), None)
 
+    def image_of(self, container: Raw) -> str:
+        """Name a container's image as the spec does; the status may have another of its names."""
+        specs = (*(self.spec.get("initContainers") or ()), *(self.spec.get("containers") or ()))
+        named = (spec.get("image") for spec in specs if spec.get("name") == container.get("name"))
+        return str(next(named, None) or container.get("image") or "")
+
     def condition(self, name: str) -> Raw:
         """Return a condition of the pod, empty if it is not set."""
         conditions: Sequence[Raw] = self.status.get("conditions") or ()
         return next((condition for condition in conditions if condition.get("type") == name), {})
+
+    @property
+    def unschedulable(self) -> str | None:
+        """What the scheduler says about the pod, None unless it has tried and found no machine."""
+        condition = self.condition("PodScheduled")
+        if condition.get("status") != "False":
+            return None
+        return condition.get("message") or condition.get("reason") or "Unschedulable"
+
+    def since(self, condition: str) -> datetime | None:
+        """When a condition of the pod came to be what it is, None if that is unknown."""
+        text = self.condition(condition).get("lastTransitionTime")
+        return timestamps.parse(text) if text else None
+
+    def unsolved(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
+        """Return the pod's events of a trouble with its machine, unless it has come further since."""
+        events = self.pod_events(*reasons, matching=matching)
+        further = self.pod_events("SuccessfulAttachVolume", "Pulling", "Pulled", "Created", "Started")
+        if not events or (further and last_seen(further[-1]) > last_seen(events[-1])):
+            return []
+        return events
 
     def pod_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
         """Return this pod's events of these reasons, oldest first; all of them without a reason."""

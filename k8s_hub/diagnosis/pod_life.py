@@ -85,7 +85,7 @@ def notebook_name(pod: Raw) -> str:
 def notebook_status(pod: Raw) -> Raw | None:
     """Return the containerStatus of the server's container, None before the kubelet has written it."""
     wanted = notebook_name(pod)
-    statuses: list[Raw] = (pod.get("status") or {}).get("containerStatuses") or ()
+    statuses: list[Raw] = (pod.get("status") or {}).get("containerStatuses") or []
     return next((status for status in statuses if status.get("name") == wanted), None)
 
 

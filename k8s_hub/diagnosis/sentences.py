@@ -80,7 +80,7 @@ def _short(number: Decimal) -> str:
 
 
 _SIZES = {"memory": "memory", "ephemeral-storage": "temporary disk space", "storage": "disk space"}
-_COUNTED = {"cpu": "CPU", "pods": "running server", "persistentvolumeclaims": "volume"}
+_COUNTED = {"cpu": "CPU", "pods": "place", "persistentvolumeclaims": "volume"}
 _GPU_VENDORS = ("nvidia.com/", "amd.com/", "gpu.intel.com/", "habana.ai/")
 
 
@@ -90,6 +90,11 @@ def amount(resource: str, quantity: Decimal) -> str:
         return f"{byte_size(quantity)} of {_SIZES[resource]}"
     noun = "GPU" if resource.startswith(_GPU_VENDORS) else _COUNTED.get(resource)
     return count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
+
+
+def measure(resource: str, quantity: Decimal) -> str:
+    """Say how much without saying of what: ``2``, ``4 GiB``."""
+    return byte_size(quantity) if resource in _SIZES else _digits(quantity)
 
 
 def _digits(number: int | Decimal) -> str:

@@ -1,0 +1,35 @@
+"""What the user reads when the cluster itself is in trouble: nobody's server is at fault."""
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+
+
+def cluster_busy(detail: str = "") -> Diagnosis:
+    """The API server asked for patience (429), stumbled (5xx) or is slow; the request is repeated."""
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        "The cluster is busy, so your server waits for its turn.",
+        reason=Reason.CLUSTER_BUSY,
+        detail=detail,
+        missed="it had no turn",
+    )
+
+
+def cluster_silent(detail: str = "") -> Diagnosis:
+    """The API server cannot be reached at the moment; the start goes on when it is back."""
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        "The cluster does not answer at the moment, so your server waits.",
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        detail=detail,
+        missed="it did not come back",
+    )
+
+
+def cluster_unavailable(detail: str = "") -> Diagnosis:
+    """The API server stayed away until the deadline."""
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.CLUSTER_UNAVAILABLE,
+        "The cluster does not answer, so your server could not be started. Please try again in some minutes.",
+        detail=detail,
+    )

@@ -1,0 +1,94 @@
+"""What stands where a server is to be: the previous server of its user, or somebody else's object."""
+
+from datetime import datetime, timedelta
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.patience import Patience
+from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import annotations_of, key_of, labels_of, metadata_of
+from k8s_hub.objects.raw import Raw
+
+_USERNAME = "hub.jupyter.org/username"
+
+
+def foreign_pod(pod: Raw) -> Diagnosis:
+    """Another's pod has the name of this user's pod; it is never touched."""
+    return _foreign(Stage.REQUEST, "pod", pod, "Your server cannot be started")
+
+
+def foreign_claim(claim: Raw) -> Diagnosis:
+    """Another's claim has the name of this user's home; it is never mounted."""
+    return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")
+
+
+def previous_server(pod: Raw, now: datetime, patience: Patience | None = None) -> Diagnosis:
+    """An earlier pod of this server is shutting down; once that takes long, say what it waits for."""
+    lasting = max(now - _asked_to_end(pod, now), timedelta())
+    slow = lasting >= (patience or Patience()).shutdown
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        f"Your previous server is still shutting down{_cause(pod, now) if slow else ''}.",
+        reason=Reason.OLD_SERVER,
+        detail=f"pod {key_of(pod)} on node {(pod.get('spec') or {}).get('nodeName')}{_cause(pod, now)}",
+        lasting=lasting,
+        missed="it was not gone",
+    )
+
+
+def _foreign(stage: Stage, kind: str, obj: Raw, consequence: str) -> Diagnosis:
+    key = key_of(obj)
+    return Diagnosis.failed(
+        stage,
+        Reason.FOREIGN_OBJECT,
+        f'{consequence}: the name "{key.name}" is taken by a {kind} of {_owner(obj)}. '
+        "Please tell your administrator.",
+        detail=f"{kind} {key} is not this server's; annotations and labels name {_owner(obj)}",
+    )
+
+
+def _owner(obj: Raw) -> str:
+    """Name whose an object is, as well as it says itself."""
+    labels = labels_of(obj)
+    user = annotations_of(obj).get(_USERNAME)
+    release = labels.get("app.kubernetes.io/instance") or labels.get("release")
+    words = [f'{kind} "{name}"' for kind, name in (("user", user), ("release", release)) if name]
+    if words:
+        return " of ".join(words)
+    references = metadata_of(obj).get("ownerReferences") or ()
+    return f'{references[0]["kind"]} "{references[0]["name"]}"' if references else "somebody else"
+
+
+def _asked_to_end(pod: Raw, now: datetime) -> datetime:
+    """When the deletion was asked for; its timestamp is that moment plus the grace period."""
+    metadata = metadata_of(pod)
+    if not metadata.get("deletionTimestamp"):
+        return now
+    grace = timedelta(seconds=int(metadata.get("deletionGracePeriodSeconds") or 0))
+    return timestamps.parse(metadata["deletionTimestamp"]) - grace
+
+
+def _cause(pod: Raw, now: datetime) -> str:
+    if _is_on_lost_node(pod):
+        return ", because its machine does not answer"
+    if finalizers := metadata_of(pod).get("finalizers"):
+        return f", because {', '.join(finalizers)} has not released it"
+    deadline = metadata_of(pod).get("deletionTimestamp")
+    if deadline and now < timestamps.parse(deadline):
+        return ", because it has been given time to save its work"
+    return ", because its machine has not confirmed its end"
+
+
+def _is_on_lost_node(pod: Raw) -> bool:
+    """True when the control plane, not the kubelet, wrote the last word about the pod.
+
+    For a node that does not answer, the node controller sets Ready to False and leaves ContainersReady as
+    the kubelet left it; a taint eviction adds its own condition.
+    """
+    status = pod.get("status") or {}
+    conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
+    if status.get("reason") == "NodeLost":
+        return True
+    if (conditions.get("DisruptionTarget") or {}).get("reason") == "DeletionByTaintManager":
+        return True
+    ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
+    return ready.get("status") == "False" and not ready.get("reason") and containers.get("status") == "True"

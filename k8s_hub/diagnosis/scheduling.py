@@ -1,0 +1,226 @@
+"""Rules about finding a machine: the scheduler's and the autoscaler's words in plain ones."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen
+from k8s_hub.diagnosis.sentences import amount, listed
+from k8s_hub.objects import quantities
+from k8s_hub.objects.raw import Raw
+
+# Cluster autoscaler: TriggeredScaleUp; Karpenter: Nominated.
+_SCALING_UP = ("TriggeredScaleUp", "Nominated")
+# Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no machine or no quota left: FailedScaleUp.
+_NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
+_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]+)")
+_OTHER_ZONE = re.compile(
+    "volume node affinity conflict|PersistentVolume's node affinity|no available volume zone"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What the scheduler may say of machines, what the user reads, and what did not happen at the deadline."""
+
+    pattern: re.Pattern[str]
+    sentence: str
+    missed: str = "none became free"
+    stage: Stage = Stage.SCHEDULING
+    reason: Reason = Reason.UNSCHEDULABLE
+
+
+#: In order: a machine that fails an earlier one is nearer to taking the server than one that fails a later
+#: one, so that one decides what is waited for. Missing resources go before all of these.
+OBSTACLES = (
+    Obstacle(
+        pattern=re.compile("unbound immediate PersistentVolumeClaims|available persistent volumes to bind"),
+        sentence="Your home volume has no disk yet.",
+        missed="it did not get one",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+    ),
+    Obstacle(
+        pattern=re.compile('persistentvolumeclaim "[^"]+" is being deleted'),
+        sentence="A volume of your server is being deleted, and your server waits until it is gone.",
+        missed="it was not gone",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_TERMINATING,
+    ),
+    Obstacle(
+        pattern=re.compile("ReadWriteOncePod access mode already in-use"),
+        sentence="Your home volume is still in use by another server.",
+        missed="it was not released",
+        stage=Stage.STORAGE,
+        reason=Reason.MOUNT,
+    ),
+    Obstacle(
+        pattern=re.compile("non-existent pv|non-existent persistentvolume"),
+        sentence="The disk behind a volume of your server does not exist.",
+        missed="it did not appear",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_LOST,
+    ),
+    Obstacle(
+        pattern=re.compile("Too many pods"),
+        sentence="Your server is waiting for a free place, because all machines are full.",
+    ),
+    Obstacle(
+        pattern=re.compile("exceed max volume count"),
+        sentence="Your server is waiting for a machine that can take one more volume.",
+    ),
+    Obstacle(
+        pattern=_OTHER_ZONE,
+        sentence="Your server is waiting for a machine in the zone of its home volume, "
+        "because a volume cannot move to another zone.",
+    ),
+    Obstacle(
+        pattern=re.compile("anti-affinity rules|pod affinity rules|topology spread|free ports"),
+        sentence="Your server is waiting for a machine that it may share with the servers there.",
+    ),
+    Obstacle(
+        pattern=re.compile("were unschedulable|node.kubernetes.io/(?:not-ready|unreachable|unschedulable)"),
+        sentence="Your server is waiting for a machine, because those there are not ready or are taken out of use.",
+        missed="none became ready",
+    ),
+    Obstacle(
+        pattern=re.compile("node affinity/selector|requested node name|scheduler-enforced node affinity"),
+        sentence="Your server is waiting for a machine of the kind it asks for.",
+        missed="there was none",
+    ),
+    Obstacle(
+        pattern=re.compile("untolerated taint"),
+        sentence="Your server is waiting for a machine that accepts it, because those there are reserved or not ready.",
+        missed="there was none",
+    ),
+    Obstacle(
+        pattern=re.compile("no nodes available"),
+        sentence="Your server is waiting for a machine, because the cluster has none yet.",
+        missed="none was added",
+    ),
+)
+
+
+def machine_is_coming(seen: Observation) -> Diagnosis | None:
+    """The autoscaler adds a machine; that takes minutes, and the user should know what for."""
+    if seen.unschedulable is None:
+        return None
+    events = _since_last(seen, _SCALING_UP, after=_NOT_SCALING_UP)
+    if not events:
+        return None
+    return Diagnosis.waiting(
+        Stage.MACHINE,
+        "A new machine is being started for your server, which usually takes some minutes.",
+        reason=Reason.UNSCHEDULABLE,
+        detail=events[-1]["message"],
+        lasting=seen.lasting(first_seen(events[0])),
+        missed="it was not ready",
+    )
+
+
+def no_machine_will_come(seen: Observation) -> Diagnosis | None:
+    """The autoscaler has said no for longer than is worth waiting for a place to become free."""
+    obstacle = unschedulable(seen)
+    events = _since_last(seen, _NOT_SCALING_UP, after=_SCALING_UP)
+    if obstacle is None or obstacle.reason is not Reason.UNSCHEDULABLE or not events:
+        return None
+    if seen.lasting(first_seen(events[0])) < seen.patience.no_scale_up:
+        return None
+    return Diagnosis.failed(
+        Stage.SCHEDULING,
+        Reason.UNSCHEDULABLE,
+        f"{obstacle.sentence} The cluster cannot add one. Please try again later, or choose another kind of server.",
+        detail=f"{events[-1]['message']}; {obstacle.detail}",
+    )
+
+
+def unschedulable(seen: Observation) -> Diagnosis | None:
+    """The scheduler has tried and found no machine; it tries again whenever something changes."""
+    if (message := seen.unschedulable) is None:
+        return None
+    verdict = message.split(" preemption:")[0]
+    obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
+    return Diagnosis.waiting(
+        obstacle.stage,
+        obstacle.sentence,
+        reason=obstacle.reason,
+        detail=_with_selector(seen.spec, message),
+        lasting=seen.lasting(seen.since("PodScheduled")),
+        missed=obstacle.missed,
+    )
+
+
+def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
+    """The pod is there, and the scheduler has not decided."""
+    if seen.pod is None or seen.spec.get("nodeName"):
+        return None
+    return Diagnosis.waiting(
+        Stage.SCHEDULING,
+        "Looking for a machine for your server.",
+        lasting=seen.lasting(None),
+        missed="none was found",
+    )
+
+
+def requested(spec: Raw, resource: str) -> Decimal:
+    """How much of a resource the pod asks for, as the scheduler adds it up.
+
+    The containers' sum, or the largest step before them if that is more; side containers among the init
+    containers (restartPolicy Always) run on and count with both.
+    """
+    init: Sequence[Raw] = spec.get("initContainers") or ()
+    aside = sum((_asked(c, resource) for c in init if c.get("restartPolicy") == "Always"), Decimal())
+    steps = [_asked(c, resource) for c in init if c.get("restartPolicy") != "Always"]
+    together = sum((_asked(c, resource) for c in spec.get("containers") or ()), Decimal())
+    return aside + max([together, *steps])
+
+
+def _asked(container: Raw, resource: str) -> Decimal:
+    resources = container.get("resources") or {}
+    for kind in ("requests", "limits"):
+        if resource in (resources.get(kind) or {}):
+            return quantities.parse(resources[kind][resource])
+    return Decimal()
+
+
+def _lack_of_resources(spec: Raw, verdict: str) -> Obstacle | None:
+    lacking = list(dict.fromkeys(match["resource"] for match in _INSUFFICIENT.finditer(verdict)))
+    if not lacking:
+        return None
+    # GPUs first: they are why the rest is scarce.
+    lacking.sort(key=lambda resource: "/" not in resource)
+    where = " in the zone of its home volume" if _OTHER_ZONE.search(verdict) else ""
+    words = listed([_say(resource, requested(spec, resource)) for resource in lacking])
+    return Obstacle(
+        pattern=_INSUFFICIENT, sentence=f"Your server is waiting for a machine with {words}{where}."
+    )
+
+
+def _say(resource: str, quantity: Decimal) -> str:
+    return amount(resource, quantity) if quantity else f"more {resource}"
+
+
+_ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.")
+
+
+def _obstacle_in(verdict: str) -> Obstacle:
+    return next((obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict)), _ANY)
+
+
+def _with_selector(spec: Raw, message: str) -> str:
+    selector = spec.get("nodeSelector") or {}
+    words = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return f"{message} (node selector: {words})" if words else message
+
+
+def _since_last(seen: Observation, reasons: Iterable[str], *, after: Iterable[str]) -> list[Raw]:
+    """Return the events of these reasons that came after the last of the others."""
+    others = seen.pod_events(*after)
+    newest = last_seen(others[-1]) if others else seen.started - timedelta(days=1)
+    return [event for event in seen.pod_events(*reasons) if last_seen(event) > newest]
+
+
+RULES = (machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

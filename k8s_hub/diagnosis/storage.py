@@ -1,0 +1,238 @@
+"""Rules about the home volume: its claim, its disk, and the way of the disk to the machine."""
+
+import re
+from datetime import timedelta
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.observation import Observation, first_seen
+from k8s_hub.objects.keys import is_dying, key_of, metadata_of
+from k8s_hub.objects.raw import Raw
+
+_UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
+_MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
+_NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
+_MULTI_ATTACH = re.compile("Multi-Attach error")
+_MISSING_SOURCE = re.compile(r'\b(?P<kind>secret|configmap) "(?P<name>[^"]+)" not found', re.IGNORECASE)
+
+
+def claim_lost(seen: Observation) -> Diagnosis | None:
+    """The claim's volume is gone; neither this start nor the next can bring it back."""
+    if seen.claim is None or _phase(seen.claim) != "Lost":
+        return None
+    return Diagnosis.failed(
+        Stage.STORAGE,
+        Reason.CLAIM_LOST,
+        f"The disk behind your home volume ({key_of(seen.claim).name}) is gone. "
+        "Only an administrator can bring it back or give you a new one.",
+        detail=f"claim {key_of(seen.claim)} is Lost: volume {_volume_name(seen.claim)} does not exist",
+    )
+
+
+def claim_terminating(seen: Observation) -> Diagnosis | None:
+    """Somebody deletes the claim; only when it is gone can a new one be made under its name.
+
+    A pod that has its machine holds its claim: it goes on, whatever is asked of the claim.
+    """
+    if seen.claim is None or not is_dying(seen.claim) or seen.spec.get("nodeName"):
+        return None
+    finalizers = ", ".join(metadata_of(seen.claim).get("finalizers") or ())
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        f"Your home volume ({key_of(seen.claim).name}) is being deleted. "
+        "Your server waits until it is gone and then gets a new, empty one.",
+        reason=Reason.CLAIM_TERMINATING,
+        detail=f"claim {key_of(seen.claim)} is terminating; finalizers: {finalizers or 'none'}",
+        lasting=seen.lasting(None),
+        missed="it was not gone",
+    )
+
+
+def storage_class_unknown(seen: Observation) -> Diagnosis | None:
+    """Nothing can make the volume; a setting is wrong."""
+    if seen.claim is None or _phase(seen.claim) != "Pending":
+        return None
+    for event in seen.claim_events("ProvisioningFailed", matching=_UNKNOWN_CLASS):
+        name = _name_in(_UNKNOWN_CLASS, event)
+        return Diagnosis.failed(
+            Stage.STORAGE,
+            Reason.STORAGE_CLASS,
+            f'Your home volume cannot be created: the cluster has no storage class "{name}". '
+            "Please tell your administrator.",
+            detail=event["message"],
+        )
+    return None
+
+
+def claim_without_volume(seen: Observation) -> Diagnosis | None:
+    """Nothing will make a volume, unless an administrator adds one that fits."""
+    if seen.claim is None or _phase(seen.claim) != "Pending":
+        return None
+    events = seen.claim_events("FailedBinding", matching=_NO_VOLUME)
+    if not events:
+        return None
+    lasting = seen.lasting(first_seen(events[0]))
+    if lasting >= seen.patience.unbound_claim:
+        return Diagnosis.failed(
+            Stage.STORAGE,
+            Reason.CLAIM_PENDING,
+            "There is no disk for your home volume, and the cluster has no default way to create one. "
+            "Please tell your administrator.",
+            detail=events[-1]["message"],
+        )
+    return _claim_pending(seen, "Your home volume has no disk yet.", events[-1]["message"], lasting)
+
+
+def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
+    """The storage system has tried and failed, and tries again."""
+    if seen.claim is None or _phase(seen.claim) != "Pending":
+        return None
+    events = seen.claim_events("ProvisioningFailed")
+    if not events:
+        return None
+    return _claim_pending(
+        seen,
+        "The storage system could not create your home volume and tries again.",
+        events[-1]["message"],
+        seen.lasting(first_seen(events[0])),
+    )
+
+
+def claim_missing(seen: Observation) -> Diagnosis | None:
+    """The pod names a claim that is not there; the scheduler may only not have heard of it yet."""
+    message = seen.unschedulable or ""
+    if (found := _MISSING_CLAIM.search(message)) is None:
+        return None
+    if seen.claim is not None and key_of(seen.claim).name == found["name"]:
+        return None
+    lasting = seen.lasting(seen.since("PodScheduled"))
+    sentence = f'The volume "{found["name"]}" that your server needs does not exist.'
+    if lasting >= seen.patience.missing_object:
+        return Diagnosis.failed(
+            Stage.STORAGE,
+            Reason.CLAIM_MISSING,
+            f"{sentence} Please tell your administrator.",
+            detail=message,
+        )
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        sentence,
+        reason=Reason.CLAIM_MISSING,
+        detail=message,
+        lasting=lasting,
+        missed="it did not appear",
+    )
+
+
+def claim_pending(seen: Observation) -> Diagnosis | None:
+    """The volume is being made; one that waits for its first user is none of the pod's troubles."""
+    if seen.claim is None or _phase(seen.claim) != "Pending":
+        return None
+    if seen.claim_events("WaitForFirstConsumer", "WaitForPodScheduled"):
+        return None
+    unbound = "unbound immediate PersistentVolumeClaims" in (seen.unschedulable or "")
+    if seen.pod is not None and not unbound:
+        return None
+    messages = [event["message"] for event in seen.claim_events()]
+    return _claim_pending(
+        seen,
+        "Your home volume is being prepared.",
+        messages[-1] if messages else (seen.unschedulable or ""),
+        seen.lasting(None),
+    )
+
+
+def disk_still_attached(seen: Observation) -> Diagnosis | None:
+    """The disk is at the machine of an earlier server, and most disks go to one machine at a time."""
+    events = seen.unsolved("FailedAttachVolume", matching=_MULTI_ATTACH)
+    if not events:
+        return None
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        "The disk of your home volume is still attached to another machine, and your server waits for it.",
+        reason=Reason.MOUNT,
+        detail=events[-1]["message"],
+        lasting=seen.lasting(first_seen(events[0])),
+        missed="it was not released",
+    )
+
+
+def mounted_object_missing(seen: Observation) -> Diagnosis | None:
+    """A volume is to be filled from a Secret or ConfigMap that is not there."""
+    events = seen.unsolved("FailedMount", matching=_MISSING_SOURCE)
+    if not events:
+        return None
+    found = _MISSING_SOURCE.search(events[-1]["message"])
+    what = f'{found["kind"]} "{found["name"]}"' if found else "object"
+    return missing_object(seen, what, events[-1]["message"], seen.lasting(first_seen(events[0])))
+
+
+def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
+    """Tell of a Secret, ConfigMap or key that the pod needs and that is not there, or not yet."""
+    sentence = f"Your server needs the {what}, which does not exist."
+    if lasting >= seen.patience.missing_object:
+        return Diagnosis.failed(
+            Stage.STARTING,
+            Reason.CONFIG_MISSING,
+            f"{sentence} Please tell your administrator.",
+            detail=detail,
+        )
+    return Diagnosis.waiting(
+        Stage.STARTING,
+        sentence,
+        reason=Reason.CONFIG_MISSING,
+        detail=detail,
+        lasting=lasting,
+        missed="it did not appear",
+    )
+
+
+def mount_fails(seen: Observation) -> Diagnosis | None:
+    """The machine cannot attach or mount a volume, and tries again."""
+    events = seen.unsolved("FailedAttachVolume", "FailedMount", "FailedMapVolume")
+    if not events:
+        return None
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        "The machine cannot reach a volume of your server yet and tries again.",
+        reason=Reason.MOUNT,
+        detail=events[-1]["message"],
+        lasting=seen.lasting(first_seen(events[0])),
+        missed="it did not succeed",
+    )
+
+
+def _claim_pending(seen: Observation, sentence: str, detail: str, lasting: timedelta) -> Diagnosis:
+    name = key_of(seen.claim or {})
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        sentence,
+        reason=Reason.CLAIM_PENDING,
+        detail=f"claim {name} is Pending: {detail}" if detail else f"claim {name} is Pending",
+        lasting=lasting,
+        missed="it was not ready",
+    )
+
+
+def _phase(claim: Raw) -> str:
+    return str((claim.get("status") or {}).get("phase") or "")
+
+
+def _volume_name(claim: Raw) -> str:
+    return str((claim.get("spec") or {}).get("volumeName") or "")
+
+
+def _name_in(pattern: re.Pattern[str], event: Raw) -> str:
+    found = pattern.search(event["message"])
+    return found["name"] if found else ""
+
+
+CLAIM_RULES = (
+    claim_lost,
+    claim_terminating,
+    storage_class_unknown,
+    claim_without_volume,
+    claim_provisioning_fails,
+    claim_missing,
+    claim_pending,
+)
+MOUNT_RULES = (disk_still_attached, mounted_object_missing, mount_fails)
