@@ -10,12 +10,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 POLL_SECONDS = 0.02
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
+# To the kernel a child's parent is the thread that forked it, so children are born in one that stays.
+_birthplace = ThreadPoolExecutor(max_workers=1, thread_name_prefix="box-birthplace")
 
 
 class ProcessFailedError(Exception):
@@ -39,20 +42,25 @@ class Process:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
+    @property
+    def is_alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
     def start(self) -> None:
         """Start it and wait until it is ready; nothing runs when this raises."""
         if self._child:
             raise ProcessFailedError(f"{self.name} already runs")
         parent = os.getpid()
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
+            self._child = _birthplace.submit(
+                subprocess.Popen,
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - it takes no lock
-            )
+                preexec_fn=lambda: _die_with(parent),  # takes no lock, so threads do no harm
+            ).result()
         try:
             self._wait_until_ready(self._child)
         except BaseException:

@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 
 import pytest
 
@@ -75,3 +76,14 @@ def test_a_stopped_process_starts_again_with_the_same_log(tmp_path):
         child.start()
         child.stop()
     wait_for(lambda: "started" in child.tail(), "a line in the log", seconds=2)
+
+
+def test_a_process_outlives_the_thread_that_asked_for_it(tmp_path):
+    """The kernel's death signal is bound to a thread: children must not be born in one that ends."""
+    child = process(tmp_path, "exec sleep 600")
+    starter = threading.Thread(target=child.start)
+    starter.start()
+    starter.join()
+    with pytest.raises(TimeoutError):
+        wait_for(lambda: not child.is_alive, "its death", seconds=0.2)
+    child.stop()
