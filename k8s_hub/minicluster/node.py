@@ -1,0 +1,112 @@
+"""The one node: what it has, and why a pod may not run on it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from k8s_hub.objects.keys import is_dying
+from k8s_hub.objects.quantities import parse
+from k8s_hub.objects.raw import Raw
+
+_ONE_NODE = "0/1 nodes are available: "
+_NO_PREEMPTION = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+
+# An image reference, loosely: [host[:port]/]path[:tag][@digest].
+_IMAGE = re.compile(
+    r"([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[0-9a-f]{32,})?"
+)
+
+
+def _default_capacity() -> Mapping[str, Decimal]:
+    return {"cpu": Decimal(64), "memory": parse("256Gi"), "ephemeral-storage": parse("1Ti")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node that exists on paper: only requests larger than all of it are refused, they are not summed up."""
+
+    name: str = "mini"
+    address: str = "127.0.0.1"
+    labels: Mapping[str, str] = field(default_factory=lambda: {"kubernetes.io/os": "linux"})
+    #: What is not named here, the node does not have ("nvidia.com/gpu").
+    capacity: Mapping[str, Decimal] = field(default_factory=_default_capacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageProblem:
+    """Why an image cannot be had, in the words of a kubelet with containerd."""
+
+    reason: str
+    message: str
+    #: The reason shown between two attempts.
+    back_off_reason: str
+
+
+FindClaim = Callable[[str], Raw | None]
+
+
+def scheduling_obstacle(pod: Raw, node: Node, find_claim: FindClaim) -> str | None:
+    """Return why the scheduler cannot place the pod, None if it can."""
+    for cause in (
+        *_claim_obstacles(pod, find_claim),
+        *_selector_obstacles(pod, node),
+        *_resource_obstacles(pod, node),
+    ):
+        return f"{_ONE_NODE}{cause}. {_NO_PREEMPTION}"
+    return None
+
+
+def claim_names(pod: Raw) -> list[str]:
+    """Return the names of the claims that the pod mounts."""
+    volumes = pod["spec"].get("volumes") or ()
+    sources = [volume["persistentVolumeClaim"] for volume in volumes if volume.get("persistentVolumeClaim")]
+    return [source["claimName"] for source in sources]
+
+
+def image_problem(image: str, known: frozenset[str] | None) -> ImageProblem | None:
+    """Return why the image cannot be had; ``known`` None: every well-formed name can."""
+    if not _IMAGE.fullmatch(image):
+        message = (
+            f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": '
+            "invalid reference format"
+        )
+        return ImageProblem(reason="InvalidImageName", message=message, back_off_reason="InvalidImageName")
+    if known is None or image in known:
+        return None
+    message = (
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": '
+        f'failed to resolve reference "{image}": {image}: not found'
+    )
+    return ImageProblem(reason="ErrImagePull", message=message, back_off_reason="ImagePullBackOff")
+
+
+def _claim_obstacles(pod: Raw, find_claim: FindClaim) -> Iterator[str]:
+    for name in claim_names(pod):
+        claim = find_claim(name)
+        if claim is None:
+            yield f'persistentvolumeclaim "{name}" not found'
+        elif is_dying(claim):
+            yield f'persistentvolumeclaim "{name}" is being deleted'
+        elif claim.get("status", {}).get("phase") != "Bound":
+            yield "pod has unbound immediate PersistentVolumeClaims"
+
+
+def _selector_obstacles(pod: Raw, node: Node) -> Iterator[str]:
+    wanted = pod["spec"].get("nodeSelector") or {}
+    if any(node.labels.get(label) != value for label, value in wanted.items()):
+        yield "1 node(s) didn't match Pod's node affinity/selector"
+
+
+def _resource_obstacles(pod: Raw, node: Node) -> Iterator[str]:
+    total: dict[str, Decimal] = {}
+    for container in pod["spec"]["containers"]:
+        resources = container.get("resources") or {}
+        # A limit without a request is a request.
+        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for resource, amount in asked.items():
+            total[resource] = total.get(resource, Decimal(0)) + parse(amount)
+    short = [name for name, amount in sorted(total.items()) if amount > node.capacity.get(name, Decimal(0))]
+    if short:
+        yield ", ".join(f"1 Insufficient {name}" for name in short)
