@@ -6,10 +6,11 @@ a real server.
 
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from k8s_hub.minicluster.resources import API_VERSION, CLAIMS, NAMESPACES, PODS, SERVICES, Kind
+from k8s_hub.minicluster.resources import API_VERSION, CLAIMS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
 from k8s_hub.minicluster.statuses import bad_request, invalid, namespace_ending, not_found
 from k8s_hub.objects.keys import labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
@@ -109,6 +110,8 @@ def _with_defaults(kind: Kind, obj: dict[str, Any], default_class: str) -> dict[
         return _claim(obj, default_class)
     if kind == NAMESPACES:
         return _namespace(obj)
+    if kind == SECRETS:
+        return _secret(obj)
     return obj
 
 
@@ -127,6 +130,13 @@ def _claim(obj: dict[str, Any], default_class: str) -> dict[str, Any]:
         spec["storageClassName"] = default_class
     metadata = {**obj["metadata"], "finalizers": [CLAIM_PROTECTION]}
     return {**obj, "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
+
+
+def _secret(obj: dict[str, Any]) -> dict[str, Any]:
+    strings = obj.get("stringData") or {}
+    encoded = {name: b64encode(str(text).encode()).decode() for name, text in strings.items()}
+    rest = {field: value for field, value in obj.items() if field != "stringData"}
+    return {"type": "Opaque", **rest, "data": {**(obj.get("data") or {}), **encoded}}
 
 
 def _namespace(obj: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from k8s_hub.minicluster.controllers import (
 from k8s_hub.minicluster.database import Database
 from k8s_hub.minicluster.disk import DirectoryLock, ObjectFiles
 from k8s_hub.minicluster.door import Door
+from k8s_hub.minicluster.errors import PlatformError
 from k8s_hub.minicluster.faults import Faults
 from k8s_hub.minicluster.kubelet import BackOff, Kubelet, Latencies, NodeSettings
 from k8s_hub.minicluster.listener import ListenerRuntime
@@ -87,6 +89,8 @@ class MiniCluster:
 
     async def __aenter__(self) -> Self:
         """Start; what was started is stopped again if a later part fails."""
+        if sys.platform != "linux":
+            raise PlatformError(f"The mini cluster needs Linux (an address per pod); this is {sys.platform}.")
         async with AsyncExitStack() as stack:
             stack.enter_context(DirectoryLock(self.directory))
             self._build()

@@ -14,7 +14,7 @@ from uuid import uuid4
 from k8s_hub.minicluster.disk import ObjectFiles
 from k8s_hub.minicluster.history import Change, ChangeType, History, Record
 from k8s_hub.minicluster.resources import KINDS, Kind
-from k8s_hub.minicluster.statuses import already_exists, continue_expired
+from k8s_hub.minicluster.statuses import already_exists
 from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
@@ -72,8 +72,7 @@ class Database:
     def records_at(self, version: int, kind: Kind, namespace: str | None) -> dict[Key, Record]:
         """Return the objects as they were at ``version``, so that all pages of a list agree; 410 if too old."""
         history = self.history(kind)
-        if not history.oldest <= version <= self.version:
-            raise continue_expired()
+        history.check(version, self.version)
         records = self.records(kind, namespace)
         for change in reversed(history.after(version)):
             if namespace not in {None, change.key.namespace}:

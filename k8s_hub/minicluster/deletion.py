@@ -43,7 +43,7 @@ def check_preconditions(kind: Kind, obj: Raw, options: DeleteOptions) -> None:
     name, uid = key_of(obj).name, uid_of(obj)
     if options.uid is not None and options.uid != uid:
         raise conflict(
-            kind.plural,
+            kind.kind,
             name,
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({uid}). "
             "The object might have been deleted and then recreated",
@@ -51,7 +51,7 @@ def check_preconditions(kind: Kind, obj: Raw, options: DeleteOptions) -> None:
     version = metadata_of(obj)["resourceVersion"]
     if options.resource_version not in {None, version}:
         raise conflict(
-            kind.plural,
+            kind.kind,
             name,
             f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
             f"ResourceVersion in record ({version}). The object might have been modified",

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from k8s_hub.minicluster.errors import DirectoryError
 from k8s_hub.minicluster.resources import KINDS, Kind
 from k8s_hub.objects.keys import Key
 from k8s_hub.objects.raw import Raw
-
-
-class DirectoryError(Exception):
-    """The cluster's directory cannot be used; the message is one sentence that names it and the reason."""
 
 
 class DirectoryLock:

@@ -7,9 +7,7 @@ from struct import pack
 
 from aiohttp import web
 
-
-class PortTakenError(Exception):
-    """Nothing can listen there; the message is one sentence that names the address and the reason."""
+from k8s_hub.minicluster.errors import PortTakenError
 
 
 class Door:

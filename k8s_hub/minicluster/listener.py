@@ -4,7 +4,8 @@ import asyncio
 
 from aiohttp import web
 
-from k8s_hub.minicluster.door import Door, PortTakenError
+from k8s_hub.minicluster.door import Door
+from k8s_hub.minicluster.errors import PortTakenError
 from k8s_hub.minicluster.runtime import Exit, Order, StartError
 
 

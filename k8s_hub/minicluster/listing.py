@@ -10,7 +10,7 @@ from typing import Any
 from k8s_hub.minicluster.database import Database, untyped
 from k8s_hub.minicluster.resources import API_VERSION, Kind
 from k8s_hub.minicluster.selection import Selection, parse_number
-from k8s_hub.minicluster.statuses import StatusError, bad_request
+from k8s_hub.minicluster.statuses import StatusError, bad_request, continue_expired
 from k8s_hub.objects.keys import Key
 
 
@@ -42,7 +42,12 @@ def parse_page(query: Mapping[str, str], current: int) -> Page:
 def list_page(database: Database, kind: Kind, selection: Selection, page: Page) -> bytes:
     """Return the JSON of one page."""
     version = database.version if page.version is None else page.version
-    records = database.records_at(version, kind, selection.namespace)
+    try:
+        records = database.records_at(version, kind, selection.namespace)
+    except StatusError as error:
+        if page.after is None:
+            raise
+        raise continue_expired(_encode_token(None, page.after)) from error
     keys = sorted(
         key
         for key, record in records.items()
@@ -62,15 +67,16 @@ def list_page(database: Database, kind: Kind, selection: Selection, page: Page) 
     )
 
 
-def _encode_token(version: int, last: Key) -> str:
+def _encode_token(version: int | None, last: Key) -> str:
     return base64.urlsafe_b64encode(json.dumps([version, *last]).encode()).decode().rstrip("=")
 
 
-def _decode_token(token: str) -> tuple[int, Key]:
+def _decode_token(token: str) -> tuple[int | None, Key]:
+    """Return the moment that the list shows (None: the present one, whatever it is) and the last object."""
     try:
         padded = token + "=" * (-len(token) % 4)
         version, namespace, name = json.loads(base64.urlsafe_b64decode(padded.encode()))
-        return int(version), Key(str(namespace), str(name))
+        return version if version is None else int(version), Key(str(namespace), str(name))
     except (ValueError, TypeError, binascii.Error) as error:
         raise bad_request(f"continue key is not valid: {error}") from error
 

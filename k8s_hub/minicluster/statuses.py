@@ -13,17 +13,20 @@ class StatusError(Exception):
         reason: str,
         message: str,
         details: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.details = details
+        self.metadata = metadata
 
     @property
     def body(self) -> dict[str, Any]:
         """The Status object."""
-        return status_body(self.code, self.reason, self.message, self.details)
+        body = status_body(self.code, self.reason, self.message, self.details)
+        return body | {"metadata": dict(self.metadata or {})}
 
 
 def status_body(
@@ -94,10 +97,10 @@ def already_exists(plural: str, name: str, *, is_dying: bool = False) -> StatusE
     return StatusError(409, "AlreadyExists", message, {"name": name, "kind": plural})
 
 
-def conflict(plural: str, name: str, cause: str) -> StatusError:
+def conflict(kind: str, name: str, cause: str) -> StatusError:
     """Return the answer to a precondition that does not hold."""
-    message = f'Operation cannot be fulfilled on {plural} "{name}": {cause}'
-    return StatusError(409, "Conflict", message, {"name": name, "kind": plural})
+    message = f'Operation cannot be fulfilled on {kind} "{name}": {cause}'
+    return StatusError(409, "Conflict", message, {"name": name, "kind": kind})
 
 
 def invalid(kind: str, name: str, causes: Sequence[tuple[str, str, str]]) -> StatusError:
@@ -138,11 +141,15 @@ def from_the_future(version: int, current: int) -> StatusError:
     return StatusError(410, "Expired", f"too large resource version: {version}, current: {current}")
 
 
-def continue_expired() -> StatusError:
-    """Return the answer to a continue token whose snapshot is gone."""
+def continue_expired(token: str) -> StatusError:
+    """Return the answer to a continue token whose moment is gone; ``token`` goes on at the present one."""
     return StatusError(
         410,
         "Expired",
-        "The provided continue parameter is too old to display a consistent list result. "
-        "You must start a new list without the continue parameter.",
+        "The provided continue parameter is too old to display a consistent list result. You can start a new "
+        "list without the continue parameter, or use the continue token in this response to retrieve the "
+        "remainder of the results. Continuing with the provided token results in an inconsistent list - "
+        "objects that were created, modified, or deleted between the time the first chunk was returned and "
+        "now may show up in the list.",
+        metadata={"continue": token},
     )
