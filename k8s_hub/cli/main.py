@@ -1,0 +1,38 @@
+"""``k8s-hub VERB ...``: finds the verb and leaves its arguments to it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from k8s_hub._version import __version__
+
+VERBS = {
+    "demo": "the whole story on this machine: log in, work, go idle, come back",
+    "cluster": "a mini Kubernetes cluster for trying out; prints the path of its kubeconfig",
+    "cull": "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
+    parsed = _parser().parse_args(arguments)
+    verb = import_module(f"k8s_hub.cli.{parsed.verb}")
+    return int(verb.run(parsed.arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="k8s-hub",
+        description="A JupyterHub spawner and idle culler for Kubernetes.",
+        epilog="\n".join(f"  {verb:10}{purpose}" for verb, purpose in VERBS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"k8s-hub {__version__}")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help=f"one of {', '.join(VERBS)}")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="see k8s-hub VERB --help")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The demo for a person at a browser: five lines, then it runs until it is told to stop."""
+
+from k8s_hub.demo.settings import Settings
+from k8s_hub.demo.stack import Plan, running
+
+
+async def show(settings: Settings) -> None:
+    """Start everything, say what to do, and stay; DemoError when a part ends by itself."""
+    async with running(settings) as stack:
+        print("\n".join(introduction(stack.plan)), flush=True)
+        await stack.watch()
+
+
+def introduction(plan: Plan) -> tuple[str, ...]:
+    """Return the five lines: where, what happens, where to look, how to stop, what this is not."""
+    settings = plan.settings
+    password = f"the password {plan.password}" if plan.password else "any password"
+    return (
+        f"Log in at  {plan.url}  as ada, grace or anybody else, with {password}: JupyterLab opens in a pod of yours.",
+        f"Close the tab, and after {settings.idle_seconds} idle seconds the pod is removed; log in again, and your files are there.",
+        f"Look inside with  KUBECONFIG={plan.kubeconfig} kubectl get pods,pvc ; logs and data are in {settings.directory}.",
+        f"Stop with Ctrl-C: {_what_stays(settings)}",
+        _what_it_is_not(settings),
+    )
+
+
+def _what_stays(settings: Settings) -> str:
+    if settings.kubeconfig is None:
+        return f"no process is left, files stay in {settings.directory}."
+    return f"no process and no pod is left, the claims stay in namespace {settings.namespace}."
+
+
+def _what_it_is_not(settings: Settings) -> str:
+    if settings.kubeconfig is None:
+        return "The mini cluster is for trying out: it isolates processes no further than the operating system does."
+    return "The demo is for trying out: whoever knows the password can log in under any name."
