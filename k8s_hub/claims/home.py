@@ -193,7 +193,7 @@ def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
 
 
 def _numbered(name: str) -> Iterator[str]:
-    # Two dashes and a digit: no user's and no server's slug gives such a name.
+    # Two dashes and a digit: no other user's slug gives such a name.
     return (f"{name}--{number}" for number in count(2))
 
 

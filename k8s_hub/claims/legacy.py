@@ -1,15 +1,15 @@
 """The names that earlier hubs gave to a server's claim.
 
-KubeSpawner and the Zero to JupyterHub chart (z2jh) changed the name of claims several times:
+| KubeSpawner | user ada, server gpu | user user-1, default server |
+|-------------|----------------------|-----------------------------|
+| 7           | claim-ada--gpu       | claim-user-1                |
+| 0.12 to 6.2 | claim-ada--gpu       | claim-user-2d1              |
+| 0.11        | claim-ada-gpu        | claim-user-2d1              |
+| 0.9, 0.10   | claim-ada-2dgpu      | claim-user-2d1              |
+| 0.8         | claim-ada-gpu        | claim-user-2d1              |
 
-| KubeSpawner  | z2jh       | alice, server gpu               | jane@x.org, default server |
-|--------------|------------|---------------------------------|----------------------------|
-| 7            | 4          | claim-alice--gpu                | claim-jane-x-org---d0c0ae34 |
-| 0.12 to 6.2  | 1 to 3     | claim-alice--gpu, claim-alicegpu | claim-jane-40x-2eorg       |
-| 0.11         | 0.9 to 0.11 | claim-alice-gpu                 | claim-jane-40x-2eorg       |
-| 0.9, 0.10    | 0.8        | claim-alice-2dgpu               | claim-jane-40x-2eorg       |
-| 0.8          | 0.6, 0.7   | claim-alice-gpu (not escaped)   | claim-jane-40x-2eorg       |
-
+The Zero to JupyterHub chart until version 3 kept the template of KubeSpawner 0.11, whose server name had
+lost its dash in 0.12: claim-adagpu.
 All of them annotated claims with the user's and the server's name.
 """
 
@@ -20,8 +20,8 @@ from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Names, expand
 
 _DEFAULT_TEMPLATES = (
-    "claim-{user_server}",  # KubeSpawner 7; equal to its {username}--{servername} of 0.12 to 6.2
-    "claim-{username}{servername}",  # KubeSpawner before 0.12, and z2jh until 3
+    "claim-{user_server}",  # KubeSpawner 7; in 0.12 to 6.2 {username}--{servername}, which is the same
+    "claim-{username}{servername}",  # KubeSpawner before 0.12, and the chart until 3
 )
 
 
@@ -31,7 +31,7 @@ class LegacyName:
 
     name: str
     is_unmistakable: bool
-    """False where another server may have had the same name: claim-alice was ali's server ce as well."""
+    """False where another server may have had it: claim-adagpu was the user adagpu's, and ada's server gpu's."""
 
 
 def legacy_names(template: str, names: Names) -> tuple[LegacyName, ...]:

@@ -1,0 +1,57 @@
+"""Claims and requests for the tests, with the names of one namespace and release."""
+
+from k8s_hub.claims.home import HomeRequest
+from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.lookup import ListedClaims
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity
+from k8s_hub.naming.templates import expand, names_of, scope_of
+
+NAMESPACE = "jhub"
+RELEASE = {"release": "jhub"}
+
+
+def claim(
+    name, user=None, server="", *, namespace=NAMESPACE, release="jhub", created="2026-01-01T00:00:00Z", **more
+):
+    """Return a claim as the API server shows it; without ``user`` it has no annotations of ours."""
+    annotations = dict(more.pop("annotations", {}))
+    if user is not None:
+        annotations[USERNAME_ANNOTATION] = user
+    if server:
+        annotations[SERVERNAME_ANNOTATION] = server
+    phase = more.pop("phase", "Bound")
+    return {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "namespace": namespace,
+            "name": name,
+            "uid": f"uid-{name}",
+            "labels": {} if release is None else {"release": release},
+            "annotations": annotations,
+            "creationTimestamp": created,
+            **more,
+        },
+        "status": {"phase": phase},
+    }
+
+
+def identity(user="ada", server=""):
+    return ServerIdentity(namespace=NAMESPACE, username=user, servername=server, release_labels=RELEASE)
+
+
+def request(user="ada", server="", *, template="claim-{user_server}", **changed):
+    """Return a request of one server, with the template's name and all legacy names."""
+    names = names_of(username=user, servername=server, userid=7, hub_namespace=NAMESPACE)
+    return HomeRequest(
+        **{
+            "identity": identity(user, server),
+            "template_name": expand(template, names),
+            "scope": scope_of(template),
+            "legacy_names": legacy_names(template, names),
+            **changed,
+        }
+    )
+
+
+def listed(*claims):
+    return ListedClaims(claims)
