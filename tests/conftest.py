@@ -12,6 +12,11 @@ import pytest
 pytest_plugins = ["tests.box.fixtures"]
 
 
+def pytest_configure() -> None:
+    """Keep looptime's look for "the current loop" of a test without one from making a loop nobody closes."""
+    asyncio.set_event_loop(None)
+
+
 @pytest.fixture
 async def _no_leftover_tasks():
     """Fail the test that leaves an asyncio task running; set up first, so checked after all fixtures."""

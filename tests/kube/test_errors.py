@@ -1,0 +1,121 @@
+"""From replies to the error tree; the Status bodies have the form of a real API server's."""
+
+import json
+
+import pytest
+
+from k8s_hub.kube.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    KubeError,
+    NotFound,
+    Unavailable,
+    error_of_response,
+    error_of_status,
+)
+
+
+def status(code: int, reason: str = "", message: str = "no", **details):
+    return {
+        "kind": "Status",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "details": details,
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (400, Invalid),
+        (401, Forbidden),
+        (403, Forbidden),
+        (404, NotFound),
+        (405, Invalid),
+        (408, Unavailable),
+        (409, Conflict),
+        (410, Gone),
+        (422, Invalid),
+        (429, Unavailable),
+        (500, Unavailable),
+        (503, Unavailable),
+        (504, Unavailable),
+        (302, Unavailable),
+    ],
+)
+def test_the_code_decides_the_class(code, expected):
+    error = error_of_response(code, "", {}, json.dumps(status(code)).encode())
+
+    assert type(error) is expected
+    assert error.code == code
+
+
+def test_a_status_is_kept_whole():
+    body = status(403, "Forbidden", 'pods "a" is forbidden: exceeded quota: small', name="a", kind="pods")
+
+    error = error_of_status(body)
+
+    assert (error.message, error.reason, error.status) == (body["message"], "Forbidden", body)
+    assert str(error) == body["message"]
+
+
+@pytest.mark.parametrize(("reason", "expected"), [("AlreadyExists", True), ("Conflict", False)])
+def test_a_taken_name_is_told_from_a_failed_precondition(reason, expected):
+    error = error_of_status(status(409, reason))
+
+    assert isinstance(error, Conflict)
+    assert error.already_exists is expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "details", "expected"),
+    [
+        ({}, {}, None),
+        ({"Retry-After": "3"}, {}, 3.0),
+        ({}, {"retryAfterSeconds": 5}, 5.0),
+        ({"Retry-After": "3"}, {"retryAfterSeconds": 5}, 3.0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {"retryAfterSeconds": 5}, 5.0),
+        ({"Retry-After": "-1"}, {}, None),
+        ({"Retry-After": "inf"}, {}, None),
+        ({"Retry-After": "nan"}, {}, None),
+    ],
+)
+def test_retry_after_comes_from_the_header_or_the_body(headers, details, expected):
+    error = error_of_response(429, "Too Many Requests", headers, json.dumps(status(429, **details)).encode())
+
+    assert error.retry_after == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Authorization: Bearer s3cret</html>",
+        b"[1]",
+        b'"s3cret"',
+        b'{"token": "s3cret"}',
+        b"",
+        b"\xff\xfe",
+    ],
+)
+def test_a_body_that_is_no_status_is_told_by_size_and_type_only(body):
+    error = error_of_response(502, "Bad Gateway", {"Content-Type": "text/html; charset=utf-8"}, body)
+
+    assert str(error) == f"HTTP 502 Bad Gateway ({len(body)} bytes of text/html, not a Kubernetes Status)"
+    assert error.status is None
+
+
+def test_a_status_in_a_watch_may_lack_everything():
+    error = error_of_status({"kind": "Status", "code": "?", "details": None})
+
+    assert isinstance(error, Unavailable)
+    assert str(error) == "HTTP 500"
+
+
+def test_every_error_is_a_kube_error():
+    assert all(
+        issubclass(kind, KubeError) for kind in (NotFound, Conflict, Forbidden, Gone, Invalid, Unavailable)
+    )

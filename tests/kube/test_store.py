@@ -1,0 +1,193 @@
+"""The fold from news to view, told with literals."""
+
+import sys
+from enum import StrEnum
+
+import pytest
+
+from k8s_hub.kube.errors import Gone
+from k8s_hub.kube.store import Store
+from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, Page
+from k8s_hub.objects.keys import Key
+
+A, B, C = (Key("n", name) for name in "abc")
+
+
+def pod(name: str, version: str = "1", *, uid: str = "", owner: str = "ada", phase: str = "Running"):
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "n",
+            "uid": uid or f"uid-{name}",
+            "resourceVersion": version,
+            "labels": {"owner": owner},
+        },
+        "status": {"phase": phase},
+        "spec": {"env": "much that is not kept"},
+    }
+
+
+def project(raw):
+    if raw["status"]["phase"] == "Unwanted":
+        return None
+    return {"metadata": raw["metadata"], "phase": raw["status"]["phase"]}
+
+
+def by_owner(kept):
+    return [kept["metadata"]["labels"]["owner"]]
+
+
+def page(*pods, version: str = "10", first: bool = True, token: str = ""):
+    return Page(items=pods, resource_version=version, is_first=first, continue_token=token)
+
+
+@pytest.fixture
+def store():
+    return Store(project, by_owner)
+
+
+def names(found):
+    return [kept["metadata"]["name"] for kept in found]
+
+
+def test_a_list_shows_when_its_last_page_is_in(store):
+    assert store.apply(page(pod("a"), token="t")) == set()
+    assert len(store.view) == 0
+
+    assert store.apply(page(pod("b"), first=False)) == {A, B}
+    assert set(store.view) == {A, B}
+    assert store.view.resource_version == "10"
+
+
+def test_what_is_kept_is_the_projection(store):
+    store.apply(page(pod("a")))
+
+    assert store.view.get(A) == {"metadata": pod("a")["metadata"], "phase": "Running"}
+
+
+def test_added_modified_deleted(store):
+    store.apply(page())
+
+    assert store.apply(Added(pod("a", "11", phase="Pending"))) == {A}
+    assert store.view.get(A)["phase"] == "Pending"
+    assert store.apply(Modified(pod("a", "12"))) == {A}
+    assert store.view.get(A)["phase"] == "Running"
+    assert store.apply(Deleted(pod("a", "13"))) == {A}
+    assert store.view.get(A) is None
+    assert store.view.resource_version == "13"
+
+
+def test_a_deletion_of_what_was_not_known_changes_nothing(store):
+    store.apply(page())
+
+    assert store.apply(Deleted(pod("a", "11"))) == set()
+
+
+def test_a_second_list_is_not_half_seen_and_tells_what_vanished(store):
+    store.apply(page(pod("a"), pod("b"), pod("c")))
+
+    store.apply(page(pod("a"), version="20", token="t"))
+    assert set(store.view) == {A, B, C}
+
+    changed = store.apply(page(pod("b", "15"), version="20", first=False))
+    assert changed == {B, C}  # b is another, c is gone, a is as it was
+    assert set(store.view) == {A, B}
+
+
+def test_a_list_that_starts_over_forgets_its_first_try(store):
+    store.apply(page(pod("a"), token="t"))
+    store.apply(page(pod("b")))
+
+    assert set(store.view) == {B}
+
+
+def test_an_object_that_was_replaced_in_between_is_a_change(store):
+    store.apply(page(pod("a", "5")))
+
+    assert store.apply(page(pod("a", "5", uid="another"))) == {A}
+    assert store.view.entry(A).uid == "another"
+
+
+def test_what_the_projection_drops_is_not_there(store):
+    store.apply(page(pod("a"), pod("b", phase="Unwanted")))
+    assert set(store.view) == {A}
+
+    assert store.apply(Modified(pod("a", "11", phase="Unwanted"))) == {A}
+    assert store.view.get(A) is None
+    assert store.apply(Modified(pod("a", "12", phase="Unwanted"))) == set()
+
+
+def test_objects_are_found_by_index_as_they_are_now(store):
+    store.apply(page(pod("b"), pod("a"), pod("c", owner="bob")))
+    assert names(store.view.find("ada")) == ["a", "b"]
+
+    store.apply(Modified(pod("a", "11", owner="bob")))
+    store.apply(Deleted(pod("b", "12")))
+    assert names(store.view.find("ada")) == []
+    assert names(store.view.find("bob")) == ["a", "c"]
+    assert store.view.find("nobody") == ()
+
+
+def test_an_index_value_of_nobody_costs_nothing(store):
+    store.apply(page(pod("a")))
+    store.apply(Deleted(pod("a", "11")))
+
+    assert store._content.index == {}
+
+
+def test_a_bookmark_moves_the_version_only(store):
+    store.apply(page(pod("a")))
+
+    assert store.apply(Bookmark("30")) == set()
+    assert store.view.resource_version == "30"
+
+
+def test_an_error_changes_nothing(store):
+    store.apply(page(pod("a")))
+
+    assert store.apply(Error(Gone("old"))) == set()
+    assert (set(store.view), store.view.resource_version) == ({A}, "10")
+
+
+def test_has_seen(store):
+    assert not store.view.has_seen("")  # nothing was heard at all
+
+    store.apply(page(version="10"))
+    assert store.view.has_seen("")
+    assert store.view.has_seen("9")
+    assert store.view.has_seen("10")
+    assert not store.view.has_seen("11")
+    assert store.view.has_seen("not a number")
+
+
+def test_repeated_strings_are_kept_once(store):
+    store.apply(page(pod("a", phase=" Running".strip()), pod("b", phase="Running ".strip())))
+
+    assert store.view.get(A)["phase"] is store.view.get(B)["phase"]
+
+
+def test_a_projection_may_hold_what_is_no_json():
+    class Phase(StrEnum):
+        RUNNING = "Running"
+
+    store = Store(lambda raw: {"phase": Phase.RUNNING, "names": ["x"], "pair": (1, 2), "n": None})
+    store.apply(page(pod("a")))
+
+    assert store.view.get(A) == {"phase": "Running", "names": ["x"], "pair": (1, 2), "n": None}
+
+
+def test_input_is_not_changed(store):
+    given, expected = pod("a"), pod("a")
+    store.apply(page(given))
+    sys.intern("a")
+
+    assert given == expected
+
+
+def test_iterating_survives_a_change(store):
+    store.apply(page(pod("a"), pod("b")))
+
+    for key in store.view:
+        store.apply(Deleted(pod(key.name, "11")))
+
+    assert len(store.view) == 0
