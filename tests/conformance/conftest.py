@@ -14,7 +14,9 @@ from tests.conformance.client import Client
 from tests.conformance.server import Server
 
 
-@pytest.fixture(params=["mini", pytest.param("real", marks=pytest.mark.cluster)])
+@pytest.fixture(
+    params=[pytest.param("mini", marks=pytest.mark.looptime), pytest.param("real", marks=pytest.mark.cluster)]
+)
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     """A server, with a fresh namespace."""
     if request.param == "real":
