@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason
-from k8s_hub.diagnosis.sentences import duration
+from k8s_hub.diagnosis.diagnosis import SENTENCE_LIMIT, Diagnosis, Reason
+from k8s_hub.diagnosis.sentences import duration, plain
 
 
 def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
@@ -23,9 +23,10 @@ def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
     """Turn what was waited for into why the start failed: the time is up and this is what is known."""
     if diagnosis.fatal:
         return diagnosis
+    ending = f"; {diagnosis.missed} in {duration(waited)}."
     return replace(
         diagnosis,
-        sentence=f"{diagnosis.sentence.removesuffix('.')}; {diagnosis.missed} in {duration(waited)}.",
+        sentence=plain(diagnosis.sentence.removesuffix("."), SENTENCE_LIMIT - len(ending)) + ending,
         fatal=True,
         reason=diagnosis.reason or Reason.DEADLINE,
     )

@@ -58,8 +58,8 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        """The API server's sentence."""
-        return str(self.status.get("message") or "")
+        """The API server's sentence, as one line."""
+        return " ".join(str(self.status.get("message") or "").split())
 
     @property
     def code(self) -> int:

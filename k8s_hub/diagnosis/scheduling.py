@@ -16,7 +16,7 @@ from k8s_hub.objects.raw import Raw
 _SCALING_UP = ("TriggeredScaleUp", "Nominated")
 # Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no machine or no quota left: FailedScaleUp.
 _NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
-_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]+)")
+_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]*\w)")
 _OTHER_ZONE = re.compile(
     "volume node affinity conflict|PersistentVolume's node affinity|no available volume zone"
 )

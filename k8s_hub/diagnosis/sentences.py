@@ -14,7 +14,7 @@ _SECRETS = (
     # ?X-Amz-Signature=..., token: ..., "password":"..."
     (
         re.compile(
-            r"([\w-]*(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization))"
+            r"(\b[\w-]{0,40}?(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization))"
             r"(\"?\s*=\s*\"?|\"\s*:\s*\"?)[^\s\"&,;]+",
             re.IGNORECASE,
         ),
@@ -27,7 +27,8 @@ _SECRETS = (
 
 def plain(text: str, limit: int) -> str:
     """Text from anywhere as one line: no control characters, nothing that looks like a secret, bounded."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
+    # What is far behind the limit is not worth reading; foreign text may be megabytes long.
+    line = " ".join(_CONTROL.sub(" ", text[: 4 * limit]).split())
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

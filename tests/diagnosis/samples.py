@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from k8s_hub.diagnosis.observation import Observation
+
 STARTED = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 POD_UID = "11111111-pod"
 CLAIM_UID = "22222222-claim"
@@ -85,3 +87,37 @@ def event(reason: str, message: str = "", *, second: float = 1, uid: str = POD_U
         "lastTimestamp": at(second),
         **fields,
     }
+
+
+def seen(
+    pod: dict[str, Any] | None = None,
+    claim: dict[str, Any] | None = None,
+    *events: dict[str, Any],
+    second: float = 5,
+) -> Observation:
+    """What is known that many seconds after the start."""
+    now = STARTED + timedelta(seconds=second)
+    return Observation(pod=pod, claim=claim, events=events, now=now, started=STARTED)
+
+
+def condition(name: str, status: str, *, second: float = 1, **fields: Any) -> dict[str, Any]:
+    return {"type": name, "status": status, "lastTransitionTime": at(second), **fields}
+
+
+def unscheduled(message: str, **spec: Any) -> dict[str, Any]:
+    """A pod for which the scheduler has found no machine."""
+    scheduled = condition("PodScheduled", "False", reason="Unschedulable", message=message)
+    return pod(phase="Pending", status={"conditions": [scheduled]}, spec=spec)
+
+
+def placed(*statuses: dict[str, Any], phase: str = "Pending", **status: Any) -> dict[str, Any]:
+    """A pod that has its machine."""
+    conditions = [condition("PodScheduled", "True")]
+    return pod(
+        *statuses, phase=phase, status={"conditions": conditions, **status}, spec={"nodeName": "node-1"}
+    )
+
+
+def creating(**status: Any) -> dict[str, Any]:
+    """A pod whose machine sets it up."""
+    return placed(container(waiting={"reason": "ContainerCreating"}), **status)

@@ -1,0 +1,99 @@
+"""What stands where a server is to be."""
+
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.obstacles import foreign_claim, foreign_pod, previous_server
+from tests.diagnosis.samples import STARTED, at, claim, condition, pod
+
+
+class TestForeign:
+    @pytest.mark.parametrize(
+        "metadata,owner",
+        [
+            ({"annotations": {"hub.jupyter.org/username": "bob"}}, 'user "bob"'),
+            ({"labels": {"release": "other"}}, 'release "other"'),
+            (
+                {
+                    "annotations": {"hub.jupyter.org/username": "jane"},
+                    "labels": {"app.kubernetes.io/instance": "other", "release": "ignored"},
+                },
+                'user "jane" of release "other"',
+            ),
+            ({"ownerReferences": [{"kind": "ReplicaSet", "name": "web"}]}, 'ReplicaSet "web"'),
+            ({}, "somebody else"),
+        ],
+    )
+    def test_pod_is_named_with_its_owner(self, metadata, owner):
+        diagnosis = foreign_pod(pod(metadata=metadata))
+        assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
+            Stage.REQUEST,
+            Reason.FOREIGN_OBJECT,
+            True,
+        )
+        assert diagnosis.message == (
+            f'Your server cannot be started: the name "jupyter-jane" is taken by a pod of {owner}. '
+            "Please tell your administrator."
+        )
+
+    def test_claim_is_named_with_its_owner(self):
+        diagnosis = foreign_claim(claim(annotations={"hub.jupyter.org/username": "bob"}))
+        assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.FOREIGN_OBJECT)
+        assert '"claim-jane" is taken by a volume of user "bob"' in diagnosis.message
+
+
+class TestPreviousServer:
+    """Its deletion was asked for at second 0, with a grace period of 30 seconds."""
+
+    def told(self, second, **fields):
+        metadata = {"deletionTimestamp": at(30), "deletionGracePeriodSeconds": 30} | fields.pop(
+            "metadata", {}
+        )
+        return previous_server(pod(metadata=metadata, **fields), STARTED + timedelta(seconds=second))
+
+    def test_is_waited_for(self):
+        diagnosis = self.told(19)
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.OLD_SERVER, False)
+        assert diagnosis.message == "Your previous server is still shutting down."
+
+    def test_is_explained_after_20_seconds(self):
+        assert "time to save its work (20 seconds so far)" in self.told(20).message
+
+    def test_that_nobody_confirmed_after_its_grace_period(self):
+        assert "has not confirmed its end" in self.told(31).message
+
+    def test_held_by_a_finalizer_names_it(self):
+        held = self.told(25, metadata={"finalizers": ["example.org/backup"]})
+        assert "because example.org/backup has not released it" in held.message
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            {"reason": "NodeLost"},
+            {"conditions": [condition("DisruptionTarget", "True", reason="DeletionByTaintManager")]},
+            {"conditions": [condition("Ready", "False"), condition("ContainersReady", "True")]},
+        ],
+        ids=["node-lost", "taint", "ready-by-the-node-controller"],
+    )
+    def test_on_a_lost_node_says_so(self, status):
+        assert "its machine does not answer" in self.told(25, status=status).message
+
+    @pytest.mark.parametrize(
+        "conditions",
+        [
+            [condition("Ready", "False"), condition("ContainersReady", "False")],
+            [condition("Ready", "True"), condition("ContainersReady", "True")],
+            [
+                condition("Ready", "False", reason="ReadinessGatesNotReady"),
+                condition("ContainersReady", "True"),
+            ],
+        ],
+        ids=["unready", "ready", "gate"],
+    )
+    def test_on_a_node_that_answers_does_not(self, conditions):
+        assert "does not answer" not in self.told(25, status={"conditions": conditions}).message
+
+    def test_that_nobody_deleted_yet_has_just_begun_to_wait(self):
+        assert previous_server(pod(), STARTED).lasting == timedelta()

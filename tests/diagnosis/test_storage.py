@@ -1,0 +1,134 @@
+"""Rules about the home volume."""
+
+import pytest
+
+from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.rules import diagnose
+from tests.diagnosis.samples import CLAIM_UID, claim, creating, event, placed, pod, seen, unscheduled
+
+NO_CLASS = event("ProvisioningFailed", 'storageclass.storage.k8s.io "quick" not found', uid=CLAIM_UID)
+NO_VOLUME = event(
+    "FailedBinding",
+    "no persistent volumes available for this claim and no storage class is set",
+    uid=CLAIM_UID,
+    second=2,
+)
+MISSING_CLAIM = unscheduled('0/3 nodes are available: persistentvolumeclaim "claim-jane" not found.')
+
+
+def told(pod, claim, *events, second=5):
+    diagnosis = diagnose(seen(pod, claim, *events, second=second))
+    return diagnosis.stage, diagnosis.reason, diagnosis.fatal
+
+
+def test_a_lost_claim_ends_the_start_and_names_claim_and_volume():
+    lost = claim("Lost") | {"spec": {"volumeName": "pv-7"}}
+    diagnosis = diagnose(seen(pod(phase="Pending"), lost))
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.STORAGE, Reason.CLAIM_LOST, True)
+    assert "claim-jane" in diagnosis.message
+    assert "pv-7" in diagnosis.detail
+
+
+def test_a_terminating_claim_is_waited_for_and_its_finalizers_are_named():
+    dying = claim("Bound", dying=True, finalizers=["kubernetes.io/pvc-protection"])
+    diagnosis = diagnose(seen(None, dying))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CLAIM_TERMINATING, False)
+    assert "being deleted" in diagnosis.message
+    assert "kubernetes.io/pvc-protection" in diagnosis.detail
+
+
+def test_a_terminating_claim_does_not_hinder_the_pod_that_holds_it():
+    assert told(creating(), claim("Bound", dying=True)) == (Stage.STARTING, None, False)
+
+
+def test_a_running_server_is_told_whatever_its_claim_says():
+    running = placed(phase="Running", podIP="10.0.0.1")
+    running["status"]["containerStatuses"] = [{"name": "notebook", "ready": True, "state": {"running": {}}}]
+    assert told(running, claim("Lost")) == (Stage.RUNNING, None, False)
+
+
+def test_an_unknown_storage_class_ends_the_start_and_is_named():
+    diagnosis = diagnose(seen(None, claim(), NO_CLASS))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.STORAGE_CLASS, True)
+    assert '"quick"' in diagnosis.message
+
+
+def test_an_old_complaint_about_a_claim_that_is_bound_by_now_is_ignored():
+    assert told(None, claim("Bound"), NO_CLASS) == (Stage.REQUEST, None, False)
+
+
+def test_a_claim_that_nothing_can_fill_is_given_60_seconds():
+    assert told(None, claim(), NO_VOLUME, second=61.9) == (Stage.STORAGE, Reason.CLAIM_PENDING, False)
+    assert told(None, claim(), NO_VOLUME, second=62) == (Stage.STORAGE, Reason.CLAIM_PENDING, True)
+
+
+def test_a_storage_system_that_fails_is_told_until_the_deadline():
+    failed = event("ProvisioningFailed", "rpc error: disk quota exceeded", uid=CLAIM_UID)
+    diagnosis = diagnose(
+        seen(unscheduled("pod has unbound immediate PersistentVolumeClaims"), claim(), failed)
+    )
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CLAIM_PENDING, False)
+    assert "tries again" in diagnosis.message
+    assert "disk quota exceeded" in diagnosis.detail
+
+
+def test_a_missing_claim_is_given_10_seconds_because_the_scheduler_may_not_have_heard_of_it():
+    assert told(MISSING_CLAIM, None, second=10.9) == (Stage.STORAGE, Reason.CLAIM_MISSING, False)
+    assert told(MISSING_CLAIM, None, second=11) == (Stage.STORAGE, Reason.CLAIM_MISSING, True)
+
+
+def test_a_claim_that_only_the_scheduler_does_not_know_is_not_missing():
+    assert told(MISSING_CLAIM, claim("Bound"), second=60)[1] is not Reason.CLAIM_MISSING
+
+
+def test_another_missing_claim_is_named_although_the_home_is_there():
+    missing = unscheduled('0/3 nodes are available: persistentvolumeclaim "shared" not found.')
+    diagnosis = diagnose(seen(missing, claim("Bound"), second=60))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CLAIM_MISSING, True)
+    assert '"shared"' in diagnosis.message
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [None, unscheduled("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.")],
+    ids=["no-pod", "unbound"],
+)
+def test_a_volume_that_is_being_made_is_a_stage_of_its_own(pending):
+    working = event("Provisioning", "External provisioner is provisioning volume", uid=CLAIM_UID)
+    diagnosis = diagnose(seen(pending, claim(), working))
+    assert (diagnosis.stage, diagnosis.message) == (Stage.STORAGE, "Your home volume is being prepared.")
+    assert "External provisioner" in diagnosis.detail
+
+
+def test_a_claim_that_waits_for_its_first_pod_is_no_trouble():
+    waits = event("WaitForFirstConsumer", "waiting for first consumer to be created", uid=CLAIM_UID)
+    assert told(pod(phase="Pending"), claim(), waits) == (Stage.SCHEDULING, None, False)
+    assert told(None, claim(), waits) == (Stage.REQUEST, None, False)
+
+
+def test_a_disk_that_is_attached_elsewhere_is_told():
+    attached = event("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already used')
+    diagnosis = diagnose(seen(creating(), claim("Bound"), attached, second=31))
+    assert diagnosis.reason is Reason.MOUNT
+    assert "still attached to another machine" in diagnosis.message
+    assert "(20 seconds so far)" in diagnosis.message
+
+
+@pytest.mark.parametrize("further", ["SuccessfulAttachVolume", "Pulling", "Pulled", "Created", "Started"])
+def test_a_disk_that_was_attached_since_is_no_trouble_any_more(further):
+    attached = event("FailedAttachVolume", "Multi-Attach error", second=2)
+    assert told(creating(), None, attached, event(further, second=3))[1] is None
+
+
+def test_a_mount_that_fails_is_told():
+    failed = event("FailedMount", "Unable to attach or mount volumes: timed out waiting for the condition")
+    assert told(creating(), None, failed) == (Stage.STORAGE, Reason.MOUNT, False)
+
+
+@pytest.mark.parametrize("kind", ["secret", "configmap"])
+def test_a_volume_from_an_object_that_is_missing_is_given_10_seconds(kind):
+    failed = event("FailedMount", f'MountVolume.SetUp failed for volume "x" : {kind} "settings" not found')
+    assert told(creating(), None, failed, second=10.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
+    diagnosis = diagnose(seen(creating(), None, failed, second=11))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
+    assert f'{kind} "settings"' in diagnosis.message
