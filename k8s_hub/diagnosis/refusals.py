@@ -21,7 +21,7 @@ _QUOTA = re.compile(
 _MUST_SPECIFY = re.compile(r"must specify (?P<missing>.+)")
 _LIMIT_RANGE = re.compile(
     r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[^,\s]+?)"
-    r"(?:, but (?:request|limit) is (?P<asked>\S+)|\.  No (?P<unset>request|limit) is specified)"
+    r"(?:, but (?:request|limit) is (?P<asked>\S+)|\. No (?:request|limit) is specified)"
 )
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
 _WEBHOOK = re.compile(r'admission webhook "[^"]+" denied the request(?:: (?P<words>.+)| without explanation)')
@@ -102,8 +102,8 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
     if (found := _QUOTA.search(refusal.message)) is None:
         return None
     asked, used, limit = (dict(_amounts(found[group])) for group in ("asked", "used", "limit"))
-    too_large = any(asked[name] > limit[name] for name in asked)
-    advice = "Please ask your administrator for more." if too_large else _QUOTA_ADVICE
+    is_hopeless = refusal.kind != "Pod" or any(asked[name] > limit[name] for name in asked)
+    advice = "Please ask your administrator for more." if is_hopeless else _QUOTA_ADVICE
     clauses = "; ".join(_over_quota(name, asked[name], used[name], limit[name]) for name in asked)
     return refusal.failed(
         Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {clauses}. {advice}"

@@ -65,6 +65,11 @@ OBSTACLES = (
         reason=Reason.CLAIM_LOST,
     ),
     Obstacle(
+        pattern=re.compile("scheduling gates"),
+        sentence="Your server is in a queue.",
+        missed="its turn did not come",
+    ),
+    Obstacle(
         pattern=re.compile("Too many pods"),
         sentence="Your server is waiting for a free place, because all machines are full.",
     ),

@@ -124,13 +124,10 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
 
 
 def claim_pending(seen: Observation) -> Diagnosis | None:
-    """The volume is being made; one that waits for its first user is none of the pod's troubles."""
+    """The volume is being made. One that waits for its first pod is not, until that pod has its machine."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
-    if seen.claim_events("WaitForFirstConsumer", "WaitForPodScheduled"):
-        return None
-    unbound = "unbound immediate PersistentVolumeClaims" in (seen.unschedulable or "")
-    if seen.pod is not None and not unbound:
+    if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
         return None
     messages = [event["message"] for event in seen.claim_events()]
     return _claim_pending(
@@ -139,6 +136,13 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
         messages[-1] if messages else (seen.unschedulable or ""),
         seen.lasting(None),
     )
+
+
+def _is_awaited(seen: Observation) -> bool:
+    """True when the pod cannot be placed, or not even be looked at, before the claim has its volume."""
+    if seen.claim_events("WaitForFirstConsumer", "WaitForPodScheduled"):
+        return False
+    return seen.pod is None or "unbound immediate PersistentVolumeClaims" in (seen.unschedulable or "")
 
 
 def disk_still_attached(seen: Observation) -> Diagnosis | None:

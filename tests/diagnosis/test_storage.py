@@ -106,6 +106,12 @@ def test_a_claim_that_waits_for_its_first_pod_is_no_trouble():
     assert told(None, claim(), waits) == (Stage.REQUEST, None, False)
 
 
+def test_a_claim_whose_first_pod_has_come_is_being_made():
+    waits = event("WaitForFirstConsumer", "waiting for first consumer to be created", uid=CLAIM_UID)
+    made = event("ExternalProvisioning", "Waiting for a volume to be created", uid=CLAIM_UID, second=2)
+    assert told(pod(phase="Pending"), claim(), waits, made) == (Stage.STORAGE, Reason.CLAIM_PENDING, False)
+
+
 def test_a_disk_that_is_attached_elsewhere_is_told():
     attached = event("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already used')
     diagnosis = diagnose(seen(creating(), claim("Bound"), attached, second=31))

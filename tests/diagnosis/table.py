@@ -1,0 +1,447 @@
+"""What went wrong, what the user reads, and after how long: one table for the tests and for the docs.
+
+``python -m tests.diagnosis.table`` writes it into docs/troubleshooting.md.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.obstacles import foreign_claim, foreign_pod, previous_server
+from k8s_hub.diagnosis.refusals import diagnose_refusal
+from k8s_hub.diagnosis.rules import diagnose
+from tests.diagnosis.recorded import begin, observation, recording
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+BEGIN, END = "<!-- the table: make it with python -m tests.diagnosis.table -->", "<!-- end of the table -->"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One recording of tests/data/recorded and what is made of it."""
+
+    file: str
+    stage: Stage
+    reason: Reason | None
+    #: What the user reads; in the end, if the start fails.
+    sentence: str
+    #: Seconds from the trouble's begin until the start fails; None if it waits for the deadline.
+    fatal_after: int | None = 0
+    #: What the user reads until then.
+    meanwhile: str = ""
+
+    def answer(self, second: float) -> Diagnosis:
+        """Ask diagnosis that many seconds after the recording's begin."""
+        return diagnose(observation(recording(self.file), second))
+
+    @property
+    def situation(self) -> str:
+        """What happened, in the recorder's words."""
+        return str(recording(self.file)["_about"]["situation"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Row):
+    """A create that the API server refused."""
+
+    stage: Stage = Stage.REQUEST
+    kind: str = "Pod"
+
+    def answer(self, second: float) -> Diagnosis:
+        return diagnose_refusal(recording(self.file)["status"], self.kind, "jupyter-alice")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedClaim(Refused):
+    """A claim that the API server refused."""
+
+    stage: Stage = Stage.STORAGE
+    kind: str = "PersistentVolumeClaim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign(Row):
+    """The recorded pod has the name of another user's pod."""
+
+    situation: str = "Another user's pod has the name of this user's pod."
+
+    def answer(self, second: float) -> Diagnosis:
+        return foreign_pod(_of_bob(recording(self.file)["pod"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignClaim(Row):
+    """The recorded claim has the name of another user's home."""
+
+    situation: str = "Another user's claim has the name of this user's home claim."
+
+    def answer(self, second: float) -> Diagnosis:
+        return foreign_claim(_of_bob(recording(self.file)["claim"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous(Row):
+    """The recorded pod is the user's previous server."""
+
+    def answer(self, second: float) -> Diagnosis:
+        content = recording(self.file)
+        return previous_server(content["pod"], begin(content) + timedelta(seconds=second))
+
+
+def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
+    """The object as bob's server would have made it."""
+    annotations = {"hub.jupyter.org/username": "bob"}
+    return obj | {"metadata": obj["metadata"] | {"annotations": annotations}}
+
+
+TELL = "Please tell your administrator."
+WAITING = "Your server is waiting for a machine"
+QUOTA = "There is not enough quota left for your server: it needs"
+SMALLER = "Please choose a smaller server, stop another one, or try again later."
+MORE = "Please ask your administrator for more."
+INVALID = "The settings of your server are not valid, please tell your administrator:"
+TAKEN_AWAY = "The cluster took the place of your server away while it was starting. Please start it again."
+PREVIOUS = "Your previous server is still shutting down"
+
+
+def waits_for_machine(file: str, sentence: str) -> Row:
+    """A pod that no machine takes; somebody may end or come, so it waits."""
+    return Row(
+        file=file,
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence=sentence,
+        fatal_after=None,
+    )
+
+
+def waits_for_previous(file: str, why: str) -> Previous:
+    """A previous server, looked at when its user has waited for half a minute."""
+    return Previous(
+        file=file,
+        stage=Stage.REQUEST,
+        reason=Reason.OLD_SERVER,
+        sentence=f"{PREVIOUS}, because {why}.",
+        meanwhile=f"{PREVIOUS}.",
+        fatal_after=None,
+    )
+
+
+MACHINE = (
+    Row(
+        file="scheduler_away",
+        stage=Stage.SCHEDULING,
+        reason=None,
+        sentence="Looking for a machine for your server.",
+        fatal_after=None,
+    ),
+    waits_for_machine("unschedulable_memory", f"{WAITING} with 512 GiB of memory."),
+    waits_for_machine("unschedulable_cpu_and_memory", f"{WAITING} with 128 CPUs and 512 GiB of memory."),
+    waits_for_machine("unschedulable_gpu", f"{WAITING} with 2 GPUs."),
+    waits_for_machine("unschedulable_node_selector", f"{WAITING} of the kind it asks for."),
+    waits_for_machine("unschedulable_taint", f"{WAITING} of the kind it asks for."),
+    waits_for_machine(
+        "unschedulable_cordoned",
+        f"{WAITING}, because those there are not ready or are taken out of use.",
+    ),
+    waits_for_machine(
+        "claim_other_zone",
+        f"{WAITING} in the zone of its home volume, because a volume cannot move to another zone.",
+    ),
+    waits_for_machine("scheduling_gated", "Your server is in a queue."),
+    Row(file="preempted", stage=Stage.STARTING, reason=Reason.EVICTED, sentence=TAKEN_AWAY),
+    Row(file="node_lost", stage=Stage.STARTING, reason=Reason.EVICTED, sentence=TAKEN_AWAY),
+)
+
+VOLUME = (
+    Row(
+        file="claim_external_provisioner",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="Your home volume is being prepared.",
+        fatal_after=None,
+    ),
+    Row(
+        file="claim_first_consumer",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="Your home volume is being prepared.",
+        fatal_after=None,
+    ),
+    Row(
+        file="claim_class_unknown",
+        stage=Stage.STORAGE,
+        reason=Reason.STORAGE_CLASS,
+        sentence=f'Your home volume cannot be created: the cluster has no storage class "fast". {TELL}',
+    ),
+    Row(
+        file="claim_no_class",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="There is no disk for your home volume, and the cluster has no default way to create one. "
+        f"{TELL}",
+        fatal_after=60,
+        meanwhile="Your home volume has no disk yet.",
+    ),
+    Row(
+        file="claim_missing",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_MISSING,
+        sentence=f'The volume "claim-alice" that your server needs does not exist. {TELL}',
+        fatal_after=10,
+        meanwhile='The volume "claim-alice" that your server needs does not exist.',
+    ),
+    Row(
+        file="claim_terminating",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_TERMINATING,
+        sentence="Your home volume (claim-alice) is being deleted. "
+        "Your server waits until it is gone and then gets a new, empty one.",
+        fatal_after=None,
+    ),
+    Row(
+        file="claim_lost",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_LOST,
+        sentence="The disk behind your home volume (claim-alice) is gone. "
+        "Only an administrator can bring it back or give you a new one.",
+    ),
+)
+
+REFUSALS = (
+    Refused(
+        file="quota_memory",
+        reason=Reason.QUOTA,
+        sentence=f"{QUOTA} 2 GiB of memory, and 2 GiB of 3 GiB are in use. {SMALLER}",
+    ),
+    Refused(
+        file="quota_memory_and_cpu",
+        reason=Reason.QUOTA,
+        sentence=f"{QUOTA} 2 CPUs, and 1 is all that is allowed; "
+        f"it needs 2 GiB of memory, and 1 GiB is all that is allowed. {MORE}",
+    ),
+    Refused(
+        file="quota_gpu",
+        reason=Reason.QUOTA,
+        sentence=f"{QUOTA} 1 GPU, and 0 is all that is allowed. {MORE}",
+    ),
+    Refused(
+        file="quota_pods",
+        reason=Reason.QUOTA,
+        sentence=f"{QUOTA} 1 place, and 1 of 1 is in use. {SMALLER}",
+    ),
+    RefusedClaim(
+        file="quota_claims",
+        reason=Reason.QUOTA,
+        sentence="There is not enough quota left for your home volume: it needs 1 volume, and 1 of 1 is in use. "
+        f"{MORE}",
+    ),
+    RefusedClaim(
+        file="quota_storage",
+        reason=Reason.QUOTA,
+        sentence="There is not enough quota left for your home volume: "
+        f"it needs 10 GiB of disk space, and 5 GiB is all that is allowed. {MORE}",
+    ),
+    Refused(
+        file="quota_needs_request",
+        reason=Reason.QUOTA,
+        sentence="The cluster wants to know the memory limit and the memory request of your server, "
+        f"which this hub does not set. {TELL}",
+    ),
+    Refused(
+        file="limit_range_maximum",
+        reason=Reason.POLICY,
+        sentence="Your server asks for 2 GiB of memory, but the cluster allows at most 1 GiB of memory. "
+        "Please choose another size, or tell your administrator.",
+    ),
+    Refused(
+        file="limit_range_minimum",
+        reason=Reason.POLICY,
+        sentence="Your server asks for 0.1 CPUs, but the cluster allows at least 0.5 CPUs. "
+        "Please choose another size, or tell your administrator.",
+    ),
+    RefusedClaim(
+        file="limit_range_storage",
+        reason=Reason.POLICY,
+        sentence="Your home volume asks for 10 GiB of disk space, "
+        "but the cluster allows at most 1 GiB of disk space. "
+        "Please choose another size, or tell your administrator.",
+    ),
+    Refused(
+        file="pod_security_baseline",
+        reason=Reason.POLICY,
+        sentence=f'The security standard "baseline:latest" of the cluster refuses your server: privileged. {TELL}',
+    ),
+    Refused(
+        file="pod_security_restricted",
+        reason=Reason.POLICY,
+        sentence='The security standard "restricted:latest" of the cluster refuses your server: '
+        "allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile. "
+        f"{TELL}",
+    ),
+    Refused(
+        file="admission_policy",
+        reason=Reason.POLICY,
+        sentence="A policy of the cluster refuses your server: images must come from images.example.test",
+    ),
+    Refused(
+        file="webhook_away",
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        sentence="A service that the cluster must ask before it creates your server does not answer. "
+        "Please try again in some minutes, or tell your administrator.",
+    ),
+    Refused(
+        file="priority_class_unknown",
+        reason=Reason.INVALID,
+        sentence=f'Your server needs the priority class "jhub-default-priority", which does not exist. {TELL}',
+    ),
+    Refused(
+        file="runtime_class_unknown",
+        reason=Reason.INVALID,
+        sentence=f'Your server needs the runtime class "nvidia", which does not exist. {TELL}',
+    ),
+    Refused(
+        file="service_account_unknown",
+        reason=Reason.INVALID,
+        sentence=f'Your server needs the service account "notebook", which does not exist. {TELL}',
+    ),
+    Refused(
+        file="invalid_mount",
+        reason=Reason.INVALID,
+        sentence=f'{INVALID} spec.containers[0].volumeMounts[0].name: Not found: "data"',
+    ),
+    Refused(
+        file="invalid_request_above_limit",
+        reason=Reason.INVALID,
+        sentence=f"{INVALID} spec.containers[0].resources.requests: "
+        'Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi',
+    ),
+    Refused(
+        file="invalid_label",
+        reason=Reason.INVALID,
+        sentence=f'{INVALID} metadata.labels: Invalid value: "alice@example.test": a valid label must be an empty '
+        "string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+        "alphanumeric character",
+    ),
+    Refused(
+        file="invalid_name",
+        reason=Reason.INVALID,
+        sentence=f'{INVALID} metadata.name: Invalid value: "jupyter_Alice": a lowercase RFC 1123 subdomain must '
+        "consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric "
+        "character",
+    ),
+    RefusedClaim(
+        file="invalid_claim",
+        reason=Reason.INVALID,
+        sentence="The settings of your home volume are not valid, please tell your administrator: "
+        'spec.accessModes: Unsupported value: "ReadWriteSometimes": supported values: "ReadOnlyMany", '
+        '"ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"',
+    ),
+    Refused(
+        file="invalid_field_type",
+        reason=Reason.INVALID,
+        sentence=f"{INVALID} json: cannot unmarshal number into Go struct field "
+        "EnvVar.spec.containers.env.value of type string",
+    ),
+    Refused(
+        file="invalid_quantity",
+        reason=Reason.INVALID,
+        sentence=f"{INVALID} quantities must match the regular expression "
+        "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+    ),
+    Refused(
+        file="forbidden",
+        reason=Reason.FORBIDDEN,
+        sentence=f"The hub is not allowed to create pods in the cluster. {TELL}",
+    ),
+    Refused(
+        file="unauthorized",
+        reason=Reason.FORBIDDEN,
+        sentence=f"The cluster does not know this hub's account any more. {TELL}",
+    ),
+    Refused(
+        file="namespace_missing",
+        reason=Reason.NAMESPACE,
+        sentence=f'The namespace "jhub-alice" for your server does not exist. {TELL}',
+    ),
+    RefusedClaim(
+        file="namespace_terminating",
+        reason=Reason.NAMESPACE,
+        sentence=f'The namespace "jhub-namespace-terminating" for your home volume is being deleted. {TELL}',
+    ),
+)
+
+OBSTACLES = (
+    waits_for_previous("terminating", "its machine has not confirmed its end"),
+    waits_for_previous("terminating_finalizer", "backup.example.test/wait has not released it"),
+    waits_for_previous("node_lost", "its machine does not answer"),
+    Row(
+        file="terminating",
+        stage=Stage.STARTING,
+        reason=Reason.DELETED,
+        sentence="Somebody deleted your server while it was starting. Please start it again.",
+    ),
+    Foreign(
+        file="running",
+        stage=Stage.REQUEST,
+        reason=Reason.FOREIGN_OBJECT,
+        sentence='Your server cannot be started: the name "jupyter-alice" is taken by a pod of user "bob". '
+        f"{TELL}",
+    ),
+    ForeignClaim(
+        file="running",
+        stage=Stage.STORAGE,
+        reason=Reason.FOREIGN_OBJECT,
+        sentence='Your home volume cannot be used: the name "claim-alice" is taken by a volume of user "bob". '
+        f"{TELL}",
+    ),
+)
+
+TABLE: dict[str, tuple[Row, ...]] = {
+    "The machine": MACHINE,
+    "The home volume": VOLUME,
+    "A request that the cluster refuses": REFUSALS,
+    "What is in the way": OBSTACLES,
+}
+
+
+def rows() -> list[Row]:
+    """All rows, in the order of the docs."""
+    return [row for topic in TABLE.values() for row in topic]
+
+
+def markdown() -> str:
+    """The table as the docs show it."""
+    lines = []
+    for topic, its_rows in TABLE.items():
+        lines += [
+            f"### {topic}",
+            "",
+            "| What happened | What the user reads | Fails | Reason |",
+            "|---|---|---|---|",
+        ]
+        for row in its_rows:
+            words = f"{row.meanwhile} *Then:* {row.sentence}" if row.meanwhile else row.sentence
+            cells = (row.situation, words, _fails(row), f"`{row.reason}`" if row.reason else "")
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def documented(text: str) -> str:
+    """The document with today's table."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{markdown()}\n{END}{after}"
+
+
+def _fails(row: Row) -> str:
+    if row.fatal_after is None:
+        return "at the deadline"
+    return f"after {row.fatal_after} s" if row.fatal_after else "at once"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(documented(DOCUMENT.read_text()))

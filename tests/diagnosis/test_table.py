@@ -1,0 +1,59 @@
+"""The table of what the real API server says, what the user reads, and when the start fails."""
+
+import pytest
+
+from tests.diagnosis.recorded import recording, timestamps_in
+from tests.diagnosis.table import DOCUMENT, Row, documented, rows
+
+# Longer than a start is given; whatever has not failed by then waits for the deadline.
+LONG = 900
+# Between the first object of a recording and the trouble it shows lie some seconds of the real cluster's.
+PRELUDE = 15
+
+IDS = [f"{type(row).__name__}-{row.file}" for row in rows()]
+
+
+def first_failure(row: Row) -> int | None:
+    return next((second for second in range(LONG) if row.answer(second).fatal), None)
+
+
+@pytest.mark.parametrize("row", rows(), ids=IDS)
+def test_the_user_reads_one_sentence_and_the_metric_one_reason(row):
+    diagnosis = row.answer(LONG)
+    assert diagnosis.sentence == row.sentence
+    assert (diagnosis.stage, diagnosis.reason) == (row.stage, row.reason)
+
+
+@pytest.mark.parametrize("row", rows(), ids=IDS)
+def test_a_start_fails_when_it_should_and_not_before(row):
+    failure = first_failure(row)
+    if row.fatal_after is None:
+        assert failure is None
+    else:
+        assert failure is not None
+        assert row.fatal_after <= failure <= row.fatal_after + PRELUDE
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.meanwhile], ids=lambda row: row.file)
+def test_until_then_the_user_reads_another_one(row):
+    assert row.answer(1).sentence == row.meanwhile
+
+
+@pytest.mark.parametrize("row", rows(), ids=IDS)
+def test_the_administrator_gets_the_clusters_own_words(row):
+    if row.reason is not None:
+        assert row.answer(LONG).detail
+
+
+@pytest.mark.parametrize("row", rows(), ids=IDS)
+def test_a_recording_is_of_one_moment(row):
+    """The seconds of the table count from the trouble's begin; a long recording would blur them."""
+    moments = list(timestamps_in(recording(row.file)))
+    if moments:
+        assert (max(moments) - min(moments)).total_seconds() <= 60
+
+
+def test_the_docs_show_this_table():
+    """If this fails: python -m tests.diagnosis.table."""
+    text = DOCUMENT.read_text()
+    assert text == documented(text)
