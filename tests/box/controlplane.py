@@ -140,7 +140,7 @@ def control_plane(*, node_count: int = 2) -> Iterator[ControlPlane]:
             stack.enter_context(_running(controller))
         plane.make_nodes(node_count, prefix="kwok")
         nodes.make_unplayed_node(plane.admin)
-        wait_for(lambda: _are_nodes_usable(plane.admin), "nodes without a not-ready taint")
+        wait_for(lambda: nodes.are_usable(plane.admin), "nodes without a not-ready taint")
         yield plane
 
 
@@ -160,8 +160,3 @@ def _remove_host_paths(admin: Api) -> None:
             path = Path(volume["spec"].get("hostPath", {}).get("path", ""))
             if path.parent == HOST_PATHS:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _are_nodes_usable(admin: Api) -> bool:
-    taints = [t for node in admin.get("/api/v1/nodes")["items"] for t in node["spec"].get("taints", ())]
-    return not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints)

@@ -35,6 +35,12 @@ def make_unplayed_node(admin: Api) -> str:
     return UNPLAYED_NODE
 
 
+def are_usable(admin: Api) -> bool:
+    """Have all nodes lost the taint that new ones carry?"""
+    taints = [t for node in admin.get("/api/v1/nodes")["items"] for t in node["spec"].get("taints", ())]
+    return not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints)
+
+
 def _node(
     name: str, *, annotations: dict[str, str] | None = None, taints: Iterable[dict[str, str]] = ()
 ) -> dict[str, Any]:

@@ -12,12 +12,17 @@ from typing import Any
 
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import ControlPlane, control_plane
+from tests.box.situations.kubelet import KUBELET_SITUATIONS
 from tests.box.situations.refusals import REFUSALS
-from tests.box.situations.scene import REAL, Scene, stripped
+from tests.box.situations.scene import Scene, stripped
+from tests.box.situations.waiting import WAITING
 
 FOLDER = Path(__file__).parents[1] / "data" / "recorded"
 Situation = Callable[[Scene], dict[str, Any]]
-SOURCES: dict[str, Sequence[Situation]] = {REAL: (*REFUSALS,)}
+SOURCES: dict[str, Sequence[Situation]] = {
+    "real server": (*REFUSALS, *WAITING),
+    "kubelet's form, stored by the real server": KUBELET_SITUATIONS,
+}
 
 
 def record(plane: ControlPlane, situation: Situation, source: str) -> None:
@@ -30,6 +35,7 @@ def record(plane: ControlPlane, situation: Situation, source: str) -> None:
         "kubernetes": plane.admin.get("/version")["gitVersion"],
     }
     content = {"_about": about} | stripped(situation(scene))
+    scene.clear()
     (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from tests.box.api import Api, RefusedError, wait_for
 from tests.box.controlplane import ControlPlane
-from tests.box.nodes import UNPLAYED_NODE
+from tests.box.nodes import UNPLAYED_NODE, UNPLAYED_TAINT
 
 Raw = Mapping[str, Any]
-REAL = "real server"
-KUBELET = "kubelet's form, stored by the real server"
 POD, CLAIM = "jupyter-alice", "claim-alice"
+TOLERATES_TAINT = [{"key": UNPLAYED_TAINT, "operator": "Exists"}]
 IMAGE = "registry.example.test/notebook:1"
 
 
@@ -34,8 +33,23 @@ class Scene:
     def create_pod(self, name: str = POD, **spec: Any) -> dict[str, Any]:
         return self.admin.create(f"{self.core}/pods", pod(name, **spec))
 
+    def create_unplayed_pod(self, name: str = POD, **spec: Any) -> dict[str, Any]:
+        """A pod that the scheduler has put on the node without a kubelet."""
+        place = {"nodeSelector": {"kubernetes.io/hostname": UNPLAYED_NODE}, "tolerations": TOLERATES_TAINT}
+        self.create_pod(name, **place | spec)
+        wait_for(lambda: self.pod(name)["spec"].get("nodeName"), f"{name} scheduled")
+        self.wait_for_event("Scheduled")
+        return self.pod(name)
+
+    def remove_at_once(self, name: str = POD) -> None:
+        self.admin.delete(f"{self.core}/pods/{name}", {"gracePeriodSeconds": 0})
+
     def create_claim(self, name: str = CLAIM, **spec: Any) -> dict[str, Any]:
         return self.admin.create(f"{self.core}/persistentvolumeclaims", claim(name, **spec))
+
+    def clear(self) -> None:
+        """Remove all pods at once, so that they take no room from the next scene."""
+        self.admin.delete(f"{self.core}/pods", {"gracePeriodSeconds": 0})
 
     def pod(self, name: str = POD) -> dict[str, Any]:
         return self.admin.get(f"{self.core}/pods/{name}")
@@ -121,6 +135,3 @@ def stripped(thing: Any) -> Any:
             if isinstance(one, dict):
                 one.get("metadata", {}).pop("managedFields", None)
     return thing
-
-
-UNPLAYED = {"nodeName": UNPLAYED_NODE}
