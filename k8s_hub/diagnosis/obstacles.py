@@ -21,6 +21,16 @@ def foreign_claim(claim: Raw) -> Diagnosis:
     return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")
 
 
+def vanished_pod(pod: Raw) -> Diagnosis:
+    """The pod of this start was deleted by somebody before it was ready."""
+    return Diagnosis.failed(
+        Stage.STARTING,
+        Reason.DELETED,
+        "Your server was removed before it was ready. Please start it again.",
+        detail=f"pod {key_of(pod)} was deleted by somebody else",
+    )
+
+
 def previous_server(pod: Raw, now: datetime, patience: Patience | None = None) -> Diagnosis:
     """An earlier pod of this server is shutting down; once that takes long, say what it waits for."""
     lasting = max(now - _asked_to_end(pod, now), timedelta())

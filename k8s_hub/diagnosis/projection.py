@@ -25,6 +25,8 @@ _METADATA = (
 _SPEC = ("nodeName", "nodeSelector", "restartPolicy", "priorityClassName")
 _CONTAINER = ("name", "image", "resources", "restartPolicy", "ports")
 _STATUS = ("phase", "reason", "message", "podIP", "podIPs", "startTime")
+_CLAIM_SPEC = ("accessModes", "resources", "storageClassName", "volumeName")
+_CLAIM_STATUS = ("phase", "capacity", "conditions")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER_STATUS = ("name", "image", "ready", "started", "restartCount")
 _STATES = {
@@ -43,6 +45,18 @@ def project_pod(raw: Raw) -> dict[str, Any]:
         "metadata": _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {}),
         "spec": _project_spec(raw.get("spec") or {}),
         "status": _project_status(raw.get("status") or {}),
+    }
+
+
+def project_claim(raw: Raw) -> dict[str, Any]:
+    """Return the part of a claim that is kept: whose it is, its class and size, and how it is."""
+    metadata = raw.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
+    return {
+        "metadata": _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {}),
+        "spec": _keep(raw.get("spec") or {}, _CLAIM_SPEC),
+        "status": _keep(raw.get("status") or {}, _CLAIM_STATUS),
     }
 
 

@@ -16,9 +16,12 @@ class Bells(Generic[K]):
         self._by_key: dict[K, set[asyncio.Event]] = {}
 
     @contextmanager
-    def listening(self, *keys: K) -> Iterator[asyncio.Event]:
-        """Give an event that a ring for any of the keys, or for all, sets; the listener clears it."""
-        bell = asyncio.Event()
+    def listening(self, *keys: K, bell: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
+        """Give an event that a ring for any of the keys, or for all, sets; the listener clears it.
+
+        ``bell`` is the listener's own event, for one who listens in several places.
+        """
+        bell = bell or asyncio.Event()
         self._all.add(bell)
         for key in keys:
             self._by_key.setdefault(key, set()).add(bell)

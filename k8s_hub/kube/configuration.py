@@ -42,6 +42,14 @@ class Access:
     renew: Callable[[], Awaitable[None]]
 
 
+def pod_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
+    """Return the namespace of the pod that this process runs in; None outside a cluster."""
+    try:
+        return (service_account / "namespace").read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
+
+
 async def find_access(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> Access:
     """Return the way into the configured cluster; raise `ConfigurationError` if there is none."""
     access = await _find(settings, service_account)
@@ -68,10 +76,10 @@ async def _find(settings: ConnectionSettings, service_account: Path) -> Access:
         return await _from_kubeconfig(paths)
     if settings.host:  # `kubectl proxy` and the like: an address without credentials
         return Access(configuration=Configuration(), renew=_nothing_to_renew)
-    origin = "named by KUBECONFIG" if os.environ.get("KUBECONFIG") else "and KUBECONFIG is not set"
+    origin = "from KUBECONFIG" if os.environ.get("KUBECONFIG") else "KUBECONFIG is not set"
     raise ConfigurationError(
-        "no Kubernetes cluster is configured: this is not a pod (KUBERNETES_SERVICE_HOST is not set), "
-        f"there is no kubeconfig at {paths}, {origin}, and k8s_api_host is empty"
+        "no Kubernetes cluster is configured: this is not a pod (KUBERNETES_SERVICE_HOST is not set), there is no "
+        f"kubeconfig at {paths} ({origin}), and k8s_api_host is empty"
     )
 
 

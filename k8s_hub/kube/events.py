@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,6 +89,10 @@ class Feed:
         return tuple(
             event for event in found if not uid or (event.get("involvedObject") or {}).get("uid") == uid
         )
+
+    def listening(self, bell: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
+        """Set ``bell`` at each new event, while inside."""
+        return self._watch.bells.listening(*self._followed, bell=bell)
 
     async def recall(self) -> None:
         """Ask once for what was said before, for a pod that is adopted in the middle of its start."""

@@ -22,8 +22,9 @@ import asyncio
 import logging
 import math
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.bells import Bells
@@ -94,7 +95,10 @@ class Informer:
         self._closed = False
         self._heard = -math.inf  # loop time of the last word from the server
         self._opened = math.inf  # loop time at which the current or last watch was opened
-        self._failures = 0  # in a row
+        self._failures = Counter[
+            RetryPolicy
+        ]()  # since a watch lasted: an outage's do not delay the list after it
+        self._is_told = False  # the log was told of trouble, and not yet of its end
         self._failure: KubeError | None = None  # the last one; None while all is well
 
     def __str__(self) -> str:
@@ -201,6 +205,10 @@ class Informer:
                         return
                     await self._rung(bell)
 
+    def listening(self, *keys: Key, bell: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
+        """Set ``bell`` at each change of these objects and of the view's freshness, while inside."""
+        return self._bells.listening(*keys, bell=bell)
+
     async def changes(self, key: Key) -> AsyncGenerator[Raw | None, None]:
         """Yield what is kept of the object (None: it is not there), now and after each change, without end.
 
@@ -285,7 +293,8 @@ class Informer:
     def _note_opened(self, listed: Listed) -> None:
         self._state = Watching(listed.resource_version)
         self._opened = self._heard = asyncio.get_running_loop().time()
-        if self._failures >= LOUD:
+        if self._is_told:
+            self._is_told = False
             logger.info("%s: the view is fresh again", self)
         self._failure = None
         self._bells.ring_all()
@@ -304,17 +313,22 @@ class Informer:
 
     def _judge(self, error: KubeError | None) -> float:
         """Return the seconds to wait before going on after ``error``, or after a watch's ordinary end."""
-        lasted = asyncio.get_running_loop().time() - self._opened  # minus infinity if no watch was opened
         self._failure = error
+        lasted = asyncio.get_running_loop().time() - self._opened  # minus infinity if no watch was opened
         if lasted >= HEALTHY:
-            self._failures = 0
+            self._failures.clear()
             if error is None:
                 return 0.0
-        self._failures += 1
-        if self._failures == LOUD:
-            logger.warning("%s: the view is not fresh, going on trying: %s", self, error)
-        if isinstance(error, Gone) and self._failures == 1:
-            return 0.0
         policy = UNREACHABLE if error is None or isinstance(error, Unavailable) else REFUSED
+        attempt = self._failures[policy]
+        self._failures[policy] += 1
+        self._tell_trouble(error)
+        if isinstance(error, Gone) and attempt == 0:
+            return 0.0
         asked_for = (error.retry_after or 0.0) if error is not None else 0.0
-        return max(policy.delay(self._failures - 1, self._chance), min(asked_for, REFUSED.ceiling))
+        return max(policy.delay(attempt, self._chance), min(asked_for, REFUSED.ceiling))
+
+    def _tell_trouble(self, error: KubeError | None) -> None:
+        if not self._is_told and max(self._failures.values()) >= LOUD:
+            self._is_told = True
+            logger.warning("%s: the view is not fresh, going on trying: %s", self, error)

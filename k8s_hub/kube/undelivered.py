@@ -1,22 +1,25 @@
-"""Deletes that could not be delivered because the API server was away: kept and retried until they are.
+"""Deletes that nobody waits for: kept and tried again until the API server has taken them.
 
-JupyterHub forgets a server whatever its stop does, so somebody else has to remember the pod. Each delete names
-a uid, so delivering it twice, or after somebody else did, is harmless. They are kept in memory only: after a
-restart of the hub, the pods that are left over are found by their labels.
+JupyterHub forgets a server whatever its stop does, so somebody else has to remember the pod while the API
+server is away. Delivering a delete twice, or after somebody else did, is harmless. They are kept in memory
+only: after a restart of the hub, the pods that are left over are found by their labels.
 """
 
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.metrics import UNDELIVERED
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.retries import RetryPolicy
-from k8s_hub.objects.keys import Key
+from k8s_hub.objects.keys import Key, uid_of
+from k8s_hub.objects.raw import Raw
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +39,29 @@ class Delete:
         return f"{self.resource.kind} {self.key}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """An object to be deleted that may exist, or may still come to exist: known by its looks, not by a uid."""
+
+    resource: Resource
+    key: Key
+    is_meant: Callable[[Raw], bool]
+    grace_seconds: int | None = None
+    expires: float  # the loop's time until which a missing object may still appear
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.key}, if it exists"
+
+
+Undelivered: TypeAlias = Delete | Search
+
+
 class UndeliveredDeletes:
     """Owns one task that delivers them one after the other; ``await close()``."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._waiting: dict[Delete, None] = {}  # in the order they came
+        self._waiting: dict[Undelivered, None] = {}  # in the order they came
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -49,15 +69,21 @@ class UndeliveredDeletes:
         """How many are waiting."""
         return len(self._waiting)
 
-    def add(self, delete: Delete) -> None:
-        """Take over ``delete``; one that is known already stays one."""
+    def add(self, delete: Undelivered, why: str) -> None:
+        """Take over ``delete``; one that is known already stays one. ``why`` is for the log."""
         if delete in self._waiting:
             return
-        logger.warning("%s: its deletion could not be delivered, and is tried again until it is", delete)
+        logger.info("%s: it is deleted in the background, until the API server has taken it: %s", delete, why)
         self._waiting[delete] = None
         UNDELIVERED.inc()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._deliver_all(), name="undelivered deletes")
+
+    def withdraw_searches(self, key: Key) -> None:
+        """Search no longer for an object of this name: its owner is about to create a new one."""
+        for delete in tuple(self._waiting):
+            if isinstance(delete, Search) and delete.key == key:
+                self._drop(delete)
 
     async def close(self) -> None:
         """Stop trying; what is left is named in the log."""
@@ -65,23 +91,24 @@ class UndeliveredDeletes:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        for delete in self._waiting:
+        for delete in tuple(self._waiting):
             logger.warning("%s: given up, its deletion was never delivered", delete)
-        UNDELIVERED.dec(len(self._waiting))
-        self._waiting.clear()
+            self._drop(delete)
 
     async def _deliver_all(self) -> None:
         failures = 0
         while self._waiting:
-            await asyncio.sleep(DELIVER.delay(failures))
             failures = 0 if await self._deliver_some() else failures + 1
+            if self._waiting:
+                await asyncio.sleep(DELIVER.delay(failures))
 
     async def _deliver_some(self) -> bool:
         """Try each once, up to the first that shows the server is still away; true if any was delivered."""
         before = len(self._waiting)
         for delete in tuple(self._waiting):
             try:
-                await self._deliver(delete)
+                if await self._is_delivered(delete):
+                    self._drop(delete)
             except Unavailable as error:
                 logger.debug("%s: still not delivered: %s", delete, error)
                 break
@@ -90,12 +117,25 @@ class UndeliveredDeletes:
                 logger.debug("%s: its deletion is refused: %s", delete, error)
         return len(self._waiting) < before
 
-    async def _deliver(self, delete: Delete) -> None:
+    async def _is_delivered(self, delete: Undelivered) -> bool:
+        if isinstance(delete, Delete):
+            await self._delete(delete, delete.uid)
+            return True
+        try:
+            found = await self._api.get(delete.resource, delete.key)
+        except NotFound:
+            return asyncio.get_running_loop().time() >= delete.expires
+        if delete.is_meant(found):
+            await self._delete(delete, uid_of(found))
+        return True
+
+    async def _delete(self, delete: Undelivered, uid: str) -> None:
         # NotFound: gone already. Conflict: another object has the name.
         with suppress(NotFound, Conflict):
-            await self._api.delete(
-                delete.resource, delete.key, uid=delete.uid, grace_seconds=delete.grace_seconds
-            )
-        del self._waiting[delete]
-        UNDELIVERED.dec()
+            await self._api.delete(delete.resource, delete.key, uid=uid, grace_seconds=delete.grace_seconds)
         logger.info("%s: its deletion is delivered", delete)
+
+    def _drop(self, delete: Undelivered) -> None:
+        if delete in self._waiting:
+            del self._waiting[delete]
+            UNDELIVERED.dec()

@@ -6,7 +6,7 @@ The hub ends itself after `consecutive_failure_limit` failures in a row. Only a 
 
 from collections.abc import MutableMapping
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from tornado.web import HTTPError
 
@@ -17,10 +17,10 @@ try:
 except ImportError:  # JupyterHub 5 has no such class and counts every failure
     SpawnException = None
 
-COUNTED = frozenset({Reason.CLUSTER_UNAVAILABLE, Reason.CLUSTER_BUSY})
+COUNTED = frozenset({Reason.CLUSTER_UNAVAILABLE})
 
 
-class SpawnFailed(Exception):
+class SpawnFailed(Exception):  # noqa: N818 - what happened, not what went wrong in the code
     """A start ended with a reason; the diagnosis has a sentence for the user and a detail for the log."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
@@ -36,11 +36,11 @@ def hub_error(diagnosis: Diagnosis, hub_settings: MutableMapping[str, Any] | Non
     """
     reason = str(diagnosis.reason or "unknown")
     detail = f"{diagnosis.sentence} [{reason}] {diagnosis.detail}".rstrip()
-    error = _error(diagnosis, reason, detail, hub_settings)
+    error: Any = _error(diagnosis, reason, detail, hub_settings)
     # The pages show these two, whatever the class of the exception.
     error.jupyterhub_message = diagnosis.sentence
     error.jupyterhub_html_message = f"<p>{escape(diagnosis.sentence)}</p>"
-    return error
+    return cast("HTTPError", error)
 
 
 def _error(
@@ -49,7 +49,7 @@ def _error(
     if diagnosis.reason in COUNTED:
         return HTTPError(503, detail, reason=reason)
     if SpawnException is not None:
-        return SpawnException(diagnosis.sentence, reason=reason, log_message=detail)
+        return cast("HTTPError", SpawnException(diagnosis.sentence, reason=reason, log_message=detail))
     _take_back_count(hub_settings)
     return HTTPError(400, detail, reason=reason)
 

@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes_asyncio.client import ApiClient, Configuration
 
 
-class _Translator(ApiClient):  # type: ignore[misc]
+class _Translator(ApiClient):
     """The client library's own translation between JSON and models, without its network side."""
 
     def __init__(self) -> None:
@@ -25,4 +25,5 @@ def to_json(value: Any) -> Any:
 
 def to_model(manifest: dict[str, Any], kind: str) -> Any:
     """Return a manifest as the model class of its kind, e.g. "V1Pod"."""
-    return _Translator().deserialize(SimpleNamespace(data=json.dumps(manifest)), kind)
+    response: Any = SimpleNamespace(data=json.dumps(manifest))
+    return _Translator().deserialize(response, kind)

@@ -16,7 +16,8 @@ class Progress:
     def __init__(self) -> None:
         self._told: list[Diagnosis] = []
         self._news = asyncio.Event()
-        self._has_ended = False
+        self.has_ended = False
+        """True once the start is over, whichever way."""
 
     @property
     def latest(self) -> Diagnosis | None:
@@ -33,7 +34,7 @@ class Progress:
 
     def end(self) -> None:
         """Let all listeners finish."""
-        self._has_ended = True
+        self.has_ended = True
         self._wake()
 
     async def listen(self) -> AsyncIterator[Diagnosis]:
@@ -43,7 +44,7 @@ class Progress:
             while heard < len(self._told):
                 yield self._told[heard]
                 heard += 1
-            if self._has_ended:
+            if self.has_ended:
                 return
             await self._news.wait()
 

@@ -2,7 +2,7 @@
 
 from traitlets import Bool, HasTraits, Integer, Unicode, default
 
-from k8s_hub.kube.connection import pod_namespace
+from k8s_hub.kube.configuration import pod_namespace
 
 
 class ClusterTraits(HasTraits):
@@ -62,9 +62,8 @@ class ClusterTraits(HasTraits):
         30,
         config=True,
         help="""
-        Seconds for which a request to create something is repeated while the API answers "busy" or not at all.
-
-        Waiting for the API to come back at all is bounded by start_timeout.
+        Seconds for which a stop repeats its request while the API answers "busy" or not at all; after that
+        it is delivered in the background. A start repeats its requests until its own deadline.
         """,
     )
 

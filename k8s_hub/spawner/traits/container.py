@@ -37,7 +37,7 @@ class ContainerTraits(HasTraits):
 
     init_containers = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Containers that run to their end before the user's: a list, or a dict whose values are used in the
@@ -47,7 +47,7 @@ class ContainerTraits(HasTraits):
 
     extra_containers = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Containers that run beside the user's: a list, or a dict as in init_containers. Strings are templates.

@@ -1,12 +1,14 @@
 """Where an administrator's own code takes part in a start."""
 
+from typing import Any
+
 from traitlets import Callable, HasTraits
 
 
 class HookTraits(HasTraits):
     """Functions that the spawner calls."""
 
-    modify_pod_hook = Callable(
+    modify_pod_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
@@ -18,7 +20,7 @@ class HookTraits(HasTraits):
         """,
     )
 
-    after_pod_created_hook = Callable(
+    after_pod_created_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
@@ -29,7 +31,7 @@ class HookTraits(HasTraits):
         """,
     )
 
-    get_pod_url = Callable(
+    get_pod_url: Any = Callable(
         None,
         allow_none=True,
         config=True,

@@ -9,7 +9,7 @@ class ProfileTraits(HasTraits):
 
     profile_list = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Profiles that users choose from. Only the empty list is possible in this version.

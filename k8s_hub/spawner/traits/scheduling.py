@@ -6,7 +6,7 @@ from traitlets import Dict, HasTraits, List, Unicode, Union
 def _terms(where: str) -> Union:
     return Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help=f"""
         {where}: a list of terms as in the Kubernetes API, or a dict whose values are used in the
@@ -44,7 +44,7 @@ class SchedulingTraits(HasTraits):
 
     tolerations = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Taints of machines that the user's pod tolerates: a list, or a dict whose values are used in the

@@ -81,7 +81,7 @@ class StorageTraits(HasTraits):
 
     volumes = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Volumes of the user's pod: a list, or a dict whose values are used in the order of their keys.
@@ -91,7 +91,7 @@ class StorageTraits(HasTraits):
 
     volume_mounts = Union(
         [List(), Dict()],
-        [],
+        default_value=[],
         config=True,
         help="""
         Where the volumes are mounted in the user's container: a list, or a dict whose values are used in

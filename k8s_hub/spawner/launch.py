@@ -1,0 +1,258 @@
+"""The order of effects of one start: the home claim, then the pod, then waiting until it serves.
+
+Every function may be cancelled at any point: what it has asked for is found again by the mark of its attempt.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar, assert_never
+
+from k8s_hub.claims.home import Create, HomeRequest, Refuse, UseExisting, choose_home
+from k8s_hub.clock import utcnow
+from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.observation import Observation
+from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, vanished_pod
+from k8s_hub.diagnosis.pod_life import is_ready_to_serve
+from k8s_hub.diagnosis.refusals import diagnose_refusal
+from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.events import Feed
+from k8s_hub.kube.resources import CLAIMS, PODS, Resource
+from k8s_hub.kube.retries import RetryPolicy, retrying
+from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
+from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.cluster import Cluster
+from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.in_flight import Creates
+
+T = TypeVar("T")
+
+LOOK_AGAIN = 5.0
+"""Seconds without news after which the same facts are judged again, because patience has an end."""
+
+ASKING = RetryPolicy(name="start a server", deadline=math.inf)
+"""Bounded by the deadline of the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of one server."""
+
+    cluster: Cluster
+    identity: ServerIdentity
+    #: Unique to this start; put on the pod it creates.
+    mark: str
+    #: Aware, UTC.
+    started: datetime
+    #: Grace in seconds of an older pod that makes room.
+    grace_seconds: int
+    creates: Creates
+    tell: Callable[[Diagnosis], object]
+
+    async def asking(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await an answer of the API for as long as the start lasts; the user reads what it waits for."""
+
+        def on_wait(error: Unavailable, _seconds: float) -> None:
+            self.tell(_waiting_for_cluster(error))
+
+        return await retrying(ASKING, call, on_wait=on_wait)
+
+    def key(self, name: str) -> Key:
+        """Return the key of an object in the server's namespace."""
+        return Key(self.identity.namespace, name)
+
+
+async def until_synced(attempt: Attempt) -> None:
+    """Return once pods and claims were listed; meanwhile the user reads that the cluster is silent."""
+    for informer in (attempt.cluster.pods, attempt.cluster.claims):
+
+        def look() -> bool | Diagnosis:
+            if informer.is_synced:  # noqa: B023 - called within this turn of the loop only
+                return True
+            failure = informer.failure  # noqa: B023
+            if failure is not None and not isinstance(failure, Unavailable):
+                raise _refused(failure, "List", str(informer))  # noqa: B023
+            return _waiting_for_cluster(failure)
+
+        await _follow(attempt, look)
+
+
+async def ensure_home(attempt: Attempt, request: HomeRequest, manifest: Callable[[str], Raw]) -> Raw:
+    """Return the server's home claim, created from ``manifest(name)`` if there is none."""
+    while True:
+        choice = choose_home(request, attempt.cluster.claims.view)
+        match choice:
+            case Refuse():
+                raise SpawnFailed(
+                    Diagnosis.failed(
+                        Stage.STORAGE, Reason.FOREIGN_OBJECT, choice.message, detail=choice.detail
+                    )
+                )
+            case UseExisting(claim=claim) if is_dying(claim):
+                await _until_claim_gone(attempt, claim)
+            case UseExisting(claim=claim):
+                return claim
+            case Create(name=name):
+                created = await _create_claim(attempt, manifest(name))
+                if created is not None:
+                    return created
+            case _:
+                assert_never(choice)
+
+
+async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
+    """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
+    body = marked(manifest, attempt.mark)
+    key = attempt.key(key_of(manifest).name)
+    while True:
+        try:
+            return await attempt.asking(
+                lambda: attempt.creates.run(attempt.cluster.api.create(PODS, key.namespace, body))
+            )
+        except Conflict:
+            existing = await _get(attempt, PODS, key)
+        except KubeError as error:
+            raise _refused(error, "Pod", key.name) from error
+        if existing is None:
+            continue
+        match relation(existing, attempt.identity, attempt.mark):
+            case Relation.THIS_ATTEMPT:
+                return existing
+            case Relation.FOREIGN:
+                raise SpawnFailed(foreign_pod(existing))
+            case Relation.OLDER:
+                await _delete_pod(attempt, existing)
+                await _until_pod_gone(attempt, existing)
+            case Relation.DYING:
+                await _until_pod_gone(attempt, existing)
+
+
+async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None) -> Raw:
+    """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
+    key, uid, created = key_of(pod), uid_of(pod), str(metadata_of(pod)["resourceVersion"])
+    pods, claims = attempt.cluster.pods.view, attempt.cluster.claims.view
+
+    def look() -> Raw | Diagnosis:
+        entry = pods.entry(key)
+        is_same = entry is not None and entry.uid == uid
+        if not is_same and pods.has_seen(created):
+            return vanished_pod(pod)
+        kept = entry.kept if entry is not None and is_same else None
+        if kept is not None and is_ready_to_serve(kept):
+            return kept
+        return diagnose(
+            Observation(
+                pod=kept,
+                claim=None if home is None else claims.get(home),
+                events=() if feed is None else feed.events(),
+                now=utcnow(),
+                started=attempt.started,
+            )
+        )
+
+    return await _follow(attempt, look, pod=key, claim=home, feed=feed)
+
+
+async def _follow(
+    attempt: Attempt,
+    look: Callable[[], T | Diagnosis],
+    *,
+    pod: Key | None = None,
+    claim: Key | None = None,
+    feed: Feed | None = None,
+) -> T:
+    """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
+    bell = asyncio.Event()
+    with ExitStack() as stack:
+        stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
+        stack.enter_context(attempt.cluster.claims.listening(*filter(None, [claim]), bell=bell))
+        if feed is not None:
+            stack.enter_context(feed.listening(bell))
+        while True:
+            bell.clear()
+            seen = look()
+            if not isinstance(seen, Diagnosis):
+                return seen
+            if seen.fatal:
+                raise SpawnFailed(seen)
+            failure = attempt.cluster.pods.failure
+            attempt.tell(seen if failure is None else _waiting_for_cluster(failure))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await bell.wait()
+
+
+async def _create_claim(attempt: Attempt, manifest: Raw) -> Raw | None:
+    """Return the new claim; None if the view has one of that name by now."""
+    claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    try:
+        return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, manifest))
+    except Conflict:
+        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        return None
+    except Forbidden as error:
+        # A full quota refuses also what exists already.
+        if await _get(attempt, CLAIMS, key) is None:
+            raise _refused(error, "PersistentVolumeClaim", key.name) from error
+        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        return None
+    except KubeError as error:
+        raise _refused(error, "PersistentVolumeClaim", key.name) from error
+
+
+async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
+    key, uid, view = key_of(claim), uid_of(claim), attempt.cluster.claims.view
+
+    def look() -> bool | Diagnosis:
+        entry = view.entry(key)
+        if entry is None or entry.uid != uid:
+            return True
+        return diagnose(
+            Observation(pod=None, claim=entry.kept, events=(), now=utcnow(), started=attempt.started)
+        )
+
+    await _follow(attempt, look, claim=key)
+
+
+async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
+    key, uid, view = key_of(pod), uid_of(pod), attempt.cluster.pods.view
+    heard = str(metadata_of(pod)["resourceVersion"])
+
+    def look() -> bool | Diagnosis:
+        entry = view.entry(key)
+        if entry is not None and entry.uid == uid:
+            return previous_server(entry.kept, utcnow())
+        return True if view.has_seen(heard) else previous_server(pod, utcnow())
+
+    await _follow(attempt, look, pod=key)
+
+
+async def _delete_pod(attempt: Attempt, pod: Raw) -> None:
+    key, uid = key_of(pod), uid_of(pod)
+    with suppress(NotFound, Conflict):
+        await attempt.asking(
+            lambda: attempt.cluster.api.delete(PODS, key, uid=uid, grace_seconds=attempt.grace_seconds)
+        )
+
+
+async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
+    with suppress(NotFound):
+        return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
+    return None
+
+
+def _waiting_for_cluster(error: KubeError | None) -> Diagnosis:
+    """Say whether the cluster is silent or only busy."""
+    detail = "" if error is None else str(error)
+    return cluster_busy(detail) if error is not None and error.code else cluster_silent(detail)
+
+
+def _refused(error: KubeError, kind: str, name: str) -> SpawnFailed:
+    status = error.status or {"message": error.message, "code": error.code, "reason": error.reason}
+    return SpawnFailed(diagnose_refusal(status, kind, name))

@@ -1,0 +1,208 @@
+"""From a spawner's traits to the values that manifests are made of: templates expanded, callables awaited."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub import __version__ as jupyterhub_version
+from jupyterhub import orm
+from jupyterhub.utils import maybe_future
+
+from k8s_hub.claims.home import HomeRequest
+from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.manifests import metadata
+from k8s_hub.manifests.claim import ClaimInputs
+from k8s_hub.manifests.pod import PodInputs
+from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
+from k8s_hub.naming.templates import Names, SlugScheme, expand, expand_all, names_of, scope_of
+from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
+
+if TYPE_CHECKING:
+    from k8s_hub.spawner.kubespawner import KubeSpawner
+
+_AS_THEY_ARE = (
+    "image",
+    "image_pull_policy",
+    "image_pull_secrets",
+    "port",
+    "privileged",
+    "allow_privilege_escalation",
+    "automount_service_account_token",
+    "cpu_limit",
+    "cpu_guarantee",
+    "mem_limit",
+    "mem_guarantee",
+    "extra_resource_limits",
+    "extra_resource_guarantees",
+    "lifecycle_hooks",
+    "extra_container_config",
+    "scheduler_name",
+    "priority_class_name",
+    "node_selector",
+    "tolerations",
+    "node_affinity_preferred",
+    "node_affinity_required",
+    "pod_affinity_preferred",
+    "pod_affinity_required",
+    "pod_anti_affinity_preferred",
+    "pod_anti_affinity_required",
+)
+_TEMPLATES = (
+    "working_dir",
+    "service_account",
+    "volumes",
+    "volume_mounts",
+    "init_containers",
+    "extra_containers",
+    "extra_pod_config",
+)
+_MAY_BE_CALLABLE = (
+    "uid",
+    "gid",
+    "fs_gid",
+    "supplemental_gids",
+    "container_security_context",
+    "pod_security_context",
+)
+
+
+def names(spawner: "KubeSpawner", *, slug_scheme: str | None = None) -> Names:
+    """Return the values of all template fields; the objects' names are those the spawner has now."""
+    resolved = names_of(
+        username=spawner.user.name,
+        servername=spawner.name,
+        userid=spawner.user.id,
+        hub_namespace=spawner.hub_namespace,
+        scheme=SlugScheme(slug_scheme or spawner.slug_scheme),
+    )
+    known = {
+        name: value
+        for name in ("pod_name", "pvc_name", "namespace")
+        if (value := getattr(spawner, name, None))
+    }
+    return replace(resolved, **known)
+
+
+def identity(spawner: "KubeSpawner") -> ServerIdentity:
+    """Return who this spawner's server is."""
+    return ServerIdentity(
+        namespace=spawner.namespace,
+        username=spawner.user.name,
+        servername=spawner.name,
+        release_labels={
+            label: spawner.common_labels[label] for label in RELEASE_LABELS if label in spawner.common_labels
+        },
+    )
+
+
+async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
+    """Resolve everything that the pod's manifest is made of."""
+    fields = names(spawner)
+    about = _metadata_inputs(spawner)
+    return PodInputs(
+        pod_name=spawner.pod_name,
+        cmd=_command(spawner),
+        env=spawner.get_env(),
+        labels=metadata.pod_labels(about, expand_all(spawner.extra_labels, fields)),
+        annotations=metadata.annotations(about, expand_all(spawner.extra_annotations, fields)),
+        **{name: to_json(getattr(spawner, name)) for name in _AS_THEY_ARE},
+        **{name: to_json(expand_all(getattr(spawner, name), fields)) for name in _TEMPLATES},
+        **{name: await _called(spawner, getattr(spawner, name)) for name in _MAY_BE_CALLABLE},
+    )
+
+
+def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
+    """Resolve everything that the home claim's manifest is made of."""
+    fields = names(spawner)
+    about = _metadata_inputs(spawner)
+    return ClaimInputs(
+        pvc_name=spawner.pvc_name,
+        labels=metadata.claim_labels(about, expand_all(spawner.storage_extra_labels, fields)),
+        annotations=metadata.annotations(about, expand_all(spawner.storage_extra_annotations, fields)),
+        storage_capacity=spawner.storage_capacity,
+        storage_class=spawner.storage_class,
+        storage_access_modes=spawner.storage_access_modes,
+        storage_selector=expand_all(spawner.storage_selector, fields),
+    )
+
+
+def environment(spawner: "KubeSpawner", inherited: dict[str, Any]) -> dict[str, Any]:
+    """Return the hub's environment with the image's name, and the administrator's values expanded.
+
+    Only these are templates: values that the hub made may contain braces of their own.
+    """
+    fields = names(spawner)
+    expanded = {
+        name: expand_all(value, fields)
+        for name, value in spawner.environment.items()
+        if isinstance(value, str | list | dict)
+    }
+    return {
+        **inherited,
+        "JUPYTER_IMAGE": spawner.image,
+        "JUPYTER_IMAGE_SPEC": spawner.image,
+        **expanded,
+    }
+
+
+def home_request(spawner: "KubeSpawner") -> HomeRequest:
+    """Return all that the choice of the home claim depends on."""
+    fields, template = names(spawner), spawner.pvc_name_template
+    named = spawner.pvc_name
+    template_name = expand(template, fields)
+    remembered = spawner.remembered_pvc_name
+    return HomeRequest(
+        identity=identity(spawner),
+        template_name=template_name,
+        scope=scope_of(template),
+        # Whoever gave it another name than we did (a hook, a profile, a subclass) knows what they do.
+        explicit_name=None if named in {template_name, remembered} else named,
+        remembered_name=remembered,
+        legacy_names=legacy_names(template, fields) if spawner.handle_legacy_names else (),
+        taken=claims_of_other_servers(spawner),
+        living_users=_LivingUsers(spawner.user.db),
+    )
+
+
+def claims_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
+    """Return the names of the claims that this user's other servers have in their saved state."""
+    states = (
+        SavedState.load(row.state or {})
+        for name, row in spawner.user.orm_user.orm_spawners.items()
+        if name != spawner.name
+    )
+    return frozenset(state.pvc_name for state in states if state.pvc_name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _LivingUsers:
+    """The users that the hub's database knows, looked up one by one."""
+
+    db: Any
+
+    def __contains__(self, username: object) -> bool:
+        return orm.User.find(self.db, username) is not None
+
+
+def _metadata_inputs(spawner: "KubeSpawner") -> metadata.MetadataInputs:
+    return metadata.MetadataInputs(
+        username=spawner.user.name,
+        servername=spawner.name,
+        common_labels=spawner.common_labels,
+        component_label=spawner.component_label,
+        kubespawner_version=COMPATIBLE_VERSION,
+        jupyterhub_version=jupyterhub_version,
+    )
+
+
+def _command(spawner: "KubeSpawner") -> list[str] | None:
+    arguments = spawner.get_args()
+    if spawner.cmd:
+        return [*spawner.cmd, *arguments]
+    if arguments:
+        spawner.log.warning("%s: arguments are ignored because KubeSpawner.cmd is not set", spawner.user.name)
+    return None
+
+
+async def _called(spawner: "KubeSpawner", value: Any) -> Any:
+    return await maybe_future(value(spawner)) if callable(value) else value

@@ -1,0 +1,127 @@
+"""The end of one server: its pod is removed, for certain, and nothing else is touched."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import Counter
+
+from k8s_hub.clock import utcnow
+from k8s_hub.diagnosis.obstacles import previous_server
+from k8s_hub.kube.errors import Conflict, KubeError, NotFound
+from k8s_hub.kube.resources import PODS
+from k8s_hub.kube.retries import RetryPolicy, retrying
+from k8s_hub.kube.undelivered import Delete, Search
+from k8s_hub.naming.ownership import MARK_ANNOTATION
+from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.cluster import Cluster
+
+logger = logging.getLogger(__name__)
+
+STOP_TIMEOUTS = Counter(
+    "k8s_hub_stop_timeouts_total",
+    "Stops that returned before the pod was gone, which the API server finishes.",
+)
+
+LATE_COMMIT = 75.0
+"""Seconds after which a create whose reply was lost is no longer carried out: the API server gives up after 60."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """The removal of one server's pod."""
+
+    cluster: Cluster
+    #: Where the pod is, if it exists.
+    key: Key
+    #: True for this server's pods only; nothing else is ever deleted.
+    is_ours: Callable[[Raw], bool]
+    grace_seconds: int
+    #: Seconds that one request is repeated before it is left to the background.
+    retry_seconds: float
+    #: Seconds until the pod must be gone.
+    timeout: float
+    #: The mark of a start whose create may still be carried out; None if there is none.
+    uncertain_mark: str | None
+
+    async def run(self, pod: Raw | None) -> None:
+        """Remove the pod, looked up if ``pod`` is None; return when it is gone or somebody sees to it."""
+        deadline = asyncio.get_running_loop().time() + self.timeout
+        try:
+            pod = pod or await self._look_up(deadline)
+            if pod is not None and self.is_ours(pod):
+                await self._delete(pod, deadline)
+        except KubeError as error:
+            self._leave_to_background(pod, str(error))
+            return
+        if self.uncertain_mark is not None:
+            self._search(self._has_mark, "the reply to its creation was lost")
+        if pod is not None and self.is_ours(pod):
+            await self._until_gone(pod, deadline)
+
+    async def _look_up(self, deadline: float) -> Raw | None:
+        try:
+            return await retrying(
+                self._policy, lambda: self.cluster.api.get(PODS, self.key), deadline=deadline
+            )
+        except NotFound:
+            return None
+
+    async def _delete(self, pod: Raw, deadline: float) -> None:
+        key, uid = key_of(pod), uid_of(pod)
+        try:
+            await retrying(
+                self._policy,
+                lambda: self.cluster.api.delete(PODS, key, uid=uid, grace_seconds=self.grace_seconds),
+                deadline=deadline,
+            )
+        except (NotFound, Conflict):
+            logger.debug("%s: the pod was gone already", key)
+
+    async def _until_gone(self, pod: Raw, deadline: float) -> None:
+        key = key_of(pod)
+        try:
+            await self.cluster.pods.wait_gone(key, uid_of(pod), deadline=deadline)
+        except TimeoutError:
+            STOP_TIMEOUTS.inc()
+            kept = self.cluster.pods.view.get(key) or pod
+            logger.warning(
+                "%s: the pod is not gone after %g s: %s",
+                key,
+                self.timeout,
+                previous_server(kept, utcnow()).detail,
+            )
+
+    def _leave_to_background(self, pod: Raw | None, why: str) -> None:
+        if pod is None:
+            self._search(self.is_ours, why)
+        else:
+            delete_later(self.cluster, pod, self.grace_seconds, why)
+
+    def _has_mark(self, pod: Raw) -> bool:
+        return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
+
+    def _search(self, is_meant: Callable[[Raw], bool], why: str) -> None:
+        self.cluster.undelivered.add(
+            Search(
+                resource=PODS,
+                key=self.key,
+                is_meant=is_meant,
+                grace_seconds=self.grace_seconds,
+                expires=asyncio.get_running_loop().time() + LATE_COMMIT,
+            ),
+            why,
+        )
+
+    @property
+    def _policy(self) -> RetryPolicy:
+        return RetryPolicy(name="stop a server", deadline=self.retry_seconds)
+
+
+def delete_later(cluster: Cluster, pod: Raw, grace_seconds: int, why: str) -> None:
+    """Have a pod deleted without waiting for it."""
+    cluster.undelivered.add(
+        Delete(resource=PODS, key=key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds), why
+    )
