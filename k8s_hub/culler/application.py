@@ -1,0 +1,263 @@
+"""IdleCuller: the culler's configuration, from flags, a config file and the environment of a hub's service."""
+
+import asyncio
+import inspect
+import logging
+import os
+import sys
+import typing
+from collections.abc import Awaitable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from traitlets import Bool, Callable, Integer, Unicode, default
+from traitlets.config import Application
+
+from k8s_hub._version import __version__
+from k8s_hub.clock import utcnow
+from k8s_hub.culler.flags import UsageError, normalised
+from k8s_hub.culler.policy import Cause, Limits, Verdict, judge
+from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
+from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
+from k8s_hub.hub.users import Server
+
+ArbiterHook = typing.Callable[..., bool | Awaitable[bool]]
+"""Called with ``inactive``, ``inactive_limit`` and ``server``."""
+
+DEFAULT_CONFIG_FILE = "idle_culler_config.py"
+
+_SWITCHES = (
+    "cull_admin_users",
+    "cull_default_servers",
+    "cull_named_servers",
+    "cull_users",
+    "generate_config",
+    "remove_named_servers",
+    "ssl_enabled",
+)
+_VALUES = (
+    "api_page_size",
+    "concurrency",
+    "cull_every",
+    "internal_certs_location",
+    "max_age",
+    "timeout",
+    "url",
+)
+
+_OF_TRAITLETS = frozenset({"help", "help-all", "h", "version", "V", "show-config", "show-config-json"})
+"""Flags that traitlets handles itself."""
+
+
+def _flag(trait: str) -> str:
+    return trait.replace("_", "-")
+
+
+class IdleCuller(Application):
+    """Stops servers of a JupyterHub that nobody uses. Volumes stay."""
+
+    name = "idle-culler"
+    version = __version__
+    description = __doc__ or ""
+    examples = """
+    As a service that the hub starts (it needs the scopes list:users, read:servers and delete:servers):
+        c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
+    """
+
+    url = Unicode(config=True, help="URL of the hub's REST API. By default $JUPYTERHUB_API_URL.")
+    timeout = Integer(
+        600, min=1, config=True, help="Seconds without activity after which a server is stopped."
+    )
+    cull_every = Integer(0, min=0, config=True, help="Seconds between two sweeps; 0: half of timeout.")
+    max_age = Integer(
+        0, min=0, config=True, help="Seconds after which a server is stopped even if it is in use; 0: never."
+    )
+    concurrency = Integer(10, min=0, config=True, help="Servers stopped at the same time; 0: no limit.")
+    api_page_size = Integer(
+        0, min=0, config=True, help="Users asked for at once; 0: 50. The hub allows 200 at most."
+    )
+    cull_users = Bool(
+        default_value=False,
+        config=True,
+        help="Also delete users without activity once all their servers are stopped. For temporary users.",
+    )
+    cull_admin_users = Bool(
+        default_value=True,
+        config=True,
+        help="False: admins are not deleted by cull_users. Their servers are stopped.",
+    )
+    remove_named_servers = Bool(
+        default_value=False,
+        config=True,
+        help="Forget named servers when they are stopped. The spawner may then delete their volumes.",
+    )
+    cull_default_servers = Bool(
+        default_value=True, config=True, help="False: default servers are never stopped."
+    )
+    cull_named_servers = Bool(default_value=True, config=True, help="False: named servers are never stopped.")
+    ssl_enabled = Bool(default_value=False, config=True, help="True where the hub runs with internal_ssl.")
+    internal_certs_location = Unicode(
+        "internal-ssl", config=True, help="The hub's internal_certs_location, for ssl_enabled."
+    )
+    cull_arbiter_hook = Callable(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Decides in place of timeout: a function, sync or async, of inactive (timedelta since the last activity),
+        inactive_limit (timeout, in seconds) and server (the hub's description of it); true stops the server.
+
+        It is asked about ready servers of known activity, and again right before one is stopped. max_age goes
+        before it.
+        """,
+    )
+    config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
+    generate_config = Bool(
+        default_value=False, config=True, help="Print a config file with every setting, and end."
+    )
+
+    aliases = {  # noqa: RUF012 - as traitlets declares it
+        "log-level": "Application.log_level",
+        "config": "IdleCuller.config_file",
+        **{_flag(trait): f"IdleCuller.{trait}" for trait in (*_SWITCHES, *_VALUES)},
+    }
+    flags = {  # noqa: RUF012 - as above
+        "debug": ({"Application": {"log_level": logging.DEBUG}}, "Log every decision."),
+        **{_flag(trait): ({"IdleCuller": {trait: True}}, "The same as true.") for trait in _SWITCHES},
+    }
+    raise_config_file_errors = True
+
+    @default("url")
+    def _url_default(self) -> str:
+        return os.environ.get("JUPYTERHUB_API_URL", "")
+
+    @default("log_level")
+    def _log_level_default(self) -> int:
+        return logging.INFO
+
+    @default("log_format")
+    def _log_format_default(self) -> str:
+        return "[%(levelname)1.1s %(asctime)s %(name)s] %(message)s"
+
+    @default("logging_config")
+    def _logging_config_default(self) -> dict[str, Any]:
+        return {"loggers": {"k8s_hub": {"level": "DEBUG", "handlers": ["console"]}}}
+
+    # --- Reading the configuration ---
+
+    def initialize(self, argv: Sequence[str] | None = None) -> None:
+        """Read flags and the config file; flags go first. Ends the process where one makes no sense."""
+        arguments = sys.argv[1:] if argv is None else argv
+        try:
+            flags = normalised(arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases))
+        except UsageError as error:
+            self._refuse(str(error))
+        self.parse_command_line(flags)
+        if self.extra_args:
+            self._refuse(f"unexpected argument {self.extra_args[0]!r}")
+        if not self.generate_config:
+            self._read_config_file()
+
+    def _read_config_file(self) -> None:
+        path = Path(self.config_file)
+        if path.suffix not in {".py", ".json"}:
+            self._refuse(f"config must name a .py or .json file, not {self.config_file!r}")
+        if path.exists():
+            self.load_config_file(str(path))
+        elif self.config_file != DEFAULT_CONFIG_FILE:
+            self._refuse(f"config file {self.config_file!r} does not exist")
+
+    def _refuse(self, sentence: str) -> NoReturn:
+        print(f"{self.name}: {sentence}", file=sys.stderr)  # noqa: T201 - usage, before any log
+        sys.exit(2)
+
+    # --- What it means ---
+
+    @property
+    def orders(self) -> Orders:
+        """What each sweep is to do."""
+        return Orders(
+            limits=Limits(
+                idle=timedelta(seconds=self.timeout),
+                age=timedelta(seconds=self.max_age) if self.max_age else None,
+                default_servers=self.cull_default_servers,
+                named_servers=self.cull_named_servers,
+                admins=self.cull_admin_users,
+            ),
+            concurrency=self.concurrency,
+            page_size=self.api_page_size,
+            cull_users=self.cull_users,
+            remove_named_servers=self.remove_named_servers,
+        )
+
+    @property
+    def every(self) -> timedelta:
+        """The time between two sweeps."""
+        return timedelta(seconds=self.cull_every or max(1, self.timeout // 2))
+
+    def connection_settings(self) -> ConnectionSettings:
+        """Return how to reach the hub. Ends the process where that is not known."""
+        if not self.url:
+            self._refuse(
+                "where is the hub? Set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
+            )
+        if not self.url.startswith(("http://", "https://")):
+            self._refuse(f"url must begin with http:// or https://, not {self.url!r}")
+        token = os.environ.get("JUPYTERHUB_API_TOKEN")
+        if not token:
+            self._refuse("JUPYTERHUB_API_TOKEN is not set: the hub sets it for its services")
+        seconds = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "60")
+        if not seconds.isdecimal() or int(seconds) == 0:
+            self._refuse(f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {seconds!r}")
+        try:
+            ssl_context = (
+                internal_ssl_context(Path(self.internal_certs_location)) if self.ssl_enabled else None
+            )
+        except OSError as error:
+            self._refuse(
+                f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
+            )
+        return ConnectionSettings(
+            url=self.url, token=token, request_timeout=int(seconds), ssl_context=ssl_context
+        )
+
+    async def judge(self, server: Server, now: datetime) -> Verdict:
+        """Judge one server by the limits, and by the arbiter hook where there is one."""
+        limits = self.orders.limits
+        verdict = judge(server, limits, now)
+        idle = server.idle_for(now)
+        is_a_question_of_time = verdict.cause in {Cause.IDLE, Cause.IN_USE}
+        hook: ArbiterHook | None = self.cull_arbiter_hook
+        if hook is None or idle is None or not is_a_question_of_time:
+            return verdict
+        opinion = hook(inactive=idle, inactive_limit=self.timeout, server=server.raw)
+        if inspect.isawaitable(opinion):
+            opinion = await opinion
+        return judge(server, limits, now, opinion=bool(opinion))
+
+    # --- Running ---
+
+    def start(self) -> None:
+        """Cull until told to stop, or until the hub that manages this service is gone."""
+        if self.generate_config:
+            print(self.generate_config_file())  # noqa: T201 - it is what was asked for
+            return
+        settings = self.connection_settings()
+        try:
+            asyncio.run(self._serve(settings))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    async def _serve(self, settings: ConnectionSettings) -> None:
+        # The hub gives its name to the services that it starts itself.
+        is_managed = "JUPYTERHUB_SERVICE_NAME" in os.environ
+        async with HubConnection(settings) as connection:
+            sweep = Sweep(HubApi(connection), self.orders, self.judge, utcnow)
+            service = CullerService(sweep.run, every=self.every, now=utcnow)
+            self.log.info(
+                "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every
+            )
+            await run_while(service, parent_is_gone() if is_managed else None)

@@ -1,0 +1,71 @@
+"""Sweep after sweep, never two at once, as long as the hub that started this process lives."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from k8s_hub.culler.report import Report
+from k8s_hub.hub.errors import HubError
+
+log = logging.getLogger(__name__)
+
+PARENT_CHECK_SECONDS = 1.0
+"""A killed hub is followed by the next within seconds, which starts a culler of its own."""
+
+
+class CullerService:
+    """Owns the last report and the time of the next sweep; outlives hub restarts and failing sweeps."""
+
+    def __init__(
+        self, sweep: Callable[[], Awaitable[Report]], *, every: timedelta, now: Callable[[], datetime]
+    ) -> None:
+        self.last_report: Report | None = None  # None: no sweep has ended well yet
+        self.next_sweep: datetime | None = None  # None: a sweep is under way
+        self._sweep = sweep
+        self._every = every
+        self._now = now
+
+    async def run(self) -> None:
+        """Sweep now and at every interval, until cancelled. A sweep that takes longer delays the next."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            begun = clock()
+            self.next_sweep = None
+            await self._sweep_once()
+            pause = max(0.0, begun + self._every.total_seconds() - clock())
+            self.next_sweep = self._now() + timedelta(seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _sweep_once(self) -> None:
+        try:
+            self.last_report = await self._sweep()
+        except HubError as error:
+            log.error("The sweep failed: %s", error)  # noqa: TRY400 - the sentence says all
+        except Exception:  # The supervisor: a mistake in one sweep must not end all further ones.
+            log.exception("The sweep failed")
+        else:
+            log.info("Sweep: %s", self.last_report)
+
+
+async def parent_is_gone() -> None:
+    """Return when the process that started this one has ended, however it did.
+
+    A hub that is killed leaves its managed services running and starts new ones when it is back.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel's answer, not an event of this process
+        await asyncio.sleep(PARENT_CHECK_SECONDS)
+
+
+async def run_while(service: CullerService, hub_is_gone: Awaitable[None] | None) -> None:
+    """Run the service until it is cancelled or the hub that manages it is gone; None: no hub does."""
+    if hub_is_gone is None:
+        await service.run()
+        return
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(service.run())
+        await hub_is_gone
+        log.info("The hub that started this culler is gone: the next hub starts its own")
+        sweeping.cancel()

@@ -1,0 +1,255 @@
+"""One pass over all servers: read everything, judge, look again, stop; then users, then a report.
+
+Promises:
+- every page is read before the first server is stopped, because stopping shifts the pages;
+- a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
+- at most ``concurrency`` servers are handled at once;
+- what fails for one page, server or user is told, counted, and costs the others nothing.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Protocol, TypeVar
+
+from k8s_hub.culler.policy import Limits, Verdict, judge_user
+from k8s_hub.culler.report import Report
+from k8s_hub.hub.api import Page, State
+from k8s_hub.hub.errors import Forbidden, HubError, NotFound, Unavailable
+from k8s_hub.hub.listing import Listing, read_all
+from k8s_hub.hub.retries import RetryPolicy, retrying
+from k8s_hub.hub.users import Server, User
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+Judge = Callable[[Server, datetime], Awaitable[Verdict]]
+"""`policy.judge` with its limits, after asking the arbiter hook."""
+
+PAGE_SIZE = 50
+"""Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
+
+ASKING = RetryPolicy(name="ask the hub")
+
+
+class Hub(Protocol):
+    """What a sweep needs of the hub."""
+
+    async def page(self, *, offset: int, limit: int, state: State) -> Page:
+        """As HubApi.page."""
+
+    async def user(self, name: str) -> User:
+        """As HubApi.user."""
+
+    async def stop_server(self, user: str, name: str, *, remove: bool) -> bool:
+        """As HubApi.stop_server."""
+
+    async def delete_user(self, name: str) -> None:
+        """As HubApi.delete_user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What a sweep is to do."""
+
+    limits: Limits
+    concurrency: int = 10  # servers handled at once; 0: no limit
+    page_size: int = 0  # users per page; 0: PAGE_SIZE
+    cull_users: bool = False  # delete users without servers, too
+    remove_named_servers: bool = False  # forget named servers, not only stop them
+
+
+class Fate(Enum):
+    """What became of one server."""
+
+    STOPPED = auto()
+    STOPPING = auto()
+    GONE = auto()
+    KEPT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one server, and the verdict behind it."""
+
+    fate: Fate
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One pass; ``now`` is the clock."""
+
+    hub: Hub
+    orders: Orders
+    judge: Judge
+    now: Callable[[], datetime]
+
+    async def run(self) -> Report:
+        """Sweep once. Raise HubError only where no user at all could be read."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        listing = await self._read()
+        users = {user.name: user for page in listing.pages for user in page.users}
+        servers = [server for user in users.values() for server in user.servers or ()]
+        _tell_hidden(users.values())
+
+        outcomes = await self._each(servers, self._handle)
+        deletions = await self._delete_users(users, outcomes) if self.orders.cull_users else {}
+
+        fates = Counter(outcome.fate for outcome in outcomes.values() if isinstance(outcome, Outcome))
+        return Report(
+            users=len(users),
+            servers=len(servers),
+            stopped=fates[Fate.STOPPED],
+            stopping=fates[Fate.STOPPING],
+            gone=fates[Fate.GONE],
+            kept=_kept_by_cause(outcomes.values()),
+            failed=_tell_failures("server", outcomes),
+            hidden=sum(user.servers is None for user in users.values()),
+            deleted=sum(result is True for result in deletions.values()),
+            delete_failed=_tell_failures("user", deletions),
+            lost=len(listing.lost),
+            seconds=loop.time() - begun,
+        )
+
+    # --- Gather ---
+
+    async def _read(self) -> Listing:
+        size = self.orders.page_size or PAGE_SIZE
+        state = State.ALL if self.orders.cull_users else State.ACTIVE
+
+        async def read_page(offset: int) -> Page:
+            return await _ask(lambda: self.hub.page(offset=offset, limit=size, state=state))
+
+        listing = await read_all(read_page, page_size=size)
+        for lost in listing.lost:
+            log.warning("Could not read %s: %s", lost.what, lost.error)
+        return listing
+
+    # --- Servers ---
+
+    async def _handle(self, server: Server) -> Outcome:
+        verdict = await self.judge(server, self.now())
+        if not verdict.culls:
+            log.debug("%s is kept: it %s", server, verdict.reason)
+            return Outcome(fate=Fate.KEPT, verdict=verdict)
+        outcome = await _ask(lambda: self._look_again_and_stop(server, verdict))
+        match outcome.fate:
+            case Fate.STOPPED | Fate.STOPPING:
+                log.info("%s is stopped: it %s", server, outcome.verdict.reason)
+            case Fate.KEPT:
+                log.info("%s is kept after all: it %s", server, outcome.verdict.reason)
+            case Fate.GONE:
+                log.debug("%s is gone already", server)
+        return outcome
+
+    async def _look_again_and_stop(self, server: Server, verdict: Verdict) -> Outcome:
+        """Stop a server if it is still to be stopped: the list is seconds or minutes old by now."""
+        try:
+            fresh = (await self.hub.user(server.user)).server(server.name)
+            if fresh is None:
+                return Outcome(fate=Fate.GONE, verdict=verdict)
+            verdict = await self.judge(fresh, self.now())
+            if not verdict.culls:
+                return Outcome(fate=Fate.KEPT, verdict=verdict)
+            remove = bool(server.name) and self.orders.remove_named_servers
+            is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
+        except NotFound:
+            return Outcome(fate=Fate.GONE, verdict=verdict)
+        return Outcome(fate=Fate.STOPPED if is_gone else Fate.STOPPING, verdict=verdict)
+
+    # --- Users ---
+
+    async def _delete_users(
+        self, users: dict[str, User], outcomes: dict[Server, Outcome | BaseException]
+    ) -> dict[User, bool | BaseException]:
+        def has_no_server(user: User) -> bool:
+            return user.servers is not None and all(_is_gone(outcomes[server]) for server in user.servers)
+
+        return await self._each([user for user in users.values() if has_no_server(user)], self._delete)
+
+    async def _delete(self, user: User) -> bool:
+        """Delete a user whose servers are gone, if it is time for it; return whether it was."""
+        verdict = judge_user(user, self.orders.limits, self.now())
+        if not verdict.culls:
+            return False
+        is_deleted = await _ask(lambda: self._look_again_and_delete(user))
+        if is_deleted:
+            log.info("User %s is deleted: it %s", user.name, verdict.reason)
+        return is_deleted
+
+    async def _look_again_and_delete(self, user: User) -> bool:
+        try:
+            fresh = await self.hub.user(user.name)
+            if fresh.servers != ():
+                return False
+            # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
+            if not user.servers and not judge_user(fresh, self.orders.limits, self.now()).culls:
+                return False
+            await self.hub.delete_user(user.name)
+        except NotFound:
+            return False
+        return True
+
+    # --- Many at once ---
+
+    async def _each(
+        self, things: Sequence[T], handle: Callable[[T], Awaitable[R]]
+    ) -> dict[T, R | BaseException]:
+        """Handle things, no more than ``concurrency`` at once; what went wrong stands in place of a result."""
+        places = asyncio.Semaphore(self.orders.concurrency or max(1, len(things)))
+
+        async def in_turn(thing: T) -> R:
+            async with places:
+                return await handle(thing)
+
+        results = await asyncio.gather(*map(in_turn, things), return_exceptions=True)
+        return dict(zip(things, results, strict=True))
+
+
+async def _ask(call: Callable[[], Awaitable[T]]) -> T:
+    def tell(error: Unavailable, delay: float) -> None:
+        log.debug("%s; again in %.1f s", error, delay)
+
+    return await retrying(ASKING, call, on_wait=tell)
+
+
+def _is_gone(outcome: Outcome | BaseException) -> bool:
+    return isinstance(outcome, Outcome) and outcome.fate in {Fate.STOPPED, Fate.GONE}
+
+
+def _kept_by_cause(outcomes: Iterable[Outcome | BaseException]) -> dict[str, int]:
+    return dict(
+        Counter(
+            outcome.verdict.cause.value
+            for outcome in outcomes
+            if isinstance(outcome, Outcome) and outcome.fate is Fate.KEPT
+        )
+    )
+
+
+def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
+    failures = {thing: result for thing, result in results.items() if isinstance(result, BaseException)}
+    forbidden = [error for error in failures.values() if isinstance(error, Forbidden)]
+    if forbidden:  # It is about the token: the same sentence for every server would hide the others.
+        log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
+    for thing, error in failures.items():
+        name = thing.name if isinstance(thing, User) else thing
+        if isinstance(error, HubError):
+            if not isinstance(error, Forbidden):
+                log.error("Failed on %s %s: %s", kind, name, error)
+        else:  # No answer of the hub, but a mistake in the arbiter hook or here.
+            log.error("Failed on %s %s", kind, name, exc_info=error)
+    return len(failures)
+
+
+def _tell_hidden(users: Iterable[User]) -> None:
+    users = list(users)
+    if users and all(user.servers is None for user in users):
+        raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")

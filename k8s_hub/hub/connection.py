@@ -1,0 +1,124 @@
+"""The connection to one hub: its address, the token, time limits and certificates; one attempt per request."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from k8s_hub.hub.errors import BadReply, Unavailable, error_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """Where the hub is and how to speak to it."""
+
+    url: str  # of the REST API, such as http://localhost:8081/hub/api
+    token: str = field(repr=False)
+    request_timeout: float = 60.0  # seconds for one request, all in all
+    ssl_context: ssl.SSLContext | None = None  # None: https is verified by the system's authorities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A successful answer: 200 to 299."""
+
+    code: int
+    body: Any  # decoded JSON; None where there was no body
+
+
+def internal_ssl_context(certificates: Path) -> ssl.SSLContext:
+    """Return what ``JupyterHub.internal_ssl`` asks of clients, from its ``internal_certs_location``.
+
+    Raise OSError where a file is missing, and ssl.SSLError (an OSError too) where one cannot be used.
+    """
+    context = ssl.create_default_context(cafile=str(certificates / "hub-ca" / "hub-ca.crt"))
+    own = certificates / "hub-internal"
+    context.load_cert_chain(own / "hub-internal.crt", own / "hub-internal.key")
+    return context
+
+
+class HubConnection:
+    """Owns the HTTP session; raises `HubError` for everything that is not a success."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._url = settings.url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"token {settings.token}"},
+            timeout=aiohttp.ClientTimeout(total=settings.request_timeout),
+            connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        params: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        body: Any = None,
+    ) -> Reply:
+        """Send one request; ``path`` is below the API's URL, its parts quoted; ``scope`` is what it needs."""
+        asked = f"{method} {self._url}{path}"
+        try:
+            async with self._session.request(
+                method,
+                self._url + path,
+                params=params,
+                headers={"Accept": accept},
+                json=body,
+                allow_redirects=False,
+            ) as response:
+                text = await response.read()
+        except TimeoutError:
+            raise Unavailable(f"{asked} was not answered in time") from None
+        except aiohttp.ClientError as error:
+            raise Unavailable(f"{asked} failed: {error}") from error
+        if not 200 <= response.status < 300:
+            raise error_of(
+                response.status,
+                asked,
+                _message_in(text) or response.reason or "",
+                scope=scope,
+                retry_after=_seconds(response.headers.get("Retry-After")),
+            )
+        return Reply(code=response.status, body=_decoded(text, asked))
+
+
+def _decoded(text: bytes, asked: str) -> Any:
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BadReply(f"{asked} was answered with {len(text)} bytes that are not JSON") from None
+
+
+def _message_in(text: bytes) -> str | None:
+    """Return the message of the hub's own errors; a proxy's error pages have none."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return str(body["message"]) if isinstance(body, dict) and body.get("message") else None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    # The other form of Retry-After, a date, is not one the hub uses.
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None

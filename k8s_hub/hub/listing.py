@@ -1,0 +1,58 @@
+"""All users, page by page: a page that cannot be read costs its own users only."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from k8s_hub.hub.api import Page
+from k8s_hub.hub.errors import BadReply, HubError, Unavailable
+
+LOST_IN_A_ROW = 3
+"""So many pages lost one after another mean that the hub is away, not that pages are bad."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A part of the list that could not be read."""
+
+    what: str
+    error: HubError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All pages, as one."""
+
+    pages: tuple[Page, ...]
+    lost: tuple[Lost, ...]
+
+
+async def read_all(read_page: Callable[[int], Awaitable[Page]], *, page_size: int) -> Listing:
+    """Read pages with ``read_page(offset)`` until the last; raise the error where not one could be read.
+
+    A token that may not list raises at once.
+    """
+    pages: list[Page] = []
+    lost: list[Lost] = []
+    lost_in_a_row = 0
+    offset: int | None = 0
+    while offset is not None and lost_in_a_row < LOST_IN_A_ROW:
+        try:
+            page = await read_page(offset)
+        except (Unavailable, BadReply) as error:
+            lost_in_a_row += 1
+            step = pages[-1].limit if pages else page_size
+            lost.append(Lost(what=f"users {offset + 1} to {offset + step}", error=error))
+            offset = _after(offset + step, pages)
+        else:
+            lost_in_a_row = 0
+            pages.append(page)
+            lost.extend(Lost(what="one user", error=error) for error in page.unreadable)
+            offset = page.next_offset
+    if not pages:
+        raise lost[-1].error
+    return Listing(pages=tuple(pages), lost=tuple(lost))
+
+
+def _after(offset: int, pages: list[Page]) -> int | None:
+    """Return the offset to go on from, as long as there can be users; nobody knows before the first page."""
+    return offset if not pages or offset < pages[-1].total else None
