@@ -78,7 +78,7 @@ def image_name_invalid(scene: Scene) -> Recorded:
     image = "registry.example.test/Notebook:1"
     pod = scene.create_unplayed_pod(containers=[container(image=image)])
     cause = "couldn't parse image name"
-    message = f'Failed to apply default image tag "{image}": {cause} "{image}": invalid reference format: repository name (library/Notebook) must be lowercase'
+    message = f'Failed to apply default image tag "{image}": {cause} "{image}": invalid reference format: repository name (Notebook) must be lowercase'
     _write(scene, _pending(pod, _waiting("InvalidImageName", message)))
     _say(scene, pod, "Warning", "InspectFailed", message, seconds=2)
     _say(scene, pod, "Warning", "Failed", "Error: InvalidImageName", seconds=2)
