@@ -82,14 +82,6 @@ async def test_a_watch_of_events_can_be_about_one_object(server):
         assert shown([await watch.next()]) == [("ADDED", "e1")]
 
 
-async def test_an_event_for_another_namespace_is_refused(server):
-    pod = await server.waiting_pod("p")
-    body = event_about(pod, "e", "Example")
-    body["involvedObject"]["namespace"] = "elsewhere"
-    answer = await server.client.call("POST", server.path("events"), body)
-    assert (answer.code, answer.body["reason"]) == (422, "Invalid")
-
-
 async def test_events_outlive_their_pod(server):
     pod = await server.running_pod("p")
     await about(server, pod, "Scheduled")
