@@ -5,11 +5,12 @@ from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation, first_seen
+from k8s_hub.diagnosis.obstacles import vanished_pod
 from k8s_hub.diagnosis.pod_life import (
-    RESTART_LIMIT,
     Alive,
     Ended,
     is_crash_looping,
+    is_on_lost_node,
     is_ready_to_serve,
     judge_pod,
     last_exit,
@@ -98,21 +99,22 @@ def pod_ended(seen: Observation) -> Diagnosis | None:
         case Alive():
             return None
         case Ended():
-            return _ended(seen, seen.pod, life)
+            return _ended(seen.pod, life)
         case _:
             assert_never(life)
 
 
-def step_crashes(seen: Observation) -> Diagnosis | None:
-    """A step before the server fails again and again; the server never gets its turn."""
+def step_fails(seen: Observation) -> Diagnosis | None:
+    """A step before the server has failed for good; the server never gets its turn."""
     for container in seen.status.get("initContainerStatuses") or ():
-        if is_crash_looping(container):
-            exit_code = last_exit(container).get("exitCode", 1)
+        has_failed = bool(state_of(container, "terminated").get("exitCode"))
+        if is_crash_looping(container) or (has_failed and seen.status.get("phase") == "Failed"):
             return Diagnosis.failed(
                 Stage.STARTING,
                 Reason.CRASH,
-                f'The step "{container["name"]}" that prepares your server failed {RESTART_LIMIT} times '
-                f"(exit code {exit_code}). Please tell your administrator.",
+                f'The step "{container["name"]}" that prepares your server failed '
+                f"(exit code {last_exit(container).get('exitCode')}){_tries(container)}. "
+                "Please tell your administrator.",
                 detail=_exit_detail(container),
             )
     return None
@@ -180,8 +182,7 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
 
 def machine_silent(seen: Observation) -> Diagnosis | None:
     """The machine of the pod has stopped answering. Unknown is not dead: it may come back."""
-    is_lost = seen.status.get("reason") == "NodeLost" or seen.unsolved("NodeNotReady")
-    if not is_lost:
+    if seen.pod is None or not (is_on_lost_node(seen.pod) or seen.unsolved("NodeNotReady")):
         return None
     return Diagnosis.waiting(
         Stage.STARTING,
@@ -249,7 +250,7 @@ def machine_sets_up(seen: Observation) -> Diagnosis | None:
     )
 
 
-def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
+def _ended(pod: Raw, life: Ended) -> Diagnosis:
     detail = f"pod {key_of(pod)} ended: {life.reason}, exit code {life.code}"
     if life.reason in _EVICTIONS:
         return Diagnosis.failed(
@@ -259,12 +260,7 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
             detail=f"{detail}: {life.message}",
         )
     if life.reason == "Deleted":
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.DELETED,
-            "Somebody deleted your server while it was starting. Please start it again.",
-            detail=detail,
-        )
+        return vanished_pod(pod)
     if life.code == 0:
         return Diagnosis.failed(
             Stage.STARTING,
@@ -273,7 +269,7 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
             "Its image may not be made for JupyterHub.",
             detail=detail,
         )
-    if notebook_status(pod) is None:
+    if (container := notebook_status(pod)) is None:
         # The kubelet refused the pod (OutOfcpu, NodeAffinity, ...) or could not run it; these words are its own.
         return Diagnosis.failed(
             Stage.STARTING,
@@ -284,14 +280,14 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.CRASH,
-        f"Your server crashed while it was starting ({life.reason}, exit code {life.code}){_tries(seen)}. "
+        f"Your server crashed while it was starting ({life.reason}, exit code {life.code}){_tries(container)}. "
         "Its log says why; your administrator can read it.",
         detail=detail,
     )
 
 
-def _tries(seen: Observation) -> str:
-    restarts = int((notebook_status(seen.pod or {}) or {}).get("restartCount") or 0)
+def _tries(container: Raw) -> str:
+    restarts = int(container.get("restartCount") or 0)
     return f", {restarts + 1} times in a row" if restarts else ""
 
 
@@ -322,9 +318,8 @@ def _memory_limit(seen: Observation) -> str:
     return ""
 
 
-END_RULES = (server_is_ready, out_of_memory, program_missing, pod_ended)
+END_RULES = (server_is_ready, out_of_memory, program_missing, step_fails, pod_ended)
 TROUBLE_RULES = (
-    step_crashes,
     object_missing,
     root_not_allowed,
     server_restarts,

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.patience import Patience
+from k8s_hub.diagnosis.pod_life import is_on_lost_node
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import annotations_of, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
@@ -78,7 +79,7 @@ def _asked_to_end(pod: Raw, now: datetime) -> datetime:
 
 
 def _cause(pod: Raw, now: datetime) -> str:
-    if _is_on_lost_node(pod):
+    if is_on_lost_node(pod):
         return ", because its machine does not answer"
     if finalizers := metadata_of(pod).get("finalizers"):
         return f", because {', '.join(finalizers)} has not released it"
@@ -86,19 +87,3 @@ def _cause(pod: Raw, now: datetime) -> str:
     if deadline and now < timestamps.parse(deadline):
         return ", because it has been given time to save its work"
     return ", because its machine has not confirmed its end"
-
-
-def _is_on_lost_node(pod: Raw) -> bool:
-    """True when the control plane, not the kubelet, wrote the last word about the pod.
-
-    For a node that does not answer, the node controller sets Ready to False and leaves ContainersReady as
-    the kubelet left it; a taint eviction adds its own condition.
-    """
-    status = pod.get("status") or {}
-    conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
-    if status.get("reason") == "NodeLost":
-        return True
-    if (conditions.get("DisruptionTarget") or {}).get("reason") == "DeletionByTaintManager":
-        return True
-    ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
-    return ready.get("status") == "False" and not ready.get("reason") and containers.get("status") == "True"

@@ -62,17 +62,33 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
 
     Like KubeSpawner: the pod runs, has an address, is not being deleted, and its containers are ready
     (without a readiness probe, a running container is). Unlike it: a side container that has ended or
-    crashes again and again holds nobody back.
+    crashes again and again holds nobody back, and a server on a machine that does not answer is not ready.
     """
     if pod is None or is_dying(pod):
         return False
     status = pod.get("status") or {}
-    if status.get("phase") != "Running" or not status.get("podIP"):
+    if status.get("phase") != "Running" or not status.get("podIP") or is_on_lost_node(pod):
         return False
     notebook = notebook_status(pod)
     return notebook is not None and all(
         container.get("ready") or (container is not notebook and _is_out(container))
         for container in status["containerStatuses"]
+    )
+
+
+def is_on_lost_node(pod: Raw) -> bool:
+    """True when the control plane, not the kubelet, had the last word about the pod.
+
+    For a node that does not answer, the node controller sets Ready to False, without a reason, and leaves
+    ContainersReady as the kubelet left it; after some minutes the taint manager adds a condition of its own.
+    """
+    status = pod.get("status") or {}
+    conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
+    ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
+    return (
+        status.get("reason") == "NodeLost"
+        or (conditions.get("DisruptionTarget") or {}).get("reason") == "DeletionByTaintManager"
+        or (ready.get("status") == "False" and not ready.get("reason") and containers.get("status") == "True")
     )
 
 

@@ -38,11 +38,8 @@ _STATES = {
 
 def project_pod(raw: Raw) -> dict[str, Any]:
     """Return the part of a pod that is kept; of the annotations, those of the hub."""
-    metadata = raw.get("metadata") or {}
-    annotations = metadata.get("annotations") or {}
-    ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
     return {
-        "metadata": _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {}),
+        "metadata": _project_metadata(raw.get("metadata") or {}),
         "spec": _project_spec(raw.get("spec") or {}),
         "status": _project_status(raw.get("status") or {}),
     }
@@ -50,14 +47,17 @@ def project_pod(raw: Raw) -> dict[str, Any]:
 
 def project_claim(raw: Raw) -> dict[str, Any]:
     """Return the part of a claim that is kept: whose it is, its class and size, and how it is."""
-    metadata = raw.get("metadata") or {}
-    annotations = metadata.get("annotations") or {}
-    ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
     return {
-        "metadata": _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {}),
+        "metadata": _project_metadata(raw.get("metadata") or {}),
         "spec": _keep(raw.get("spec") or {}, _CLAIM_SPEC),
         "status": _keep(raw.get("status") or {}, _CLAIM_STATUS),
     }
+
+
+def _project_metadata(metadata: Raw) -> dict[str, Any]:
+    annotations = metadata.get("annotations") or {}
+    ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
+    return _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {})
 
 
 def _project_spec(spec: Raw) -> dict[str, Any]:

@@ -1,22 +1,26 @@
 """What the API server said, from tests/data/recorded, as diagnosis is asked about it."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from k8s_hub.diagnosis.observation import Observation
-from k8s_hub.diagnosis.projection import project_pod
+from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.objects import timestamps
 
 FOLDER = Path(__file__).parents[1] / "data" / "recorded"
 
 
+@cache
 def recording(name: str) -> dict[str, Any]:
-    """Read one recording, its pod as the spawner keeps it."""
+    """Read one recording, its pod and claim as the spawner keeps them."""
     content = json.loads((FOLDER / f"{name}.json").read_text())
-    return content | ({"pod": project_pod(content["pod"])} if content.get("pod") else {})
+    for kind, project in (("pod", project_pod), ("claim", project_claim)):
+        if content.get(kind):
+            content[kind] = project(content[kind])
+    return content
 
 
 def begin(content: dict[str, Any]) -> datetime:
@@ -35,17 +39,3 @@ def observation(content: dict[str, Any], second: float) -> Observation:
         now=started + timedelta(seconds=second),
         started=started,
     )
-
-
-def timestamps_in(value: Any) -> Iterator[datetime]:
-    """Every timestamp of a recording."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                if key.endswith(("Timestamp", "Time", "startedAt", "finishedAt")) and isinstance(item, str):
-                    yield timestamps.parse(item)
-                else:
-                    yield from timestamps_in(item)
-        case list():
-            for item in value:
-                yield from timestamps_in(item)

@@ -103,18 +103,35 @@ SMALLER = "Please choose a smaller server, stop another one, or try again later.
 MORE = "Please ask your administrator for more."
 INVALID = "The settings of your server are not valid, please tell your administrator:"
 TAKEN_AWAY = "The cluster took the place of your server away while it was starting. Please start it again."
+IMAGE = '"registry.example.test/notebook:1"'
+NO_ACCESS = (
+    f"The image {IMAGE} does not exist, or this hub may not download it. "
+    "Please check its name, or ask your administrator for access."
+)
+CRASHED = "Your server crashed while it was starting"
+LOG = "Its log says why; your administrator can read it."
+TOO_LITTLE_MEMORY = (
+    "Your server needs more memory than its limit of 512 MiB and was stopped. "
+    "Please choose a larger server, or ask your administrator for more memory."
+)
+PREPARED = "Your home volume is being prepared."
+ELSEWHERE = "The disk of your home volume is still attached to another machine, and your server waits for it."
+NOT_REACHED = "The machine cannot reach a volume of your server yet and tries again."
+NO_MACHINE = (
+    f"{WAITING} with 512 GiB of memory. The cluster cannot add one. "
+    "Please try again later, or choose another kind of server."
+)
 PREVIOUS = "Your previous server is still shutting down"
+
+
+def goes_on(file: str, stage: Stage, sentence: str, reason: Reason | None = None) -> Row:
+    """Nothing that ends a start; it goes on until the deadline."""
+    return Row(file=file, stage=stage, reason=reason, sentence=sentence, fatal_after=None)
 
 
 def waits_for_machine(file: str, sentence: str) -> Row:
     """A pod that no machine takes; somebody may end or come, so it waits."""
-    return Row(
-        file=file,
-        stage=Stage.SCHEDULING,
-        reason=Reason.UNSCHEDULABLE,
-        sentence=sentence,
-        fatal_after=None,
-    )
+    return goes_on(file, Stage.SCHEDULING, sentence, Reason.UNSCHEDULABLE)
 
 
 def waits_for_previous(file: str, why: str) -> Previous:
@@ -129,19 +146,60 @@ def waits_for_previous(file: str, why: str) -> Previous:
     )
 
 
-MACHINE = (
-    Row(
-        file="scheduler_away",
+def no_machine(file: str) -> Row:
+    """A pod that no machine takes, and the autoscaler has said that it adds none."""
+    return Row(
+        file=file,
         stage=Stage.SCHEDULING,
-        reason=None,
-        sentence="Looking for a machine for your server.",
-        fatal_after=None,
-    ),
+        reason=Reason.UNSCHEDULABLE,
+        sentence=NO_MACHINE,
+        fatal_after=120,
+        meanwhile=f"{WAITING} with 512 GiB of memory.",
+    )
+
+
+def image(file: str, reason: Reason, sentence: str) -> Row:
+    """An image that cannot be had, however often it is tried."""
+    return Row(file=file, stage=Stage.PULLING, reason=reason, sentence=sentence)
+
+
+def image_for_now(file: str) -> Row:
+    """An image that cannot be had at the moment."""
+    return Row(
+        file=file,
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_PULL,
+        sentence=f"The image {IMAGE} cannot be downloaded. Please try again later, or tell your administrator.",
+        fatal_after=120,
+        meanwhile=f"Downloading the image {IMAGE} failed and is tried again.",
+    )
+
+
+def ended(file: str, reason: Reason, sentence: str) -> Row:
+    """A pod that will not come to run."""
+    return Row(file=file, stage=Stage.STARTING, reason=reason, sentence=sentence)
+
+
+def object_missing(file: str, what: str) -> Row:
+    """A Secret or ConfigMap that the pod needs."""
+    return Row(
+        file=file,
+        stage=Stage.STARTING,
+        reason=Reason.CONFIG_MISSING,
+        sentence=f"Your server needs the {what}, which does not exist. {TELL}",
+        fatal_after=10,
+        meanwhile=f"Your server needs the {what}, which does not exist.",
+    )
+
+
+MACHINE = (
+    goes_on("scheduler_away", Stage.SCHEDULING, "Looking for a machine for your server."),
     waits_for_machine("unschedulable_memory", f"{WAITING} with 512 GiB of memory."),
     waits_for_machine("unschedulable_cpu_and_memory", f"{WAITING} with 128 CPUs and 512 GiB of memory."),
     waits_for_machine("unschedulable_gpu", f"{WAITING} with 2 GPUs."),
     waits_for_machine("unschedulable_node_selector", f"{WAITING} of the kind it asks for."),
     waits_for_machine("unschedulable_taint", f"{WAITING} of the kind it asks for."),
+    waits_for_machine("unschedulable_full", f"{WAITING} with 100 GiB of memory."),
     waits_for_machine(
         "unschedulable_cordoned",
         f"{WAITING}, because those there are not ready or are taken out of use.",
@@ -151,25 +209,41 @@ MACHINE = (
         f"{WAITING} in the zone of its home volume, because a volume cannot move to another zone.",
     ),
     waits_for_machine("scheduling_gated", "Your server is in a queue."),
-    Row(file="preempted", stage=Stage.STARTING, reason=Reason.EVICTED, sentence=TAKEN_AWAY),
-    Row(file="node_lost", stage=Stage.STARTING, reason=Reason.EVICTED, sentence=TAKEN_AWAY),
+    goes_on(
+        "scale_up_triggered",
+        Stage.MACHINE,
+        "A new machine is being started for your server, which usually takes some minutes.",
+        Reason.UNSCHEDULABLE,
+    ),
+    no_machine("scale_up_at_maximum"),
+    no_machine("scale_up_too_large"),
+    goes_on(
+        "node_not_ready",
+        Stage.STARTING,
+        "The machine that your server was given does not answer at the moment.",
+        Reason.NODE_LOST,
+    ),
+    goes_on(
+        "sandbox_failed",
+        Stage.STARTING,
+        "The machine cannot set up the network of your server yet and tries again.",
+        Reason.SANDBOX,
+    ),
+    ended(
+        "refused_by_kubelet",
+        Reason.EVICTED,
+        "The machine refused your server after it had been given to it. Please start it again.",
+    ),
+    ended("preempted", Reason.EVICTED, TAKEN_AWAY),
+    ended("evicted", Reason.EVICTED, TAKEN_AWAY),
+    ended("evicted_disk", Reason.EVICTED, TAKEN_AWAY),
+    ended("node_shutdown", Reason.EVICTED, TAKEN_AWAY),
+    ended("node_lost", Reason.EVICTED, TAKEN_AWAY),
 )
 
 VOLUME = (
-    Row(
-        file="claim_external_provisioner",
-        stage=Stage.STORAGE,
-        reason=Reason.CLAIM_PENDING,
-        sentence="Your home volume is being prepared.",
-        fatal_after=None,
-    ),
-    Row(
-        file="claim_first_consumer",
-        stage=Stage.STORAGE,
-        reason=Reason.CLAIM_PENDING,
-        sentence="Your home volume is being prepared.",
-        fatal_after=None,
-    ),
+    goes_on("claim_external_provisioner", Stage.STORAGE, PREPARED, Reason.CLAIM_PENDING),
+    goes_on("claim_first_consumer", Stage.STORAGE, PREPARED, Reason.CLAIM_PENDING),
     Row(
         file="claim_class_unknown",
         stage=Stage.STORAGE,
@@ -193,13 +267,12 @@ VOLUME = (
         fatal_after=10,
         meanwhile='The volume "claim-alice" that your server needs does not exist.',
     ),
-    Row(
-        file="claim_terminating",
-        stage=Stage.STORAGE,
-        reason=Reason.CLAIM_TERMINATING,
-        sentence="Your home volume (claim-alice) is being deleted. "
+    goes_on(
+        "claim_terminating",
+        Stage.STORAGE,
+        "Your home volume (claim-alice) is being deleted. "
         "Your server waits until it is gone and then gets a new, empty one.",
-        fatal_after=None,
+        Reason.CLAIM_TERMINATING,
     ),
     Row(
         file="claim_lost",
@@ -208,6 +281,76 @@ VOLUME = (
         sentence="The disk behind your home volume (claim-alice) is gone. "
         "Only an administrator can bring it back or give you a new one.",
     ),
+    goes_on("attach_multi", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
+    goes_on("attach_multi_node_lost", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
+    goes_on("attach_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
+    goes_on("mount_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
+    goes_on("mount_timed_out", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
+)
+
+IMAGES = (
+    goes_on("image_being_pulled", Stage.PULLING, f"Downloading the image {IMAGE}."),
+    image(
+        "image_name_invalid",
+        Reason.IMAGE_NAME,
+        'The image name "registry.example.test/Notebook:1" is not valid. Please check its spelling.',
+    ),
+    image(
+        "image_never_pulled",
+        Reason.IMAGE_NOT_FOUND,
+        f"The image {IMAGE} is not on the machine, and this hub does not download it.",
+    ),
+    image(
+        "image_not_found_first_try",
+        Reason.IMAGE_NOT_FOUND,
+        f"The image {IMAGE} does not exist. Please check its name and tag.",
+    ),
+    image(
+        "image_not_found",
+        Reason.IMAGE_NOT_FOUND,
+        f"The image {IMAGE} does not exist. Please check its name and tag.",
+    ),
+    image("image_denied_or_missing", Reason.IMAGE_DENIED, NO_ACCESS),
+    image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
+    image("image_forbidden", Reason.IMAGE_DENIED, NO_ACCESS),
+    image_for_now("image_registry_away"),
+    image_for_now("image_too_many_requests"),
+)
+
+CONTAINERS = (
+    goes_on("container_creating", Stage.STARTING, "A machine is found and sets up your server."),
+    goes_on("init_running", Stage.STARTING, 'The step "prepare" prepares your server.'),
+    goes_on("running", Stage.RUNNING, "Your server is running."),
+    goes_on("restarted_out_of_memory", Stage.RUNNING, "Your server is running."),
+    ended("crash_loop", Reason.CRASH, f"{CRASHED} (Error, exit code 1), 4 times in a row. {LOG}"),
+    ended("ended_with_error", Reason.CRASH, f"{CRASHED} (Error, exit code 1). {LOG}"),
+    ended("ended_by_signal", Reason.CRASH, f"{CRASHED} (Error, exit code 137). {LOG}"),
+    ended("crash_loop_out_of_memory", Reason.OUT_OF_MEMORY, TOO_LITTLE_MEMORY),
+    ended("out_of_memory", Reason.OUT_OF_MEMORY, TOO_LITTLE_MEMORY),
+    ended(
+        "completed",
+        Reason.EXITED,
+        "Your server ended by itself while it was starting (exit code 0). Its image may not be made for "
+        "JupyterHub.",
+    ),
+    ended(
+        "command_not_found",
+        Reason.COMMAND,
+        f'The image {IMAGE} has no program "jupyterhub-singleuser". '
+        "Please choose an image that is made for JupyterHub.",
+    ),
+    ended(
+        "init_failed",
+        Reason.CRASH,
+        f'The step "prepare" that prepares your server failed (exit code 1). {TELL}',
+    ),
+    ended(
+        "init_crash_loop",
+        Reason.CRASH,
+        f'The step "prepare" that prepares your server failed (exit code 1), 4 times in a row. {TELL}',
+    ),
+    object_missing("secret_missing", 'secret "keys"'),
+    object_missing("mount_config_map_missing", 'configmap "settings"'),
 )
 
 REFUSALS = (
@@ -381,7 +524,7 @@ OBSTACLES = (
         file="terminating",
         stage=Stage.STARTING,
         reason=Reason.DELETED,
-        sentence="Somebody deleted your server while it was starting. Please start it again.",
+        sentence="Your server was removed before it was ready. Please start it again.",
     ),
     Foreign(
         file="running",
@@ -402,6 +545,8 @@ OBSTACLES = (
 TABLE: dict[str, tuple[Row, ...]] = {
     "The machine": MACHINE,
     "The home volume": VOLUME,
+    "The image": IMAGES,
+    "The server and the steps before it": CONTAINERS,
     "A request that the cluster refuses": REFUSALS,
     "What is in the way": OBSTACLES,
 }

@@ -217,6 +217,7 @@ class TestOnTheWay:
     def test_a_step_that_runs_is_named(self):
         step = container("fix-home", running={"startedAt": "2026-07-01T12:00:03Z"})
         preparing = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[step])
+        preparing["spec"]["initContainers"] = [{"name": "fix-home"}]
         assert '"fix-home"' in diagnose(seen(preparing)).message
 
     def test_a_side_container_among_the_steps_is_none(self):

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from k8s_hub.diagnosis.pod_life import Alive, Ended, is_ready_to_serve, judge_pod, notebook_name
-from k8s_hub.diagnosis.projection import project_pod
-from tests.diagnosis.samples import container, pod
+from k8s_hub.diagnosis.projection import project_claim, project_pod
+from tests.diagnosis.samples import claim, container, pod
 
 ERROR = {"exitCode": 1, "reason": "Error"}
 OUT_OF_MEMORY = {"exitCode": 137, "reason": "OOMKilled"}
@@ -187,8 +187,9 @@ class TestIsReadyToServe:
             pod(container(running={}, ready=False), status={"podIP": "10.0.0.1"}),
             pod(status={"podIP": "10.0.0.1"}),
             pod(container(terminated=ERROR), status={"podIP": "10.0.0.1"}),
+            pod(container(running={}, ready=True), status={"podIP": "10.0.0.1", "reason": "NodeLost"}),
         ],
-        ids=["gone", "dying", "pending", "no-address", "not-ready", "no-statuses", "terminated"],
+        ids=["gone", "dying", "pending", "no-address", "not-ready", "no-statuses", "terminated", "lost"],
     )
     def test_anything_less_is_not_ready(self, other):
         assert not is_ready_to_serve(other)
@@ -245,6 +246,14 @@ class TestProjection:
         assert kept["metadata"]["annotations"] == {"hub.jupyter.org/username": "jane"}
         assert kept["spec"]["containers"][0]["ports"] == [{"name": "notebook-port", "containerPort": 8888}]
         assert whole == before
+
+    def test_of_a_claim_is_kept_whose_and_how_it_is(self):
+        whole = claim("Lost", annotations={"hub.jupyter.org/username": "jane", "pv.example.org/x": "SECRET"})
+        whole["spec"] |= {"volumeName": "pv-7", "dataSource": {"name": "SECRET"}}
+        kept = project_claim(whole)
+        assert "SECRET" not in repr(kept)
+        assert kept["metadata"]["annotations"] == {"hub.jupyter.org/username": "jane"}
+        assert (kept["spec"]["volumeName"], kept["status"]) == ("pv-7", {"phase": "Lost"})
 
     def test_projecting_twice_changes_nothing(self):
         once = project_pod(pod(container(running={}, ready=True), status={"podIP": "10.0.0.1"}))
