@@ -1,19 +1,20 @@
 """What runs in a user's pod."""
 
+from jupyterhub.traitlets import Command
 from traitlets import Dict, HasTraits, List, Unicode, Union
 
 
 class ContainerTraits(HasTraits):
     """The user's container, its companions, and what no other option covers."""
 
-    cmd = List(
-        Unicode(),
+    cmd = Command(
         None,
         allow_none=True,
         minlen=0,
         config=True,
         help="""
-        Command of the user's container; it is given to the image's entry point as arguments.
+        Command of the user's container, as a list or, if it is one word, as a string; it is given to the
+        image's entry point as arguments.
 
         None: the image's own command.
         """,

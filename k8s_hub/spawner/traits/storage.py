@@ -1,6 +1,9 @@
 """A user's home volume, and what else is mounted."""
 
-from traitlets import Bool, Dict, HasTraits, List, Unicode, Union
+from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, Union, validate
+from traitlets.utils.bunch import Bunch
+
+from k8s_hub.objects import quantities
 
 
 class StorageTraits(HasTraits):
@@ -98,3 +101,12 @@ class StorageTraits(HasTraits):
         the order of their keys. Strings are templates: {"name": "home", "mountPath": "/home/jovyan"}.
         """,
     )
+
+    @validate("storage_capacity")
+    def _is_quantity(self, proposal: Bunch) -> object:
+        if proposal.value is not None:
+            try:
+                quantities.parse(proposal.value)
+            except ValueError as error:
+                raise TraitError(f"KubeSpawner.storage_capacity: {error}") from error
+        return proposal.value

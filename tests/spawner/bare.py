@@ -1,0 +1,41 @@
+"""A spawner without a hub around it: what it makes of its traits, its state and its hooks."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from traitlets.config import Config
+
+from k8s_hub import KubeSpawner
+
+HUB = SimpleNamespace(
+    public_host="", api_url="http://hub:8081/hub/api", base_url="/hub/", url="http://hub:8081/hub/"
+)
+
+
+def bare_spawner(
+    username: str = "ada",
+    servername: str = "",
+    *,
+    spawner_class: type[KubeSpawner] = KubeSpawner,
+    config: Config | None = None,
+    **traits: Any,
+) -> KubeSpawner:
+    """Return a spawner for a user that no database knows."""
+    user = SimpleNamespace(
+        name=username,
+        id=7,
+        url=f"/user/{username}/",
+        escaped_name=username,
+        db=None,
+        orm_user=SimpleNamespace(orm_spawners={}),
+    )
+    orm_spawner = SimpleNamespace(name=servername, server=None, state={}, user_options={})
+    return spawner_class(
+        user=user,
+        hub=HUB,
+        orm_spawner=orm_spawner,
+        oauth_client_id="",
+        api_token="",
+        config=config or Config(),
+        **traits,
+    )

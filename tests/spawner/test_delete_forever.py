@@ -1,0 +1,63 @@
+"""Files are removed only where somebody asked for it and nobody else can miss them."""
+
+import pytest
+
+from k8s_hub.minicluster.resources import CLAIMS
+from tests.spawner.conftest import NAMESPACE
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+
+def claim_names(cluster):
+    return {claim["metadata"]["name"] for claim in cluster.database.all(CLAIMS, NAMESPACE)}
+
+
+async def run_once(hub, user, name=""):
+    await hub.start_server(user, name)
+    await hub.wait_ready(user, name)
+    await hub.stop_server(user, name)
+    await hub.wait_stopped(user, name)
+
+
+async def test_a_removed_named_server_keeps_its_claim_by_default(hub, cluster):
+    async with hub() as hub:
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
+
+
+async def test_with_delete_pvc_a_removed_named_server_takes_its_own_claim_along(hub, cluster):
+    async with hub(delete_pvc=True) as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada"}
+
+
+async def test_with_delete_pvc_a_deleted_user_takes_all_claims_along_and_nobody_elses(hub, cluster):
+    async with hub(delete_pvc=True) as hub:
+        for user, name in (("ada", ""), ("ada", "gpu"), ("bob", "")):
+            await run_once(hub, user, name)
+        status, _ = await hub.api("DELETE", "/users/ada")
+
+        assert status == 204
+        assert claim_names(cluster) == {"claim-bob"}
+
+
+async def test_a_claim_that_all_users_share_is_never_deleted(hub, cluster):
+    async with hub(delete_pvc=True, pvc_name_template="claim-of-the-course") as hub:
+        await run_once(hub, "ada")
+        await hub.api("DELETE", "/users/ada")
+
+        assert claim_names(cluster) == {"claim-of-the-course"}
+
+
+async def test_a_server_that_shares_the_users_claim_does_not_take_it_along(hub, cluster):
+    async with hub(delete_pvc=True, pvc_name_template="claim-{username}") as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada"}
