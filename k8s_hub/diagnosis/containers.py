@@ -4,7 +4,7 @@ import re
 from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen
+from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
 from k8s_hub.diagnosis.obstacles import vanished_pod
 from k8s_hub.diagnosis.pod_life import (
     Alive,
@@ -202,7 +202,7 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
         Stage.STARTING,
         "The machine cannot set up the network of your server yet and tries again.",
         reason=Reason.SANDBOX,
-        detail=events[-1]["message"],
+        detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it did not succeed",
     )

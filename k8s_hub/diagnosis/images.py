@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen
+from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, words_of
 from k8s_hub.diagnosis.pod_life import state_of
 from k8s_hub.objects.raw import Raw
 
@@ -118,11 +118,11 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
         return None
     if seen.waiting("ContainerCreating", "PodInitializing") is None:
         return None
-    image = re.search(r'"([^"]+)"', pulling[-1]["message"])
+    image = re.search(r'"([^"]+)"', words_of(pulling[-1]))
     return Diagnosis.waiting(
         Stage.PULLING,
         f'Downloading the image "{_shortened(image[1])}".' if image else "Downloading the image.",
-        detail=pulling[-1]["message"],
+        detail=words_of(pulling[-1]),
         lasting=seen.lasting(first_seen(pulling[-1])),
         missed="it was not finished",
     )
@@ -145,7 +145,7 @@ def _shortened(image: str) -> str:
 def _words(seen: Observation, container: Raw) -> str:
     """What was said of this container's pull: older kubelets give the registry's words only in an event."""
     waiting = state_of(container, "waiting").get("message") or ""
-    return "; ".join([waiting, *(event["message"] for event in _failures(seen, container))])
+    return "; ".join([waiting, *(words_of(event) for event in _failures(seen, container))])
 
 
 def _failures(seen: Observation, container: Raw) -> list[Raw]:

@@ -109,9 +109,14 @@ class Observation:
             for event in self.events
             if (event.get("involvedObject") or {}).get("uid") == uid
             and (not reasons or event.get("reason") in reasons)
-            and (matching is None or matching.search(event.get("message") or ""))
+            and (matching is None or matching.search(words_of(event)))
         ]
         return sorted(found, key=last_seen)
+
+
+def words_of(event: Raw) -> str:
+    """What an event says; some say nothing."""
+    return str(event.get("message") or "")
 
 
 def first_seen(event: Raw) -> datetime:

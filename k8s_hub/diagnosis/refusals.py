@@ -20,8 +20,8 @@ _QUOTA = re.compile(
 )
 _MUST_SPECIFY = re.compile(r"must specify (?P<missing>.+)")
 _LIMIT_RANGE = re.compile(
-    r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[^,\s]+?)"
-    r"(?:, but (?:request|limit) is (?P<asked>\S+)|\. No (?:request|limit) is specified)"
+    r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[\w.]+?)"
+    r"(?:, but (?:request|limit) is (?P<asked>[\w.]+)|\. No (?:request|limit) is specified)"
 )
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
 _WEBHOOK = re.compile(r'admission webhook "[^"]+" denied the request(?:: (?P<words>.+)| without explanation)')
@@ -101,10 +101,14 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
     """Others, or other servers of the user, have the rest of the quota."""
     if (found := _QUOTA.search(refusal.message)) is None:
         return None
-    asked, used, limit = (dict(_amounts(found[group])) for group in ("asked", "used", "limit"))
+    try:
+        asked, used, limit = (dict(_amounts(found[group])) for group in ("asked", "used", "limit"))
+        clauses = "; ".join(_over_quota(name, asked[name], used[name], limit[name]) for name in asked)
+    except (KeyError, ValueError):
+        # Another controller's words, which only look like those of Kubernetes.
+        return refusal.failed(Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {found[0]}")
     is_hopeless = refusal.kind != "Pod" or any(asked[name] > limit[name] for name in asked)
     advice = "Please ask your administrator for more." if is_hopeless else _QUOTA_ADVICE
-    clauses = "; ".join(_over_quota(name, asked[name], used[name], limit[name]) for name in asked)
     return refusal.failed(
         Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {clauses}. {advice}"
     )

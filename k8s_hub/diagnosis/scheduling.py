@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen
+from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, words_of
 from k8s_hub.diagnosis.sentences import amount, listed
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
@@ -120,7 +119,7 @@ def machine_is_coming(seen: Observation) -> Diagnosis | None:
         Stage.MACHINE,
         "A new machine is being started for your server, which usually takes some minutes.",
         reason=Reason.UNSCHEDULABLE,
-        detail=events[-1]["message"],
+        detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it was not ready",
     )
@@ -224,8 +223,9 @@ def _with_selector(spec: Raw, message: str) -> str:
 def _since_last(seen: Observation, reasons: Iterable[str], *, after: Iterable[str]) -> list[Raw]:
     """Return the events of these reasons that came after the last of the others."""
     others = seen.pod_events(*after)
-    newest = last_seen(others[-1]) if others else seen.started - timedelta(days=1)
-    return [event for event in seen.pod_events(*reasons) if last_seen(event) > newest]
+    return [
+        event for event in seen.pod_events(*reasons) if not others or last_seen(event) > last_seen(others[-1])
+    ]
 
 
 RULES = (machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

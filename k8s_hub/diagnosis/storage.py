@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen
+from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
 from k8s_hub.objects.keys import is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
@@ -58,7 +58,7 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
             Reason.STORAGE_CLASS,
             f'Your home volume cannot be created: the cluster has no storage class "{name}". '
             "Please tell your administrator.",
-            detail=event["message"],
+            detail=words_of(event),
         )
     return None
 
@@ -77,9 +77,9 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
             Reason.CLAIM_PENDING,
             "There is no disk for your home volume, and the cluster has no default way to create one. "
             "Please tell your administrator.",
-            detail=events[-1]["message"],
+            detail=words_of(events[-1]),
         )
-    return _claim_pending(seen, "Your home volume has no disk yet.", events[-1]["message"], lasting)
+    return _claim_pending(seen, "Your home volume has no disk yet.", words_of(events[-1]), lasting)
 
 
 def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
@@ -92,7 +92,7 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     return _claim_pending(
         seen,
         "The storage system could not create your home volume and tries again.",
-        events[-1]["message"],
+        words_of(events[-1]),
         seen.lasting(first_seen(events[0])),
     )
 
@@ -129,7 +129,7 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
         return None
     if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
         return None
-    messages = [event["message"] for event in seen.claim_events()]
+    messages = [words_of(event) for event in seen.claim_events()]
     return _claim_pending(
         seen,
         "Your home volume is being prepared.",
@@ -154,7 +154,7 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
         Stage.STORAGE,
         "The disk of your home volume is still attached to another machine, and your server waits for it.",
         reason=Reason.MOUNT,
-        detail=events[-1]["message"],
+        detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it was not released",
     )
@@ -165,9 +165,9 @@ def mounted_object_missing(seen: Observation) -> Diagnosis | None:
     events = seen.unsolved("FailedMount", matching=_MISSING_SOURCE)
     if not events:
         return None
-    found = _MISSING_SOURCE.search(events[-1]["message"])
+    found = _MISSING_SOURCE.search(words_of(events[-1]))
     what = f'{found["kind"]} "{found["name"]}"' if found else "object"
-    return missing_object(seen, what, events[-1]["message"], seen.lasting(first_seen(events[0])))
+    return missing_object(seen, what, words_of(events[-1]), seen.lasting(first_seen(events[0])))
 
 
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
@@ -199,7 +199,7 @@ def mount_fails(seen: Observation) -> Diagnosis | None:
         Stage.STORAGE,
         "The machine cannot reach a volume of your server yet and tries again.",
         reason=Reason.MOUNT,
-        detail=events[-1]["message"],
+        detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it did not succeed",
     )
@@ -226,7 +226,7 @@ def _volume_name(claim: Raw) -> str:
 
 
 def _name_in(pattern: re.Pattern[str], event: Raw) -> str:
-    found = pattern.search(event["message"])
+    found = pattern.search(words_of(event))
     return found["name"] if found else ""
 
 

@@ -583,6 +583,8 @@ def documented(text: str) -> str:
 
 
 def _fails(row: Row) -> str:
+    if row.stage is Stage.RUNNING:
+        return "no"
     if row.fatal_after is None:
         return "at the deadline"
     return f"after {row.fatal_after} s" if row.fatal_after else "at once"

@@ -1,10 +1,11 @@
 """The questions that rules ask."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.observation import first_seen, last_seen
+from k8s_hub.diagnosis.observation import first_seen, last_seen, words_of
 from tests.diagnosis.samples import STARTED, at, event, pod, seen
 
 
@@ -52,3 +53,8 @@ def test_nothing_lasts_longer_than_this_attempt():
     observation = seen(second=30)
     assert observation.lasting(datetime(2020, 1, 1, tzinfo=UTC)) == timedelta(seconds=30)
     assert observation.lasting(STARTED + timedelta(seconds=40)) == timedelta()
+
+
+def test_an_event_may_say_nothing():
+    assert words_of({"message": None}) == ""
+    assert seen(pod(), None, event("Pulled", None)).pod_events(matching=re.compile("x")) == []

@@ -64,6 +64,22 @@ def test_a_quota_of_a_storage_class_is_read():
     assert "it needs 10 GiB of disk space, and 15 GiB of 20 GiB are in use" in diagnosis.message
 
 
+def test_another_controllers_quota_is_told_in_its_own_words():
+    diagnosis = refused("exceeded quota: q, requested: two seats, used: many, limited: few")
+    assert diagnosis.reason is Reason.QUOTA
+    assert "requested: two seats" in diagnosis.message
+
+
+def test_the_first_of_two_bounds_is_told():
+    diagnosis = refused(
+        'pods "x" is forbidden: [maximum cpu usage per Container is 1500m, but limit is 2, '
+        "maximum memory usage per Container is 1Gi, but limit is 2Gi]"
+    )
+    assert diagnosis.message.startswith(
+        "Your server asks for 2 CPUs, but the cluster allows at most 1.5 CPUs."
+    )
+
+
 def test_a_limit_range_that_wants_a_limit_says_so():
     diagnosis = refused("maximum memory usage per Container is 1Gi.  No limit is specified")
     assert "must say that it uses at most 1 GiB of memory" in diagnosis.message
