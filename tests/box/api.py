@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 T = TypeVar("T")
 
-REQUEST_SECONDS = 30
 POLL_SECONDS = 0.05
 
 
@@ -33,6 +32,7 @@ class Api:
     url: str
     ca_certificate: Path
     token: str = ""
+    timeout_seconds: float = 30
 
     def get(self, path: str, **parameters: str) -> dict[str, Any]:
         return self._request("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
@@ -50,7 +50,7 @@ class Api:
         return self._request("DELETE", path, body)
 
     def is_ok(self, path: str) -> bool:
-        """Does it answer with 200? Nobody listening is a no."""
+        """Does it answer with 200? Nobody listening, or nobody answering in time, is a no."""
         try:
             self._send("GET", path, None, "application/json")
         except (RefusedError, OSError):
@@ -77,7 +77,7 @@ class Api:
         )
         context = ssl.create_default_context(cafile=self.ca_certificate)
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS, context=context) as response:
+            with urllib.request.urlopen(request, timeout=self.timeout_seconds, context=context) as response:
                 content: bytes = response.read()
                 return content
         except urllib.error.HTTPError as error:

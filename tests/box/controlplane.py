@@ -87,9 +87,18 @@ class ControlPlane:
         )
 
     def restart_apiserver(self) -> None:
-        """Stop it and start it at the same address, with the same data; its watch caches start empty."""
+        """Start it anew at the same address, with the same data; its watch caches start empty."""
+        with self.absent_apiserver():
+            pass
+
+    @contextlib.contextmanager
+    def absent_apiserver(self) -> Iterator[None]:
+        """Within it connections are refused; those that were open are broken."""
         self.apiserver.stop()
-        self.apiserver.start()
+        try:
+            yield
+        finally:
+            self.apiserver.start()
 
     @contextlib.contextmanager
     def paused_apiserver(self) -> Iterator[None]:
@@ -116,8 +125,8 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(*, node_count: int = 2) -> Iterator[ControlPlane]:
-    """A control plane with ready nodes; at the end nothing of it is left.
+def control_plane(*, node_count: int = 2, logs: Path | None = None) -> Iterator[ControlPlane]:
+    """A control plane with ready nodes; at the end nothing of it is left, but logs in a folder of the caller's.
 
     Each part is stopped although another one fails to; the errors are chained.
     """
@@ -126,6 +135,7 @@ def control_plane(*, node_count: int = 2) -> Iterator[ControlPlane]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k8s-hub-box-")))
         layout = parts.Layout(
             folder=folder,
+            logs=logs or folder,
             binaries=binaries,
             ports=parts.free_ports(),
             credentials=make_credentials(folder / "credentials"),

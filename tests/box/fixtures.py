@@ -8,9 +8,12 @@ from tests.box import controlplane
 
 
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[controlplane.ControlPlane]:
-    """Started when the first test asks for it; an error, never a skip, where it cannot be built."""
-    with controlplane.control_plane() as plane:
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlplane.ControlPlane]:
+    """Started when the first test asks for it; an error, never a skip, where it cannot be built.
+
+    Its logs are in pytest's temporary folder, which outlives the session.
+    """
+    with controlplane.control_plane(logs=tmp_path_factory.mktemp("box")) as plane:
         yield plane
 
 

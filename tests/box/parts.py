@@ -33,7 +33,10 @@ class Ports:
 class Layout:
     """What the parts have to agree on."""
 
+    #: Data and keys; goes with the control plane.
     folder: Path
+    #: One file a part; may outlive it.
+    logs: Path
     binaries: Binaries
     ports: Ports
     credentials: Credentials
@@ -52,7 +55,7 @@ class Layout:
         return self.folder / "kubeconfig"
 
     def log(self, name: str) -> Path:
-        return self.folder / f"{name}.log"
+        return self.logs / f"{name}.log"
 
     def api(self, url: str, token: str = "") -> Api:
         return Api(url, self.credentials.ca_certificate, token)

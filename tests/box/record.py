@@ -25,18 +25,25 @@ SOURCES: dict[str, Sequence[Situation]] = {
 }
 
 
+def observe(plane: ControlPlane, situation: Situation) -> dict[str, Any]:
+    """Bring a situation about, in a namespace named after it, and answer what is seen there."""
+    name = situation.__name__.replace("_", "-")
+    scene = Scene(plane=plane, namespace=plane.make_namespace(f"jhub-{name}"))
+    seen = situation(scene)
+    scene.clear()
+    return stripped(seen)
+
+
 def record(plane: ControlPlane, situation: Situation, source: str) -> None:
-    """Bring a situation about in a namespace of its own and write down what is seen."""
-    name = situation.__name__
-    scene = Scene(plane=plane, namespace=plane.make_namespace(f"jhub-{name.replace('_', '-')}"))
+    """Write down what is seen in a situation."""
     about = {
         "situation": (situation.__doc__ or "").splitlines()[0],
         "source": source,
         "kubernetes": plane.admin.get("/version")["gitVersion"],
     }
-    content = {"_about": about} | stripped(situation(scene))
-    scene.clear()
-    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    content = {"_about": about} | observe(plane, situation)
+    path = FOLDER / f"{situation.__name__}.json"
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def main(wanted: Sequence[str]) -> int:

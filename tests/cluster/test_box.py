@@ -1,10 +1,12 @@
 """The box itself: it comes up, does what clusters do, and leaves nothing behind."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -68,17 +70,37 @@ def test_a_restarted_api_server_has_its_objects(control_plane, fresh_namespace):
     assert control_plane.admin.get(f"/api/v1/namespaces/{fresh_namespace}")["status"]["phase"] == "Active"
 
 
+def test_an_absent_api_server_refuses_connections(control_plane):
+    with control_plane.absent_apiserver(), pytest.raises(URLError, match="Connection refused"):
+        control_plane.admin.get("/version")
+    assert control_plane.admin.get("/version")
+
+
+def test_a_paused_api_server_does_not_answer(control_plane):
+    impatient = dataclasses.replace(control_plane.admin, timeout_seconds=0.3)
+    with control_plane.paused_apiserver():
+        assert not impatient.is_ok("/version")
+    assert control_plane.admin.is_ok("/version")
+
+
+def test_history_can_be_forgotten_twice_in_a_row(control_plane):
+    first = control_plane.forget_history()
+    assert int(control_plane.forget_history()) >= int(first)
+
+
 def test_a_kubeconfig_is_for_its_owner_only(control_plane, tmp_path):
     path = control_plane.write_kubeconfig(tmp_path / "kubeconfig")
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_stopping_leaves_no_process_and_no_folder():
-    with running_control_plane(node_count=1) as plane:
+def test_stopping_leaves_no_process_and_no_folder_but_the_logs(tmp_path):
+    with running_control_plane(node_count=1, logs=tmp_path) as plane:
         folder = plane.layout.folder
         assert len(processes_mentioning(str(folder))) == 5
     assert not processes_mentioning(str(folder))
     assert not folder.exists()
+    parts_with_logs = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
+    assert {log.stem for log in tmp_path.iterdir()} == parts_with_logs
 
 
 def test_a_later_part_that_fails_unwinds_the_earlier_ones_and_shows_its_log(monkeypatch):

@@ -127,11 +127,11 @@ def refusal(request: Callable[[], object]) -> dict[str, Any]:
     raise AssertionError("the server accepted what it has to refuse")
 
 
-def stripped(thing: Any) -> Any:
+def stripped(thing: Raw) -> dict[str, Any]:
     """A deep copy without managedFields, which say nothing here and fill pages."""
-    thing = copy.deepcopy(thing)
-    for value in thing.values():
+    copied = copy.deepcopy(dict(thing))
+    for value in copied.values():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dict):
                 one.get("metadata", {}).pop("managedFields", None)
-    return thing
+    return copied
