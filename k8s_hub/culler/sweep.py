@@ -241,11 +241,13 @@ def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
         log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
     for thing, error in failures.items():
         name = thing.name if isinstance(thing, User) else thing
-        if isinstance(error, HubError):
-            if not isinstance(error, Forbidden):
+        match error:
+            case Forbidden():
+                pass
+            case HubError():
                 log.error("Failed on %s %s: %s", kind, name, error)
-        else:  # No answer of the hub, but a mistake in the arbiter hook or here.
-            log.error("Failed on %s %s", kind, name, exc_info=error)
+            case _:  # No answer of the hub, but a mistake in the arbiter hook or here.
+                log.error("Failed on %s %s", kind, name, exc_info=error)
     return len(failures)
 
 

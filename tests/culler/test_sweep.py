@@ -1,0 +1,286 @@
+"""One sweep against a hub in memory, in virtual time."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.culler.policy import Limits, judge
+from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.hub.errors import BadReply, Forbidden, Refused, Unavailable
+from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
+
+LIMITS = Limits(idle=timedelta(hours=1))
+BUSY = timedelta(minutes=1)
+
+
+async def judge_by_limits(subject, now):
+    return judge(subject, LIMITS, now)
+
+
+def sweep_of(hub, judge=judge_by_limits, **orders):
+    return Sweep(hub, Orders(limits=LIMITS, **orders), judge, lambda: NOW)
+
+
+def idle_users(number):
+    return [user(f"user{index}", server(f"user{index}")) for index in range(number)]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("concurrency", "seconds"), [(10, 10), (1, 100), (0, 1)])
+async def test_servers_are_stopped_so_many_at_once(looptime, concurrency, seconds):
+    """100 servers that take a second each take 10 seconds by tens; 0 is no limit."""
+    hub = InMemoryHub(*idle_users(100), stop_seconds=1)
+    report = await sweep_of(hub, concurrency=concurrency).run()
+    assert report.stopped == 100
+    assert hub.peak_in_flight == (concurrency or 100)
+    assert looptime == pytest.approx(seconds, abs=0.1)
+    assert report.seconds == pytest.approx(seconds, abs=0.1)
+
+
+@pytest.mark.looptime
+async def test_servers_of_one_user_count_one_by_one():
+    """The bound is over servers, not users."""
+    hub = InMemoryHub(user("a", *(server("a", f"s{index}") for index in range(30))), stop_seconds=1)
+    await sweep_of(hub, concurrency=10).run()
+    assert hub.peak_in_flight == 10
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_hub_that_fails_one_call_in_ten_loses_nothing(seed):
+    hub = InMemoryHub(*idle_users(200), trouble=one_in(10, seed=seed))
+    report = await sweep_of(hub).run()
+    assert (report.stopped, report.failed, report.lost) == (200, 0, 0)
+
+
+async def test_all_pages_are_read_before_the_first_stop():
+    """Stopping makes the list shrink under the pages."""
+    hub = InMemoryHub(*idle_users(20))
+    report = await sweep_of(hub, page_size=3).run()
+    assert report.stopped == 20
+    kinds = [call.split()[0] for call in hub.calls]
+    assert kinds.index("stop") > len(kinds) - 1 - kinds[::-1].index("page")
+
+
+@pytest.mark.looptime
+async def test_a_lost_page_costs_its_own_users_only(caplog):
+    hub = InMemoryHub(
+        *idle_users(9), trouble=lambda call: Unavailable("500", code=500) if call == "page 3" else None
+    )
+    report = await sweep_of(hub, page_size=3).run()
+    assert (report.stopped, report.lost) == (6, 1)
+    assert "Could not read users 4 to 6: 500" in caplog.text
+
+
+@pytest.mark.looptime
+async def test_the_first_page_can_be_lost_too():
+    hub = InMemoryHub(*idle_users(9), trouble=lambda call: BadReply("no JSON") if call == "page 0" else None)
+    report = await sweep_of(hub, page_size=3).run()
+    assert (report.stopped, report.lost) == (6, 1)
+
+
+@pytest.mark.looptime
+async def test_a_hub_that_is_away_fails_the_sweep(looptime):
+    """It is asked for three pages, a minute each, and not for all the pages there could be."""
+    hub = InMemoryHub(*idle_users(9), trouble=lambda call: Unavailable("no connection"))
+    with pytest.raises(Unavailable, match="no connection"):
+        await sweep_of(hub, page_size=1).run()
+    assert looptime <= 3 * 60
+
+
+async def test_a_token_that_may_not_list_is_told_at_once():
+    hub = InMemoryHub(*idle_users(9), trouble=lambda call: Forbidden("lacks the scope list:users"))
+    with pytest.raises(Forbidden, match="list:users"):
+        await sweep_of(hub).run()
+    assert hub.calls == ["page 0"]
+
+
+async def test_a_token_that_sees_no_servers_is_told():
+    """The hub leaves servers out without a word, and nothing would ever be stopped."""
+    hub = InMemoryHub(user("a", hidden=True), user("b", hidden=True))
+    with pytest.raises(Forbidden, match="read:servers"):
+        await sweep_of(hub).run()
+
+
+async def test_some_hidden_servers_are_counted():
+    """A token may be limited to a group."""
+    report = await sweep_of(InMemoryHub(user("a", hidden=True), *idle_users(2))).run()
+    assert (report.hidden, report.stopped) == (1, 2)
+
+
+class ComesBack(InMemoryHub):
+    """Its users come back to work, or start anew, after they were listed."""
+
+    change = {"last_activity": NOW}
+
+    async def user(self, name):
+        known = await super().user(name)
+        return replace(known, servers=tuple(replace(server, **self.change) for server in known.servers))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"last_activity": NOW}, {"pending": "stop"}, {"pending": "spawn", "ready": False}, {"ready": False}],
+    ids=str,
+)
+async def test_a_server_is_looked_at_again_before_it_is_stopped(change):
+    hub = ComesBack(*idle_users(1))
+    hub.change = change
+    report = await sweep_of(hub).run()
+    assert (report.stopped, sum(report.kept.values())) == (0, 1)
+    assert not any(call.startswith("stop") for call in hub.calls)
+
+
+class LosesReplies(InMemoryHub):
+    """It stops the server, but the answer never arrives; meanwhile its user starts it again."""
+
+    async def stop_server(self, user, name, *, remove):
+        await super().stop_server(user, name, remove=remove)
+        if len(self.calls) < 4:
+            self.users[user] = replace(self.users[user], servers=(server(user, idle=BUSY),))
+            raise Unavailable("no answer in time")
+        return True
+
+
+@pytest.mark.looptime
+async def test_a_server_is_looked_at_again_before_each_retry():
+    """A reply that was lost must not cost the user the server started since."""
+    hub = LosesReplies(*idle_users(1))
+    report = await sweep_of(hub).run()
+    assert hub.calls == ["page 0", "user user0", "stop user0/", "user user0"]
+    assert (report.stopped, report.kept) == (0, {"in use": 1})
+
+
+async def test_a_server_that_vanished_is_gone():
+    class Vanished(InMemoryHub):
+        async def user(self, name):
+            return replace(await super().user(name), servers=())
+
+    report = await sweep_of(Vanished(*idle_users(1))).run()
+    assert (report.gone, report.stopped, report.failed) == (1, 0, 0)
+
+
+async def test_pending_and_unready_servers_are_never_touched():
+    hub = InMemoryHub(
+        user("a", server("a", pending="spawn", ready=False)),
+        user("b", server("b", pending="stop")),
+        user("c", server("c", ready=False)),
+    )
+    report = await sweep_of(hub).run()
+    assert report.kept == {"pending": 2, "not ready": 1}
+    assert hub.calls == ["page 0"]
+
+
+async def test_one_bad_server_costs_only_itself(caplog):
+    hub = InMemoryHub(
+        *idle_users(3), trouble=lambda call: Refused("400: rename") if call == "stop user1/" else None
+    )
+    report = await sweep_of(hub).run()
+    assert (report.stopped, report.failed) == (2, 1)
+    assert "Failed on server user1: 400: rename" in caplog.text
+
+
+async def test_a_missing_scope_is_told_once(caplog):
+    def trouble(call):
+        return Forbidden("lacks the scope delete:servers") if call.startswith("stop") else None
+
+    report = await sweep_of(InMemoryHub(*idle_users(50), trouble=trouble)).run()
+    assert report.failed == 50
+    assert caplog.text.count("delete:servers") == 1
+
+
+async def test_a_hook_that_raises_costs_only_its_server(caplog):
+    """The traceback of the admin's own code is in the log."""
+
+    async def hook(subject, now):
+        if subject.user == "user1":
+            raise KeyError("profile_name")
+        return judge(subject, LIMITS, now)
+
+    report = await sweep_of(InMemoryHub(*idle_users(3)), hook).run()
+    assert (report.stopped, report.failed) == (2, 1)
+    assert "KeyError: 'profile_name'" in caplog.text
+
+
+async def test_named_servers_are_removed_on_order_only():
+    for orders, expected in (
+        ({}, ["stop a/", "stop a/lab"]),
+        ({"remove_named_servers": True}, ["stop a/", "stop a/lab and remove"]),
+    ):
+        hub = InMemoryHub(user("a", server("a"), server("a", "lab")))
+        await sweep_of(hub, **orders).run()
+        assert [call for call in hub.calls if call.startswith("stop")] == expected
+
+
+async def test_users_are_left_alone_without_order():
+    hub = InMemoryHub(*idle_users(2))
+    assert (await sweep_of(hub).run()).deleted == 0
+    assert len(hub.users) == 2
+
+
+async def test_users_go_when_their_last_server_is_gone():
+    hub = InMemoryHub(
+        user("idle", server("idle")),
+        user("away"),
+        user("active", idle=BUSY),
+        user("half", server("half"), server("half", "lab", idle=BUSY)),
+        user("hidden", hidden=True),
+    )
+    report = await sweep_of(hub, cull_users=True).run()
+    assert report.deleted == 2
+    assert set(hub.users) == {"active", "half", "hidden"}
+
+
+async def test_a_user_whose_server_still_stops_stays():
+    """202: the hub would answer 400, and the volume may be in use."""
+    hub = InMemoryHub(user("a", server("a")), stops_slowly=True)
+    report = await sweep_of(hub, cull_users=True).run()
+    assert (report.stopping, report.deleted) == (1, 0)
+
+
+async def test_a_user_is_looked_at_again_before_deletion():
+    class Returns(InMemoryHub):
+        async def user(self, name):
+            return replace(await super().user(name), last_activity=NOW)
+
+    hub = Returns(user("a"))
+    assert (await sweep_of(hub, cull_users=True).run()).deleted == 0
+    assert set(hub.users) == {"a"}
+
+
+async def test_a_user_who_starts_a_server_meanwhile_stays():
+    class Starts(InMemoryHub):
+        async def user(self, name):
+            return replace(await super().user(name), servers=(server(name, idle=BUSY),))
+
+    hub = Starts(user("a"))
+    assert (await sweep_of(hub, cull_users=True).run()).deleted == 0
+    assert set(hub.users) == {"a"}
+
+
+async def test_admins_are_spared_on_order():
+    hub = InMemoryHub(user("root", admin=True), user("a"))
+    limits = replace(LIMITS, admins=False)
+    sweep = Sweep(hub, Orders(limits=limits, cull_users=True), judge_by_limits, lambda: NOW)
+    assert (await sweep.run()).deleted == 1
+    assert set(hub.users) == {"root"}
+
+
+async def test_a_cancelled_sweep_leaves_no_task():
+    hub = InMemoryHub(*idle_users(5), stop_seconds=1000)
+    task = asyncio.create_task(sweep_of(hub).run())
+    while hub.in_flight < 5 and not task.done():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert hub.in_flight == 0
+
+
+async def test_what_is_stopped_is_told_with_its_reason(caplog):
+    caplog.set_level(logging.INFO)
+    await sweep_of(InMemoryHub(user("a", server("a", "lab")))).run()
+    assert caplog.messages == ["a/lab is stopped: it was idle for 2:00:00"]
