@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import textwrap
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -39,6 +41,15 @@ def runtime(request):
     return ProcessRuntime(machine=found.machine, isolation=isolation)
 
 
+@pytest.fixture
+def mark():
+    """A mark for the environment of a test's processes; what a failing test leaves behind is ended."""
+    value = uuid4().hex
+    yield value
+    for pid in marked_processes(value):
+        os.kill(int(pid), signal.SIGKILL)
+
+
 def shell(script, **container):
     return {"command": ["sh", "-c", script], "env": [ADDRESS]} | container
 
@@ -53,6 +64,10 @@ def marked_processes(mark):
         except OSError:
             continue
     return found
+
+
+def marking(mark):
+    return {"name": "MARK", "value": mark}
 
 
 def open_descriptors():
@@ -106,32 +121,31 @@ async def test_deletion_asks_first(tmp_path, runtime):
         assert (home / "asked").read_text() == "asked\n"
 
 
-async def test_who_does_not_listen_is_killed_after_the_grace_period(tmp_path, runtime):
+async def test_who_does_not_listen_is_killed_after_the_grace_period(tmp_path, runtime, mark):
     script = f"trap '' TERM; {LITTER} sleep 1000"
     async with running_cluster(tmp_path, runtime) as (_, client):
-        mark = {"name": "MARK", "value": tmp_path.name}
-        await client.create(PODS, pod(container=shell(script, env=[mark])))
+        await client.create(PODS, pod(container=shell(script, env=[marking(mark)])))
         await client.eventually(f"{PODS}/a", is_in("Running"))
         await client.delete(f"{PODS}/a", gracePeriodSeconds=1)
         await client.gone(f"{PODS}/a")
-        assert marked_processes(tmp_path.name) == []
+        assert marked_processes(mark) == []
 
 
-async def test_what_a_process_started_ends_with_it(tmp_path, runtime):
-    mark = {"name": "MARK", "value": tmp_path.name}
+async def test_what_a_process_started_ends_with_it(tmp_path, runtime, mark):
     async with running_cluster(tmp_path, runtime) as (_, client):
-        await client.create(PODS, pod(container=shell(f"{LITTER} exit 0", env=[mark]), restartPolicy="Never"))
+        await client.create(
+            PODS, pod(container=shell(f"{LITTER} exit 0", env=[marking(mark)]), restartPolicy="Never")
+        )
         await client.eventually(f"{PODS}/a", is_in("Succeeded"))
-        assert marked_processes(tmp_path.name) == []
+        assert marked_processes(mark) == []
 
 
-async def test_no_process_outlives_the_cluster(tmp_path, runtime):
-    mark = {"name": "MARK", "value": tmp_path.name}
+async def test_no_process_outlives_the_cluster(tmp_path, runtime, mark):
     async with running_cluster(tmp_path, runtime) as (_, client):
-        await client.create(PODS, pod(container=shell(f"{LITTER} sleep 1000", env=[mark])))
+        await client.create(PODS, pod(container=shell(f"{LITTER} sleep 1000", env=[marking(mark)])))
         await client.eventually(f"{PODS}/a", is_in("Running"))
-        assert marked_processes(tmp_path.name)
-    assert marked_processes(tmp_path.name) == []
+        assert marked_processes(mark)
+    assert marked_processes(mark) == []
 
 
 CLUSTER = textwrap.dedent(
@@ -154,8 +168,7 @@ CLUSTER = textwrap.dedent(
 )
 
 
-async def test_no_process_outlives_a_cluster_that_is_killed(tmp_path, runtime):
-    mark = {"name": "MARK", "value": tmp_path.name}
+async def test_no_process_outlives_a_cluster_that_is_killed(tmp_path, runtime, mark):
     cluster = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", CLUSTER, tmp_path, str(bool(runtime.isolation))),
         stdout=asyncio.subprocess.PIPE,
@@ -165,13 +178,13 @@ async def test_no_process_outlives_a_cluster_that_is_killed(tmp_path, runtime):
         async with aiohttp.ClientSession() as session:
             client = Client(session=session, url=url, token=token)
             script = f"trap '' TERM; {LITTER} sleep 1000"
-            await client.create(PODS, pod(container=shell(script, env=[mark])))
+            await client.create(PODS, pod(container=shell(script, env=[marking(mark)])))
             await client.eventually(f"{PODS}/a", is_in("Running"))
-            await until(lambda: len(marked_processes(tmp_path.name)) >= 4)
+            await until(lambda: len(marked_processes(mark)) >= 4)
     finally:
         cluster.send_signal(signal.SIGKILL)
         await cluster.wait()
-    await until(lambda: not marked_processes(tmp_path.name))
+    await until(lambda: not marked_processes(mark))
 
 
 async def test_nothing_of_the_clusters_own_environment_reaches_a_pod(tmp_path, runtime, monkeypatch):
