@@ -78,7 +78,7 @@ async def until_synced(attempt: Attempt) -> None:
             failure = informer.failure  # noqa: B023
             if failure is not None and not isinstance(failure, Unavailable):
                 raise _refused(failure, "List", str(informer))  # noqa: B023
-            return _waiting_for_cluster(failure)
+            return _requested(attempt) if failure is None else _waiting_for_cluster(failure)
 
         await _follow(attempt, look)
 
@@ -247,10 +247,13 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
     return None
 
 
-def _waiting_for_cluster(error: KubeError | None) -> Diagnosis:
+def _requested(attempt: Attempt) -> Diagnosis:
+    return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started))
+
+
+def _waiting_for_cluster(error: KubeError) -> Diagnosis:
     """Say whether the cluster is silent or only busy."""
-    detail = "" if error is None else str(error)
-    return cluster_busy(detail) if error is not None and error.code else cluster_silent(detail)
+    return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 
 def _refused(error: KubeError, kind: str, name: str) -> SpawnFailed:

@@ -32,7 +32,10 @@ async def hub(control_plane, fresh_namespace, servers, tmp_path, monkeypatch):
 
     @asynccontextmanager
     async def open_hub(*, users=("ada", "bob"), hub=None, **options):
-        config = {"KubeSpawner": {"namespace": fresh_namespace, "port": servers, **HOME, **options}, "JupyterHub": hub or {}}
+        config = {
+            "KubeSpawner": {"namespace": fresh_namespace, "port": servers, **HOME, **options},
+            "JupyterHub": {"tornado_settings": {"slow_spawn_timeout": 0}, **(hub or {})},
+        }
         async with RealHub(spawner_class=KubeSpawner, config=config, users=users) as opened:
             yield opened
 

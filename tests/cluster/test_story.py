@@ -47,8 +47,8 @@ async def test_two_users_are_served_culled_and_served_again_with_the_same_claims
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=30)
 
-    assert uid(objects("pods")["jupyter-ada"]) != uid(first_pods["jupyter-ada"])
-    assert uid(objects("persistentvolumeclaims")["claim-ada"]) == uid(first_claims["claim-ada"])
+        assert uid(objects("pods")["jupyter-ada"]) != uid(first_pods["jupyter-ada"])
+        assert uid(objects("persistentvolumeclaims")["claim-ada"]) == uid(first_claims["claim-ada"])
 
 
 def uid(obj):
