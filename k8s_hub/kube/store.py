@@ -15,8 +15,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older, version_of
-from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older
+from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
 Project: TypeAlias = Callable[[Raw], Raw | None]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, assert_never
 
 from k8s_hub.kube.errors import Gone, Invalid, KubeError, Unavailable, error_of_status
-from k8s_hub.objects.keys import metadata_of
+from k8s_hub.objects.keys import metadata_of, version_of
 from k8s_hub.objects.raw import Raw
 
 # --- What the server says ---
@@ -157,11 +157,6 @@ def _advanced(state: State, version: str) -> State:
         # would have to grow past ours before a watch said anything.
         return Empty()
     return Watching(version)
-
-
-def version_of(obj: Raw) -> str:
-    """Return the object's resourceVersion."""
-    return str(metadata_of(obj).get("resourceVersion") or "")
 
 
 def is_older(version: str, than: str) -> bool:

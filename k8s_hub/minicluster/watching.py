@@ -13,6 +13,8 @@ from k8s_hub.minicluster.statuses import StatusError, bad_request
 
 # What the server chooses when the client does not say how long: longer than clients ask for.
 _DEFAULT_TIMEOUT_SECONDS = 3600
+# A timer may fire a rounding error early, and virtual time does not move on by itself meanwhile.
+_ROUNDING_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +66,12 @@ async def watch_lines(
             return
         lines = [line for change in history.after(version) if (line := line_for(change, watch.selection))]
         version = database.version
-        if watch.has_bookmarks and loop.time() >= min(next_bookmark, end):
+        now = loop.time() + _ROUNDING_SECONDS
+        if watch.has_bookmarks and now >= min(next_bookmark, end):
             lines.append(bookmark_line(watch.kind, version))
-            next_bookmark = loop.time() + bookmark_seconds
+            next_bookmark = now + bookmark_seconds
         yield lines
-        if loop.time() >= end:
+        if now >= end:
             return
         try:
             async with asyncio.timeout_at(min(next_bookmark, end)):

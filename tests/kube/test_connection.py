@@ -1,0 +1,332 @@
+"""Requests and streams over loopback: what arrives, what goes wrong, and how it is told."""
+
+import asyncio
+import ssl
+from contextlib import AsyncExitStack
+
+import pytest
+from aiohttp import web
+
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, NotFound, Unavailable
+from tests.kube.certificates import self_signed
+
+
+class Server:
+    """An HTTP server that answers every request with ``answer(request)`` and remembers the requests."""
+
+    def __init__(self, answer):
+        self.requests = []
+        self._answer = answer
+
+    async def handle(self, request):
+        self.requests.append(request)
+        return await self._answer(request)
+
+
+@pytest.fixture
+async def serve():
+    async with AsyncExitStack() as stack:
+
+        async def serve(answer, tls=None):
+            server = Server(answer)
+            http = web.Server(server.handle, handler_cancellation=True)
+            stack.push_async_callback(http.shutdown, 0)
+            listening = await asyncio.get_running_loop().create_server(http, "127.0.0.1", 0, ssl=tls)
+            stack.callback(listening.close)
+            port = listening.sockets[0].getsockname()[1]
+            server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+async def connect():
+    opened = []
+
+    async def connect(settings):
+        opened.append(await Connection.open(settings))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        await connection.close()
+
+
+def json_answer(**reply):
+    async def answer(_request):
+        return web.json_response(reply)
+
+    return answer
+
+
+async def lines_of(connection, **limits):
+    async with connection.stream("/watch", **({"opening": 5, "silence": 60} | limits)) as lines:
+        return [line async for line in lines]
+
+
+async def test_a_request_is_json_both_ways(serve, connect):
+    async def echo(request):
+        return web.json_response(
+            {"method": request.method, "query": request.query_string, "body": await request.json()}
+        )
+
+    server = await serve(echo)
+    connection = await connect(ConnectionSettings(host=server.url))
+
+    reply = await connection.request("POST", "/x", params={"labelSelector": "a in (b, c)"}, body={"k": "ü"})
+
+    assert reply == {"method": "POST", "query": "labelSelector=a in (b, c)", "body": {"k": "ü"}}
+    assert server.requests[0].headers["Content-Type"] == "application/json"
+    assert server.requests[0].headers["User-Agent"].startswith("k8s_hub/")
+
+
+async def test_a_kubeconfigs_token_is_sent(connection, cluster):
+    reply = await connection.request("GET", "/api/v1/namespaces/hub")
+
+    assert reply["metadata"]["name"] == "hub"
+
+
+async def test_a_refused_token_is_renewed_once_and_the_request_repeated(cluster, settings, connect, tmp_path):
+    good = (tmp_path / "kubeconfig").read_text()
+    (tmp_path / "kubeconfig").write_text(good.replace(cluster.token, "old"))
+    connection = await connect(settings)
+    (tmp_path / "kubeconfig").write_text(good)
+
+    replies = await asyncio.gather(*(connection.request("GET", "/api/v1/namespaces/hub") for _ in range(20)))
+
+    assert {reply["metadata"]["name"] for reply in replies} == {"hub"}
+
+
+async def test_a_watch_opened_later_uses_the_renewed_token(cluster, settings, connect, tmp_path):
+    good = (tmp_path / "kubeconfig").read_text()
+    (tmp_path / "kubeconfig").write_text(good.replace(cluster.token, "old"))
+    connection = await connect(settings)
+    (tmp_path / "kubeconfig").write_text(good)
+
+    path = "/api/v1/namespaces/hub/pods"
+    async with connection.stream(path, params={"watch": "1"}, opening=5, silence=60):
+        pass
+
+
+async def test_a_token_that_stays_refused_is_told_after_one_repetition(serve, connect):
+    async def refuse(_request):
+        return web.json_response({"kind": "Status", "code": 401, "message": "Unauthorized"}, status=401)
+
+    server = await serve(refuse)
+    connection = await connect(ConnectionSettings(host=server.url))
+
+    with pytest.raises(Forbidden, match="Unauthorized"):
+        await connection.request("GET", "/x")
+    assert len(server.requests) == 1  # there is no other token to try
+
+
+async def test_a_status_is_raised(connection):
+    with pytest.raises(NotFound, match='namespaces "nowhere" not found'):
+        await connection.request("GET", "/api/v1/namespaces/nowhere")
+    with pytest.raises(Invalid):
+        await connection.request("PATCH", "/api/v1/namespaces/hub", body={})
+
+
+async def test_a_page_in_between_is_unavailable_and_not_quoted(serve, connect):
+    async def login_page(_request):
+        return web.Response(text="<html>s3cret</html>", content_type="text/html")
+
+    connection = await connect(ConnectionSettings(host=(await serve(login_page)).url))
+
+    with pytest.raises(Unavailable, match="19 bytes of text/html, not JSON"):
+        await connection.request("GET", "/x")
+
+
+async def test_a_redirect_is_not_followed_with_the_token(serve, connect):
+    elsewhere = await serve(json_answer())
+
+    async def redirect(_request):
+        raise web.HTTPFound(elsewhere.url)
+
+    connection = await connect(ConnectionSettings(host=(await serve(redirect)).url))
+
+    with pytest.raises(Unavailable, match="HTTP 302"):
+        await connection.request("GET", "/x")
+    assert elsewhere.requests == []
+
+
+async def test_nobody_there(connect, unused_tcp_port):
+    connection = await connect(ConnectionSettings(host=f"http://127.0.0.1:{unused_tcp_port}"))
+
+    with pytest.raises(
+        Unavailable, match=f"^no connection to http://127.0.0.1:{unused_tcp_port}: "
+    ) as caught:
+        await connection.request("GET", "/x")
+    assert caught.value.code == 0
+
+
+@pytest.mark.looptime
+async def test_a_server_that_does_not_answer_is_unavailable_after_the_request_timeout(serve, connect):
+    async def hang(_request):
+        await asyncio.sleep(3600)
+
+    connection = await connect(ConnectionSettings(host=(await serve(hang)).url, request_timeout=3.0))
+    loop = asyncio.get_running_loop()
+
+    start = loop.time()
+    with pytest.raises(Unavailable, match="did not answer within 3 s"):
+        await connection.request("GET", "/x")
+    assert loop.time() - start == 3
+
+    start = loop.time()
+    with pytest.raises(Unavailable, match="did not answer within 7 s"):
+        await connection.request("GET", "/x", timeout=7)
+    assert loop.time() - start == 7
+
+
+@pytest.mark.looptime
+async def test_a_reply_that_stops_in_the_middle_is_unavailable(serve, connect):
+    async def stop_in_the_middle(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"half": ')
+        await asyncio.sleep(3600)
+
+    connection = await connect(ConnectionSettings(host=(await serve(stop_in_the_middle)).url))
+
+    with pytest.raises(Unavailable, match="did not answer within 3 s"):
+        await connection.request("GET", "/x")
+
+
+def streaming(*pieces, pause=0.0, hang=False):
+    async def answer(request):
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+            await asyncio.sleep(pause)
+        if hang:
+            await asyncio.sleep(3600)
+        return response
+
+    return answer
+
+
+async def test_a_stream_is_cut_into_lines_wherever_the_network_cuts_it(serve, connect):
+    server = await serve(streaming(b"on", b"e\ntwo\n\nth", b"ree\n", pause=0.01))
+
+    assert await lines_of(await connect(ConnectionSettings(host=server.url))) == [b"one", b"two", b"three"]
+
+
+async def test_a_line_may_be_larger_than_any_buffer(serve, connect):
+    """An object may have 1.5 MB, and a watch event holds a whole one."""
+    large = b"x" * 3_000_000
+    server = await serve(streaming(large + b"\n", b"small\n"))
+
+    assert await lines_of(await connect(ConnectionSettings(host=server.url))) == [large, b"small"]
+
+
+async def test_a_line_that_is_cut_off_is_dropped(serve, connect):
+    server = await serve(streaming(b"one\ntw"))
+
+    assert await lines_of(await connect(ConnectionSettings(host=server.url))) == [b"one"]
+
+
+async def test_a_stream_that_breaks_is_unavailable(serve, connect):
+    async def break_off(request):
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        request.transport.abort()
+        return response
+
+    connection = await connect(ConnectionSettings(host=(await serve(break_off)).url))
+
+    with pytest.raises(Unavailable, match="no connection to"):
+        await lines_of(connection)
+
+
+@pytest.mark.looptime
+async def test_a_stream_whose_peer_vanished_is_noticed(serve, connect):
+    server = await serve(streaming(b"one\n", hang=True))
+    connection = await connect(ConnectionSettings(host=server.url))
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+
+    with pytest.raises(Unavailable, match="did not answer within 75 s"):
+        await lines_of(connection, silence=75)
+    assert loop.time() - start == pytest.approx(75, abs=1.5)  # aiohttp rounds long time-outs up
+
+
+@pytest.mark.looptime
+async def test_a_stream_may_last_as_long_as_it_says_something(serve, connect):
+    server = await serve(streaming(*[b"one\n"] * 10, pause=60))
+
+    assert len(await lines_of(await connect(ConnectionSettings(host=server.url)), silence=75)) == 10
+
+
+async def test_a_stream_that_is_refused_raises_on_entering(connection):
+    with pytest.raises(NotFound):
+        async with connection.stream("/api/v1/nothing", opening=5, silence=60):
+            pytest.fail("it was entered")
+
+
+async def test_leaving_a_stream_early_closes_it(serve, connect):
+    closed = asyncio.Event()
+
+    async def endless(request):
+        try:
+            return await streaming(b"one\n", hang=True)(request)
+        finally:
+            closed.set()
+
+    connection = await connect(ConnectionSettings(host=(await serve(endless)).url))
+
+    async with connection.stream("/watch", opening=5, silence=60) as lines:
+        assert await anext(lines) == b"one"
+    async with asyncio.timeout(5):
+        await closed.wait()
+
+
+async def test_the_environments_proxy_is_used_and_no_proxy_obeyed(serve, connect, monkeypatch):
+    proxy = await serve(json_answer(by="proxy"))
+    server = await serve(json_answer(by="server"))
+    monkeypatch.setenv("http_proxy", proxy.url)
+
+    monkeypatch.setenv("no_proxy", "")
+    connection = await connect(ConnectionSettings(host=server.url))
+    assert await connection.request("GET", "/x") == {"by": "proxy"}
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    connection = await connect(ConnectionSettings(host=server.url))
+    assert await connection.request("GET", "/x") == {"by": "server"}
+
+
+@pytest.fixture
+def tls_files(tmp_path):
+    certificate, key = self_signed()
+    (tmp_path / "ca.crt").write_text(certificate)
+    (tmp_path / "tls.key").write_text(key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "ca.crt", tmp_path / "tls.key")
+    return context, str(tmp_path / "ca.crt")
+
+
+async def test_tls_is_verified_with_the_ca_of_the_settings(serve, connect, tls_files):
+    tls, ca = tls_files
+    server = await serve(json_answer(ok=True), tls)
+
+    trusting = await connect(ConnectionSettings(host=server.url, ssl_ca_cert=ca))
+    assert await trusting.request("GET", "/x") == {"ok": True}
+
+    careless = await connect(ConnectionSettings(host=server.url, verify_ssl=False))
+    assert await careless.request("GET", "/x") == {"ok": True}
+
+    wary = await connect(ConnectionSettings(host=server.url))
+    with pytest.raises(Unavailable, match=r"(?i)certificate verify failed"):
+        await wary.request("GET", "/x")
+
+
+async def test_a_ca_file_that_is_not_there_is_named(connect):
+    with pytest.raises(ConfigurationError, match=r"^the certificates /nowhere/ca.crt cannot be used: "):
+        await connect(ConnectionSettings(host="https://127.0.0.1:1", ssl_ca_cert="/nowhere/ca.crt"))

@@ -1,0 +1,506 @@
+"""A view that stays fresh by itself, whatever the server does; in virtual time, against the mini cluster."""
+
+import asyncio
+import math
+from contextlib import aclosing
+
+import pytest
+
+from k8s_hub.kube.errors import Forbidden, Unavailable
+from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.resources import PODS
+from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
+from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.objects.keys import uid_of, version_of
+from tests.kube.samples import NAMESPACE, is_missing, is_running, key, plant, pod, project, remove, set_phase
+
+pytestmark = pytest.mark.looptime
+
+FORBIDDEN = status_body(403, "Forbidden", 'pods is forbidden: User "hub" cannot list', {})
+EXPIRED = status_body(410, "Expired", "too old resource version: 1 (2)", {})
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+async def begun(informer, soon):
+    await informer.start()
+    await informer.wait_synced(deadline=soon())
+    await until(lambda: informer.is_watching)
+    return informer
+
+
+async def until(condition):
+    """For what nobody is woken for; virtual time."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def shows(informer, soon, name="ada", seconds=10):
+    """Return how long it took until the view shows the pod."""
+    begin = now()
+    await informer.wait_for(key(name), lambda kept: kept is not None, deadline=soon(seconds))
+    return now() - begin
+
+
+# --- Reading and waiting ---
+
+
+async def test_it_shows_what_is_there_and_what_happens(informer, api, cluster, soon):
+    await api.create(PODS, NAMESPACE, pod("ada", owner="a"))
+    await begun(informer, soon)
+    assert informer.view.get(key())["owner"] == "a"
+
+    set_phase(cluster, "ada", "Running")
+    assert await informer.wait_for(key(), is_running, deadline=soon()) == informer.view.get(key())
+    assert [kept["name"] for kept in informer.view.find("a")] == ["ada"]
+
+    remove(cluster, "ada")
+    assert await informer.wait_for(key(), is_missing, deadline=soon()) is None
+
+
+async def test_a_long_list_is_read_in_pages(informer, cluster, counted, soon):
+    for number in range(250):
+        plant(cluster, pod(f"p{number}"))
+
+    await begun(informer, soon)
+
+    assert len(informer.view) == 250
+    assert counted("list") == 3
+
+
+async def test_before_the_first_list_nothing_is_known_and_nothing_is_said(informer, soon):
+    assert not informer.is_synced
+    assert informer.age() == math.inf
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_missing, deadline=soon(1))
+
+
+async def test_waiters_time_out_at_their_deadline(informer, soon):
+    await begun(informer, soon)
+    begin = now()
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_running, deadline=soon(5))
+    assert now() - begin == 5
+
+
+async def test_cancelled_waiters_leave_nothing_behind(informer, soon):
+    await begun(informer, soon)
+
+    async def read_changes():
+        async with aclosing(informer.changes(key())) as changes:
+            async for _ in changes:
+                pass
+
+    waiters = [
+        asyncio.create_task(informer.wait_for(key(), is_running, deadline=soon())),
+        asyncio.create_task(informer.wait_gone(key(), "x", deadline=soon())),
+        asyncio.create_task(informer.wait_synced(deadline=soon())),
+        asyncio.create_task(read_changes()),
+    ]
+    await asyncio.sleep(0.1)
+    for waiter in waiters:
+        waiter.cancel()
+    await asyncio.gather(*waiters, return_exceptions=True)
+
+    assert len(informer._bells) == 0
+
+
+async def test_only_the_waiters_of_a_key_are_asked(informer, api, soon):
+    await begun(informer, soon)
+    asked = 0
+
+    def count(_kept):
+        nonlocal asked
+        asked += 1
+        return False
+
+    waiter = asyncio.create_task(informer.wait_for(key("bob"), count, deadline=soon(2)))
+    await asyncio.sleep(0.1)
+    for number in range(20):
+        await api.create(PODS, NAMESPACE, pod(f"p{number}"))
+    await asyncio.wait([waiter])
+
+    assert asked == 1
+    assert isinstance(waiter.exception(), TimeoutError)
+
+
+async def test_changes_begin_with_what_is_and_end_with_the_reader(informer, api, cluster, soon):
+    await begun(informer, soon)
+    phases = []
+
+    async with aclosing(informer.changes(key())) as changes:
+        async for kept in changes:
+            phases.append(None if kept is None else kept["phase"])
+            match phases[-1]:
+                case None if len(phases) > 1:
+                    break
+                case None:
+                    await api.create(PODS, NAMESPACE, pod())
+                case "Running":
+                    remove(cluster, "ada")
+                case _:
+                    set_phase(cluster, "ada", "Running")
+
+    assert phases == [None, "Pending", "Running", None]
+
+
+async def test_changes_are_of_their_key_only(informer, api, soon):
+    await begun(informer, soon)
+    async with aclosing(informer.changes(key())) as changes:
+        await anext(changes)
+        await api.create(PODS, NAMESPACE, pod("bob"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(90):  # a bookmark comes meanwhile
+                await anext(changes)
+
+
+async def test_a_closed_informer_keeps_nobody_waiting(informer, soon):
+    await begun(informer, soon)
+    waiter = asyncio.create_task(informer.wait_for(key(), is_running, deadline=soon()))
+    await asyncio.sleep(0.1)
+
+    await informer.close()
+
+    with pytest.raises(Unavailable, match="closed"):
+        await waiter
+    assert not informer.is_watching
+
+
+async def test_starting_and_closing_twice_is_once(informer, counted, soon):
+    await informer.start()
+    await begun(informer, soon)
+    assert counted("list") == 1
+
+    await informer.close()
+    await informer.close()
+
+
+# --- Consistent waiting around a create ---
+
+
+async def test_since_keeps_not_heard_of_yet_from_being_taken_for_gone(informer, api, cluster, soon):
+    """The watch is away while the pod is created: the old view shows none."""
+    await begun(informer, soon)
+    cluster.faults.add(FaultRule(effect=Refuse(code=503, body=""), verb="watch"))
+    cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch", count=1))
+    await api.create(PODS, NAMESPACE, pod("bob"))  # something for the cut to cut
+    await until(lambda: not informer.is_watching)
+    created = await api.create(PODS, NAMESPACE, pod())
+    wait = asyncio.create_task(
+        informer.wait_for(key(), lambda _: True, deadline=soon(60), since=version_of(created))
+    )
+    await asyncio.sleep(10)
+    assert not wait.done()
+
+    cluster.faults.clear()
+
+    assert (await wait)["uid"] == uid_of(created)
+
+
+async def test_since_tells_a_pod_that_came_and_went_during_a_relist(informer, api, cluster, soon):
+    await begun(informer, soon)
+    await cluster.go_away()
+    created = plant(cluster, pod())
+    remove(cluster, "ada")
+    cluster.compact()
+    wait = asyncio.create_task(
+        informer.wait_for(key(), is_missing, deadline=soon(60), since=version_of(created))
+    )
+    await asyncio.sleep(20)
+    assert not wait.done()
+
+    await cluster.come_back()
+
+    assert await wait is None
+
+
+async def test_wait_gone_after_a_watched_deletion_asks_nobody(informer, api, cluster, counted, soon):
+    created = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    wait = asyncio.create_task(informer.wait_gone(key(), uid_of(created), deadline=soon()))
+    await asyncio.sleep(1)
+    assert not wait.done()
+
+    remove(cluster, "ada")
+    await wait
+
+    assert counted("get") == 0
+
+
+async def test_wait_gone_is_not_fooled_by_a_view_that_has_not_heard_of_the_pod(informer, api, cluster, soon):
+    await begun(informer, soon)
+    await cluster.go_away()
+    created = plant(cluster, pod())
+    wait = asyncio.create_task(informer.wait_gone(key(), uid_of(created), deadline=soon(60)))
+    await asyncio.sleep(5)
+    await cluster.come_back()
+    await asyncio.sleep(10)
+    assert not wait.done()
+
+    remove(cluster, "ada")
+    await wait
+
+
+async def test_wait_gone_confirms_an_absence_it_did_not_watch(informer, counted, soon):
+    await begun(informer, soon)
+
+    await informer.wait_gone(key(), "long gone", deadline=soon())
+
+    assert counted("get") == 1
+
+
+async def test_wait_gone_takes_a_successor_of_that_name_for_what_it_is(informer, api, cluster, soon):
+    first = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    wait = asyncio.create_task(informer.wait_gone(key(), uid_of(first), deadline=soon()))
+    await asyncio.sleep(1)
+
+    remove(cluster, "ada")
+    await api.create(PODS, NAMESPACE, pod())
+
+    await wait
+
+
+async def test_wait_gone_times_out(informer, api, soon):
+    created = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_gone(key(), uid_of(created), deadline=soon(5))
+
+
+# --- What the server does ---
+
+
+async def test_away_for_90_seconds_fresh_within_5_after_and_nothing_listed(
+    informer, api, cluster, counted, soon
+):
+    await begun(informer, soon)
+    await cluster.go_away()
+    await asyncio.sleep(90)
+    assert informer.is_synced
+    assert not informer.is_watching
+    assert informer.age() > 89
+    plant(cluster, pod())
+
+    await cluster.come_back()
+
+    assert await shows(informer, soon) < 5
+    assert counted("list") == 1
+
+
+async def test_away_and_history_lost_costs_one_list(informer, api, cluster, counted, soon):
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    await begun(informer, soon)
+    await cluster.go_away()
+    remove(cluster, "bob")
+    plant(cluster, pod())
+    cluster.compact()
+    await asyncio.sleep(90)
+    waiter = asyncio.create_task(informer.wait_for(key("bob"), is_missing, deadline=soon()))
+
+    await cluster.come_back()
+
+    assert await shows(informer, soon) < 5
+    await waiter
+    assert counted("list") == 2
+    await asyncio.sleep(600)
+    assert counted("list") == 2
+
+
+async def test_away_from_the_beginning(informer, cluster, soon):
+    await cluster.go_away()
+    await informer.start()
+    await asyncio.sleep(90)
+    assert isinstance(informer.failure, Unavailable)
+
+    await cluster.come_back()
+    begin = now()
+    await informer.wait_synced(deadline=soon())
+
+    assert now() - begin < 5
+    await asyncio.sleep(1)
+    assert informer.failure is None
+
+
+async def test_ten_quiet_minutes_list_nothing_and_stay_young(informer, counted, soon):
+    await begun(informer, soon)
+    ages = []
+    for _ in range(600):
+        await asyncio.sleep(1)
+        ages.append(informer.age())
+
+    assert max(ages) < 62
+    assert counted("list") == 1
+    assert counted("watch") <= 3  # each is ended by the server after 5 to 10 minutes
+
+
+async def test_a_watch_cut_in_mid_line_is_resumed_and_loses_nothing(informer, api, cluster, counted, soon):
+    await begun(informer, soon)
+    cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch", count=3))
+
+    await api.create(PODS, NAMESPACE, pod())
+
+    assert await shows(informer, soon) < 5
+    assert counted("list") == 1
+
+
+async def test_410_in_the_stream_lists_once_at_once(informer, api, cluster, counted, soon):
+    await begun(informer, soon)
+    await asyncio.sleep(10)
+    cluster.faults.add(FaultRule(effect=WatchGone(), verb="watch", count=1))
+
+    await api.create(PODS, NAMESPACE, pod())
+
+    assert await shows(informer, soon) < 0.1
+    assert counted("list") == 2
+
+
+async def test_410_as_the_reply_lists_once(informer, api, cluster, counted, soon):
+    await begun(informer, soon)
+    cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch", count=1))
+    cluster.faults.add(FaultRule(effect=refuse(EXPIRED), verb="watch", count=1))
+
+    await api.create(PODS, NAMESPACE, pod())
+
+    assert await shows(informer, soon) < 5
+    assert counted("list") == 2
+
+
+async def test_410_without_end_is_no_storm_of_lists(informer, cluster, counted, soon):
+    rule = cluster.faults.add(FaultRule(effect=refuse(EXPIRED), verb="watch"))
+    await informer.start()
+    await asyncio.sleep(600)
+    assert counted("list") < 70  # every 15 s on average
+
+    cluster.faults.remove(rule)
+    await asyncio.sleep(31)
+    assert informer.is_watching
+
+
+async def test_a_continue_token_that_expires_starts_the_list_over(informer, cluster, soon):
+    for number in range(250):
+        plant(cluster, pod(f"p{number}"))
+    expired_at_second_page = FaultRule(effect=refuse(EXPIRED), verb="list", count=1)
+    cluster.faults.add(FaultRule(effect=Slow(seconds=0), verb="list", count=1))
+    cluster.faults.add(expired_at_second_page)
+
+    await begun(informer, soon)
+
+    assert cluster.faults.hits(expired_at_second_page) == 1
+    assert len(informer.view) == 250
+
+
+async def test_a_page_that_fails_is_read_again_without_the_ones_before(informer, cluster, counted, soon):
+    for number in range(250):
+        plant(cluster, pod(f"p{number}"))
+    cluster.faults.add(FaultRule(effect=Slow(seconds=0), verb="list", count=2))
+    cluster.faults.add(FaultRule(effect=too_many_requests(), verb="list", count=1))
+
+    await begun(informer, soon)
+
+    assert len(informer.view) == 250
+    assert counted("list") == 4
+
+
+async def test_retry_after_is_honoured(informer, cluster, soon):
+    cluster.faults.add(FaultRule(effect=too_many_requests(20), verb="list", count=1))
+    begin = now()
+    await informer.start()
+    await informer.wait_synced(deadline=soon(60))
+
+    assert 20 <= now() - begin < 21
+
+
+async def test_a_server_that_starts_over_with_lower_versions_is_listed_again(informer, cluster, soon):
+    """A watch from the future says nothing but bookmarks of the past, for ever."""
+    await begun(informer, soon)
+    cluster.database.version = 1000
+    for history in cluster.database._histories.values():
+        history._changes.clear()
+        history.oldest = 0
+    plant(cluster, pod())
+
+    assert await shows(informer, soon, seconds=200) < 200
+
+
+async def test_a_role_that_forbids_the_list_is_told_at_once_and_healed_later(
+    informer, cluster, counted, soon
+):
+    rule = cluster.faults.add(FaultRule(effect=refuse(FORBIDDEN), verb="list"))
+    await informer.start()
+    begin = now()
+    with pytest.raises(Forbidden, match="cannot list"):
+        await informer.wait_synced(deadline=soon())
+    assert now() - begin < 0.1
+    await asyncio.sleep(600)
+    assert counted("list") < 70
+
+    cluster.faults.remove(rule)
+    await asyncio.sleep(31)
+    assert informer.is_synced
+
+
+async def test_a_watch_that_the_server_ends_at_once_is_not_hammered(
+    informer, api, counted, monkeypatch, soon
+):
+    monkeypatch.setattr("k8s_hub.kube.informer.LIFETIME", (1, 1))
+    await begun(informer, soon)
+    await asyncio.sleep(300)
+
+    assert counted("watch") < 130  # 1 s of watch and 2 s of pause on average
+    assert counted("list") == 1
+
+
+async def test_a_bug_in_the_projection_does_not_end_the_view(api, cluster, soon, caplog):
+    broken = True
+
+    def project_or_fail(raw):
+        if broken:
+            raise KeyError("spec")
+        return project(raw)
+
+    await api.create(PODS, NAMESPACE, pod())
+    informer = Informer(api, PODS, NAMESPACE, project=project_or_fail)
+    await informer.start()
+    await asyncio.sleep(60)
+    assert not informer.is_synced
+    assert "could not be taken in" in caplog.text
+
+    broken = False
+    await asyncio.sleep(31)
+    assert informer.view.get(key()) is not None
+    await informer.close()
+
+
+async def test_an_outage_is_logged_once_and_so_is_its_end(informer, cluster, soon, caplog):
+    caplog.set_level("INFO", "k8s_hub.kube")
+    await begun(informer, soon)
+    await cluster.go_away()
+    await asyncio.sleep(300)
+    await cluster.come_back()
+    await asyncio.sleep(10)
+
+    assert [record.getMessage().split(":")[1].strip() for record in caplog.records] == [
+        "the view is not fresh, going on trying",
+        "the view is fresh again",
+    ]
+
+
+async def test_many_lines_at_once_let_others_work(informer, cluster, soon):
+    """Ten thousand events wait in the socket; a tick that wants to run every turn is not kept waiting."""
+    await begun(informer, soon)
+    for number in range(200):
+        plant(cluster, pod(f"p{number}"))
+    for phase in range(20):
+        for number in range(200):
+            set_phase(cluster, f"p{number}", str(phase))
+    turns = 0
+    while informer.view.get(key("p199")) is None or informer.view.get(key("p199"))["phase"] != "19":
+        turns += 1
+        await asyncio.sleep(0)
+
+    assert turns > 10
