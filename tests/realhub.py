@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 from jupyterhub.app import JupyterHub
@@ -379,7 +380,7 @@ def free_port() -> int:
 
 
 def _server_path(user: str, name: str) -> str:
-    return f"/users/{user}/servers/{name}" if name else f"/users/{user}/server"
+    return f"/users/{quote(user)}/servers/{quote(name)}" if name else f"/users/{quote(user)}/server"
 
 
 async def _close_http_client() -> None:

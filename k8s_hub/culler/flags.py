@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from itertools import zip_longest
 
 
 class UsageError(Exception):
@@ -18,7 +19,7 @@ def normalised(
     ``--Class.trait=value`` and what is no flag (a value, for instance) pass as they are.
     """
     result = []
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:]):
         if not _is_flag(argument):
             result.append(argument)
             continue

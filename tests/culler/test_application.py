@@ -1,0 +1,255 @@
+"""IdleCuller: every flag in every spelling, the chart's command lines, the config file, the hook, the mistakes."""
+
+import logging
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+import k8s_hub
+from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.policy import Cause, Limits
+from k8s_hub.culler.sweep import Orders
+from tests.inmemoryhub import NOW, server
+
+URL = "http://localhost:8081/hub/api"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("JUPYTERHUB_API_URL", URL)
+    monkeypatch.delenv("JUPYTERHUB_REQUEST_TIMEOUT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    package = logging.getLogger("k8s_hub")
+    handlers, level = [*package.handlers], package.level
+    yield
+    package.handlers[:] = handlers  # an application configures the logging of its process
+    package.setLevel(level)
+
+
+def culler(*arguments: str) -> IdleCuller:
+    app = IdleCuller()
+    app.initialize(list(arguments))
+    return app
+
+
+def refusal(capfd, *arguments: str) -> str:
+    """Return the last line of what a refused command line prints."""
+    with pytest.raises(SystemExit) as caught:
+        culler(*arguments).connection_settings()
+    assert caught.value.code in {1, 2}
+    printed = capfd.readouterr().err.strip()
+    assert "Traceback" not in printed
+    assert len(printed.splitlines()) == 1
+    return printed
+
+
+def test_defaults():
+    app = culler()
+    assert app.orders == Orders(limits=Limits(idle=timedelta(seconds=600)))
+    assert app.orders.concurrency == 10
+    assert app.every == timedelta(seconds=300)
+    settings = app.connection_settings()
+    assert (settings.url, settings.token, settings.request_timeout) == (URL, "secret", 60)
+    assert "secret" not in repr(settings)
+
+
+INTEGERS = ["api_page_size", "concurrency", "cull_every", "max_age", "timeout"]
+BOOLEANS = [
+    "cull_admin_users", "cull_default_servers", "cull_named_servers", "cull_users", "remove_named_servers",
+    "ssl_enabled",
+]  # fmt: skip
+STRINGS = ["internal_certs_location", "url"]
+
+
+@pytest.mark.parametrize("trait", [*INTEGERS, *STRINGS])
+@pytest.mark.parametrize("dashes", [True, False])
+@pytest.mark.parametrize("together", [True, False])
+def test_flags_with_a_value(trait, dashes, together):
+    name = "--" + (trait.replace("_", "-") if dashes else trait)
+    app = culler(f"{name}=7") if together else culler(name, "7")
+    assert getattr(app, trait) == (7 if trait in INTEGERS else "7")
+
+
+@pytest.mark.parametrize("trait", BOOLEANS)
+@pytest.mark.parametrize("dashes", [True, False])
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ([""], True), (["=true"], True), (["=True"], True), (["=1"], True), (["", "true"], True),
+        (["=false"], False), (["=False"], False), (["=0"], False), (["", "false"], False),
+    ],
+)  # fmt: skip
+def test_boolean_flags(trait, dashes, rest, expected):
+    name = "--" + (trait.replace("_", "-") if dashes else trait)
+    arguments = [name + rest[0], *rest[1:], "--timeout=5"]
+    app = culler(*arguments)
+    assert getattr(app, trait) is expected
+    assert app.timeout == 5
+
+
+CHART = {
+    "timeout": [None, 3600],
+    "every": [None, 600],
+    "concurrency": [None, 20],
+    "maxAge": [None, 86400],
+    "users": [False, True],
+    "adminUsers": [True, False],
+    "removeNamedServers": [False, True],
+}
+
+
+@pytest.mark.parametrize(
+    "values", [dict(zip(CHART, row, strict=True)) for row in product(*CHART.values())], ids=str
+)
+def test_command_lines_of_the_chart(values):
+    """Every combination of cull.* values, as the chart's jupyterhub_config.py turns them into arguments."""
+    arguments = [
+        "--url=http://localhost:8081/hub/api",
+        *([f"--timeout={values['timeout']}"] if values["timeout"] else []),
+        *([f"--cull-every={values['every']}"] if values["every"] else []),
+        *([f"--concurrency={values['concurrency']}"] if values["concurrency"] else []),
+        *(["--cull-users"] if values["users"] else []),
+        *([] if values["adminUsers"] else ["--cull-admin-users=false"]),
+        *([f"--max-age={values['maxAge']}"] if values["maxAge"] else []),
+        *(["--remove-named-servers"] if values["removeNamedServers"] else []),
+    ]
+    app = culler(*arguments)
+    timeout = values["timeout"] or 600
+    assert app.orders == Orders(
+        limits=Limits(
+            idle=timedelta(seconds=timeout),
+            age=timedelta(seconds=values["maxAge"]) if values["maxAge"] else None,
+            admins=values["adminUsers"],
+        ),
+        concurrency=values["concurrency"] or 10,
+        cull_users=values["users"],
+        remove_named_servers=values["removeNamedServers"],
+    )
+    assert app.every == timedelta(seconds=values["every"] or timeout // 2)
+
+
+@pytest.mark.parametrize(("timeout", "every"), [(1, 1), (3, 1), (600, 300)])
+def test_sweeps_come_at_half_the_timeout_but_not_faster_than_each_second(timeout, every):
+    assert culler(f"--timeout={timeout}").every == timedelta(seconds=every)
+
+
+def test_the_config_file_is_read_and_flags_go_before_it(tmp_path):
+    (tmp_path / "idle_culler_config.py").write_text(
+        "c.IdleCuller.timeout = 5\nc.IdleCuller.concurrency = 6\n"
+    )
+    app = culler("--concurrency=7")
+    assert (app.timeout, app.concurrency) == (5, 7)
+
+
+@pytest.mark.parametrize("form", ["--config=other.py", "--config other.py"])
+def test_another_config_file(tmp_path, form):
+    (tmp_path / "other.py").write_text("c.IdleCuller.max_age = 5")
+    assert culler(*form.split()).max_age == 5
+
+
+def test_a_generated_config_file_is_a_config_file(tmp_path, capsys):
+    """It names every setting, and says nothing until something is uncommented."""
+    culler("--generate-config").start()
+    text = capsys.readouterr().out
+    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "cull_arbiter_hook"]:
+        assert f"# c.IdleCuller.{trait} = " in text
+    (tmp_path / "generated.py").write_text(text)
+    assert culler("--config=generated.py").orders == culler().orders
+
+
+def test_the_public_name():
+    assert k8s_hub.IdleCuller is IdleCuller
+
+
+# --- The arbiter hook ---
+
+
+def with_hook(tmp_path, body: str) -> IdleCuller:
+    (tmp_path / "idle_culler_config.py").write_text(f"{body}\nc.IdleCuller.cull_arbiter_hook = hook\n")
+    return culler("--timeout=3600", "--max-age=360000")
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_a_hook_decides_in_place_of_the_timeout(tmp_path, kind):
+    app = with_hook(
+        tmp_path,
+        f"{kind} hook(inactive, inactive_limit, server):\n"
+        "    return server['name'] == 'lab' and inactive.total_seconds() >= inactive_limit / 2\n",
+    )
+    half_an_hour = timedelta(minutes=30)
+    assert (await app.judge(server("a", "lab", idle=half_an_hour), NOW)).culls
+    assert (await app.judge(server("a", "big", idle=timedelta(days=2)), NOW)).cause is Cause.SPARED
+
+
+async def test_a_hook_is_asked_about_time_only(tmp_path):
+    """Not where the server's state, age or unknown activity has decided."""
+    app = with_hook(tmp_path, "def hook(inactive, inactive_limit, server):\n    raise AssertionError")
+    for subject, cause in (
+        (server("a", pending="stop"), Cause.PENDING),
+        (server("a", ready=False), Cause.NOT_READY),
+        (server("a", idle=None, age=None), Cause.UNKNOWN),
+        (server("a", age=timedelta(days=9)), Cause.OLD),
+    ):
+        assert (await app.judge(subject, NOW)).cause is cause
+    with pytest.raises(AssertionError):
+        await app.judge(server("a"), NOW)
+
+
+async def test_without_a_hook_the_timeout_decides():
+    app = culler("--timeout=3600")
+    assert (await app.judge(server("a"), NOW)).cause is Cause.IDLE
+    assert (await app.judge(server("a", idle=timedelta(minutes=59)), NOW)).cause is Cause.IN_USE
+
+
+# --- Mistakes: one sentence that names key and value ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--timeout=soon"], ["timeout", "'soon'"]),
+        (["--timeout=0"], ["timeout", "0"]),
+        (["--timeout", "-3"], ["timeout", "-3"]),
+        (["--cull-every=-1"], ["cull_every", "-1"]),
+        (["--cull-users=maybe"], ["cull_users", "'maybe'"]),
+        (["--cull-user"], ["'--cull-user'", "--cull-users"]),
+        (["--concurrency"], ["--concurrency needs a value"]),
+        (["now"], ["unexpected argument 'now'"]),
+        (["--config=missing.py"], ["'missing.py' does not exist"]),
+        (["--config=culler.yaml"], ["'culler.yaml'"]),
+        (["--url=localhost:8081"], ["url", "'localhost:8081'"]),
+        (["--url="], ["JUPYTERHUB_API_URL"]),
+        (["--ssl-enabled", "--internal-certs-location=/nowhere"], ["ssl-enabled", "'/nowhere'"]),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(capfd, arguments, words):
+    printed = refusal(capfd, *arguments)
+    assert all(word in printed for word in words), printed
+
+
+def test_a_wrong_value_in_the_config_file_is_one_sentence(capfd, tmp_path):
+    (tmp_path / "idle_culler_config.py").write_text("c.IdleCuller.timeout = 'soon'")
+    assert "'timeout'" in refusal(capfd)
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", ""])
+def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
+    monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
+    assert f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {value!r}" in refusal(capfd)
+
+
+def test_a_missing_token_is_one_sentence(capfd, monkeypatch):
+    monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
+    assert "JUPYTERHUB_API_TOKEN is not set" in refusal(capfd)
+
+
+def test_a_missing_url_is_one_sentence(capfd, monkeypatch):
+    monkeypatch.delenv("JUPYTERHUB_API_URL")
+    assert "Set --url or JUPYTERHUB_API_URL" in refusal(capfd)
+
+
+def test_the_request_timeout_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", "7")
+    assert culler().connection_settings().request_timeout == 7

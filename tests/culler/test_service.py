@@ -1,0 +1,107 @@
+"""Sweep after sweep, in virtual time."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.culler.report import Report
+from k8s_hub.culler.service import CullerService, run_while
+from k8s_hub.hub.errors import Unavailable
+from tests.inmemoryhub import NOW
+
+pytestmark = pytest.mark.looptime
+
+
+class Sweeps:
+    """Sweeps that take some time, and fail on order."""
+
+    def __init__(self, *seconds: float, errors: dict[int, Exception] | None = None) -> None:
+        self.seconds = seconds
+        self.errors = errors or {}
+        self.begun: list[float] = []
+        self.under_way = 0
+
+    async def __call__(self) -> Report:
+        number = len(self.begun)
+        self.begun.append(asyncio.get_running_loop().time())
+        self.under_way += 1
+        assert self.under_way == 1, "two sweeps at once"
+        await asyncio.sleep(self.seconds[number] if number < len(self.seconds) else 0)
+        self.under_way -= 1
+        if number in self.errors:
+            raise self.errors[number]
+        return Report(servers=number)
+
+
+@contextlib.asynccontextmanager
+async def running(sweep, *, every=10):
+    service = CullerService(sweep, every=timedelta(seconds=every), now=lambda: NOW)
+    task = asyncio.create_task(service.run())
+    try:
+        yield service
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_the_first_sweep_is_at_once_and_the_others_keep_the_rhythm():
+    sweeps = Sweeps(3, 1, 2)
+    async with running(sweeps):
+        await asyncio.sleep(35)
+    assert sweeps.begun == pytest.approx([0, 10, 20, 30], abs=0.01)
+
+
+async def test_a_long_sweep_delays_the_next_and_never_overlaps_it():
+    sweeps = Sweeps(25)
+    async with running(sweeps):
+        await asyncio.sleep(36)
+    assert sweeps.begun == pytest.approx([0, 25, 35], abs=0.01)
+
+
+async def test_it_survives_a_hub_that_is_away(caplog):
+    sweeps = Sweeps(errors={0: Unavailable("GET /users failed: connection refused")})
+    async with running(sweeps) as service:
+        await asyncio.sleep(15)
+    assert "The sweep failed: GET /users failed: connection refused" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert service.last_report == Report(servers=1)
+
+
+async def test_it_survives_a_mistake_and_shows_it(caplog):
+    sweeps = Sweeps(errors={0: ZeroDivisionError("mistake")})
+    async with running(sweeps):
+        await asyncio.sleep(15)
+    assert len(sweeps.begun) == 2
+    assert "ZeroDivisionError: mistake" in caplog.text
+
+
+async def test_it_owns_the_last_report_and_the_next_sweep():
+    async with running(Sweeps(4)) as service:
+        await asyncio.sleep(1)
+        assert (service.last_report, service.next_sweep) == (None, None)
+        await asyncio.sleep(4)
+        assert service.last_report == Report(servers=0)
+        assert service.next_sweep == NOW + timedelta(seconds=6)
+
+
+async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
+    """Also in the middle of a sweep."""
+    sweeps = Sweeps(1000)
+    service = CullerService(sweeps, every=timedelta(seconds=10), now=lambda: NOW)
+    await run_while(service, asyncio.sleep(5))
+    assert looptime == pytest.approx(5, abs=0.01)
+
+
+async def test_a_report_is_one_line():
+    report = Report(
+        users=8, servers=9, stopped=2, stopping=1, gone=1, kept={"in use": 3, "pending": 1}, failed=1, lost=1,
+        hidden=2, deleted=1, delete_failed=1, seconds=1.25,
+    )  # fmt: skip
+    assert str(report) == (
+        "9 servers of 8 users seen, 2 stopped, 1 stopping, 1 gone meanwhile, 4 kept (3 in use, 1 pending), "
+        "2 users with hidden servers, 1 users deleted, 2 failed, 1 parts of the list lost, 1.2 s"
+    )
+    assert str(Report()) == "0 servers of 0 users seen, 0 stopped, 0 kept, 0 failed, 0.0 s"

@@ -1,0 +1,212 @@
+"""The calls, against a real hub and against servers that answer nonsense."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from k8s_hub.hub.api import HubApi, State
+from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
+from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
+from k8s_hub.hub.listing import read_all
+from tests.realhub import QuietSpawner, RealHub
+
+CULLER_SCOPES = ["list:users", "read:servers", "delete:servers"]
+ODD_NAME = "zoë o'neill@example.org?"
+
+
+@asynccontextmanager
+async def api_of(url: str, token: str = "token", **settings):
+    async with HubConnection(ConnectionSettings(url=url, token=token, **settings)) as connection:
+        yield HubApi(connection)
+
+
+@pytest.mark.hub
+class TestRealHub:
+    """With the scopes of a culler, on every supported version."""
+
+    @pytest.fixture
+    async def hub(self):
+        async with RealHub(users=["alice", "bob", ODD_NAME, *(f"u{index}" for index in range(5))]) as hub:
+            yield hub
+
+    @pytest.fixture
+    async def api(self, hub):
+        async with api_of(hub.api_url, hub.token(scopes=CULLER_SCOPES)) as api:
+            yield api
+
+    async def test_pages(self, api):
+        sizes = []
+
+        async def read_page(offset):
+            page = await api.page(offset=offset, limit=3)
+            sizes.append(len(page.users))
+            return page
+
+        listing = await read_all(read_page, page_size=3)
+        names = [user.name for page in listing.pages for user in page.users]
+        assert sizes == [3, 3, 3]
+        assert len(names) == len(set(names)) == 9  # with the admin
+        assert listing.lost == ()
+
+    async def test_active_users_and_their_servers(self, hub, api):
+        await hub.start_server("alice")
+        await hub.start_server("alice", "lab")
+        page = await api.page(offset=0, limit=50, state=State.ACTIVE)
+        assert [user.name for user in page.users] == ["alice"]
+        assert [server.name for server in page.users[0].servers] == ["", "lab"]
+        assert all(
+            server.ready and server.started and server.last_activity for server in page.users[0].servers
+        )
+
+    @pytest.mark.parametrize("user", ["alice", ODD_NAME])
+    @pytest.mark.parametrize("name", ["", "lab"])
+    async def test_a_server_is_seen_and_stopped(self, hub, api, user, name):
+        await hub.start_server(user, name)
+        assert (await api.user(user)).server(name).ready
+        assert await api.stop_server(user, name)
+        assert (await api.user(user)).server(name) is None
+        assert await api.stop_server(user, name), "a stopped server is gone"
+
+    async def test_a_named_server_is_removed(self, hub, api):
+        await hub.start_server("alice", "lab")
+        assert await api.stop_server("alice", "lab", remove=True)
+        with pytest.raises(NotFound):
+            await api.stop_server("alice", "lab")
+
+    async def test_users_are_deleted(self, hub):
+        async with api_of(hub.api_url, hub.token(scopes=["delete:users", "read:servers"])) as api:
+            await api.delete_user(ODD_NAME)
+            with pytest.raises(NotFound):
+                await api.user(ODD_NAME)
+
+    @pytest.mark.parametrize(
+        ("scope", "call"),
+        [
+            ("list:users", lambda api: api.page(offset=0, limit=1)),
+            ("delete:servers", lambda api: api.stop_server("alice")),
+            ("delete:users", lambda api: api.delete_user("alice")),
+        ],
+    )
+    async def test_the_missing_scope_is_named(self, hub, scope, call):
+        async with api_of(hub.api_url, hub.token(scopes=["read:servers"])) as api:
+            with pytest.raises(Forbidden, match=f"lacks the scope {scope}"):
+                await call(api)
+
+    async def test_servers_are_hidden_without_their_scope(self, hub):
+        await hub.start_server("alice")
+        async with api_of(hub.api_url, hub.token(scopes=["list:users"])) as api:
+            page = await api.page(offset=0, limit=50, state=State.ACTIVE)
+            assert [user.servers for user in page.users] == [None]
+
+    async def test_a_wrong_token_is_named_as_such(self, hub):
+        async with api_of(hub.api_url, "wrong") as api:
+            with pytest.raises(Forbidden, match="not valid for this hub") as caught:
+                await api.page(offset=0, limit=1)
+        assert "wrong" not in str(caught.value)
+
+    async def test_a_url_that_is_not_the_api_is_named(self, hub):
+        async with api_of(hub.url.removesuffix("hub/"), "token") as api:
+            with pytest.raises(Refused, match="such as http://localhost:8081/hub/api"):
+                await api.page(offset=0, limit=1)
+
+    async def test_a_killed_hub_is_unavailable(self, hub, api):
+        await hub.kill()
+        with pytest.raises(Unavailable, match="failed"):
+            await api.user("alice")
+
+
+@pytest.mark.hub
+async def test_a_server_that_stops_slowly_is_not_gone():
+    config = {
+        "QuietSpawner": {"stop_seconds": 0.3},
+        "JupyterHub": {"tornado_settings": {"slow_stop_timeout": 0.01}},
+    }
+    async with (
+        RealHub(spawner_class=QuietSpawner, config=config) as hub,
+        api_of(hub.api_url, hub.token(scopes=CULLER_SCOPES)) as api,
+    ):
+        await hub.start_server("alice")
+        assert not await api.stop_server("alice")
+        assert (await api.user("alice")).server("").pending == "stop"
+        await hub.wait_stopped("alice")
+
+
+@asynccontextmanager
+async def answering(handler):
+    """A server that answers every request with this handler; yields its URL."""
+    server = web.Server(handler, shutdown_timeout=0.1)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = site._server.sockets[0].getsockname()
+    try:
+        yield f"http://{host}:{port}/hub/api"
+    finally:
+        await runner.cleanup()
+
+
+class TestNonsense:
+    async def call(self, response, **settings):
+        async def handler(_request):
+            return response() if callable(response) else response
+
+        async with answering(handler) as url, api_of(url, **settings) as api:
+            return await api.page(offset=0, limit=10)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("<html>", "6 bytes that are not JSON"),
+            ("", "has no pages"),
+            ("[]", "has no pages"),
+            ('{"items": []}', "has no pages"),
+            ('{"items": [], "_pagination": {"limit": "x", "total": 1, "next": null}}', "make no sense"),
+            ('{"items": [], "_pagination": {"limit": 1}}', "make no sense"),
+        ],
+    )
+    async def test_bodies(self, text, words):
+        with pytest.raises(BadReply, match=words):
+            await self.call(web.Response(text=text))
+
+    async def test_one_bad_user_leaves_the_others(self):
+        text = '{"items": [{"name": "a", "servers": {}}, {}], "_pagination": {"limit": 9, "total": 2, "next": null}}'
+        page = await self.call(web.Response(text=text))
+        assert [user.name for user in page.users] == ["a"]
+        assert [str(error) for error in page.unreadable] == ["a user without a name"]
+
+    async def test_a_proxys_error_page(self):
+        with pytest.raises(Unavailable, match="answered with 503: Service Unavailable"):
+            await self.call(web.Response(status=503, text="<html>"))
+
+    async def test_retry_after(self):
+        with pytest.raises(Unavailable) as caught:
+            await self.call(web.Response(status=429, headers={"Retry-After": "7"}))
+        assert caught.value.retry_after == 7
+
+    async def test_a_retry_after_that_is_a_date_is_nothing(self):
+        with pytest.raises(Unavailable) as caught:
+            await self.call(
+                web.Response(status=429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})
+            )
+        assert caught.value.retry_after is None
+
+
+async def test_a_request_has_a_time_limit():
+    released = asyncio.Event()
+
+    async def handler(_request):
+        await released.wait()
+        return web.Response()
+
+    async with answering(handler) as url, api_of(url, request_timeout=0.05) as api:
+        with pytest.raises(Unavailable, match="not answered in time"):
+            await api.user("alice")
+        released.set()
+
+
+def test_internal_ssl_says_which_file_is_missing(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        internal_ssl_context(tmp_path)

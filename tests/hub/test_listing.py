@@ -1,0 +1,83 @@
+"""All users, page by page."""
+
+import pytest
+
+from k8s_hub.hub.api import Page
+from k8s_hub.hub.errors import BadReply, Forbidden, Unavailable
+from k8s_hub.hub.listing import read_all
+from tests.inmemoryhub import user
+
+
+def reader(total, *, limit, bad=(), error=None):
+    """Return a function that reads pages of ``limit`` and fails at the offsets in ``bad``, and its calls."""
+    offsets = []
+
+    async def read_page(offset):
+        offsets.append(offset)
+        if offset in bad:
+            raise error or Unavailable("500", code=500)
+        users = tuple(user(f"u{number}") for number in range(offset, min(offset + limit, total)))
+        following = offset + limit
+        return Page(
+            users=users, unreadable=(), limit=limit, total=total,
+            next_offset=following if following < total else None,
+        )  # fmt: skip
+
+    return read_page, offsets
+
+
+async def names(read_page, page_size=10):
+    listing = await read_all(read_page, page_size=page_size)
+    return [user.name for page in listing.pages for user in page.users], [lost.what for lost in listing.lost]
+
+
+async def test_every_page_is_read():
+    read_page, offsets = reader(25, limit=10)
+    assert (await names(read_page))[0] == [f"u{number}" for number in range(25)]
+    assert offsets == [0, 10, 20]
+
+
+async def test_the_hub_may_allow_fewer_users_per_page():
+    """It clamps to its own limit; a lost page is then of that size too."""
+    read_page, offsets = reader(25, limit=5, bad={10})
+    found, lost = await names(read_page, page_size=100)
+    assert len(found) == 20
+    assert (offsets, lost) == ([0, 5, 10, 15, 20], ["users 11 to 15"])
+
+
+@pytest.mark.parametrize("bad", [{0}, {10}, {20}, {0, 20}])
+async def test_lost_pages_are_passed_over(bad):
+    read_page, offsets = reader(25, limit=10, bad=bad)
+    await names(read_page)
+    assert offsets == [0, 10, 20]
+
+
+async def test_three_lost_in_a_row_are_a_hub_that_is_away():
+    read_page, offsets = reader(1000, limit=10, bad=range(10, 1000))
+    found, lost = await names(read_page)
+    assert len(found) == 10
+    assert offsets == [0, 10, 20, 30]
+    assert len(lost) == 3
+
+
+async def test_nothing_read_is_an_error():
+    read_page, offsets = reader(1000, limit=10, bad=range(1000), error=BadReply("no JSON"))
+    with pytest.raises(BadReply):
+        await names(read_page)
+    assert offsets == [0, 10, 20]
+
+
+async def test_a_token_that_may_not_list_ends_it():
+    read_page, offsets = reader(1000, limit=10, bad={0}, error=Forbidden("lacks the scope list:users"))
+    with pytest.raises(Forbidden):
+        await names(read_page)
+    assert offsets == [0]
+
+
+async def test_users_that_cannot_be_read_are_lost():
+    async def read_page(_offset):
+        return Page(
+            users=(), unreadable=(BadReply("a user without a name"),), limit=1, total=1, next_offset=None
+        )
+
+    assert (await names(read_page))[1] == ["one user"]
