@@ -7,6 +7,8 @@ from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
 from k8s_hub.kube.pool import InformerPool
+from tests.box.api import RefusedError
+from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
@@ -31,6 +33,21 @@ def older(**metadata):
         "labels": {"component": "singleuser-server"},
         **metadata,
     }
+
+
+@pytest.fixture
+def is_enforced(control_plane, fresh_namespace):
+    """A function that is true once the API server refuses a plain pod: rules reach admission a moment later."""
+
+    def refuses() -> bool:
+        pod = {"metadata": {"name": "probe"}, "spec": POD}
+        try:
+            control_plane.admin.create(f"/api/v1/namespaces/{fresh_namespace}/pods?dryRun=All", pod)
+        except RefusedError:
+            return True
+        return False
+
+    return refuses
 
 
 async def message_of_failed_start(hub, user):
@@ -88,8 +105,9 @@ async def test_start_with_a_pod_of_another_release_fails_and_the_pod_stays(hub, 
         assert "jupyter-ada" in objects("pods")
 
 
-async def test_start_over_quota_is_told_with_numbers_and_not_counted(hub, place):
+async def test_start_over_quota_is_told_with_numbers_and_not_counted(hub, place, is_enforced):
     place("resourcequotas", "few", {"hard": {"pods": "0"}})
+    await eventually(is_enforced)
     async with hub() as hub:
         message = await message_of_failed_start(hub, "ada")
 
@@ -102,6 +120,7 @@ async def test_start_against_the_pod_security_of_the_namespace_is_told(hub, cont
         f"/api/v1/namespaces/{fresh_namespace}",
         {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
     )
+    await eventually(is_enforced)
     async with hub() as hub:
         message = await message_of_failed_start(hub, "ada")
 
@@ -131,9 +150,7 @@ async def test_start_unbound_claim_fails_before_the_hubs_deadline_with_the_reaso
 async def test_start_cancelled_leaves_the_claim_and_no_pod(hub, objects):
     async with hub(node_selector={"no": "such-machine"}) as hub:
         await hub.start_server("ada")
-        async with asyncio.timeout(10):
-            while "jupyter-ada" not in objects("pods"):  # noqa: ASYNC110 - the real server's word, not an event
-                await asyncio.sleep(0.05)
+        await eventually(lambda: "jupyter-ada" in objects("pods"))
         await hub.stop_server("ada")
         await hub.wait_stopped("ada", seconds=30)
 
@@ -169,10 +186,11 @@ async def test_poll_tells_alive_from_gone(hub, control_plane, fresh_namespace):
 
         path = f"/api/v1/namespaces/{fresh_namespace}/pods/jupyter-ada"
         control_plane.admin.delete(path, {"gracePeriodSeconds": 0})
-        async with asyncio.timeout(10):
-            while (code := await spawner.poll()) is None:  # the view hears of it in a moment
-                await asyncio.sleep(0.05)
-        assert code == 1
+
+        async def code():
+            return await spawner.poll() == 1
+
+        await eventually(code)  # the view hears of it in a moment
 
 
 async def test_poll_of_an_ended_server_gives_its_exit_code_and_removes_the_pod(
@@ -188,12 +206,12 @@ async def test_poll_of_an_ended_server_gives_its_exit_code_and_removes_the_pod(
             f"/api/v1/namespaces/{fresh_namespace}/pods/jupyter-ada/status",
             {"status": {"phase": "Succeeded", "containerStatuses": [ended]}},
         )
-        async with asyncio.timeout(10):
-            while await spawner.poll() is None:
-                await asyncio.sleep(0.05)
-            assert await spawner.poll() in {0, 1}  # 1 once the removal has begun
-            while objects("pods"):
-                await asyncio.sleep(0.05)
+
+        async def has_ended():
+            return await spawner.poll() is not None
+
+        await eventually(has_ended)
+        await eventually(lambda: not objects("pods"))
 
 
 async def test_hub_restart_finds_the_running_server_and_its_address(hub, control_plane):
