@@ -115,7 +115,9 @@ async def test_start_over_quota_is_told_with_numbers_and_not_counted(hub, place,
         assert hub.failure_count == 0
 
 
-async def test_start_against_the_pod_security_of_the_namespace_is_told(hub, control_plane, fresh_namespace):
+async def test_start_against_the_pod_security_of_the_namespace_is_told(
+    hub, control_plane, fresh_namespace, is_enforced
+):
     control_plane.admin.patch(
         f"/api/v1/namespaces/{fresh_namespace}",
         {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
