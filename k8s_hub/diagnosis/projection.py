@@ -57,7 +57,7 @@ def project_claim(raw: Raw) -> dict[str, Any]:
 def _project_metadata(metadata: Raw) -> dict[str, Any]:
     annotations = metadata.get("annotations") or {}
     ours = {key: value for key, value in annotations.items() if key.startswith(_ANNOTATION_PREFIX)}
-    return _keep(metadata, _METADATA) | ({"annotations": ours} if ours else {})
+    return _keep(metadata, _METADATA) | {"annotations": ours}
 
 
 def _project_spec(spec: Raw) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def amounts_missing(refusal: Refusal) -> Diagnosis | None:
     names = dict.fromkeys(part.split(" for:")[0].strip() for part in re.split(r"[;,]", found["missing"]))
     return refusal.failed(
         Reason.QUOTA,
-        f"the cluster wants to know {listed([_bound_in_words(name) for name in names if name])} "
+        f"the cluster wants to know {listed([_bound_in_words(name) for name in names])} "
         f"of {refusal.thing}, which this hub does not set. Please tell your administrator.",
     )
 

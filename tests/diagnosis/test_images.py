@@ -111,6 +111,14 @@ def test_the_image_of_a_step_before_the_server_counts_too():
     assert '"example.org/fix:9"' in diagnosis.message
 
 
+def test_the_servers_image_is_named_also_behind_a_step_that_is_done():
+    done = container("fix-home", terminated={"exitCode": 0})
+    broken = failing(NOT_FOUND[0])
+    broken["status"]["initContainerStatuses"] = [done]
+    broken["spec"]["initContainers"] = [{"name": "fix-home", "image": "example.org/fix:9"}]
+    assert f'"{IMAGE}"' in diagnose(seen(broken)).message
+
+
 def test_credentials_in_a_registrys_words_are_not_repeated():
     leaky = "failed to do request: Get https://user:hunter2@example.org/v2/?token=abc123def: i/o timeout"
     assert "hunter2" not in diagnose(seen(failing(leaky))).detail

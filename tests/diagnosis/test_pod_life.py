@@ -132,7 +132,12 @@ class TestRowsThatRealityAdds:
         once = pod(
             container(terminated=ERROR),
             restart_policy="Always",
-            spec={"containers": [{"name": "notebook", "restartPolicy": "Never"}]},
+            spec={
+                "containers": [
+                    {"name": "logs", "restartPolicy": "Always"},
+                    {"name": "notebook", "restartPolicy": "Never"},
+                ]
+            },
         )
         assert judge_pod(once) == Ended(code=1, reason="Error")
 

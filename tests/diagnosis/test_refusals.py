@@ -37,6 +37,11 @@ def test_an_environment_variables_value_is_never_repeated():
     assert "hunter2" not in diagnosis.message + diagnosis.detail
 
 
+def test_a_cause_that_names_no_field_is_no_field():
+    diagnosis = refused("something is wrong", 422, causes=[{"message": "but where?"}])
+    assert diagnosis.message == "The cluster refused to create your server. Please tell your administrator."
+
+
 def test_an_unknown_refusal_keeps_the_servers_words_for_the_administrator():
     diagnosis = refused("something new", 418)
     assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.REQUEST, Reason.INVALID, True)

@@ -7,7 +7,7 @@ import pytest
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.scheduling import requested
-from tests.diagnosis.samples import claim, event, pod, seen, unscheduled
+from tests.diagnosis.samples import claim, condition, event, pod, seen, unscheduled
 
 WAITING = "Your server is waiting for"
 GPUS = {
@@ -117,6 +117,12 @@ def test_a_cluster_without_machines_is_told():
     assert diagnosis.sentence == "Your server is waiting for a machine, because the cluster has none yet."
 
 
+def test_the_schedulers_condition_is_found_among_others():
+    full = unscheduled("0/1 nodes are available: 1 Too many pods.")
+    full["status"]["conditions"].insert(0, condition("PodReadyToStartContainers", "True"))
+    assert diagnose(seen(full)).reason is Reason.UNSCHEDULABLE
+
+
 def test_unschedulable_alone_never_ends_a_start():
     assert not diagnose(seen(unscheduled("0/1 nodes are available: 1 Too many pods."), second=3600)).fatal
 
@@ -128,7 +134,12 @@ def test_the_node_selector_is_in_the_detail_only():
     )
     diagnosis = diagnose(seen(picky))
     assert "a100" not in diagnosis.message
-    assert "gpu=a100" in diagnosis.detail
+    assert diagnosis.detail.endswith("(node selector: gpu=a100)")
+
+
+def test_without_a_node_selector_the_detail_is_the_schedulers_words():
+    message = "0/1 nodes are available: 1 Too many pods."
+    assert diagnose(seen(unscheduled(message))).detail == message
 
 
 def test_a_new_machine_is_a_stage_of_its_own():

@@ -13,6 +13,7 @@ NO_VOLUME = event(
     uid=CLAIM_UID,
     second=2,
 )
+FAILED = event("ProvisioningFailed", "rpc error: disk quota exceeded", uid=CLAIM_UID)
 MISSING_CLAIM = unscheduled('0/3 nodes are available: persistentvolumeclaim "claim-jane" not found.')
 
 
@@ -53,8 +54,9 @@ def test_an_unknown_storage_class_ends_the_start_and_is_named():
     assert '"quick"' in diagnosis.message
 
 
-def test_an_old_complaint_about_a_claim_that_is_bound_by_now_is_ignored():
-    assert told(None, claim("Bound"), NO_CLASS) == (Stage.REQUEST, None, False)
+@pytest.mark.parametrize("complaint", [NO_CLASS, NO_VOLUME, FAILED], ids=["class", "volume", "failed"])
+def test_an_old_complaint_about_a_claim_that_is_bound_by_now_is_ignored(complaint):
+    assert told(None, claim("Bound"), complaint, second=90) == (Stage.REQUEST, None, False)
 
 
 def test_a_claim_that_nothing_can_fill_is_given_60_seconds():
@@ -95,9 +97,14 @@ def test_another_missing_claim_is_named_although_the_home_is_there():
 )
 def test_a_volume_that_is_being_made_is_a_stage_of_its_own(pending):
     working = event("Provisioning", "External provisioner is provisioning volume", uid=CLAIM_UID)
-    diagnosis = diagnose(seen(pending, claim(), working))
-    assert (diagnosis.stage, diagnosis.message) == (Stage.STORAGE, "Your home volume is being prepared.")
+    for events in ((), (working,)):
+        diagnosis = diagnose(seen(pending, claim(), *events))
+        assert (diagnosis.stage, diagnosis.message) == (Stage.STORAGE, "Your home volume is being prepared.")
     assert "External provisioner" in diagnosis.detail
+
+
+def test_a_claim_of_which_nothing_is_heard_does_not_hide_what_the_pod_waits_for():
+    assert told(pod(phase="Pending"), claim()) == (Stage.SCHEDULING, None, False)
 
 
 def test_a_claim_that_waits_for_its_first_pod_is_no_trouble():
