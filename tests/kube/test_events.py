@@ -1,0 +1,226 @@
+"""Events of what starts, from one watch that is there only while something starts."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from k8s_hub.kube.events import LINGER, MOST, EventWatch, Involved
+from k8s_hub.minicluster.faults import CutWatch, FaultRule, Slow, WatchGone, refuse
+from k8s_hub.minicluster.resources import EVENTS
+from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.objects.keys import Key
+from tests.kube.samples import NAMESPACE, key
+
+pytestmark = pytest.mark.looptime
+
+POD = Involved("Pod", key())
+CLAIM = Involved("PersistentVolumeClaim", key("claim-ada"))
+
+
+@pytest.fixture
+async def watch(api):
+    watch = EventWatch(api, NAMESPACE)
+    yield watch
+    await watch.close()
+
+
+@pytest.fixture
+def say(cluster):
+    """Record an event, or say it again."""
+
+    def say(reason, involved=POD, *, name="", uid="u1", count=1, at="2026-01-01T00:00:00Z"):
+        stored = Key(NAMESPACE, name or f"{involved.key.name}.{reason}".lower())
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": stored.name, "namespace": NAMESPACE},
+            "involvedObject": {
+                "kind": involved.kind,
+                "namespace": involved.key.namespace,
+                "name": involved.key.name,
+                "uid": uid,
+            },
+            "reason": reason,
+            "count": count,
+            "lastTimestamp": at,
+        }
+        if cluster.database.get(EVENTS, stored) is None:
+            cluster.database.create(EVENTS, event)
+        else:
+            cluster.database.update(EVENTS, stored, lambda obj: {**obj, "count": count})
+
+    return say
+
+
+def reasons(events):
+    return [event["reason"] for event in events]
+
+
+async def test_what_is_said_about_the_followed_from_now_on(watch, say):
+    say("Earlier")
+    async with watch.following(POD, CLAIM) as feed:
+        say("Scheduled")
+        say("Unrelated", Involved("Pod", key("bob")))
+        say("ProvisioningFailed", CLAIM)
+        await asyncio.sleep(1)
+
+        assert reasons(feed.events()) == ["Scheduled", "ProvisioningFailed"]
+
+
+async def test_the_past_is_never_listed(watch, say, counted):
+    for number in range(200):
+        say(f"Old{number}")
+    async with watch.following(POD) as feed:
+        await asyncio.sleep(1)
+
+        assert feed.events() == ()
+    assert counted("list") == 1  # with limit 1, to know what "now" is
+
+
+async def test_events_of_a_predecessor_are_told_apart_by_uid(watch, say):
+    async with watch.following(POD) as feed:
+        say("Killing", uid="old")
+        say("Scheduled", uid="new")
+        await asyncio.sleep(1)
+
+        assert reasons(feed.events(uid="new")) == ["Scheduled"]
+
+
+async def test_an_event_that_is_repeated_is_one_event_and_the_latest(watch, say):
+    async with watch.following(POD) as feed:
+        say("BackOff")
+        say("Pulling")
+        say("BackOff", count=2)
+        await asyncio.sleep(1)
+
+        assert [(event["reason"], event["count"]) for event in feed.events()] == [
+            ("Pulling", 1),
+            ("BackOff", 2),
+        ]
+
+
+async def test_the_latest_are_kept_of_too_many(watch, say):
+    async with watch.following(POD) as feed:
+        for number in range(MOST + 10):
+            say(f"Event{number}")
+        await asyncio.sleep(1)
+
+        assert reasons(feed.events()) == [f"Event{number}" for number in range(10, MOST + 10)]
+
+
+async def test_followers_are_woken(watch, say):
+    async with watch.following(POD) as feed, aclosing(feed.changes()) as changes:
+        assert await anext(changes) == ()
+        say("Scheduled")
+        async with asyncio.timeout(1):
+            assert reasons(await anext(changes)) == ["Scheduled"]
+
+
+async def test_two_hundred_starts_share_one_watch(watch, say, counted):
+    async def start(number):
+        involved = Involved("Pod", key(f"p{number}"))
+        async with watch.following(involved) as feed:
+            say("Scheduled", involved)
+            await asyncio.sleep(5)
+            return reasons(feed.events())
+
+    assert await asyncio.gather(*map(start, range(200))) == [["Scheduled"]] * 200
+    assert (counted("list"), counted("watch")) == (1, 1)
+
+
+async def test_nothing_is_kept_of_what_is_no_longer_followed(watch, say):
+    async with watch.following(POD) as feed:
+        async with watch.following(POD):
+            say("Scheduled")
+            await asyncio.sleep(1)
+        assert reasons(feed.events()) == ["Scheduled"]  # one still follows
+
+    assert watch._records == {}
+    assert feed.events() == ()
+
+
+async def test_the_watch_lingers_for_the_next_start_and_then_ends(watch, counted):
+    async with watch.following(POD):
+        pass
+    await asyncio.sleep(LINGER - 1)
+    async with watch.following(POD):
+        await asyncio.sleep(LINGER * 2)
+    assert counted("watch") == 1
+
+    await asyncio.sleep(LINGER + 1)
+    assert watch._tasks == set()
+    async with watch.following(POD):
+        pass
+    assert counted("watch") == 2
+
+
+async def test_a_role_that_forbids_events_is_one_log_line_and_no_failure(watch, cluster, caplog):
+    cluster.faults.add(
+        FaultRule(effect=refuse(status_body(403, "Forbidden", "no events", {})), resource="events")
+    )
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+
+    for _ in range(3):
+        async with watch.following(POD) as feed:
+            assert feed.events() == ()
+
+    assert loop.time() - begin < 0.5  # nobody waits for what will not come
+    assert len(caplog.records) == 1
+
+
+async def test_a_start_does_not_wait_long_for_events(watch, cluster):
+    cluster.faults.add(FaultRule(effect=Slow(seconds=60), resource="events"))
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+
+    async with watch.following(POD):
+        assert loop.time() - begin == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("effect", [CutWatch(), WatchGone()])
+async def test_a_watch_that_breaks_is_opened_again(watch, cluster, say, effect):
+    async with watch.following(POD) as feed:
+        cluster.faults.add(FaultRule(effect=effect, verb="watch", count=1))
+        say("Scheduled")
+        await asyncio.sleep(5)
+        say("Pulled")
+        await asyncio.sleep(1)
+
+        assert reasons(feed.events())[-1] == "Pulled"
+
+
+async def test_an_adopted_pod_recalls_what_was_said_before(watch, say):
+    say("Pulled", at="2026-01-01T00:00:02Z")
+    say("Scheduled", at="2026-01-01T00:00:01Z")
+    say("Unrelated", Involved("Pod", key("bob")))
+    async with watch.following(POD) as feed:
+        say("Started")
+        await asyncio.sleep(1)
+        await feed.recall()
+
+        assert reasons(feed.events()) == ["Scheduled", "Pulled", "Started"]
+
+
+async def test_a_recall_that_fails_is_no_failure(watch, cluster):
+    async with watch.following(POD) as feed:
+        await cluster.go_away()
+        await feed.recall()
+
+        assert feed.events() == ()
+    await cluster.come_back()
+
+
+async def test_a_cancelled_start_leaves_nothing(watch):
+    async def start():
+        async with watch.following(POD):
+            await asyncio.sleep(3600)
+
+    task = asyncio.create_task(start())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert watch._records == {}
+    assert len(watch.bells) == 0

@@ -1,0 +1,127 @@
+"""What is shared is opened once, by whoever comes first, and ended by one call."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.events import Involved
+from k8s_hub.kube.pool import InformerPool, _pools
+from k8s_hub.kube.resources import CLAIMS, PODS
+from k8s_hub.kube.undelivered import Delete
+from tests.kube.samples import NAMESPACE, key, project
+
+
+@pytest.fixture
+async def pool():
+    pool = InformerPool()
+    yield pool
+    await pool.close()
+
+
+async def test_two_hundred_callers_share_one_connection_and_one_list(pool, settings, counted, soon):
+    informers = await asyncio.gather(
+        *(pool.informer(settings, PODS, NAMESPACE, project=project) for _ in range(200))
+    )
+    await asyncio.gather(*(informer.wait_synced(deadline=soon()) for informer in informers))
+
+    assert len(set(map(id, informers))) == 1
+    assert counted("list") == 1
+
+
+async def test_each_scope_has_its_own_informer(pool, settings):
+    informers = {
+        await pool.informer(settings, PODS, NAMESPACE, project=project),
+        await pool.informer(settings, PODS, "other", project=project),
+        await pool.informer(settings, PODS, None, project=project),
+        await pool.informer(settings, PODS, NAMESPACE, label_selector="a=b", project=project),
+        await pool.informer(settings, CLAIMS, NAMESPACE, project=project),
+        await pool.informer(replace(settings, request_timeout=9), PODS, NAMESPACE, project=project),
+    }
+
+    assert len(informers) == 6
+
+
+async def test_sharing_with_another_projection_is_a_bug_that_is_told(pool, settings):
+    await pool.informer(settings, PODS, NAMESPACE, project=project)
+
+    with pytest.raises(ValueError, match="pods in hub is shared, but asked for with another projection"):
+        await pool.informer(settings, PODS, NAMESPACE, project=dict)
+
+
+async def test_a_cancelled_caller_does_not_take_the_others_connection(pool, settings):
+    callers = [asyncio.create_task(pool.api(settings)) for _ in range(3)]
+    await asyncio.sleep(0)
+    callers[0].cancel()
+
+    done = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert done[1] is done[2]
+
+
+async def test_a_failure_is_told_to_all_and_not_remembered(pool, cluster, tmp_path):
+    settings = ConnectionSettings(kubeconfig=str(tmp_path / "later"))
+    failures = await asyncio.gather(*(pool.api(settings) for _ in range(5)), return_exceptions=True)
+    assert {type(failure) for failure in failures} == {ConfigurationError}
+
+    cluster.write_kubeconfig(tmp_path / "later")
+
+    assert (await pool.api(settings)).host == cluster.url
+
+
+async def test_a_failure_that_nobody_waited_for_makes_no_noise(pool, tmp_path, caplog):
+    caller = asyncio.create_task(pool.api(ConnectionSettings(kubeconfig=str(tmp_path / "nowhere"))))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    await asyncio.sleep(0.01)
+
+    assert caplog.records == []
+
+
+async def test_closing_ends_everything_and_the_pool_can_begin_again(pool, settings, soon):
+    names = {f"informer of pods in {NAMESPACE}", f"events in {NAMESPACE}", "undelivered deletes"}
+    informer = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    async with (await pool.events(settings, NAMESPACE)).following(Involved("Pod", key())):
+        pass
+    (await pool.undelivered(settings)).add(Delete(resource=PODS, key=key(), uid="u"), "a test")
+
+    assert {task.get_name() for task in asyncio.all_tasks()} >= names
+
+    await pool.close()
+
+    assert not {task.get_name() for task in asyncio.all_tasks()} & names
+    again = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    assert again is not informer
+    await again.wait_synced(deadline=soon())
+
+
+async def test_closing_while_a_connection_is_being_opened(pool, settings):
+    caller = asyncio.create_task(pool.api(settings))
+    await asyncio.sleep(0)
+
+    await pool.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+
+async def test_events_and_undelivered_are_shared(pool, settings):
+    assert await pool.events(settings, NAMESPACE) is await pool.events(settings, NAMESPACE)
+    assert await pool.undelivered(settings) is await pool.undelivered(settings)
+
+
+def test_each_loop_has_its_own_pool_and_a_closed_one_is_forgotten():
+    async def ask():
+        first = InformerPool.for_current_loop()
+        return first, first is InformerPool.for_current_loop()
+
+    one, is_shared = asyncio.run(ask())
+    other, _ = asyncio.run(ask())
+
+    assert is_shared
+    assert one is not other
+    assert one not in _pools.values()

@@ -1,0 +1,173 @@
+"""A delete is delivered in the end, and only to the object it was meant for."""
+
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY
+
+from k8s_hub.kube.resources import PODS
+from k8s_hub.kube.undelivered import Delete, Search, UndeliveredDeletes
+from k8s_hub.minicluster.faults import FaultRule, ReplyLost, refuse
+from k8s_hub.minicluster.resources import PODS as STORED_PODS
+from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.objects.keys import uid_of
+from tests.kube.samples import key, plant, pod, remove
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+async def undelivered(api):
+    undelivered = UndeliveredDeletes(api)
+    yield undelivered
+    await undelivered.close()
+
+
+@pytest.fixture
+def names(cluster):
+    return lambda: {stored.name for stored in cluster.database.records(STORED_PODS)}
+
+
+def delete(obj):
+    return Delete(resource=PODS, key=key(obj["metadata"]["name"]), uid=uid_of(obj), grace_seconds=0)
+
+
+def gauge():
+    return REGISTRY.get_sample_value("k8s_hub_kube_undelivered_deletes")
+
+
+async def test_all_are_delivered_when_the_server_is_back(undelivered, cluster, names, caplog):
+    caplog.set_level("INFO")
+    pods = [plant(cluster, pod(f"p{number}")) for number in range(30)]
+    await cluster.go_away()
+    for one in pods:
+        undelivered.add(delete(one), "away")
+        undelivered.add(delete(one), "away")
+    await asyncio.sleep(600)
+    assert undelivered.count == gauge() == 30
+
+    await cluster.come_back()
+    await asyncio.sleep(31)
+
+    assert names() == set()
+    assert undelivered.count == gauge() == 0
+    assert len(caplog.records) == 60  # one when taken over, one when delivered
+
+
+async def test_gone_already_is_delivered(undelivered, cluster):
+    planted = plant(cluster, pod())
+    remove(cluster, "ada")
+
+    undelivered.add(delete(planted), "away")
+    await asyncio.sleep(2)
+
+    assert undelivered.count == 0
+
+
+async def test_a_successor_of_that_name_is_spared(undelivered, cluster, names):
+    planted = plant(cluster, pod())
+    remove(cluster, "ada")
+    plant(cluster, pod())
+
+    undelivered.add(delete(planted), "away")
+    await asyncio.sleep(2)
+
+    assert undelivered.count == 0
+    assert names() == {"ada"}
+
+
+async def test_a_lost_reply_is_no_loss(undelivered, cluster, names):
+    cluster.faults.add(FaultRule(effect=ReplyLost(), verb="delete", count=1))
+    undelivered.add(delete(plant(cluster, pod())), "away")
+    await asyncio.sleep(10)
+
+    assert names() == set()
+    assert undelivered.count == 0
+
+
+async def test_one_that_is_refused_keeps_its_place_and_stops_no_other(undelivered, cluster, names):
+    rule = cluster.faults.add(
+        FaultRule(effect=refuse(status_body(403, "Forbidden", "no", {})), verb="delete", name="ada")
+    )
+    for name in ("ada", "bob"):
+        undelivered.add(delete(plant(cluster, pod(name))), "away")
+    await asyncio.sleep(60)
+    assert names() == {"ada"}
+    assert undelivered.count == 1
+
+    cluster.faults.remove(rule)
+    await asyncio.sleep(31)
+    assert names() == set()
+
+
+async def test_closing_names_what_was_never_delivered(undelivered, cluster, caplog):
+    planted = plant(cluster, pod())
+    await cluster.go_away()
+    undelivered.add(delete(planted), "away")
+    await asyncio.sleep(5)
+
+    await undelivered.close()
+
+    assert "Pod hub/ada: given up, its deletion was never delivered" in caplog.text
+    assert undelivered.count == gauge() == 0
+    await cluster.come_back()
+
+
+async def test_one_that_comes_later_starts_anew(undelivered, cluster, names):
+    undelivered.add(delete(plant(cluster, pod("ada"))), "away")
+    await asyncio.sleep(10)
+    undelivered.add(delete(plant(cluster, pod("bob"))), "away")
+    await asyncio.sleep(10)
+
+    assert names() == set()
+
+
+def search(name="ada", *, uid="", seconds=60.0):
+    """Look for a pod by its looks, for as long as a late create may take."""
+    expires = asyncio.get_running_loop().time() + seconds
+    return Search(
+        resource=PODS,
+        key=key(name),
+        is_meant=lambda raw: uid in {"", uid_of(raw)},
+        grace_seconds=0,
+        expires=expires,
+    )
+
+
+async def test_a_search_finds_what_is_created_late(undelivered, cluster, names):
+    undelivered.add(search(), "its create was never answered")
+    await asyncio.sleep(20)
+    plant(cluster, pod())
+    await asyncio.sleep(31)
+
+    assert names() == set()
+    assert undelivered.count == 0
+
+
+async def test_a_search_ends_when_nothing_can_come_any_more(undelivered, counted):
+    undelivered.add(search(seconds=60), "its create was never answered")
+    await asyncio.sleep(60 + 31)
+
+    assert undelivered.count == 0
+    assert counted("delete") == 0
+
+
+async def test_a_search_spares_what_only_has_the_name(undelivered, cluster, names):
+    plant(cluster, pod())
+    undelivered.add(search(uid="another"), "its create was never answered")
+    await asyncio.sleep(2)
+
+    assert names() == {"ada"}
+    assert undelivered.count == 0
+
+
+async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluster, names):
+    undelivered.add(search("ada"), "its create was never answered")
+    undelivered.add(search("bob"), "its create was never answered")
+    await asyncio.sleep(10)
+    undelivered.withdraw_searches(key("ada"))
+    plant(cluster, pod("ada"))
+    plant(cluster, pod("bob"))
+    await asyncio.sleep(31)
+
+    assert names() == {"ada"}
