@@ -36,6 +36,9 @@ T = TypeVar("T")
 LOOK_AGAIN = 5.0
 """Seconds without news after which the same facts are judged again, because patience has an end."""
 
+OUT_OF_SIGHT = 1.0
+"""Seconds between two requests about a pod that the view does not show: it has another component label, or is new."""
+
 ASKING = RetryPolicy(name="start a server", deadline=math.inf)
 """Bounded by the deadline of the start."""
 
@@ -221,15 +224,16 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
 
 
 async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
+    """Return once the pod is gone; of one that the view does not show, ask again after a moment."""
     key, uid, view = key_of(pod), uid_of(pod), attempt.cluster.pods.view
-    heard = str(metadata_of(pod)["resourceVersion"])
 
     def look() -> bool | Diagnosis:
         entry = view.entry(key)
-        if entry is not None and entry.uid == uid:
-            return previous_server(entry.kept, utcnow())
-        return True if view.has_seen(heard) else previous_server(pod, utcnow())
+        return True if entry is None or entry.uid != uid else previous_server(entry.kept, utcnow())
 
+    if look() is True:
+        attempt.tell(previous_server(pod, utcnow()))
+        await asyncio.sleep(OUT_OF_SIGHT)
     await _follow(attempt, look, pod=key)
 
 
