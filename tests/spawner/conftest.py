@@ -1,33 +1,46 @@
 """A hub with KubeSpawner on a mini cluster, all in the test's own loop and time."""
 
+import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import ClusterOptions, MiniCluster
+from k8s_hub.minicluster.cluster import MiniCluster
 from tests.realhub import RealHub
+from tests.spawner.runs import HOME, NAMESPACE, Witness
 
-NAMESPACE = "default"
 
-HOME = {
-    "storage_pvc_ensure": True,
-    "storage_capacity": "1Gi",
-    "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}],
-    "volume_mounts": [{"name": "home", "mountPath": "/home/jovyan"}],
-}
+class LoopDate(datetime):
+    """The wall clock in the loop's time: where a wait of minutes is virtual, a diagnosis sees minutes pass."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=asyncio.get_running_loop().time())
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def wall_clock(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("k8s_hub.clock.datetime", LoopDate)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_clock):
     """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
     async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         yield cluster
         await InformerPool.for_current_loop().close()
+
+
+@pytest.fixture
+def witness(cluster):
+    """What was asked of the API server; behind all faults that are planted earlier."""
+    return cluster.faults.add(Witness())
 
 
 @pytest.fixture

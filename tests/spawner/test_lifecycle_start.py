@@ -1,0 +1,349 @@
+"""docs/lifecycle.md, the rows of start: what a start does with what it finds, on good and on bad days."""
+
+import asyncio
+
+import pytest
+from tornado.web import HTTPError
+
+from k8s_hub.minicluster.faults import (
+    CommitAfterDisconnect,
+    Refuse,
+    ReplyLost,
+    Slow,
+    too_many_requests,
+)
+from k8s_hub.objects.keys import key_of, uid_of
+from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
+from tests.spawner.runs import (
+    Run,
+    claims,
+    edit_pod,
+    mark_of,
+    plant_pod,
+    pods,
+    sentence_of,
+    sentences,
+    slow_to_stop,
+    struck,
+)
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+BUSY = {
+    "429 with Retry-After": too_many_requests(retry_after_seconds=7),
+    "500": Refuse(code=500, body="etcdserver: leader changed"),
+    "503": Refuse(code=503, body="<html>upstream connect error</html>"),
+}
+RESOURCES = ["persistentvolumeclaims", "pods"]
+
+
+async def rejection(run):
+    """Return the error that a start must end with."""
+    with pytest.raises(HTTPError) as failed:
+        await run.start()
+    return failed.value
+
+
+# --- No pod ---
+
+
+@cell("start, no pod", UP)
+async def test_start_no_pod__api_up(cluster, witness):
+    """First the claim, then the pod, then its address."""
+    run = Run()
+
+    url = await run.start()
+
+    (pod,) = pods(cluster)
+    (claim,) = claims(cluster)
+    assert url == f"http://{pod['status']['podIP']}:8888"
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == key_of(claim).name
+    created = [call.resource for call in witness.calls if call.verb == "create"]
+    assert created == ["persistentvolumeclaims", "pods"]
+
+
+@cell("start, no pod", SLOW)
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("effect", BUSY.values(), ids=BUSY)
+async def test_start_no_pod__api_busy(cluster, looptime, resource, effect):
+    """The request is repeated until it is taken, and the user reads why it takes time."""
+    run = Run()
+    with struck(cluster, effect, "create", resource, count=3) as rule:
+        await run.start()
+
+    assert cluster.faults.hits(rule) == 3
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert looptime >= 3 * (effect.retry_after_seconds or 0)
+    assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+@cell("start, no pod", SLOW)
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("seconds", [2.5, 10])
+async def test_start_no_pod__api_slow(cluster, looptime, resource, seconds):
+    """Slow within the time of a request is just slow; beyond it, the request is repeated."""
+    run = Run()
+    with struck(cluster, Slow(seconds=seconds), "create", resource, count=1):
+        await run.start()
+
+    assert 2.5 <= looptime <= 4
+    assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+@cell("start, no pod", AWAY)
+@pytest.mark.parametrize("was_known", [True, False], ids=["view was fresh", "view was never filled"])
+async def test_start_no_pod__api_away_until_the_deadline(cluster, looptime, was_known):
+    """The one failure that the hub may count; the user read all the time what was waited for."""
+    if was_known:
+        await Run("bob").start()
+    await cluster.go_away()
+    run = Run(start_timeout=60)
+
+    error = await rejection(run)
+
+    assert 57 <= looptime <= 59
+    assert error.status_code == 503
+    assert error.reason == "cluster_unavailable"
+    assert sentence_of(error) == (
+        "The cluster does not answer at the moment, so your server waits; it did not come back in 58 seconds."
+    )
+    assert "The cluster does not answer at the moment, so your server waits." in await sentences(run)
+
+
+@cell("start, no pod", AWAY)
+@pytest.mark.parametrize("was_known", [True, False], ids=["view was fresh", "view was never filled"])
+async def test_start_no_pod__api_away_for_a_while(cluster, looptime, was_known):
+    """A start outlives an outage that is shorter than its deadline, and goes on soon after it."""
+    if was_known:
+        await Run("bob").start()
+    await cluster.go_away()
+    run = Run()
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(30)
+    assert not start.done()
+
+    await cluster.come_back()
+    await start
+
+    assert looptime <= 36
+
+
+@cell("start, no pod", LOST)
+@pytest.mark.parametrize("effect", [ReplyLost(), CommitAfterDisconnect(seconds=5)], ids=["lost", "late"])
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_start_no_pod__reply_to_a_create_lost(cluster, witness, resource, effect):
+    """The next try finds what the first one has made, and goes on with it."""
+    run = Run()
+    with struck(cluster, effect, "create", resource, count=1):
+        await run.start()
+
+    (pod,) = pods(cluster)
+    assert mark_of(pod) == run.spawner._mark
+    assert len(claims(cluster)) == 1
+    assert not [call for call in witness.calls if call.verb == "delete"]
+
+
+# --- An older pod ---
+
+
+@cell("start, older pod", UP)
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"labels": {"app.kubernetes.io/instance": "hub-a"}},
+        {"annotations": {"hub.jupyter.org/username": "ada", "hub.jupyter.org/start-attempt": "earlier"}},
+    ],
+    ids=["KubeSpawner's", "of this release", "of an earlier attempt"],
+)
+async def test_start_older_pod__api_up(cluster, looptime, metadata):
+    """Its token is no longer valid: it makes room, and the new pod comes when it is gone."""
+    older = plant_pod(cluster, **metadata)
+    slow_to_stop(cluster, 5)
+    run = Run(common_labels={"app.kubernetes.io/instance": "hub-a"})
+
+    await run.start()
+
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(older)
+    assert looptime >= 5
+    assert "Your previous server is still shutting down." in await sentences(run)
+
+
+@cell("start, older pod", SLOW)
+@pytest.mark.parametrize("verb", ["get", "delete", "create"])
+@pytest.mark.parametrize("effect", BUSY.values(), ids=BUSY)
+async def test_start_older_pod__api_busy(cluster, effect, verb):
+    older = plant_pod(cluster)
+    run = Run()
+    with struck(cluster, effect, verb, count=2) as rule:
+        await run.start()
+
+    assert cluster.faults.hits(rule) == 2
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(older)
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+
+
+@cell("start, older pod", AWAY)
+async def test_start_older_pod__api_away_for_a_while(cluster, looptime):
+    older = plant_pod(cluster)
+    slow_to_stop(cluster, 5)
+    run = Run()
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(2)
+    await cluster.go_away()
+    await asyncio.sleep(28)
+    await cluster.come_back()
+    await start
+
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(older)
+    assert looptime <= 36
+
+
+@cell("start, older pod", AWAY)
+async def test_start_older_pod__api_away_until_the_deadline(cluster, looptime):
+    plant_pod(cluster)
+    slow_to_stop(cluster, 5)
+    run = Run(start_timeout=60)
+    start = asyncio.create_task(rejection(run))
+    await asyncio.sleep(2)
+    await cluster.go_away()
+
+    error = await start
+
+    assert 57 <= looptime <= 59
+    assert (error.status_code, error.reason) == (503, "cluster_unavailable")
+
+
+@cell("start, older pod", LOST)
+async def test_start_older_pod__reply_to_a_create_lost(cluster, witness):
+    """The pod that the lost reply was about is this attempt's, and not taken for another older one."""
+    older = plant_pod(cluster)
+    slow_to_stop(cluster, 5)
+    run = Run()
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(2)
+    with struck(cluster, ReplyLost(), "create", count=1):
+        await start
+
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(older)
+    assert mark_of(pod) == run.spawner._mark
+    assert [call.name for call in witness.calls if call.verb == "delete"] == ["jupyter-ada"]
+
+
+async def test_a_pod_out_of_sight_makes_room_without_a_storm_of_requests(cluster, witness, looptime):
+    """The view has only pods of the component; what a changed component_label left behind is waited for too."""
+    older = plant_pod(cluster, labels={"component": "earlier-label"})
+    slow_to_stop(cluster, 10)
+    run = Run()
+
+    await run.start()
+
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(older)
+    assert len(witness.calls) < 60
+
+
+# --- A dying pod ---
+
+
+@cell("start, dying pod", UP)
+async def test_start_dying_pod__api_up(cluster, looptime):
+    """It is waited for; after 20 s the user reads what it waits for."""
+    first = Run()
+    await first.start()
+    slow_to_stop(cluster, 40)
+    dying = pods(cluster)[0]
+    edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
+    run = first.next()
+
+    await run.start()
+
+    (pod,) = pods(cluster)
+    assert uid_of(pod) != uid_of(dying)
+    assert 40 <= looptime <= 42
+    read = await sentences(run)
+    assert read[0] == "Your previous server is still shutting down."
+    assert "because it has been given time to save its work (20 seconds so far)." in read[1]
+    assert "because its machine has not confirmed its end (20 seconds so far)." in read[2]
+
+
+@cell("start, dying pod", UP)
+@pytest.mark.parametrize(
+    ("metadata", "cause"),
+    [
+        ({"finalizers": ["example.org/backup"]}, "example.org/backup has not released it"),
+        ({}, "its machine has not confirmed its end"),
+    ],
+    ids=["finalizer", "node lost"],
+)
+async def test_start_dying_pod__api_up_until_the_deadline(cluster, looptime, metadata, cause):
+    """The failure names what was waited for; the dying pod is the cluster's to end."""
+    await Run().start()
+    slow_to_stop(cluster, 1000)
+    edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:01Z", deletionGracePeriodSeconds=1, **metadata)
+    run = Run(start_timeout=60)
+
+    error = await rejection(run)
+
+    assert 57 <= looptime <= 59
+    assert error.status_code == 400
+    assert sentence_of(error) == (
+        f"Your previous server is still shutting down, because {cause}; it was not gone in 58 seconds."
+    )
+
+
+# --- A foreign pod ---
+
+FOREIGN = {
+    "another user's": {"username": "bob"},
+    "another server's": {
+        "annotations": {"hub.jupyter.org/username": "ada", "hub.jupyter.org/servername": "gpu"}
+    },
+    "another release's": {"labels": {"app.kubernetes.io/instance": "hub-b"}},
+    "another release's, as Helm 2 named it": {"labels": {"release": "hub-b"}},
+    "nobody's": {"username": None},
+}
+
+
+@cell("start, foreign pod", UP)
+@pytest.mark.parametrize("metadata", FOREIGN.values(), ids=FOREIGN)
+async def test_start_foreign_pod__api_up(cluster, looptime, metadata):
+    """It is named and never touched, neither by the start nor by the stop that follows."""
+    foreign = plant_pod(cluster, **metadata)
+    run = Run(common_labels={"app.kubernetes.io/instance": "hub-a", "release": "hub-a"})
+
+    error = await rejection(run)
+    assert looptime < 1
+    await run.stop()
+    await asyncio.sleep(80)
+
+    assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(foreign)]
+    assert error.status_code == 400
+    assert 'the name "jupyter-ada" is taken by a pod of' in sentence_of(error)
+
+
+async def test_a_foreign_pod_is_named_with_its_user_and_release(cluster):
+    plant_pod(cluster, username="bob", labels={"app.kubernetes.io/instance": "hub-b"})
+
+    assert 'a pod of user "bob" of release "hub-b"' in sentence_of(await rejection(Run()))
+
+
+# --- Deadlines ---
+
+
+@pytest.mark.parametrize(("deadline", "ends"), [(300, 298), (60, 58), (20, 19)])
+async def test_a_start_ends_before_the_hubs_deadline_with_what_it_waited_for(
+    cluster, looptime, deadline, ends
+):
+    """Two seconds, or 5 % of a short timeout; the hub's TimeoutError, which says nothing, never comes."""
+    run = Run(start_timeout=deadline, node_selector={"accelerator": "gpu"})
+
+    error = await rejection(run)
+
+    assert ends <= looptime <= ends + 0.5
+    assert error.status_code == 400
+    assert "machine" in sentence_of(error)
