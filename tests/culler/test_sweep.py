@@ -237,6 +237,7 @@ async def test_a_user_whose_server_still_stops_stays():
     hub = InMemoryHub(user("a", server("a")), stops_slowly=True)
     report = await sweep_of(hub, cull_users=True).run()
     assert (report.stopping, report.deleted) == (1, 0)
+    assert hub.calls == ["page 0", "user a", "stop a/"]
 
 
 async def test_a_user_is_looked_at_again_before_deletion():

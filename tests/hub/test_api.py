@@ -1,10 +1,13 @@
 """The calls, against a real hub and against servers that answer nonsense."""
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from jupyterhub.app import JupyterHub
+from jupyterhub.utils import make_ssl_context
 
 from k8s_hub.hub.api import HubApi, State
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
@@ -134,16 +137,16 @@ async def test_a_server_that_stops_slowly_is_not_gone():
 
 
 @asynccontextmanager
-async def answering(handler):
+async def answering(handler, *, ssl_context=None):
     """A server that answers every request with this handler; yields its URL."""
     server = web.Server(handler, shutdown_timeout=0.1)
     runner = web.ServerRunner(server)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
     await site.start()
     host, port = site._server.sockets[0].getsockname()
     try:
-        yield f"http://{host}:{port}/hub/api"
+        yield f"{'https' if ssl_context else 'http'}://{host}:{port}/hub/api"
     finally:
         await runner.cleanup()
 
@@ -205,6 +208,29 @@ async def test_a_request_has_a_time_limit():
         with pytest.raises(Unavailable, match="not answered in time"):
             await api.user("alice")
         released.set()
+
+
+@pytest.mark.hub
+async def test_internal_ssl_speaks_with_the_hubs_own_certificates(tmp_path):
+    """With the files that JupyterHub makes, where it puts them; a client without them is not heard."""
+    app = JupyterHub(internal_ssl=True, internal_certs_location=str(tmp_path))
+    app.init_internal_ssl()
+    context = make_ssl_context(
+        app.internal_ssl_key,
+        app.internal_ssl_cert,
+        cafile=app.internal_ssl_ca,
+        purpose=ssl.Purpose.CLIENT_AUTH,
+    )
+
+    async def handler(_request):
+        return web.json_response({"name": "alice", "servers": {}})
+
+    async with answering(handler, ssl_context=context) as url:
+        async with api_of(url, ssl_context=internal_ssl_context(tmp_path)) as api:
+            assert (await api.user("alice")).name == "alice"
+        async with api_of(url) as api:
+            with pytest.raises(Unavailable, match="certificate"):
+                await api.user("alice")
 
 
 def test_internal_ssl_says_which_file_is_missing(tmp_path):

@@ -52,6 +52,12 @@ async def test_lost_pages_are_passed_over(bad):
     assert offsets == [0, 10, 20]
 
 
+async def test_pages_lost_here_and_there_do_not_end_it():
+    read_page, offsets = reader(80, limit=10, bad={0, 10, 30, 50, 60})
+    found, lost = await names(read_page)
+    assert (len(found), len(lost), len(offsets)) == (30, 5, 8)
+
+
 async def test_three_lost_in_a_row_are_a_hub_that_is_away():
     read_page, offsets = reader(1000, limit=10, bad=range(10, 1000))
     found, lost = await names(read_page)
