@@ -38,6 +38,8 @@ class ControlPlane:
     layout: parts.Layout
     etcd: Process
     apiserver: Process
+    #: Its clients: controller manager, scheduler, kwok.
+    controllers: tuple[Process, ...]
 
     @property
     def url(self) -> str:
@@ -93,12 +95,18 @@ class ControlPlane:
 
     @contextlib.contextmanager
     def absent_apiserver(self) -> Iterator[None]:
-        """Within it connections are refused; those that were open are broken."""
+        """Within it connections are refused; those that were open are broken.
+
+        The controllers start anew after it: old ones would back off for up to half a minute.
+        """
         self.apiserver.stop()
         try:
             yield
         finally:
             self.apiserver.start()
+            for controller in self.controllers:
+                controller.stop()
+                controller.start()
 
     @contextlib.contextmanager
     def paused_apiserver(self) -> Iterator[None]:
@@ -140,13 +148,18 @@ def control_plane(*, node_count: int = 2, logs: Path | None = None) -> Iterator[
             ports=parts.free_ports(),
             credentials=make_credentials(folder / "credentials"),
         )
-        plane = ControlPlane(layout=layout, etcd=parts.etcd(layout), apiserver=parts.apiserver(layout))
+        plane = ControlPlane(
+            layout=layout,
+            etcd=parts.etcd(layout),
+            apiserver=parts.apiserver(layout),
+            controllers=(parts.controller_manager(layout), parts.scheduler(layout), parts.kwok(layout)),
+        )
         plane.write_kubeconfig(layout.kubeconfig)
         stack.enter_context(_running(plane.etcd))
         stack.enter_context(_running(plane.apiserver))
         stack.callback(_remove_host_paths, plane.admin)
         plane.admin.create("/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
-        for controller in (parts.controller_manager(layout), parts.scheduler(layout), parts.kwok(layout)):
+        for controller in plane.controllers:
             stack.enter_context(_running(controller))
         plane.make_nodes(node_count, prefix="kwok")
         nodes.make_unplayed_node(plane.admin)

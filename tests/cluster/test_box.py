@@ -88,6 +88,21 @@ def test_history_can_be_forgotten_twice_in_a_row(control_plane):
     assert int(control_plane.forget_history()) >= int(first)
 
 
+def test_the_controllers_work_at_once_after_a_restart(control_plane):
+    """Restarts in a row do not make them back off."""
+    for _ in range(2):
+        control_plane.restart_apiserver()
+    namespace = control_plane.make_namespace()
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    spec = {"containers": [{"name": "notebook", "image": "example.test/notebook:1"}]}
+    control_plane.admin.create(pods, {"metadata": {"name": "one"}, "spec": spec})
+
+    def is_running() -> bool:
+        return control_plane.admin.get(f"{pods}/one")["status"]["phase"] == "Running"
+
+    wait_for(is_running, "a running pod", seconds=5)
+
+
 def test_a_kubeconfig_is_for_its_owner_only(control_plane, tmp_path):
     path = control_plane.write_kubeconfig(tmp_path / "kubeconfig")
     assert path.stat().st_mode & 0o777 == 0o600

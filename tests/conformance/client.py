@@ -87,7 +87,10 @@ class Client:
     async def watch(self, path: str, **parameters: str) -> AsyncIterator[Watch]:
         async with self._open("GET", path, None, {"watch": "true"} | parameters) as response:
             assert response.status == 200, await response.text()
-            yield Watch(response)
+            try:
+                yield Watch(response)
+            finally:
+                _hang_up(response)
 
     async def events(self, path: str, **parameters: str) -> list[Raw]:
         """All events of a watch that the server ends by its own time-out."""
@@ -115,6 +118,12 @@ class Client:
         return self.session.request(
             method, self.url + path, params=parameters, data=data, headers=headers, ssl=self.tls
         )
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End the stream at once: TLS would wait for the server's goodbye for longer than the test's loop lives."""
+    if response.connection and response.connection.transport:
+        response.connection.transport.abort()
 
 
 async def _content(response: aiohttp.ClientResponse) -> Raw:
