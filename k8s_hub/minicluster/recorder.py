@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from k8s_hub.minicluster.database import Database
 from k8s_hub.minicluster.resources import API_VERSION, EVENTS, NAMESPACES
@@ -14,6 +14,9 @@ from k8s_hub.objects.timestamps import format_seconds
 
 # As on a real server.
 _KEPT_FOR = timedelta(hours=1)
+
+#: uid of the object, reason, message
+_Identity: TypeAlias = tuple[str, str, str]
 
 SCHEDULER = "default-scheduler"
 KUBELET = "kubelet"
@@ -27,8 +30,9 @@ class Recorder:
         self._database = database
         self._now = now
         self._numbers = count(int(now().timestamp() * 1_000_000))
-        self._written: deque[tuple[datetime, Key]] = deque()
-        self._keys: dict[tuple[str, str, str], Key] = {}
+        #: What is kept, oldest first: when it was first said, and what.
+        self._said: deque[tuple[datetime, _Identity]] = deque()
+        self._keys: dict[_Identity, Key] = {}
 
     def say(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool = False) -> None:
         """Record one thing about the object; the same thing said again counts up."""
@@ -43,7 +47,7 @@ class Recorder:
         event = self._event(obj, reason, message, by=by, is_warning=is_warning)
         key = key_of(self._database.create(EVENTS, event).obj)
         self._keys[identity] = key
-        self._written.append((self._now(), key))
+        self._said.append((self._now(), identity))
 
     def _event(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool) -> dict[str, Any]:
         metadata = metadata_of(obj)
@@ -79,7 +83,6 @@ class Recorder:
         return {**event, "count": event["count"] + 1, "lastTimestamp": format_seconds(self._now())}
 
     def _expire(self) -> None:
-        while self._written and self._now() - self._written[0][0] > _KEPT_FOR:
-            _, key = self._written.popleft()
-            self._database.remove(EVENTS, key)
-            self._keys = {identity: each for identity, each in self._keys.items() if each != key}
+        while self._said and self._now() - self._said[0][0] > _KEPT_FOR:
+            _, identity = self._said.popleft()
+            self._database.remove(EVENTS, self._keys.pop(identity))

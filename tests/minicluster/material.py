@@ -86,11 +86,13 @@ class ScriptedContainer:
 class ScriptedRuntime:
     """Starts what the script says, in order: (seconds, Exit), or an error to raise; then what runs for ever."""
 
-    def __init__(self, *script):
+    def __init__(self, *script, start_seconds=0):
         self._script = list(script)
+        self._start_seconds = start_seconds
         self.started = []
 
     async def start(self, order):
+        await asyncio.sleep(self._start_seconds)
         step = self._script.pop(0) if self._script else (1e9, Exit.of(0))
         if isinstance(step, Exception):
             raise step

@@ -198,10 +198,46 @@ async def test_a_pod_deleted_while_it_starts_leaves_nothing_running(tmp_path):
         assert runtime.started == []
 
 
+async def test_a_start_that_succeeds_after_the_deletion_is_undone(tmp_path):
+    runtime = ScriptedRuntime(start_seconds=5)
+    async with running_cluster(tmp_path, runtime) as (_, client):
+        await client.create(PODS, pod())
+        await asyncio.sleep(1)
+        await client.delete(f"{PODS}/a", gracePeriodSeconds=2)
+        await client.gone(f"{PODS}/a")
+        assert runtime.started[0][1].graces == [2]
+
+
+async def test_a_start_that_fails_after_the_deletion_is_the_end(tmp_path):
+    runtime = ScriptedRuntime(StartError("RunContainerError", "no"), start_seconds=5)
+    async with running_cluster(tmp_path, runtime) as (_, client):
+        await client.create(PODS, pod())
+        await asyncio.sleep(1)
+        await client.delete(f"{PODS}/a")
+        await client.gone(f"{PODS}/a")
+        assert runtime.started == []
+
+
+async def test_a_pod_that_is_gone_leaves_address_and_scratch_to_others(tmp_path):
+    async with running_cluster(tmp_path, ScriptedRuntime()) as (cluster, client):
+        await client.create(PODS, pod())
+        await client.eventually(f"{PODS}/a", is_in("Running"))
+        home = cluster.kubelet.settings.runtime.started[0][0].home
+        home.mkdir(parents=True)
+        assert cluster.kubelet.addresses._used
+        await client.delete(f"{PODS}/a")
+        await client.gone(f"{PODS}/a")
+        await asyncio.sleep(1)
+        assert not home.exists()
+        assert not cluster.kubelet.addresses._used
+
+
 async def test_a_new_pod_may_take_the_name_while_the_old_container_ends(tmp_path):
     async with running_cluster(tmp_path, latencies=Latencies(stop=5)) as (_, client):
         await client.create(PODS, pod())
         await client.eventually(f"{PODS}/a", is_in("Running"))
+        await client.delete(f"{PODS}/a")
+        await asyncio.sleep(1)
         await client.delete(f"{PODS}/a", gracePeriodSeconds=0)
         made = await client.create(PODS, pod())
         found = await client.eventually(f"{PODS}/a", is_in("Running"))

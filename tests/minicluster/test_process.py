@@ -209,6 +209,11 @@ async def test_what_a_pod_prints_is_kept(tmp_path, runtime):
     assert (tmp_path / "logs" / "default_a.log").read_text() == "out\nerr\n"
 
 
+async def test_without_the_means_pods_are_isolated_by_the_reaper_alone(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert ProcessRuntime.detect().isolation == ()
+
+
 async def test_a_program_that_is_not_there_is_named(tmp_path, runtime):
     async with running_cluster(tmp_path, runtime) as (_, client):
         await client.create(PODS, pod(container={"args": ["no-such-program"]}))
