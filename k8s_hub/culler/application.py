@@ -245,19 +245,20 @@ class IdleCuller(Application):
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
+        # The hub gives its name to the services that it starts itself. Which process that was is asked first of
+        # all: a hub that dies a moment later cannot be told from whoever inherits its children.
+        hub_pid = os.getppid() if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
         settings = self.connection_settings()
         try:
-            asyncio.run(self._serve(settings))
+            asyncio.run(self._serve(settings, hub_pid))
         except KeyboardInterrupt:
             sys.exit(130)
 
-    async def _serve(self, settings: ConnectionSettings) -> None:
-        # The hub gives its name to the services that it starts itself.
-        is_managed = "JUPYTERHUB_SERVICE_NAME" in os.environ
+    async def _serve(self, settings: ConnectionSettings, hub_pid: int | None) -> None:
         async with HubConnection(settings) as connection:
             sweep = Sweep(HubApi(connection), self.orders, self.judge, utcnow)
             service = CullerService(sweep.run, every=self.every, now=utcnow)
             self.log.info(
                 "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every
             )
-            await run_while(service, parent_is_gone() if is_managed else None)
+            await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))

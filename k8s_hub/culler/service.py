@@ -49,12 +49,11 @@ class CullerService:
             log.info("Sweep: %s", self.last_report)
 
 
-async def parent_is_gone() -> None:
-    """Return when the process that started this one has ended, however it did.
+async def parent_is_gone(parent: int) -> None:
+    """Return when the process ``parent``, which started this one, has ended, however it did.
 
     A hub that is killed leaves its managed services running and starts new ones when it is back.
     """
-    parent = os.getppid()
     while os.getppid() == parent:  # noqa: ASYNC110 - the kernel's answer, not an event of this process
         await asyncio.sleep(PARENT_CHECK_SECONDS)
 

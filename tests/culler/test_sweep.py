@@ -9,7 +9,7 @@ import pytest
 
 from k8s_hub.culler.policy import Limits, judge
 from k8s_hub.culler.sweep import Orders, Sweep
-from k8s_hub.hub.errors import BadReply, Forbidden, Refused, Unavailable
+from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 
 LIMITS = Limits(idle=timedelta(hours=1))
@@ -159,6 +159,15 @@ async def test_a_server_that_vanished_is_gone():
 
     report = await sweep_of(Vanished(*idle_users(1))).run()
     assert (report.gone, report.stopped, report.failed) == (1, 0, 0)
+
+
+async def test_a_user_who_vanished_is_gone_with_their_servers():
+    def trouble(call):
+        return NotFound("404", code=404) if call.split()[0] == "user" else None
+
+    hub = InMemoryHub(*idle_users(1), user("away"), trouble=trouble)
+    report = await sweep_of(hub, cull_users=True).run()
+    assert (report.gone, report.deleted, report.failed, report.delete_failed) == (1, 0, 0, 0)
 
 
 async def test_pending_and_unready_servers_are_never_touched():
