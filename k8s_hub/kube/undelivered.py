@@ -125,7 +125,8 @@ class UndeliveredDeletes:
             found = await self._api.get(delete.resource, delete.key)
         except NotFound:
             return asyncio.get_running_loop().time() >= delete.expires
-        if delete.is_meant(found):
+        # Withdrawn while it was asked: what was found may be the owner's new object.
+        if delete in self._waiting and delete.is_meant(found):
             await self._delete(delete, uid_of(found))
         return True
 

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from k8s_hub.kube.resources import PODS
 from k8s_hub.kube.undelivered import Delete, Search, UndeliveredDeletes
-from k8s_hub.minicluster.faults import FaultRule, ReplyLost, refuse
+from k8s_hub.minicluster.faults import FaultRule, ReplyLost, Slow, refuse
 from k8s_hub.minicluster.resources import PODS as STORED_PODS
 from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import uid_of
@@ -168,6 +168,18 @@ async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluste
     undelivered.withdraw_searches(key("ada"))
     plant(cluster, pod("ada"))
     plant(cluster, pod("bob"))
+    await asyncio.sleep(31)
+
+    assert names() == {"ada"}
+
+
+async def test_a_search_that_is_withdrawn_while_it_asks_spares_what_it_hears_of(undelivered, cluster, names):
+    asked = cluster.faults.add(FaultRule(effect=Slow(seconds=2), verb="get"))
+    undelivered.add(search(), "its create was never answered")
+    while not cluster.faults.hits(asked):
+        await asyncio.sleep(0.1)
+    undelivered.withdraw_searches(key())
+    plant(cluster, pod())
     await asyncio.sleep(31)
 
     assert names() == {"ada"}
