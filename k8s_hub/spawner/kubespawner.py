@@ -203,9 +203,10 @@ class KubeSpawner(
         self._may_have_created = True
         home = await self._ensure_home(attempt)
         manifest = await self._pod()
-        async with attempt.cluster.following(attempt.key(key_of(manifest).name), home) as feed:
+        self.pod_name = key_of(manifest).name
+        attempt.cluster.undelivered.withdraw_searches(self._pod_key)
+        async with attempt.cluster.following(self._pod_key, home) as feed:
             pod = await launch.create_pod(attempt, manifest)
-            self.pod_name = key_of(pod).name
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))
             serving = await launch.until_serving(attempt, pod, home, feed)
@@ -217,7 +218,6 @@ class KubeSpawner(
             cluster = await self._connect()
         except ConfigurationError as error:
             raise SpawnFailed(cluster_unavailable(str(error))) from error
-        cluster.undelivered.withdraw_searches(self._pod_key)
         self._mark = uuid4().hex
         return launch.Attempt(
             cluster=cluster,
@@ -272,7 +272,7 @@ class KubeSpawner(
             timeout=self.stop_timeout,
             uncertain_mark=self._mark if self._creates.is_uncertain else None,
         )
-        await removal.run(self._pod_in_view(cluster))
+        await removal.run(self._pods_in_view(cluster))
         self._may_have_created = False
 
     async def delete_forever(self) -> None:
@@ -360,10 +360,12 @@ class KubeSpawner(
 
     def _pod_in_view(self, cluster: Cluster) -> Raw | None:
         """Return this server's pod by its name, else by its annotations: names may have changed since."""
-        by_name = cluster.pods.view.get(self._pod_key)
-        by_owner = cluster.pods.view.find(owner(self.user.name, self.name))
-        candidates = by_owner if by_name is None else (by_name, *by_owner)
-        return next((pod for pod in candidates if self._is_ours(pod)), None)
+        return next(iter(self._pods_in_view(cluster)), None)
+
+    def _pods_in_view(self, cluster: Cluster) -> list[Raw]:
+        """Return this server's pods, the one of its name first."""
+        own = [pod for pod in cluster.pods.view.find(owner(self.user.name, self.name)) if self._is_ours(pod)]
+        return sorted(own, key=lambda pod: key_of(pod) != self._pod_key)
 
     def _is_ours(self, pod: Raw) -> bool:
         return is_ours(pod, resolve.identity(self))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -46,28 +46,37 @@ class Removal:
     #: The mark of a start whose create may still be carried out; None if there is none.
     uncertain_mark: str | None
 
-    async def run(self, pod: Raw | None) -> None:
-        """Remove the pod, looked up if ``pod`` is None; return when it is gone or somebody sees to it."""
+    async def run(self, seen: Iterable[Raw]) -> None:
+        """Remove the pods in view, and one of the key that is too new to be seen; return when they are gone.
+
+        What cannot be delivered in time is left to the background.
+        """
         deadline = asyncio.get_running_loop().time() + self.timeout
+        pods = [pod for pod in seen if self.is_ours(pod)]
         try:
-            pod = pod or await self._look_up(deadline)
-            if pod is not None and self.is_ours(pod):
+            if not self._is_among(pods):
+                pods += await self._look_up(deadline)
+            for pod in pods:
                 await self._delete(pod, deadline)
         except KubeError as error:
-            self._leave_to_background(pod, str(error))
+            self._leave_to_background(pods, str(error))
             return
         if self.uncertain_mark is not None:
             self._search(self._has_mark, "the reply to its creation was lost")
-        if pod is not None and self.is_ours(pod):
+        for pod in pods:
             await self._until_gone(pod, deadline)
 
-    async def _look_up(self, deadline: float) -> Raw | None:
+    def _is_among(self, pods: Collection[Raw]) -> bool:
+        return any(key_of(pod) == self.key for pod in pods)
+
+    async def _look_up(self, deadline: float) -> list[Raw]:
         try:
-            return await retrying(
+            found = await retrying(
                 self._policy, lambda: self.cluster.api.get(PODS, self.key), deadline=deadline
             )
         except NotFound:
-            return None
+            return []
+        return [found] if self.is_ours(found) else []
 
     async def _delete(self, pod: Raw, deadline: float) -> None:
         key, uid = key_of(pod), uid_of(pod)
@@ -94,11 +103,11 @@ class Removal:
                 previous_server(kept, utcnow()).detail,
             )
 
-    def _leave_to_background(self, pod: Raw | None, why: str) -> None:
-        if pod is None:
-            self._search(self.is_ours, why)
-        else:
+    def _leave_to_background(self, pods: Collection[Raw], why: str) -> None:
+        for pod in pods:
             delete_later(self.cluster, pod, self.grace_seconds, why)
+        if not self._is_among(pods):
+            self._search(self.is_ours, why)
 
     def _has_mark(self, pod: Raw) -> bool:
         return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
