@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ async def watch_lines(
     loop = asyncio.get_running_loop()
     history = database.history(watch.kind)
     end = loop.time() + watch.timeout_seconds
-    next_bookmark = loop.time() + bookmark_seconds
+    period = bookmark_seconds if watch.has_bookmarks else math.inf
+    next_bookmark = loop.time() + period
     version = watch.version
     if version is None:
         version = database.version
@@ -69,7 +71,7 @@ async def watch_lines(
         now = loop.time() + _ROUNDING_SECONDS
         if watch.has_bookmarks and now >= min(next_bookmark, end):
             lines.append(bookmark_line(watch.kind, version))
-            next_bookmark = now + bookmark_seconds
+            next_bookmark = now + period
         yield lines
         if now >= end:
             return
