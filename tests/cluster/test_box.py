@@ -152,3 +152,14 @@ def test_everything_dies_with_a_killed_parent():
         parent.send_signal(signal.SIGKILL)
     wait_for(lambda: not processes_mentioning(str(folder)), "the children of a killed parent", seconds=5)
     subprocess.run(["rm", "-r", str(folder)], check=True)
+
+
+def test_the_command_prints_a_kubeconfig_and_ends_cleanly_when_told():
+    command = [sys.executable, "-m", "tests.box"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        kubeconfig = Path(process.stdout.readline().strip())
+        assert kubeconfig.is_file()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not processes_mentioning(str(kubeconfig.parent))
+    assert not kubeconfig.parent.exists()
