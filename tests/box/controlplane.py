@@ -8,9 +8,10 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.box import accounts, nodes, parts
 from tests.box.api import Api, RefusedError, wait_for
@@ -176,10 +177,14 @@ def _running(process: Process) -> Iterator[None]:
         process.stop()
 
 
+def remove_host_path(volume: Mapping[str, Any]) -> None:
+    """Remove the folder that the provisioner made for a volume."""
+    path = Path(volume["spec"].get("hostPath", {}).get("path", ""))
+    if path.parent == HOST_PATHS:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _remove_host_paths(admin: Api) -> None:
-    """Remove the folders that the provisioner made for this control plane's volumes."""
     with contextlib.suppress(OSError):  # without an API server nobody knows which they are
         for volume in admin.get("/api/v1/persistentvolumes")["items"]:
-            path = Path(volume["spec"].get("hostPath", {}).get("path", ""))
-            if path.parent == HOST_PATHS:
-                shutil.rmtree(path, ignore_errors=True)
+            remove_host_path(volume)

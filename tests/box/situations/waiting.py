@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.box.api import wait_for
+from tests.box.controlplane import remove_host_path
 from tests.box.nodes import UNPLAYED_NODE, are_usable, make_nodes
 from tests.box.situations.kubelet import running_status
 from tests.box.situations.scene import CLAIM, POD, TOLERATES_TAINT, Scene, container, resources, with_claim
@@ -162,7 +163,7 @@ def claim_lost(scene: Scene) -> Recorded:
     scene.create_claim()
     scene.wait_for_claim("Bound")
     volume = f"{VOLUMES}/{scene.claim()['spec']['volumeName']}"
-    scene.admin.delete(volume)
+    remove_host_path(scene.admin.delete(volume))
     scene.admin.patch(volume, {"metadata": {"finalizers": None}})
     scene.wait_for_claim("Lost")
     return _unschedulable(scene, **with_claim())
