@@ -51,15 +51,15 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
     """Nothing can make the volume; a setting is wrong."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
-    for event in seen.claim_events("ProvisioningFailed", matching=_UNKNOWN_CLASS):
-        name = _name_in(_UNKNOWN_CLASS, event)
-        return Diagnosis.failed(
-            Stage.STORAGE,
-            Reason.STORAGE_CLASS,
-            f'Your home volume cannot be created: the cluster has no storage class "{name}". '
-            "Please tell your administrator.",
-            detail=words_of(event),
-        )
+    for event in seen.claim_events("ProvisioningFailed"):
+        if found := _UNKNOWN_CLASS.search(words_of(event)):
+            return Diagnosis.failed(
+                Stage.STORAGE,
+                Reason.STORAGE_CLASS,
+                f'Your home volume cannot be created: the cluster has no storage class "{found["name"]}". '
+                "Please tell your administrator.",
+                detail=words_of(event),
+            )
     return None
 
 
@@ -163,10 +163,10 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
 def mounted_object_missing(seen: Observation) -> Diagnosis | None:
     """A volume is to be filled from a Secret or ConfigMap that is not there."""
     events = seen.unsolved("FailedMount", matching=_MISSING_SOURCE)
-    if not events:
+    found = _MISSING_SOURCE.search(words_of(events[-1])) if events else None
+    if found is None:
         return None
-    found = _MISSING_SOURCE.search(words_of(events[-1]))
-    what = f'{found["kind"]} "{found["name"]}"' if found else "object"
+    what = f'{found["kind"]} "{found["name"]}"'
     return missing_object(seen, what, words_of(events[-1]), seen.lasting(first_seen(events[0])))
 
 
@@ -223,11 +223,6 @@ def _phase(claim: Raw) -> str:
 
 def _volume_name(claim: Raw) -> str:
     return str((claim.get("spec") or {}).get("volumeName") or "")
-
-
-def _name_in(pattern: re.Pattern[str], event: Raw) -> str:
-    found = pattern.search(words_of(event))
-    return found["name"] if found else ""
 
 
 CLAIM_RULES = (

@@ -100,7 +100,13 @@ def test_a_volume_that_is_being_made_is_a_stage_of_its_own(pending):
     for events in ((), (working,)):
         diagnosis = diagnose(seen(pending, claim(), *events))
         assert (diagnosis.stage, diagnosis.message) == (Stage.STORAGE, "Your home volume is being prepared.")
-    assert "External provisioner" in diagnosis.detail
+    assert diagnosis.detail == (
+        "claim hub/claim-jane is Pending: External provisioner is provisioning volume"
+    )
+
+
+def test_a_claim_of_which_nothing_is_heard_is_pending_without_more_words():
+    assert diagnose(seen(None, claim())).detail == "claim hub/claim-jane is Pending"
 
 
 def test_a_claim_of_which_nothing_is_heard_does_not_hide_what_the_pod_waits_for():
