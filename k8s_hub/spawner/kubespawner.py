@@ -350,7 +350,8 @@ class KubeSpawner(
         A server with an address ran, and the hub can ask it itself. One without was being started when the
         hub died: to give it up would leave its pod behind.
         """
-        if self.server is not None and not self.server.ip:
+        was_tried_here = bool(self._mark)
+        if self.server is not None and not self.server.ip and not was_tried_here:
             return UNFINISHED_START
         return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
 
