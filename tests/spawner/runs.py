@@ -156,10 +156,10 @@ def struck(
         cluster.faults.remove(rule)
 
 
-def slow_to_stop(cluster: MiniCluster, seconds: float) -> None:
-    """Let pods take this long to be gone, whatever their grace period."""
+def takes(cluster: MiniCluster, **seconds: float) -> None:
+    """Let the node take its time from now on: schedule, pull, start or stop, in seconds."""
     settings = cluster.kubelet.settings
-    cluster.kubelet.settings = replace(settings, latencies=replace(settings.latencies, stop=seconds))
+    cluster.kubelet.settings = replace(settings, latencies=replace(settings.latencies, **seconds))
 
 
 async def sentences(run: Run) -> list[str]:

@@ -23,8 +23,8 @@ from tests.spawner.runs import (
     pods,
     sentence_of,
     sentences,
-    slow_to_stop,
     struck,
+    takes,
 )
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -159,7 +159,7 @@ async def test_start_no_pod__reply_to_a_create_lost(cluster, witness, resource, 
 async def test_start_older_pod__api_up(cluster, looptime, metadata):
     """Its token is no longer valid: it makes room, and the new pod comes when it is gone."""
     older = plant_pod(cluster, **metadata)
-    slow_to_stop(cluster, 5)
+    takes(cluster, stop=5)
     run = Run(common_labels={"app.kubernetes.io/instance": "hub-a"})
 
     await run.start()
@@ -188,7 +188,7 @@ async def test_start_older_pod__api_busy(cluster, effect, verb):
 @cell("start, older pod", AWAY)
 async def test_start_older_pod__api_away_for_a_while(cluster, looptime):
     older = plant_pod(cluster)
-    slow_to_stop(cluster, 5)
+    takes(cluster, stop=5)
     run = Run()
     start = asyncio.create_task(run.start())
     await asyncio.sleep(2)
@@ -205,7 +205,7 @@ async def test_start_older_pod__api_away_for_a_while(cluster, looptime):
 @cell("start, older pod", AWAY)
 async def test_start_older_pod__api_away_until_the_deadline(cluster, looptime):
     plant_pod(cluster)
-    slow_to_stop(cluster, 5)
+    takes(cluster, stop=5)
     run = Run(start_timeout=60)
     start = asyncio.create_task(rejection(run))
     await asyncio.sleep(2)
@@ -221,7 +221,7 @@ async def test_start_older_pod__api_away_until_the_deadline(cluster, looptime):
 async def test_start_older_pod__reply_to_a_create_lost(cluster, witness):
     """The pod that the lost reply was about is this attempt's, and not taken for another older one."""
     older = plant_pod(cluster)
-    slow_to_stop(cluster, 5)
+    takes(cluster, stop=5)
     run = Run()
     start = asyncio.create_task(run.start())
     await asyncio.sleep(2)
@@ -237,7 +237,7 @@ async def test_start_older_pod__reply_to_a_create_lost(cluster, witness):
 async def test_a_pod_out_of_sight_makes_room_without_a_storm_of_requests(cluster, witness, looptime):
     """The view has only pods of the component; what a changed component_label left behind is waited for too."""
     older = plant_pod(cluster, labels={"component": "earlier-label"})
-    slow_to_stop(cluster, 10)
+    takes(cluster, stop=10)
     run = Run()
 
     await run.start()
@@ -255,7 +255,7 @@ async def test_start_dying_pod__api_up(cluster, looptime):
     """It is waited for; after 20 s the user reads what it waits for."""
     first = Run()
     await first.start()
-    slow_to_stop(cluster, 40)
+    takes(cluster, stop=40)
     dying = pods(cluster)[0]
     edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
     run = first.next()
@@ -283,7 +283,7 @@ async def test_start_dying_pod__api_up(cluster, looptime):
 async def test_start_dying_pod__api_up_until_the_deadline(cluster, looptime, metadata, cause):
     """The failure names what was waited for; the dying pod is the cluster's to end."""
     await Run().start()
-    slow_to_stop(cluster, 1000)
+    takes(cluster, stop=1000)
     edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:01Z", deletionGracePeriodSeconds=1, **metadata)
     run = Run(start_timeout=60)
 

@@ -19,7 +19,7 @@ from k8s_hub.objects.keys import key_of, metadata_of, uid_of
 from k8s_hub.spawner.teardown import STOP_TIMEOUTS
 from tests.eventually import eventually
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
-from tests.spawner.runs import Run, claims, edit_pod, plant_pod, pods, slow_to_stop, struck
+from tests.spawner.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -53,7 +53,7 @@ async def cut_off(run, *, after):
 async def test_stop_ours__api_up(cluster, looptime):
     """The pod gets its grace, and stop returns when it is gone; the claim stays."""
     run = await started(delete_grace_period=9)
-    slow_to_stop(cluster, 7)
+    takes(cluster, stop=7)
     graces = []
     cluster.database.subscribe(
         lambda _, change: graces.append(metadata_of(change.after.obj).get("deletionGracePeriodSeconds"))
@@ -71,7 +71,7 @@ async def test_stop_ours__api_up(cluster, looptime):
 async def test_stop_ours__api_up_until_stop_timeout(cluster, looptime, caplog):
     """The cause is logged and counted, and the API server finishes without us."""
     run = await started(stop_timeout=60)
-    slow_to_stop(cluster, 200)
+    takes(cluster, stop=200)
     edit_pod(cluster, finalizers=["example.org/backup"])
     before = STOP_TIMEOUTS._value.get()
 
@@ -87,7 +87,7 @@ async def test_stop_ours__api_up_until_stop_timeout(cluster, looptime, caplog):
 
 async def test_stop_now_gives_no_grace(cluster):
     run = await started(delete_grace_period=9)
-    slow_to_stop(cluster, 1000)
+    takes(cluster, stop=1000)
 
     await run.spawner.stop(now=True)
 
@@ -150,7 +150,7 @@ async def test_stop_ours__api_away_and_the_pod_not_in_view(cluster):
 async def test_stop_ours__api_away_while_it_waits_for_the_end(cluster, looptime):
     """The delete was taken: whatever happens then, the pod ends."""
     run = await started(stop_timeout=60)
-    slow_to_stop(cluster, 20)
+    takes(cluster, stop=20)
     stop = asyncio.create_task(run.stop())
     await asyncio.sleep(5)
     await cluster.go_away()
@@ -175,7 +175,7 @@ async def test_stop_ours__reply_lost(cluster):
 
 async def test_the_next_start_waits_for_a_pod_that_stop_has_left_to_the_api_server(cluster, looptime):
     first = await started(stop_timeout=10)
-    slow_to_stop(cluster, 30)
+    takes(cluster, stop=30)
     await first.stop()
     (left,) = pods(cluster)
 

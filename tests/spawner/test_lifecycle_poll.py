@@ -1,0 +1,372 @@
+"""docs/lifecycle.md, the rows of poll and get_url: never an exception, never a guess, never a held-up page."""
+
+import asyncio
+from contextlib import nullcontext
+
+import pytest
+
+from k8s_hub.minicluster.faults import Refuse, Slow, too_many_requests
+from k8s_hub.minicluster.resources import PODS
+from k8s_hub.minicluster.runtime import Exit
+from k8s_hub.objects.keys import Key
+from tests.spawner.cells import AWAY, SLOW, UP, cell
+from tests.spawner.runs import Run, edit_pod, plant_pod, pods, restart_process, struck, takes
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+BUSY = {
+    "429 with Retry-After": too_many_requests(retry_after_seconds=7),
+    "503": Refuse(code=503, body="<html>upstream connect error</html>"),
+    "slow": Slow(seconds=10),
+}
+
+
+async def started(**traits):
+    """Return a run whose server is up."""
+    run = Run(**traits)
+    await run.start()
+    return run
+
+
+async def restarted(run, **traits):
+    """Return the run as a new process of the hub takes it over."""
+    await restart_process()
+    after = run.next(**traits)
+    server = run.spawner.server
+    after.has_row(server.ip, server.port)
+    return after
+
+
+async def exit_with(cluster, code):
+    """End the server as if its process had exited."""
+    await cluster.container("default", "jupyter-ada").end(Exit.of(code))
+    await asyncio.sleep(0.1)
+
+
+def set_status(cluster, **status):
+    """Write a pod's status as a kubelet or controller does."""
+    cluster.database.update(PODS, Key("default", "jupyter-ada"), lambda pod: {**pod, "status": status})
+
+
+def remove(cluster):
+    """Take the pod away at once, as a lost node does."""
+    cluster.database.remove(PODS, Key("default", "jupyter-ada"))
+
+
+# --- Seen ---
+
+
+@cell("poll, seen alive / ended", UP)
+async def test_poll_seen_alive__api_up(cluster, witness):
+    run = await started()
+    witness.calls.clear()
+
+    assert await run.spawner.poll() is None
+    assert witness.calls == []
+
+
+@cell("poll, seen alive / ended", UP)
+async def test_poll_seen_ended__api_up(cluster):
+    """The user shut it down: code 0, and the pod is removed, as the hub will not call stop."""
+    run = await started()
+    await exit_with(cluster, 0)
+
+    assert await run.spawner.poll() == 0
+    await asyncio.sleep(2)
+    assert pods(cluster) == []
+
+
+@cell("poll, seen alive / ended", UP)
+async def test_poll_seen_restarting__api_up(cluster):
+    """A server that crashed and that the kubelet starts again is alive; one that crashes on and on is not."""
+    run = await started()
+    await exit_with(cluster, 1)
+    assert await run.spawner.poll() is None
+
+    for _ in range(3):
+        await asyncio.sleep(30)
+        assert await run.spawner.poll() is None
+        await exit_with(cluster, 137)
+    assert await run.spawner.poll() == 137
+
+
+@cell("poll, seen alive / ended", UP)
+async def test_poll_seen_evicted__api_up(cluster):
+    """A pod without a container's status has ended too, and is removed."""
+    run = await started()
+    set_status(cluster, phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    await asyncio.sleep(0.1)
+
+    assert await run.spawner.poll() == 1
+    await asyncio.sleep(2)
+    assert pods(cluster) == []
+
+
+@cell("poll, seen alive / ended", UP)
+async def test_poll_seen_dying__api_up(cluster):
+    """Deleted by anybody: the route goes now, not when the grace period is over."""
+    run = await started()
+    takes(cluster, stop=30)
+    edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
+    await asyncio.sleep(0.1)
+
+    assert await run.spawner.poll() == 1
+
+
+async def test_a_pod_that_ended_may_be_kept_for_inspection(cluster):
+    run = await started(delete_stopped_pods=False)
+    await exit_with(cluster, 0)
+
+    assert await run.spawner.poll() == 0
+    await asyncio.sleep(60)
+    assert len(pods(cluster)) == 1
+
+
+@cell("poll, seen alive / ended", SLOW)
+@pytest.mark.parametrize("effect", BUSY.values(), ids=BUSY)
+async def test_poll_seen__api_busy(cluster, looptime, effect):
+    """The view answers."""
+    run = await started()
+    with struck(cluster, effect):
+        assert await run.spawner.poll() is None
+        await exit_with(cluster, 0)
+        assert await run.spawner.poll() == 0
+    assert looptime < 1
+    await asyncio.sleep(60)
+    assert pods(cluster) == []
+
+
+@cell("poll, seen alive / ended", AWAY)
+async def test_poll_seen_alive__api_away(cluster, looptime):
+    run = await started()
+    await cluster.go_away()
+    await asyncio.sleep(300)
+
+    assert await run.spawner.poll() is None
+    assert looptime <= 300.1
+
+
+@cell("poll, seen alive / ended", AWAY)
+async def test_poll_seen_alive_then_gone__api_away(cluster):
+    """What happens while nobody can look is known soon after the return."""
+    run = await started()
+    await cluster.go_away()
+    await exit_with(cluster, 0)
+    assert await run.spawner.poll() is None
+
+    await cluster.come_back()
+    await asyncio.sleep(5)
+    assert await run.spawner.poll() == 0
+
+
+# --- Not in the view ---
+
+
+@cell("poll, not in the view", UP)
+async def test_poll_not_in_the_view_and_gone__api_up(cluster, witness):
+    run = await started()
+    remove(cluster)
+    await asyncio.sleep(0.1)
+    witness.calls.clear()
+
+    assert await run.spawner.poll() == 1
+    assert [call.verb for call in witness.calls] == ["get"]
+
+
+@cell("poll, not in the view", UP)
+async def test_poll_not_in_the_view_and_there__api_up(cluster):
+    """One that the view cannot show, because its label is another, is asked for."""
+    plant_pod(cluster, labels={"component": "earlier-label"})
+    run = Run()
+    run.is_at("http://127.0.0.1:8888")
+
+    assert await run.spawner.poll() is None
+
+
+@cell("poll, not in the view", UP)
+async def test_poll_not_in_the_view_and_foreign__api_up(cluster):
+    run = await started()
+    remove(cluster)
+    plant_pod(cluster, username="bob")
+    await asyncio.sleep(0.1)
+
+    assert await run.spawner.poll() == 1
+
+
+@cell("poll, not in the view", SLOW)
+@pytest.mark.parametrize("effect", BUSY.values(), ids=BUSY)
+async def test_poll_not_in_the_view__api_busy(cluster, looptime, effect):
+    """Repeated within the time of one request; then unknown, which is never dead."""
+    run = await started()
+    remove(cluster)
+    await asyncio.sleep(0.1)
+    with struck(cluster, effect, "get"):
+        assert await run.spawner.poll() is None
+    assert looptime <= 3.2
+
+    assert await run.spawner.poll() == 1
+
+
+@cell("poll, not in the view", SLOW)
+async def test_poll_not_in_the_view__api_busy_for_a_moment(cluster):
+    run = await started()
+    remove(cluster)
+    await asyncio.sleep(0.1)
+    with struck(cluster, Refuse(code=503, body=""), "get", count=2):
+        assert await run.spawner.poll() == 1
+
+
+@cell("poll, not in the view", AWAY)
+async def test_poll_not_in_the_view_of_a_server_that_ran__api_away(cluster, looptime):
+    """The hub asks the server itself; no page and no start of the hub waits for us."""
+    run = await restarted(await started())
+    await cluster.go_away()
+
+    assert await run.spawner.poll() is None
+    assert looptime <= 3.1
+    begun = float(looptime)
+    assert await run.spawner.poll() is None
+    assert looptime - begun < 0.1
+
+
+@cell("poll, not in the view", AWAY)
+@pytest.mark.parametrize(("has_pod", "answer"), [(True, None), (False, 1)])
+async def test_poll_not_in_the_view_of_an_unfinished_start__api_away_for_a_while(
+    cluster, looptime, has_pod, answer
+):
+    """A code would make the hub forget the server, and its pod would be left."""
+    if has_pod:
+        plant_pod(cluster)
+    run = Run()
+    run.has_row()
+    await cluster.go_away()
+    poll = asyncio.create_task(run.spawner.poll())
+    await asyncio.sleep(200)
+    assert not poll.done()
+
+    await cluster.come_back()
+    assert await poll is answer
+    assert looptime <= 206
+
+
+@cell("poll, not in the view", AWAY)
+async def test_poll_not_in_the_view_of_an_unfinished_start__api_away(cluster, looptime):
+    """Five minutes are all that the hub is held up."""
+    run = Run()
+    run.has_row()
+    await cluster.go_away()
+
+    assert await run.spawner.poll() is None
+    assert 299 <= looptime <= 301
+
+
+async def test_poll_of_a_start_that_the_away_cluster_has_failed_holds_nobody_up(cluster, looptime):
+    """The hub asks before it cleans up; the five minutes are for a hub that died, not for one that waits here."""
+    await cluster.go_away()
+    run = Run(start_timeout=60)
+    with pytest.raises(Exception, match="did not come back"):
+        await run.start()
+    begun = float(looptime)
+
+    await run.stop()
+
+    assert looptime - begun <= 40
+
+
+async def test_poll_before_any_run_is_zero(cluster):
+    assert await Run().spawner.poll() == 0
+
+
+# --- The owned flag ---
+
+
+@cell("poll, owned flag set", UP)
+@cell("poll, owned flag set", SLOW)
+@cell("poll, owned flag set", AWAY)
+@pytest.mark.parametrize("trouble", [UP, SLOW, AWAY])
+async def test_poll_owned_flag_set(cluster, looptime, trouble):
+    """While a start may have created something, the hub is to call stop, whatever is seen."""
+    run = Run()
+    with struck(cluster, Slow(seconds=2), "create"):
+        start = asyncio.create_task(run.start())
+        await asyncio.sleep(1)
+        start.cancel()
+        await asyncio.wait([start])
+    if trouble == AWAY:
+        await cluster.go_away()
+    with struck(cluster, too_many_requests()) if trouble == SLOW else nullcontext():
+        begun = float(looptime)
+        assert await run.spawner.poll() is None
+        assert looptime - begun < 0.1
+
+
+@cell("poll, owned flag set", UP)
+async def test_poll_owned_flag_cleared_by_stop(cluster):
+    run = Run(node_selector={"accelerator": "gpu"})
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(1)
+    start.cancel()
+    await asyncio.wait([start])
+    assert await run.spawner.poll() is None
+
+    await run.spawner.stop()
+
+    assert await run.spawner.poll() == 1
+
+
+# --- get_url ---
+
+
+@cell("get_url", UP)
+@pytest.mark.parametrize(
+    ("traits", "url"),
+    [
+        ({}, "http://{ip}:8888/user/ada/"),
+        ({"port": 9999}, "http://{ip}:9999/user/ada/"),
+        (
+            {"pod_connect_ip": "jupyter-{username}.pods.example"},
+            "http://jupyter-ada.pods.example:8888/user/ada/",
+        ),
+        (
+            {"get_pod_url": lambda _, pod: f"https://{pod['metadata']['name']}.example"},
+            "https://jupyter-ada.example/user/ada/",
+        ),
+    ],
+    ids=["address", "port", "connect template", "hook"],
+)
+async def test_get_url__api_up(cluster, traits, url):
+    """From the pod: what the database has may be old, or made up where the hub died in the middle of a spawn."""
+    first = Run(port=traits.get("port", 8888))
+    await first.start()
+    run = await restarted(first, **traits)
+    run.has_row()
+    ip = pods(cluster)[0]["status"]["podIP"]
+
+    assert await run.spawner.poll() is None
+    assert await run.spawner.get_url() == url.format(ip=ip)
+
+
+@cell("get_url", UP)
+async def test_get_url_of_a_pod_that_starts__api_up(cluster, looptime):
+    """A pod that the hub's death caught in its start is waited for."""
+    takes(cluster, pull=40)
+    plant_pod(cluster)
+    run = Run()
+    run.has_row()
+    assert await run.spawner.poll() is None
+
+    url = await run.spawner.get_url()
+
+    assert 40 <= looptime <= 41
+    assert url == f"http://{pods(cluster)[0]['status']['podIP']}:8888/user/ada/"
+
+
+@cell("get_url", AWAY)
+async def test_get_url__api_away(cluster, looptime):
+    run = await restarted(await started())
+    known = run.spawner.server.url
+    await cluster.go_away()
+    await run.spawner.poll()
+
+    assert await run.spawner.get_url() == known
+    assert looptime <= 4
