@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from k8s_hub.cli import numbers
 from k8s_hub.cli.signals import run_until_told
 from k8s_hub.minicluster.cluster import ClusterOptions, MiniCluster
 from k8s_hub.minicluster.errors import ClusterError
@@ -36,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         "Pods are processes of this machine, isolated no further than the operating system does.",
     )
     parser.add_argument("--directory", type=Path, required=True, help="for claims and the kubeconfig")
-    parser.add_argument("--port", type=int, default=0, help="of the API; 0, the default, is any free one")
+    parser.add_argument(
+        "--port", type=numbers.port, default=0, help="of the API; 0, the default, is any free one"
+    )
     parser.add_argument(
         "--pods",
         choices=["process", "listener"],

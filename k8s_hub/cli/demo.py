@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from k8s_hub.cli import numbers
 from k8s_hub.cli.signals import run_until_told
 from k8s_hub.demo import by_hand, check, settings
 from k8s_hub.demo.failure import DemoError
@@ -49,12 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="run the whole story by itself and exit")
     parser.add_argument(
         "--idle",
-        type=int,
+        type=numbers.seconds,
         default=600,
         metavar="SECONDS",
         help="after which an unused pod is removed (default: %(default)s; --check has its own)",
     )
-    parser.add_argument("--port", type=int, default=8000, help="where to log in (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=numbers.port, default=8000, help="where to log in (default: %(default)s)"
+    )
     parser.add_argument(
         "--directory", type=Path, default=Path(".demo"), help="for data and logs (default: %(default)s)"
     )

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from yarl import URL
 
 from k8s_hub.demo.failure import DemoError
 from k8s_hub.demo.kernel import PROTOCOL, Kernel
+from k8s_hub.objects.timestamps import parse
 
 # The hub ties anonymous _xsrf tokens to address and user agent: both stay the same for a session.
 HEADERS = {"User-Agent": "k8s-hub-demo"}
@@ -74,12 +76,18 @@ class Browser:
                 return sentences
         raise DemoError(f"{self.username}'s progress page stopped without a result after {sentences[-1:]}")
 
-    async def wait_until_ready(self, servername: str = "") -> None:
-        """Look at the hub's model of the user until the server is ready; the caller sets the deadline."""
+    async def wait_until_ready(self, servername: str = "", *, active_since: datetime | None = None) -> None:
+        """Look at the hub's model of the server until it is ready, and active after ``active_since``.
+
+        The caller sets the deadline.
+        """
         while True:
             reply = await self.call("GET", self._url("hub/api/users", self.username))
             servers = reply.json()["servers"] if reply.status == 200 else {}
-            if servers.get(servername, {}).get("ready"):
+            server = servers.get(servername, {})
+            if server.get("ready") and (
+                active_since is None or parse(server["last_activity"]) > active_since
+            ):
                 return
             await asyncio.sleep(LOOK_EVERY)
 
@@ -90,6 +98,13 @@ class Browser:
         if reply.status != 200:
             raise DemoError(f"{server.url} answers {reply.status}: {_first_line(reply.text)}")
         return server
+
+    async def reach_server(self, servername: str = "") -> None:
+        """Send the server one request that needs no login: is it behind the proxy?"""
+        url = self._url("user", self.username, servername, "api")
+        reply = await self.get(url)
+        if reply.status != 200:
+            raise DemoError(f"{url} answers {reply.status}")
 
     async def make_token(self) -> str:
         """Ask the hub for an API token, as the token page does."""

@@ -46,8 +46,6 @@ def check(settings: Settings) -> None:
     """Raise DemoError, naming option and value, when the demo cannot run like this."""
     if not settings.hub_config.is_file():
         raise DemoError(f"{settings.hub_config} is missing: the demo runs from a checkout of the repository")
-    if settings.idle_seconds < 1:
-        raise DemoError(f"--idle {settings.idle_seconds}: at least 1 second")
     _check_cluster(settings)
     _check_port(settings.port)
     find_node()
@@ -73,7 +71,7 @@ def _check_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise DemoError(f"--port {port} on {LOOPBACK} cannot be used: {_reason(error)}") from error
 
 
