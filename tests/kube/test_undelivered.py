@@ -176,7 +176,7 @@ async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluste
 async def test_a_search_that_is_withdrawn_while_it_asks_spares_what_it_hears_of(undelivered, cluster, names):
     asked = cluster.faults.add(FaultRule(effect=Slow(seconds=2), verb="get"))
     undelivered.add(search(), "its create was never answered")
-    while not cluster.faults.hits(asked):
+    while not cluster.faults.hits(asked):  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(0.1)
     undelivered.withdraw_searches(key())
     plant(cluster, pod())
