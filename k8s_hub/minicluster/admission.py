@@ -1,6 +1,6 @@
 """What the API does to a body before it is stored: the checks and defaults that clients rely on, no more.
 
-No schema, quota or policy is checked: those refusals are planted as faults, with Status bodies recorded on
+Quotas, policies and most rules are not there: those refusals are planted as faults, with Status bodies recorded on
 a real server.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from k8s_hub.minicluster.resources import API_VERSION, CLAIMS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
+from k8s_hub.minicluster.shapes import check_shape
 from k8s_hub.minicluster.statuses import bad_request, invalid, namespace_ending, not_found
 from k8s_hub.objects.keys import labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
@@ -42,6 +43,7 @@ def admit(kind: Kind, namespace: str | None, body: object, default_class: str) -
             )
         metadata["namespace"] = namespace
     metadata["name"] = _name(kind, metadata)
+    check_shape(kind, {**obj, "metadata": metadata})
     for server_owned in ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "selfLink"):
         metadata.pop(server_owned, None)
     return _with_defaults(kind, {**obj, "metadata": metadata}, default_class)

@@ -39,6 +39,14 @@ def test_addresses_are_distinct_and_on_the_loopback_network():
     assert all(address.startswith("127.") for address in taken)
 
 
+def test_an_address_in_use_is_passed_over_when_all_had_their_turn():
+    addresses = Addresses()
+    addresses._candidates = iter(["127.9.0.1", "127.9.0.2", "127.9.0.1", "127.9.0.2", "127.9.0.3"])
+    assert [addresses.take(8888) for _ in range(2)] == ["127.9.0.1", "127.9.0.2"]
+    addresses.give_back("127.9.0.2")
+    assert [addresses.take(8888) for _ in range(2)] == ["127.9.0.2", "127.9.0.3"]
+
+
 def test_an_address_where_somebody_listens_is_passed_over(listener_on):
     addresses = Addresses()
     first = addresses.take(8888)

@@ -222,6 +222,14 @@ async def test_a_program_that_is_not_there_is_named(tmp_path, runtime):
         assert '"no-such-program": executable file not found' in main_state(found)[1]["message"]
 
 
+async def test_the_terminals_signals_are_not_for_pods(tmp_path, runtime):
+    async with running_cluster(tmp_path, runtime) as (cluster, client):
+        await client.create(PODS, pod(container=shell("sleep 1000")))
+        await client.eventually(f"{PODS}/a", is_in("Running"))
+        process = cluster.container("default", "a")._process
+        assert os.getsid(process.pid) != os.getsid(0)
+
+
 async def test_descriptors_do_not_pile_up(tmp_path, runtime):
     async with running_cluster(tmp_path, runtime) as (_, client):
         counts = []
