@@ -1,0 +1,122 @@
+"""docs/lifecycle.md, "Failures and the hub's patience" and "Deadlines": through a real hub, on each version."""
+
+import asyncio
+
+import pytest
+
+from k8s_hub.minicluster.faults import refuse
+from k8s_hub.minicluster.statuses import status_body
+from tests.spawner.runs import claims, plant_pod, pods, sentence_of, struck
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
+
+QUOTA = refuse(
+    status_body(
+        403,
+        "Forbidden",
+        'pods "jupyter-ada" is forbidden: exceeded quota: users, requested: pods=1, used: pods=10, limited: pods=10',
+        {"name": "jupyter-ada", "kind": "pods"},
+    )
+)
+POLICY = refuse(
+    status_body(
+        403,
+        "Forbidden",
+        'pods "jupyter-ada" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+        {"name": "jupyter-ada", "kind": "pods"},
+    )
+)
+
+
+async def failed_start(hub):
+    """Start a server that must fail, as often as its user likes; return the error once the hub has it."""
+    await hub.start_server("ada")
+    spawn = hub.spawner("ada")._spawn_future
+    await asyncio.wait([spawn])
+    return spawn.exception()
+
+
+async def fails_five_times(hub):
+    """Fail five times in a row, and outlive the two seconds after which a hub that has had enough ends itself."""
+    for _ in range(5):
+        error = await failed_start(hub)
+        assert hub.failure_count == 0
+    await asyncio.sleep(5)
+    assert (await hub.api("GET", "/users"))[0] == 200
+    return sentence_of(error)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "sentence"),
+    [
+        ({"image": "Not An Image"}, "Not An Image"),
+        ({"node_selector": {"accelerator": "gpu"}}, "machine"),
+        ({"effect": QUOTA}, "quota"),
+        ({"effect": POLICY}, "security standard"),
+        ({"foreign": True}, "taken by a pod of"),
+    ],
+    ids=["image", "capacity", "quota", "policy", "foreign pod"],
+)
+async def test_five_failures_for_a_users_reason_leave_the_hub_up(hub, cluster, trouble, sentence):
+    """KubeSpawner's users can end the hub of all others with five clicks."""
+    effect, is_foreign = trouble.pop("effect", None), trouble.pop("foreign", False)
+    if is_foreign:
+        plant_pod(cluster, username="bob")
+    options = {"consecutive_failure_limit": 3, **trouble}
+    async with hub(hub=NO_WAIT, **options) as hub:
+        if effect is None:
+            read = await fails_five_times(hub)
+        else:
+            with struck(cluster, effect, "create"):
+                read = await fails_five_times(hub)
+
+    assert sentence in read
+    assert len(pods(cluster)) == is_foreign
+    assert len(claims(cluster)) == 1
+
+
+async def test_a_cluster_that_is_away_counts(hub, cluster):
+    """A hub that cannot reach its cluster may end itself: somebody restarts it elsewhere."""
+    await cluster.go_away()
+    async with hub(hub=NO_WAIT, consecutive_failure_limit=0, start_timeout=30) as hub:
+        for count in (1, 2):
+            error = await failed_start(hub)
+            assert "does not answer" in sentence_of(error)
+            assert hub.failure_count == count
+
+
+async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster):
+    def broken(spawner, pod):
+        raise RuntimeError("a bug in a hook")
+
+    async with hub(hub=NO_WAIT, after_pod_created_hook=broken, consecutive_failure_limit=0) as hub:
+        error = await failed_start(hub)
+        assert isinstance(error, RuntimeError)
+        assert hub.failure_count == 1
+    assert pods(cluster) == []
+
+
+async def test_a_success_after_failures_is_a_success(hub, cluster):
+    """The count that was taken back is not negative for ever."""
+    async with hub(hub=NO_WAIT) as hub:
+        with struck(cluster, QUOTA, "create", count=2):
+            await failed_start(hub)
+            await failed_start(hub)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert hub.failure_count == 0
+
+
+async def test_at_our_deadline_the_user_reads_what_was_waited_for(hub, cluster, looptime):
+    """The hub's own deadline, whose TimeoutError counts and says nothing, never comes."""
+    async with hub(hub=NO_WAIT, start_timeout=300, node_selector={"accelerator": "gpu"}) as hub:
+        error = await failed_start(hub)
+
+        assert 298 <= looptime <= 300
+        assert sentence_of(error) == (
+            "Your server is waiting for a machine of the kind it asks for; there was none in 4 minutes 58 seconds."
+        )
+        assert hub.failure_count == 0
+        assert pods(cluster) == []
