@@ -1,13 +1,15 @@
 """The demo for a person at a browser: five lines, then it runs until it is told to stop."""
 
+from k8s_hub.demo.plan import Plan, make_plan
 from k8s_hub.demo.settings import Settings
-from k8s_hub.demo.stack import Plan, running
+from k8s_hub.demo.stack import running
 
 
 async def show(settings: Settings) -> None:
     """Start everything, say what to do, and stay; DemoError when a part ends by itself."""
-    async with running(settings) as stack:
-        print("\n".join(introduction(stack.plan)), flush=True)
+    plan = make_plan(settings)
+    async with running(plan) as stack:
+        print("\n".join(introduction(plan)), flush=True)
         await stack.watch()
 
 

@@ -6,7 +6,7 @@ does not hold ends the check.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +17,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.demo import leftovers
 from k8s_hub.demo.failure import DemoError
 from k8s_hub.demo.kernel import Kernel
+from k8s_hub.demo.plan import Plan, make_plan
 from k8s_hub.demo.session import Browser, Server, browser
 from k8s_hub.demo.settings import Pods, Settings
 from k8s_hub.demo.stack import Stack, running
@@ -38,6 +39,7 @@ ACTIVITY_SECONDS = 1
 class Story:
     """Who takes part, and what was seen on the way."""
 
+    plan: Plan
     stack: Stack
     witness: Witness
     ada: Browser
@@ -57,32 +59,36 @@ Step = Callable[[Story], Awaitable[None]]
 
 async def check(settings: Settings) -> None:
     """Run the whole story; DemoError at the first step that does not hold."""
-    settings = replace(settings, idle_seconds=IDLE_SECONDS, activity_seconds=ACTIVITY_SECONDS)
+    plan = make_plan(replace(settings, idle_seconds=IDLE_SECONDS, activity_seconds=ACTIVITY_SECONDS))
     started = time.monotonic()
     async with AsyncExitStack() as unwinding:
         with _told("The login page is there."):
-            stack = await unwinding.enter_async_context(running(settings))
-        story = await unwinding.enter_async_context(_cast(stack))
-        for step in steps_for(settings.pods):
-            with _told(str(step.__doc__)):
-                async with asyncio.timeout(STEP_DEADLINE):
-                    await step(story)
+            stack = await unwinding.enter_async_context(running(plan))
+        story = await unwinding.enter_async_context(_cast(plan, stack))
+        await tell(story, steps_for(settings.pods))
         with _told("Everything is stopped, and no process is left."):
             await unwinding.aclose()
-            _see_nothing_left(stack)
+            _see_nothing_left(plan, stack)
     print(f"The whole story holds.  ({time.monotonic() - started:.0f} s)")
 
 
+async def tell(story: Story, steps: Iterable[Step]) -> None:
+    """Do the steps, and print each step's docstring once it is proven; DemoError names the one that is not."""
+    for step in steps:
+        with _told(str(step.__doc__)):
+            async with asyncio.timeout(STEP_DEADLINE):
+                await step(story)
+
+
 @asynccontextmanager
-async def _cast(stack: Stack) -> AsyncIterator[Story]:
-    plan = stack.plan
+async def _cast(plan: Plan, stack: Stack) -> AsyncIterator[Story]:
     async with (
         witness(plan.kubeconfig, plan.settings.namespace, USERNAMES) as seen,
         browser(plan.url, ADA) as ada,
         browser(plan.url, GRACE) as grace,
         browser(plan.url, BARBARA) as barbara,
     ):
-        yield Story(stack=stack, witness=seen, ada=ada, grace=grace, barbara=barbara)
+        yield Story(plan=plan, stack=stack, witness=seen, ada=ada, grace=grace, barbara=barbara)
 
 
 @contextmanager
@@ -146,9 +152,9 @@ async def kill_hub(story: Story) -> None:
 
 async def kill_hub_during_spawn(story: Story) -> None:
     """The hub is killed in the middle of a spawn and comes back: that server is there, and one culler runs."""
-    await story.barbara.log_in(story.stack.plan.password)
+    await story.barbara.log_in(story.plan.password)
     await _while_users_work(story, _interrupt_spawn_of_barbara(story))
-    if story.stack.plan.settings.pods is Pods.PROCESS:
+    if story.plan.settings.pods is Pods.PROCESS:
         await story.barbara.open_server()
 
 
@@ -169,7 +175,7 @@ async def wait_for_cull(story: Story) -> None:
     await story.witness.wait_for_pods(
         lambda pods: not pods,
         meaning="the removal of idle pods",
-        deadline=story.stack.plan.settings.idle_seconds + CULL_MARGIN,
+        deadline=story.plan.settings.idle_seconds + CULL_MARGIN,
     )
     story.claims = await story.witness.claims()
     if not before or story.claims != before:
@@ -217,7 +223,7 @@ def steps_for(pods: Pods) -> tuple[Step, ...]:
 
 
 async def _log_in_and_start(story: Story, user: Browser) -> None:
-    plan = story.stack.plan
+    plan = story.plan
     await user.log_in(plan.password)
     await user.start_server()
     await user.follow_progress()
@@ -255,15 +261,15 @@ async def _work(story: Story, kernels: list[Kernel]) -> None:
 
 
 async def _kill_and_restart_hub(story: Story, before: frozenset[Sight]) -> None:
-    await story.stack.kill_hub()
-    await story.stack.start_hub()
+    await story.stack.kill_part("hub")
+    await story.stack.start_part("hub")
     await _see_all_well(story, before)
 
 
 async def _interrupt_spawn_of_barbara(story: Story) -> None:
     await together(_start_and_lose_answer(story.barbara), _kill_hub_at_pod_of(story, BARBARA))
     before = await story.witness.pods()
-    await story.stack.start_hub()
+    await story.stack.start_part("hub")
     await story.barbara.wait_until_ready()
     await _see_all_well(story, before)
 
@@ -279,7 +285,7 @@ async def _kill_hub_at_pod_of(story: Story, username: str) -> None:
         meaning=f"{username}'s pod",
         deadline=STEP_DEADLINE,
     )
-    await story.stack.kill_hub()
+    await story.stack.kill_part("hub")
 
 
 async def _see_all_well(story: Story, before: frozenset[Sight]) -> None:
@@ -290,17 +296,17 @@ async def _see_all_well(story: Story, before: frozenset[Sight]) -> None:
     after = await story.witness.pods()
     if after != before:
         raise DemoError(f"the pods were {_names(before)} and are {_names(after)}")
-    await leftovers.wait_until(story.stack.plan.mark, lambda found: len(_cullers(found)) == 1)
+    await leftovers.wait_until(story.plan.mark, lambda found: len(_cullers(found)) == 1)
 
 
 def _cullers(found: Mapping[int, str]) -> list[int]:
     return [pid for pid, command in found.items() if "k8s_hub.culler" in command]
 
 
-def _see_nothing_left(stack: Stack) -> None:
+def _see_nothing_left(plan: Plan, stack: Stack) -> None:
     if stack.left_behind:
         raise DemoError(f"these had to be ended: {stack.left_behind}")
-    if found := leftovers.find(stack.plan.mark):
+    if found := leftovers.find(plan.mark):
         raise DemoError(f"these are still there: {found}")
 
 

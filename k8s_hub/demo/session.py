@@ -61,7 +61,7 @@ class Browser:
     async def start_server(self, servername: str = "") -> None:
         """Press the start button; the server is pending or ready when this returns."""
         page = self._url("hub/spawn", self.username, servername)
-        reply = await self.get(page)
+        reply = await self._send("GET", page, headers=TYPED, allow_redirects=False)
         if reply.status >= 400:
             raise DemoError(f"{page} answers {reply.status}: {_first_line(reply.text)}")
 

@@ -39,6 +39,7 @@ class Settings:
     image: str | None = None
     namespace: str = "default"
     hub_address: str = LOOPBACK
+    server_port: int = 8888  # where users' servers listen, each at the address of its pod
     hub_config: Path = REPOSITORY / "jupyterhub_config.py"
 
 
