@@ -199,7 +199,8 @@ class KubeSpawner(
 
     async def _launch(self, started: datetime) -> str:
         attempt = await self._attempt(started)
-        await launch.until_synced(attempt)
+        for informer in (attempt.cluster.pods, attempt.cluster.claims):
+            await launch.until_synced(attempt, informer)
         self._may_have_created = True
         home = await self._ensure_home(attempt)
         manifest = await self._pod()

@@ -22,6 +22,7 @@ from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.events import Feed
+from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.retries import RetryPolicy, retrying
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
@@ -71,19 +72,22 @@ class Attempt:
         return Key(self.identity.namespace, name)
 
 
-async def until_synced(attempt: Attempt) -> None:
-    """Return once pods and claims were listed; meanwhile the user reads that the cluster is silent."""
-    for informer in (attempt.cluster.pods, attempt.cluster.claims):
+async def until_synced(attempt: Attempt, informer: Informer) -> None:
+    """Return once the view was listed; meanwhile the user reads what the start waits for."""
 
-        def look() -> bool | Diagnosis:
-            if informer.is_synced:  # noqa: B023 - called within this turn of the loop only
-                return True
-            failure = informer.failure  # noqa: B023
-            if failure is not None and not isinstance(failure, Unavailable):
-                raise _refused(failure, "List", str(informer))  # noqa: B023
-            return _requested(attempt) if failure is None else _waiting_for_cluster(failure)
+    def look() -> bool | Diagnosis:
+        if informer.is_synced:
+            return True
+        failure = informer.failure
+        if failure is None:
+            return diagnose(
+                Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started)
+            )
+        if not isinstance(failure, Unavailable):
+            raise _refused(failure, "List", str(informer))
+        return _waiting_for_cluster(failure)
 
-        await _follow(attempt, look)
+    await _follow(attempt, look)
 
 
 async def ensure_home(attempt: Attempt, request: HomeRequest, manifest: Callable[[str], Raw]) -> Raw:
@@ -249,10 +253,6 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
     with suppress(NotFound):
         return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
     return None
-
-
-def _requested(attempt: Attempt) -> Diagnosis:
-    return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started))
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:
