@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
+from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.events import LINGER, MOST, EventWatch, Involved
 from k8s_hub.minicluster.faults import CutWatch, FaultRule, Slow, WatchGone, refuse
 from k8s_hub.minicluster.resources import EVENTS
@@ -68,14 +69,29 @@ async def test_what_is_said_about_the_followed_from_now_on(watch, say):
         assert reasons(feed.events()) == ["Scheduled", "ProvisioningFailed"]
 
 
-async def test_the_past_is_never_listed(watch, say, counted):
+class RecordingApi(KubeApi):
+    """Remembers how much each list was asked for."""
+
+    def __init__(self, connection):
+        super().__init__(connection)
+        self.limits = []
+
+    async def list_page(self, resource, namespace, *, limit, **rest):
+        self.limits.append(limit)
+        return await super().list_page(resource, namespace, limit=limit, **rest)
+
+
+async def test_the_past_is_never_listed(connection, say, counted):
     for number in range(200):
         say(f"Old{number}")
+    api = RecordingApi(connection)
+    watch = EventWatch(api, NAMESPACE)
     async with watch.following(POD) as feed:
         await asyncio.sleep(1)
 
         assert feed.events() == ()
-    assert counted("list") == 1  # with limit 1, to know what "now" is
+    await watch.close()
+    assert (api.limits, counted("watch")) == ([1], 1)  # one event, to know what "now" is
 
 
 async def test_events_of_a_predecessor_are_told_apart_by_uid(watch, say):
@@ -140,12 +156,15 @@ async def test_nothing_is_kept_of_what_is_no_longer_followed(watch, say):
     assert feed.events() == ()
 
 
-async def test_the_watch_lingers_for_the_next_start_and_then_ends(watch, counted):
+async def test_the_watch_lingers_for_the_next_start_and_then_ends(watch, say, counted):
     async with watch.following(POD):
         pass
     await asyncio.sleep(LINGER - 1)
-    async with watch.following(POD):
+    async with watch.following(POD) as feed:
         await asyncio.sleep(LINGER * 2)
+        say("Scheduled")
+        await asyncio.sleep(1)
+        assert reasons(feed.events()) == ["Scheduled"]
     assert counted("watch") == 1
 
     await asyncio.sleep(LINGER + 1)

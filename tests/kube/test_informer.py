@@ -77,6 +77,18 @@ async def test_before_the_first_list_nothing_is_known_and_nothing_is_said(inform
         await informer.wait_for(key(), is_missing, deadline=soon(1))
 
 
+async def test_a_complete_list_is_shown_before_the_watch_is_open(informer, cluster, soon):
+    plant(cluster, pod())
+    cluster.faults.add(FaultRule(effect=Slow(seconds=5), verb="watch"))
+    await informer.start()
+    waiter = asyncio.create_task(informer.wait_for(key(), lambda kept: kept is not None, deadline=soon(1)))
+
+    await informer.wait_synced(deadline=soon(1))
+
+    assert await waiter == informer.view.get(key())
+    assert not informer.is_watching
+
+
 async def test_waiters_time_out_at_their_deadline(informer, soon):
     await begun(informer, soon)
     begin = now()
