@@ -4,30 +4,26 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from k8s_hub.cli import numbers
 from k8s_hub.cli.signals import run_until_told
-from k8s_hub.minicluster.cluster import ClusterOptions, MiniCluster
 from k8s_hub.minicluster.errors import ClusterError
+from k8s_hub.minicluster.server import serve
 
 
 def run(arguments: Sequence[str]) -> int:
     """Start the cluster, print the path of its kubeconfig, and stay."""
     parsed = _parser().parse_args(arguments)
     try:
-        return run_until_told(_serve(parsed.directory.absolute(), parsed.port, parsed.pods))
+        served = serve(parsed.directory.absolute(), parsed.port, runtime=parsed.pods, on_ready=_tell)
+        return run_until_told(served)
     except ClusterError as error:
         print(f"k8s-hub cluster: {error}", file=sys.stderr)
         return 1
 
 
-async def _serve(directory: Path, port: int, pods: Literal["process", "listener"]) -> None:
-    options = ClusterOptions(port=port)
-    async with MiniCluster(directory=directory, runtime=pods, options=options) as cluster:
-        cluster.write_kubeconfig(directory / "kubeconfig")
-        print(directory / "kubeconfig", flush=True)
-        await cluster.wait_broken()
+def _tell(kubeconfig: Path) -> None:
+    print(kubeconfig, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
