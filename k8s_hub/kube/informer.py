@@ -95,9 +95,8 @@ class Informer:
         self._closed = False
         self._heard = -math.inf  # loop time of the last word from the server
         self._opened = math.inf  # loop time at which the current or last watch was opened
-        self._failures = Counter[
-            RetryPolicy
-        ]()  # since a watch lasted: an outage's do not delay the list after it
+        # By policy, since a watch lasted: those of an outage do not delay the list that follows it.
+        self._failures = Counter[RetryPolicy]()
         self._is_told = False  # the log was told of trouble, and not yet of its end
         self._failure: KubeError | None = None  # the last one; None while all is well
 
