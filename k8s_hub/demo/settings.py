@@ -16,6 +16,7 @@ from k8s_hub.demo.failure import DemoError
 
 LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).parents[2]
+NEEDED_BY_USERS = "jupyterlab"  # what their servers run
 OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
 
 
@@ -57,9 +58,9 @@ def _check_cluster(settings: Settings) -> None:
     if settings.kubeconfig is None:
         if settings.image is not None:
             raise DemoError(f"--image {settings.image} needs --kubeconfig: the mini cluster runs no images")
-        if settings.pods is Pods.PROCESS and importlib.util.find_spec("jupyterlab") is None:
+        if settings.pods is Pods.PROCESS and importlib.util.find_spec(NEEDED_BY_USERS) is None:
             raise DemoError(
-                "the package jupyterlab is missing: pip install 'k8s-hub[demo]', or use `make demo`"
+                f"the package {NEEDED_BY_USERS} is missing: pip install 'k8s-hub[demo]', or use `make demo`"
             )
     elif not settings.kubeconfig.is_file():
         raise DemoError(f"--kubeconfig {settings.kubeconfig}: there is no such file")
@@ -108,8 +109,9 @@ def find_node() -> Path:
     on_path = shutil.which("node")
     if on_path is None:
         raise DemoError(f"node {OLDEST_NODE} or newer is neither on the PATH nor in proxy/: use `make demo`")
-    version = _node_version(on_path)
-    if int(version.removeprefix("v").partition(".")[0] or 0) < OLDEST_NODE:
+    version = _node_version(on_path) or "not node"
+    major = version.removeprefix("v").partition(".")[0]
+    if not major.isdigit() or int(major) < OLDEST_NODE:
         raise DemoError(
             f"{on_path} is {version}, and the proxy needs {OLDEST_NODE} or newer: use `make demo`"
         )
