@@ -4,6 +4,7 @@ Level-based: a change only says where to look, never what happened, so a lost or
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
@@ -55,6 +56,8 @@ class Controllers:
                 controller, kind, key = next(iter(self._places))
                 del self._places[controller, kind, key]
                 controller.reconcile(kind, key)
+                # Binding waits for the disk: others get their turn in between.
+                await asyncio.sleep(0)
             self._work.clear()
 
     def _notice(self, kind: Kind, change: Change) -> None:
@@ -123,7 +126,11 @@ class OwnerCollector:
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
-        self._owned: dict[str, set[tuple[Kind, Key]]] = {}
+        #: What belongs to the owner of this uid.
+        self._owned: defaultdict[str, set[tuple[Kind, Key]]] = defaultdict(set)
+        for kind in KINDS.values():
+            for obj in database.all(kind):
+                self._remember(kind, obj)
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
         """Objects with owners, and what a deleted object owned."""
@@ -133,8 +140,7 @@ class OwnerCollector:
                 self._owned.get(uid, set()).discard((kind, change.key))
             yield from self._owned.pop(uid_of(change.after.obj), ())
             return
-        for uid in uids:
-            self._owned.setdefault(uid, set()).add((kind, change.key))
+        self._remember(kind, change.after.obj)
         if uids and change.type is ChangeType.ADDED:
             yield kind, change.key
 
@@ -146,6 +152,10 @@ class OwnerCollector:
         references = metadata_of(obj).get("ownerReferences") or ()
         if references and not any(self._is_there(reference, key.namespace) for reference in references):
             delete(self._database, kind, obj, self._now())
+
+    def _remember(self, kind: Kind, obj: Raw) -> None:
+        for uid in owner_uids(obj):
+            self._owned[uid].add((kind, key_of(obj)))
 
     def _is_there(self, reference: Raw, namespace: str) -> bool:
         """An owner of a kind that this cluster does not know is taken to be there."""

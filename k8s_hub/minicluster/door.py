@@ -1,6 +1,7 @@
 """A listening socket: open, shut and open again on the same port."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
@@ -30,7 +31,8 @@ class Door:
         try:
             self._listening = await loop.create_server(self._server, self._host, self.port, backlog=1024)
         except OSError as error:
-            reason = error.strerror or str(error)
+            # asyncio's own text repeats the address.
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise PortTakenError(f"Nothing can listen on {self._host}:{self.port}: {reason}.") from error
         self.port = self._listening.sockets[0].getsockname()[1]
 

@@ -86,16 +86,14 @@ class Kubelet:
         #: Beats when a pod that could not be scheduled may be luckier now.
         self.luck = Pulse()
         self._workers: dict[str, PodWorker] = {}
-        self._new_pods: asyncio.Queue[Raw] = asyncio.Queue()
-        database.subscribe(self._notice)
+        self._hired: asyncio.Queue[PodWorker] = asyncio.Queue()
 
     async def run(self) -> None:
         """Start a worker for each pod; ends only by cancellation, and then all containers have ended."""
+        self.database.subscribe(self._notice)
         async with asyncio.TaskGroup() as tasks:
             while True:
-                pod = await self._new_pods.get()
-                worker = PodWorker(self, pod)
-                self._workers[worker.uid] = worker
+                worker = await self._hired.get()
                 tasks.create_task(self._employ(worker))
 
     def container(self, key: Key) -> Container | None:
@@ -103,6 +101,12 @@ class Kubelet:
         pod = self.database.get(PODS, key)
         worker = self._workers.get(uid_of(pod)) if pod else None
         return worker.container if worker else None
+
+    def _hire(self, pod: Raw) -> None:
+        """Make the worker known at once, so that it hears of a deletion even before it starts."""
+        worker = PodWorker(self, pod)
+        self._workers[worker.uid] = worker
+        self._hired.put_nowait(worker)
 
     async def _employ(self, worker: "PodWorker") -> None:
         try:
@@ -116,7 +120,7 @@ class Kubelet:
         if kind != PODS:
             return
         if change.type is ChangeType.ADDED:
-            self._new_pods.put_nowait(change.after.obj)
+            self._hire(change.after.obj)
         worker = self._workers.get(uid_of(change.after.obj))
         if worker and (change.type is ChangeType.DELETED or is_dying(change.after.obj)):
             worker.doom()

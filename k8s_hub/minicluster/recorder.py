@@ -85,4 +85,6 @@ class Recorder:
     def _expire(self) -> None:
         while self._said and self._now() - self._said[0][0] > _KEPT_FOR:
             _, identity = self._said.popleft()
-            self._database.remove(EVENTS, self._keys.pop(identity))
+            # What a client deleted, and was said again since, stands twice among the said.
+            if key := self._keys.pop(identity, None):
+                self._database.remove(EVENTS, key)

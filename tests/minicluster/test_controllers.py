@@ -75,6 +75,17 @@ async def test_what_is_owned_by_somebody_who_is_gone_goes_at_once(cluster, clien
     await client.gone(f"{SECRETS}/owned")
 
 
+async def test_what_is_owned_is_known_after_a_restart(tmp_path):
+    async with running_cluster(tmp_path) as (_, client):
+        owner = await client.create(CLAIMS, claim())
+        await client.create(CLAIMS, claim("owned") | owned_by(owner))
+    async with running_cluster(tmp_path) as (_, client):
+        await asyncio.sleep(10)
+        await client.get(f"{CLAIMS}/owned")
+        await client.delete(f"{CLAIMS}/home")
+        await client.gone(f"{CLAIMS}/owned")
+
+
 async def test_an_owner_of_a_kind_that_is_unknown_here_is_taken_to_be_there(cluster, client):
     owner = await client.create(PODS, pod())
     await client.create(SECRETS, owned_by(owner, kind="Deployment", uid="elsewhere"))

@@ -6,7 +6,9 @@ import pytest
 
 from k8s_hub.minicluster.kubelet import BackOff, Latencies
 from k8s_hub.minicluster.node import Node
+from k8s_hub.minicluster.resources import KINDS
 from k8s_hub.minicluster.runtime import Exit, StartError
+from k8s_hub.objects.keys import Key
 from tests.minicluster.material import (
     CLAIMS,
     EVENTS,
@@ -196,6 +198,18 @@ async def test_a_pod_deleted_while_it_starts_leaves_nothing_running(tmp_path):
         await client.gone(f"{PODS}/a")
         await asyncio.sleep(10)
         assert runtime.started == []
+
+
+async def test_a_pod_deleted_before_the_node_looks_at_it_is_never_started(tmp_path):
+    runtime = ScriptedRuntime()
+    async with running_cluster(tmp_path, runtime) as (cluster, client):
+        made = await client.create(PODS, pod("template"))
+        key = Key("default", "a")
+        cluster.database.create(KINDS["pods"], {**made, "metadata": {"name": "a", "namespace": "default"}})
+        cluster.database.remove(KINDS["pods"], key)
+        await asyncio.sleep(10)
+        assert [order.pod["metadata"]["name"] for order, _ in runtime.started] == ["template"]
+        assert len(cluster.kubelet._workers) == 1
 
 
 async def test_a_start_that_succeeds_after_the_deletion_is_undone(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from k8s_hub.minicluster.database import Database
 from k8s_hub.minicluster.recorder import KUBELET, Recorder
 from k8s_hub.minicluster.resources import EVENTS, NAMESPACES, PODS
+from k8s_hub.objects.keys import key_of
 
 
 class Watch:
@@ -57,6 +58,17 @@ def test_the_same_thing_said_again_counts_up(database, subject, clock):
         "2026-01-01T00:01:00Z",
     )
     assert event["involvedObject"]["uid"] == subject["metadata"]["uid"]
+
+
+def test_an_event_that_a_client_deleted_may_be_said_again_and_expires_too(database, subject, clock):
+    recorder = Recorder(database, clock)
+    recorder.say(subject, "Started", "started", by=KUBELET)
+    database.remove(EVENTS, key_of(next(database.all(EVENTS))))
+    recorder.say(subject, "Started", "started", by=KUBELET)
+    assert told(database) == [("Started", 1, "Normal")]
+    clock.now += timedelta(minutes=61)
+    recorder.say(subject, "Pulled", "there", by=KUBELET)
+    assert told(database) == [("Pulled", 1, "Normal")]
 
 
 def test_an_event_is_gone_after_an_hour_and_may_be_said_anew(database, subject, clock):
