@@ -13,6 +13,7 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.events import EventWatch
+from k8s_hub.kube.garbage import exempt_what_is_there
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.retries import Chance
@@ -147,7 +148,10 @@ class InformerPool:
         return await asyncio.shield(task)
 
     async def _open(self, settings: ConnectionSettings) -> _Cluster:
-        return _Cluster(await Connection.open(settings), self._chance)
+        connection = await Connection.open(settings)
+        # The hub is loaded, and the first list is about to come.
+        exempt_what_is_there()
+        return _Cluster(connection, self._chance)
 
     def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:
         # Asking for the exception also marks it as seen: all who waited may have been cancelled.
