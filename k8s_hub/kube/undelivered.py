@@ -23,7 +23,9 @@ from k8s_hub.objects.raw import Raw
 
 logger = logging.getLogger(__name__)
 
-DELIVER = RetryPolicy(name="deliver a delete", initial=1.0, ceiling=30.0, deadline=math.inf)
+DELIVER = RetryPolicy(name="deliver a delete", initial=1.0, ceiling=10.0, deadline=math.inf)
+"""While the server is away this is one request each 5 s on average, however many wait. The ceiling keeps what a late
+create brings forth from living for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
