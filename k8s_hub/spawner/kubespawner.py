@@ -86,6 +86,9 @@ class KubeSpawner(
         #: URL or stop() saw to it that nothing is left. While it is set, poll() says None, so that the hub
         #: calls stop().
         self._may_have_created = False
+        #: "The hub may have died in the middle of this server's start": until a run begins in this process, or
+        #: poll() has waited for the cluster's word once.
+        self._may_be_unfinished = True
         #: The home claim that was used last, as the saved state says.
         self.remembered_pvc_name: str | None = None
         self._pvc_exists = False
@@ -135,6 +138,7 @@ class KubeSpawner(
         """Forget the pod; the claim stays this server's."""
         super().clear_state()
         self._name_objects()
+        self._may_be_unfinished = False
 
     # --- What a server is made of ---
 
@@ -318,6 +322,7 @@ class KubeSpawner(
             pod = await self._find_pod()
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
+            self._may_be_unfinished = False
             return None
         if pod is None:
             return 0 if self.server is None else 1
@@ -351,8 +356,7 @@ class KubeSpawner(
         A server with an address ran, and the hub can ask it itself. One without was being started when the
         hub died: to give it up would leave its pod behind.
         """
-        was_tried_here = bool(self._mark)
-        if self.server is not None and not self.server.ip and not was_tried_here:
+        if self._may_be_unfinished and self.server is not None and not self.server.ip:
             return UNFINISHED_START
         return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
 
