@@ -5,7 +5,7 @@ address after it; stop() only where poll() says None; a new spawner with the sav
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -46,12 +46,16 @@ class Run:
 
     async def start(self) -> str:
         """Start; the hub's own deadline, whose TimeoutError says nothing, stands behind it."""
-        self.has_row()
-        self.spawner.clear_state()
-        url = await asyncio.wait_for(self.spawner.start(), self.spawner.start_timeout)
+        url = await asyncio.wait_for(self.starting(), self.spawner.start_timeout)
         self.is_at(url)
         self.state = self.spawner.get_state()
         return url
+
+    def starting(self) -> Coroutine[Any, Any, str]:
+        """Return the start itself, prepared as the hub prepares it."""
+        self.has_row()
+        self.spawner.clear_state()
+        return self.spawner.start()
 
     def has_row(self, ip: str = "", port: int = 45678) -> None:
         """Have the database's row of a server: without an address until start() has returned."""

@@ -258,6 +258,9 @@ async def test_poll_not_in_the_view_of_an_unfinished_start__api_away(cluster, lo
 
     assert await run.spawner.poll() is None
     assert 299 <= looptime <= 301
+    # The hub has found no server at the address it made up, and stops.
+    await run.stop()
+    assert looptime <= 340
 
 
 async def test_poll_of_a_start_that_the_away_cluster_has_failed_holds_nobody_up(cluster, looptime):
