@@ -163,10 +163,11 @@ async def start_named_server(story: Story) -> None:
     name = "project"
     await story.ada.start_server(name)
     await story.ada.follow_progress(name)
-    pods = [pod for pod in await story.witness.pods() if (pod.username, pod.servername) == (ADA, name)]
-    homes = {claim.name for claim in story.claims}
-    if len(pods) != 1 or not pods[0].claims or pods[0].claims & homes:
-        raise DemoError(f"ada's named server has the pods {pods}; the other claims are {homes}")
+    pods = await story.witness.pods()
+    own = [pod for pod in pods if (pod.username, pod.servername) == (ADA, name)]
+    others = {claim for pod in pods if pod not in own for claim in pod.claims}
+    if len(own) != 1 or not own[0].claims or own[0].claims & others:
+        raise DemoError(f"ada's named server has the pods {own}; the others mount {sorted(others)}")
 
 
 async def wait_for_cull(story: Story) -> None:
