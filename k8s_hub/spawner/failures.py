@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from html import escape
 from typing import Any, cast
 
+from prometheus_client import Counter
 from tornado.web import HTTPError
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason
@@ -16,6 +17,8 @@ try:
     from jupyterhub.spawner import SpawnException
 except ImportError:  # JupyterHub 5 has no such class and counts every failure
     SpawnException = None
+
+FAILURES = Counter("k8s_hub_spawn_failures_total", "Starts that failed, by the diagnosed reason.", ["reason"])
 
 COUNTED = frozenset({Reason.CLUSTER_UNAVAILABLE})
 
@@ -35,6 +38,7 @@ def hub_error(diagnosis: Diagnosis, hub_settings: MutableMapping[str, Any] | Non
     where the hub would count a failure that is not its own, the count is taken back there beforehand.
     """
     reason = str(diagnosis.reason or "unknown")
+    FAILURES.labels(reason).inc()
     detail = f"{diagnosis.sentence} [{reason}] {diagnosis.detail}".rstrip()
     error: Any = _error(diagnosis, reason, detail, hub_settings)
     # The pages show these two, whatever the class of the exception.

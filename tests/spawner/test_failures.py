@@ -1,5 +1,6 @@
 import pytest
 from jupyterhub.utils import format_exception
+from prometheus_client import REGISTRY
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.spawner.failures import SpawnException, hub_error
@@ -53,3 +54,13 @@ def test_a_cluster_that_does_not_answer_counts():
 
 def test_a_start_without_a_request_has_no_count_to_take_back():
     assert hub_error(NOT_FOUND, None).jupyterhub_message
+
+
+def test_failures_are_counted_by_reason():
+    def counted():
+        return REGISTRY.get_sample_value("k8s_hub_spawn_failures_total", {"reason": "image_not_found"}) or 0
+
+    before = counted()
+    hub_error(NOT_FOUND, None)
+
+    assert counted() == before + 1
