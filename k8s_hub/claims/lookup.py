@@ -1,6 +1,5 @@
 """How claims are looked up: by name, and by the user they are annotated for."""
 
-from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
@@ -17,25 +16,6 @@ class ClaimLookup(Protocol):
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
         """Return the claims that are annotated for the user of that name, in any namespace."""
-
-
-class ListedClaims:
-    """The lookup for a list of claims, read once and not kept up to date."""
-
-    def __init__(self, claims: Iterable[Raw]) -> None:
-        self._by_key = {key_of(claim): claim for claim in claims}
-        self._by_username: defaultdict[Hashable, list[Raw]] = defaultdict(list)
-        for claim in self._by_key.values():
-            for username in usernames_of(claim):
-                self._by_username[username].append(claim)
-
-    def get(self, key: Key, /) -> Raw | None:
-        """Return the claim of that name."""
-        return self._by_key.get(key)
-
-    def find(self, value: Hashable, /) -> tuple[Raw, ...]:
-        """Return the claims that are annotated for the user of that name."""
-        return tuple(self._by_username.get(value, ()))
 
 
 def username_of(claim: Raw) -> str | None:

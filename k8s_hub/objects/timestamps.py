@@ -1,4 +1,4 @@
-"""RFC 3339 timestamps as Kubernetes writes them: whole seconds in ``Time``, six digits in ``MicroTime``."""
+"""RFC 3339 timestamps as Kubernetes and JupyterHub write them."""
 
 from datetime import UTC, datetime
 
@@ -11,20 +11,14 @@ def parse(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"The timestamp {text!r} has no UTC offset")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"The timestamp {text!r} is before the year 1 or after 9999 in UTC") from None
 
 
 def format_seconds(moment: datetime) -> str:
-    """Write ``Time``, for instance 2026-07-01T12:00:00Z; the fraction is cut off."""
-    return f"{_in_utc(moment):%Y-%m-%dT%H:%M:%S}Z"
-
-
-def format_micros(moment: datetime) -> str:
-    """Write ``MicroTime``, for instance 2026-07-01T12:00:00.000000Z."""
-    return f"{_in_utc(moment):%Y-%m-%dT%H:%M:%S.%f}Z"
-
-
-def _in_utc(moment: datetime) -> datetime:
+    """Write for instance 2026-07-01T12:00:00Z; the fraction is cut off."""
     if moment.tzinfo is None:
         raise ValueError(f"The datetime {moment!r} is naive: say which time zone it is in")
-    return moment.astimezone(UTC)
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"

@@ -2,9 +2,10 @@
 
 from k8s_hub.claims.home import HomeRequest
 from k8s_hub.claims.legacy import legacy_names
-from k8s_hub.claims.lookup import ListedClaims
+from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity
 from k8s_hub.naming.templates import expand, names_of, scope_of
+from k8s_hub.objects.keys import key_of
 
 NAMESPACE = "jhub"
 RELEASE = {"release": "jhub"}
@@ -51,6 +52,19 @@ def request(user="ada", server="", *, template="claim-{user_server}", **changed)
             **changed,
         }
     )
+
+
+class ListedClaims:
+    """The lookup for a list of claims."""
+
+    def __init__(self, claims):
+        self._claims = {key_of(claim): claim for claim in claims}
+
+    def get(self, key, /):
+        return self._claims.get(key)
+
+    def find(self, value, /):
+        return [claim for claim in self._claims.values() if value in usernames_of(claim)]
 
 
 def listed(*claims):

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -24,9 +25,9 @@ def test_timestamps_are_read_with_and_without_fraction(text, moment):
     assert parsed.tzinfo is UTC
 
 
-@pytest.mark.parametrize("text", ["2026-07-01T12:00:00", "2026-07-01", "yesterday", ""])
+@pytest.mark.parametrize("text", ["2026-07-01T12:00:00", "2026-07-01", "yesterday", "0001-01-01T00:00:00+14:00", ""])
 def test_what_names_no_moment_is_refused(text):
-    with pytest.raises(ValueError, match=text or "''"):
+    with pytest.raises(ValueError, match=re.escape(text) or "''"):
         timestamps.parse(text)
 
 
@@ -38,10 +39,8 @@ def test_naive_datetimes_are_refused_in_writing():
 def test_time_zones_are_written_as_utc():
     eastern = NOON.astimezone(timezone(timedelta(hours=-5)))
     assert timestamps.format_seconds(eastern) == "2026-07-01T12:00:00Z"
-    assert timestamps.format_micros(eastern) == "2026-07-01T12:00:00.000000Z"
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_what_was_written_is_read_back(moment):
-    assert timestamps.parse(timestamps.format_micros(moment)) == moment
     assert timestamps.parse(timestamps.format_seconds(moment)) == moment.replace(microsecond=0)
