@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from k8s_hub.naming.ownership import USERNAME_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of, key_of
+from k8s_hub.objects.keys import Key, annotations_of
 from k8s_hub.objects.raw import Raw
 
 

@@ -48,7 +48,23 @@ def test_every_form_of_a_quantity_is_exact(text, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Gi", "1 Gi", "1gi", "1K", "1Gib", "1.2.3", "ten", "1e", "nan", "inf", "٣", "1e1000", "1e99999999999999999999"]
+    "text",
+    [
+        "",
+        "Gi",
+        "1 Gi",
+        "1gi",
+        "1K",
+        "1Gib",
+        "1.2.3",
+        "ten",
+        "1e",
+        "nan",
+        "inf",
+        "٣",
+        "1e1000",
+        "1e99999999999999999999",
+    ],
 )
 def test_what_is_no_quantity_is_refused_by_name(text):
     with pytest.raises(ValueError, match="not a Kubernetes quantity") as refusal:

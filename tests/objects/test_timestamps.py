@@ -25,7 +25,9 @@ def test_timestamps_are_read_with_and_without_fraction(text, moment):
     assert parsed.tzinfo is UTC
 
 
-@pytest.mark.parametrize("text", ["2026-07-01T12:00:00", "2026-07-01", "yesterday", "0001-01-01T00:00:00+14:00", ""])
+@pytest.mark.parametrize(
+    "text", ["2026-07-01T12:00:00", "2026-07-01", "yesterday", "0001-01-01T00:00:00+14:00", ""]
+)
 def test_what_names_no_moment_is_refused(text):
     with pytest.raises(ValueError, match=re.escape(text) or "''"):
         timestamps.parse(text)
