@@ -46,7 +46,7 @@ class HubApi:
             # Without it the hub cuts the list off at 200 users and says nothing.
             accept="application/jupyterhub-pagination+json",
         )
-        return _page_of(reply.body)
+        return _page_of(reply.body, offset)
 
     async def user(self, name: str) -> User:
         """Return one user and their servers; raise NotFound where there is no such user.
@@ -80,7 +80,7 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def _page_of(body: Any) -> Page:
+def _page_of(body: Any, offset: int) -> Page:
     pagination = body.get("_pagination") if isinstance(body, Mapping) else None
     if not isinstance(pagination, Mapping) or not isinstance(body.get("items"), list):
         raise BadReply(
@@ -94,7 +94,7 @@ def _page_of(body: Any) -> Page:
             unreadable.append(error)
     try:
         following = pagination["next"]
-        return Page(
+        page = Page(
             users=tuple(users),
             unreadable=tuple(unreadable),
             limit=int(pagination["limit"]),
@@ -102,5 +102,8 @@ def _page_of(body: Any) -> Page:
             # Not its URL, which repeats the host of the request as the hub saw it.
             next_offset=None if following is None else int(following["offset"]),
         )
-    except (KeyError, TypeError, ValueError):
-        raise BadReply(f"the list of users has pages that make no sense: {pagination!r}") from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        page = None
+    if page is None or (page.next_offset is not None and page.next_offset <= offset):
+        raise BadReply(f"the list of users has pages that make no sense: {pagination!r}")
+    return page

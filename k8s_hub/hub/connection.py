@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from yarl import URL
 
 from k8s_hub.hub.errors import BadReply, Unavailable, error_of
 
@@ -79,7 +80,8 @@ class HubConnection:
         try:
             async with self._session.request(
                 method,
-                self._url + path,
+                # As it is: a named server may be called "..", which would be tidied away with what is before it.
+                URL(self._url + path, encoded=True),
                 params=params,
                 headers={"Accept": accept},
                 json=body,

@@ -79,11 +79,14 @@ def user_of(raw: Any) -> User:
 def _server(user: str, name: str, raw: Any) -> Server:
     if not isinstance(raw, Mapping):
         raise BadReply(f"server {user}/{name}: {raw!r} is not an object")
+    pending = raw.get("pending") or None
+    if pending is not None and not isinstance(pending, str):
+        raise BadReply(f"server {user}/{name}: pending is {pending!r}, not a word")
     return Server(
         user=user,
         name=name,
         ready=bool(raw.get("ready")),
-        pending=raw.get("pending") or None,
+        pending=pending,
         started=_moment(raw, "started", f"server {user}/{name}"),
         last_activity=_moment(raw, "last_activity", f"server {user}/{name}"),
         raw=raw,

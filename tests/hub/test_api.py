@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 import pytest
 from aiohttp import web
@@ -168,11 +169,31 @@ class TestNonsense:
             ('{"items": []}', "has no pages"),
             ('{"items": [], "_pagination": {"limit": "x", "total": 1, "next": null}}', "make no sense"),
             ('{"items": [], "_pagination": {"limit": 1}}', "make no sense"),
+            ('{"items": [], "_pagination": {"limit": Infinity, "total": 1, "next": null}}', "make no sense"),
+            (
+                '{"items": [], "_pagination": {"limit": 1, "total": 9, "next": {"offset": 0}}}',
+                "make no sense",
+            ),
         ],
     )
     async def test_bodies(self, text, words):
         with pytest.raises(BadReply, match=words):
             await self.call(web.Response(text=text))
+
+    @pytest.mark.parametrize("name", [".", "..", "a/../b", "50%", "%2e", "a+b c", "用户"])
+    async def test_a_name_stays_a_name_in_the_url(self, name):
+        """An address with dots in it would be tidied up to that of the default server, or of all users."""
+        asked = []
+
+        async def handler(request):
+            asked.append(request.raw_path)
+            return web.Response(status=204)
+
+        async with answering(handler) as url, api_of(url) as api:
+            await api.stop_server("ada", name)
+        (path,) = asked
+        assert path.startswith("/hub/api/users/ada/servers/")
+        assert unquote(path.removeprefix("/hub/api/users/ada/servers/")) == name
 
     async def test_one_bad_user_leaves_the_others(self):
         text = '{"items": [{"name": "a", "servers": {}}, {}], "_pagination": {"limit": 9, "total": 2, "next": null}}'

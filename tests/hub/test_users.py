@@ -62,6 +62,11 @@ def test_servers_that_the_token_may_not_see_are_not_no_servers():
         ({"admin": True}, ["without a name"]),
         (RAW | {"servers": []}, ["user alice", "servers", "[]"]),
         (RAW | {"servers": {"lab": None}}, ["alice/lab", "None"]),
+        (
+            RAW | {"servers": {"lab": RAW_SERVER | {"pending": ["stop"]}}},
+            ["alice/lab", "pending", "['stop']"],
+        ),
+        (RAW | {"created": "0001-01-01T00:00:00+14:00"}, ["user alice", "created"]),
         (RAW | {"created": "yesterday"}, ["user alice", "created", "'yesterday'"]),
         (RAW | {"servers": {"lab": RAW_SERVER | {"last_activity": 5}}}, ["alice/lab", "last_activity", "5"]),
         (
