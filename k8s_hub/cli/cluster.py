@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k8s_hub.cli import numbers
-from k8s_hub.cli.signals import run_until_told
 from k8s_hub.minicluster.errors import ClusterError
 from k8s_hub.minicluster.server import serve
+from k8s_hub.signals import run_until_told
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k8s_hub.cli import numbers
-from k8s_hub.cli.signals import run_until_told
 from k8s_hub.demo import by_hand, check, settings
 from k8s_hub.demo.failure import DemoError
 from k8s_hub.demo.settings import Pods, Settings
+from k8s_hub.signals import run_until_told
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,15 +1,17 @@
 """IdleCuller: the culler's configuration, from flags, a config file and the environment of a hub's service."""
 
-import asyncio
 import inspect
 import logging
 import os
+import ssl
 import sys
 import typing
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from traitlets import Bool, Callable, Integer, Unicode, default
 from traitlets.config import Application
@@ -23,11 +25,15 @@ from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
 from k8s_hub.hub.users import Server
+from k8s_hub.signals import run_until_told
 
 ArbiterHook = typing.Callable[..., bool | Awaitable[bool]]
 """Called with ``inactive``, ``inactive_limit`` and ``server``."""
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
+
+LONGEST = 1_000_000_000
+"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
 
 _SWITCHES = (
     "cull_admin_users",
@@ -69,11 +75,17 @@ class IdleCuller(Application):
 
     url = Unicode(config=True, help="URL of the hub's REST API. By default $JUPYTERHUB_API_URL.")
     timeout = Integer(
-        600, min=1, config=True, help="Seconds without activity after which a server is stopped."
+        600, min=1, max=LONGEST, config=True, help="Seconds without activity after which a server is stopped."
     )
-    cull_every = Integer(0, min=0, config=True, help="Seconds between two sweeps; 0: half of timeout.")
+    cull_every = Integer(
+        0, min=0, max=LONGEST, config=True, help="Seconds between two sweeps; 0: half of timeout."
+    )
     max_age = Integer(
-        0, min=0, config=True, help="Seconds after which a server is stopped even if it is in use; 0: never."
+        0,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds after which a server is stopped even if it is in use; 0: never.",
     )
     concurrency = Integer(10, min=0, config=True, help="Servers stopped at the same time; 0: no limit.")
     api_page_size = Integer(
@@ -152,7 +164,9 @@ class IdleCuller(Application):
         """Read flags and the config file; flags go first. Ends the process where one makes no sense."""
         arguments = sys.argv[1:] if argv is None else argv
         try:
-            flags = normalised(arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases))
+            flags = normalised(
+                arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases) | _trait_flags()
+            )
         except UsageError as error:
             self._refuse(str(error))
         self.parse_command_line(flags)
@@ -165,10 +179,22 @@ class IdleCuller(Application):
         path = Path(self.config_file)
         if path.suffix not in {".py", ".json"}:
             self._refuse(f"config must name a .py or .json file, not {self.config_file!r}")
-        if path.exists():
-            self.load_config_file(str(path))
+        if path.is_file():
+            self._load(path)
         elif self.config_file != DEFAULT_CONFIG_FILE:
             self._refuse(f"config file {self.config_file!r} does not exist")
+
+    def _load(self, path: Path) -> None:
+        try:
+            self.load_config_file(str(path))
+        except Exception as error:  # noqa: BLE001 - the file is a program of the admin's: it may raise anything
+            lines = [
+                step.lineno
+                for step in extract_tb(error.__traceback__)
+                if Path(step.filename).name == path.name
+            ]
+            where = f", line {lines[-1]}" if lines else ""
+            self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
 
     def _refuse(self, sentence: str) -> NoReturn:
         print(f"{self.name}: {sentence}", file=sys.stderr)  # noqa: T201 - usage, before any log
@@ -200,29 +226,43 @@ class IdleCuller(Application):
 
     def connection_settings(self) -> ConnectionSettings:
         """Return how to reach the hub. Ends the process where that is not known."""
+        return ConnectionSettings(
+            url=self._checked_url(),
+            token=self._token(),
+            request_timeout=self._request_timeout(),
+            ssl_context=self._ssl_context() if self.ssl_enabled else None,
+        )
+
+    def _checked_url(self) -> str:
         if not self.url:
             self._refuse(
                 "where is the hub? Set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
             )
-        if not self.url.startswith(("http://", "https://")):
-            self._refuse(f"url must begin with http:// or https://, not {self.url!r}")
-        token = os.environ.get("JUPYTERHUB_API_TOKEN")
+        if not _is_http_url(self.url):
+            self._refuse(f"url must be one such as http://localhost:8081/hub/api, not {self.url!r}")
+        return self.url
+
+    def _token(self) -> str:
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
         if not token:
             self._refuse("JUPYTERHUB_API_TOKEN is not set: the hub sets it for its services")
+        if not (token.isascii() and token.isprintable()):
+            self._refuse("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
+        return token
+
+    def _request_timeout(self) -> int:
         seconds = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "60")
         if not seconds.isdecimal() or int(seconds) == 0:
             self._refuse(f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {seconds!r}")
+        return int(seconds)
+
+    def _ssl_context(self) -> ssl.SSLContext:
         try:
-            ssl_context = (
-                internal_ssl_context(Path(self.internal_certs_location)) if self.ssl_enabled else None
-            )
+            return internal_ssl_context(Path(self.internal_certs_location))
         except OSError as error:
             self._refuse(
                 f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
             )
-        return ConnectionSettings(
-            url=self.url, token=token, request_timeout=int(seconds), ssl_context=ssl_context
-        )
 
     async def judge(self, server: Server, now: datetime) -> Verdict:
         """Judge one server by the limits, and by the arbiter hook where there is one."""
@@ -249,10 +289,7 @@ class IdleCuller(Application):
         # all: a hub that dies a moment later cannot be told from whoever inherits its children.
         hub_pid = os.getppid() if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
         settings = self.connection_settings()
-        try:
-            asyncio.run(self._serve(settings, hub_pid))
-        except KeyboardInterrupt:
-            sys.exit(130)
+        sys.exit(run_until_told(self._serve(settings, hub_pid)))
 
     async def _serve(self, settings: ConnectionSettings, hub_pid: int | None) -> None:
         async with HubConnection(settings) as connection:
@@ -262,3 +299,20 @@ class IdleCuller(Application):
                 "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every
             )
             await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
+
+
+def _trait_flags() -> set[str]:
+    """Return the long names of the flags: ``--IdleCuller.timeout`` is ``--timeout``."""
+    return {
+        f"{owner.__name__}.{trait}"
+        for owner in (Application, IdleCuller)
+        for trait in owner.class_trait_names(config=True)
+    }
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # a bracket without its pair, a port beyond 65535
+        return False

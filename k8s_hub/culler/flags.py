@@ -16,26 +16,32 @@ def normalised(
     """Write ``--cull_every`` as ``--cull-every``; raise UsageError for a flag that does not exist.
 
     switches: flags that mean something without a value; valued: flags that take one; some are both.
-    ``--Class.trait=value`` and what is no flag (a value, for instance) pass as they are.
+    What is no flag (a value, for instance) passes as it is.
     """
+    known = switches | valued
     result = []
     for argument, following in zip_longest(arguments, arguments[1:]):
         if not _is_flag(argument):
             result.append(argument)
             continue
         flag, equals, value = argument.partition("=")
-        name = flag.lstrip("-").replace("_", "-")
-        if name not in switches | valued:
-            raise UsageError(f"unknown flag {argument!r}{_suggestion(name, switches | valued)}")
+        dashes, name = _split(flag)
+        if name not in known or len(dashes) != (1 if len(name) == 1 else 2):
+            raise UsageError(f"unknown flag {argument!r}{_suggestion(name, known)}")
         if name not in switches and not equals and (following is None or _is_flag(following)):
             raise UsageError(f"--{name} needs a value")
-        result.append(flag.replace("_", "-") + equals + value)
+        result.append(dashes + name + equals + value)
     return result
 
 
+def _split(flag: str) -> tuple[str, str]:
+    """Return a flag's dashes and its name, which is a trait's own in ``--Class.trait``."""
+    name = flag.lstrip("-")
+    return flag.removesuffix(name) if name else flag, name if "." in name else name.replace("_", "-")
+
+
 def _is_flag(argument: str) -> bool:
-    name = argument.partition("=")[0].lstrip("-")
-    return argument.startswith("-") and "." not in name and not name.isdecimal()
+    return argument.startswith("-") and not argument.lstrip("-").isdecimal()
 
 
 def _suggestion(name: str, known: AbstractSet[str]) -> str:

@@ -10,7 +10,7 @@ Promises:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -97,7 +97,7 @@ class Sweep:
         listing = await self._read()
         users = {user.name: user for page in listing.pages for user in page.users}
         servers = [server for user in users.values() for server in user.servers or ()]
-        _tell_hidden(users.values())
+        self._tell_hidden(users.values())
 
         outcomes = await self._each(servers, self._handle)
         deletions = await self._delete_users(users, outcomes) if self.orders.cull_users else {}
@@ -125,12 +125,25 @@ class Sweep:
         state = State.ALL if self.orders.cull_users else State.ACTIVE
 
         async def read_page(offset: int) -> Page:
-            return await _ask(lambda: self.hub.page(offset=offset, limit=size, state=state))
+            return await _ask(
+                lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
+            )
 
         listing = await read_all(read_page, page_size=size)
         for lost in listing.lost:
             log.warning("Could not read %s: %s", lost.what, lost.error)
         return listing
+
+    def _tell_hidden(self, users: Collection[User]) -> None:
+        """Say what the hub left out without a word: the sweep would do nothing, for ever."""
+        if not users:
+            return
+        if all(user.servers is None for user in users):
+            raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")
+        if self.orders.cull_users and all(user.idle_for(self.now()) is None for user in users):
+            log.error(
+                "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"
+            )
 
     # --- Servers ---
 
@@ -213,9 +226,9 @@ class Sweep:
         return dict(zip(things, results, strict=True))
 
 
-async def _ask(call: Callable[[], Awaitable[T]]) -> T:
+async def _ask(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
     def tell(error: Unavailable, delay: float) -> None:
-        log.debug("%s; again in %.1f s", error, delay)
+        log.log(wait_level, "%s; again in %.1f s", error, delay)
 
     return await retrying(ASKING, call, on_wait=tell)
 
@@ -249,9 +262,3 @@ def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
             case _:  # No answer of the hub, but a mistake in the arbiter hook or here.
                 log.error("Failed on %s %s", kind, name, exc_info=error)
     return len(failures)
-
-
-def _tell_hidden(users: Iterable[User]) -> None:
-    users = list(users)
-    if users and all(user.servers is None for user in users):
-        raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")

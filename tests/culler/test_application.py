@@ -219,7 +219,14 @@ async def test_without_a_hook_the_timeout_decides():
         (["now"], ["unexpected argument 'now'"]),
         (["--config=missing.py"], ["'missing.py' does not exist"]),
         (["--config=culler.yaml"], ["'culler.yaml'"]),
+        (["--timeout=99999999999999999999"], ["timeout", "99999999999999999999"]),
+        (["--max-age=99999999999"], ["max_age", "99999999999"]),
+        (["--cull-every=99999999999"], ["cull_every", "99999999999"]),
         (["--url=localhost:8081"], ["url", "'localhost:8081'"]),
+        (["--url=http://"], ["url", "'http://'"]),
+        (["--url=http://localhost:99999/"], ["url", "'http://localhost:99999/'"]),
+        (["--url=http://[::1/"], ["url", "'http://[::1/'"]),
+        (["--config=."], ["'.'"]),
         (["--url="], ["JUPYTERHUB_API_URL"]),
         (["--ssl-enabled", "--internal-certs-location=/nowhere"], ["ssl-enabled", "'/nowhere'"]),
     ],
@@ -234,6 +241,27 @@ def test_a_wrong_value_in_the_config_file_is_one_sentence(capfd, tmp_path):
     assert "'timeout'" in refusal(capfd)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.py", "c.IdleCuller.timeout = (", ["SyntaxError", "line 1"]),
+        ("a.py", "\nimport nowhere", ["line 2", "No module named 'nowhere'"]),
+        ("a.py", "def f():\n    1 / 0\nf()", ["line 2", "ZeroDivisionError"]),
+        ("a.json", "{", ["line 1"]),
+        ("a.py", b"\xff\xfe", ["SyntaxError", "utf-8"]),
+    ],
+)
+def test_a_broken_config_file_is_one_sentence(capfd, tmp_path, name, text, words):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    printed = refusal(capfd, f"--config={name}")
+    assert all(word in printed for word in [f"'{name}'", *words]), printed
+
+
+def test_a_directory_is_no_config_file(capfd, tmp_path):
+    (tmp_path / "culler.py").mkdir()
+    assert "'culler.py' does not exist" in refusal(capfd, "--config=culler.py")
+
+
 @pytest.mark.parametrize("value", ["soon", "0", "-1", ""])
 def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
@@ -243,6 +271,19 @@ def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
 def test_a_missing_token_is_one_sentence(capfd, monkeypatch):
     monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
     assert "JUPYTERHUB_API_TOKEN is not set" in refusal(capfd)
+
+
+def test_a_token_may_end_with_a_newline(monkeypatch):
+    """Many a Secret was made with echo."""
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret\n")
+    assert culler().connection_settings().token == "secret"
+
+
+def test_what_cannot_be_a_token_is_not_shown(capfd, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "sec\nret")
+    printed = refusal(capfd)
+    assert "JUPYTERHUB_API_TOKEN" in printed
+    assert "ret" not in printed.replace("JUPYTERHUB_API_TOKEN", "")
 
 
 def test_a_missing_url_is_one_sentence(capfd, monkeypatch):

@@ -4,8 +4,8 @@ import pytest
 
 from k8s_hub.culler.flags import UsageError, normalised
 
-SWITCHES = {"cull-users", "help"}
-VALUED = {"cull-users", "timeout", "cull-every", "url"}
+SWITCHES = {"cull-users", "help", "h"}
+VALUED = {"cull-users", "timeout", "cull-every", "url", "IdleCuller.cull_users"}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ VALUED = {"cull-users", "timeout", "cull-every", "url"}
         (["--timeout", "-3"], ["--timeout", "-3"]),
         (["--IdleCuller.cull_users=True"], ["--IdleCuller.cull_users=True"]),
         (["--help"], ["--help"]),
+        (["-h"], ["-h"]),
         ([], []),
     ],
 )
@@ -34,6 +35,15 @@ def test_both_spellings(given, expected):
         (["--timout=3"], "unknown flag '--timout=3'; is --timeout meant?"),
         (["--zzz"], "unknown flag '--zzz'"),
         (["-x"], "unknown flag '-x'"),
+        (["-timeout=3"], "unknown flag '-timeout=3'; is --timeout meant?"),
+        (
+            ["--IdleCuler.cull_users=true"],
+            "unknown flag '--IdleCuler.cull_users=true'; is --IdleCuller.cull_users meant?",
+        ),
+        (
+            ["--IdleCuller.cul_users=true"],
+            "unknown flag '--IdleCuller.cul_users=true'; is --IdleCuller.cull_users meant?",
+        ),
         (["--timeout"], "--timeout needs a value"),
         (["--timeout", "--cull-users"], "--timeout needs a value"),
     ],

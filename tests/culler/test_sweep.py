@@ -91,6 +91,23 @@ async def test_a_hub_that_is_away_fails_the_sweep(looptime):
     assert looptime <= 3 * 60
 
 
+@pytest.mark.looptime
+async def test_a_hub_that_does_not_answer_is_told_before_it_is_given_up(caplog):
+    caplog.set_level(logging.INFO)
+    hub = InMemoryHub(trouble=lambda call: Unavailable("no connection"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(sweep_of(hub).run(), timeout=1)
+    assert caplog.messages[0].startswith("no connection; again in ")
+
+
+async def test_a_token_that_cannot_see_when_users_were_active_is_told(caplog):
+    """The hub leaves it out without a word, and no user would ever be deleted."""
+    hub = InMemoryHub(replace(user("a", server("a"), idle=None), created=None))
+    report = await sweep_of(hub, cull_users=True).run()
+    assert (report.stopped, report.deleted) == (1, 0)
+    assert "read:users:activity" in caplog.text
+
+
 async def test_a_token_that_may_not_list_is_told_at_once():
     hub = InMemoryHub(*idle_users(9), trouble=lambda call: Forbidden("lacks the scope list:users"))
     with pytest.raises(Forbidden, match="list:users"):

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from k8s_hub.cli.signals import run_until_told
+from k8s_hub.signals import run_until_told
 
 
 def test_an_act_that_ends_by_itself_is_a_success():
