@@ -24,16 +24,16 @@ types: $(VENV)/.ready
 law: $(VENV)/.ready
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.ready
+unit: $(VENV)/.ready proxy/node_modules/.ready
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-hub: $(VENV)/.ready  # only the tests that run a hub
+test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a hub
 	$(BIN)/pytest -m "hub and not cluster" $(ARGS)
 
-test-cluster: $(VENV)/.ready  # the real Kubernetes API server; needs Go
+test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # the real Kubernetes API server; needs Go
 	$(BIN)/python -m tests.box.build
 	$(BIN)/pytest -m cluster $(ARGS)
 
@@ -56,4 +56,4 @@ lock:  # renew the pinned versions; needs uv
 	  --extra dev --constraint requirements/hub-$$hub.in pyproject.toml -o requirements/hub-$$hub.txt; done
 
 clean:
-	rm -rf .venv .venv-hub5 proxy/node_modules .demo .coverage* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-hub5 proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache

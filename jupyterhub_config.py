@@ -31,6 +31,8 @@ c.KubeSpawner.fs_gid = 100  # the image's group may write to the volume
 
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
+# A server that was starting waits for the hub; a hub that waits for it in turn keeps everybody waiting.
+c.JupyterHub.init_spawners_timeout = 1  # seconds; the checks then go on in the background
 
 # --- Network: the address of this machine or pod at which users' pods reach the hub ---
 

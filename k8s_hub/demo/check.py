@@ -127,11 +127,11 @@ async def write_and_run(story: Story) -> None:
     """Each writes a file through JupyterLab's API and runs a cell that reads it."""
     for user in story.pair:
         server = story.servers[user.username]
-        await server.write(NOTES, _notes_of(user))
+        await server.write(NOTES, _notes_of(story, user))
         async with server.kernel() as kernel:
             # The kernel sees the file too: contents API and kernel share the volume.
             printed = await kernel.run(f"print(open({NOTES!r}).read(), 6 * 7)")
-        if printed.split() != [*_notes_of(user).split(), "42"]:
+        if printed.split() != [*_notes_of(story, user).split(), "42"]:
             raise DemoError(f"{user.username}'s cell printed {printed!r}")
 
 
@@ -196,7 +196,7 @@ async def read_again(story: Story) -> None:
     """Both read what they wrote."""
     for user in story.pair:
         found = await story.servers[user.username].read(NOTES)
-        if found != _notes_of(user):
+        if found != _notes_of(story, user):
             raise DemoError(f"{user.username} finds {found!r} in {NOTES}")
 
 
@@ -322,5 +322,6 @@ def _names(sights: frozenset[Sight]) -> list[str]:
     return sorted(f"{sight.name} ({sight.uid[:8]})" for sight in sights)
 
 
-def _notes_of(user: Browser) -> str:
-    return f"written by {user.username}"
+def _notes_of(story: Story, user: Browser) -> str:
+    """What nobody wrote in an earlier run."""
+    return f"written by {user.username} in {story.plan.marker}"
