@@ -145,7 +145,7 @@ class InformerPool:
                 self._open(settings), name="open the connection to the cluster"
             )
             task.add_done_callback(lambda task: self._forget_failure(settings, task))
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     async def _open(self, settings: ConnectionSettings) -> _Cluster:
         connection = await Connection.open(settings)

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jupyterhub.spawner import Spawner
@@ -49,6 +49,9 @@ from k8s_hub.spawner.traits.scheduling import SchedulingTraits
 from k8s_hub.spawner.traits.security import SecurityTraits
 from k8s_hub.spawner.traits.storage import StorageTraits
 
+if TYPE_CHECKING:
+    from k8s_hub.kube.store import Entry
+
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
 """start() ends so many seconds before the hub's deadline, or by this share of a short one, with its reason."""
@@ -92,6 +95,8 @@ class KubeSpawner(
         #: The home claim that was used last, as the saved state says.
         self.remembered_pvc_name: str | None = None
         self._pvc_exists = False
+        #: The pod as poll() last found it alive.
+        self._alive: Entry | None = None
         if self.user is not None:
             self._name_objects()
             self.pvc_name = self._expand_user_properties(self.pvc_name_template)
@@ -319,7 +324,10 @@ class KubeSpawner(
         if self._may_have_created:
             return None
         try:
-            pod = await self._find_pod()
+            cluster = await self._connect()
+            if self._is_known_alive(cluster):
+                return None
+            pod = await self._find_pod(cluster)
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
             self._may_be_unfinished = False
@@ -331,14 +339,18 @@ class KubeSpawner(
                 await self._remove_ended(pod, reason)
                 return code
             case _:
+                self._alive = cluster.pods.view.entry(key_of(pod))
                 return None
 
-    async def _find_pod(self) -> Raw | None:
+    def _is_known_alive(self, cluster: Cluster) -> bool:
+        """True when nothing has changed since the pod was last judged: each change makes another entry."""
+        return self._alive is not None and cluster.pods.view.entry(self._pod_key) is self._alive
+
+    async def _find_pod(self, cluster: Cluster) -> Raw | None:
         """Return this server's pod; None if it surely has none.
 
         Raises KubeError or TimeoutError where the cluster cannot say.
         """
-        cluster = await self._connect()
         async with asyncio.timeout(self._poll_patience(cluster)):
             await cluster.pods.wait_synced(deadline=math.inf)
             pod = self._pod_in_view(cluster)
