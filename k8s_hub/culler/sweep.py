@@ -252,6 +252,7 @@ def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
     forbidden = [error for error in failures.values() if isinstance(error, Forbidden)]
     if forbidden:  # It is about the token: the same sentence for every server would hide the others.
         log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
+    shown: set[type[BaseException]] = set()
     for thing, error in failures.items():
         name = thing.name if isinstance(thing, User) else thing
         match error:
@@ -259,6 +260,11 @@ def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
                 pass
             case HubError():
                 log.error("Failed on %s %s: %s", kind, name, error)
-            case _:  # No answer of the hub, but a mistake in the arbiter hook or here.
-                log.error("Failed on %s %s", kind, name, exc_info=error)
+            case (
+                _
+            ):  # No answer of the hub, but a mistake in the arbiter hook or here: one traceback tells it.
+                log.error(
+                    "Failed on %s %s: %r", kind, name, error, exc_info=None if type(error) in shown else error
+                )
+                shown.add(type(error))
     return len(failures)

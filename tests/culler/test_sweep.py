@@ -229,6 +229,17 @@ async def test_a_hook_that_raises_costs_only_its_server(caplog):
     assert "KeyError: 'profile_name'" in caplog.text
 
 
+async def test_a_hook_that_always_raises_shows_one_traceback(caplog):
+    """Thousands of the same would hide everything else."""
+
+    async def hook(subject, now):
+        raise KeyError(subject.user)
+
+    assert (await sweep_of(InMemoryHub(*idle_users(3)), hook).run()).failed == 3
+    assert caplog.text.count("Traceback") == 1
+    assert all(f"server user{number}: KeyError('user{number}')" in caplog.text for number in range(3))
+
+
 async def test_named_servers_are_removed_on_order_only():
     for orders, expected in (
         ({}, ["stop a/", "stop a/lab"]),
