@@ -1,5 +1,6 @@
 """IdleCuller: the culler's configuration, from flags, a config file and the environment of a hub's service."""
 
+import asyncio
 import inspect
 import logging
 import os
@@ -34,6 +35,9 @@ DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+HOOK_SECONDS = 60.0
+"""What an async hook may take for one server; one that never answered would end all culling."""
 
 _SWITCHES = (
     "cull_admin_users",
@@ -275,7 +279,8 @@ class IdleCuller(Application):
             return verdict
         opinion = hook(inactive=idle, inactive_limit=self.timeout, server=server.raw)
         if inspect.isawaitable(opinion):
-            opinion = await opinion
+            async with asyncio.timeout(HOOK_SECONDS):
+                opinion = await opinion
         return judge(server, limits, now, opinion=bool(opinion))
 
     # --- Running ---

@@ -197,6 +197,17 @@ async def test_a_hook_is_asked_about_time_only(tmp_path):
         await app.judge(server("a"), NOW)
 
 
+@pytest.mark.looptime
+async def test_a_hook_that_never_answers_costs_a_minute_and_its_server_only(tmp_path, looptime):
+    app = with_hook(
+        tmp_path,
+        "import asyncio\nasync def hook(inactive, inactive_limit, server):\n    await asyncio.Event().wait()\n",
+    )
+    with pytest.raises(TimeoutError):
+        await app.judge(server("a"), NOW)
+    assert looptime == pytest.approx(60, abs=0.1)
+
+
 async def test_without_a_hook_the_timeout_decides():
     app = culler("--timeout=3600")
     assert (await app.judge(server("a"), NOW)).cause is Cause.IDLE
