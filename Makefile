@@ -39,7 +39,7 @@ test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # the real Kubernetes AP
 
 bench: $(VENV)/.ready  # prints figures, asserts none; needs Go
 	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest tests/bench -m bench -s -q $(ARGS)
+	$(BIN)/pytest tests/bench tests/kube -m bench -s -q $(ARGS)
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
