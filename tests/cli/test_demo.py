@@ -33,14 +33,12 @@ def wait_for_log(directory, name):
 
 
 def test_five_lines_and_ctrl_c(demo, tmp_path):
-    lines = [demo.stdout.readline() for _ in range(5)]
+    lines, family = introduction_and_family(demo, tmp_path)
     assert "Log in at  http://127.0.0.1:" in lines[0]
     assert "after 60 idle seconds" in lines[1]
     assert f"KUBECONFIG={tmp_path}/demo/cluster/kubeconfig" in lines[2]
     assert lines[3].startswith("Stop with Ctrl-C")
     assert "isolates processes no further than the operating system does" in lines[4]
-    family = descendants(demo.pid)
-    assert len(family) == 4, "mini cluster, proxy, hub, culler"
 
     demo.send_signal(signal.SIGINT)
 
@@ -59,27 +57,34 @@ def test_told_to_stop_while_a_part_starts(demo, tmp_path, log):
     assert alive(family) == set()
 
 
-def test_a_killed_demo_takes_everything_with_it(demo):
-    for _ in range(5):
-        demo.stdout.readline()
-    family = descendants(demo.pid)
+def test_a_killed_demo_takes_everything_with_it(demo, tmp_path):
+    _, family = introduction_and_family(demo, tmp_path)
     demo.kill()
     wait_until(lambda: not alive(family))
 
 
-def test_a_killed_hub_ends_the_demo_with_a_sentence(demo):
-    for _ in range(5):
-        demo.stdout.readline()
-    family = descendants(demo.pid)
-    (hub,) = [pid for pid in family if b"jupyterhub" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def test_a_killed_hub_ends_the_demo_with_a_sentence(demo, tmp_path):
+    _, family = introduction_and_family(demo, tmp_path)
+    (hub,) = [pid for pid in family if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(hub, signal.SIGKILL)
     assert demo.wait(timeout=30) == 1
     assert demo.stderr.read().startswith("k8s-hub demo: the hub ended by itself with code -9: ")
     assert alive(family) == set()
 
 
+def introduction_and_family(demo, directory):
+    """The five lines, and the pids of mini cluster, proxy, hub and culler once the last knows its hub."""
+    lines = [demo.stdout.readline() for _ in range(5)]
+    log = directory / "demo/hub.log"
+    wait_until(lambda: "Stopping servers of" in log.read_text())
+    family = descendants(demo.pid)
+    assert len(family) == 4
+    return lines, family
+
+
 def descendants(pid):
-    children = {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = {int(child) for task in tasks for child in task.read_text().split()}
     return children.union(*(descendants(child) for child in children))
 
 
