@@ -21,8 +21,8 @@ from k8s_hub.culler.report import Report
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, HubError, NotFound, Unavailable
 from k8s_hub.hub.listing import Listing, read_all
-from k8s_hub.hub.retries import RetryPolicy, retrying
 from k8s_hub.hub.users import Server, User
+from k8s_hub.retries import RetryPolicy, retrying
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ Judge = Callable[[Server, datetime], Awaitable[Verdict]]
 PAGE_SIZE = 50
 """Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
 
-ASKING = RetryPolicy(name="ask the hub")
+ASKING = RetryPolicy(initial=0.5, ceiling=10.0, deadline=60.0, jitter=0.5)
+"""A hub restarts in less than the deadline."""
 
 
 class Hub(Protocol):
@@ -230,7 +231,7 @@ async def _ask(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DE
     def tell(error: Unavailable, delay: float) -> None:
         log.log(wait_level, "%s; again in %.1f s", error, delay)
 
-    return await retrying(ASKING, call, on_wait=tell)
+    return await retrying(ASKING, call, on=Unavailable, on_wait=tell)
 
 
 def _is_gone(outcome: Outcome | BaseException) -> bool:

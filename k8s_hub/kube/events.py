@@ -18,7 +18,6 @@ from k8s_hub.kube.bells import Bells
 from k8s_hub.kube.breath import Breather
 from k8s_hub.kube.errors import Forbidden, KubeError
 from k8s_hub.kube.resources import EVENTS
-from k8s_hub.kube.retries import RetryPolicy
 from k8s_hub.kube.watch import (
     Added,
     Empty,
@@ -33,10 +32,11 @@ from k8s_hub.kube.watch import (
 )
 from k8s_hub.objects.keys import Key, metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
-AGAIN = RetryPolicy(name="watch events again", initial=0.5, ceiling=10.0, deadline=math.inf)
+AGAIN = RetryPolicy(initial=0.5, ceiling=10.0, deadline=math.inf)
 LINGER = 30.0  # seconds the watch stays open after the last start: the next one is likely soon
 OPENING = 2.0  # seconds a start waits for the watch at most: events are not worth more
 MOST = 50  # events kept per object, the latest

@@ -32,7 +32,6 @@ from k8s_hub.kube.breath import Breather
 from k8s_hub.kube.errors import Gone, KubeError, NotFound, Unavailable
 from k8s_hub.kube.metrics import LISTS
 from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.retries import Chance, RetryPolicy, retrying
 from k8s_hub.kube.store import Index, Project, Store, View, no_index
 from k8s_hub.kube.watch import (
     Bookmark,
@@ -49,18 +48,19 @@ from k8s_hub.kube.watch import (
 )
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import Chance, RetryPolicy, retrying
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = RetryPolicy(name="watch again", initial=0.5, ceiling=4.0, deadline=math.inf)
+UNREACHABLE = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
 """When the server is away or busy. The ceiling keeps the promise to be fresh 5 s after its return, and costs it
 one request each 2 s on average from each of a hub's three or four informers."""
 
-REFUSED = RetryPolicy(name="list again", initial=0.5, ceiling=30.0, deadline=math.inf)
+REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
 """When the server answers, but with something that waiting is unlikely to heal (a Role, 410 after 410): a list of
 ten thousand pods each 4 s would be an attack."""
 
-CONFIRM = RetryPolicy(name="confirm that it is gone", deadline=math.inf)
+CONFIRM = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the waiter."""
 
 HEALTHY = 5.0  # seconds a watch must have lasted for its end to be ordinary
@@ -231,7 +231,9 @@ class Informer:
 
     async def _exists(self, key: Key, uid: str) -> bool:
         try:
-            found = await retrying(CONFIRM, lambda: self._api.get(self._resource, key), chance=self._chance)
+            found = await retrying(
+                CONFIRM, lambda: self._api.get(self._resource, key), on=Unavailable, chance=self._chance
+            )
         except NotFound:
             return False
         return uid_of(found) == uid

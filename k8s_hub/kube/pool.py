@@ -16,9 +16,9 @@ from k8s_hub.kube.events import EventWatch
 from k8s_hub.kube.garbage import exempt_what_is_there
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.retries import Chance
 from k8s_hub.kube.store import Index, Project, no_index
 from k8s_hub.kube.undelivered import UndeliveredDeletes
+from k8s_hub.retries import Chance
 
 
 class _Scope(NamedTuple):

@@ -17,13 +17,13 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.metrics import UNDELIVERED
 from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.retries import RetryPolicy
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
-DELIVER = RetryPolicy(name="deliver a delete", initial=1.0, ceiling=10.0, deadline=math.inf)
+DELIVER = RetryPolicy(initial=1.0, ceiling=10.0, deadline=math.inf)
 """While the server is away this is one request each 5 s on average, however many wait. The ceiling keeps what a late
 create brings forth from living for long."""
 

@@ -18,15 +18,15 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import Ended, judge_pod
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
-from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound
+from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS
-from k8s_hub.kube.retries import RetryPolicy, retrying
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.naming.ownership import is_ours
 from k8s_hub.naming.templates import expand, expand_dns_name, expand_host, scope_of
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import launch, resolve
 from k8s_hub.spawner.cluster import Cluster, connect, owner
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
@@ -59,7 +59,7 @@ LAST_WORDS_SHARE = 0.05
 UNFINISHED_START = 300.0
 """Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""
 
-CONFIRMING = RetryPolicy(name="confirm that a pod is gone", deadline=math.inf)
+CONFIRMING = RetryPolicy(deadline=math.inf)
 
 
 class KubeSpawner(
@@ -357,7 +357,9 @@ class KubeSpawner(
             if pod is not None or self.server is None:
                 return pod
             try:
-                found = await retrying(CONFIRMING, lambda: cluster.api.get(PODS, self._pod_key))
+                found = await retrying(
+                    CONFIRMING, lambda: cluster.api.get(PODS, self._pod_key), on=Unavailable
+                )
             except NotFound:
                 return None
         return found if self._is_ours(found) else None

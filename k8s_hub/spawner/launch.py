@@ -24,10 +24,10 @@ from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavai
 from k8s_hub.kube.events import Feed
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import CLAIMS, PODS, Resource
-from k8s_hub.kube.retries import RetryPolicy, retrying
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
 from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.in_flight import Creates
@@ -40,7 +40,7 @@ LOOK_AGAIN = 5.0
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod that the view does not show: it has another component label, or is new."""
 
-ASKING = RetryPolicy(name="start a server", deadline=math.inf)
+ASKING = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the start."""
 
 
@@ -65,7 +65,7 @@ class Attempt:
         def on_wait(error: Unavailable, _seconds: float) -> None:
             self.tell(_waiting_for_cluster(error))
 
-        return await retrying(ASKING, call, on_wait=on_wait)
+        return await retrying(ASKING, call, on=Unavailable, on_wait=on_wait)
 
     def key(self, name: str) -> Key:
         """Return the key of an object in the server's namespace."""

@@ -9,13 +9,13 @@ from prometheus_client import Counter
 
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound
+from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import PODS
-from k8s_hub.kube.retries import RetryPolicy, retrying
 from k8s_hub.kube.undelivered import Delete, Search
 from k8s_hub.naming.ownership import MARK_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Removal:
     async def _look_up(self, deadline: float) -> list[Raw]:
         try:
             found = await retrying(
-                self._policy, lambda: self.cluster.api.get(PODS, self.key), deadline=deadline
+                self._policy, lambda: self.cluster.api.get(PODS, self.key), on=Unavailable, deadline=deadline
             )
         except NotFound:
             return []
@@ -84,6 +84,7 @@ class Removal:
             await retrying(
                 self._policy,
                 lambda: self.cluster.api.delete(PODS, key, uid=uid, grace_seconds=self.grace_seconds),
+                on=Unavailable,
                 deadline=deadline,
             )
         except (NotFound, Conflict):
@@ -126,7 +127,7 @@ class Removal:
 
     @property
     def _policy(self) -> RetryPolicy:
-        return RetryPolicy(name="stop a server", deadline=self.retry_seconds)
+        return RetryPolicy(deadline=self.retry_seconds)
 
 
 def delete_later(cluster: Cluster, pod: Raw, grace_seconds: int, why: str) -> None:

@@ -1,1 +1,1 @@
-"""Tests of hub: errors, users, retries, and the calls against a real hub."""
+"""Tests of hub: errors, users, and the calls against a real hub."""

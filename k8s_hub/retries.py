@@ -1,6 +1,6 @@
-"""Asking again: named policies, and the one loop that follows them.
+"""Asking again: named policies, and the one loop that follows them, whoever is asked.
 
-Only `Unavailable` is asked again. Every other error is an answer.
+Only the error that means "away, busy or slow" is asked again. Every other error is an answer.
 """
 
 import asyncio
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
-from k8s_hub.kube.errors import Unavailable
-
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 Chance = Callable[[], float]
 """A number from 0 to below 1; ``random.random``, or a test's own."""
 
@@ -22,7 +21,6 @@ Chance = Callable[[], float]
 class RetryPolicy:
     """How long to wait between attempts, and for how long to go on. Times are in seconds."""
 
-    name: str  # for logs
     initial: float = 0.2  # the most before the second attempt
     factor: float = 2.0  # the most grows by this with each attempt ...
     ceiling: float = 5.0  # ... up to this
@@ -40,14 +38,16 @@ async def retrying(
     policy: RetryPolicy,
     call: Callable[[], Awaitable[T]],
     *,
+    on: type[E],
     deadline: float = math.inf,
-    on_wait: Callable[[Unavailable, float], None] | None = None,
+    on_wait: Callable[[E, float], None] | None = None,
     chance: Chance = random.random,
 ) -> T:
-    """Await ``call()`` until it is answered; raise its last `Unavailable` when the time is up.
+    """Await ``call()`` until it does not raise ``on``; raise its last one when the time is up.
 
     The time is up at the policy's deadline or at ``deadline`` (the loop's time), whichever is first: no delay
-    is begun that would pass it. A Retry-After longer than the policy's delay is kept to.
+    is begun that would pass it. The error's ``retry_after`` (seconds) is kept to where it has one that is longer
+    than the policy's delay.
     ``on_wait(error, seconds)`` is called before each delay.
     """
     loop = asyncio.get_running_loop()
@@ -55,8 +55,8 @@ async def retrying(
     for attempt in count():
         try:
             return await call()
-        except Unavailable as error:
-            delay = max(policy.delay(attempt, chance), error.retry_after or 0.0)
+        except on as error:
+            delay = max(policy.delay(attempt, chance), getattr(error, "retry_after", None) or 0.0)
             if loop.time() + delay > deadline:
                 raise
             if on_wait is not None:
