@@ -5,6 +5,14 @@ import pytest
 
 from k8s_hub._version import __version__
 from k8s_hub.cli import main as command
+from k8s_hub.culler.application import IdleCuller
+
+
+@pytest.fixture(autouse=True)
+def _no_application_left():
+    """An application is one per process: the culler's would be in the way of a test's hub."""
+    yield
+    IdleCuller.clear_instance()
 
 
 def test_the_version(capsys):
