@@ -98,7 +98,8 @@ class IdleCuller(Application):
     cull_users = Bool(
         default_value=False,
         config=True,
-        help="Also delete users without activity once all their servers are stopped. For temporary users.",
+        help="Also delete users without activity once all their servers are stopped. For temporary users. "
+        "Needs the scopes read:users:activity and delete:users.",
     )
     cull_admin_users = Bool(
         default_value=True,
