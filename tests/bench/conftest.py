@@ -34,6 +34,13 @@ def _clean_start():
 
 
 @pytest.fixture
+async def pool():
+    """What the spawners of this loop share; closed at the end."""
+    yield InformerPool.for_current_loop()
+    await InformerPool.for_current_loop().close()
+
+
+@pytest.fixture
 async def cluster(tmp_path, monkeypatch):
     """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
     async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
