@@ -300,7 +300,7 @@ class IdleCuller(Application):
     async def _serve(self, settings: ConnectionSettings, hub_pid: int | None) -> None:
         async with HubConnection(settings) as connection:
             sweep = Sweep(HubApi(connection), self.orders, self.judge, utcnow)
-            service = CullerService(sweep.run, every=self.every, now=utcnow)
+            service = CullerService(sweep.look, sweep.run, every=self.every, now=utcnow)
             self.log.info(
                 "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every
             )

@@ -11,6 +11,9 @@ from k8s_hub.hub.errors import HubError
 
 log = logging.getLogger(__name__)
 
+Pass = Callable[[], Awaitable[Report]]
+"""Goes over all servers once."""
+
 PARENT_CHECK_SECONDS = 1.0
 """A killed hub is followed by the next within seconds, which starts a culler of its own."""
 
@@ -18,35 +21,43 @@ PARENT_CHECK_SECONDS = 1.0
 class CullerService:
     """Owns the last report and the time of the next sweep; outlives hub restarts and failing sweeps."""
 
-    def __init__(
-        self, sweep: Callable[[], Awaitable[Report]], *, every: timedelta, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, look: Pass, sweep: Pass, *, every: timedelta, now: Callable[[], datetime]) -> None:
         self.last_report: Report | None = None  # None: no sweep has ended well yet
         self.next_sweep: datetime | None = None  # None: a sweep is under way
+        self._look = look
         self._sweep = sweep
         self._every = every
         self._now = now
 
     async def run(self) -> None:
-        """Sweep now and at every interval, until cancelled. A sweep that takes longer delays the next."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            begun = clock()
-            self.next_sweep = None
-            await self._sweep_once()
-            pause = max(0.0, begun + self._every.total_seconds() - clock())
-            self.next_sweep = self._now() + timedelta(seconds=pause)
-            await asyncio.sleep(pause)
+        """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
 
-    async def _sweep_once(self) -> None:
+        Nothing is stopped at the first look: a hub that has just come back has not heard yet who was active
+        while it was away. What is wrong with the URL, the token or its scopes shows at once nevertheless.
+        """
+        await self._in_its_time("First look, nothing is stopped", self._look)
+        while True:
+            await self._in_its_time("Sweep", self._sweep)
+
+    async def _in_its_time(self, name: str, act: Pass) -> None:
+        """Do one pass, then wait until it is time for the next."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        self.next_sweep = None
+        await self._supervised(name, act)
+        pause = max(0.0, begun + self._every.total_seconds() - clock())
+        self.next_sweep = self._now() + timedelta(seconds=pause)
+        await asyncio.sleep(pause)
+
+    async def _supervised(self, name: str, act: Pass) -> None:
         try:
-            self.last_report = await self._sweep()
+            self.last_report = await act()
         except HubError as error:
-            log.error("The sweep failed: %s", error)  # noqa: TRY400 - the sentence says all
+            log.error("%s: it failed: %s", name, error)  # noqa: TRY400 - the sentence says all
         except Exception:  # The supervisor: a mistake in one sweep must not end all further ones.
-            log.exception("The sweep failed")
+            log.exception("%s: it failed", name)
         else:
-            log.info("Sweep: %s", self.last_report)
+            log.info("%s: %s", name, self.last_report)
 
 
 async def parent_is_gone(parent: int) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol, TypeVar
@@ -63,6 +63,7 @@ class Orders:
     page_size: int = 0  # users per page; 0: PAGE_SIZE
     cull_users: bool = False  # delete users without servers, too
     remove_named_servers: bool = False  # forget named servers, not only stop them
+    dry_run: bool = False  # decide and report, but stop and delete nothing
 
 
 class Fate(Enum):
@@ -91,6 +92,10 @@ class Sweep:
     judge: Judge
     now: Callable[[], datetime]
 
+    async def look(self) -> Report:
+        """Do all that a sweep does, but stop and delete nothing."""
+        return await replace(self, orders=replace(self.orders, dry_run=True)).run()
+
     async def run(self) -> Report:
         """Sweep once. Raise HubError only where no user at all could be read."""
         loop = asyncio.get_running_loop()
@@ -101,7 +106,8 @@ class Sweep:
         self._tell_hidden(users.values())
 
         outcomes = await self._each(servers, self._handle)
-        deletions = await self._delete_users(users, outcomes) if self.orders.cull_users else {}
+        deletes = self.orders.cull_users and not self.orders.dry_run
+        deletions = await self._delete_users(users, outcomes) if deletes else {}
 
         fates = Counter(outcome.fate for outcome in outcomes.values() if isinstance(outcome, Outcome))
         return Report(
@@ -152,6 +158,9 @@ class Sweep:
         verdict = await self.judge(server, self.now())
         if not verdict.culls:
             log.debug("%s is kept: it %s", server, verdict.reason)
+            return Outcome(fate=Fate.KEPT, verdict=verdict)
+        if self.orders.dry_run:
+            log.info("%s would be stopped: it %s", server, verdict.reason)
             return Outcome(fate=Fate.KEPT, verdict=verdict)
         outcome = await _ask(lambda: self._look_again_and_stop(server, verdict))
         match outcome.fate:

@@ -37,7 +37,7 @@ class Sweeps:
 
 @contextlib.asynccontextmanager
 async def running(sweep, *, every=10):
-    service = CullerService(sweep, every=timedelta(seconds=every), now=lambda: NOW)
+    service = CullerService(sweep, sweep, every=timedelta(seconds=every), now=lambda: NOW)
     task = asyncio.create_task(service.run())
     try:
         yield service
@@ -47,7 +47,24 @@ async def running(sweep, *, every=10):
             await task
 
 
-async def test_the_first_sweep_is_at_once_and_the_others_keep_the_rhythm():
+async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
+    """A hub that has just come back has not heard yet who was active while it was away."""
+    done = []
+
+    async def look():
+        done.append(("look", asyncio.get_running_loop().time()))
+        return Report()
+
+    async def sweep():
+        done.append(("sweep", asyncio.get_running_loop().time()))
+        return Report()
+
+    service = CullerService(look, sweep, every=timedelta(seconds=10), now=lambda: NOW)
+    await run_while(service, asyncio.sleep(25))
+    assert done == [("look", pytest.approx(0)), ("sweep", pytest.approx(10)), ("sweep", pytest.approx(20))]
+
+
+async def test_the_passes_keep_the_rhythm():
     sweeps = Sweeps(3, 1, 2)
     async with running(sweeps):
         await asyncio.sleep(35)
@@ -65,7 +82,7 @@ async def test_it_survives_a_hub_that_is_away(caplog):
     sweeps = Sweeps(errors={0: Unavailable("GET /users failed: connection refused")})
     async with running(sweeps) as service:
         await asyncio.sleep(15)
-    assert "The sweep failed: GET /users failed: connection refused" in caplog.text
+    assert "it failed: GET /users failed: connection refused" in caplog.text
     assert "Traceback" not in caplog.text
     assert service.last_report == Report(servers=1)
 
@@ -90,7 +107,7 @@ async def test_it_owns_the_last_report_and_the_next_sweep():
 async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
     """Also in the middle of a sweep."""
     sweeps = Sweeps(1000)
-    service = CullerService(sweeps, every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW)
     await run_while(service, asyncio.sleep(5))
     assert looptime == pytest.approx(5, abs=0.01)
 

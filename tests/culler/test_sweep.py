@@ -317,3 +317,13 @@ async def test_what_is_stopped_is_told_with_its_reason(caplog):
     caplog.set_level(logging.INFO)
     await sweep_of(InMemoryHub(user("a", server("a", "lab")))).run()
     assert caplog.messages == ["a/lab is stopped: it was idle for 2:00:00"]
+
+
+async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(caplog):
+    caplog.set_level("INFO")
+    hub = InMemoryHub(*idle_users(2))
+    report = await sweep_of(hub, cull_users=True).look()
+    assert report.stopped == report.deleted == 0
+    assert not [call for call in hub.calls if "DELETE" in call or "stop" in call or "delete" in call]
+    assert len(hub.users) == 2
+    assert caplog.text.count("would be stopped") == 2
