@@ -5,15 +5,17 @@ coincidence of names.
 """
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from itertools import count
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from k8s_hub.claims.legacy import LegacyName
 from k8s_hub.claims.lookup import ClaimLookup, username_of
 from k8s_hub.naming.ownership import ServerIdentity, is_of_release, is_ours
 from k8s_hub.naming.templates import Scope
+from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
@@ -64,6 +66,13 @@ class Refuse:
 HomeChoice: TypeAlias = UseExisting | Create | Refuse
 
 
+class Known(Protocol):
+    """What the hub knows of its users; a dict by name fits."""
+
+    def get(self, username: str, /) -> datetime | None:
+        """Return when the hub came to know this user (aware); None: it does not know one of that name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeRequest:
     """All that is known about one server before its home is chosen."""
@@ -81,8 +90,12 @@ class HomeRequest:
     """Empty with ``handle_legacy_names = False``."""
     taken: Container[str] = frozenset()
     """Names of claims that other servers of this user have in their state."""
-    living_users: Container[str] = frozenset()
-    """Users the hub knows. A remembered claim of a user whom nobody knows is this user's, renamed."""
+    known_since: datetime | None = None
+    """When the hub came to know this user (aware); None where nobody knows."""
+    living_users: Known = field(default_factory=dict[str, datetime])
+    """The other users, and since when. What is older than its user belongs to an earlier bearer of the name."""
+    taken_by_others: Container[str] = frozenset()
+    """Names of claims that servers of other users have in their state."""
 
 
 def choose_home(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
@@ -103,18 +116,16 @@ def _remembered(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
     if request.remembered_name is None:
         return None
     home = _named(request, claims, request.remembered_name, Why.REMEMBERED)
-    if home is None or (
-        _is_of_other_user(request, home.claim) and username_of(home.claim) in request.living_users
-    ):
-        return None
-    return home
+    return None if home is None or _is_of_living_user(request, home.claim) else home
 
 
 def _of_template(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
     if _is_taken(request, request.template_name):
         return None
     home = _named(request, claims, request.template_name, Why.TEMPLATE)
-    return None if home is None or _is_of_other_user(request, home.claim) else home
+    if home is None or _is_of_other_user(request, home.claim) or _is_of_renamed_user(request, home.claim):
+        return None
+    return home
 
 
 def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
@@ -140,10 +151,11 @@ def _annotated(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
 
 def _new(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
     name = request.template_name
-    if _is_taken(request, name):
+    existing = _named(request, claims, name, Why.TEMPLATE)
+    if _is_taken(request, name) or (existing is not None and _is_of_renamed_user(request, existing.claim)):
         free = (other for other in _numbered(name) if _is_free(request, claims, other))
         return Create(name=next(free), why=Why.TEMPLATE_TAKEN)
-    if existing := _named(request, claims, name, Why.TEMPLATE):
+    if existing is not None:
         return _refuse(request, existing.claim)
     return Create(name=name, why=Why.FIRST)
 
@@ -164,9 +176,39 @@ def _is_of_other_user(request: HomeRequest, claim: Raw) -> bool:
     return not is_shared and username_of(claim) not in (None, request.identity.username)
 
 
+def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
+    """True if the claim is another user's home; not if it is older than the user of the name it carries.
+
+    Then it was this user's under the name they had before: a user who is renamed keeps the claim and its
+    annotation, and the old name is free for somebody else.
+    """
+    if not _is_of_other_user(request, claim):
+        return False
+    known = request.living_users.get(username_of(claim) or "")
+    created = _created(claim)
+    return known is not None and (created is None or created >= known)
+
+
+def _is_of_renamed_user(request: HomeRequest, claim: Raw) -> bool:
+    """True if the claim was made before this user was known, and another user's server has it in its state."""
+    known, created = request.known_since, _created(claim)
+    if request.scope is Scope.EVERYBODY or known is None or created is None:
+        return False
+    return created < known and key_of(claim).name in request.taken_by_others
+
+
+def _created(claim: Raw) -> datetime | None:
+    text = metadata_of(claim).get("creationTimestamp")
+    return timestamps.parse(text) if text else None
+
+
 def _is_candidate(request: HomeRequest, claim: Raw) -> bool:
-    """False for another home: a claim besides the home, or the home of another server of this user."""
-    return EXTRA_CLAIM_ANNOTATION not in annotations_of(claim) and not _is_taken(request, key_of(claim).name)
+    """False for another home: a claim besides the home, or the home of another server or of a renamed user."""
+    return not (
+        EXTRA_CLAIM_ANNOTATION in annotations_of(claim)
+        or _is_taken(request, key_of(claim).name)
+        or _is_of_renamed_user(request, claim)
+    )
 
 
 def _is_own(request: HomeRequest, claim: Raw) -> bool:

@@ -56,7 +56,7 @@ def server_is_ready(seen: Observation) -> Diagnosis | None:
     """Nothing is wrong any more, whatever went wrong on the way."""
     if not is_ready_to_serve(seen.pod):
         return None
-    return Diagnosis.waiting(Stage.RUNNING, "Your server is running.")
+    return Diagnosis.waiting(Stage.RUNNING, "Your server is running and will answer soon.")
 
 
 def out_of_memory(seen: Observation) -> Diagnosis | None:

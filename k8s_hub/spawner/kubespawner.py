@@ -208,6 +208,7 @@ class KubeSpawner(
 
     async def _launch(self, started: datetime) -> str:
         attempt = await self._attempt(started)
+        self._tell(launch.requested(attempt))
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
             await launch.until_synced(attempt, informer)
         self._may_have_created = True
@@ -302,9 +303,7 @@ class KubeSpawner(
             claim,
             identity=resolve.identity(self),
             scope=scope_of(self.pvc_name_template),
-            referred_to_by=["another server"]
-            if self.pvc_name in resolve.claims_of_other_servers(self)
-            else [],
+            referred_to_by=resolve.users_of_claim(self, self.pvc_name),
         )
         match decision:
             case Deletable(uid=uid):

@@ -72,6 +72,11 @@ class Attempt:
         return Key(self.identity.namespace, name)
 
 
+def requested(attempt: Attempt) -> Diagnosis:
+    """Return what is known of a start that has only begun."""
+    return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started))
+
+
 async def until_synced(attempt: Attempt, informer: Informer) -> None:
     """Return once the view was listed; meanwhile the user reads what the start waits for."""
 
@@ -80,9 +85,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
             return True
         failure = informer.failure
         if failure is None:
-            return diagnose(
-                Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started)
-            )
+            return requested(attempt)
         if not isinstance(failure, Unavailable):
             raise _refused(failure, "List", str(informer))
         return _waiting_for_cluster(failure)
@@ -151,9 +154,7 @@ async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed
         if not is_same and pods.has_seen(created):
             return vanished_pod(pod)
         kept = entry.kept if entry is not None and is_same else None
-        if kept is not None and is_ready_to_serve(kept):
-            return kept
-        return diagnose(
+        diagnosis = diagnose(
             Observation(
                 pod=kept,
                 claim=None if home is None else claims.get(home),
@@ -162,6 +163,10 @@ async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed
                 started=attempt.started,
             )
         )
+        if kept is None or not is_ready_to_serve(kept):
+            return diagnosis
+        attempt.tell(diagnosis)
+        return kept
 
     return await _follow(attempt, look, pod=key, claim=home, feed=feed)
 

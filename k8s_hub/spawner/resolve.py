@@ -1,11 +1,14 @@
 """From a spawner's traits to the values that manifests are made of: templates expanded, callables awaited."""
 
+import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub import orm
 from jupyterhub.utils import maybe_future
+from sqlalchemy import text
 
 from k8s_hub.claims.home import HomeRequest
 from k8s_hub.claims.legacy import legacy_names
@@ -16,6 +19,14 @@ from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import Names, SlugScheme, expand, expand_all, names_of, scope_of
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+# In SQL, because the hub's own classes would decode the state of every server there is.
+_STATES_NAMING = text(
+    "SELECT users.name, spawners.state FROM spawners JOIN users ON users.id = spawners.user_id "
+    "WHERE users.id != :user AND spawners.state LIKE :name"
+)
 
 if TYPE_CHECKING:
     from k8s_hub.spawner.kubespawner import KubeSpawner
@@ -160,7 +171,9 @@ def home_request(spawner: "KubeSpawner") -> HomeRequest:
         remembered_name=remembered,
         legacy_names=legacy_names(template, fields) if spawner.handle_legacy_names else (),
         taken=claims_of_other_servers(spawner),
+        known_since=_since(spawner.user.orm_user),
         living_users=_LivingUsers(spawner.user.db),
+        taken_by_others=_TakenByOthers(spawner),
     )
 
 
@@ -174,14 +187,44 @@ def claims_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
     return frozenset(state.pvc_name for state in states if state.pvc_name is not None)
 
 
+def users_with_claim(spawner: "KubeSpawner", name: str) -> list[str]:
+    """Return the names of the other users whose servers have this claim in their saved state."""
+    rows = spawner.user.db.execute(
+        _STATES_NAMING, {"user": spawner.user.orm_user.id, "name": f"%{json.dumps(name)}%"}
+    )
+    return sorted({user for user, state in rows if SavedState.load(json.loads(state)).pvc_name == name})
+
+
+def users_of_claim(spawner: "KubeSpawner", name: str) -> list[str]:
+    """Say who else has this claim in saved state, servers of this user and other users."""
+    own = ["another server of the user"] if name in claims_of_other_servers(spawner) else []
+    return own + [f"user {user!r}" for user in users_with_claim(spawner, name)]
+
+
 @dataclass(frozen=True, slots=True)
 class _LivingUsers:
     """The users that the hub's database knows, looked up one by one."""
 
     db: Any
 
-    def __contains__(self, username: object) -> bool:
-        return orm.User.find(self.db, username) is not None
+    def get(self, username: str, /) -> datetime | None:
+        user = orm.User.find(self.db, username)
+        return None if user is None else _since(user) or _LONG_AGO
+
+
+def _since(user: Any) -> datetime | None:
+    """Return when the hub came to know a user; None in a database that is too old to say."""
+    return None if user.created is None else user.created.replace(tzinfo=UTC)  # kept without saying so
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenByOthers:
+    """The claims in the saved state of other users' servers, looked up one by one."""
+
+    spawner: "KubeSpawner"
+
+    def __contains__(self, name: object) -> bool:
+        return bool(users_with_claim(self.spawner, str(name)))
 
 
 def _metadata_inputs(spawner: "KubeSpawner") -> metadata.MetadataInputs:

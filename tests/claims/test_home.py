@@ -1,5 +1,7 @@
 """The six rules of "Whose claim is it?" in docs/lifecycle.md, their order, and every skip."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,11 @@ def chosen(asked, *claims):
     return type(choice), choice.name, choice.why
 
 
+SIGNED_UP = datetime(2025, 1, 1, tzinfo=UTC)  # long before the claims of these tests were made
+LATER = datetime(2026, 6, 1, tzinfo=UTC)  # after they were made
+KNOWN = {"ada": SIGNED_UP, "bob": SIGNED_UP}
+
+
 # Rule 1: a name set by a hook, a profile or a subclass
 
 
@@ -40,7 +47,7 @@ def test_rule_1_an_explicit_name_is_created_even_where_another_home_exists():
 
 def test_rule_1_an_explicit_claim_may_be_shared_between_users():
     """Its first user's annotation is on it; the admin's code gave its name to others too."""
-    asked = request(explicit_name="project-x", living_users={"ada", "bob"})
+    asked = request(explicit_name="project-x", living_users=KNOWN)
     assert chosen(asked, claim("project-x", "bob")) == (UseExisting, "project-x", Why.EXPLICIT)
 
 
@@ -70,13 +77,13 @@ def test_rule_2_a_remembered_claim_that_is_gone_is_forgotten():
 
 
 def test_rule_2_a_remembered_claim_of_somebody_else_is_skipped():
-    asked = request(remembered_name="claim-bob", living_users={"ada", "bob"})
+    asked = request(remembered_name="claim-bob", living_users=KNOWN)
     assert chosen(asked, claim("claim-bob", "bob")) == (Create, "claim-ada", Why.FIRST)
 
 
 def test_rule_2_the_claim_of_a_renamed_user_is_still_theirs():
     """Annotated for a name that nobody has any more: the user had it before."""
-    asked = request(remembered_name="claim-lovelace", living_users={"ada", "bob"})
+    asked = request(remembered_name="claim-lovelace", living_users=KNOWN)
     assert chosen(asked, claim("claim-lovelace", "lovelace")) == (
         UseExisting,
         "claim-lovelace",
@@ -84,8 +91,41 @@ def test_rule_2_the_claim_of_a_renamed_user_is_still_theirs():
     )
 
 
+def test_rule_2_the_claim_of_a_renamed_user_is_still_theirs_when_the_old_name_is_somebody_elses():
+    """Bob is robert now, and a new bob came after the claim was made."""
+    asked = request("robert", remembered_name="claim-bob", living_users={"bob": LATER, "robert": SIGNED_UP})
+    assert chosen(asked, claim("claim-bob", "bob")) == (UseExisting, "claim-bob", Why.REMEMBERED)
+
+
+def test_rule_2_a_claim_of_unknown_age_is_the_living_users():
+    asked = request("robert", remembered_name="claim-bob", living_users={"bob": LATER, "robert": SIGNED_UP})
+    assert chosen(asked, claim("claim-bob", "bob", created=None)) == (Create, "claim-robert", Why.FIRST)
+
+
+def test_rules_3_to_5_a_new_user_does_not_get_the_home_of_a_renamed_one():
+    """The new bob meets the claim that robert made when he was bob."""
+    asked = request("bob", known_since=LATER, taken_by_others={"claim-bob"})
+    assert chosen(asked, claim("claim-bob", "bob")) == (Create, "claim-bob--2", Why.TEMPLATE_TAKEN)
+
+
+def test_rule_3_a_user_who_is_older_than_the_claim_keeps_it_whoever_else_has_it_in_state():
+    asked = request("bob", known_since=SIGNED_UP, taken_by_others={"claim-bob"})
+    assert chosen(asked, claim("claim-bob", "bob")) == (UseExisting, "claim-bob", Why.TEMPLATE)
+
+
+def test_rule_3_a_name_that_is_used_again_meets_the_old_files():
+    """Nobody else has the claim: the user was deleted and came back, or the hub's database is new."""
+    asked = request("bob", known_since=LATER)
+    assert chosen(asked, claim("claim-bob", "bob")) == (UseExisting, "claim-bob", Why.TEMPLATE)
+
+
+def test_rule_3_a_claim_that_all_users_share_is_everybodys_whenever_they_came():
+    asked = request("bob", template=SHARED, known_since=LATER, taken_by_others={SHARED})
+    assert chosen(asked, claim(SHARED, "ada")) == (UseExisting, SHARED, Why.TEMPLATE)
+
+
 def test_rule_2_a_remembered_claim_that_all_users_share_is_used():
-    asked = request(template=SHARED, remembered_name="shared-before", living_users={"ada", "bob"})
+    asked = request(template=SHARED, remembered_name="shared-before", living_users=KNOWN)
     assert chosen(asked, claim("shared-before", "bob")) == (UseExisting, "shared-before", Why.REMEMBERED)
 
 
@@ -115,7 +155,7 @@ def test_rule_3_the_templates_claim_is_used_after_the_release_got_another_name()
 
 
 def test_rule_3_a_claim_shared_by_all_users_is_used_whoever_created_it():
-    asked = request(template=SHARED, living_users={"ada", "bob"})
+    asked = request(template=SHARED, living_users=KNOWN)
     assert chosen(asked, claim("shared-home", "bob")) == (UseExisting, "shared-home", Why.TEMPLATE)
 
 
@@ -317,7 +357,7 @@ requests = st.builds(
     template=templates,
     remembered_name=st.none() | claim_names,
     taken=st.frozensets(claim_names, max_size=3),
-    living_users=st.just(frozenset({"ada", "bob", "user-1"})),
+    living_users=st.just({**KNOWN, "user-1": SIGNED_UP}),
 )
 
 

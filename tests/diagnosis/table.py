@@ -320,8 +320,8 @@ IMAGES = (
 CONTAINERS = (
     goes_on("container_creating", Stage.STARTING, "A machine is found and sets up your server."),
     goes_on("init_running", Stage.STARTING, 'The step "prepare" prepares your server.'),
-    goes_on("running", Stage.RUNNING, "Your server is running."),
-    goes_on("restarted_out_of_memory", Stage.RUNNING, "Your server is running."),
+    goes_on("running", Stage.RUNNING, "Your server is running and will answer soon."),
+    goes_on("restarted_out_of_memory", Stage.RUNNING, "Your server is running and will answer soon."),
     ended("crash_loop", Reason.CRASH, f"{CRASHED} (Error, exit code 1), 4 times in a row. {LOG}"),
     ended("ended_with_error", Reason.CRASH, f"{CRASHED} (Error, exit code 1). {LOG}"),
     ended("ended_by_signal", Reason.CRASH, f"{CRASHED} (Error, exit code 137). {LOG}"),

@@ -235,7 +235,7 @@ class TestOnTheWay:
 
     def test_a_server_that_is_ready(self):
         ready = placed(container(running={}, ready=True), phase="Running", podIP="10.0.0.1")
-        assert diagnose(seen(ready)).message == "Your server is running."
+        assert diagnose(seen(ready)).message == "Your server is running and will answer soon."
 
     def test_nothing_there_yet(self):
         diagnosis = diagnose(seen())

@@ -27,7 +27,7 @@ def bare_spawner(
         url=f"/user/{username}/",
         escaped_name=username,
         db=None,
-        orm_user=SimpleNamespace(orm_spawners={}),
+        orm_user=SimpleNamespace(orm_spawners={}, created=None),
     )
     orm_spawner = SimpleNamespace(name=servername, server=None, state={}, user_options={})
     return spawner_class(

@@ -1,8 +1,11 @@
 """Files are removed only where somebody asked for it and nobody else can miss them."""
 
+from datetime import timedelta
+
 import pytest
 
-from k8s_hub.minicluster.resources import CLAIMS
+from k8s_hub.minicluster.resources import CLAIMS, PODS
+from k8s_hub.objects import timestamps
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -61,3 +64,41 @@ async def test_a_server_that_shares_the_users_claim_does_not_take_it_along(hub, 
         await hub.stop_server("ada", "gpu", remove=True)
 
         assert claim_names(cluster) == {"claim-ada"}
+
+
+async def test_a_claim_that_another_users_server_has_in_its_state_is_kept(hub, cluster):
+    """Two users may have come to one claim by a hook, or by a name that was given away."""
+
+    def one_home(spawner):
+        spawner.pvc_name = "claim-ada"
+
+    async with hub(delete_pvc=True, pre_spawn_hook=one_home) as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "bob")
+        await hub.api("DELETE", "/users/ada")
+
+        assert claim_names(cluster) == {"claim-ada"}
+
+
+async def test_a_renamed_user_keeps_the_home_and_the_next_bearer_of_the_name_gets_another(hub, cluster):
+    async with hub(users=("bob",)) as hub:
+        await run_once(hub, "bob")
+        (old,) = cluster.database.all(CLAIMS, NAMESPACE)
+        status, _ = await hub.api("PATCH", "/users/bob", json={"name": "robert"})
+        assert status == 200
+        await hub.api("POST", "/users/bob")
+        later = timestamps.parse(old["metadata"]["creationTimestamp"]) + timedelta(days=1)
+        hub.app.users["bob"].orm_user.created = later.replace(tzinfo=None)
+        hub.app.db.commit()
+        for user in ("robert", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+
+        mounted = {
+            pod["metadata"]["annotations"]["hub.jupyter.org/username"]: pod["spec"]["volumes"][0][
+                "persistentVolumeClaim"
+            ]["claimName"]
+            for pod in cluster.database.all(PODS, NAMESPACE)
+        }
+
+    assert mounted == {"robert": "claim-bob", "bob": "claim-bob--2"}

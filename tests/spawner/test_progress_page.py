@@ -17,6 +17,8 @@ START = [
     (20, "Looking for a machine for your server."),
     (80, "A machine is found and sets up your server."),
     (80, "A machine is found and sets up your server (20 seconds so far)."),
+    (95, "Your server is running and will answer soon."),
+    (95, "Your server is running and will answer soon."),
     (100, "Server ready at /user/ada/"),  # the hub's own
 ]
 
