@@ -18,7 +18,6 @@ START = [
     (80, "A machine is found and sets up your server."),
     (80, "A machine is found and sets up your server (20 seconds so far)."),
     (95, "Your server is running and will answer soon."),
-    (95, "Your server is running and will answer soon."),
     (100, "Server ready at /user/ada/"),  # the hub's own
 ]
 
