@@ -120,3 +120,18 @@ async def test_at_our_deadline_the_user_reads_what_was_waited_for(hub, cluster, 
         )
         assert hub.failure_count == 0
         assert pods(cluster) == []
+
+
+async def test_a_hook_that_hangs_is_not_blamed_on_the_cluster(hub, cluster, looptime):
+    async def hanging(spawner, pod):
+        await asyncio.sleep(1000 if spawner.user.name == "ada" else 0)
+        return pod
+
+    async with hub(hub=NO_WAIT, start_timeout=60, modify_pod_hook=hanging) as hub:
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        error = await failed_start(hub)
+
+        assert looptime <= 65
+        assert sentence_of(error) == "Your server is being requested; it was not done in 58 seconds."
+        assert hub.failure_count == 0

@@ -107,7 +107,7 @@ async def test_poll_seen_dying__api_up(cluster):
     """Deleted by anybody: the route goes now, not when the grace period is over."""
     run = await started()
     takes(cluster, stop=30)
-    edit_pod(cluster, deletionTimestamp="2026-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
+    edit_pod(cluster, deletionTimestamp="2100-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
     await asyncio.sleep(0.1)
 
     assert await run.spawner.poll() == 1
