@@ -1,4 +1,4 @@
-"""Waiting for what another process does, which no event of this one announces."""
+"""Waiting for what another process, or code without events, does."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,12 @@ from typing import Any
 
 
 async def eventually(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
-    """Return what ``condition`` gives (awaited if need be) once it is true; TimeoutError after so long."""
+    """Return what ``condition`` gives (awaited if need be) once it is true; TimeoutError after so long.
+
+    The steps grow with the time waited, so that hours of virtual time are hundreds of steps, not millions.
+    """
+    clock = asyncio.get_running_loop().time
+    begun = clock()
     async with asyncio.timeout(seconds):
         while True:
             value = condition()
@@ -14,4 +19,4 @@ async def eventually(condition: Callable[[], Any], *, seconds: float = 10) -> An
                 value = await value
             if value:
                 return value
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(max(0.01, (clock() - begun) / 20))

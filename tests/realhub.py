@@ -25,6 +25,8 @@ from tornado.ioloop import IOLoop
 from traitlets import Float, Unicode
 from traitlets.config import Config
 
+from tests.eventually import eventually
+
 _owner: contextvars.ContextVar[object] = contextvars.ContextVar("realhub_owner", default=None)
 """Set while code of a hub runs; every task started there inherits it, so that a killed hub's tasks are known."""
 
@@ -358,18 +360,6 @@ class RealHub:
         orm_spawner = self.app.users[user].orm_spawners[name]
         orm_spawner.last_activity = when.replace(tzinfo=None)
         self.app.db.commit()
-
-
-async def eventually(is_true: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Wait in the loop's time until this is true; raise TimeoutError after that many seconds.
-
-    The steps grow with the time waited, so that hours of virtual time are hundreds of steps, not millions.
-    """
-    clock = asyncio.get_running_loop().time
-    begun = clock()
-    async with asyncio.timeout(seconds):
-        while not is_true():  # noqa: ASYNC110 - the hub offers no event for it
-            await asyncio.sleep(max(0.01, (clock() - begun) / 20))
 
 
 def free_port() -> int:

@@ -25,7 +25,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import Cluster
 from tests.bench.figures import median_of, show
 from tests.bench.stopwatches import Work, watched
-from tests.realhub import eventually
+from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
 from tests.spawner.runs import HOME
 

@@ -12,7 +12,8 @@ from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import Forbidden
-from tests.realhub import RealHub, eventually
+from tests.eventually import eventually
+from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
 
