@@ -47,12 +47,12 @@ class Removal:
     uncertain_mark: str | None
 
     async def run(self, seen: Iterable[Raw]) -> None:
-        """Remove the pods in view, and one of the key that is too new to be seen; return when they are gone.
+        """Remove this server's pods in view, and one of its key too new to be seen; return when they are gone.
 
         What cannot be delivered in time is left to the background.
         """
         deadline = asyncio.get_running_loop().time() + self.timeout
-        pods = [pod for pod in seen if self.is_ours(pod)]
+        pods = list(seen)
         try:
             if not self._is_among(pods):
                 pods += await self._look_up(deadline)
