@@ -12,6 +12,7 @@ from k8s_hub.minicluster.faults import (
     Slow,
     too_many_requests,
 )
+from k8s_hub.minicluster.resources import PODS
 from k8s_hub.objects.keys import key_of, uid_of
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 from tests.spawner.runs import (
@@ -347,3 +348,25 @@ async def test_a_start_ends_before_the_hubs_deadline_with_what_it_waited_for(
     assert ends <= looptime <= ends + 0.5
     assert error.status_code == 400
     assert "machine" in sentence_of(error)
+
+
+# --- Again ---
+
+
+async def test_a_start_may_be_repeated(cluster):
+    """By a subclass that tries twice, for instance: the second try has its own pod and its own sentences."""
+    foreign = plant_pod(cluster, username="bob")
+    run = Run()
+    await rejection(run)
+    cluster.database.remove(PODS, key_of(foreign))
+
+    await run.spawner.start()
+    first = pods(cluster)
+    takes(cluster, pull=10)
+    await run.spawner.start()
+
+    assert [uid_of(pod) for pod in first] != [uid_of(pod) for pod in pods(cluster)]
+    assert len(pods(cluster)) == 1
+    read = await sentences(run)
+    assert read.count("Your server is being requested.") == 1
+    assert read[-1] == "Your server is running and will answer soon."
