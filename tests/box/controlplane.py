@@ -31,6 +31,29 @@ STORAGE_CLASS = {
     "reclaimPolicy": "Delete",
 }
 
+# A kubelet names the uid of the pod whose end it confirms. kwok does not, and confirms more than once: a new pod of
+# the same name would be deleted in place of the old one.
+KWOK_ENDS_ONLY_THE_DYING = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "metadata": {"name": "kwok-ends-only-the-dying"},
+    "spec": {
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["pods"]}
+            ]
+        },
+        "matchConditions": [{"name": "kwok", "expression": "request.userInfo.username == 'kwok'"}],
+        "validations": [{"expression": "has(oldObject.metadata.deletionTimestamp)"}],
+    },
+}
+FOR_ALL_PODS = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicyBinding",
+    "metadata": {"name": "kwok-ends-only-the-dying"},
+    "spec": {"policyName": "kwok-ends-only-the-dying", "validationActions": ["Deny"]},
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
@@ -156,10 +179,14 @@ def control_plane(*, node_count: int = 2, logs: Path | None = None) -> Iterator[
             controllers=(parts.controller_manager(layout), parts.scheduler(layout), parts.kwok(layout)),
         )
         plane.write_kubeconfig(layout.kubeconfig)
+        plane.write_kubeconfig(layout.kwok_kubeconfig, token=layout.credentials.kwok_token)
         stack.enter_context(_running(plane.etcd))
         stack.enter_context(_running(plane.apiserver))
         stack.callback(_remove_host_paths, plane.admin)
         plane.admin.create("/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
+        admission = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+        plane.admin.create(f"{admission}ies", KWOK_ENDS_ONLY_THE_DYING)
+        plane.admin.create(f"{admission}ybindings", FOR_ALL_PODS)
         for controller in plane.controllers:
             stack.enter_context(_running(controller))
         plane.make_nodes(node_count, prefix="kwok")

@@ -18,7 +18,7 @@ VALID = timedelta(days=7)  # a box lives for one test session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Files that the programs of the control plane read, and the administrator's token."""
+    """Files that the programs of the control plane read, and the tokens of the administrator and of kwok."""
 
     ca_certificate: Path
     serving_certificate: Path
@@ -26,6 +26,7 @@ class Credentials:
     service_account_key: Path
     tokens: Path
     admin_token: str
+    kwok_token: str
 
 
 def make_credentials(folder: Path) -> Credentials:
@@ -38,6 +39,7 @@ def make_credentials(folder: Path) -> Credentials:
         service_account_key=folder / "service-account.key",
         tokens=folder / "tokens.csv",
         admin_token=secrets.token_hex(16),
+        kwok_token=secrets.token_hex(16),
     )
     ca_key, serving_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _authority(ca_key)
@@ -47,7 +49,10 @@ def make_credentials(folder: Path) -> Credentials:
     _write_key(made.serving_key, serving_key)
     _write_key(made.service_account_key, rsa.generate_private_key(public_exponent=65537, key_size=2048))
     # The columns are the token, its user, the user's id and groups.
-    made.tokens.write_text(f'{made.admin_token},admin,admin,"system:masters"\n')
+    users = {"admin": made.admin_token, "kwok": made.kwok_token}
+    made.tokens.write_text(
+        "".join(f'{token},{user},{user},"system:masters"\n' for user, token in users.items())
+    )
     made.tokens.chmod(0o600)
     return made
 

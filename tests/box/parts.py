@@ -54,6 +54,10 @@ class Layout:
         """The administrator's, for the parts that are clients."""
         return self.folder / "kubeconfig"
 
+    @property
+    def kwok_kubeconfig(self) -> Path:
+        return self.folder / "kwok.kubeconfig"
+
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
@@ -142,7 +146,7 @@ def scheduler(layout: Layout) -> Process:
 def kwok(layout: Layout) -> Process:
     address = f"127.0.0.1:{layout.ports.kwok}"
     flags = [
-        f"--kubeconfig={layout.kubeconfig}",
+        f"--kubeconfig={layout.kwok_kubeconfig}",
         f"--cidr={POD_NETWORK}",
         "--manage-all-nodes=false",
         f"--manage-nodes-with-annotation-selector={KWOK_SELECTOR}",
