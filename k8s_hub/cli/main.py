@@ -1,6 +1,7 @@
 """``k8s-hub VERB ...``: finds the verb and leaves its arguments to it."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,8 +18,11 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
     parsed = _parser().parse_args(arguments)
-    verb = import_module(f"k8s_hub.cli.{parsed.verb}")
-    return int(verb.run(parsed.arguments))
+    try:
+        verb = import_module(f"k8s_hub.cli.{parsed.verb}")
+        return int(verb.run(parsed.arguments))
+    except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -144,6 +144,9 @@ class KubeSpawner(
         super().clear_state()
         self._name_objects()
         self._may_be_unfinished = False
+        self._alive = None
+        # The hub clears the state before its own preparations for a start, while tabs already listen.
+        self._forget_progress()
 
     # --- What a server is made of ---
 
@@ -189,8 +192,7 @@ class KubeSpawner(
         start.
         """
         started = utcnow()
-        if self._progress.has_ended:
-            self._progress = Progress()
+        self._forget_progress()
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
@@ -259,6 +261,11 @@ class KubeSpawner(
 
     def _hub_error(self, diagnosis: Diagnosis) -> HTTPError:
         return hub_error(diagnosis, self.handler.settings if self.handler is not None else None)
+
+    def _forget_progress(self) -> None:
+        """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""
+        if self._progress.has_ended:
+            self._progress = Progress()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab hears all of it."""

@@ -100,3 +100,12 @@ def test_the_culler_does_not_pay_for_spawner_demo_and_cluster():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "[] True"
+
+
+def test_ctrl_c_while_a_verb_is_still_being_loaded_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(_name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "import_module", interrupted)
+    assert command.main(["demo"]) == 130
+    assert capsys.readouterr().err == ""

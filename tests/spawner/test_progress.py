@@ -2,6 +2,7 @@ import asyncio
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
 from k8s_hub.spawner.progress import Progress
+from tests.spawner.bare import bare_spawner
 
 SCHEDULING = Diagnosis.waiting(Stage.SCHEDULING, "Your server is waiting for a machine.")
 STARTING = Diagnosis.waiting(Stage.STARTING, "Your server is starting.")
@@ -39,3 +40,18 @@ async def test_the_bar_never_goes_back():
     progress.tell(SCHEDULING)
 
     assert progress.latest.percent == STARTING.percent
+
+
+async def test_a_tab_that_listens_before_the_next_start_does_not_hear_the_last_one():
+    """The hub clears the state before a start; its own preparations may then take long."""
+    spawner = bare_spawner()
+    spawner._progress.tell(SCHEDULING)
+    spawner._progress.end()
+    spawner.clear_state()
+    tab = asyncio.create_task(heard(spawner._progress))
+    await asyncio.sleep(0)
+    spawner.clear_state()
+    spawner._progress.tell(STARTING)
+    spawner._progress.end()
+
+    assert await tab == [STARTING.sentence]
