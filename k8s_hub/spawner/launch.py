@@ -248,16 +248,23 @@ async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
 
 async def _delete_pod(attempt: Attempt, pod: Raw) -> None:
     key, uid = key_of(pod), uid_of(pod)
-    with suppress(NotFound, Conflict):
+    try:
         await attempt.asking(
             lambda: attempt.cluster.api.delete(PODS, key, uid=uid, grace_seconds=attempt.grace_seconds)
         )
+    except (NotFound, Conflict):
+        return  # gone already
+    except KubeError as error:
+        raise _refused(error, "Pod", key.name) from error
 
 
 async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
-    with suppress(NotFound):
+    try:
         return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
-    return None
+    except NotFound:
+        return None
+    except KubeError as error:
+        raise _refused(error, resource.kind, key.name) from error
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:

@@ -10,6 +10,7 @@ from k8s_hub.minicluster.faults import (
     Refuse,
     ReplyLost,
     Slow,
+    refuse,
     too_many_requests,
 )
 from k8s_hub.minicluster.resources import PODS
@@ -370,3 +371,16 @@ async def test_a_start_may_be_repeated(cluster):
     read = await sentences(run)
     assert read.count("Your server is being requested.") == 1
     assert read[-1] == "Your server is running and will answer soon."
+
+
+@pytest.mark.parametrize("verb", ["get", "delete"])
+async def test_an_older_pod_that_the_role_keeps_from_making_room_fails_with_a_reason(cluster, verb):
+    plant_pod(cluster)
+    run = Run()
+    message = f'pods "x" is forbidden: User "hub" cannot {verb} resource "pods" in API group "" in the namespace "users"'
+    status = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": message}
+    with struck(cluster, refuse(status), verb, resource="pods"), pytest.raises(HTTPError) as failed:
+        await run.start()
+
+    assert failed.value.reason == "forbidden"
+    assert failed.value.jupyterhub_message
