@@ -33,3 +33,14 @@ def cluster_unavailable(detail: str = "") -> Diagnosis:
         "The cluster does not answer, so your server could not be started. Please try again in some minutes.",
         detail=detail,
     )
+
+
+def no_cluster(detail: str = "") -> Diagnosis:
+    """The hub was not told which cluster to use, or in a way that does not work."""
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.CLUSTER_UNAVAILABLE,
+        "The hub is not connected to a cluster, so your server could not be started. "
+        "Please tell your administrator.",
+        detail=detail,
+    )

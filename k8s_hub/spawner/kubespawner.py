@@ -13,9 +13,9 @@ from tornado.web import HTTPError
 
 from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.cluster import cluster_silent, cluster_unavailable
+from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.pod_life import Ended, judge_pod
+from k8s_hub.diagnosis.pod_life import Ended, is_ready_to_serve, judge_pod
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
@@ -230,7 +230,7 @@ class KubeSpawner(
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
-            raise SpawnFailed(cluster_unavailable(str(error))) from error
+            raise SpawnFailed(no_cluster(str(error))) from error
         self._mark = uuid4().hex
         return launch.Attempt(
             cluster=cluster,
@@ -280,7 +280,11 @@ class KubeSpawner(
         The wait is bounded by `stop_timeout`; a delete that cannot be delivered is kept until it is.
         """
         await self._creates.settle()
-        cluster = await self._connect()
+        try:
+            cluster = await self._connect()
+        except ConfigurationError as error:
+            self.log.error("%s: nothing can be stopped: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            return
         removal = Removal(
             cluster=cluster,
             key=self._pod_key,
@@ -291,6 +295,7 @@ class KubeSpawner(
             uncertain_mark=self._mark if self._creates.is_uncertain else None,
         )
         await removal.run(self._pods_in_view(cluster))
+        self._creates = Creates()
         self._may_have_created = False
 
     async def delete_forever(self) -> None:
@@ -415,11 +420,20 @@ class KubeSpawner(
                 return known
             self.pod_name = key_of(pod).name
             async with asyncio.timeout(self.start_timeout):
-                serving = await launch.until_serving(attempt, pod, None, None)
+                serving = await self._until_serving(attempt, pod)
         except (SpawnFailed, TimeoutError) as error:
             self.log.warning("%s: its address is not known: %s", self._log_name, error)
             return known
         return f"{self._get_pod_url(serving)}{self.server.base_url}"
+
+    async def _until_serving(self, attempt: launch.Attempt, pod: Raw) -> Raw:
+        """Wait for a pod of an earlier hub's start, whose events so far nobody here has heard."""
+        if is_ready_to_serve(pod):
+            return pod
+        async with attempt.cluster.following(key_of(pod), None) as feed:
+            if feed is not None:
+                await feed.recall()
+            return await launch.until_serving(attempt, pod, None, feed)
 
     def _get_pod_url(self, pod: Raw) -> str:
         if self.get_pod_url is not None:

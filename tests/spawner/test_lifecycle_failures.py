@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from tornado.web import HTTPError
 
 from k8s_hub.minicluster.faults import refuse
 from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.runs import claims, plant_pod, pods, sentence_of, struck
+from tests.spawner.runs import Run, claims, plant_pod, pods, sentence_of, struck
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -135,3 +136,19 @@ async def test_a_hook_that_hangs_is_not_blamed_on_the_cluster(hub, cluster, loop
         assert looptime <= 65
         assert sentence_of(error) == "Your server is being requested; it was not done in 58 seconds."
         assert hub.failure_count == 0
+
+
+async def test_a_kubeconfig_that_is_not_there_is_told_and_stops_quietly(tmp_path, monkeypatch, caplog):
+    """The user is sent to the administrator, whose log names the path; nothing was created, so nothing fails."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    spawner = Run().spawner
+
+    with pytest.raises(HTTPError) as failed:
+        await spawner.start()
+    await spawner.stop()
+
+    assert failed.value.status_code == 503
+    assert failed.value.jupyterhub_message.endswith("Please tell your administrator.")
+    assert str(tmp_path / "nowhere") in str(failed.value)
+    assert str(tmp_path / "nowhere") in caplog.text
