@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from k8s_hub.demo.leftovers import MARKER, Mark
@@ -98,7 +99,8 @@ def hub_command(plan: Plan) -> Command:
         *(sys.executable, "-m", "jupyterhub", f"--config={settings.hub_config}"),
         f"--JupyterHub.bind_url={plan.url}",
         f"--JupyterHub.hub_port={plan.hub_port}",
-        f"--JupyterHub.db_url=sqlite:///{plan.directory}/hub.sqlite",
+        # One per version of the hub: none reads another's. The claims are there for all of them.
+        f"--JupyterHub.db_url=sqlite:///{plan.directory}/hub-{version('jupyterhub')}.sqlite",
         f"--JupyterHub.cookie_secret_file={plan.directory}/cookie_secret",
         f"--JupyterHub.last_activity_interval={settings.activity_seconds}",
         "--JupyterHub.authenticator_class=k8s_hub.demo.login.DemoAuthenticator",
