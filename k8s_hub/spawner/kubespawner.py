@@ -347,7 +347,7 @@ class KubeSpawner(
             return 0 if self.server is None else 1
         match judge_pod(pod):
             case Ended(code=code, reason=reason):
-                await self._remove_ended(pod, reason)
+                self._remove_ended(cluster, pod, reason)
                 return code
             case _:
                 self._alive = cluster.pods.view.entry(key_of(pod))
@@ -385,9 +385,9 @@ class KubeSpawner(
             return UNFINISHED_START
         return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
 
-    async def _remove_ended(self, pod: Raw, reason: str) -> None:
+    def _remove_ended(self, cluster: Cluster, pod: Raw, reason: str) -> None:
         if self.delete_stopped_pods:
-            delete_later(await self._connect(), pod, self.delete_grace_period, f"its server ended: {reason}")
+            delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {reason}")
 
     def _pod_in_view(self, cluster: Cluster) -> Raw | None:
         """Return this server's pod by its name, else by its annotations: names may have changed since."""
