@@ -20,9 +20,19 @@ def introduction(plan: Plan) -> tuple[str, ...]:
     return (
         f"Log in at  {plan.url}  as ada, grace or anybody else, with {password}: JupyterLab opens in a pod of yours.",
         f"Close the tab, and after {settings.idle_seconds} idle seconds the pod is removed; log in again, and your files are there.",
-        f"Look inside with  KUBECONFIG={plan.kubeconfig} kubectl get pods,pvc ; logs and data are in {settings.directory}.",
+        _where_to_look(plan),
         f"Stop with Ctrl-C: {_what_stays(settings)}",
         _what_it_is_not(settings),
+    )
+
+
+def _where_to_look(plan: Plan) -> str:
+    directory = plan.settings.directory
+    if plan.settings.kubeconfig is None:
+        # The mini cluster does not describe itself in the way that kubectl asks for.
+        return f"Look inside {directory}: the log of every part is there, and so are the users' files."
+    return (
+        f"Look inside with  KUBECONFIG={plan.kubeconfig} kubectl get pods,pvc ; the logs are in {directory}."
     )
 
 

@@ -36,7 +36,7 @@ def test_five_lines_and_ctrl_c(demo, tmp_path):
     lines, family = introduction_and_family(demo, tmp_path)
     assert "Log in at  http://127.0.0.1:" in lines[0]
     assert "after 60 idle seconds" in lines[1]
-    assert f"KUBECONFIG={tmp_path}/demo/cluster/kubeconfig" in lines[2]
+    assert lines[2].startswith(f"Look inside {tmp_path}/demo: ")
     assert lines[3].startswith("Stop with Ctrl-C")
     assert "isolates processes no further than the operating system does" in lines[4]
 
