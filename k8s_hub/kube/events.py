@@ -79,9 +79,21 @@ class _Record:
 class Feed:
     """The events of the objects that one start follows."""
 
-    def __init__(self, watch: "EventWatch", followed: tuple[Involved, ...]) -> None:
+    def __init__(self, watch: "EventWatch") -> None:
         self._watch = watch
-        self._followed = followed
+        self._followed: tuple[Involved, ...] = ()
+
+    def follow(self, involved: Involved) -> None:
+        """Hear what is said about one more object from now on; before it is created, so that nothing is missed."""
+        if involved not in self._followed:
+            self._followed += (involved,)
+            self._watch.join(involved)
+
+    def end(self) -> None:
+        """Drop what was heard."""
+        for involved in self._followed:
+            self._watch.part(involved)
+        self._followed = ()
 
     def events(self, *, uid: str = "") -> tuple[Raw, ...]:
         """Return the events heard so far, the latest of each object last; with ``uid``, of that object only."""
@@ -95,7 +107,7 @@ class Feed:
         return self._watch.bells.listening(*self._followed, bell=bell)
 
     async def recall(self) -> None:
-        """Ask once for what was said before, for a pod that is adopted in the middle of its start."""
+        """Ask once for what was said before, about objects that an earlier start has made."""
         for involved in self._followed:
             await self._watch.recall(involved)
 
@@ -116,6 +128,7 @@ class EventWatch:
         self._api = api
         self._namespace = namespace
         self._records: dict[Involved, _Record] = {}
+        self._feeds = 0
         self._tasks: set[asyncio.Task[None]] = set()  # the running one, and one that is ending
         self._ending: asyncio.TimerHandle | None = None  # set while nobody follows
         self._state: State = Empty()
@@ -127,19 +140,32 @@ class EventWatch:
     async def following(self, *involved: Involved) -> AsyncIterator[Feed]:
         """Hear what is said about these objects from now on; what was heard is dropped at the end.
 
-        Enter before the objects are created: this waits until the watch is open, for `OPENING` at most.
+        Enter before the objects are created: this waits until the watch is open, for `OPENING` at most. One whose
+        name is known later is joined by `Feed.follow`.
         """
+        feed = Feed(self)
         for one in involved:
-            self._records.setdefault(one, _Record()).followers += 1
+            feed.follow(one)
         self._begin()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPENING):
                     await self._settled.wait()
-            yield Feed(self, involved)
+            yield feed
         finally:
-            for one in involved:
-                self._leave(one)
+            feed.end()
+            self._leave()
+
+    def join(self, involved: Involved) -> None:
+        """Keep what is said about an object, for one more feed."""
+        self._records.setdefault(involved, _Record()).followers += 1
+
+    def part(self, involved: Involved) -> None:
+        """Drop what was heard about an object, once no feed follows it."""
+        record = self._records[involved]
+        record.followers -= 1
+        if not record.followers:
+            del self._records[involved]
 
     def events_of(self, involved: Involved) -> tuple[Raw, ...]:
         """Return what was heard about an object that is followed, the latest last."""
@@ -170,6 +196,7 @@ class EventWatch:
     # --- The task's life ---
 
     def _begin(self) -> None:
+        self._feeds += 1
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -179,12 +206,9 @@ class EventWatch:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _leave(self, involved: Involved) -> None:
-        record = self._records[involved]
-        record.followers -= 1
-        if not record.followers:
-            del self._records[involved]
-        if not self._records:
+    def _leave(self) -> None:
+        self._feeds -= 1
+        if not self._feeds:
             self._ending = asyncio.get_running_loop().call_later(LINGER, self._end)
 
     def _end(self) -> None:

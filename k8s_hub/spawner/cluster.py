@@ -8,13 +8,13 @@ from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.events import EventWatch, Feed, Involved
+from k8s_hub.kube.events import EventWatch, Feed
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of
+from k8s_hub.objects.keys import annotations_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -31,14 +31,9 @@ class Cluster:
     events: EventWatch | None
     undelivered: UndeliveredDeletes
 
-    def following(self, pod: Key, claim: Key | None) -> AbstractAsyncContextManager[Feed | None]:
-        """Hear the events of a pod and its claim while inside; None where events are not watched."""
-        if self.events is None:
-            return nullcontext()
-        involved = [Involved("Pod", pod)]
-        if claim is not None:
-            involved.append(Involved("PersistentVolumeClaim", claim))
-        return self.events.following(*involved)
+    def following(self) -> AbstractAsyncContextManager[Feed | None]:
+        """Hear the events of what the feed is told to follow, while inside; None where events are not watched."""
+        return nullcontext() if self.events is None else self.events.following()
 
 
 async def connect(

@@ -50,6 +50,7 @@ from k8s_hub.spawner.traits.security import SecurityTraits
 from k8s_hub.spawner.traits.storage import StorageTraits
 
 if TYPE_CHECKING:
+    from k8s_hub.kube.events import Feed
     from k8s_hub.kube.store import Entry
 
 LAST_WORDS = 2.0
@@ -214,11 +215,12 @@ class KubeSpawner(
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
             await launch.until_synced(attempt, informer)
         self._may_have_created = True
-        home = await self._ensure_home(attempt)
-        manifest = await self._pod()
-        self.pod_name = key_of(manifest).name
-        attempt.cluster.undelivered.withdraw_searches(self._pod_key)
-        async with attempt.cluster.following(self._pod_key, home) as feed:
+        async with attempt.cluster.following() as feed:
+            home = await self._ensure_home(attempt, feed)
+            manifest = await self._pod()
+            self.pod_name = key_of(manifest).name
+            attempt.cluster.undelivered.withdraw_searches(self._pod_key)
+            launch.follow(feed, PODS, self._pod_key)
             pod = await launch.create_pod(attempt, manifest)
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))
@@ -242,10 +244,10 @@ class KubeSpawner(
             tell=self._tell,
         )
 
-    async def _ensure_home(self, attempt: launch.Attempt) -> Key | None:
+    async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Key | None:
         if not self.storage_pvc_ensure:
             return None
-        claim = await launch.ensure_home(attempt, resolve.home_request(self), self._claim)
+        claim = await launch.ensure_home(attempt, resolve.home_request(self), self._claim, feed)
         self.pvc_name = self.remembered_pvc_name = key_of(claim).name
         self._pvc_exists = True
         return key_of(claim)
@@ -430,7 +432,8 @@ class KubeSpawner(
         """Wait for a pod of an earlier hub's start, whose events so far nobody here has heard."""
         if is_ready_to_serve(pod):
             return pod
-        async with attempt.cluster.following(key_of(pod), None) as feed:
+        async with attempt.cluster.following() as feed:
+            launch.follow(feed, PODS, key_of(pod))
             if feed is not None:
                 await feed.recall()
             return await launch.until_serving(attempt, pod, None, feed)

@@ -21,7 +21,7 @@ from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
-from k8s_hub.kube.events import Feed
+from k8s_hub.kube.events import Feed, Involved
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import CLAIMS, PODS, Resource
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
@@ -93,8 +93,20 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await _follow(attempt, look)
 
 
-async def ensure_home(attempt: Attempt, request: HomeRequest, manifest: Callable[[str], Raw]) -> Raw:
-    """Return the server's home claim, created from ``manifest(name)`` if there is none."""
+def follow(feed: Feed | None, resource: Resource, key: Key) -> None:
+    """Hear what is said about an object from now on, where events are heard at all."""
+    if feed is not None:
+        feed.follow(Involved(resource.kind, key))
+
+
+async def ensure_home(
+    attempt: Attempt, request: HomeRequest, manifest: Callable[[str], Raw], feed: Feed | None
+) -> Raw:
+    """Return the server's home claim, created from ``manifest(name)`` if there is none.
+
+    What the cluster says about it is heard from its creation on: that there is no such storage class, for
+    instance, is said at once and then for a long time not again.
+    """
     while True:
         choice = choose_home(request, attempt.cluster.claims.view)
         match choice:
@@ -107,9 +119,12 @@ async def ensure_home(attempt: Attempt, request: HomeRequest, manifest: Callable
             case UseExisting(claim=claim) if is_dying(claim):
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):
+                follow(feed, CLAIMS, key_of(claim))
+                if feed is not None and _is_pending(claim):
+                    await feed.recall()
                 return claim
             case Create(name=name):
-                created = await _create_claim(attempt, manifest(name))
+                created = await _create_claim(attempt, manifest(name), feed)
                 if created is not None:
                     return created
             case _:
@@ -200,9 +215,10 @@ async def _follow(
                     await bell.wait()
 
 
-async def _create_claim(attempt: Attempt, manifest: Raw) -> Raw | None:
+async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> Raw | None:
     """Return the new claim; None if the view has one of that name by now."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    follow(feed, CLAIMS, key)
     try:
         return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, manifest))
     except Conflict:
@@ -216,6 +232,10 @@ async def _create_claim(attempt: Attempt, manifest: Raw) -> Raw | None:
         return None
     except KubeError as error:
         raise _refused(error, "PersistentVolumeClaim", key.name) from error
+
+
+def _is_pending(claim: Raw) -> bool:
+    return (claim.get("status") or {}).get("phase") == "Pending"
 
 
 async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:

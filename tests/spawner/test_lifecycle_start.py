@@ -384,3 +384,18 @@ async def test_an_older_pod_that_the_role_keeps_from_making_room_fails_with_a_re
 
     assert failed.value.reason == "forbidden"
     assert failed.value.jupyterhub_message
+
+
+async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_start(cluster, looptime):
+    """Its controller says so when the claim is made, before there is a pod, and then not for a long time."""
+    run = Run(storage_class="fast")
+    for _ in range(2):
+        with pytest.raises(HTTPError) as failed:
+            await run.start()
+        assert 'no storage class "fast"' in sentence_of(failed.value)
+        await run.stop()
+        run = run.next(storage_class="fast")
+
+    assert looptime < 5
+    assert pods(cluster) == []
+    assert len(claims(cluster)) == 1
