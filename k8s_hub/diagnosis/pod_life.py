@@ -76,6 +76,18 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
     )
 
 
+def end_in_words(pod: Raw, ended: Ended) -> str:
+    """Say for the log how a server ended; of the messages only those that are no program's last words."""
+    status = pod.get("status") or {}
+    words = ended.message if status.get("reason") or is_dying(pod) else ""
+    return f"{ended.reason}, exit code {ended.code}" + (f": {words.strip()}" if words else "")
+
+
+def restarts(pod: Raw) -> int:
+    """How often the kubelet has started the server's container again."""
+    return int((notebook_status(pod) or {}).get("restartCount") or 0)
+
+
 def is_on_lost_node(pod: Raw) -> bool:
     """True when the control plane, not the kubelet, had the last word about the pod.
 

@@ -1,6 +1,7 @@
 """KubeSpawner: what JupyterHub calls. What each call answers in each situation is docs/lifecycle.md."""
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -15,7 +16,15 @@ from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.pod_life import Ended, is_ready_to_serve, judge_pod
+from k8s_hub.diagnosis.pod_life import (
+    Ended,
+    end_in_words,
+    is_ready_to_serve,
+    judge_pod,
+    last_exit,
+    notebook_status,
+    restarts,
+)
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
@@ -346,14 +355,33 @@ class KubeSpawner(
             self._may_be_unfinished = False
             return None
         if pod is None:
-            return 0 if self.server is None else 1
+            if self.server is None:
+                return 0
+            self.log.warning("%s: the server has ended: its pod was removed by somebody else", self._pod_key)
+            return 1
         match judge_pod(pod):
-            case Ended(code=code, reason=reason):
-                self._remove_ended(cluster, pod, reason)
-                return code
+            case Ended() as ended:
+                level = logging.WARNING if ended.code else logging.INFO
+                self.log.log(level, "%s: the server has ended: %s", key_of(pod), end_in_words(pod, ended))
+                self._remove_ended(cluster, pod, ended.reason)
+                return ended.code
             case _:
+                self._note_restarts(pod)
                 self._alive = cluster.pods.view.entry(key_of(pod))
                 return None
+
+    def _note_restarts(self, pod: Raw) -> None:
+        """Tell the log of a server that has ended and was started again: its user lost what was not saved."""
+        count = restarts(pod)
+        if count > (0 if self._alive is None else restarts(self._alive.kept)):
+            ended = last_exit(notebook_status(pod) or {})
+            self.log.warning(
+                "%s: the server ended (%s, exit code %s) and is started again by its machine, restart %d",
+                key_of(pod),
+                ended.get("reason"),
+                ended.get("exitCode"),
+                count,
+            )
 
     def _is_known_alive(self, cluster: Cluster) -> bool:
         """True when nothing has changed since the pod was last judged: each change makes another entry."""

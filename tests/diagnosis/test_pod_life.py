@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from k8s_hub.diagnosis.pod_life import Alive, Ended, is_ready_to_serve, judge_pod, notebook_name
+from k8s_hub.diagnosis.pod_life import Alive, Ended, end_in_words, is_ready_to_serve, judge_pod, notebook_name
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from tests.diagnosis.samples import claim, container, pod
 
@@ -263,3 +263,11 @@ class TestProjection:
     def test_projecting_twice_changes_nothing(self):
         once = project_pod(pod(container(running={}, ready=True), status={"podIP": "10.0.0.1"}))
         assert project_pod(once) == once
+
+
+def test_the_log_gets_the_kubelets_words_and_never_a_programs():
+    evicted = pod(phase="Failed", status={"reason": "Evicted", "message": "The node was low on memory. "})
+    assert end_in_words(evicted, judge_pod(evicted)) == "Evicted, exit code 1: The node was low on memory."
+
+    crashed = pod(container(terminated=ERROR | {"message": "token=abc"}), phase="Failed")
+    assert end_in_words(crashed, judge_pod(crashed)) == "Error, exit code 1"

@@ -77,7 +77,7 @@ async def test_poll_seen_ended__api_up(cluster):
 
 
 @cell("poll, seen alive / ended", UP)
-async def test_poll_seen_restarting__api_up(cluster):
+async def test_poll_seen_restarting__api_up(cluster, caplog):
     """A server that crashed and that the kubelet starts again is alive; one that crashes on and on is not."""
     run = await started()
     await exit_with(cluster, 1)
@@ -88,16 +88,31 @@ async def test_poll_seen_restarting__api_up(cluster):
         assert await run.spawner.poll() is None
         await exit_with(cluster, 137)
     assert await run.spawner.poll() == 137
+    assert "the server has ended: Error, exit code 137" in caplog.text
+
+
+async def test_poll_tells_the_log_once_of_a_server_that_was_started_again(cluster, caplog):
+    """Its user has lost what was not saved, and asks the administrator."""
+    run = await started()
+    await exit_with(cluster, 137)
+    for _ in range(3):
+        await asyncio.sleep(30)
+        assert await run.spawner.poll() is None
+
+    told = [message for message in caplog.messages if "started again" in message]
+    assert len(told) == 1
+    assert "default/jupyter-ada: the server ended (Error, exit code 137)" in told[0]
 
 
 @cell("poll, seen alive / ended", UP)
-async def test_poll_seen_evicted__api_up(cluster):
-    """A pod without a container's status has ended too, and is removed."""
+async def test_poll_seen_evicted__api_up(cluster, caplog):
+    """A pod without a container's status has ended too, and is removed; the log has the kubelet's own words."""
     run = await started()
     set_status(cluster, phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
     await asyncio.sleep(0.1)
 
     assert await run.spawner.poll() == 1
+    assert "has ended: Evicted, exit code 1: The node was low on resource: memory." in caplog.text
     await asyncio.sleep(2)
     assert pods(cluster) == []
 
@@ -163,7 +178,7 @@ async def test_poll_seen_alive_then_gone__api_away(cluster):
 
 
 @cell("poll, not in the view", UP)
-async def test_poll_not_in_the_view_and_gone__api_up(cluster, witness):
+async def test_poll_not_in_the_view_and_gone__api_up(cluster, witness, caplog):
     run = await started()
     remove(cluster)
     await asyncio.sleep(0.1)
@@ -171,6 +186,7 @@ async def test_poll_not_in_the_view_and_gone__api_up(cluster, witness):
 
     assert await run.spawner.poll() == 1
     assert [call.verb for call in witness.calls] == ["get"]
+    assert "default/jupyter-ada: the server has ended: its pod was removed by somebody else" in caplog.text
 
 
 @cell("poll, not in the view", UP)
