@@ -355,10 +355,7 @@ class KubeSpawner(
             self._may_be_unfinished = False
             return None
         if pod is None:
-            if self.server is None:
-                return 0
-            self.log.warning("%s: the server has ended: its pod was removed by somebody else", self._pod_key)
-            return 1
+            return self._without_pod()
         match judge_pod(pod):
             case Ended() as ended:
                 level = logging.WARNING if ended.code else logging.INFO
@@ -369,6 +366,13 @@ class KubeSpawner(
                 self._note_restarts(pod)
                 self._alive = cluster.pods.view.entry(key_of(pod))
                 return None
+
+    def _without_pod(self) -> int:
+        """Return the exit code of a server that never ran, or whose pod somebody has removed."""
+        if self.server is None:
+            return 0
+        self.log.warning("%s: the server has ended: its pod was removed by somebody else", self._pod_key)
+        return 1
 
     def _note_restarts(self, pod: Raw) -> None:
         """Tell the log of a server that has ended and was started again: its user lost what was not saved."""
