@@ -7,7 +7,7 @@ ARGS ?=
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-cluster bench lock clean
+.PHONY: demo test lint types law unit test-hub test-cluster cluster-up cluster-down bench lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -35,7 +35,14 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a 
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # the real Kubernetes API server; needs Go
 	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest -m cluster $(ARGS)
+	$(BIN)/pytest -m "cluster and not containers" $(ARGS)
+	$(BIN)/pytest -m containers $(ARGS)
+
+cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
+	$(BIN)/python -m tests.box up --hub $(HUB)
+
+cluster-down: $(VENV)/.ready
+	$(BIN)/python -m tests.box down
 
 bench: $(VENV)/.ready  # prints figures, asserts none; needs Go
 	$(BIN)/python -m tests.box.build
@@ -48,6 +55,12 @@ $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# What is compared with: the same hub and the same libraries, but their spawner and culler.
+.venv-peer/.ready: requirements/peer.txt
+	$(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/pip install --quiet --disable-pip-version-check -r requirements/peer.txt
+	touch $@
+
 # The demo's proxy, with node from the PATH or, where there is none, from PyPI.
 proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/install.sh | $(VENV)/.ready
 	proxy/install.sh $(VENV)
@@ -55,6 +68,8 @@ proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/i
 lock:  # renew the pinned versions; needs uv
 	for hub in 5 6; do uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
 	  --extra dev --constraint requirements/hub-$$hub.in pyproject.toml -o requirements/hub-$$hub.txt; done
+	uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
+	  --constraint requirements/hub-6.txt requirements/peer.in -o requirements/peer.txt
 
 clean:
-	rm -rf .venv .venv-hub5 proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-hub5 .venv-peer proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache

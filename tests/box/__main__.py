@@ -1,15 +1,41 @@
-"""`python -m tests.box`: a control plane until Ctrl-C; prints the path of the administrator's kubeconfig."""
+"""`python -m tests.box [VERB]`: runs a box for people.
 
+run (default)  a control plane with nodes that kwok plays, until Ctrl-C; prints the path of its kubeconfig
+up, down       a cluster with containers in the background
+keep           the same in the foreground: what `up` starts
+"""
+
+import argparse
 import signal
 import sys
 
+from tests.box import keeper
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
 from tests.box.process import ProcessFailedError
 
 
 def main() -> int:
-    """Run until SIGINT or SIGTERM."""
+    """Do what the verb says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.box", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", nargs="?", default="run", choices=["run", "up", "keep", "down"])
+    parser.add_argument("--hub", type=int, default=6, help="the version of JupyterHub in the users' image")
+    parsed = parser.parse_args()
+    match parsed.verb:
+        case "up":
+            return keeper.up(parsed.hub)
+        case "keep":
+            return keeper.keep(parsed.hub)
+        case "down":
+            return keeper.down()
+        case _:
+            return run()
+
+
+def run() -> int:
+    """A control plane until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with control_plane() as plane:

@@ -32,7 +32,9 @@ class Module:
 
     @property
     def fingerprint(self) -> str:
-        made_of = [(self.folder / "go.mod").read_text(), (self.folder / "go.sum").read_text(), self.command]
+        sources = [path.read_text() for path in sorted(self.folder.rglob("*.go"))]
+        go_mod, go_sum = (self.folder / "go.mod").read_text(), (self.folder / "go.sum").read_text()
+        made_of = [go_mod, go_sum, self.command, *sources]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
     @property
@@ -48,6 +50,7 @@ def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
 
 
 KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
+KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
 KWOK = Module(name="kwok", linker_flags="-s -w")
 
 
@@ -62,6 +65,16 @@ class Binaries:
     kwok: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBinaries:
+    """Where the programs of a node with containers are, and a client for people."""
+
+    kubelet: Path
+    kubectl: Path
+    #: Waits, and reaps children: the first process of a node, and of each pod.
+    pause: Path
+
+
 def build() -> Binaries:
     """The binaries, from the cache or built now; raises BoxUnavailableError when that is impossible."""
     kubernetes, kwok = _built(KUBERNETES), _built(KWOK)
@@ -72,6 +85,12 @@ def build() -> Binaries:
         scheduler=kubernetes / "kube-scheduler",
         kwok=kwok / "kwok",
     )
+
+
+def build_node() -> NodeBinaries:
+    """The binaries of a node, from the cache or built now; raises BoxUnavailableError as `build` does."""
+    folder = _built(KUBELET)
+    return NodeBinaries(kubelet=folder / "kubelet", kubectl=folder / "kubectl", pause=folder / "pause")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -123,11 +142,14 @@ def _go_build(go: str, module: Module, target: Path) -> None:
 
 def main() -> int:
     try:
-        binaries = build()
+        binaries, node = build(), build_node()
     except BoxUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The box is ready: {binaries.apiserver.parent} and {binaries.kwok.parent}")
+    print(
+        "The box is ready:",
+        *(program.parent for program in (binaries.apiserver, binaries.kwok, node.kubelet)),
+    )
     return 0
 
 

@@ -7,8 +7,7 @@ import base64
 import contextlib
 import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from tests.box import accounts, nodes, parts
 from tests.box.api import Api, RefusedError, wait_for
 from tests.box.build import build
 from tests.box.credentials import make_credentials, write_kubeconfig
-from tests.box.process import Process
+from tests.box.folders import held_folder
+from tests.box.process import Process, running
 
 HOST_PATHS = Path("/tmp/hostpath_pv")  # fixed in the controller manager's provisioner
 STORAGE_CLASS = {
@@ -157,14 +157,21 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(*, node_count: int = 2, logs: Path | None = None) -> Iterator[ControlPlane]:
+def control_plane(
+    *,
+    node_count: int = 2,
+    logs: Path | None = None,
+    volume_maker: Sequence[str | Path] = (),
+    node_grace_period: str = "24h",  # nodes that nobody plays have no heartbeat
+) -> Iterator[ControlPlane]:
     """A control plane with ready nodes; at the end nothing of it is left, but logs in a folder of the caller's.
 
-    Each part is stopped although another one fails to; the errors are chained.
+    No node means no kwok either: the caller brings nodes of its own. The volume maker is a command that runs the
+    controller manager. Each part is stopped although another one fails to; the errors are chained.
     """
     binaries = build()
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k8s-hub-box-")))
+        folder = stack.enter_context(held_folder())
         layout = parts.Layout(
             folder=folder,
             logs=logs or folder,
@@ -172,36 +179,31 @@ def control_plane(*, node_count: int = 2, logs: Path | None = None) -> Iterator[
             ports=parts.free_ports(),
             credentials=make_credentials(folder / "credentials"),
         )
+        manager = parts.controller_manager(layout, wrapper=volume_maker, node_grace_period=node_grace_period)
+        controllers = [manager, parts.scheduler(layout), *([parts.kwok(layout)] if node_count else [])]
         plane = ControlPlane(
             layout=layout,
             etcd=parts.etcd(layout),
             apiserver=parts.apiserver(layout),
-            controllers=(parts.controller_manager(layout), parts.scheduler(layout), parts.kwok(layout)),
+            controllers=tuple(controllers),
         )
         plane.write_kubeconfig(layout.kubeconfig)
         plane.write_kubeconfig(layout.kwok_kubeconfig, token=layout.credentials.kwok_token)
-        stack.enter_context(_running(plane.etcd))
-        stack.enter_context(_running(plane.apiserver))
+        stack.enter_context(running(plane.etcd))
+        stack.enter_context(running(plane.apiserver))
         stack.callback(_remove_host_paths, plane.admin)
         plane.admin.create("/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
-        admission = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
-        plane.admin.create(f"{admission}ies", KWOK_ENDS_ONLY_THE_DYING)
-        plane.admin.create(f"{admission}ybindings", FOR_ALL_PODS)
+        if node_count:
+            admission = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+            plane.admin.create(f"{admission}ies", KWOK_ENDS_ONLY_THE_DYING)
+            plane.admin.create(f"{admission}ybindings", FOR_ALL_PODS)
         for controller in plane.controllers:
-            stack.enter_context(_running(controller))
-        plane.make_nodes(node_count, prefix="kwok")
-        nodes.make_unplayed_node(plane.admin)
-        wait_for(lambda: nodes.are_usable(plane.admin), "nodes without a not-ready taint")
+            stack.enter_context(running(controller))
+        if node_count:
+            plane.make_nodes(node_count, prefix="kwok")
+            nodes.make_unplayed_node(plane.admin)
+            wait_for(lambda: nodes.are_usable(plane.admin), "nodes without a not-ready taint")
         yield plane
-
-
-@contextlib.contextmanager
-def _running(process: Process) -> Iterator[None]:
-    process.start()
-    try:
-        yield
-    finally:
-        process.stop()
 
 
 def remove_host_path(volume: Mapping[str, Any]) -> None:

@@ -13,46 +13,59 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+NODE = "box-node"  # the one with containers
 VALID = timedelta(days=7)  # a box lives for one test session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Files that the programs of the control plane read, and the tokens of the administrator and of kwok."""
+    """Files that the programs of the control plane read, and the tokens of those who speak to it."""
 
     ca_certificate: Path
     serving_certificate: Path
     serving_key: Path
+    #: With which the API server turns to kubelets.
+    client_certificate: Path
+    client_key: Path
     service_account_key: Path
     tokens: Path
     admin_token: str
     kwok_token: str
+    node_token: str
 
 
 def make_credentials(folder: Path) -> Credentials:
-    """Write a CA, a serving certificate for 127.0.0.1, a service-account key and a token file."""
+    """Write a CA, the API server's two certificates, a service-account key and a token file."""
     folder.mkdir(mode=0o700)
     made = Credentials(
         ca_certificate=folder / "ca.crt",
         serving_certificate=folder / "serving.crt",
         serving_key=folder / "serving.key",
+        client_certificate=folder / "client.crt",
+        client_key=folder / "client.key",
         service_account_key=folder / "service-account.key",
         tokens=folder / "tokens.csv",
         admin_token=secrets.token_hex(16),
         kwok_token=secrets.token_hex(16),
+        node_token=secrets.token_hex(16),
     )
-    ca_key, serving_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_key, serving_key, client_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     ca = _authority(ca_key)
     made.ca_certificate.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     serving = _serving_certificate(serving_key, ca, ca_key)
     made.serving_certificate.write_bytes(serving.public_bytes(serialization.Encoding.PEM))
     _write_key(made.serving_key, serving_key)
+    client = _client_certificate(client_key, ca, ca_key)
+    made.client_certificate.write_bytes(client.public_bytes(serialization.Encoding.PEM))
+    _write_key(made.client_key, client_key)
     _write_key(made.service_account_key, rsa.generate_private_key(public_exponent=65537, key_size=2048))
     # The columns are the token, its user, the user's id and groups.
-    users = {"admin": made.admin_token, "kwok": made.kwok_token}
-    made.tokens.write_text(
-        "".join(f'{token},{user},{user},"system:masters"\n' for user, token in users.items())
-    )
+    users = [
+        (made.admin_token, "admin", "system:masters"),
+        (made.kwok_token, "kwok", "system:masters"),
+        (made.node_token, f"system:node:{NODE}", "system:nodes"),
+    ]
+    made.tokens.write_text("".join(f'{token},{user},{user},"{group}"\n' for token, user, group in users))
     made.tokens.chmod(0o600)
     return made
 
@@ -87,17 +100,31 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def _serving_certificate(
     key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kube-apiserver")])
     names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    return (
+        _leaf(key, ca, x509.ExtendedKeyUsageOID.SERVER_AUTH)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+def _client_certificate(
+    key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    return _leaf(key, ca, x509.ExtendedKeyUsageOID.CLIENT_AUTH).sign(ca_key, hashes.SHA256())
+
+
+def _leaf(
+    key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, usage: x509.ObjectIdentifier
+) -> x509.CertificateBuilder:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kube-apiserver")])
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())
     return (
         _certificate(name, ca.subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(issuer, critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
 
 

@@ -1,10 +1,12 @@
-"""The box for tests: one control plane for the whole session, a fresh namespace for each test."""
+"""The box for tests: one control plane, or one cluster with containers, for the whole session."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.box import controlplane
+from tests.box.node import cluster
+from tests.box.node.cluster import ContainerCluster
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,13 @@ def fresh_namespace(control_plane: controlplane.ControlPlane) -> Iterator[str]:
     name = control_plane.make_namespace()
     yield name
     control_plane.admin.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def container_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerCluster]:
+    """Started when the first test asks for it; an error, never a skip, where it cannot be.
+
+    Images are brought in by who needs them: `load_user_image`, `load_image`.
+    """
+    with cluster.container_cluster(logs=tmp_path_factory.mktemp("container-cluster")) as running:
+        yield running

@@ -106,6 +106,9 @@ def apiserver(layout: Layout) -> Process:
         f"--tls-cert-file={made.serving_certificate}",
         f"--tls-private-key-file={made.serving_key}",
         f"--token-auth-file={made.tokens}",
+        f"--kubelet-client-certificate={made.client_certificate}",
+        f"--kubelet-client-key={made.client_key}",
+        "--kubelet-preferred-address-types=InternalIP",  # the node's name is in no DNS
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",  # as clusters have it; admission decides
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
@@ -127,20 +130,24 @@ def apiserver(layout: Layout) -> Process:
     )
 
 
-def controller_manager(layout: Layout) -> Process:
+def controller_manager(
+    layout: Layout, *, wrapper: Sequence[str | Path] = (), node_grace_period: str = "24h"
+) -> Process:
+    """The wrapper is a command that runs it where, and as whom, it shall make the folders of volumes."""
     made = layout.credentials
     flags = [
         f"--service-account-private-key-file={made.service_account_key}",
         f"--root-ca-file={made.ca_certificate}",
         "--enable-hostpath-provisioner=true",
-        "--node-monitor-grace-period=24h",  # the unplayed node has no heartbeat
+        "--node-monitor-period=1s",
+        f"--node-monitor-grace-period={node_grace_period}",
     ]
-    program, port = layout.binaries.controller_manager, layout.ports.controller_manager
-    return _controller(layout, "kube-controller-manager", program, port, flags)
+    command = [*wrapper, layout.binaries.controller_manager]
+    return _controller(layout, "kube-controller-manager", command, layout.ports.controller_manager, flags)
 
 
 def scheduler(layout: Layout) -> Process:
-    return _controller(layout, "kube-scheduler", layout.binaries.scheduler, layout.ports.scheduler, [])
+    return _controller(layout, "kube-scheduler", [layout.binaries.scheduler], layout.ports.scheduler, [])
 
 
 def kwok(layout: Layout) -> Process:
@@ -160,7 +167,9 @@ def kwok(layout: Layout) -> Process:
     )
 
 
-def _controller(layout: Layout, name: str, program: Path, port: int, flags: Sequence[str]) -> Process:
+def _controller(
+    layout: Layout, name: str, program: Sequence[str | Path], port: int, flags: Sequence[str]
+) -> Process:
     made = layout.credentials
     common = [
         f"--kubeconfig={layout.kubeconfig}",
@@ -174,7 +183,7 @@ def _controller(layout: Layout, name: str, program: Path, port: int, flags: Sequ
     ]
     return Process(
         name=name,
-        command=[program, *common, *flags],
+        command=[*program, *common, *flags],
         log=layout.log(name),
         is_ready=lambda: layout.api(f"https://127.0.0.1:{port}").is_ok("/healthz"),
     )

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,7 @@ class Process:
         if self._child:
             self._signal(signal.SIGKILL)
             self._child.wait()
+            self._wait_for_its_group(self._child.pid)
             self._child = None
 
     def pause(self) -> None:
@@ -115,10 +116,28 @@ class Process:
                 )
             time.sleep(POLL_SECONDS)
 
+    def _wait_for_its_group(self, group: int) -> None:
+        """A port is free again when the last one that listened is gone, which need not be the child itself."""
+        deadline = time.monotonic() + self.stop_seconds
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(POLL_SECONDS)
+
     def _signal(self, number: int) -> None:
         if self._child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, number)
+
+
+@contextlib.contextmanager
+def running(process: Process) -> Iterator[None]:
+    """Within it the process runs."""
+    process.start()
+    try:
+        yield
+    finally:
+        process.stop()
 
 
 def _die_with(parent: int) -> None:

@@ -1,0 +1,128 @@
+"""A cluster whose pods are real containers: a control plane of its own and one node."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.box import images
+from tests.box.api import wait_for
+from tests.box.build import NodeBinaries, build_node
+from tests.box.controlplane import ControlPlane, control_plane
+from tests.box.credentials import NODE
+from tests.box.folders import held_folder
+from tests.box.node.cgroups import make_cgroups, remove_cgroups
+from tests.box.node.containerd import containerd, load_image, pack_pause_image
+from tests.box.node.kubelet import kubelet
+from tests.box.node.network import Network, made_network
+from tests.box.node.space import made_space
+from tests.box.process import Process, running
+
+NODE_GRACE_PERIOD = "10s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerCluster:
+    """A running cluster."""
+
+    plane: ControlPlane
+    folder: Path
+    logs: Path
+    network: Network
+    binaries: NodeBinaries
+    containerd: Process
+    kubelet: Process
+
+    @property
+    def gateway(self) -> str:
+        """The address of this machine that pods reach."""
+        return str(self.network.gateway)
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return NODE
+
+    @property
+    def images(self) -> dict[int, str]:
+        """The names of the users' images, by the hub's version; `load_user_image` brings one in."""
+        return {hub: images.image_name(hub) for hub in images.HUBS}
+
+    def load_image(self, archive: Path) -> None:
+        """Bring in an image, of which pods then say `imagePullPolicy: IfNotPresent`."""
+        load_image(self.folder, archive)
+
+    def load_user_image(self, hub: int) -> str:
+        """Bring in the image for this version of the hub, made now if need be; answers its name."""
+        self.load_image(images.user_image(hub))
+        return self.images[hub]
+
+    def stop_kubelet(self) -> None:
+        """The node falls silent; its containers go on."""
+        self.kubelet.stop()
+
+    def start_kubelet(self) -> None:
+        """The node speaks again."""
+        self.kubelet.start()
+        self.wait_for_node()
+
+    @contextlib.contextmanager
+    def lost_kubelet(self) -> Iterator[None]:
+        """Within it the node is silent."""
+        self.stop_kubelet()
+        try:
+            yield
+        finally:
+            self.start_kubelet()
+
+    def wait_for_node(self) -> None:
+        """Until the node is ready, and free of the taints that say otherwise."""
+        wait_for(self._is_node_usable, "a ready node", seconds=60)
+
+    def _is_node_usable(self) -> bool:
+        for node in self.plane.admin.get("/api/v1/nodes")["items"]:
+            conditions = {one["type"]: one["status"] for one in node["status"].get("conditions", ())}
+            return conditions.get("Ready") == "True" and not node["spec"].get("taints")
+        return False
+
+
+@contextlib.contextmanager
+def container_cluster(
+    *, logs: Path | None = None, node_grace_period: str = NODE_GRACE_PERIOD
+) -> Iterator[ContainerCluster]:
+    """A cluster with one ready node, which is lost when it is silent for the grace period.
+
+    At the end nothing of it is left, but logs in a folder of the caller's.
+    """
+    binaries = build_node()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(held_folder())
+        logs = logs or folder
+        network = stack.enter_context(made_network(folder.name))
+        stack.callback(remove_cgroups, folder.name)
+        make_cgroups(folder.name)
+        space = stack.enter_context(made_space(folder, logs, binaries))
+        plane = stack.enter_context(
+            control_plane(
+                node_count=0,
+                logs=logs,
+                volume_maker=space.volume_maker,
+                node_grace_period=node_grace_period,
+            )
+        )
+        runtime = containerd(folder, logs, network, space)
+        stack.enter_context(running(runtime))
+        load_image(folder, pack_pause_image(folder, binaries.pause))
+        agent = kubelet(folder, logs, plane=plane, binaries=binaries, network=network, space=space)
+        stack.enter_context(running(agent))
+        cluster = ContainerCluster(
+            plane=plane,
+            folder=folder,
+            logs=logs,
+            network=network,
+            binaries=binaries,
+            containerd=runtime,
+            kubelet=agent,
+        )
+        cluster.wait_for_node()
+        yield cluster
