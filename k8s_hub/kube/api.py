@@ -8,6 +8,7 @@ from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.errors import KubeError
 from k8s_hub.kube.metrics import REQUESTS
 from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.rights import Rights
 from k8s_hub.kube.watch import News, Page, decode
 from k8s_hub.objects.keys import Key
 from k8s_hub.objects.raw import Raw
@@ -30,6 +31,7 @@ class KubeApi:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._rights = Rights()
 
     @property
     def host(self) -> str:
@@ -38,7 +40,7 @@ class KubeApi:
 
     async def get(self, resource: Resource, key: Key) -> Raw:
         """Return the object as it is now: the answer is never older than the call."""
-        with _counted("get", resource):
+        with self._asked("get", resource, key.namespace):
             return await self._connection.request("GET", resource.path(key.namespace, key.name))
 
     async def create(self, resource: Resource, namespace: str | None, body: Raw) -> Raw:
@@ -47,7 +49,7 @@ class KubeApi:
         An `Unavailable` leaves open whether it exists; try again and tell by a mark of your own whose it is
         that a `Conflict` then meets.
         """
-        with _counted("create", resource):
+        with self._asked("create", resource, namespace):
             return await self._connection.request("POST", resource.path(namespace), body=body)
 
     async def delete(
@@ -68,7 +70,7 @@ class KubeApi:
             body["preconditions"] = {"uid": uid}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
-        with _counted("delete", resource):
+        with self._asked("delete", resource, key.namespace):
             return await self._connection.request("DELETE", resource.path(key.namespace, key.name), body=body)
 
     async def list_page(
@@ -91,7 +93,7 @@ class KubeApi:
             limit=limit,
             **{"continue": continue_token},
         )
-        with _counted("list", resource):
+        with self._asked("list", resource, namespace):
             reply = await self._connection.request(
                 "GET",
                 resource.path(namespace),
@@ -157,9 +159,24 @@ class KubeApi:
             silence=SILENCE,
         )
         async with AsyncExitStack() as stack:
-            with _counted("watch", resource):
+            with self._asked("watch", resource, namespace):
                 lines = await stack.enter_async_context(stream)
             yield await stack.enter_async_context(aclosing(_decoded(lines)))
+
+    @contextmanager
+    def _asked(self, verb: str, resource: Resource, namespace: str | None) -> Iterator[None]:
+        """Count the answer to one request, and doubt a refusal of what was allowed before."""
+        try:
+            yield
+        except KubeError as error:
+            REQUESTS.labels(verb, resource.plural, str(error.code)).inc()
+            meant = self._rights.judge(error, verb, resource, namespace)
+            if meant is error:
+                raise
+            raise meant from error
+        else:
+            REQUESTS.labels(verb, resource.plural, "200").inc()
+            self._rights.note_success(verb, resource, namespace)
 
 
 async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[News, None]:
@@ -169,14 +186,3 @@ async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[News, None]:
 
 def _given(**params: str | int | None) -> dict[str, str | int]:
     return {name: value for name, value in params.items() if value not in {"", None}}
-
-
-@contextmanager
-def _counted(verb: str, resource: Resource) -> Iterator[None]:
-    try:
-        yield
-    except KubeError as error:
-        REQUESTS.labels(verb, resource.plural, str(error.code)).inc()
-        raise
-    else:
-        REQUESTS.labels(verb, resource.plural, "200").inc()

@@ -7,7 +7,8 @@
     |-- Forbidden            401, 403
     |-- Gone                 410: a resourceVersion or continue token from too long ago
     |-- Invalid              400, 422 and every other 4xx: asking again cannot help
-    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help
+    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; and for some
+                             seconds a refusal of what was allowed before (`k8s_hub.kube.rights`)
 
 A Status body's reason and message are kept. A body that is no Status comes from something between us and the
 API server and may echo headers, so it is told by size and type only.
