@@ -7,7 +7,7 @@ ARGS ?=
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-cluster cluster-up cluster-down bench lock clean
+.PHONY: demo test lint types law unit test-hub test-cluster cluster-up cluster-down bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -44,9 +44,15 @@ cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background;
 cluster-down: $(VENV)/.ready
 	$(BIN)/python -m tests.box down
 
-bench: $(VENV)/.ready  # prints figures, asserts none; needs Go
+bench: bench-spawner bench-rooms  # prints figures, asserts none; needs Go
+
+bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSpawner
 	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest tests/bench tests/kube -m bench -s -q $(ARGS)
+	$(BIN)/python -m tests.bench.beside $(ARGS)
+
+bench-rooms: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
+	$(BIN)/python -m tests.box.build
+	$(BIN)/pytest tests/bench tests/kube -m bench -s -q
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml

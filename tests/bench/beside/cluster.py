@@ -1,0 +1,113 @@
+"""What the comparison needs of the cluster: nodes for all, slow pods, a crowd of running pods, and who saw them."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from traitlets.config import Config
+
+from tests.bench.beside.bare import NAME
+from tests.bench.beside.hub import chart_traits
+from tests.bench.beside.load import rush
+from tests.box import parts
+from tests.box.controlplane import ControlPlane
+from tests.spawner.bare import bare_spawner
+
+PODS_A_NODE = 200  # by their memory, which the scheduler counts
+STAGES = Path(__file__).with_name("stages.yaml")
+
+
+def nodes_for(pods: int) -> int:
+    """Return how many nodes so many pods fit on."""
+    return pods // PODS_A_NODE + 2
+
+
+async def objects(namespace: str, port: int) -> tuple[Any, Any]:
+    """Return a user's claim and pod as they are created, with NAME for the user's name."""
+    config = Config(chart_traits(namespace=namespace, port=port))
+    spawner = bare_spawner(NAME, config=config)
+    return spawner._claim(spawner.pvc_name), await spawner._pod()
+
+
+@contextmanager
+def slow_pods(plane: ControlPlane) -> Iterator[None]:
+    """Have pods run only some seconds after they were bound, while inside."""
+    fast = next(each for each in plane.controllers if each.name == "kwok")
+    slow = parts.kwok(plane.layout)
+    slow.command = [*slow.command, f"--config={STAGES}"]
+    fast.stop()
+    try:
+        slow.start()
+        yield
+        slow.stop()
+    finally:
+        slow.kill()
+        fast.start()
+
+
+@asynccontextmanager
+async def session(plane: ControlPlane) -> AsyncIterator[aiohttp.ClientSession]:
+    """Many requests at a time, as the administrator."""
+    trusted = ssl.create_default_context(cafile=plane.ca_certificate)
+    async with aiohttp.ClientSession(
+        plane.url,
+        headers={"Authorization": f"Bearer {plane.admin_token}"},
+        connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        read_bufsize=2**22,
+    ) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def observed(plane: ControlPlane, namespace: str) -> AsyncIterator[dict[str, float]]:
+    """Give the moments at which pods were seen ready, by user name, on the clock that all processes share."""
+    seen: dict[str, float] = {}
+
+    async def watch(reply: aiohttp.ClientResponse) -> None:
+        async for line in reply.content:
+            now, pod = monotonic(), json.loads(line)["object"]
+            conditions = pod["status"].get("conditions", ())
+            if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+                seen.setdefault(pod["metadata"]["annotations"]["hub.jupyter.org/username"], now)
+
+    async with session(plane) as admin:
+        reply = await admin.get(f"/api/v1/namespaces/{namespace}/pods", params={"watch": "1"})
+        task = asyncio.create_task(watch(reply))
+        try:
+            yield seen
+        finally:
+            task.cancel()
+            reply.close()
+
+
+async def fill(plane: ControlPlane, namespace: str, count: int, nodes: list[str], port: int) -> int:
+    """Have so many users' pods run on these nodes, without a hub or a scheduler; return their list's bytes."""
+    _, pod = await objects(namespace, port)
+    texts = [json.dumps({**pod, "spec": {**pod["spec"], "nodeName": node}}) for node in nodes]
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    async with session(plane) as admin:
+
+        async def create(user: str) -> bool:
+            body = texts[hash(user) % len(texts)].replace(NAME, user)
+            async with admin.post(path, data=body, headers={"Content-Type": "application/json"}) as reply:
+                return reply.status == 201
+
+        made = await rush([f"crowd-{number}" for number in range(count)], create, at_once=20)
+        if made.failures:
+            raise RuntimeError(f"{made.failures} of {count} pods were refused")
+        while True:
+            async with admin.get(
+                path, params={"fieldSelector": "status.phase!=Running", "limit": "1"}
+            ) as reply:
+                if not (await reply.json())["items"]:
+                    break
+            await asyncio.sleep(1)
+        async with admin.get(path) as reply:
+            return len(await reply.read())

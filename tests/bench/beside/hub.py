@@ -1,0 +1,152 @@
+"""One compared hub: its process, its REST API, and what it tells about itself."""
+
+import asyncio
+import json
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import aiohttp
+
+from tests.bench.beside import inside, usage
+from tests.bench.beside.plan import ROOT, Subject
+from tests.box.controlplane import ControlPlane
+from tests.box.process import Process
+from tests.realhub import free_port
+
+CHART = json.loads((ROOT / "tests/data/golden/chart_default_config.json").read_text())
+USERS_A_REQUEST = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the probe in the hub's loop has seen since it was asked last; seconds."""
+
+    #: How long the loop answered nobody; on a busy machine also because others ran.
+    longest: float
+    #: The most processor time between two looks at the clock.
+    longest_cpu: float
+    returned: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A running hub and a session that may start and stop everybody's server."""
+
+    process: Process
+    session: aiohttp.ClientSession
+    probe: Path
+    namespace: str
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        return usage.cpu_seconds(self.process.pid)
+
+    @property
+    def memory(self) -> usage.Memory:
+        return usage.memory(self.process.pid)
+
+    async def add_users(self, names: Iterable[str]) -> None:
+        waiting = list(names)
+        while waiting:
+            some, waiting = waiting[:USERS_A_REQUEST], waiting[USERS_A_REQUEST:]
+            async with self.session.post("users", json={"usernames": some}) as reply:
+                reply.raise_for_status()
+
+    async def start(self, user: str) -> bool:
+        """Return when the server is ready, or its start has failed."""
+        async with self.session.post(f"users/{user}/server") as reply:
+            return reply.status == 201
+
+    async def stop(self, user: str) -> bool:
+        """Return when the server is gone, or its end has failed."""
+        async with self.session.delete(f"users/{user}/server") as reply:
+            return reply.status == 204
+
+    async def read_probe(self) -> Reading:
+        """Return what was seen since the last time."""
+        reader, writer = await asyncio.open_unix_connection(self.probe)
+        told = json.loads(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+        return Reading(**told)
+
+
+@asynccontextmanager
+async def running_hub(
+    subject: Subject, plane: ControlPlane, port: int, log: Path, **options: Any
+) -> AsyncIterator[Hub]:
+    """A hub with the subject's spawner in a fresh namespace, with the chart's values and these of KubeSpawner."""
+    with tempfile.TemporaryDirectory(prefix="k8s-hub-bench-") as name:
+        folder = Path(name)
+        settings = _settings(subject, plane, port, folder, options)
+        (folder / "settings.json").write_text(json.dumps(settings))
+        python = ROOT / subject.environment / "bin" / "python"
+        config = Path(__file__).with_name("hub_config.py")
+        process = Process(
+            name=f"hub ({subject.name})",
+            command=[
+                "/usr/bin/env",
+                f"{inside.SETTINGS}={folder / 'settings.json'}",
+                *(python, "-m", "jupyterhub", "-f", config),
+            ],
+            log=log,
+            is_ready=lambda: _is_healthy(settings["url"]),
+            stop_seconds=60,
+        )
+        process.start()
+        try:
+            async with aiohttp.ClientSession(
+                f"{settings['url']}/hub/api/",
+                headers={"Authorization": f"token {settings['token']}"},
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as session:
+                yield Hub(process, session, Path(settings["probe"]), settings["namespace"])
+        finally:
+            process.kill()
+
+
+def _settings(
+    subject: Subject, plane: ControlPlane, port: int, folder: Path, options: dict[str, Any]
+) -> dict[str, Any]:
+    namespace = plane.make_namespace(f"bench-{secrets.token_hex(4)}")
+    (folder / "token").write_text(plane.make_hub_account(namespace))
+    (folder / "ca.crt").write_text(plane.ca_certificate.read_text())
+    return {
+        "spawner": subject.spawner,
+        "traits": chart_traits(**options),
+        "url": f"http://127.0.0.1:{free_port()}",
+        "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
+        "token": secrets.token_hex(16),
+        "namespace": namespace,
+        "port": port,
+        "probe": str(folder / "probe"),
+        "account": str(folder),
+        "environment": {
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": str(plane.layout.ports.apiserver),
+        },
+    }
+
+
+def chart_traits(**options: Any) -> dict[str, dict[str, Any]]:
+    """Return what the chart sets by default, but for its own scheduler and culler, which are not here."""
+    spawner = {name: value for name, value in CHART["KubeSpawner"].items() if name != "scheduler_name"}
+    spawner["init_containers"] = [model["value"] for model in spawner["init_containers"]]
+    hub = {"last_activity_interval": CHART["JupyterHub"]["last_activity_interval"]}
+    return {"JupyterHub": hub, "Spawner": CHART["Spawner"], "KubeSpawner": spawner | options}
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/hub/health", timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False

@@ -1,0 +1,30 @@
+"""What the kernel says a process uses."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Megabytes."""
+
+    resident: float
+    #: Shared pages counted by their share.
+    proportional: float
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of all its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[11:13]
+    return (int(user) + int(system)) / TICKS_A_SECOND
+
+
+def memory(pid: int) -> Memory:
+    """Return what it holds now."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kilobytes = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
+    return Memory(resident=kilobytes["Rss"] / 1000, proportional=kilobytes["Pss"] / 1000)
