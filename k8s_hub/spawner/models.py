@@ -4,6 +4,7 @@ Everywhere else objects are plain dicts, because the models cost ten times the t
 """
 
 import json
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +19,18 @@ class _Translator(ApiClient):
         self.client_side_validation = False
 
 
+@cache
+def _translator() -> _Translator:
+    """Make it once: each `Configuration` sets levels of loggers, and with that empties the cache of every logger."""
+    return _Translator()
+
+
 def to_json(value: Any) -> Any:
     """Return models, and models within lists and dicts, as the JSON that the API takes."""
-    return _Translator().sanitize_for_serialization(value)
+    return _translator().sanitize_for_serialization(value)
 
 
 def to_model(manifest: dict[str, Any], kind: str) -> Any:
     """Return a manifest as the model class of its kind, e.g. "V1Pod"."""
     response: Any = SimpleNamespace(data=json.dumps(manifest))
-    return _Translator().deserialize(response, kind)
+    return _translator().deserialize(response, kind)
