@@ -1,0 +1,49 @@
+"""What service accounts asked of the API server, out of the log that it keeps."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Who asked for what and with which result, but no content; the parts of the box, which are none, are left out.
+POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, as the API server understood it; a watch appears when it begins and when it ends."""
+
+    verb: str
+    #: As a Role names it: "pods" or "pods/status"; for what is no resource its path.
+    resource: str
+    #: None where there is none.
+    namespace: str | None
+    #: The status of the answer.
+    code: int
+
+
+def flags(policy: Path, log: Path) -> list[str]:
+    """What makes an API server keep the log."""
+    policy.write_text(json.dumps(POLICY))
+    return [f"--audit-policy-file={policy}", f"--audit-log-path={log}"]
+
+
+def requests_of(log: Path, *, account: str, namespace: str) -> Iterator[Request]:
+    """What a service account asked for until now."""
+    username = f"system:serviceaccount:{namespace}:{account}"
+    for line in log.read_text().splitlines():
+        event = json.loads(line)
+        if event["user"]["username"] == username:
+            target = event.get("objectRef", {})
+            resource = "/".join(target[key] for key in ("resource", "subresource") if key in target)
+            yield Request(
+                verb=event["verb"],
+                resource=resource or event["requestURI"].partition("?")[0],
+                namespace=target.get("namespace"),
+                code=event["responseStatus"]["code"],
+            )
