@@ -32,24 +32,29 @@ class CullerService:
     async def run(self) -> None:
         """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
 
-        Nothing is stopped at the first look: a hub that has just come back has not heard yet who was active
-        while it was away. What is wrong with the URL, the token or its scopes shows at once nevertheless.
+        Nothing is stopped at the first look, nor at one after a pass that failed: a hub that has just come back
+        has not heard yet who was active while it was away. What is wrong with the URL, the token or its scopes
+        shows at once nevertheless.
         """
-        await self._in_its_time("First look, nothing is stopped", self._look)
+        has_looked = False
         while True:
-            await self._in_its_time("Sweep", self._sweep)
+            if has_looked:
+                has_looked = await self._in_its_time("Sweep", self._sweep)
+            else:
+                has_looked = await self._in_its_time("First a look, nothing is stopped", self._look)
 
-    async def _in_its_time(self, name: str, act: Pass) -> None:
-        """Do one pass, then wait until it is time for the next."""
+    async def _in_its_time(self, name: str, act: Pass) -> bool:
+        """Do one pass, then wait until it is time for the next; return whether it ended well."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         self.next_sweep = None
-        await self._supervised(name, act)
+        went_well = await self._supervised(name, act)
         pause = max(0.0, begun + self._every.total_seconds() - clock())
         self.next_sweep = self._now() + timedelta(seconds=pause)
         await asyncio.sleep(pause)
+        return went_well
 
-    async def _supervised(self, name: str, act: Pass) -> None:
+    async def _supervised(self, name: str, act: Pass) -> bool:
         try:
             self.last_report = await act()
         except HubError as error:
@@ -58,6 +63,8 @@ class CullerService:
             log.exception("%s: it failed", name)
         else:
             log.info("%s: %s", name, self.last_report)
+            return True
+        return False
 
 
 async def parent_is_gone(parent: int) -> None:

@@ -64,6 +64,29 @@ async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
     assert done == [("look", pytest.approx(0)), ("sweep", pytest.approx(10)), ("sweep", pytest.approx(20))]
 
 
+async def test_a_pass_that_failed_is_followed_by_a_look():
+    """The hub was away, and has not heard yet who was active meanwhile; or it was not there yet at the first look."""
+    answers = {
+        "look": iter([Unavailable("connection refused"), Report(), Report()]),
+        "sweep": iter([Report(), Unavailable("connection refused"), Report(), Report()]),
+    }
+    done = []
+
+    def passing(name):
+        async def act():
+            done.append(name)
+            answer = next(answers[name])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return act
+
+    service = CullerService(passing("look"), passing("sweep"), every=timedelta(seconds=10), now=lambda: NOW)
+    await run_while(service, asyncio.sleep(65))
+    assert done == ["look", "look", "sweep", "sweep", "look", "sweep", "sweep"]
+
+
 async def test_the_passes_keep_the_rhythm():
     sweeps = Sweeps(3, 1, 2)
     async with running(sweeps):
