@@ -34,8 +34,11 @@ Judge = Callable[[Server, datetime], Awaitable[Verdict]]
 PAGE_SIZE = 50
 """Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
 
-ASKING = RetryPolicy(initial=0.5, ceiling=10.0, deadline=60.0, jitter=0.5)
-"""A hub restarts in less than the deadline."""
+ASKING = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
+"""A hub restarts in less than the deadline.
+
+Short at first: a server keeps its place while it waits, so that a hub that is away is not asked for all of them.
+"""
 
 
 class Hub(Protocol):
