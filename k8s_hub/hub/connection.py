@@ -51,7 +51,8 @@ class HubConnection:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"token {settings.token}"},
             timeout=aiohttp.ClientTimeout(total=settings.request_timeout),
-            connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True),
+            # No limit here: the caller has its own, and a request that waits for a connection would time out.
+            connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True, limit=0),
         )
 
     async def __aenter__(self) -> Self:

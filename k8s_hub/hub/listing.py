@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from k8s_hub.hub.api import Page
-from k8s_hub.hub.errors import BadReply, HubError, Unavailable
+from k8s_hub.hub.errors import Forbidden, HubError
 
 LOST_IN_A_ROW = 3
 """So many pages lost one after another mean that the hub is away, not that pages are bad."""
@@ -38,7 +38,9 @@ async def read_all(read_page: Callable[[int], Awaitable[Page]], *, page_size: in
     while offset is not None and lost_in_a_row < LOST_IN_A_ROW:
         try:
             page = await read_page(offset)
-        except (Unavailable, BadReply) as error:
+        except Forbidden:
+            raise
+        except HubError as error:
             lost_in_a_row += 1
             step = pages[-1].limit if pages else page_size
             lost.append(Lost(what=f"users {offset + 1} to {offset + step}", error=error))

@@ -231,6 +231,20 @@ async def test_a_request_has_a_time_limit():
         released.set()
 
 
+async def test_as_many_requests_are_under_way_as_the_caller_likes():
+    """One that waited for a connection would use up its time, and fail though the hub never saw it."""
+    most = 150
+    all_arrived = asyncio.Barrier(most)
+
+    async def handler(_request):
+        await all_arrived.wait()
+        return web.Response(status=204)
+
+    async with answering(handler) as url, api_of(url, request_timeout=10) as api:
+        gone = await asyncio.gather(*(api.stop_server(f"u{number}") for number in range(most)))
+    assert gone == [True] * most
+
+
 @pytest.mark.hub
 async def test_internal_ssl_speaks_with_the_hubs_own_certificates(tmp_path):
     """With the files that JupyterHub makes, where it puts them; a client without them is not heard."""

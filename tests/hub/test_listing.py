@@ -3,7 +3,7 @@
 import pytest
 
 from k8s_hub.hub.api import Page
-from k8s_hub.hub.errors import BadReply, Forbidden, Unavailable
+from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from k8s_hub.hub.listing import read_all
 from tests.inmemoryhub import user
 
@@ -71,6 +71,14 @@ async def test_nothing_read_is_an_error():
     with pytest.raises(BadReply):
         await names(read_page)
     assert offsets == [0, 10, 20]
+
+
+@pytest.mark.parametrize("error", [NotFound("404", code=404), Refused("400", code=400)], ids=str)
+async def test_a_page_that_is_refused_costs_itself_only(error):
+    """What stands before a hub that restarts says all kinds of things."""
+    read_page, _ = reader(25, limit=10, bad={10}, error=error)
+    found, lost = await names(read_page)
+    assert (len(found), lost) == (15, ["users 11 to 20"])
 
 
 async def test_a_token_that_may_not_list_ends_it():
