@@ -33,10 +33,8 @@ unit: $(VENV)/.ready proxy/node_modules/.ready
 test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a hub
 	$(BIN)/pytest -m "hub and not cluster" $(ARGS)
 
-test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # the real Kubernetes API server; needs Go
-	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest -m "cluster and not containers" $(ARGS)
-	$(BIN)/pytest -m containers $(ARGS)
+test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
+	$(BIN)/python -m tests.box.suites $(ARGS)
 
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
 	$(BIN)/python -m tests.box up --hub $(HUB)

@@ -17,9 +17,10 @@ from tests.box.api import Api, RefusedError, wait_for
 from tests.box.build import build
 from tests.box.credentials import make_credentials, write_kubeconfig
 from tests.box.folders import held_folder
+from tests.box.parts import HOST_PATHS
 from tests.box.process import Process, running
+from tests.box.remains import remove_remains
 
-HOST_PATHS = Path("/tmp/hostpath_pv")  # fixed in the controller manager's provisioner
 STORAGE_CLASS = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
@@ -167,9 +168,11 @@ def control_plane(
     """A control plane with ready nodes; at the end nothing of it is left, but logs in a folder of the caller's.
 
     No node means no kwok either: the caller brings nodes of its own. The volume maker is a command that runs the
-    controller manager. Each part is stopped although another one fails to; the errors are chained.
+    controller manager. Each part is stopped although another one fails to; the errors are chained. What killed
+    runs left goes first.
     """
     binaries = build()
+    remove_remains()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(held_folder())
         layout = parts.Layout(
@@ -179,7 +182,11 @@ def control_plane(
             ports=parts.free_ports(),
             credentials=make_credentials(folder / "credentials"),
         )
-        manager = parts.controller_manager(layout, wrapper=volume_maker, node_grace_period=node_grace_period)
+        manager = parts.controller_manager(
+            layout,
+            wrapper=volume_maker or parts.own_volumes(layout),
+            node_grace_period=node_grace_period,
+        )
         controllers = [manager, parts.scheduler(layout), *([parts.kwok(layout)] if node_count else [])]
         plane = ControlPlane(
             layout=layout,

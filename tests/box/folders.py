@@ -32,28 +32,24 @@ def is_held(folder: Path) -> bool:
             return False
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # gone, or not a folder of this kind
-        return folder.exists()
+    except FileNotFoundError:  # it went, or was never one of these
+        return False
 
 
 def held_names() -> set[str]:
     """The names of the folders of living boxes."""
-    return {folder.name for folder in _folders() if is_held(folder)}
+    return {folder.name for folder in box_folders() if is_held(folder)}
 
 
-def dead_folders() -> list[Path]:
-    """What killed processes left."""
-    return [folder for folder in _folders() if not is_held(folder)]
-
-
-def _folders() -> list[Path]:
-    return sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+def box_folders() -> list[Path]:
+    """The folders of boxes on this machine."""
+    return sorted(path.parent for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"))
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(lock: Path) -> Iterator[None]:
     """Hold a lock file, or raise BlockingIOError because somebody else does."""
-    file = os.open(path, os.O_RDWR)
+    file = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

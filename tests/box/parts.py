@@ -1,12 +1,14 @@
 """The programs of the control plane: the flags of each, and where it says that it is ready."""
 
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.box import audit
 from tests.box.api import Api
 from tests.box.build import Binaries
 from tests.box.credentials import Credentials
@@ -14,6 +16,7 @@ from tests.box.nodes import KWOK_SELECTOR
 from tests.box.process import Process
 
 POD_NETWORK = "127.1.0.1/16"  # kwok gives each pod an address of its own from here
+HOST_PATHS = Path("/tmp/hostpath_pv")  # fixed in the controller manager's provisioner
 SERVICE_NETWORK = "10.96.0.0/16"  # numbers only: nothing routes them
 
 
@@ -119,6 +122,7 @@ def apiserver(layout: Layout) -> Process:
         "--max-requests-inflight=2000",
         "--max-mutating-requests-inflight=1000",
         "--profiling=false",
+        *audit.flags(layout.folder / "audit-policy.json", layout.log("audit")),
     ]
     admin = layout.api(layout.url, made.admin_token)
     return Process(
@@ -128,6 +132,20 @@ def apiserver(layout: Layout) -> Process:
         is_ready=lambda: admin.is_ok("/readyz"),
         stop_signal=signal.SIGKILL,  # asked nicely it waits a minute for watches; all its state is in etcd
     )
+
+
+def own_volumes(layout: Layout) -> list[str | Path]:
+    """What runs a provisioner so that the folders it makes are in the box's own; only root may mount there.
+
+    Without root they are in the folder that the provisioner knows, and whoever is killed leaves them there.
+    """
+    if os.geteuid() != 0:
+        return []
+    volumes = layout.folder / "volumes"
+    volumes.mkdir()
+    HOST_PATHS.mkdir(exist_ok=True)  # only to mount on
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", volumes, HOST_PATHS]
 
 
 def controller_manager(

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.box.living import living
+
 PR_SET_PDEATHSIG = 1  # prctl(2)
 POLL_SECONDS = 0.02
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
@@ -68,10 +70,18 @@ class Process:
             raise
 
     def stop(self) -> None:
-        """Ask it to end, wait, and kill it at the deadline (which raises); does nothing if it is stopped."""
+        """Ask it to end, wait, and kill it at the deadline (which raises); does nothing if it is stopped.
+
+        Raises too when it ended before anybody asked.
+        """
         child = self._child
         if child is None:
             return
+        if child.poll() is not None:
+            self.kill()
+            raise ProcessFailedError(
+                f"{self.name} had ended by itself, with code {child.returncode}\n{self.tail()}"
+            )
         self._signal(signal.SIGCONT)
         self._signal(self.stop_signal)
         try:
@@ -119,10 +129,8 @@ class Process:
     def _wait_for_its_group(self, group: int) -> None:
         """A port is free again when the last one that listened is gone, which need not be the child itself."""
         deadline = time.monotonic() + self.stop_seconds
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < deadline:
-                os.killpg(group, 0)
-                time.sleep(POLL_SECONDS)
+        while any(one.group == group for one in living()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
     def _signal(self, number: int) -> None:
         if self._child:

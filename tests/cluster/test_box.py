@@ -114,7 +114,7 @@ def test_stopping_leaves_no_process_and_no_folder_but_the_logs(tmp_path):
         assert len(processes_mentioning(str(folder))) == 5
     assert not processes_mentioning(str(folder))
     assert not folder.exists()
-    parts_with_logs = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
+    parts_with_logs = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "audit"}
     assert {log.stem for log in tmp_path.iterdir()} == parts_with_logs
 
 

@@ -8,17 +8,20 @@ from pathlib import Path
 from tests.box import images
 from tests.box.api import wait_for
 from tests.box.build import NodeBinaries, build_node
+from tests.box.cgroups import make_cgroups, remove_cgroups
 from tests.box.controlplane import ControlPlane, control_plane
 from tests.box.credentials import NODE
 from tests.box.folders import held_folder
-from tests.box.node.cgroups import make_cgroups, remove_cgroups
+from tests.box.needs import demand_a_node
+from tests.box.network import Network, made_network
 from tests.box.node.containerd import containerd, load_image, pack_pause_image
 from tests.box.node.kubelet import kubelet
-from tests.box.node.network import Network, made_network
 from tests.box.node.space import made_space
-from tests.box.process import Process, running
+from tests.box.process import Process, ProcessFailedError, running
+from tests.box.remains import remove_remains
 
 NODE_GRACE_PERIOD = "10s"
+NODE_READY_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,11 @@ class ContainerCluster:
 
     def wait_for_node(self) -> None:
         """Until the node is ready, and free of the taints that say otherwise."""
-        wait_for(self._is_node_usable, "a ready node", seconds=60)
+        try:
+            wait_for(self._is_node_usable, "a ready node", seconds=NODE_READY_SECONDS)
+        except TimeoutError as error:
+            logs = f"{self.kubelet.tail()}\n{self.containerd.tail()}"
+            raise ProcessFailedError(f"{error}\n{logs}") from error
 
     def _is_node_usable(self) -> bool:
         for node in self.plane.admin.get("/api/v1/nodes")["items"]:
@@ -92,9 +99,11 @@ def container_cluster(
 ) -> Iterator[ContainerCluster]:
     """A cluster with one ready node, which is lost when it is silent for the grace period.
 
-    At the end nothing of it is left, but logs in a folder of the caller's.
+    At the end nothing of it is left, but logs in a folder of the caller's. What killed runs left goes first.
     """
+    demand_a_node()
     binaries = build_node()
+    remove_remains()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(held_folder())
         logs = logs or folder

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.box.images import write_archive
-from tests.box.node.network import Network
+from tests.box.needs import PLUGINS
+from tests.box.network import Network
 from tests.box.node.space import Space
 from tests.box.process import Process, ProcessFailedError
 
 PAUSE_IMAGE = "k8s-hub/pause:box"
-PLUGINS = "/usr/lib/cni"  # Debian's
 IMPORT_SECONDS = 300
 
 # Plugins that would write elsewhere, or that only complain, are off. The out-of-memory score of a container is

@@ -10,8 +10,8 @@ from tests.box.api import Api
 from tests.box.build import NodeBinaries
 from tests.box.controlplane import ControlPlane
 from tests.box.credentials import NODE
+from tests.box.network import Network
 from tests.box.node.containerd import endpoint
-from tests.box.node.network import Network
 from tests.box.node.space import Space
 from tests.box.process import Process
 

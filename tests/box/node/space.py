@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.box.build import NodeBinaries
-from tests.box.controlplane import HOST_PATHS
+from tests.box.parts import HOST_PATHS
 from tests.box.process import Process, running
 
 USER = 1000  # whom the folders of volumes belong to: the user of the pods
