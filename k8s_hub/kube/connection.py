@@ -23,7 +23,13 @@ from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavai
 from k8s_hub.kube.patience import patience
 from k8s_hub.objects.raw import Raw
 
-POOL_LIMIT = 600  # connections: what an API server serves at once by default (400 reading + 200 writing)
+AT_ONCE = 32
+"""Requests under way at a time, besides streams; others wait for their turn.
+
+Each has a connection: 256 kB of buffer, and 2 ms of the hub's time for TLS. An API server that takes a second for
+each answer still gets more requests than a hub's spawns can make.
+"""
+
 KEEPALIVE = 30.0  # seconds an idle connection is kept: a burst of spawns pays for TLS once
 
 T = TypeVar("T")
@@ -50,12 +56,13 @@ class Connection:
         self._host = access.configuration.host or ""
         self._request_timeout = settings.request_timeout
         self._renewing = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._fixed = _fixed_arguments(access.configuration)
         # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
         # every single request.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=POOL_LIMIT, ssl=_tls(access.configuration), keepalive_timeout=KEEPALIVE
+                limit=0, ssl=_tls(access.configuration), keepalive_timeout=KEEPALIVE
             ),
             headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -92,15 +99,15 @@ class Connection:
         """Send one request and return the decoded reply; raise the `KubeError` it means.
 
         ``timeout`` (seconds; None means the settings' ``request_timeout``) covers connecting, sending and the whole
-        reply. Time in which the event loop stood still does not count. A time-out says nothing about whether
-        the server did what was asked.
+        reply. Time in which the request waits for its turn, or the event loop stood still, does not count. A time-out
+        says nothing about whether the server did what was asked.
         """
         request = _Request(method=method, path=path, params=params, body=body)
         limit = self._request_timeout if timeout is None else timeout
 
         async def exchange(token: str | None) -> Raw:
             with self._named(limit):
-                async with patience(limit), await self._send(request, token) as response:
+                async with self._turns, patience(limit), await self._send(request, token) as response:
                     return _decode(response, await response.read())
 
         return await self._authenticated(exchange)

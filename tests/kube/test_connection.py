@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.connection import AT_ONCE, Connection
 from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, NotFound, Unavailable
 from tests.kube.certificates import self_signed
 
@@ -180,6 +180,25 @@ async def test_a_server_that_does_not_answer_is_unavailable_after_the_request_ti
     with pytest.raises(Unavailable, match="did not answer within 7 s"):
         await connection.request("GET", "/x", timeout=7)
     assert loop.time() - start == 7
+
+
+@pytest.mark.looptime
+async def test_so_many_requests_at_a_time_and_the_others_time_is_not_up_while_they_wait(serve, connect):
+    under_way = []
+
+    async def take_two_seconds(_request):
+        under_way.append(len(under_way) + 1)
+        await asyncio.sleep(2)
+        return web.json_response({"at_once": under_way.pop()})
+
+    server = await serve(take_two_seconds)
+    connection = await connect(ConnectionSettings(host=server.url, request_timeout=3.0))
+    start = asyncio.get_running_loop().time()
+
+    replies = await asyncio.gather(*(connection.request("GET", "/x") for _ in range(3 * AT_ONCE)))
+
+    assert max(reply["at_once"] for reply in replies) == AT_ONCE
+    assert asyncio.get_running_loop().time() - start == 3 * 2
 
 
 @pytest.mark.looptime
