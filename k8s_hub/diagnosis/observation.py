@@ -45,9 +45,11 @@ class Observation:
     def containers(self) -> list[Raw]:
         """The statuses of all containers: those that prepare first, then the server's, then the others."""
         init: list[Raw] = list(self.status.get("initContainerStatuses") or ())
-        notebook = notebook_name(self.pod or {})
         main: list[Raw] = list(self.status.get("containerStatuses") or ())
-        return init + sorted(main, key=lambda container: container.get("name") != notebook)
+        if len(main) > 1:
+            notebook = notebook_name(self.pod or {})
+            main.sort(key=lambda container: container.get("name") != notebook)
+        return init + main
 
     def waiting(self, *reasons: str) -> Raw | None:
         """Return the status of the first container that waits for one of the reasons."""
@@ -101,7 +103,7 @@ class Observation:
     def _events_of(
         self, obj: Raw | None, reasons: Sequence[str], matching: re.Pattern[str] | None
     ) -> list[Raw]:
-        if obj is None:
+        if obj is None or not self.events:
             return []
         uid = uid_of(obj)
         found = [
