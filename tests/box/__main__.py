@@ -8,10 +8,11 @@ keep           the same in the foreground: what `up` starts
 import argparse
 import signal
 import sys
+from pathlib import Path
 
-from tests.box import keeper
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
+from tests.box.keeper import REPOSITORY, Keeper
 from tests.box.process import ProcessFailedError
 
 
@@ -20,16 +21,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.box", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", nargs="?", default="run", choices=["run", "up", "keep", "down"])
-    parser.add_argument("--hub", type=int, default=6, help="the version of JupyterHub in the users' image")
+    parser.add_argument("verb", nargs="?", default="run", choices=["run", "up", "down", "keep"])
+    parser.add_argument(
+        "--hub", type=int, action="append", default=[], help="bring in the users' image of this JupyterHub"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=REPOSITORY / ".cluster", help="its kubeconfig and logs"
+    )
     parsed = parser.parse_args()
+    keeper = Keeper(parsed.folder)
     match parsed.verb:
         case "up":
             return keeper.up(parsed.hub)
-        case "keep":
-            return keeper.keep(parsed.hub)
         case "down":
             return keeper.down()
+        case "keep":
+            return keeper.keep(parsed.hub)
         case _:
             return run()
 

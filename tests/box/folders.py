@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+PLACE = Path("/tmp")  # the same for all of a machine, whatever their TMPDIR: the living must be known to all
 PREFIX = "k8s-hub-box-"
 LOCK = "held"
 
@@ -17,7 +18,7 @@ def held_folder() -> Iterator[Path]:
     """A new folder, removed at the end; the kernel lets go of its lock when the holder dies."""
     with contextlib.ExitStack() as stack:
         # It gets its name when it is locked: nobody may take it for a dead one's.
-        draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+        draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=PLACE))
         (draft / LOCK).touch(mode=0o600)
         stack.enter_context(held(draft / LOCK))
         folder = draft.rename(draft.with_name(draft.name.removeprefix(".")))
@@ -43,7 +44,7 @@ def held_names() -> set[str]:
 
 def box_folders() -> list[Path]:
     """The folders of boxes on this machine."""
-    return sorted(path.parent for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"))
+    return sorted(path.parent for path in PLACE.glob(f"{PREFIX}*/{LOCK}"))
 
 
 @contextlib.contextmanager

@@ -7,87 +7,131 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.box import leftovers
 from tests.box.build import BoxUnavailableError
 from tests.box.folders import LOCK, held, is_held
 from tests.box.node.cluster import container_cluster
 from tests.box.process import ProcessFailedError
+from tests.box.remains import remove_remains
 
 REPOSITORY = Path(__file__).parents[2]
-FOLDER = REPOSITORY / ".cluster"
-START_SECONDS = 1800  # cold caches: binaries and an image are made
+START_SECONDS = 3600  # with cold caches binaries and images are made
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
-def up(hub: int) -> int:
-    """Start a keeper and wait until its cluster is there; prints how to use it."""
-    kubeconfig, log = FOLDER / "kubeconfig", FOLDER / "keeper.log"
-    if is_running():
-        print(f"A cluster is up: export KUBECONFIG={kubeconfig}")
-        return 0
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
-    with log.open("wb") as output:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "tests.box", "keep", f"--hub={hub}"],
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while keeper.poll() is None and time.monotonic() < deadline:
-        if kubeconfig.exists():
-            print(log.read_text(), end="")
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The process and its folder, in which people find the kubeconfig and the logs."""
+
+    folder: Path
+
+    def up(self, hubs: Sequence[int]) -> int:
+        """Start it and wait until its cluster is there; prints how to use it."""
+        if self.is_running:
+            print(f"A cluster is up.\nexport KUBECONFIG={self.kubeconfig}")
             return 0
-        time.sleep(POLL_SECONDS)
-    keeper.terminate()
-    keeper.wait()
-    print(f"The cluster did not come up.\n{log.read_text()}", file=sys.stderr)
-    return 1
-
-
-def keep(hub: int) -> int:
-    """Run the cluster until a signal; what people need is in the folder then."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    logs = FOLDER / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    (FOLDER / LOCK).write_text(str(os.getpid()))
-    with held(FOLDER / LOCK), contextlib.suppress(KeyboardInterrupt):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        log = self.folder / "keeper.log"
+        arguments = [f"--folder={self.folder}", *(f"--hub={hub}" for hub in hubs)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.box", "keep", *arguments],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
-            with container_cluster(logs=logs) as cluster:
-                image = cluster.load_user_image(hub)
-                draft = cluster.plane.write_kubeconfig(FOLDER / "kubeconfig.draft")
-                print(f"The cluster is up. Its image is {image}, its kubectl {cluster.binaries.kubectl}")
-                print(f"export KUBECONFIG={FOLDER / 'kubeconfig'}", flush=True)
-                draft.rename(FOLDER / "kubeconfig")
+            is_up = self._is_up_in_time(process)
+        except BaseException:
+            _end(process)
+            raise
+        if not is_up:
+            _end(process)
+            print(f"The cluster did not come up.\n{log.read_text()}", file=sys.stderr)
+            return 1
+        print(log.read_text(), end="")
+        return 0
+
+    def keep(self, hubs: Sequence[int]) -> int:
+        """Be it, until a signal."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        logs = self.folder / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._lock.write_text(str(os.getpid()))
+        try:
+            with held(self._lock), container_cluster(logs=logs) as cluster:
+                for hub in hubs:
+                    print(f"It has the image {cluster.load_user_image(hub)}")
+                print(f"Its client is {cluster.binaries.kubectl}")
+                print(f"export KUBECONFIG={self.kubeconfig}", flush=True)
+                draft = cluster.plane.write_kubeconfig(self.kubeconfig.with_suffix(".draft"))
+                draft.rename(self.kubeconfig)
                 signal.pause()
+        except KeyboardInterrupt:
+            return 0
         except (BoxUnavailableError, ProcessFailedError) as error:
             print(error, file=sys.stderr)
             return 1
-    return 0
+        return 0  # another signal ended the pause
+
+    def down(self) -> int:
+        """End it and wait; then nothing may be left of it, nor of those that were killed."""
+        if self.is_running:
+            os.kill(int(self._lock.read_text()), signal.SIGTERM)
+            if not self._is_down_in_time():
+                print(f"The cluster did not end within {STOP_SECONDS} s; see {self.folder}", file=sys.stderr)
+                return 1
+            print(f"The cluster is down. Its logs are in {self.folder / 'logs'}")
+        else:
+            print("No cluster is up.")
+        self.kubeconfig.unlink(missing_ok=True)
+        for name in remove_remains():
+            print(f"Removed what was left of {name}, which was killed.")
+        left = leftovers.of_dead_boxes(leftovers.take_stock())
+        for thing in sorted(left):
+            print(f"Left behind: {thing}", file=sys.stderr)
+        return 1 if left else 0
+
+    @property
+    def is_running(self) -> bool:
+        """Is there a process that holds the folder?"""
+        return is_held(self.folder)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's; it is there as soon as the cluster is."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / LOCK
+
+    def _is_up_in_time(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if self.kubeconfig.exists():
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def _is_down_in_time(self) -> bool:
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.is_running and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return not self.is_running
 
 
-def down() -> int:
-    """End the keeper and wait until it has."""
-    if not is_running():
-        print("No cluster is up.")
-        return 0
-    os.kill(int((FOLDER / LOCK).read_text()), signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while is_running():
-        if time.monotonic() > deadline:
-            print(f"The cluster did not end within {STOP_SECONDS} s; see {FOLDER}", file=sys.stderr)
-            return 1
-        time.sleep(POLL_SECONDS)
-    (FOLDER / "kubeconfig").unlink(missing_ok=True)
-    print(f"The cluster is down. Its logs are in {FOLDER / 'logs'}")
-    return 0
-
-
-def is_running() -> bool:
-    """Is there a keeper?"""
-    return (FOLDER / LOCK).exists() and is_held(FOLDER)
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it unwind what it has started."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    process.kill()

@@ -14,13 +14,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.box.cgroups import mounted_hierarchies
-from tests.box.folders import PREFIX, held_names
+from tests.box.folders import PLACE, PREFIX, held_names
 from tests.box.living import command_line, descendants
 from tests.box.network import BRIDGE_PREFIX, LINKS, bridge_of
 from tests.box.parts import HOST_PATHS
@@ -67,7 +66,7 @@ def take_stock() -> set[str]:
         *_settings(),
         *(f"folder {path}" for path in WRITTEN_TO if Path(path).exists()),
         *(f"volume {path}" for path in _entries(HOST_PATHS)),
-        *(f"folder {path}" for path in Path(tempfile.gettempdir()).glob("k8s-hub-*")),
+        *(f"folder {path}" for path in PLACE.glob("k8s-hub-*")),
     }
 
 
@@ -81,6 +80,12 @@ def of_boxes(stock: set[str], names: set[str]) -> set[str]:
     """Those that bear the name of one of these boxes."""
     known = names | {bridge_of(name) for name in names}
     return {thing for thing in stock if known & set(_BOX.findall(thing))}
+
+
+def of_dead_boxes(stock: set[str]) -> set[str]:
+    """Those that bear the name of a box that lives no more."""
+    of_any = {thing for thing in stock if _BOX.search(thing)}
+    return of_any - of_boxes(of_any, held_names())
 
 
 def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]]:

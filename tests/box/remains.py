@@ -4,25 +4,35 @@ All bear the box's name. Its processes and mounts went with it, by the kernel's 
 """
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
 from tests.box.api import wait_for
-from tests.box.cgroups import remove_cgroups
-from tests.box.folders import LOCK, box_folders, held
-from tests.box.network import bridge_of, remove_bridge
+from tests.box.cgroups import mounted_hierarchies, remove_cgroups
+from tests.box.folders import LOCK, PREFIX, box_folders, held, held_names
+from tests.box.network import BRIDGE_PREFIX, LINKS, bridge_of, remove_bridge
 
 
 def remove_remains() -> list[str]:
     """Remove what dead boxes left; answers their names. Boxes that live are not touched."""
-    removed = []
+    removed = _names_of_root_only() if os.geteuid() == 0 else set()
+    removed -= held_names()  # asked after: whatever has a name here had a folder before
+    for name in removed:
+        remove_cgroups(name)
+        remove_bridge(bridge_of(name))
     for folder in box_folders():
         with contextlib.suppress(BlockingIOError, FileNotFoundError), held(folder / LOCK):
-            remove_cgroups(folder.name)
-            remove_bridge(bridge_of(folder.name))
             wait_for(lambda folder=folder: _is_removed(folder), f"the removal of {folder}", seconds=10)
-            removed.append(folder.name)
-    return removed
+            removed.add(folder.name)
+    return sorted(removed)
+
+
+def _names_of_root_only() -> set[str]:
+    """The boxes that cgroups and bridges tell of."""
+    groups = {group.name for root in mounted_hierarchies() for group in root.glob(f"{PREFIX}*")}
+    bridges = {PREFIX + link.name.removeprefix(BRIDGE_PREFIX) for link in LINKS.glob(f"{BRIDGE_PREFIX}*")}
+    return groups | bridges
 
 
 def _is_removed(folder: Path) -> bool:

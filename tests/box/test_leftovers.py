@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.box import leftovers
-from tests.box.folders import held_folder
+from tests.box.folders import PLACE, held_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def test_a_process_left_behind_is_named_and_ended(tmp_path):
 
 
 def test_a_folder_left_behind_is_named(tmp_path):
-    with tempfile.TemporaryDirectory(prefix="k8s-hub-left-") as parent:
+    with tempfile.TemporaryDirectory(prefix="k8s-hub-left-", dir=PLACE) as parent:
         left = f"{parent}-by-the-command"
         result = watched("mkdir", left)
         Path(left).rmdir()

@@ -14,13 +14,13 @@ from tests.box.credentials import NODE
 from tests.box.folders import held_folder
 from tests.box.needs import demand_a_node
 from tests.box.network import Network, made_network
-from tests.box.node.containerd import containerd, load_image, pack_pause_image
+from tests.box.node.containerd import containerd, has_image, load_image, pack_pause_image
 from tests.box.node.kubelet import kubelet
 from tests.box.node.space import made_space
 from tests.box.process import Process, ProcessFailedError, running
 from tests.box.remains import remove_remains
 
-NODE_GRACE_PERIOD = "10s"
+NODE_GRACE_PERIOD = "15s"
 NODE_READY_SECONDS = 60
 
 
@@ -57,8 +57,10 @@ class ContainerCluster:
 
     def load_user_image(self, hub: int) -> str:
         """Bring in the image for this version of the hub, made now if need be; answers its name."""
-        self.load_image(images.user_image(hub))
-        return self.images[hub]
+        name = self.images[hub]
+        if not has_image(self.folder, name):
+            self.load_image(images.user_image(hub))
+        return name
 
     def stop_kubelet(self) -> None:
         """The node falls silent; its containers go on."""

@@ -61,10 +61,20 @@ def endpoint(folder: Path) -> Path:
 
 def load_image(folder: Path, archive: Path) -> None:
     """Make an image known to the kubelet; it needs no registry then."""
-    command = ["ctr", f"--address={endpoint(folder)}", "--namespace=k8s.io", "images", "import", str(archive)]
+    _images(folder, "import", str(archive))
+
+
+def has_image(folder: Path, name: str) -> bool:
+    """Has an image of this name, without a host's, been brought in?"""
+    return f"docker.io/{name}" in _images(folder, "list", "--quiet").split()
+
+
+def _images(folder: Path, *arguments: str) -> str:
+    command = ["ctr", f"--address={endpoint(folder)}", "--namespace=k8s.io", "images", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
     if result.returncode:
-        raise ProcessFailedError(f"{archive} is not an image that containerd takes: {result.stderr}")
+        raise ProcessFailedError(f"`{' '.join(command)}` failed: {result.stderr}")
+    return result.stdout
 
 
 def pack_pause_image(folder: Path, pause: Path) -> Path:
