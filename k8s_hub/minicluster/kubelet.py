@@ -21,6 +21,7 @@ from k8s_hub.minicluster.pod_status import (
     Running,
     Terminated,
     Waiting,
+    is_restarted_after,
     main_container,
     pod_status,
 )
@@ -160,7 +161,7 @@ class PodWorker:
         await self._until_image()
         while True:
             ended = await self._run_once()
-            if not self._is_to_restart(ended):
+            if not is_restarted_after(self._pod, ended.exit_code):
                 return
             await self._back_off(ended)
 
@@ -258,10 +259,6 @@ class PodWorker:
             home=self._kubelet.settings.volumes.home(self._pod) or self._scratch,
             log=self._kubelet.settings.directory / "logs" / f"{self._key.namespace}_{self._key.name}.log",
         )
-
-    def _is_to_restart(self, ended: Terminated) -> bool:
-        policy = self._pod["spec"]["restartPolicy"]
-        return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)
 
     async def _back_off(self, last: Terminated) -> None:
         """Restart at once for the first time, then after longer and longer waits."""

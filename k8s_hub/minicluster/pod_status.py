@@ -67,7 +67,7 @@ def pod_status(pod: Raw, facts: PodFacts, node_address: str, now: datetime) -> d
     """Return the status; conditions that did not change keep their time."""
     before = pod.get("status", {})
     status: dict[str, Any] = {
-        "phase": _phase(facts),
+        "phase": _phase(pod, facts),
         "conditions": _timed(_conditions(pod, facts), before.get("conditions", ()), now),
     }
     if facts.scheduled is None:
@@ -83,9 +83,17 @@ def pod_status(pod: Raw, facts: PodFacts, node_address: str, now: datetime) -> d
     return status
 
 
-def _phase(facts: PodFacts) -> str:
+def is_restarted_after(pod: Raw, exit_code: int) -> bool:
+    """True if the pod's policy has its container started again."""
+    policy = pod["spec"].get("restartPolicy")
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def _phase(pod: Raw, facts: PodFacts) -> str:
     match facts.state:
         case Running():
+            return "Running"
+        case Terminated(exit_code=code) if is_restarted_after(pod, code):
             return "Running"
         case Terminated(exit_code=code):
             return "Succeeded" if code == 0 else "Failed"

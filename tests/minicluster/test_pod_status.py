@@ -41,6 +41,22 @@ def test_phases(facts, phase):
     assert status(facts)["phase"] == phase
 
 
+@pytest.mark.parametrize(
+    ("policy", "code", "phase"),
+    [
+        ("Always", 0, "Running"),
+        ("OnFailure", 1, "Running"),
+        ("OnFailure", 0, "Succeeded"),
+        ("Never", 1, "Failed"),
+    ],
+)
+def test_a_pod_whose_container_is_started_again_goes_on_running(policy, code, phase):
+    """As a kubelet says from the first moment on; Failed is final."""
+    body = pod(restartPolicy=policy)
+    facts = PodFacts(scheduled=NOW, state=ended(code))
+    assert pod_status(body, facts, "127.0.0.1", NOW)["phase"] == phase
+
+
 def test_a_condition_that_did_not_change_keeps_its_time():
     creating = status(PodFacts(scheduled=NOW))
     running = status(PodFacts(scheduled=NOW, state=Running(since=LATER)), LATER, status=creating)
