@@ -16,6 +16,7 @@ from k8s_hub.diagnosis.pod_life import (
     last_exit,
     notebook_name,
     notebook_status,
+    restarts,
     state_of,
 )
 from k8s_hub.diagnosis.sentences import amount
@@ -153,14 +154,19 @@ def server_restarts(seen: Observation) -> Diagnosis | None:
     if seen.pod is None:
         return None
     life = judge_pod(seen.pod)
-    if not isinstance(life, Alive) or not life.restarting:
-        return None
+    return _tried_again(seen.pod) if isinstance(life, Alive) and life.restarting else None
+
+
+def server_silent(pod: Raw, url: str) -> Diagnosis:
+    """The container runs, perhaps not for the first time, and nothing listens where its server should."""
+    if restarts(pod):
+        return _tried_again(pod)
     return Diagnosis.waiting(
-        Stage.STARTING,
-        f"Your server ended while it was starting (exit code {life.code}), and is tried again.",
-        reason=Reason.CRASH,
-        detail=_exit_detail(notebook_status(seen.pod) or {}),
-        missed="it did not stay up",
+        Stage.RUNNING,
+        "Your server is running and will answer soon.",
+        reason=Reason.NO_ANSWER,
+        detail=f"pod {key_of(pod)}: nothing listens at {url}",
+        missed="it did not",
     )
 
 
@@ -283,6 +289,18 @@ def _ended(pod: Raw, life: Ended) -> Diagnosis:
         f"Your server crashed while it was starting ({life.reason}, exit code {life.code}){_tries(container)}. "
         "Its log says why; your administrator can read it.",
         detail=detail,
+    )
+
+
+def _tried_again(pod: Raw) -> Diagnosis:
+    container = notebook_status(pod) or {}
+    return Diagnosis.waiting(
+        Stage.STARTING,
+        f"Your server ended while it was starting (exit code {last_exit(container).get('exitCode')}), "
+        "and is tried again.",
+        reason=Reason.CRASH,
+        detail=_exit_detail(container),
+        missed="it did not stay up",
     )
 
 

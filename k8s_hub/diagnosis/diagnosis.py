@@ -56,6 +56,7 @@ class Reason(StrEnum):
     SANDBOX = "sandbox"
     EXITED = "exited"
     DELETED = "deleted"
+    NO_ANSWER = "no_answer"
     # The home volume
     CLAIM_PENDING = "claim_pending"
     CLAIM_TERMINATING = "claim_terminating"

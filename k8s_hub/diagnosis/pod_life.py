@@ -145,8 +145,8 @@ def _judge_notebook(pod: Raw) -> PodLife:
         return _restarting(ended)
     if is_crash_looping(container):
         return _ended(last_exit(container))
-    if state_of(container, "waiting").get("reason") == "CrashLoopBackOff":
-        return _restarting(last_exit(container))
+    if state_of(container, "waiting") and (ended := last_exit(container)):
+        return _restarting(ended)
     return Alive()
 
 

@@ -107,6 +107,7 @@ class KubeSpawner(
         self._pvc_exists = False
         #: The pod as poll() last found it alive.
         self._alive: Entry | None = None
+        self._is_end_told = False
         if self.user is not None:
             self._name_objects()
             self.pvc_name = self._expand_user_properties(self.pvc_name_template)
@@ -155,6 +156,7 @@ class KubeSpawner(
         self._name_objects()
         self._may_be_unfinished = False
         self._alive = None
+        self._is_end_told = False
         # The hub clears the state before its own preparations for a start, while tabs already listen.
         self._forget_progress()
 
@@ -235,7 +237,9 @@ class KubeSpawner(
                 await maybe_future(self.after_pod_created_hook(self, pod))
             serving = await launch.until_serving(attempt, pod, home, feed)
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
-        return self._get_pod_url(serving)
+        url = self._get_pod_url(serving)
+        await launch.until_answering(attempt, pod, url, seconds=self.http_timeout)
+        return url
 
     async def _attempt(self, started: datetime) -> launch.Attempt:
         try:
@@ -359,7 +363,7 @@ class KubeSpawner(
         match judge_pod(pod):
             case Ended() as ended:
                 level = logging.WARNING if ended.code else logging.INFO
-                self.log.log(level, "%s: the server has ended: %s", key_of(pod), end_in_words(pod, ended))
+                self._tell_end(level, key_of(pod), end_in_words(pod, ended))
                 self._remove_ended(cluster, pod, ended.reason)
                 return ended.code
             case _:
@@ -371,8 +375,14 @@ class KubeSpawner(
         """Return the exit code of a server that never ran, or whose pod somebody has removed."""
         if self.server is None:
             return 0
-        self.log.warning("%s: the server has ended: its pod was removed by somebody else", self._pod_key)
+        self._tell_end(logging.WARNING, self._pod_key, "its pod was removed by somebody else")
         return 1
+
+    def _tell_end(self, level: int, pod: Key, how: str) -> None:
+        """Tell the log once how a run ended: the hub asks several times, and itself knows only an exit code."""
+        if not self._is_end_told:
+            self._is_end_told = True
+            self.log.log(level, "%s: the server has ended: %s", pod, how)
 
     def _note_restarts(self, pod: Raw) -> None:
         """Tell the log of a server that has ended and was started again: its user lost what was not saved."""

@@ -8,16 +8,19 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
+from urllib.parse import urlsplit
 
 from k8s_hub.claims.home import Create, HomeRequest, Refuse, UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
+from k8s_hub.diagnosis.containers import server_silent
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, vanished_pod
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
+from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
@@ -39,6 +42,12 @@ LOOK_AGAIN = 5.0
 
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod that the view does not show: it has another component label, or is new."""
+
+FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
+"""Seconds between two looks whether the server listens, at first and in the end."""
+
+KNOCK_TIMEOUT = 2.0
+"""Seconds after which an address that does not answer at all is taken for one where nobody listens yet."""
 
 ASKING = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the start."""
@@ -160,6 +169,61 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
 
 async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None) -> Raw:
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
+    look = _looking_at(attempt, pod, home, feed)
+    return await _follow(attempt, look, pod=key_of(pod), claim=home, feed=feed)
+
+
+async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: float) -> None:
+    """Return once something listens at the URL; fail as soon as the pod has ended, or after ``seconds``.
+
+    The hub asks for the server too, but does not look at the pod meanwhile: a server that crashes in its first
+    seconds, as most broken images do, would be waited for in vain, without a reason, and be counted as the hub's
+    failure.
+    """
+    if await _is_listening(url):
+        return
+    clock = asyncio.get_running_loop().time
+    begun, pause = clock(), FIRST_KNOCK
+    look, bell = _looking_at(attempt, pod, None, None), asyncio.Event()
+    with attempt.cluster.pods.listening(key_of(pod), bell=bell):
+        while True:
+            bell.clear()
+            seen = look()
+            if not isinstance(seen, Diagnosis):
+                if await _is_listening(url):
+                    return
+                seen = server_silent(seen, url)
+            waited = clock() - begun
+            if waited >= seconds:
+                seen = at_deadline(seen, timedelta(seconds=waited))
+            if seen.fatal:
+                raise SpawnFailed(seen)
+            attempt.tell(seen)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, seconds - waited)):
+                    await bell.wait()
+            pause = min(2 * pause, LAST_KNOCK)
+
+
+async def _is_listening(url: str) -> bool:
+    """Knock once; the request that comes next is the hub's."""
+    address = urlsplit(url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(KNOCK_TIMEOUT):
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, address.hostname or "", port
+            )
+    except (OSError, TimeoutError):
+        return False
+    transport.close()
+    return True
+
+
+def _looking_at(
+    attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None
+) -> Callable[[], Raw | Diagnosis]:
+    """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
     key, uid, created = key_of(pod), uid_of(pod), str(metadata_of(pod)["resourceVersion"])
     pods, claims = attempt.cluster.pods.view, attempt.cluster.claims.view
 
@@ -183,7 +247,7 @@ async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed
         attempt.tell(diagnosis)
         return kept
 
-    return await _follow(attempt, look, pod=key, claim=home, feed=feed)
+    return look
 
 
 async def _follow(

@@ -14,7 +14,9 @@ from k8s_hub.minicluster.faults import (
     too_many_requests,
 )
 from k8s_hub.minicluster.resources import PODS
-from k8s_hub.objects.keys import key_of, uid_of
+from k8s_hub.minicluster.runtime import Exit
+from k8s_hub.objects.keys import Key, key_of, uid_of
+from tests.realhub import Answer, free_port
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 from tests.spawner.runs import (
     Run,
@@ -399,3 +401,74 @@ async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_st
     assert looptime < 5
     assert pods(cluster) == []
     assert len(claims(cluster)) == 1
+
+
+# --- It runs, and does not answer yet ---
+
+
+@pytest.fixture
+def silent(unused_port):
+    """Traits of a server at whose address nobody listens yet."""
+    return {"get_pod_url": lambda spawner, pod: f"http://127.0.0.1:{unused_port}"}
+
+
+@pytest.fixture
+def unused_port():
+    return free_port()
+
+
+async def test_a_server_that_crashes_before_it_answers_is_not_waited_for(cluster, looptime, silent):
+    """As most broken images do: the container runs for some seconds and ends."""
+    run = Run(**silent, extra_pod_config={"restartPolicy": "Never"})
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(5)
+    await cluster.container("default", "jupyter-ada").end(Exit.of(3))
+    with pytest.raises(HTTPError) as failed:
+        await start
+
+    assert "crashed while it was starting (Error, exit code 3)" in sentence_of(failed.value)
+    assert looptime < 7
+
+
+async def test_a_server_that_is_restarted_before_it_answers_is_told_so(cluster, looptime, silent):
+    run = Run(**silent, http_timeout=30)
+    start = asyncio.create_task(run.start())
+    await asyncio.sleep(5)
+    takes(cluster, start=60)
+    await cluster.container("default", "jupyter-ada").end(Exit.of(3))
+    with pytest.raises(HTTPError) as failed:
+        await start
+
+    assert "exit code 3), and is tried again; it did not stay up in 30 seconds." in sentence_of(failed.value)
+    assert failed.value.reason == "crash"
+
+
+async def test_a_server_that_never_answers_is_given_up_after_http_timeout(cluster, looptime, silent):
+    with pytest.raises(HTTPError) as failed:
+        await Run(**silent, http_timeout=30).start()
+
+    assert sentence_of(failed.value) == (
+        "Your server is running and will answer soon; it did not in 30 seconds."
+    )
+    assert failed.value.reason == "no_answer"
+    assert 30 <= looptime < 34
+
+
+async def test_a_server_that_answers_late_is_handed_over_when_it_does(cluster, looptime, silent, unused_port):
+    start = asyncio.create_task(Run(**silent, http_timeout=30).start())
+    await asyncio.sleep(20)
+    listener = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", unused_port)
+    async with listener:
+        assert await start == f"http://127.0.0.1:{unused_port}"
+    assert 20 <= looptime < 22
+
+
+async def test_a_pod_removed_before_its_server_answers_fails_at_once(cluster, looptime, silent):
+    start = asyncio.create_task(Run(**silent).start())
+    await asyncio.sleep(5)
+    cluster.database.remove(PODS, Key("default", "jupyter-ada"))
+    with pytest.raises(HTTPError) as failed:
+        await start
+
+    assert "removed before it was ready" in sentence_of(failed.value)
+    assert looptime < 7
