@@ -3,6 +3,7 @@
 PYTHON ?= python3
 HUB ?= 6
 ARGS ?=
+ROOMS ?=
 
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
@@ -50,7 +51,7 @@ bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSp
 
 bench-rooms: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
 	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest tests/bench tests/kube -m bench -s -q
+	$(BIN)/pytest tests/bench tests/kube -m bench -s -q $(ROOMS)
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
