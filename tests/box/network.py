@@ -5,7 +5,7 @@ import fcntl
 import ipaddress
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -41,7 +41,7 @@ def made_network(box: str) -> Iterator[Network]:
     """A bridge with addresses that no route of this machine leads to yet."""
     try:
         with _one_at_a_time():
-            network = Network(bridge=bridge_of(box), pods=_free_network())
+            network = Network(bridge=bridge_of(box), pods=free_network(_destinations()))
             _ip("link", "add", "name", network.bridge, "type", "bridge")
             address = f"{network.gateway}/{network.pods.prefixlen}"
             _ip("address", "add", address, "dev", network.bridge)
@@ -57,13 +57,17 @@ def remove_bridge(bridge: str) -> None:
         _ip("link", "delete", bridge)
 
 
-def _free_network() -> IPv4Network:
-    destinations = [route["dst"] for route in json.loads(_ip("-4", "-json", "route", "show", "table", "all"))]
-    taken = [ipaddress.ip_network(one) for one in destinations if one[0].isdigit()]
+def free_network(destinations: Iterable[str]) -> IPv4Network:
+    """Addresses that none of these destinations of routes covers."""
+    taken = [ipaddress.ip_network(one) for one in destinations if one[0].isdigit()]  # not `default`
     for candidate in CANDIDATES.subnets(new_prefix=24):
         if not any(candidate.overlaps(other) for other in taken):
             return candidate
     raise BoxUnavailableError(f"Every network in {CANDIDATES} is in use on this machine.")
+
+
+def _destinations() -> list[str]:
+    return [route["dst"] for route in json.loads(_ip("-4", "-json", "route", "show", "table", "all"))]
 
 
 @contextlib.contextmanager

@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import pytest
 
 from tests.box import leftovers
+from tests.box.build import BoxUnavailableError, build, build_node
+from tests.box.images import user_image
 from tests.box.needs import lacks_of_a_control_plane, lacks_of_a_node
 
 NOTHING_TO_DO = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # `-k` may be for another suite
@@ -24,6 +27,14 @@ class Suite:
     name: str
     marker: str
     lacks: Callable[[], list[str]]
+    #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
+    prepare: Callable[[], object]
+
+
+def _make_what_a_node_takes() -> None:
+    build()
+    build_node()
+    user_image(int(version("jupyterhub").partition(".")[0]))
 
 
 SUITES = (
@@ -31,8 +42,14 @@ SUITES = (
         name="the control plane's, with nodes that kwok plays",
         marker="cluster and not containers",
         lacks=lacks_of_a_control_plane,
+        prepare=build,
     ),
-    Suite(name="the node's, with real containers", marker="containers", lacks=lacks_of_a_node),
+    Suite(
+        name="the node's, with real containers",
+        marker="containers",
+        lacks=lacks_of_a_node,
+        prepare=_make_what_a_node_takes,
+    ),
 )
 
 
@@ -51,10 +68,18 @@ def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
             skipped.append(f"SKIPPED: the suite {suite.name}: " + "; ".join(lacks))
         else:
             print(f"--- The suite {suite.name}", flush=True)
-            command = [sys.executable, "-m", "pytest", "-m", suite.marker, *arguments]
-            codes.append(leftovers.main(["--", *command]))
+            codes.append(_run(suite, arguments))
     print(*skipped, sep="\n", end="\n" if skipped else "", file=sys.stderr)
     return judge(codes, is_complete=not skipped, environment=os.environ)
+
+
+def _run(suite: Suite, arguments: Sequence[str]) -> int:
+    try:
+        suite.prepare()
+    except BoxUnavailableError as error:
+        print(error, file=sys.stderr)
+        return pytest.ExitCode.INTERNAL_ERROR
+    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *arguments])
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@ import sys
 import pytest
 
 from tests.box import needs
+from tests.box.build import BoxUnavailableError
 from tests.box.suites import Suite, judge, main
 
 
-def suite(*lacks):
+def suite(*lacks, prepare=lambda: None):
     """One without a single test."""
-    return Suite(name="of nothing", marker="containers and not cluster", lacks=lambda: list(lacks))
+    marker = "containers and not cluster"
+    return Suite(name="of nothing", marker=marker, lacks=lambda: list(lacks), prepare=prepare)
 
 
 def test_a_suite_that_cannot_run_is_skipped_and_said_so(monkeypatch, capsys):
@@ -21,6 +23,15 @@ def test_in_ci_a_skipped_suite_is_a_failure(monkeypatch, capsys):
     monkeypatch.setenv("CI", "true")
     assert main([], [suite("there is no spoon")]) == 1
     assert "SKIPPED: the suite of nothing: there is no spoon" in capsys.readouterr().err
+
+
+def test_what_cannot_be_made_fails_with_its_message(monkeypatch, capsys):
+    def fail():
+        raise BoxUnavailableError("no mirror has it")
+
+    monkeypatch.delenv("CI", raising=False)
+    assert main([], [suite(prepare=fail)]) != 0
+    assert capsys.readouterr().err == "no mirror has it\n"
 
 
 @pytest.mark.parametrize(

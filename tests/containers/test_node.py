@@ -16,7 +16,7 @@ from tests.box import leftovers
 from tests.box.api import wait_for
 from tests.box.cgroups import groups_below
 from tests.box.images import write_archive
-from tests.box.living import descendants
+from tests.box.living import command_line, descendants, living
 from tests.box.network import LINKS
 from tests.box.node import cluster as cluster_module
 from tests.box.node.cluster import container_cluster as running_cluster
@@ -259,14 +259,23 @@ def test_a_killed_run_leaves_no_container_and_the_next_one_removes_the_rest(noth
     with subprocess.Popen(
         [sys.executable, "-c", program, str(busybox)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as killed:
-        folder, plane = map(Path, killed.stdout.readline().split())
-        groups = [group for group in groups_below(folder.name) if processes_of(group)]
-        assert groups
-        killed.send_signal(signal.SIGKILL)
+        try:
+            folder, plane = map(Path, killed.stdout.readline().split())
+            groups = [group for group in groups_below(folder.name) if processes_of(group)]
+            assert groups
+            assert processes_mentioning(plane)
+        finally:
+            killed.kill()
     wait_for(lambda: not any(map(processes_of, groups)), "the end of the containers", seconds=10)
+    wait_for(lambda: not any(map(processes_mentioning, (folder, plane))), "the end of all parts", seconds=10)
     removed = remove_remains()
     assert {folder.name, plane.name} <= set(removed)
     nothing_left()
+
+
+def processes_mentioning(folder):
+    """Those that live and have its path among their words."""
+    return [one.pid for one in living() if str(folder) in command_line(one.pid)]
 
 
 def processes_of(group):
