@@ -15,7 +15,6 @@ _METADATA = (
     "name",
     "namespace",
     "uid",
-    "resourceVersion",
     "labels",
     "creationTimestamp",
     "deletionTimestamp",

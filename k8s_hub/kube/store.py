@@ -3,7 +3,7 @@
 Guarantees
     A reader never sees half a list: pages fill a buffer, and the last one swaps it in.
     Between two swaps the view is what the server held at ``View.resource_version``.
-    Only what the projection returns is kept. Readers get copies.
+    Only what the projection returns is kept, and only a change of that is a change. Readers get copies.
 
 Caveats
     A view is of the past; how far, the informer knows.
@@ -35,7 +35,7 @@ def no_index(_kept: Raw) -> Iterable[Hashable]:
 
 
 class Entry(NamedTuple):
-    """One kept object; another entry for each change.
+    """One kept object; another entry for each change of it.
 
     Text, because sixty dicts and lists per pod are sixty things for the garbage collector to visit: ten thousand
     pods then add 85 ms to each full collection, which holds the loop; as text 10 ms, in less than half the memory.
@@ -43,7 +43,6 @@ class Entry(NamedTuple):
     """
 
     uid: str
-    version: str
     text: str  # JSON
     values: tuple[Hashable, ...]  # under which the index has it
 
@@ -105,16 +104,17 @@ class Store:
 
     def _put(self, content: _Content, obj: Raw) -> frozenset[Key]:
         key, kept = key_of(obj), self._project(obj)
-        changed = self._remove(content, key)
         if kept is None:
-            return changed
-        key = Key(sys.intern(key.namespace), key.name)
+            return self._remove(content, key)
         entry = Entry(
             uid=uid_of(obj),
-            version=version_of(obj),
             text=json.dumps(kept, separators=(",", ":"), ensure_ascii=False),
             values=tuple(self._index(kept)),
         )
+        if content.entries.get(key) == entry:
+            return NOTHING
+        self._remove(content, key)
+        key = Key(sys.intern(key.namespace), key.name)
         content.entries[key] = entry
         for value in entry.values:
             content.index[value] = (*content.index.get(value, ()), key)
@@ -147,7 +147,7 @@ class View:
         return None if entry is None else entry.kept
 
     def entry(self, key: Key) -> Entry | None:
-        """Return the object with the uid and version it has."""
+        """Return the object with its uid."""
         return self._store._content.entries.get(key)  # noqa: SLF001 - the two halves of one thing
 
     def find(self, value: Hashable) -> tuple[Raw, ...]:
@@ -177,9 +177,5 @@ class View:
 
 def _differences(old: dict[Key, Entry], new: dict[Key, Entry]) -> frozenset[Key]:
     gone = old.keys() - new.keys()
-    changed = {key for key, entry in new.items() if not _is_same(old.get(key), entry)}
+    changed = {key for key, entry in new.items() if old.get(key) != entry}
     return frozenset(gone | changed)
-
-
-def _is_same(old: Entry | None, new: Entry) -> bool:
-    return old is not None and (old.uid, old.version) == (new.uid, new.version)

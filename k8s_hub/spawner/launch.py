@@ -28,7 +28,7 @@ from k8s_hub.kube.events import Feed, Involved
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import CLAIMS, PODS, Resource
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
-from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
@@ -224,7 +224,7 @@ def _looking_at(
     attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None
 ) -> Callable[[], Raw | Diagnosis]:
     """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
-    key, uid, created = key_of(pod), uid_of(pod), str(metadata_of(pod)["resourceVersion"])
+    key, uid, created = key_of(pod), uid_of(pod), version_of(pod)
     pods, claims = attempt.cluster.pods.view, attempt.cluster.claims.view
 
     def look() -> Raw | Diagnosis:

@@ -76,6 +76,18 @@ def test_added_modified_deleted(store):
     assert store.view.resource_version == "13"
 
 
+def test_a_change_of_what_is_not_kept_is_none():
+    store = Store(lambda raw: raw["status"], lambda kept: [kept["phase"]])
+    store.apply(page(pod("a")))
+    entry = store.view.entry(A)
+
+    assert store.apply(Modified(pod("a", "11"))) == set()
+    assert store.view.resource_version == "11"
+    assert store.apply(page(pod("a", "11"), version="20")) == set()
+    assert store.apply(Modified(pod("a", "21", uid="another"))) == {A}
+    assert store.view.entry(A) is not entry
+
+
 def test_a_deletion_of_what_was_not_known_changes_nothing(store):
     store.apply(page())
 
