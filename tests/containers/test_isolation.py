@@ -82,7 +82,9 @@ async def seats(container_cluster, demo_settings):
         return Seat(server, pod["status"]["podIP"], volume["spec"]["hostPath"]["path"])
 
     async def seat_all(*usernames):
-        return await asyncio.gather(*map(seat, usernames))
+        async with asyncio.TaskGroup() as group:
+            arriving = [group.create_task(seat(username)) for username in usernames]
+        return [one.result() for one in arriving]
 
     with claimed(settings.directory):
         async with running(plan), AsyncExitStack() as browsers:
