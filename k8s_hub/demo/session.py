@@ -5,7 +5,9 @@ somebody asks for an API token.
 """
 
 import asyncio
+import html
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ HEADERS = {"User-Agent": "k8s-hub-demo"}
 TYPED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
 LOOK_EVERY = 0.2  # seconds
+LONGEST_REASON = 500  # characters
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 
 
@@ -63,7 +66,7 @@ class Browser:
         page = self._url("hub/spawn", self.username, servername)
         reply = await self._send("GET", page, headers=TYPED, allow_redirects=False)
         if reply.status >= 400:
-            raise DemoError(f"{page} answers {reply.status}: {_first_line(reply.text)}")
+            raise DemoError(f"{page} answers {reply.status}: {reason_on(reply.text)}")
 
     async def follow_progress(self, servername: str = "") -> list[str]:
         """Read the progress page's events until the server is ready; return the sentences shown."""
@@ -96,7 +99,7 @@ class Browser:
         server = Server(self, self._url("user", self.username, servername))
         reply = await self.get(server.url / "lab")
         if reply.status != 200:
-            raise DemoError(f"{server.url} answers {reply.status}: {_first_line(reply.text)}")
+            raise DemoError(f"{server.url} answers {reply.status}: {reason_on(reply.text)}")
         return server
 
     async def reach_server(self, servername: str = "") -> None:
@@ -208,5 +211,8 @@ async def browser(root: str, username: str) -> AsyncIterator[Browser]:
         yield Browser(http, URL(root), username)
 
 
-def _first_line(page: str) -> str:
-    return page.strip().partition("\n")[0][:200]
+def reason_on(page: str) -> str:
+    """Return the paragraphs of a page, where the hub says why; of what has none all words."""
+    paragraphs = re.findall(r"<p\b[^>]*>(.*?)</p>", page, re.DOTALL)
+    said = " ".join(paragraphs) or page
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", said)).split())[:LONGEST_REASON]
