@@ -19,7 +19,7 @@ ERROR_PAGE = """<!DOCTYPE HTML>
     [
         (ERROR_PAGE, "Your server was refused: it's not allowed. Ask your administrator."),
         ('{"status": 403, "message": "no"}\n', '{"status": 403, "message": "no"}'),
-        ("<!DOCTYPE HTML>\n<pre>short of\\n words</pre>", "short of words"),
+        ("<!DOCTYPE HTML>\n<pre>short of\n words</pre>", "short of words"),
         ("", ""),
     ],
 )
