@@ -7,6 +7,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
 from k8s_hub.diagnosis.obstacles import vanished_pod
 from k8s_hub.diagnosis.pod_life import (
+    RESTART_LIMIT,
     Alive,
     Ended,
     is_crash_looping,
@@ -55,8 +56,11 @@ _MISSING = re.compile(
 
 def server_is_ready(seen: Observation) -> Diagnosis | None:
     """Nothing is wrong any more, whatever went wrong on the way."""
-    if not is_ready_to_serve(seen.pod):
-        return None
+    return up() if is_ready_to_serve(seen.pod) else None
+
+
+def up() -> Diagnosis:
+    """The server may be handed to its user."""
     return Diagnosis.waiting(Stage.RUNNING, "Your server is running and will answer soon.")
 
 
@@ -90,6 +94,19 @@ def program_missing(seen: Observation) -> Diagnosis | None:
             detail=_runtime_words(container),
         )
     return None
+
+
+def server_crashes_on(seen: Observation) -> Diagnosis | None:
+    """It has ended too often for one start.
+
+    A kubelet shows CrashLoopBackOff only near the end of the back-off, a minute later; until then the container is
+    terminated.
+    """
+    container = notebook_status(seen.pod or {})
+    if container is None or restarts(seen.pod or {}) < RESTART_LIMIT:
+        return None
+    ended = state_of(container, "terminated")
+    return _crashed(seen.pod or {}, ended, container) if ended.get("exitCode") else None
 
 
 def pod_ended(seen: Observation) -> Diagnosis | None:
@@ -283,12 +300,17 @@ def _ended(pod: Raw, life: Ended) -> Diagnosis:
             "The machine refused your server after it had been given to it. Please start it again.",
             detail=f"{detail}: {life.message}",
         )
+    return _crashed(pod, {"reason": life.reason, "exitCode": life.code}, container)
+
+
+def _crashed(pod: Raw, ended: Raw, container: Raw) -> Diagnosis:
+    how = f"{ended.get('reason') or 'Error'}, exit code {ended['exitCode']}"
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.CRASH,
-        f"Your server crashed while it was starting ({life.reason}, exit code {life.code}){_tries(container)}. "
+        f"Your server crashed while it was starting ({how}){_tries(container)}. "
         "Its log says why; your administrator can read it.",
-        detail=detail,
+        detail=f"pod {key_of(pod)} ended: {how}",
     )
 
 
@@ -336,7 +358,7 @@ def _memory_limit(seen: Observation) -> str:
     return ""
 
 
-END_RULES = (server_is_ready, out_of_memory, program_missing, step_fails, pod_ended)
+END_RULES = (server_is_ready, out_of_memory, program_missing, step_fails, pod_ended, server_crashes_on)
 TROUBLE_RULES = (
     object_missing,
     root_not_allowed,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from k8s_hub.claims.home import Create, HomeRequest, Refuse, UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
-from k8s_hub.diagnosis.containers import server_silent
+from k8s_hub.diagnosis.containers import server_silent, up
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, vanished_pod
@@ -170,7 +170,9 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
 async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None) -> Raw:
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
     look = _looking_at(attempt, pod, home, feed)
-    return await _follow(attempt, look, pod=key_of(pod), claim=home, feed=feed)
+    serving = await _follow(attempt, look, pod=key_of(pod), claim=home, feed=feed)
+    attempt.tell(up())
+    return serving
 
 
 async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: float) -> None:
@@ -233,7 +235,9 @@ def _looking_at(
         if not is_same and pods.has_seen(created):
             return vanished_pod(pod)
         kept = entry.kept if entry is not None and is_same else None
-        diagnosis = diagnose(
+        if kept is not None and is_ready_to_serve(kept):
+            return kept
+        return diagnose(
             Observation(
                 pod=kept,
                 claim=None if home is None else claims.get(home),
@@ -242,10 +246,6 @@ def _looking_at(
                 started=attempt.started,
             )
         )
-        if kept is None or not is_ready_to_serve(kept):
-            return diagnosis
-        attempt.tell(diagnosis)
-        return kept
 
     return look
 

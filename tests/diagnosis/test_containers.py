@@ -66,6 +66,13 @@ class TestCrashes:
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
         assert "(Error, exit code 1), 4 times in a row" in diagnosis.message
 
+    @pytest.mark.parametrize(("restarts", "is_over"), [(2, False), (3, True)])
+    def test_the_third_restart_is_over_when_it_ends_and_not_a_back_off_later(self, restarts, is_over):
+        """A kubelet shows the container as terminated for most of the back-off."""
+        diagnosis = diagnose(seen(placed(container(terminated=ERROR, restarts=restarts, last=ERROR))))
+        assert (diagnosis.fatal, diagnosis.reason) == (is_over, Reason.CRASH)
+        assert ("4 times in a row" in diagnosis.message) is is_over
+
     def test_restart_policy_never_gives_one_try(self):
         once = placed(container(terminated=ERROR))
         once["spec"]["restartPolicy"] = "Never"

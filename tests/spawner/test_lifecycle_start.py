@@ -441,6 +441,8 @@ async def test_a_server_that_is_restarted_before_it_answers_is_told_so(cluster, 
 
     assert "exit code 3), and is tried again; it did not stay up in 30 seconds." in sentence_of(failed.value)
     assert failed.value.reason == "crash"
+    read = await sentences(run)
+    assert len(read) == len(set(read)), "told once, not at every look"
 
 
 async def test_a_server_that_never_answers_is_given_up_after_http_timeout(cluster, looptime, silent):
