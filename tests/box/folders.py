@@ -37,14 +37,18 @@ def is_held(folder: Path) -> bool:
         return False
 
 
-def held_names() -> set[str]:
-    """The names of the folders of living boxes."""
-    return {folder.name for folder in box_folders() if is_held(folder)}
+def living_names() -> set[str]:
+    """The names of the folders of living boxes; one without a lock cannot be asked, and may live."""
+    return {folder.name for folder in PLACE.glob(f"{PREFIX}*") if _may_live(folder)}
 
 
 def box_folders() -> list[Path]:
-    """The folders of boxes on this machine."""
+    """The folders of boxes on this machine that can be asked whether they live."""
     return sorted(path.parent for path in PLACE.glob(f"{PREFIX}*/{LOCK}"))
+
+
+def _may_live(folder: Path) -> bool:
+    return is_held(folder) or not (folder / LOCK).exists()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.box import leftovers
 from tests.box.build import BoxUnavailableError
@@ -49,15 +50,15 @@ class Keeper:
                 start_new_session=True,
             )
         try:
-            is_up = self._is_up_in_time(process)
+            with log.open() as told:
+                is_up = self._is_up_in_time(process, told)
         except BaseException:
             _end(process)
             raise
         if not is_up:
             _end(process)
-            print(f"The cluster did not come up.\n{log.read_text()}", file=sys.stderr)
+            print("The cluster did not come up.", file=sys.stderr)
             return 1
-        print(log.read_text(), end="")
         return 0
 
     def keep(self, hubs: Sequence[int]) -> int:
@@ -72,6 +73,7 @@ class Keeper:
                     print(f"It has the image {cluster.load_user_image(hub)}")
                 print(f"Its client is {cluster.binaries.kubectl}")
                 print(f"export KUBECONFIG={self.kubeconfig}", flush=True)
+                # Its appearance is the sign that all is there.
                 draft = cluster.plane.write_kubeconfig(self.kubeconfig.with_suffix(".draft"))
                 draft.rename(self.kubeconfig)
                 signal.pause()
@@ -114,13 +116,15 @@ class Keeper:
     def _lock(self) -> Path:
         return self.folder / LOCK
 
-    def _is_up_in_time(self, process: subprocess.Popen[bytes]) -> bool:
+    def _is_up_in_time(self, process: subprocess.Popen[bytes], told: TextIO) -> bool:
+        """Wait, and pass on what it tells."""
         deadline = time.monotonic() + START_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            if self.kubeconfig.exists():
-                return True
+        is_up = has_ended = False
+        while not is_up and not has_ended and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        return False
+            is_up, has_ended = self.kubeconfig.exists(), process.poll() is not None
+            print(told.read(), end="", flush=True)
+        return is_up
 
     def _is_down_in_time(self) -> bool:
         deadline = time.monotonic() + STOP_SECONDS

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.box.cgroups import mounted_hierarchies
-from tests.box.folders import PLACE, PREFIX, held_names
+from tests.box.folders import PLACE, PREFIX, living_names
 from tests.box.living import command_line, descendants
 from tests.box.network import BRIDGE_PREFIX, LINKS, bridge_of
 from tests.box.parts import HOST_PATHS
@@ -73,7 +73,7 @@ def take_stock() -> set[str]:
 def left_since(before: set[str]) -> list[str]:
     """What is there now and was not then; not what belongs to a box that lives."""
     found = take_stock() - before
-    return sorted(found - of_boxes(found, held_names()))
+    return sorted(found - of_boxes(found, living_names()))
 
 
 def of_boxes(stock: set[str], names: set[str]) -> set[str]:
@@ -85,7 +85,7 @@ def of_boxes(stock: set[str], names: set[str]) -> set[str]:
 def of_dead_boxes(stock: set[str]) -> set[str]:
     """Those that bear the name of a box that lives no more."""
     of_any = {thing for thing in stock if _BOX.search(thing)}
-    return of_any - of_boxes(of_any, held_names())
+    return of_any - of_boxes(of_any, living_names())
 
 
 def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]]:

@@ -69,13 +69,18 @@ class Layout:
 
 
 def free_ports() -> Ports:
-    """Ports that were free a moment ago; all are held until the last one is chosen, so that they differ."""
+    """A free port for each part."""
     names = list(Ports.__dataclass_fields__)
+    return Ports(**dict(zip(names, free_port_numbers(len(names)), strict=True)))
+
+
+def free_port_numbers(count: int) -> list[int]:
+    """Ports that were free a moment ago; all are held until the last one is chosen, so that they differ."""
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in names]
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
-        return Ports(**{name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)})
+        return [one.getsockname()[1] for one in sockets]
 
 
 def etcd(layout: Layout) -> Process:

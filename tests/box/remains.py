@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tests.box.api import wait_for
 from tests.box.cgroups import mounted_hierarchies, remove_cgroups
-from tests.box.folders import LOCK, PREFIX, box_folders, held, held_names
+from tests.box.folders import LOCK, PREFIX, box_folders, held, living_names
 from tests.box.network import BRIDGE_PREFIX, LINKS, bridge_of, remove_bridge
 
 
 def remove_remains() -> list[str]:
     """Remove what dead boxes left; answers their names. Boxes that live are not touched."""
     removed = _names_of_root_only() if os.geteuid() == 0 else set()
-    removed -= held_names()  # asked after: whatever has a name here had a folder before
+    removed -= living_names()  # asked after: whatever has a name here had a folder before
     for name in removed:
         remove_cgroups(name)
         remove_bridge(bridge_of(name))

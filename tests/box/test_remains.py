@@ -1,8 +1,9 @@
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from tests.box.folders import box_folders, held_folder, held_names
+from tests.box.folders import PLACE, PREFIX, box_folders, held_folder, living_names
 from tests.box.remains import remove_remains
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ def folder_of_a_killed_process():
 
 def test_a_folder_goes_with_its_holder_and_is_known_as_long():
     with held_folder() as folder:
-        assert folder.name in held_names()
+        assert folder.name in living_names()
         assert folder in box_folders()
     assert not folder.exists()
 
@@ -38,3 +39,11 @@ def test_what_a_killed_process_left_is_removed_and_what_lives_is_not():
         assert dead.name in remove_remains()
         assert not dead.exists()
         assert living.exists()
+
+
+def test_a_folder_that_cannot_be_asked_is_left_alone():
+    """A box of an older version holds no lock."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=PLACE) as folder:
+        assert Path(folder).name in living_names()
+        assert Path(folder).name not in remove_remains()
+        assert Path(folder).exists()

@@ -1,8 +1,6 @@
 """The kubelet: its configuration and its process."""
 
-import contextlib
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from tests.box.credentials import NODE
 from tests.box.network import Network
 from tests.box.node.containerd import endpoint
 from tests.box.node.space import Space
+from tests.box.parts import free_port_numbers
 from tests.box.process import Process
 
 
@@ -20,9 +19,11 @@ def kubelet(
     folder: Path, logs: Path, *, plane: ControlPlane, binaries: NodeBinaries, network: Network, space: Space
 ) -> Process:
     """The process, with its configuration written; it registers the node at the control plane."""
-    ports = _free_ports(2)
+    port, health_port = free_port_numbers(2)
     config, kubeconfig = folder / "kubelet.json", folder / "kubelet.kubeconfig"
-    config.write_text(json.dumps(_configuration(folder, plane=plane, network=network, ports=ports)))
+    config.write_text(
+        json.dumps(_configuration(folder, plane=plane, network=network, port=port, health_port=health_port))
+    )
     plane.write_kubeconfig(kubeconfig, token=plane.layout.credentials.node_token)
     flags = [
         f"--config={config}",
@@ -33,7 +34,7 @@ def kubelet(
         f"--cert-dir={folder / 'kubelet-pki'}",
         "--v=2",
     ]
-    health = Api(f"http://127.0.0.1:{ports[1]}", plane.ca_certificate)
+    health = Api(f"http://127.0.0.1:{health_port}", plane.ca_certificate)
     return Process(
         name="kubelet",
         command=space.inside(binaries.kubelet, *flags),
@@ -43,7 +44,7 @@ def kubelet(
 
 
 def _configuration(
-    folder: Path, *, plane: ControlPlane, network: Network, ports: tuple[int, int]
+    folder: Path, *, plane: ControlPlane, network: Network, port: int, health_port: int
 ) -> dict[str, Any]:
     names = folder / "resolv.conf"
     names.write_text(f"nameserver {network.gateway}\n")  # where nobody answers: a look-up fails at once
@@ -52,14 +53,14 @@ def _configuration(
         "kind": "KubeletConfiguration",
         # Only the API server gets in, with its certificate; pods reach this address too.
         "address": str(network.gateway),
-        "port": ports[0],
+        "port": port,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": False},
             "x509": {"clientCAFile": str(plane.ca_certificate)},
         },
         "authorization": {"mode": "AlwaysAllow"},
-        "healthzPort": ports[1],
+        "healthzPort": health_port,
         "containerRuntimeEndpoint": f"unix://{endpoint(folder)}",
         "resolvConf": str(names),
         "clusterDNS": [str(network.gateway)],
@@ -82,11 +83,3 @@ def _configuration(
         "serializeImagePulls": False,
         "registerNode": True,
     }
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return tuple(one.getsockname()[1] for one in sockets)
