@@ -375,7 +375,12 @@ class KubeSpawner(
         """Return the exit code of a server that never ran, or whose pod somebody has removed."""
         if self.server is None:
             return 0
-        self._tell_end(logging.WARNING, self._pod_key, "its pod was removed by somebody else")
+        how = (
+            "the hub died in the middle of its start, before there was a pod"
+            if self._was_being_started
+            else "its pod was removed by somebody else"
+        )
+        self._tell_end(logging.WARNING, self._pod_key, how)
         return 1
 
     def _tell_end(self, level: int, pod: Key, how: str) -> None:
@@ -425,9 +430,14 @@ class KubeSpawner(
         A server with an address ran, and the hub can ask it itself. One without was being started when the
         hub died: to give it up would leave its pod behind.
         """
-        if self._may_be_unfinished and self.server is not None and not self.server.ip:
+        if self._was_being_started:
             return UNFINISHED_START
         return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
+
+    @property
+    def _was_being_started(self) -> bool:
+        """True when the hub died in the middle of this server's start: its row has no address."""
+        return self._may_be_unfinished and self.server is not None and not self.server.ip
 
     def _remove_ended(self, cluster: Cluster, pod: Raw, reason: str) -> None:
         if self.delete_stopped_pods:

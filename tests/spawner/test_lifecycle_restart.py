@@ -140,7 +140,7 @@ async def test_hub_restart_spawn_was_running__api_up(hub, cluster, looptime, opt
 
 
 @cell("hub restart, spawn was running", UP)
-async def test_hub_restart_spawn_was_running_without_a_pod__api_up(hub, cluster):
+async def test_hub_restart_spawn_was_running_without_a_pod__api_up(hub, cluster, caplog):
     """Killed before the pod was created: the hub forgets the server, and its user starts it again."""
     async with hub(hub=NO_WAIT) as hub:
         await hub.start_server("ada")
@@ -149,6 +149,8 @@ async def test_hub_restart_spawn_was_running_without_a_pod__api_up(hub, cluster)
 
         await hub.boot()
         await hub.wait_stopped("ada")
+        assert "died in the middle of its start" in caplog.text
+        assert "removed by somebody else" not in caplog.text
 
         await start(hub)
         assert len(pods(cluster)) == 1
