@@ -33,7 +33,7 @@ SUITE = "bookworm"  # the script's
 PYTHON = "3.11.2"  # the suite's
 ENVIRONMENT = "opt/jupyter"  # the script's
 PACKAGES = f"{ENVIRONMENT}/lib/python{PYTHON.rpartition('.')[0]}/site-packages"
-KEPT_SECONDS = 24 * 3600  # images of earlier code are dropped after a day: nobody loads them any more
+KEPT_SECONDS = 1800  # images of earlier code (half a gigabyte each) are dropped then: whoever loads one is done
 BUILD_DEADLINE_SECONDS = 1800  # two minutes on two idle cores, mostly downloads
 NEEDED = ("debootstrap", "unshare", "tar")
 # Made anew by every container, or of no use in one.
@@ -156,7 +156,7 @@ def _made_once(finished: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _drop_older(archive: Path) -> None:
-    """Remove the images of this hub's earlier days; the one that is asked for counts as young."""
+    """Remove the images of this hub's earlier code; the one that is asked for counts as young."""
     archive.touch()
     kind = archive.name.rpartition("-")[0]
     for other in archive.parent.glob(f"{kind}-*.tar"):

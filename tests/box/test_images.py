@@ -87,7 +87,7 @@ def test_a_file_of_the_cache_is_made_once_and_whole_or_not_at_all(tmp_path):
     assert [path.read_text() for path in finished.parent.iterdir()] == ["whole"]
 
 
-def test_images_of_earlier_days_are_dropped_and_layers_stay(tmp_path):
+def test_images_of_earlier_code_are_dropped_and_layers_stay(tmp_path):
     names = ["image-hub-6-aaaa.tar", "image-hub-6-bbbb.tar", "image-hub-5-aaaa.tar", "image-base-aaaa.tar"]
     for name in names:
         (tmp_path / name).touch()
