@@ -33,7 +33,7 @@ SUITE = "bookworm"  # the script's
 PYTHON = "3.11.2"  # the suite's
 ENVIRONMENT = "opt/jupyter"  # the script's
 PACKAGES = f"{ENVIRONMENT}/lib/python{PYTHON.rpartition('.')[0]}/site-packages"
-KEPT_SECONDS = 1800  # images of earlier code (half a gigabyte each) are dropped then: whoever loads one is done
+KEPT_SECONDS = 1800  # half a gigabyte for each state of the code: whoever loads one is done by then
 BUILD_DEADLINE_SECONDS = 1800  # two minutes on two idle cores, mostly downloads
 NEEDED = ("debootstrap", "unshare", "tar")
 # Made anew by every container, or of no use in one.
