@@ -19,6 +19,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import (
     Ended,
     end_in_words,
+    is_on_lost_node,
     is_ready_to_serve,
     judge_pod,
     last_exit,
@@ -367,7 +368,7 @@ class KubeSpawner(
                 self._remove_ended(cluster, pod, ended.reason)
                 return ended.code
             case _:
-                self._note_restarts(pod)
+                self._tell_trouble(pod, {} if self._alive is None else self._alive.kept)
                 self._alive = cluster.pods.view.entry(key_of(pod))
                 return None
 
@@ -389,10 +390,16 @@ class KubeSpawner(
             self._is_end_told = True
             self.log.log(level, "%s: the server has ended: %s", pod, how)
 
-    def _note_restarts(self, pod: Raw) -> None:
-        """Tell the log of a server that has ended and was started again: its user lost what was not saved."""
+    def _tell_trouble(self, pod: Raw, before: Raw) -> None:
+        """Tell the log what has befallen a server that lives: its user will ask the administrator."""
+        if is_on_lost_node(pod) and not is_on_lost_node(before):
+            self.log.warning(
+                "%s: its machine %s does not answer; the server may well run, and counts as running",
+                key_of(pod),
+                pod["spec"].get("nodeName"),
+            )
         count = restarts(pod)
-        if count > (0 if self._alive is None else restarts(self._alive.kept)):
+        if count > restarts(before):
             ended = last_exit(notebook_status(pod) or {})
             self.log.warning(
                 "%s: the server ended (%s, exit code %s) and is started again by its machine, restart %d",

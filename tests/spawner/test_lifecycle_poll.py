@@ -104,6 +104,22 @@ async def test_poll_tells_the_log_once_of_a_server_that_was_started_again(cluste
     assert "default/jupyter-ada: the server ended (Error, exit code 137)" in told[0]
 
 
+async def test_poll_of_a_server_on_a_machine_that_does_not_answer(cluster, caplog):
+    """Unknown is never dead; the log says it once."""
+    run = await started()
+    [pod] = pods(cluster)
+    conditions = [one for one in pod["status"]["conditions"] if one["type"] != "Ready"]
+    lost = {**pod["status"], "conditions": [*conditions, {"type": "Ready", "status": "False"}]}
+    set_status(cluster, **lost)
+    await asyncio.sleep(0.1)
+
+    assert await run.spawner.poll() is None
+    set_status(cluster, **lost, message="Node is not ready")
+    await asyncio.sleep(0.1)
+    assert await run.spawner.poll() is None
+    assert caplog.text.count("does not answer; the server may well run") == 1
+
+
 @cell("poll, seen alive / ended", UP)
 async def test_poll_seen_evicted__api_up(cluster, caplog):
     """A pod without a container's status has ended too, and is removed; the log has the kubelet's own words."""
