@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import platform
 import sys
 import tempfile
 import time
@@ -10,11 +12,13 @@ from pathlib import Path
 
 from tests.bench.beside import cluster, measures
 from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, Plan, parse
-from tests.bench.beside.table import Results, print_tables
+from tests.bench.beside.table import Results, table
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
 from tests.box.process import Process, ProcessFailedError
 from tests.realhub import free_port
+
+LOAD_BEFORE = os.getloadavg()[0]
 
 
 async def measure(plan: Plan, field: measures.Field) -> Results:
@@ -43,6 +47,14 @@ async def measure(plan: Plan, field: measures.Field) -> Results:
     return results
 
 
+def machine() -> str:
+    """Return what the figures were taken on."""
+    model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    versions = f"Linux {platform.release()}, Python {platform.python_version()}"
+    others = f"load before: {LOAD_BEFORE:.1f}"
+    return f"{os.cpu_count()} cores of {model.partition(':')[2].strip()}, {versions}, {others}"
+
+
 def main() -> int:
     plan = parse()
     try:
@@ -53,6 +65,8 @@ def main() -> int:
             logs.mkdir(parents=True, exist_ok=True)
             count = cluster.nodes_for(max(plan.users) + plan.few)
             plane = stack.enter_context(control_plane(node_count=count, logs=logs))
+            if not plan.volumes:
+                stack.enter_context(cluster.without_storage(plane))
             port = free_port()
             listener = Process(
                 name="listener",
@@ -66,7 +80,9 @@ def main() -> int:
     except (BoxUnavailableError, ProcessFailedError) as error:
         print(error, file=sys.stderr)
         return 1
-    print_tables(results)
+    print(f"\n{machine()}")
+    for situation, figures in results.items():
+        print("", *table(situation, figures), sep="\n")
     if plan.json:
         plan.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0

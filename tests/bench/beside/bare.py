@@ -17,33 +17,30 @@ from typing import Any
 import aiohttp
 
 from tests.bench.beside.load import rush
+from tests.bench.beside.watch import begun
 
 NAME = "the-name"
 """Stands in the objects for each user's name."""
-
-Events = dict[tuple[str, str], asyncio.Event]
 
 
 class Script:
     """Creates and deletes, and hears from one watch how that went."""
 
     def __init__(self, session: aiohttp.ClientSession, namespace: str, claim: Any, pod: Any) -> None:
-        self._session = session
+        self._session, self._namespace = session, namespace
         self._path = f"/api/v1/namespaces/{namespace}"
         self._claim, self._pod = json.dumps(claim), json.dumps(pod)
         self._pod_name = pod["metadata"]["name"]
-        self._heard: Events = {}
+        self._heard: dict[tuple[str, str], asyncio.Event] = {}
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Hear of pods while inside."""
-        reply = await self._session.get(f"{self._path}/pods", params={"watch": "1"})
-        task = asyncio.create_task(self._listen(reply))
+        task = asyncio.create_task(self._listen(await begun(self._session, self._namespace)))
         try:
             yield
         finally:
             task.cancel()
-            reply.close()
 
     async def start(self, user: str) -> bool:
         """Return when the user's pod runs."""
@@ -65,16 +62,23 @@ class Script:
         return True
 
     async def _create(self, plural: str, body: str) -> bool:
-        headers = {"Content-Type": "application/json"}
-        async with self._session.post(f"{self._path}/{plural}", data=body, headers=headers) as reply:
-            await reply.read()
-            return reply.status == 201
+        return await self._ask("POST", plural, body) == 201
 
-    async def _listen(self, reply: aiohttp.ClientResponse) -> None:
-        async for line in reply.content:
-            event = json.loads(line)
-            pod = event["object"]
-            state = "gone" if event["type"] == "DELETED" else pod["status"]["phase"]
+    async def _ask(self, method: str, path: str, body: str | None = None) -> int:
+        """Return the status; a server that has too much to do is asked again when it wants to be."""
+        headers = {"Content-Type": "application/json"}
+        while True:
+            async with self._session.request(
+                method, f"{self._path}/{path}", data=body, headers=headers
+            ) as reply:
+                await reply.read()
+                if reply.status != 429:
+                    return reply.status
+            await asyncio.sleep(float(reply.headers.get("Retry-After", 1)))
+
+    async def _listen(self, changes: AsyncIterator[tuple[str, Any]]) -> None:
+        async for kind, pod in changes:
+            state = "gone" if kind == "DELETED" else pod["status"]["phase"]
             heard = self._heard.pop((state, pod["metadata"]["name"]), None)
             if heard is not None:
                 heard.set()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
@@ -15,12 +15,14 @@ from traitlets.config import Config
 from tests.bench.beside.bare import NAME
 from tests.bench.beside.hub import chart_traits
 from tests.bench.beside.load import rush
-from tests.box import parts
+from tests.bench.beside.watch import begun
 from tests.box.controlplane import ControlPlane
+from tests.box.process import Process
 from tests.spawner.bare import bare_spawner
 
 PODS_A_NODE = 200  # by their memory, which the scheduler counts
 STAGES = Path(__file__).with_name("stages.yaml")
+SCHEDULER = Path(__file__).with_name("scheduler.yaml")
 
 
 def nodes_for(pods: int) -> int:
@@ -38,17 +40,41 @@ async def objects(namespace: str, port: int) -> tuple[Any, Any]:
 @contextmanager
 def slow_pods(plane: ControlPlane) -> Iterator[None]:
     """Have pods run only some seconds after they were bound, while inside."""
-    fast = next(each for each in plane.controllers if each.name == "kwok")
-    slow = parts.kwok(plane.layout)
-    slow.command = [*slow.command, f"--config={STAGES}"]
-    fast.stop()
-    try:
-        slow.start()
+    with _given(plane, "kwok", f"--config={STAGES}"):
         yield
-        slow.stop()
+
+
+@contextmanager
+def without_storage(plane: ControlPlane) -> Iterator[None]:
+    """Have claims be objects that nobody provides a volume for, and that no pod waits for, while inside.
+
+    Else the volumes of a burst take the machine longer than all the rest, whoever asked for them.
+    """
+    config = plane.layout.folder / "scheduler.yaml"
+    config.write_text(SCHEDULER.read_text().replace("{kubeconfig}", str(plane.layout.kubeconfig)))
+    with (
+        _given(plane, "kube-controller-manager", "--controllers=*,-persistentvolume-binder-controller"),
+        _given(plane, "kube-scheduler", f"--config={config}"),
+    ):
+        yield
+
+
+@contextmanager
+def _given(plane: ControlPlane, name: str, flag: str) -> Iterator[None]:
+    """Have a part of the control plane run with one more flag, while inside."""
+    process = next(each for each in plane.controllers if each.name == name)
+    command = process.command
+    _restart(process, [*command, flag])
+    try:
+        yield
     finally:
-        slow.kill()
-        fast.start()
+        _restart(process, command)
+
+
+def _restart(process: Process, command: Sequence[str | Path]) -> None:
+    process.stop()
+    process.command = command
+    process.start()
 
 
 @asynccontextmanager
@@ -70,21 +96,19 @@ async def observed(plane: ControlPlane, namespace: str) -> AsyncIterator[dict[st
     """Give the moments at which pods were seen ready, by user name, on the clock that all processes share."""
     seen: dict[str, float] = {}
 
-    async def watch(reply: aiohttp.ClientResponse) -> None:
-        async for line in reply.content:
-            now, pod = monotonic(), json.loads(line)["object"]
+    async def watch(changes: AsyncIterator[tuple[str, Any]]) -> None:
+        async for _, pod in changes:
+            now = monotonic()
             conditions = pod["status"].get("conditions", ())
             if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
                 seen.setdefault(pod["metadata"]["annotations"]["hub.jupyter.org/username"], now)
 
     async with session(plane) as admin:
-        reply = await admin.get(f"/api/v1/namespaces/{namespace}/pods", params={"watch": "1"})
-        task = asyncio.create_task(watch(reply))
+        task = asyncio.create_task(watch(await begun(admin, namespace)))
         try:
             yield seen
         finally:
             task.cancel()
-            reply.close()
 
 
 async def fill(plane: ControlPlane, namespace: str, count: int, nodes: list[str], port: int) -> int:

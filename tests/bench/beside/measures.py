@@ -26,7 +26,7 @@ Figures = dict[str, float]
 SETTLING = 10
 """Seconds after a burst in which cluster and hub come to rest."""
 
-SLOW_AT_ONCE = 20
+SLOW_AT_ONCE = 10
 """So few that the hub is idle for most of the time: what is measured is how it hears that a pod runs."""
 
 CROWD_NODES = "crowd"

@@ -39,6 +39,8 @@ class Plan:
     quiet_seconds: float
     slow_users: int
     crowd: int
+    #: Whether claims get volumes; see `cluster.without_storage`.
+    volumes: bool
     subjects: tuple[Subject, ...]
     parts: tuple[str, ...]
     json: Path | None
@@ -54,10 +56,11 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--at-once", type=int, default=300, help="starts or stops under way at a time in a burst")
     add("--few", type=int, default=60, help="users who start three at a time, before the burst")
     add("--quiet-seconds", type=float, default=60, help="how long the running servers are left alone")
-    add("--slow-users", type=int, default=120, help="users whose pods take 3 to 8 seconds")
+    add("--slow-users", type=int, default=100, help="users whose pods take 3 to 8 seconds")
     add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
     add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add("--volumes", action="store_true", help="have the cluster provide each claim's volume")
     add("--json", type=Path, help="write all figures to this file, too")
     add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
     given = parser.parse_args(arguments)
@@ -70,6 +73,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         crowd=given.crowd,
         subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
         parts=tuple(given.only),
+        volumes=given.volumes,
         json=given.json,
         logs=given.logs,
     )
