@@ -38,10 +38,11 @@ def row(what: str, peer: object = "", ours: object = "", aim: str = "", *, met: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One sweep over idle servers, and how many servers it left."""
+    """One sweep over idle servers."""
 
     sweep: Sweep
-    left: int
+    left: int  # servers
+    lost: float  # seconds in which the hub had work, but other programs the processor
 
 
 async def outcome(culler: Culler, tmp_path, *, servers: int, refuses: Refuses) -> Outcome:
@@ -51,7 +52,13 @@ async def outcome(culler: Culler, tmp_path, *, servers: int, refuses: Refuses) -
         idle_hub(directory, users=servers, idle=LONG_AGO) as hub,
         gateway(hub.url, refuses=refuses) as gate,
     ):
-        return Outcome(sweep=await sweep_of(culler, gate, directory), left=await hub.active_users())
+        sweep = await sweep_of(culler, gate, directory)
+        stalls = hub.stalls(since=sweep.begun, until=sweep.begun + sweep.seconds)
+        return Outcome(
+            sweep=sweep,
+            left=await hub.active_users(),
+            lost=sum(stall.late - stall.cpu for stall in stalls),
+        )
 
 
 async def compare_sweeps(tmp_path, *, servers: int, longest: float | None, refuses: Refuses) -> None:
@@ -65,6 +72,9 @@ async def compare_sweeps(tmp_path, *, servers: int, longest: float | None, refus
         *(f"{each.sweep.seconds:.1f} s" for each in (peer, ours)),
         f"<= {longest:g} s" if longest else "",
         met=ours.sweep.seconds <= longest if longest else None,
+    )
+    row(
+        "  in which other programs kept the hub waiting for", *(f"{each.lost:.1f} s" for each in (peer, ours))
     )
     row("stops under way at once, at most", *(each.sweep.most_stops_at_once for each in (peer, ours)))
     row(

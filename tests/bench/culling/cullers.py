@@ -34,7 +34,7 @@ class Culler:
 
 OURS = Culler(
     name="k8s_hub",
-    command=(sys.executable, "-m", "k8s_hub.culler", "--cull-every=5"),
+    command=(sys.executable, "-m", "k8s_hub.culler", "--cull-every=10"),
     look_is_over="First a look, nothing is stopped: ",
     sweep_is_over=" Sweep: ",
 )
