@@ -269,7 +269,9 @@ class KubeSpawner(
     def _tell(self, diagnosis: Diagnosis) -> None:
         told = self._progress.tell(diagnosis)
         if told is not None:
-            self.log.info("%s: %s %s", self._log_name, told.message, told.detail)
+            # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
+            level = logging.DEBUG if told.reason is None else logging.INFO
+            self.log.log(level, "%s: %s %s", self._log_name, told.message, told.detail)
 
     def _at_deadline(self, waited: timedelta) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
