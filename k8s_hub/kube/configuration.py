@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,6 +43,7 @@ class Access:
     renew: Callable[[], Awaitable[None]]
 
 
+@cache
 def pod_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
     """Return the namespace of the pod that this process runs in; None outside a cluster."""
     try:

@@ -259,7 +259,7 @@ async def _follow(
     feed: Feed | None = None,
 ) -> T:
     """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
-    bell = asyncio.Event()
+    bell, later = asyncio.Event(), asyncio.get_running_loop().call_later
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
         stack.enter_context(attempt.cluster.claims.listening(*filter(None, [claim]), bell=bell))
@@ -274,9 +274,11 @@ async def _follow(
                 raise SpawnFailed(seen)
             failure = attempt.cluster.pods.failure
             attempt.tell(seen if failure is None else _waiting_for_cluster(failure))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN):
-                    await bell.wait()
+            again = later(LOOK_AGAIN, bell.set)
+            try:
+                await bell.wait()
+            finally:
+                again.cancel()
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> Raw | None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import __version__ as jupyterhub_version
@@ -20,6 +21,7 @@ from k8s_hub.naming.templates import Names, SlugScheme, expand, expand_all, name
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
+_names_of = lru_cache(maxsize=1000)(names_of)  # a start asks eight times
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 # In SQL, because the hub's own classes would decode the state of every server there is.
@@ -79,7 +81,7 @@ _MAY_BE_CALLABLE = (
 
 def names(spawner: "KubeSpawner", *, slug_scheme: str | None = None) -> Names:
     """Return the values of all template fields; the objects' names are those the spawner has now."""
-    resolved = names_of(
+    resolved = _names_of(
         username=spawner.user.name,
         servername=spawner.name,
         userid=spawner.user.id,
