@@ -70,7 +70,9 @@ class Keeper:
         try:
             with held(self._lock), container_cluster(logs=logs) as cluster:
                 for hub in hubs:
-                    print(f"It has the image {cluster.load_user_image(hub)}")
+                    image = cluster.load_user_image(hub)
+                    own = f"--kubeconfig {self.kubeconfig} --image {image} --hub-address {cluster.gateway}"
+                    print(f'make demo HUB={hub} ARGS="{own}"')
                 print(f"Its client is {cluster.binaries.kubectl}")
                 print(f"export KUBECONFIG={self.kubeconfig}", flush=True)
                 # Its appearance is the sign that all is there.
