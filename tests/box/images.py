@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -148,11 +149,20 @@ def _made_once(finished: Path, make: Callable[[Path], None]) -> Path:
     """The finished file, which appears whole or not at all."""
     if not finished.is_file():
         finished.parent.mkdir(parents=True, exist_ok=True)
+        _drop_halves(finished)
         with tempfile.TemporaryDirectory(dir=finished.parent, prefix=f"{finished.stem}-") as folder:
             target = Path(folder) / finished.name
             make(target)
             target.rename(finished)
     return finished
+
+
+def _drop_halves(finished: Path) -> None:
+    """Remove the folders of builders that were killed, which are older than a build may take."""
+    for folder in finished.parent.glob("image-*/"):
+        with suppress(FileNotFoundError):  # its builder lives, and is done
+            if _age_of(folder) > BUILD_DEADLINE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _drop_older(archive: Path) -> None:
@@ -161,8 +171,13 @@ def _drop_older(archive: Path) -> None:
     kind = archive.name.rpartition("-")[0]
     for other in archive.parent.glob(f"{kind}-*.tar"):
         with suppress(FileNotFoundError):  # somebody else tidies too
-            if other.stat().st_mtime < archive.stat().st_mtime - KEPT_SECONDS:
+            if _age_of(other) > KEPT_SECONDS:
                 other.unlink()
+
+
+def _age_of(path: Path) -> float:
+    """In seconds, since it was changed or touched last."""
+    return time.time() - path.stat().st_mtime  # noqa: TID251 - file systems have wall time
 
 
 # --- The archive ---

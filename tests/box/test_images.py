@@ -98,6 +98,16 @@ def test_images_of_earlier_code_are_dropped_and_layers_stay(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*names[1:], young.name}
 
 
+def test_what_killed_builders_left_goes_when_the_next_one_builds(tmp_path):
+    for name in ("image-base-aaaa-old", "image-base-aaaa-young", "kwok-aaaa-old"):
+        (tmp_path / name / "root").mkdir(parents=True)
+    for old in tmp_path.glob("*-old"):
+        os.utime(old, (0, 0))
+    images._made_once(tmp_path / "image-code.tar", lambda target: target.touch())
+    names = {"image-code.tar", "image-base-aaaa-young", "kwok-aaaa-old"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 def test_without_the_tools_one_sentence_says_which_are_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BoxUnavailableError, match=r"needs debootstrap, unshare, tar: no such program"):
