@@ -12,6 +12,8 @@ from k8s_hub.demo.login import PASSWORD
 from k8s_hub.demo.process import Command
 from k8s_hub.demo.settings import LOOPBACK, Settings, find_node, find_proxy, free_port
 
+HTTP_TIMEOUT = 60  # seconds until a server that runs must answer; a slow machine with much to do needs 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -108,6 +110,7 @@ def hub_command(plan: Plan) -> Command:
         f"--ConfigurableHTTPProxy.api_url={plan.proxy_api}",
         f"--KubeSpawner.namespace={settings.namespace}",
         f"--KubeSpawner.port={settings.server_port}",
+        f"--KubeSpawner.http_timeout={HTTP_TIMEOUT}",
         f"--KubeSpawner.environment={MARKER}={plan.marker}",
         f"--KubeSpawner.environment=JUPYTERHUB_ACTIVITY_INTERVAL={settings.activity_seconds}",
         *_own_cluster_arguments(settings),
