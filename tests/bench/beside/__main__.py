@@ -8,10 +8,15 @@ import platform
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
+import aiohttp
+
 from tests.bench.beside import cluster, measures
-from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, Plan, parse
+from tests.bench.beside.measures import Field, Figures
+from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, Subject, parse
 from tests.bench.beside.table import Results, table
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
@@ -21,29 +26,35 @@ from tests.realhub import free_port
 LOAD_BEFORE = os.getloadavg()[0]
 
 
-async def measure(plan: Plan, field: measures.Field) -> Results:
-    """Return all figures, by situation and subject."""
-    results: Results = {}
-
-    async def take(situation: str, subject, measuring) -> None:
-        begin = time.monotonic()
-        figures = measures.flat(await measuring)
-        results.setdefault(situation, {})[subject.name] = figures
-        took = time.monotonic() - begin
-        print(f"{situation}, {subject.name}: {took:.0f} s  {figures}", file=sys.stderr, flush=True)
-
+def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures]]]:
+    """Yield what is asked for, one after the other: the situation, whom, and the work."""
+    plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
         for subject in plan.subjects:
-            if subject is BARE_SCRIPT:
-                await take(f"{count} users", subject, measures.measure_script(field, count))
-            else:
-                await take(f"{count} users", subject, measures.measure_burst(field, subject, count))
-    for subject in plan.subjects:
-        if "slow" in plan.parts and subject not in {HUB_ALONE, BARE_SCRIPT}:
-            await take("slow pods", subject, measures.measure_slow(field, subject))
-    for subject in plan.subjects:
-        if "crowd" in plan.parts and subject is not BARE_SCRIPT:
-            await take(f"{plan.crowd} pods", subject, measures.measure_crowd(field, subject))
+            measured = measures.measure_script if subject is BARE_SCRIPT else measures.measure_burst
+            yield f"{count:,} users", subject, measured(field, subject, count)
+    for subject in plan.subjects if "slow" in plan.parts else ():
+        if subject not in {HUB_ALONE, BARE_SCRIPT}:
+            yield "slow pods", subject, measures.measure_slow(field, subject)
+    for subject in plan.subjects if "crowd" in plan.parts else ():
+        if subject is not BARE_SCRIPT:
+            yield f"{plan.crowd:,} pods", subject, measures.measure_crowd(field, subject)
+
+
+async def measure(field: Field) -> Results:
+    """Return all figures that could be taken, by situation and subject."""
+    results: Results = {}
+    for situation, subject, work in measurements(field):
+        begin = time.monotonic()
+        try:
+            figures = await work
+        except (aiohttp.ClientError, OSError, ProcessFailedError):
+            traceback.print_exc()  # a hub that ends costs its own figures, not those of the others
+            continue
+        results.setdefault(situation, {})[subject.name] = measures.rounded(figures)
+        print(f"{situation}, {subject.name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+        if field.plan.json:
+            field.plan.json.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
@@ -76,15 +87,13 @@ def main() -> int:
             )
             listener.start()
             stack.callback(listener.kill)
-            results = asyncio.run(measure(plan, measures.Field(plan=plan, plane=plane, port=port, logs=logs)))
+            results = asyncio.run(measure(Field(plan=plan, plane=plane, port=port, logs=logs)))
     except (BoxUnavailableError, ProcessFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"\n{machine()}")
     for situation, figures in results.items():
         print("", *table(situation, figures), sep="\n")
-    if plan.json:
-        plan.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

@@ -1,7 +1,7 @@
 """A script that creates the same objects as a spawner, and does nothing else: the cluster's own floor.
 
-`python -m tests.bench.beside.bare TASK` reads what to do from a JSON file and prints what came of it as JSON. It runs
-in a process of its own, as a hub does.
+`python -m tests.bench.beside.bare` reads what to do and prints what came of it, as JSON. It runs in a process of its
+own, as a hub does.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -109,4 +108,4 @@ async def run(task: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(json.loads(Path(sys.argv[1]).read_text())))))
+    print(json.dumps(asyncio.run(run(json.load(sys.stdin)))))

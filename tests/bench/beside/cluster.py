@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,7 +15,7 @@ import aiohttp
 from traitlets.config import Config
 
 from tests.bench.beside.bare import NAME
-from tests.bench.beside.hub import chart_traits
+from tests.bench.beside.chart import chart_traits
 from tests.bench.beside.load import rush
 from tests.bench.beside.watch import begun
 from tests.box.controlplane import ControlPlane
@@ -30,10 +32,22 @@ def nodes_for(pods: int) -> int:
     return pods // PODS_A_NODE + 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A namespace, and the token of an account that has the chart's rights there."""
+
+    namespace: str
+    token: str
+
+
+def make_place(plane: ControlPlane) -> Place:
+    namespace = plane.make_namespace(f"bench-{secrets.token_hex(4)}")
+    return Place(namespace=namespace, token=plane.make_hub_account(namespace))
+
+
 async def objects(namespace: str, port: int) -> tuple[Any, Any]:
     """Return a user's claim and pod as they are created, with NAME for the user's name."""
-    config = Config(chart_traits(namespace=namespace, port=port))
-    spawner = bare_spawner(NAME, config=config)
+    spawner = bare_spawner(NAME, config=Config(chart_traits()), namespace=namespace, port=port)
     return spawner._claim(spawner.pvc_name), await spawner._pod()
 
 
@@ -111,8 +125,9 @@ async def observed(plane: ControlPlane, namespace: str) -> AsyncIterator[dict[st
             task.cancel()
 
 
-async def fill(plane: ControlPlane, namespace: str, count: int, nodes: list[str], port: int) -> int:
-    """Have so many users' pods run on these nodes, without a hub or a scheduler; return their list's bytes."""
+async def fill(plane: ControlPlane, namespace: str, count: int, port: int) -> None:
+    """Have so many users' pods run, without a hub or a scheduler."""
+    nodes = plane.make_nodes(nodes_for(count), prefix=namespace)
     _, pod = await objects(namespace, port)
     texts = [json.dumps({**pod, "spec": {**pod["spec"], "nodeName": node}}) for node in nodes]
     path = f"/api/v1/namespaces/{namespace}/pods"
@@ -126,12 +141,15 @@ async def fill(plane: ControlPlane, namespace: str, count: int, nodes: list[str]
         made = await rush([f"crowd-{number}" for number in range(count)], create, at_once=20)
         if made.failures:
             raise RuntimeError(f"{made.failures} of {count} pods were refused")
+        waiting = {"fieldSelector": "status.phase!=Running", "limit": "1"}
         while True:
-            async with admin.get(
-                path, params={"fieldSelector": "status.phase!=Running", "limit": "1"}
-            ) as reply:
+            async with admin.get(path, params=waiting) as reply:
                 if not (await reply.json())["items"]:
-                    break
+                    return
             await asyncio.sleep(1)
-        async with admin.get(path) as reply:
-            return len(await reply.read())
+
+
+async def size_of_list(plane: ControlPlane, namespace: str) -> int:
+    """Return how many bytes a list of all pods has."""
+    async with session(plane) as admin, admin.get(f"/api/v1/namespaces/{namespace}/pods") as reply:
+        return len(await reply.read())

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from urllib.request import urlopen
 import aiohttp
 
 from tests.bench.beside import inside, usage
+from tests.bench.beside.chart import chart_traits
+from tests.bench.beside.cluster import Place
 from tests.bench.beside.plan import ROOT, Subject
 from tests.box.controlplane import ControlPlane
 from tests.box.process import Process
 from tests.realhub import free_port
 
-CHART = json.loads((ROOT / "tests/data/golden/chart_default_config.json").read_text())
 USERS_A_REQUEST = 100
 
 
@@ -41,7 +42,6 @@ class Hub:
     process: Process
     session: aiohttp.ClientSession
     probe: Path
-    namespace: str
 
     @property
     def cpu(self) -> float:
@@ -80,25 +80,31 @@ class Hub:
 
 @asynccontextmanager
 async def running_hub(
-    subject: Subject, plane: ControlPlane, port: int, log: Path, **options: Any
+    subject: Subject,
+    plane: ControlPlane,
+    place: Place,
+    *,
+    port: int,
+    log: Path,
+    environment: Mapping[str, str],
 ) -> AsyncIterator[Hub]:
-    """A hub with the subject's spawner in a fresh namespace, with the chart's values and these of KubeSpawner."""
+    """A hub with the subject's spawner and the chart's values; users' servers listen at ``port``."""
     with tempfile.TemporaryDirectory(prefix="k8s-hub-bench-", dir=_in_memory()) as name:
         folder = Path(name)
-        settings = _settings(subject, plane, port, folder, options)
+        settings = _settings(subject, plane, place, port, folder)
         (folder / "settings.json").write_text(json.dumps(settings))
+        (folder / "token").write_text(place.token)
+        (folder / "ca.crt").write_text(plane.ca_certificate.read_text())
         python = ROOT / subject.environment / "bin" / "python"
-        config = Path(__file__).with_name("hub_config.py")
+        variables = {**environment, inside.SETTINGS: str(folder / "settings.json")}
         process = Process(
             name=f"hub ({subject.name})",
             command=[
-                "/usr/bin/env",
-                f"{inside.SETTINGS}={folder / 'settings.json'}",
-                *(python, "-m", "jupyterhub", "-f", config),
+                *("/usr/bin/env", *(f"{name}={value}" for name, value in variables.items())),
+                *(python, "-m", "jupyterhub", "-f", Path(__file__).with_name("hub_config.py")),
             ],
             log=log,
             is_ready=lambda: _is_healthy(settings["url"]),
-            stop_seconds=60,
         )
         process.start()
         try:
@@ -108,24 +114,19 @@ async def running_hub(
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as session:
-                yield Hub(process, session, Path(settings["probe"]), settings["namespace"])
+                yield Hub(process, session, Path(settings["probe"]))
         finally:
             process.kill()
 
 
-def _settings(
-    subject: Subject, plane: ControlPlane, port: int, folder: Path, options: dict[str, Any]
-) -> dict[str, Any]:
-    namespace = plane.make_namespace(f"bench-{secrets.token_hex(4)}")
-    (folder / "token").write_text(plane.make_hub_account(namespace))
-    (folder / "ca.crt").write_text(plane.ca_certificate.read_text())
+def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, folder: Path) -> dict[str, Any]:
     return {
         "spawner": subject.spawner,
-        "traits": chart_traits(**options),
+        "traits": chart_traits(),
         "url": f"http://127.0.0.1:{free_port()}",
         "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
         "token": secrets.token_hex(16),
-        "namespace": namespace,
+        "namespace": place.namespace,
         "port": port,
         "probe": str(folder / "probe"),
         "account": str(folder),
@@ -134,14 +135,6 @@ def _settings(
             "KUBERNETES_SERVICE_PORT": str(plane.layout.ports.apiserver),
         },
     }
-
-
-def chart_traits(**options: Any) -> dict[str, dict[str, Any]]:
-    """Return what the chart sets by default, but for its own scheduler and culler, which are not here."""
-    spawner = {name: value for name, value in CHART["KubeSpawner"].items() if name != "scheduler_name"}
-    spawner["init_containers"] = [model["value"] for model in spawner["init_containers"]]
-    hub = {"last_activity_interval": CHART["JupyterHub"]["last_activity_interval"]}
-    return {"JupyterHub": hub, "Spawner": CHART["Spawner"], "KubeSpawner": spawner | options}
 
 
 def _in_memory() -> Path | None:

@@ -5,18 +5,20 @@ Names are `situation.figure`; times are in the unit that `table` prints.
 
 import asyncio
 import json
-import secrets
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench.beside import cluster
+from tests.bench.beside.cluster import Place
 from tests.bench.beside.hub import Hub, Reading, running_hub
 from tests.bench.beside.load import Rush, rush
-from tests.bench.beside.plan import Plan, Subject
+from tests.bench.beside.plan import OURS, Plan, Subject
 from tests.bench.beside.requests import read_requests, since
 from tests.bench.figures import Spread
 from tests.box.controlplane import ControlPlane
@@ -29,69 +31,83 @@ SETTLING = 10
 SLOW_AT_ONCE = 10
 """So few that the hub is idle for most of the time: what is measured is how it hears that a pod runs."""
 
-CROWD_NODES = "crowd"
+SLOW_CALLBACK = re.compile(r"Slow callback: \d+ ms, (\d+) of them processor time")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Field:
-    """Where everything is measured."""
+    """Where everything is measured; owner of the crowd."""
 
     plan: Plan
     plane: ControlPlane
     #: Where the users' servers listen, at any address.
     port: int
     logs: Path
+    _crowd: Place | None = None
 
-    def hub(self, subject: Subject, part: str, **options: Any):
-        """A hub of the subject's with these options of KubeSpawner."""
-        log = self.logs / f"hub-{subject.name.replace(' ', '-')}-{part}.log"
-        return running_hub(subject, self.plane, self.port, log, **options)
+    async def crowd(self) -> Place:
+        """Return the namespace in which many pods run, made when it is asked for first."""
+        if self._crowd is None:
+            place = cluster.make_place(self.plane)
+            await cluster.fill(self.plane, place.namespace, self.plan.crowd, self.port)
+            self._crowd = place
+        return self._crowd
+
+    @asynccontextmanager
+    async def hub(self, subject: Subject, part: str, place: Place, figures: Figures) -> AsyncIterator[Hub]:
+        """A hub of the subject's; at the end its slow callbacks are among the figures, if they are counted."""
+        log = self.logs / f"hub-{subject.name.replace(' ', '-')}-{part}-{place.namespace}.log"
+        limit = self.plan.slow_callbacks
+        watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject is OURS else {}
+        async with running_hub(
+            subject, self.plane, place, port=self.port, log=log, environment=watched
+        ) as hub:
+            yield hub
+        if watched:
+            took = [int(milliseconds) for milliseconds in SLOW_CALLBACK.findall(log.read_text())]
+            slow = [milliseconds for milliseconds in took if milliseconds >= limit]
+            figures |= {f"{part}.callbacks": len(slow), f"{part}.longest_callback": max(took, default=0)}
 
 
-async def measure_burst(field: Field, subject: Subject, count: int) -> Figures:
+async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
     """Few start at a time, many at once, nothing happens, all are stopped."""
-    plan, users = field.plan, _names("user", count)
-    async with field.hub(subject, f"burst-{count}") as hub:
-        few = await _few(hub, plan.few)
+    plan, users, figures = here.plan, _names("user", count), {}
+    async with here.hub(subject, "burst", cluster.make_place(here.plane), figures) as hub:
+        figures |= await _few(hub, plan.few)
         await hub.add_users(users)
         await hub.read_probe()
         before, cpu = hub.memory, hub.cpu
         started = await rush(users, hub.start, at_once=plan.at_once)
-        spent, probe = hub.cpu - cpu, await hub.read_probe()
-        figures = (
-            few | {"burst.cpu": 1000 * spent / count} | _of_rush("burst", started) | _stalls("burst", probe)
-        )
+        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
         await asyncio.sleep(SETTLING)
         figures |= {
             "memory.resident": hub.memory.resident,
             "memory.proportional": hub.memory.proportional,
             "memory.before": before.resident,
         }
-        figures |= await _quiet(field, hub, "quiet")
+        figures |= await _quiet(here, hub, "quiet")
         cpu = hub.cpu
         stopped = await rush(users, hub.stop, at_once=plan.at_once)
-        return figures | {"stop.cpu": 1000 * (hub.cpu - cpu) / count} | _of_rush("stop", stopped)
+        figures |= {"stop.cpu": 1000 * (hub.cpu - cpu) / count} | _of_rush("stop", stopped)
+    return figures
 
 
-async def measure_script(field: Field, count: int) -> Figures:
+async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
     """What `measure_burst` does, without a hub."""
-    namespace = field.plane.make_namespace(f"bench-{secrets.token_hex(4)}")
-    claim, pod = await cluster.objects(namespace, field.port)
+    place = cluster.make_place(here.plane)
+    claim, pod = await cluster.objects(place.namespace, here.port)
     task = {
-        "url": field.plane.url,
-        "token": field.plane.make_hub_account(namespace),
-        "ca_certificate": str(field.plane.ca_certificate),
-        "namespace": namespace,
+        "url": here.plane.url,
+        "ca_certificate": str(here.plane.ca_certificate),
+        **asdict(place),
         "claim": claim,
         "pod": pod,
-        "few": _names("few", field.plan.few),
+        "few": _names("few", here.plan.few),
         "users": _names("user", count),
-        "at_once": field.plan.at_once,
+        "at_once": here.plan.at_once,
     }
-    path = field.logs / "bare-script.json"
-    path.write_text(json.dumps(task))
-    path.chmod(0o600)
-    rushes = {name: Rush(**made) for name, made in (await _run_script(path)).items()}
+    rushes = {name: Rush(**made) for name, made in (await _run_script(task)).items()}
     return (
         _of_rush("few", rushes["few"])
         | _of_rush("burst", rushes["started"])
@@ -99,28 +115,28 @@ async def measure_script(field: Field, count: int) -> Figures:
     )
 
 
-async def _run_script(task: Path) -> dict[str, Any]:
-    command = (sys.executable, "-m", "tests.bench.beside.bare", task)
-    script = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+async def _run_script(task: dict[str, Any]) -> dict[str, Any]:
+    command = (sys.executable, "-m", "tests.bench.beside.bare")
+    script = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        told, _ = await script.communicate()
+        told, _ = await script.communicate(json.dumps(task).encode())
     except asyncio.CancelledError:
         script.kill()
         raise
     return json.loads(told)
 
 
-async def measure_slow(field: Field, subject: Subject) -> Figures:
+async def measure_slow(here: Field, subject: Subject) -> Figures:
     """Pods take 3 to 8 seconds; how long after that does start() return?"""
-    users = _names("slow", field.plan.slow_users)
-    async with field.hub(subject, "slow") as hub:
+    users, place, figures = _names("slow", here.plan.slow_users), cluster.make_place(here.plane), {}
+    async with here.hub(subject, "slow", place, figures) as hub:
         await hub.add_users(users)
-        with cluster.slow_pods(field.plane):
-            async with cluster.observed(field.plane, hub.namespace) as ready:
+        with cluster.slow_pods(here.plane):
+            async with cluster.observed(here.plane, place.namespace) as ready:
                 started = await rush(users, hub.start, at_once=SLOW_AT_ONCE)
             returned = (await hub.read_probe()).returned
     spread = Spread.of([1000 * (returned[user] - ready[user]) for user in users if user in returned])
-    return {
+    return figures | {
         "slow.p50": spread.p50,
         "slow.p95": spread.p95,
         "slow.longest": spread.longest,
@@ -128,19 +144,21 @@ async def measure_slow(field: Field, subject: Subject) -> Figures:
     }
 
 
-async def measure_crowd(field: Field, subject: Subject) -> Figures:
-    """Many pods run already, of servers that this hub does not poll."""
-    async with field.hub(subject, "crowd") as hub:
-        nodes = field.plane.make_nodes(cluster.nodes_for(field.plan.crowd), prefix=hub.namespace)
-        size = await cluster.fill(field.plane, hub.namespace, field.plan.crowd, nodes, field.port)
-        await hub.add_users(["first"])
+async def measure_crowd(here: Field, subject: Subject) -> Figures:
+    """The first start of a hub has to read of all the pods that run already; none of them is this hub's."""
+    place = await here.crowd()
+    figures = {"crowd.megabytes": await cluster.size_of_list(here.plane, place.namespace) / 1e6}
+    async with here.hub(subject, "crowd", place, figures) as hub:
+        user = f"first-{subject.name.replace(' ', '-')}"
+        await hub.add_users([user])
         await asyncio.sleep(SETTLING)
         await hub.read_probe()
-        await hub.start("first")
+        await hub.start(user)
         await asyncio.sleep(SETTLING)
-        started = await hub.read_probe()
-        figures = {"crowd.megabytes": size / 1e6, "crowd.resident": hub.memory.resident}
-        return figures | _stalls("crowd.start", started) | await _quiet(field, hub, "crowd.quiet")
+        figures |= {"crowd.resident": hub.memory.resident}
+        figures |= _stalls("crowd.start", await hub.read_probe())
+        figures |= await _quiet(here, hub, "crowd.quiet")
+    return figures
 
 
 async def _few(hub: Hub, count: int) -> Figures:
@@ -153,14 +171,14 @@ async def _few(hub: Hub, count: int) -> Figures:
     return _of_rush("few", started)
 
 
-async def _quiet(field: Field, hub: Hub, name: str) -> Figures:
+async def _quiet(here: Field, hub: Hub, name: str) -> Figures:
     """Leave the hub alone."""
-    seconds = field.plan.quiet_seconds
+    seconds = here.plan.quiet_seconds
     await hub.read_probe()
-    asked, cpu = read_requests(field.plane), hub.cpu
+    asked, cpu = read_requests(here.plane), hub.cpu
     await asyncio.sleep(seconds)
     share = 100 * (hub.cpu - cpu) / seconds
-    probe, requests = await hub.read_probe(), since(asked, read_requests(field.plane))
+    probe, requests = await hub.read_probe(), since(asked, read_requests(here.plane))
     lists = {f"{name}.lists": float(requests.get("LIST", 0))}
     verbs = {f"{name}.requests.{verb}": float(count) for verb, count in requests.items()}
     return {f"{name}.cpu": share} | _stalls(name, probe) | lists | verbs
@@ -184,6 +202,6 @@ def _names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]
 
 
-def flat(figures: Mapping[str, float]) -> dict[str, float]:
+def rounded(figures: Mapping[str, float]) -> dict[str, float]:
     """Return the figures rounded to what they are good for."""
     return {name: round(value, 4) for name, value in figures.items()}

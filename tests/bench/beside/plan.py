@@ -39,6 +39,8 @@ class Plan:
     quiet_seconds: float
     slow_users: int
     crowd: int
+    #: Milliseconds; 0 means that they are not counted, which costs the hub time.
+    slow_callbacks: int
     #: Whether claims get volumes; see `cluster.without_storage`.
     volumes: bool
     subjects: tuple[Subject, ...]
@@ -60,6 +62,12 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
     add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add(
+        "--slow-callbacks",
+        type=int,
+        default=0,
+        help="count k8s_hub's callbacks of so many milliseconds; costs time",
+    )
     add("--volumes", action="store_true", help="have the cluster provide each claim's volume")
     add("--json", type=Path, help="write all figures to this file, too")
     add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
@@ -73,6 +81,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         crowd=given.crowd,
         subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
         parts=tuple(given.only),
+        slow_callbacks=given.slow_callbacks,
         volumes=given.volumes,
         json=given.json,
         logs=given.logs,
