@@ -16,13 +16,14 @@ import aiohttp
 
 from tests.bench.beside import cluster, measures
 from tests.bench.beside.measures import Field, Figures
-from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, Subject, parse
+from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, HUB_AND_SCRIPT, OURS, PEER, Subject, parse
 from tests.bench.beside.table import Results, table
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
 from tests.box.process import Process, ProcessFailedError
 from tests.realhub import free_port
 
+BURSTS = {BARE_SCRIPT: measures.measure_script, HUB_AND_SCRIPT: measures.measure_together}
 LOAD_BEFORE = os.getloadavg()[0]
 
 
@@ -31,13 +32,13 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
         for subject in plan.subjects:
-            measured = measures.measure_script if subject is BARE_SCRIPT else measures.measure_burst
+            measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
     for subject in plan.subjects if "slow" in plan.parts else ():
-        if subject not in {HUB_ALONE, BARE_SCRIPT}:
+        if subject in {PEER, OURS}:
             yield "slow pods", subject, measures.measure_slow(field, subject)
     for subject in plan.subjects if "crowd" in plan.parts else ():
-        if subject is not BARE_SCRIPT:
+        if subject in {HUB_ALONE, PEER, OURS}:
             yield f"{plan.crowd:,} pods", subject, measures.measure_crowd(field, subject)
 
 

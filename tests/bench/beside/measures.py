@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.bench.beside import cluster
 from tests.bench.beside.cluster import Place
@@ -95,6 +94,35 @@ async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
 
 async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
     """What `measure_burst` does, without a hub."""
+    few, users = _names("few", here.plan.few), _names("user", count)
+    rushes = await _run_script(here, few=few, started=users, stopped=users)
+    return (
+        _of_rush("few", rushes["few"])
+        | _of_rush("burst", rushes["started"])
+        | _of_rush("stop", rushes["stopped"])
+    )
+
+
+async def measure_together(here: Field, subject: Subject, count: int) -> Figures:
+    """Many start at once in a hub without pods, while a script makes as many pods."""
+    users, figures = _names("user", count), {}
+    async with here.hub(subject, "together", cluster.make_place(here.plane), figures) as hub:
+        await hub.add_users(users)
+        await hub.read_probe()
+        cpu = hub.cpu
+        started, scripted = await asyncio.gather(
+            rush(users, hub.start, at_once=here.plan.at_once),
+            _run_script(here, few=[], started=users, stopped=[]),
+        )
+        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+    return figures | {"burst.wall": max(started.wall, scripted["started"].wall)}
+
+
+async def _run_script(
+    here: Field, *, few: list[str], started: list[str], stopped: list[str]
+) -> dict[str, Rush]:
+    """Have the bare script do its work in a new namespace."""
     place = cluster.make_place(here.plane)
     claim, pod = await cluster.objects(place.namespace, here.port)
     task = {
@@ -103,19 +131,9 @@ async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
         **asdict(place),
         "claim": claim,
         "pod": pod,
-        "few": _names("few", here.plan.few),
-        "users": _names("user", count),
+        "users": {"few": few, "started": started, "stopped": stopped},
         "at_once": here.plan.at_once,
     }
-    rushes = {name: Rush(**made) for name, made in (await _run_script(task)).items()}
-    return (
-        _of_rush("few", rushes["few"])
-        | _of_rush("burst", rushes["started"])
-        | _of_rush("stop", rushes["stopped"])
-    )
-
-
-async def _run_script(task: dict[str, Any]) -> dict[str, Any]:
     command = (sys.executable, "-m", "tests.bench.beside.bare")
     script = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -123,7 +141,7 @@ async def _run_script(task: dict[str, Any]) -> dict[str, Any]:
     except asyncio.CancelledError:
         script.kill()
         raise
-    return json.loads(told)
+    return {name: Rush(**made) for name, made in json.loads(told).items()}
 
 
 async def measure_slow(here: Field, subject: Subject) -> Figures:

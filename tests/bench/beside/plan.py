@@ -21,9 +21,12 @@ class Subject:
 
 HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="tests.realhub:QuietSpawner")
 BARE_SCRIPT = Subject(name="bare script", environment=".venv", spawner=None)
+HUB_AND_SCRIPT = Subject(name="hub and script", environment=".venv", spawner=HUB_ALONE.spawner)
+"""Both at the same time, neither knowing of the other: the least that hub and cluster cost on one machine."""
+
 PEER = Subject(name="kubespawner", environment=".venv-peer", spawner="kubespawner:KubeSpawner")
 OURS = Subject(name="k8s_hub", environment=".venv", spawner="k8s_hub:KubeSpawner")
-SUBJECTS = (HUB_ALONE, BARE_SCRIPT, PEER, OURS)
+SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS)
 """In the order of their turns; who comes later finds more in the cluster."""
 
 PARTS = ("burst", "slow", "crowd")
