@@ -9,7 +9,7 @@ import inspect
 
 import pytest
 
-pytest_plugins = ["tests.box.fixtures"]
+pytest_plugins = ["tests.box.fixtures", "tests.failures"]
 
 
 def pytest_configure() -> None:
