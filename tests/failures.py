@@ -126,9 +126,8 @@ def failure_table(pytestconfig: pytest.Config) -> Iterator[FailureTable]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     table = config.stash[_TABLE]
-    if not table.rows:
-        return
-    terminalreporter.section("failures seen on the real cluster")
+    if table.rows:
+        terminalreporter.section("failures seen on the real cluster")
     for row in table.rows:
         terminalreporter.write_line(f"{row.what}  [{row.reason}]  {row.seconds} s")
         terminalreporter.write_line(f"    user: {row.sentence}")

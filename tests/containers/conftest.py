@@ -1,15 +1,20 @@
 """What tests on real containers share: the users' image, a registry that refuses, and the demo in a namespace."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from k8s_hub.demo.settings import Settings, free_port
+from k8s_hub.demo.check import check
+from k8s_hub.demo.settings import Settings, claimed, free_port
+from k8s_hub.slow_callbacks import VARIABLE
 from tests.box.node.cluster import ContainerCluster
 from tests.box.registry import Registry
 from tests.box.registry import registry as running_registry
+from tests.failures import FailureTable
+
+SLOW = 50  # milliseconds
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +32,13 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def demo_settings(
-    container_cluster: ContainerCluster, user_image: str, tmp_path: Path
+    container_cluster: ContainerCluster, user_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Settings]]:
     """A function that settles a demo in a namespace of its own, with the rights that the chart gives to a hub.
 
-    Its hub listens where pods reach it. The logs are in pytest's temporary folder.
+    Its hub listens where pods reach it, and tells of callbacks that are slow. The logs are in pytest's temporary folder.
     """
+    monkeypatch.setenv(VARIABLE, str(SLOW))
     plane = container_cluster.plane
     namespaces = []
 
@@ -66,3 +72,20 @@ def names_of(container_cluster: ContainerCluster) -> Callable[[str, str], set[st
         return {obj["metadata"]["name"] for obj in found}
 
     return names
+
+
+@pytest.fixture
+def tell_story(
+    names_of: Callable[[str, str], set[str]], failure_table: FailureTable, request: pytest.FixtureRequest
+) -> Callable[[Settings], Awaitable[None]]:
+    """A function that tells the demo's whole story; what it leaves are four claims and no pod."""
+
+    async def tell(settings: Settings) -> None:
+        with claimed(settings.directory):
+            await check(settings)
+        log = (settings.directory / "hub.log").read_text().splitlines()
+        failure_table.slow_callbacks[request.node.name] = [line for line in log if "Slow callback: " in line]
+        assert names_of(settings.namespace, "pods") == set()
+        assert len(names_of(settings.namespace, "persistentvolumeclaims")) == 4
+
+    return tell

@@ -8,8 +8,6 @@ import pytest
 import yaml
 from traitlets.config import Config
 
-from k8s_hub.demo.check import check
-from k8s_hub.demo.settings import claimed
 from tests.box.api import RefusedError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
@@ -25,7 +23,7 @@ def documented(language):
 
 
 async def test_the_whole_story_holds_with_the_documented_settings(
-    container_cluster, demo_settings, names_of, tmp_path, capsys
+    container_cluster, demo_settings, tell_story, tmp_path
 ):
     settings = demo_settings(ENFORCED)
     config = tmp_path / "jupyterhub_config.py"
@@ -34,10 +32,7 @@ async def test_the_whole_story_holds_with_the_documented_settings(
     ordinary = {"metadata": {"name": "ordinary"}, "spec": {"containers": [{"name": "main", "image": "any"}]}}
     with pytest.raises(RefusedError, match='violates PodSecurity "restricted'):
         container_cluster.plane.admin.create(f"/api/v1/namespaces/{settings.namespace}/pods", ordinary)
-    with claimed(settings.directory):
-        await check(settings)
-    assert "The whole story holds." in capsys.readouterr().out
-    assert names_of(settings.namespace, "pods") == set()
+    await tell_story(settings)
 
 
 def test_the_charts_values_say_the_same():

@@ -2,8 +2,6 @@
 
 import pytest
 
-from k8s_hub.demo.check import check
-from k8s_hub.demo.settings import claimed
 from tests.box.audit import requests_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
@@ -17,14 +15,10 @@ NEEDED = {
 }
 
 
-async def test_the_whole_story_holds_in_containers(container_cluster, demo_settings, names_of, capsys):
+async def test_the_whole_story_holds_in_containers(container_cluster, demo_settings, tell_story):
     """... and the hub asks for nothing that the chart's Role refuses, nor for what it does not need."""
     settings = demo_settings()
-    with claimed(settings.directory):
-        await check(settings)
-    assert "The whole story holds." in capsys.readouterr().out
-    assert names_of(settings.namespace, "pods") == set()
-    assert len(names_of(settings.namespace, "persistentvolumeclaims")) == 4
+    await tell_story(settings)
     log = container_cluster.plane.layout.log("audit")
     asked = list(requests_of(log, account="hub", namespace=settings.namespace))
     assert [one for one in asked if one.code in {401, 403}] == []
