@@ -31,8 +31,10 @@ USERS = tuple(f"ada-{number}" for number in range(20))
 PODS = {f"jupyter-{user}" for user in (BYSTANDER, *USERS)}
 CLAIMS = {f"claim-{user}" for user in (BYSTANDER, *USERS)}
 SILENT = "The cluster does not answer at the moment, so your server waits."
-BROKEN_OFF = "(The page that follows a start breaks off. When the hub is back, the server is ready.)"
-FORGOTTEN = "Your server is not running. Would you like to start it?"
+BROKEN_OFF = (
+    "(The page that follows a start breaks off. When the hub is back, the server is ready; one that had no pod yet is "
+    "shown as not running.)"
+)
 LONGEST = 180.0  # seconds
 
 Moment = Callable[[Stage], bool]
@@ -111,15 +113,13 @@ class Killed:
     slow_callbacks: list[str]
 
     def row(self, where: str) -> Row:
-        lost = [line for line in self.log if "middle of its start" in line]
-        kept = [line for line in self.log if "still running" in line and USERS[0] in line]
+        lost = (line for line in self.log if "middle of its start" in line)
+        line = next(lost, "") or next(line for line in self.log if re.search(r"ada-\d+ still running", line))
         return Row(
             topic=AWAY,
             what=f"The hub is killed during 20 starts ({where}).",
-            sentence=FORGOTTEN if lost else BROKEN_OFF,
-            log=re.sub(r".*\] |.*(?=jupyter)", "", (lost or kept)[0]).replace(
-                _user_in((lost or kept)[0]), "ada"
-            ),
+            sentence=BROKEN_OFF,
+            log=re.sub(r".*\] |.*(?=jupyter)|(?<=ada)-\d+", "", line),
             reason="",
             seconds=f"{self.over:.1f} until all were ready, {self.boot:.1f} of them for the next hub's start",
         )
@@ -165,10 +165,6 @@ async def kill_the_hub(plane: ControlPlane, folder: Path, moment: Moment, **opti
             log=hub.lines(),
             slow_callbacks=slow_callbacks(hub.lines()),
         )
-
-
-def _user_in(line: str) -> str:
-    return re.search(r"ada-\d+", line)[0]
 
 
 async def _read(hub: RealHub, user: str) -> list[str]:
