@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     """
 
     uid: str
-    text: bytes  # JSON
+    text: str  # JSON
     values: tuple[Hashable, ...]  # under which the index has it
 
     @property
@@ -109,7 +109,8 @@ class Store:
             return self._remove(content, key)
         entry = Entry(
             uid=uid_of(obj),
-            text=orjson.dumps(kept),
+            # Decoded, because the bytes hold on to a buffer of twice their size or more.
+            text=orjson.dumps(kept).decode(),
             values=tuple(self._index(kept)),
         )
         if content.entries.get(key) == entry:
