@@ -57,7 +57,7 @@ async def outcome(culler: Culler, tmp_path, *, servers: int, refuses: Refuses) -
         return Outcome(
             sweep=sweep,
             left=await hub.active_users(),
-            lost=sum(stall.late - stall.cpu for stall in stalls),
+            lost=sum(max(0.0, stall.late - stall.cpu) for stall in stalls),
         )
 
 
@@ -143,7 +143,7 @@ async def compare_listings(hub: IdleHub, rounds: int) -> None:
     show("longest work without a pause", lambda each: each.longest, "ms", aim="<= 50 ms", met=reached)
     show("longest time that nobody had a turn, on the clock", lambda each: each.late, "ms")
     show("longest garbage collection, which no page size changes", lambda each: each.collecting, "ms")
-    show("pages", lambda each: each.pages, "")
+    row("pages", peers[0].pages, ours[0].pages)
     show("from the first to the last", lambda each: each.seconds, "s")
 
 
