@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench.beside import cluster, measures
+from tests.bench.beside.hub import is_healthy
 from tests.bench.beside.measures import Field, Figures
 from tests.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, HUB_AND_SCRIPT, OURS, PEER, Subject, parse
 from tests.bench.beside.table import Results, table
@@ -69,6 +71,7 @@ def machine() -> str:
 
 def main() -> int:
     plan = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.ExitStack() as stack:
             logs = plan.logs or Path(
@@ -84,7 +87,7 @@ def main() -> int:
                 name="listener",
                 command=[sys.executable, "-m", "tests.bench.beside.listener", str(port)],
                 log=logs / "listener.log",
-                is_ready=lambda: True,
+                is_ready=lambda: is_healthy(f"http://127.0.0.1:{port}"),
             )
             listener.start()
             stack.callback(listener.kill)
@@ -92,6 +95,8 @@ def main() -> int:
     except (BoxUnavailableError, ProcessFailedError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"\n{machine()}")
     for situation, figures in results.items():
         print("", *table(situation, figures), sep="\n")

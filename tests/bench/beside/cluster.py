@@ -134,7 +134,7 @@ async def fill(plane: ControlPlane, namespace: str, count: int, port: int) -> No
     async with session(plane) as admin:
 
         async def create(user: str) -> bool:
-            body = texts[hash(user) % len(texts)].replace(NAME, user)
+            body = texts[int(user.rpartition("-")[2]) % len(texts)].replace(NAME, user)
             async with admin.post(path, data=body, headers={"Content-Type": "application/json"}) as reply:
                 return reply.status == 201
 

@@ -104,7 +104,7 @@ async def running_hub(
                 *(python, "-m", "jupyterhub", "-f", Path(__file__).with_name("hub_config.py")),
             ],
             log=log,
-            is_ready=lambda: _is_healthy(settings["url"]),
+            is_ready=lambda: is_healthy(settings["url"]),
         )
         process.start()
         try:
@@ -142,7 +142,8 @@ def _in_memory() -> Path | None:
     return Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
-def _is_healthy(url: str) -> bool:
+def is_healthy(url: str) -> bool:
+    """Does a hub, or what plays users' servers, answer there?"""
     try:
         with urlopen(f"{url}/hub/health", timeout=5) as reply:
             return reply.status == 200

@@ -48,6 +48,9 @@ NEAR_FLOOR = Aim(
     limit=lambda seen: 1.1 * max(seen[HUB_ALONE.name], seen[BARE_SCRIPT.name]),
 )
 
+VERBS = ("GET", "WATCH", "POST", "DELETE")
+"""A watch is counted when it ends."""
+
 ROWS = (
     Row("burst start, wall", "burst.wall", "s", (of_peer(0.65), NEAR_FLOOR)),
     Row("hub CPU per spawn", "burst.cpu", "ms", (above_hub(4, "ms"),)),
@@ -59,7 +62,7 @@ ROWS = (
     Row("quiet: longest stall of the hub", "quiet.stall", "ms", (above_hub(50, "ms"),)),
     Row("quiet: of it processor time", "quiet.stall_cpu", "ms"),
     Row("quiet: list calls", "quiet.lists", "", (at_most(0),)),
-    Row("quiet: watches that ended", "quiet.requests.WATCH", ""),
+    *(Row(f"quiet: {verb} requests", f"quiet.requests.{verb}", "") for verb in VERBS),
     Row("hub memory, resident", "memory.resident", "MB", (above_hub(40, "MB"),)),
     Row("hub memory, proportional", "memory.proportional", "MB"),
     Row("burst stop, wall", "stop.wall", "s", (of_peer(0.75),)),
