@@ -207,13 +207,19 @@ class KubeSpawner(
         started = utcnow()
         self._forget_progress()
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
+        url = ""
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
-                url = await self._launch(started)
+                attempt = await self._attempt(started)
+                pod = await self._launch(attempt)
+                url = self._get_pod_url(pod)
+                await launch.until_answering(attempt, pod, url, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise self._hub_error(self._at_deadline(utcnow() - started)) from None
+            # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
+            if not url:
+                raise self._hub_error(self._at_deadline(utcnow() - started)) from None
         except SpawnFailed as failure:
             raise self._hub_error(failure.diagnosis) from failure
         finally:
@@ -221,8 +227,8 @@ class KubeSpawner(
         self._may_have_created = False
         return url
 
-    async def _launch(self, started: datetime) -> str:
-        attempt = await self._attempt(started)
+    async def _launch(self, attempt: launch.Attempt) -> Raw:
+        """Return what is kept of the new pod, which runs."""
         self._tell(launch.requested(attempt))
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
             await launch.until_synced(attempt, informer)
@@ -238,9 +244,7 @@ class KubeSpawner(
                 await maybe_future(self.after_pod_created_hook(self, pod))
             serving = await launch.until_serving(attempt, pod, home, feed)
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
-        url = self._get_pod_url(serving)
-        await launch.until_answering(attempt, pod, url, seconds=self.http_timeout)
-        return url
+        return serving
 
     async def _attempt(self, started: datetime) -> launch.Attempt:
         try:

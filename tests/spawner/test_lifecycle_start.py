@@ -465,6 +465,13 @@ async def test_a_server_that_answers_late_is_handed_over_when_it_does(cluster, l
     assert 20 <= looptime < 22
 
 
+async def test_a_pod_that_runs_shortly_before_the_deadline_is_the_hubs_to_ask(cluster, looptime, silent):
+    """The time that a server takes to answer is `http_timeout`, not a part of `start_timeout`."""
+    takes(cluster, pull=20)
+    await Run(**silent, start_timeout=30, http_timeout=30).start()
+    assert 28 <= looptime < 30
+
+
 async def test_a_pod_removed_before_its_server_answers_fails_at_once(cluster, looptime, silent):
     start = asyncio.create_task(Run(**silent).start())
     await asyncio.sleep(5)
