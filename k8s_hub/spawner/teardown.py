@@ -13,7 +13,7 @@ from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import PODS
 from k8s_hub.kube.undelivered import Delete, Search
 from k8s_hub.naming.ownership import MARK_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
@@ -49,7 +49,8 @@ class Removal:
     async def run(self, seen: Iterable[Raw]) -> None:
         """Remove this server's pods in view, and one of its key too new to be seen; return when they are gone.
 
-        What cannot be delivered in time is left to the background.
+        What cannot be delivered in time is left to the background. A pod that was dying before is not waited for:
+        that is why a start has failed, whose user is told only when this returns, and the next start waits for it.
         """
         deadline = asyncio.get_running_loop().time() + self.timeout
         pods = list(seen)
@@ -64,7 +65,8 @@ class Removal:
         if self.uncertain_mark is not None:
             self._search(self._has_mark, "the reply to its creation was lost")
         for pod in pods:
-            await self._until_gone(pod, deadline)
+            if not is_dying(pod):
+                await self._until_gone(pod, deadline)
 
     def _is_among(self, pods: Collection[Raw]) -> bool:
         return any(key_of(pod) == self.key for pod in pods)

@@ -298,6 +298,8 @@ async def test_start_dying_pod__api_up_until_the_deadline(cluster, looptime, met
     assert sentence_of(error) == (
         f"Your previous server is still shutting down, because {cause}; it was not gone in 58 seconds."
     )
+    await run.stop()
+    assert looptime <= 60, "the user is told when the hub's stop has returned"
 
 
 # --- A foreign pod ---
