@@ -282,7 +282,7 @@ class KubeSpawner(
         return at_deadline(latest, waited)
 
     def _hub_error(self, diagnosis: Diagnosis) -> HTTPError:
-        return hub_error(diagnosis, self.handler.settings if self.handler is not None else None)
+        return hub_error(diagnosis, self)
 
     def _forget_progress(self) -> None:
         """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""

@@ -7,7 +7,7 @@ from tornado.web import HTTPError
 
 from k8s_hub.minicluster.faults import refuse
 from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.runs import Run, claims, plant_pod, pods, sentence_of, struck
+from tests.spawner.runs import Run, claims, plant_pod, pods, sentence_of, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -107,6 +107,22 @@ async def test_a_success_after_failures_is_a_success(hub, cluster):
             await failed_start(hub)
         await hub.start_server("ada")
         await hub.wait_ready("ada")
+        assert hub.failure_count == 0
+
+
+async def test_a_success_while_a_failure_is_cleared_away_leaves_no_count(hub, cluster):
+    """On JupyterHub 5, a count that is taken back too early is forgotten by the success, and counted after it."""
+    takes(cluster, stop=20)
+
+    def silent(spawner, pod):
+        return "http://127.0.0.1:1" if spawner.user.name == "ada" else f"http://{pod['status']['podIP']}:8888"
+
+    async with hub(hub=NO_WAIT, get_pod_url=silent, http_timeout=5) as hub:
+        failing = asyncio.create_task(failed_start(hub))
+        await asyncio.sleep(10)
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        assert "did not in 5 seconds" in sentence_of(await failing)
         assert hub.failure_count == 0
 
 
