@@ -5,27 +5,28 @@ from time import perf_counter
 
 import pytest
 
-from k8s_hub import slow_callbacks
+from k8s_hub.kube.store import Store
+from k8s_hub.kube.watch import Added
 from k8s_hub.slow_callbacks import SLOW_CALLBACKS, VARIABLE, SlowCallbacks, watch_if_asked
 
 LIMIT = 0.02  # seconds
-SOURCE = """
-def hold_the_loop(seconds, now):
-    until = now() + seconds
-    while now() < until:
+POD = {"metadata": {"namespace": "hub", "name": "ada", "uid": "1", "resourceVersion": "1"}}
+
+
+def hold_the_loop(seconds):
+    until = perf_counter() + seconds
+    while perf_counter() < until:
         pass
-"""
 
 
-def code_of(file):
-    """A function that keeps the loop, as if it stood in this file."""
-    names = {}
-    exec(compile(SOURCE, file, "exec"), names)
-    return names["hold_the_loop"]
+def let_the_view_hold_it(seconds):
+    """The store is ours, and on the stack while what it was given keeps the loop."""
 
+    def project(pod):
+        hold_the_loop(seconds)
+        return pod
 
-ours = code_of(f"{slow_callbacks._PACKAGE}kube/made_up.py")
-theirs = code_of("/usr/lib/jupyterhub/made_up.py")
+    Store(project).apply(Added(POD))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def turn(function, seconds):
     done = asyncio.get_running_loop().create_future()
 
     def callback():
-        function(seconds, perf_counter)
+        function(seconds)
         done.set_result(None)
 
     asyncio.get_running_loop().call_soon(callback)
@@ -56,28 +57,28 @@ async def turn(function, seconds):
 
 async def test_a_slow_callback_of_ours_is_told_with_its_place_and_counted(told):
     before = counted()
-    await turn(ours, 3 * LIMIT)
+    await turn(let_the_view_hold_it, 3 * LIMIT)
     (message,) = told()
-    assert "kube/made_up.py:" in message
-    assert "hold_the_loop" in message
+    assert "kube/store.py:" in message
+    assert "_put" in message
     assert counted() == before + 1
 
 
 async def test_what_others_do_is_not_ours(told):
     before = counted()
-    await turn(theirs, 3 * LIMIT)
+    await turn(hold_the_loop, 3 * LIMIT)
     assert told() == []
     assert counted() == before
 
 
 async def test_a_short_callback_is_nobodys_concern(told):
     for _ in range(5):
-        await turn(ours, LIMIT / 4)
+        await turn(let_the_view_hold_it, LIMIT / 4)
     assert told() == []
 
 
 async def test_loops_of_other_threads_are_left_alone(told):
-    thread = threading.Thread(target=lambda: asyncio.run(turn(ours, 3 * LIMIT)))
+    thread = threading.Thread(target=lambda: asyncio.run(turn(let_the_view_hold_it, 3 * LIMIT)))
     thread.start()
     await asyncio.to_thread(thread.join)
     assert told() == []
@@ -110,7 +111,7 @@ async def test_the_environment_asks_for_a_watch_once(asked, caplog):
     watch = asked(str(1000 * LIMIT))
     try:
         assert watch_if_asked() is watch
-        await turn(ours, 3 * LIMIT)
+        await turn(let_the_view_hold_it, 3 * LIMIT)
     finally:
         watch.stop()
-    assert "made_up.py" in caplog.text
+    assert "kube/store.py" in caplog.text
