@@ -190,7 +190,7 @@ async def loses(lost, address):
     lost.see(
         "The user then starts it again, and the machine still does not answer.",
         again.sentence,
-        "Not starting ada-bob",
+        "ada-bob's server",
         reason="old_server",
         user="ada-bob",
         seconds=again.read[-1][0],
@@ -202,7 +202,7 @@ async def loses(lost, address):
     lost.see(
         "A start while the only machine does not answer.",
         starting.sentence,
-        "Not starting ada-eve",
+        "ada-eve's server",
         reason="unschedulable",
         user="ada-eve",
         seconds=starting.read[-1][0],
