@@ -19,12 +19,8 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import (
     Ended,
     end_in_words,
-    is_on_lost_node,
     is_ready_to_serve,
     judge_pod,
-    last_exit,
-    notebook_status,
-    restarts,
 )
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
@@ -43,6 +39,7 @@ from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.teardown import Removal, delete_later
 from k8s_hub.spawner.traits.cluster import ClusterTraits
@@ -108,7 +105,7 @@ class KubeSpawner(
         self._pvc_exists = False
         #: The pod as poll() last found it alive.
         self._alive: Entry | None = None
-        self._is_end_told = False
+        self._run_log = RunLog(self.log)
         if self.user is not None:
             self._name_objects()
             self.pvc_name = self._expand_user_properties(self.pvc_name_template)
@@ -157,7 +154,7 @@ class KubeSpawner(
         self._name_objects()
         self._may_be_unfinished = False
         self._alive = None
-        self._is_end_told = False
+        self._run_log = RunLog(self.log)
         # The hub clears the state before its own preparations for a start, while tabs already listen.
         self._forget_progress()
 
@@ -370,11 +367,11 @@ class KubeSpawner(
         match judge_pod(pod):
             case Ended() as ended:
                 level = logging.WARNING if ended.code else logging.INFO
-                self._tell_end(level, key_of(pod), end_in_words(pod, ended))
+                self._run_log.tell_end(level, key_of(pod), end_in_words(pod, ended))
                 self._remove_ended(cluster, pod, ended.reason)
                 return ended.code
             case _:
-                self._tell_trouble(pod, {} if self._alive is None else self._alive.kept)
+                self._run_log.tell_trouble(pod, {} if self._alive is None else self._alive.kept)
                 self._alive = cluster.pods.view.entry(key_of(pod))
                 return None
 
@@ -387,33 +384,8 @@ class KubeSpawner(
             if self._was_being_started
             else "its pod was removed by somebody else"
         )
-        self._tell_end(logging.WARNING, self._pod_key, how)
+        self._run_log.tell_end(logging.WARNING, self._pod_key, how)
         return 1
-
-    def _tell_end(self, level: int, pod: Key, how: str) -> None:
-        """Tell the log once how a run ended: the hub asks several times, and itself knows only an exit code."""
-        if not self._is_end_told:
-            self._is_end_told = True
-            self.log.log(level, "%s: the server has ended: %s", pod, how)
-
-    def _tell_trouble(self, pod: Raw, before: Raw) -> None:
-        """Tell the log what has befallen a server that lives: its user will ask the administrator."""
-        if is_on_lost_node(pod) and not is_on_lost_node(before):
-            self.log.warning(
-                "%s: its machine %s does not answer; the server may well run, and counts as running",
-                key_of(pod),
-                pod["spec"].get("nodeName"),
-            )
-        count = restarts(pod)
-        if count > restarts(before):
-            ended = last_exit(notebook_status(pod) or {})
-            self.log.warning(
-                "%s: the server ended (%s, exit code %s) and is started again by its machine, restart %d",
-                key_of(pod),
-                ended.get("reason"),
-                ended.get("exitCode"),
-                count,
-            )
 
     def _is_known_alive(self, cluster: Cluster) -> bool:
         """True when nothing has changed since the pod was last judged: each change makes another entry."""

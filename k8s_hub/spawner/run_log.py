@@ -1,0 +1,40 @@
+"""What the log is told about one run of a server: the hub itself knows only an exit code."""
+
+import logging
+
+from k8s_hub.diagnosis.pod_life import is_on_lost_node, last_exit, notebook_status, restarts
+from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.raw import Raw
+
+
+class RunLog:
+    """One run's; each thing is told once, however often the hub asks."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._is_end_told = False
+
+    def tell_end(self, level: int, pod: Key, how: str) -> None:
+        """Tell how the run ended."""
+        if not self._is_end_told:
+            self._is_end_told = True
+            self._log.log(level, "%s: the server has ended: %s", pod, how)
+
+    def tell_trouble(self, pod: Raw, before: Raw) -> None:
+        """Tell what has befallen a server that lives: its user will ask the administrator."""
+        if is_on_lost_node(pod) and not is_on_lost_node(before):
+            self._log.warning(
+                "%s: its machine %s does not answer; the server may well run, and counts as running",
+                key_of(pod),
+                pod["spec"].get("nodeName"),
+            )
+        count = restarts(pod)
+        if count > restarts(before):
+            ended = last_exit(notebook_status(pod) or {})
+            self._log.warning(
+                "%s: the server ended (%s, exit code %s) and is started again by its machine, restart %d",
+                key_of(pod),
+                ended.get("reason"),
+                ended.get("exitCode"),
+                count,
+            )
