@@ -53,6 +53,8 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 
+_RUNS = "Your server is running and will answer soon."
+
 
 def server_is_ready(seen: Observation) -> Diagnosis | None:
     """Nothing is wrong any more, whatever went wrong on the way."""
@@ -61,7 +63,7 @@ def server_is_ready(seen: Observation) -> Diagnosis | None:
 
 def up() -> Diagnosis:
     """The server may be handed to its user."""
-    return Diagnosis.waiting(Stage.RUNNING, "Your server is running and will answer soon.")
+    return Diagnosis.waiting(Stage.RUNNING, _RUNS)
 
 
 def out_of_memory(seen: Observation) -> Diagnosis | None:
@@ -180,7 +182,7 @@ def server_silent(pod: Raw, url: str) -> Diagnosis:
         return _tried_again(pod)
     return Diagnosis.waiting(
         Stage.RUNNING,
-        "Your server is running and will answer soon.",
+        _RUNS,
         reason=Reason.NO_ANSWER,
         detail=f"pod {key_of(pod)}: nothing listens at {url}",
         missed="it did not",
@@ -254,7 +256,7 @@ def server_runs(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.RUNNING,
-        "Your server is running and will answer soon.",
+        _RUNS,
         lasting=seen.lasting(seen.since("PodScheduled")),
         missed="it did not answer",
     )

@@ -6,7 +6,7 @@ Every function may be cancelled at any point: what it has asked for is found aga
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
@@ -201,9 +201,7 @@ async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: floa
             if seen.fatal:
                 raise SpawnFailed(seen)
             attempt.tell(seen)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(pause, seconds - waited)):
-                    await bell.wait()
+            await _hear(bell, min(pause, seconds - waited))
             pause = min(2 * pause, LAST_KNOCK)
 
 
@@ -259,7 +257,7 @@ async def _follow(
     feed: Feed | None = None,
 ) -> T:
     """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
-    bell, later = asyncio.Event(), asyncio.get_running_loop().call_later
+    bell = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
         stack.enter_context(attempt.cluster.claims.listening(*filter(None, [claim]), bell=bell))
@@ -274,11 +272,16 @@ async def _follow(
                 raise SpawnFailed(seen)
             failure = attempt.cluster.pods.failure
             attempt.tell(seen if failure is None else _waiting_for_cluster(failure))
-            again = later(LOOK_AGAIN, bell.set)
-            try:
-                await bell.wait()
-            finally:
-                again.cancel()
+            await _hear(bell, LOOK_AGAIN)
+
+
+async def _hear(bell: asyncio.Event, seconds: float) -> None:
+    """Wait for news, for so many seconds at most."""
+    again = asyncio.get_running_loop().call_later(seconds, bell.set)
+    try:
+        await bell.wait()
+    finally:
+        again.cancel()
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> Raw | None:
