@@ -6,14 +6,11 @@ keep           the same in the foreground: what `up` starts
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
-from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
-from tests.box.keeper import REPOSITORY, Keeper
-from tests.box.process import ProcessFailedError
+from tests.box.keeper import REPOSITORY, Keeper, keep_until_told
 
 
 def main() -> int:
@@ -43,17 +40,7 @@ def main() -> int:
 
 def run() -> int:
     """A control plane until SIGINT or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with control_plane() as plane:
-            print(plane.layout.kubeconfig, flush=True)
-            signal.pause()
-    except KeyboardInterrupt:
-        return 0
-    except (BoxUnavailableError, ProcessFailedError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0  # another signal ended the pause
+    return keep_until_told(control_plane(), lambda plane: print(plane.layout.kubeconfig, flush=True))
 
 
 if __name__ == "__main__":

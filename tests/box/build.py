@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,20 +124,39 @@ def _built(module: Module) -> Path:
 def _go_build(go: str, module: Module, target: Path) -> None:
     print(f"Building {module.name} of the box; this takes minutes, once.", file=sys.stderr, flush=True)
     environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
-    result = subprocess.run(
+    run_tool(
         [go, *module.command, "-o", f"{target}/", "tool"],
-        cwd=module.folder,
+        folder=module.folder,
+        seconds=BUILD_DEADLINE_SECONDS,
+        environment=environment,
+    )
+
+
+def run_tool(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What the command printed; when it fails, BoxUnavailableError with the end of that."""
+    result = subprocess.run(
+        command,
+        cwd=folder,
         env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=BUILD_DEADLINE_SECONDS,
+        timeout=seconds,
         check=False,
     )
     if result.returncode:
+        words = " ".join(map(str, command))
         raise BoxUnavailableError(
-            f"`go build` of {module.folder} failed with code {result.returncode}:\n{result.stdout[-4000:]}"
+            f"`{words}` failed in {folder} with code {result.returncode}:\n{result.stdout[-4000:]}"
         )
+    return result.stdout
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from tests.box.build import BoxUnavailableError, cache_folder
+from tests.box.build import BoxUnavailableError, cache_folder, run_tool
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "image/install.sh"
@@ -278,21 +277,7 @@ def _pack(root: Path, target: Path, content: str) -> None:
 
 
 def _run(command: Sequence[str | Path]) -> str:
-    """What the command printed; when it fails, BoxUnavailableError with the end of that."""
-    result = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=BUILD_DEADLINE_SECONDS,
-        check=False,
-    )
-    if result.returncode:
-        words = " ".join(map(str, command))
-        raise BoxUnavailableError(f"`{words}` failed with code {result.returncode}:\n{result.stdout[-4000:]}")
-    return result.stdout
+    return run_tool(command, folder=REPOSITORY, seconds=BUILD_DEADLINE_SECONDS)
 
 
 def main() -> int:

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from tests.box import leftovers
 from tests.box.build import BoxUnavailableError
 from tests.box.folders import LOCK, held, is_held
-from tests.box.node.cluster import container_cluster
+from tests.box.node.cluster import ContainerCluster, container_cluster
 from tests.box.process import ProcessFailedError
 from tests.box.remains import remove_remains
 
@@ -23,6 +24,23 @@ REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 3600  # with cold caches binaries and images are made
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+def keep_until_told(opening: AbstractContextManager[T], tell: Callable[[T], None]) -> int:
+    """Open a box, tell people about it, and keep it until SIGINT or SIGTERM; answers the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with opening as box:
+            tell(box)
+            signal.pause()
+    except KeyboardInterrupt:
+        return 0
+    except (BoxUnavailableError, ProcessFailedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0  # another signal ended the pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +81,23 @@ class Keeper:
 
     def keep(self, hubs: Sequence[int]) -> int:
         """Be it, until a signal."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         logs = self.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         self._lock.write_text(str(os.getpid()))
-        try:
-            with held(self._lock), container_cluster(logs=logs) as cluster:
-                for hub in hubs:
-                    image = cluster.load_user_image(hub)
-                    own = f"--kubeconfig {self.kubeconfig} --image {image} --hub-address {cluster.gateway}"
-                    print(f'make demo HUB={hub} ARGS="{own}"')
-                print(f"Its client is {cluster.binaries.kubectl}")
-                print(f"export KUBECONFIG={self.kubeconfig}", flush=True)
-                # Its appearance is the sign that all is there.
-                draft = cluster.plane.write_kubeconfig(self.kubeconfig.with_suffix(".draft"))
-                draft.rename(self.kubeconfig)
-                signal.pause()
-        except KeyboardInterrupt:
-            return 0
-        except (BoxUnavailableError, ProcessFailedError) as error:
-            print(error, file=sys.stderr)
-            return 1
-        return 0  # another signal ended the pause
+
+        def tell(cluster: ContainerCluster) -> None:
+            for hub in hubs:
+                image = cluster.load_user_image(hub)
+                own = f"--kubeconfig {self.kubeconfig} --image {image} --hub-address {cluster.gateway}"
+                print(f'make demo HUB={hub} ARGS="{own}"')
+            print(f"Its client is {cluster.binaries.kubectl}")
+            print(f"export KUBECONFIG={self.kubeconfig}", flush=True)
+            # Its appearance is the sign that all is there.
+            draft = cluster.plane.write_kubeconfig(self.kubeconfig.with_suffix(".draft"))
+            draft.rename(self.kubeconfig)
+
+        with held(self._lock):
+            return keep_until_told(container_cluster(logs=logs), tell)
 
     def down(self) -> int:
         """End it and wait; then nothing may be left of it, nor of those that were killed."""
