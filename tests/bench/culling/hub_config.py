@@ -11,12 +11,14 @@ import sys
 from pathlib import Path
 from time import monotonic, thread_time
 
+from jupyterhub.app import JupyterHub
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tests.bench.culling.idle_hub import IdleSpawner, StandingProxy
+from tests.bench.culling.idle_hub import IdleSpawner
+from tests.realhub import MemoryProxy
 
 PROBE_SECONDS = 0.001
 WORTH_TELLING = 0.005
@@ -25,9 +27,10 @@ WORTH_TELLING = 0.005
 # The disk of a shared machine takes from 1 to 300 ms to be sure of each commit, during which the hub stands still.
 event.listen(Engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
 
+JupyterHub.memory_routes = {}
 c = get_config()  # noqa: F821 - JupyterHub's
 c.JupyterHub.spawner_class = IdleSpawner
-c.JupyterHub.proxy_class = StandingProxy
+c.JupyterHub.proxy_class = MemoryProxy
 c.JupyterHub.services = [{"name": "culler", "api_token": os.environ["CULLER_TOKEN"]}]
 c.JupyterHub.load_roles = [
     {

@@ -17,7 +17,6 @@ from time import monotonic
 
 import aiohttp
 from jupyterhub import orm
-from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
 from traitlets import Float
 
@@ -42,25 +41,6 @@ class IdleSpawner(Spawner):
 
     async def poll(self):
         return None if self.running else 0
-
-
-class StandingProxy(Proxy):
-    """Routes in a dictionary, changed at once."""
-
-    should_start = False
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self._routes = {}
-
-    async def add_route(self, routespec, target, data):
-        self._routes[routespec] = {"routespec": routespec, "target": target, "data": data}
-
-    async def delete_route(self, routespec):
-        self._routes.pop(routespec, None)
-
-    async def get_all_routes(self):
-        return self._routes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
