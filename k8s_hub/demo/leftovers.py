@@ -10,6 +10,7 @@ from pathlib import Path
 
 MARKER = "K8S_HUB_DEMO"  # in the environment of every process of a demo, users' servers included
 LOOK_EVERY = 0.1  # seconds
+KILL_DEADLINE = 5.0  # seconds; the kernel takes milliseconds, on a busy machine longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ async def wait_until(mark: Mark, is_so: Callable[[Mapping[int, str]], bool]) -> 
 
 
 async def end(mark: Mark, *, grace: float) -> dict[int, str]:
-    """Give what is left ``grace`` seconds to end by itself, then end it; return what had to be ended."""
+    """Give what is left ``grace`` seconds to end by itself, then end it; return what had to be ended, and is gone."""
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
             await wait_until(mark, lambda found: not found)
@@ -55,4 +56,8 @@ async def end(mark: Mark, *, grace: float) -> dict[int, str]:
     for pid in stubborn:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    # What is killed is still there for a moment.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KILL_DEADLINE):
+            await wait_until(mark, lambda found: found.keys().isdisjoint(stubborn))
     return stubborn
