@@ -60,6 +60,11 @@ def judge(codes: Sequence[int], *, is_complete: bool, environment: Mapping[str, 
     return next((code for code in codes if code not in NOTHING_TO_DO), pytest.ExitCode.OK)
 
 
+def was_interrupted(code: int) -> bool:
+    """True when somebody wants no more tests: Ctrl-C, or a signal."""
+    return code == pytest.ExitCode.INTERRUPTED or code > 128
+
+
 def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
     codes, skipped = [], []
     for suite in suites:
@@ -69,6 +74,8 @@ def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
         else:
             print(f"--- The suite {suite.name}", flush=True)
             codes.append(_run(suite, arguments))
+            if was_interrupted(codes[-1]):
+                break
     print(*skipped, sep="\n", end="\n" if skipped else "", file=sys.stderr)
     return judge(codes, is_complete=not skipped, environment=os.environ)
 

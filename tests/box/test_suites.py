@@ -34,6 +34,16 @@ def test_what_cannot_be_made_fails_with_its_message(monkeypatch, capsys):
     assert capsys.readouterr().err == "no mirror has it\n"
 
 
+def test_after_ctrl_c_no_other_suite_is_begun(tmp_path, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    interrupted = tmp_path / "test_interrupted.py"
+    interrupted.write_text("raise KeyboardInterrupt")
+    begun = []
+    suites = [suite(prepare=lambda number=number: begun.append(number)) for number in (1, 2)]
+    assert main([str(interrupted)], suites) == pytest.ExitCode.INTERRUPTED
+    assert begun == [1]
+
+
 @pytest.mark.parametrize(
     "codes, expected", [([], 0), ([0, 0], 0), ([0, 5], 0), ([5, 1], 1), ([2, 1], 2), ([0, 143], 143)]
 )
