@@ -133,10 +133,14 @@ def test_a_user_has_a_volume_to_write_to_and_its_folder_goes_with_the_claim(
         )
         assert pod["status"]["phase"] == "Succeeded"
         container_cluster.plane.admin.delete(f"{core}/pods/{command[0]}")
-    folders = container_cluster.folder / "volumes"
-    assert list(folders.iterdir())
+    bound = container_cluster.plane.admin.get(f"{core}/persistentvolumeclaims/home")["spec"]["volumeName"]
+    volume = container_cluster.plane.admin.get(f"/api/v1/persistentvolumes/{bound}")
+    # Only its own: those of the tests before go in their own time, up to minutes after their pods.
+    folder = container_cluster.folder / "volumes" / Path(volume["spec"]["hostPath"]["path"]).name
+    assert folder.is_dir()
     container_cluster.plane.admin.delete(f"{core}/persistentvolumeclaims/home")
-    wait_for(lambda: not list(folders.iterdir()), "the end of the volume's folder", seconds=60)
+    # A volume that was still in use at the first try is tried again after up to two minutes.
+    wait_for(lambda: not folder.exists(), "the end of the volume's folder", seconds=150)
 
 
 def test_kubectl_shows_logs_and_runs_commands(container_cluster, namespace, run_pod, tmp_path):
