@@ -39,6 +39,8 @@ _PERCENT = {
 class Reason(StrEnum):
     """Why a start waits or failed: a closed list, because metrics carry it as a label."""
 
+    # What was chosen
+    CHOICE = "choice"
     # The machine
     UNSCHEDULABLE = "unschedulable"
     NODE_LOST = "node_lost"

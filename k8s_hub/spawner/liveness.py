@@ -1,0 +1,157 @@
+"""Whether one server runs: the answer of poll(), from the view of the cluster."""
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from k8s_hub.diagnosis.pod_life import Ended, end_in_words, judge_pod
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.resources import PODS
+from k8s_hub.naming.ownership import is_ours
+from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.spawner import resolve
+from k8s_hub.spawner.blueprints import Blueprints
+from k8s_hub.spawner.cluster import Cluster, connect, owner
+from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.teardown import delete_later
+
+if TYPE_CHECKING:
+    from k8s_hub.kube.store import Entry
+
+UNFINISHED_START = 300.0
+"""Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""
+
+CONFIRMING = RetryPolicy(deadline=math.inf)
+
+
+class Liveness(Blueprints):
+    """The part of KubeSpawner that looks at the server's pod and judges it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: "A start may have created something": set before the first create, cleared when start() returned a
+        #: URL or stop() saw to it that nothing is left. While it is set, poll() says None, so that the hub
+        #: calls stop().
+        self._may_have_created = False
+        #: "The hub may have died in the middle of this server's start": until a run begins in this process, or
+        #: poll() has waited for the cluster's word once.
+        self._may_be_unfinished = True
+        #: The pod as poll() last found it alive.
+        self._alive: Entry | None = None
+        self._run_log = RunLog(self.log)
+
+    async def _connect(self) -> Cluster:
+        return await connect(
+            ConnectionSettings(
+                host=self.k8s_api_host,
+                ssl_ca_cert=self.k8s_api_ssl_ca_cert,
+                verify_ssl=self.k8s_api_verify_ssl,
+                request_timeout=self.k8s_api_request_timeout,
+            ),
+            namespace=self.namespace,
+            component=self.component_label,
+            with_events=self.events_enabled,
+        )
+
+    async def poll(self) -> int | None:
+        """Return None while the server runs, may run or may come to run; else its exit code.
+
+        Never an exception and never a guess: the hub forgets a server that poll() gives up. A pod that has
+        ended is removed in the background, because the hub will not call stop() for it.
+        """
+        if self._may_have_created:
+            return None
+        try:
+            cluster = await self._connect()
+            if self._is_known_alive(cluster):
+                return None
+            pod = await self._find_pod(cluster)
+        except (KubeError, TimeoutError) as error:
+            self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
+            self._may_be_unfinished = False
+            return None
+        if pod is None:
+            return self._without_pod()
+        match judge_pod(pod):
+            case Ended() as ended:
+                level = logging.WARNING if ended.code else logging.INFO
+                self._run_log.tell_end(level, key_of(pod), end_in_words(pod, ended))
+                self._remove_ended(cluster, pod, ended.reason)
+                return ended.code
+            case _:
+                self._run_log.tell_trouble(pod, {} if self._alive is None else self._alive.kept)
+                self._alive = cluster.pods.view.entry(key_of(pod))
+                return None
+
+    def _without_pod(self) -> int:
+        """Return the exit code of a server that never ran, or whose pod somebody has removed."""
+        if self.server is None:
+            return 0
+        how = (
+            "the hub died in the middle of its start, before there was a pod"
+            if self._was_being_started
+            else "its pod was removed by somebody else"
+        )
+        self._run_log.tell_end(logging.WARNING, self._pod_key, how)
+        return 1
+
+    def _is_known_alive(self, cluster: Cluster) -> bool:
+        """True when nothing has changed since the pod was last judged: each change makes another entry."""
+        return self._alive is not None and cluster.pods.view.entry(self._pod_key) is self._alive
+
+    async def _find_pod(self, cluster: Cluster) -> Raw | None:
+        """Return this server's pod; None if it surely has none.
+
+        Raises KubeError or TimeoutError where the cluster cannot say.
+        """
+        async with asyncio.timeout(self._poll_patience(cluster)):
+            await cluster.pods.wait_synced(deadline=math.inf)
+            pod = self._pod_in_view(cluster)
+            if pod is not None or self.server is None:
+                return pod
+            try:
+                found = await retrying(
+                    CONFIRMING, lambda: cluster.api.get(PODS, self._pod_key), on=Unavailable
+                )
+            except NotFound:
+                return None
+        return found if self._is_ours(found) else None
+
+    def _poll_patience(self, cluster: Cluster) -> float:
+        """Return the seconds that poll() may wait for the cluster's word.
+
+        A server with an address ran, and the hub can ask it itself. One without was being started when the
+        hub died: to give it up would leave its pod behind.
+        """
+        if self._was_being_started:
+            return UNFINISHED_START
+        return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
+
+    @property
+    def _was_being_started(self) -> bool:
+        """True when the hub died in the middle of this server's start: its row has no address."""
+        return self._may_be_unfinished and self.server is not None and not self.server.ip
+
+    def _remove_ended(self, cluster: Cluster, pod: Raw, reason: str) -> None:
+        if self.delete_stopped_pods:
+            delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {reason}")
+
+    def _pod_in_view(self, cluster: Cluster) -> Raw | None:
+        """Return this server's pod by its name, else by its annotations: names may have changed since."""
+        return next(iter(self._pods_in_view(cluster)), None)
+
+    def _pods_in_view(self, cluster: Cluster) -> list[Raw]:
+        """Return this server's pods, the one of its name first."""
+        own = [pod for pod in cluster.pods.view.find(owner(self.user.name, self.name)) if self._is_ours(pod)]
+        return sorted(own, key=lambda pod: key_of(pod) != self._pod_key)
+
+    def _is_ours(self, pod: Raw) -> bool:
+        return is_ours(pod, resolve.identity(self))
+
+    @property
+    def _pod_key(self) -> Key:
+        return Key(self.namespace, self.pod_name)
