@@ -17,6 +17,23 @@ def foreign_pod(pod: Raw) -> Diagnosis:
     return _foreign(Stage.REQUEST, "pod", pod, "Your server cannot be started")
 
 
+def foreign_object(obj: Raw, kind: str) -> Diagnosis:
+    """Another's object has the name of one that this user's server needs; it is never touched."""
+    return _foreign(Stage.REQUEST, kind.lower(), obj, "Your server cannot be started")
+
+
+def leftover(obj: Raw, kind: str) -> Diagnosis:
+    """An object of an earlier pod of this server is being deleted."""
+    finalizers = ", ".join(metadata_of(obj).get("finalizers") or ())
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        "What belongs to your previous server is still being removed.",
+        reason=Reason.OLD_SERVER,
+        detail=f"{kind.lower()} {key_of(obj)} is terminating; finalizers: {finalizers or 'none'}",
+        missed="it was not gone",
+    )
+
+
 def foreign_claim(claim: Raw) -> Diagnosis:
     """Another's claim has the name of this user's home; it is never mounted."""
     return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")

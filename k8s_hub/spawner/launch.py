@@ -96,7 +96,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
         if failure is None:
             return requested(attempt)
         if not isinstance(failure, Unavailable):
-            raise _refused(failure, "List", str(informer))
+            raise refused(failure, "List", str(informer))
         return _waiting_for_cluster(failure)
 
     await _follow(attempt, look)
@@ -152,7 +152,7 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
         except Conflict:
             existing = await _get(attempt, PODS, key)
         except KubeError as error:
-            raise _refused(error, "Pod", key.name) from error
+            raise refused(error, "Pod", key.name) from error
         if existing is None:
             continue
         match relation(existing, attempt.identity, attempt.mark):
@@ -296,11 +296,11 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> R
     except Forbidden as error:
         # A full quota refuses also what exists already.
         if await _get(attempt, CLAIMS, key) is None:
-            raise _refused(error, "PersistentVolumeClaim", key.name) from error
+            raise refused(error, "PersistentVolumeClaim", key.name) from error
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None
     except KubeError as error:
-        raise _refused(error, "PersistentVolumeClaim", key.name) from error
+        raise refused(error, "PersistentVolumeClaim", key.name) from error
 
 
 def _is_pending(claim: Raw) -> bool:
@@ -344,7 +344,7 @@ async def _delete_pod(attempt: Attempt, pod: Raw) -> None:
     except (NotFound, Conflict):
         return  # gone already
     except KubeError as error:
-        raise _refused(error, "Pod", key.name) from error
+        raise refused(error, "Pod", key.name) from error
 
 
 async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
@@ -353,7 +353,7 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
     except NotFound:
         return None
     except KubeError as error:
-        raise _refused(error, resource.kind, key.name) from error
+        raise refused(error, resource.kind, key.name) from error
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:
@@ -361,6 +361,7 @@ def _waiting_for_cluster(error: KubeError) -> Diagnosis:
     return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 
-def _refused(error: KubeError, kind: str, name: str) -> SpawnFailed:
+def refused(error: KubeError, kind: str, name: str) -> SpawnFailed:
+    """Return the failure of a start whose request about this object the API server refuses."""
     status = error.status or {"message": error.message, "code": error.code, "reason": error.reason}
     return SpawnFailed(diagnose_refusal(status, kind, name))
