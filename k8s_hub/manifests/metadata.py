@@ -34,20 +34,20 @@ def shared_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> di
     return {USERNAME_LABEL: slugs.label(inputs.username), **extra_labels, **inputs.common_labels}
 
 
-def pod_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels of a pod, by which watches, Services and network policies select it."""
+def pod_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, str]:
+    """Add to the shared labels those by which watches, Services and network policies select a pod."""
     return {
-        **shared_labels(inputs, extra_labels),
+        **shared,
         COMPONENT_LABEL: inputs.component_label,
         LEGACY_COMPONENT_LABEL: inputs.component_label,
         SERVERNAME_LABEL: slugs.label(inputs.servername),
     }
 
 
-def claim_labels(inputs: MetadataInputs, storage_extra_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels of a claim; its two component labels differ, as they always did."""
+def claim_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, str]:
+    """Add a claim's own to the shared labels; its two component labels differ, as they always did."""
     return {
-        **shared_labels(inputs, storage_extra_labels),
+        **shared,
         COMPONENT_LABEL: inputs.component_label,
         LEGACY_COMPONENT_LABEL: CLAIM_COMPONENT,
     }

@@ -1,6 +1,6 @@
 """Templates: the fields admins may write in names, labels, environment and volumes, and their expansion."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from string import Formatter
@@ -117,17 +117,17 @@ def expand(template: str, names: Names) -> str:
     return expanded if template.endswith("-") else expanded.rstrip("-")
 
 
-def expand_all(value: Any, names: Names) -> Any:
+def expand_all(value: Any, expand_one: Callable[[str], str]) -> Any:
     """Expand every string in lists and in the values of dicts, however deep.
 
     Keys of dicts and every other object (numbers, None, the client library's models) stay as they are.
     """
     if isinstance(value, str):
-        return expand(value, names)
+        return expand_one(value)
     if isinstance(value, list):
-        return [expand_all(item, names) for item in value]
+        return [expand_all(item, expand_one) for item in value]
     if isinstance(value, dict):
-        return {key: expand_all(item, names) for key, item in value.items()}
+        return {key: expand_all(item, expand_one) for key, item in value.items()}
     return value
 
 

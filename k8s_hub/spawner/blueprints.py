@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.utils import maybe_future
 
 from k8s_hub.kube.configuration import pod_namespace
+from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
-from k8s_hub.naming.templates import expand, expand_dns_name, expand_host
+from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
 from k8s_hub.spawner.models import to_json, to_model
@@ -42,11 +43,46 @@ class Blueprints(_Base):
         )
 
     def _expand_user_properties(self, template: str, slug_scheme: str | None = None) -> str:
+        """Return a template with its fields filled in; a subclass may add fields of its own."""
+        if "{" not in template and "}" not in template:
+            return template
         return expand(template, resolve.names(self, slug_scheme=slug_scheme))
 
+    def _expand_all(self, src: Any) -> Any:
+        """Return lists and dicts with every string in them expanded; everything else as it is."""
+        return expand_all(src, self._expand_user_properties)
+
+    def _expand_env(self, env: dict[str, Any]) -> dict[str, Any]:
+        """Return the variables whose values may be templates, expanded; without the others."""
+        return {
+            name: self._expand_all(value)
+            for name, value in env.items()
+            if isinstance(value, str | list | dict)
+        }
+
+    def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
+        """Return the labels of every object of this server."""
+        return metadata.shared_labels(resolve.metadata_inputs(self), extra_labels)
+
+    def _build_pod_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
+        """Return the labels of the pod."""
+        return metadata.pod_labels(resolve.metadata_inputs(self), self._build_common_labels(extra_labels))
+
+    def _build_common_annotations(self, extra_annotations: dict[str, str]) -> dict[str, str]:
+        """Return the annotations of every object of this server."""
+        return metadata.annotations(resolve.metadata_inputs(self), extra_annotations)
+
     def get_env(self) -> dict[str, Any]:
-        """Return the environment of the user's container, templates expanded."""
-        return resolve.environment(self, super().get_env())
+        """Return the environment of the user's container.
+
+        Only what the administrator has set is a template: values that the hub made may have braces of their own.
+        """
+        return {
+            **super().get_env(),
+            "JUPYTER_IMAGE": self.image,
+            "JUPYTER_IMAGE_SPEC": self.image,
+            **self._expand_env(self.environment),
+        }
 
     async def get_pod_manifest(self) -> Any:
         """Return the V1Pod to create; subclasses change what this returns."""

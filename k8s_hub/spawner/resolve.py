@@ -12,12 +12,12 @@ from jupyterhub.utils import maybe_future
 from sqlalchemy import text
 
 from k8s_hub.claims.home import HomeRequest
-from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.legacy import LegacyName, legacy_names
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs
 from k8s_hub.manifests.pod import PodInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
-from k8s_hub.naming.templates import Names, SlugScheme, expand, expand_all, names_of, scope_of
+from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, names_of, scope_of
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
@@ -110,59 +110,37 @@ def identity(spawner: "KubeSpawner") -> ServerIdentity:
 
 async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
     """Resolve everything that the pod's manifest is made of."""
-    fields = names(spawner)
-    about = _metadata_inputs(spawner)
     return PodInputs(
         pod_name=spawner.pod_name,
         cmd=_command(spawner),
         env=spawner.get_env(),
-        labels=metadata.pod_labels(about, expand_all(spawner.extra_labels, fields)),
-        annotations=metadata.annotations(about, expand_all(spawner.extra_annotations, fields)),
+        labels=spawner._build_pod_labels(spawner._expand_all(spawner.extra_labels)),
+        annotations=spawner._build_common_annotations(spawner._expand_all(spawner.extra_annotations)),
         **{name: to_json(getattr(spawner, name)) for name in _AS_THEY_ARE},
-        **{name: to_json(expand_all(getattr(spawner, name), fields)) for name in _TEMPLATES},
+        **{name: to_json(spawner._expand_all(getattr(spawner, name))) for name in _TEMPLATES},
         **{name: await _called(spawner, getattr(spawner, name)) for name in _MAY_BE_CALLABLE},
     )
 
 
 def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
     """Resolve everything that the home claim's manifest is made of."""
-    fields = names(spawner)
-    about = _metadata_inputs(spawner)
+    shared = spawner._build_common_labels(spawner._expand_all(spawner.storage_extra_labels))
     return ClaimInputs(
         pvc_name=spawner.pvc_name,
-        labels=metadata.claim_labels(about, expand_all(spawner.storage_extra_labels, fields)),
-        annotations=metadata.annotations(about, expand_all(spawner.storage_extra_annotations, fields)),
+        labels=metadata.claim_labels(metadata_inputs(spawner), shared),
+        annotations=spawner._build_common_annotations(spawner._expand_all(spawner.storage_extra_annotations)),
         storage_capacity=spawner.storage_capacity,
         storage_class=spawner.storage_class,
         storage_access_modes=spawner.storage_access_modes,
-        storage_selector=expand_all(spawner.storage_selector, fields),
+        storage_selector=spawner._expand_all(spawner.storage_selector),
     )
-
-
-def environment(spawner: "KubeSpawner", inherited: dict[str, Any]) -> dict[str, Any]:
-    """Return the hub's environment with the image's name, and the administrator's values expanded.
-
-    Only these are templates: values that the hub made may contain braces of their own.
-    """
-    fields = names(spawner)
-    expanded = {
-        name: expand_all(value, fields)
-        for name, value in spawner.environment.items()
-        if isinstance(value, str | list | dict)
-    }
-    return {
-        **inherited,
-        "JUPYTER_IMAGE": spawner.image,
-        "JUPYTER_IMAGE_SPEC": spawner.image,
-        **expanded,
-    }
 
 
 def home_request(spawner: "KubeSpawner") -> HomeRequest:
     """Return all that the choice of the home claim depends on."""
     fields, template = names(spawner), spawner.pvc_name_template
     named = spawner.pvc_name
-    template_name = expand(template, fields)
+    template_name = spawner._expand_user_properties(template)
     remembered = spawner.remembered_pvc_name
     return HomeRequest(
         identity=identity(spawner),
@@ -171,12 +149,19 @@ def home_request(spawner: "KubeSpawner") -> HomeRequest:
         # Whoever gave it another name than we did (a hook, a profile, a subclass) knows what they do.
         explicit_name=None if named in {template_name, remembered} else named,
         remembered_name=remembered,
-        legacy_names=legacy_names(template, fields) if spawner.handle_legacy_names else (),
+        legacy_names=_legacy_names(template, fields) if spawner.handle_legacy_names else (),
         taken=claims_of_other_servers(spawner),
         known_since=_since(spawner.user.orm_user),
         living_users=_LivingUsers(spawner.user.db),
         taken_by_others=_TakenByOthers(spawner),
     )
+
+
+def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
+    try:
+        return legacy_names(template, fields)
+    except TemplateError:
+        return ()  # of a subclass that has fields of its own
 
 
 def claims_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
@@ -229,7 +214,8 @@ class _TakenByOthers:
         return bool(users_with_claim(self.spawner, str(name)))
 
 
-def _metadata_inputs(spawner: "KubeSpawner") -> metadata.MetadataInputs:
+def metadata_inputs(spawner: "KubeSpawner") -> metadata.MetadataInputs:
+    """Return what the labels and annotations of all of a server's objects are made of."""
     return metadata.MetadataInputs(
         username=spawner.user.name,
         servername=spawner.name,

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from k8s_hub.manifests.claim import ClaimInputs
-from k8s_hub.manifests.metadata import MetadataInputs, annotations, claim_labels, pod_labels
+from k8s_hub.manifests.metadata import MetadataInputs, annotations, claim_labels, pod_labels, shared_labels
 from k8s_hub.manifests.pod import PodInputs
 from k8s_hub.naming.templates import expand, expand_all, names_of
 
@@ -40,7 +40,11 @@ METADATA = MetadataInputs(
 def traits_of(inputs_class):
     """Return the chart's values for the fields that carry a trait's name, with templates expanded."""
     names = {field.name for field in fields(inputs_class)}
-    return {key: expand_all(value, NAMES) for key, value in TRAITS.items() if key in names}
+    return {
+        key: expand_all(value, lambda template: expand(template, NAMES))
+        for key, value in TRAITS.items()
+        if key in names
+    }
 
 
 def pod_inputs(**changed):
@@ -55,7 +59,7 @@ def pod_inputs(**changed):
             "env": dict(reversed(env.items())),
             "mem_guarantee": 1024**3,
             "init_containers": serialised,
-            "labels": pod_labels(METADATA, TRAITS["extra_labels"]),
+            "labels": pod_labels(METADATA, shared_labels(METADATA, TRAITS["extra_labels"])),
             "annotations": annotations(METADATA, TRAITS["extra_annotations"]),
             **changed,
         }
@@ -67,7 +71,7 @@ def claim_inputs(**changed):
         **{
             **traits_of(ClaimInputs),
             "pvc_name": NAMES.pvc_name,
-            "labels": claim_labels(METADATA, TRAITS["storage_extra_labels"]),
+            "labels": claim_labels(METADATA, shared_labels(METADATA, TRAITS["storage_extra_labels"])),
             "annotations": annotations(METADATA, {}),
             **changed,
         }

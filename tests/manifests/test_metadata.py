@@ -31,7 +31,7 @@ def test_extra_labels_win_over_the_user_and_common_labels_over_both():
 
 def test_the_component_and_server_labels_of_a_pod_win_over_all():
     theirs = dict.fromkeys(["component", "app.kubernetes.io/component", "hub.jupyter.org/servername"], "x")
-    labels = pod_labels(inputs(servername="My GPU", common_labels=theirs), theirs)
+    labels = pod_labels(inputs(servername="My GPU"), theirs)
     assert labels["component"] == labels["app.kubernetes.io/component"] == "singleuser-server"
     assert labels["hub.jupyter.org/servername"] == "my-gpu---20462888"
 

@@ -117,8 +117,8 @@ def test_expansion_goes_into_lists_and_the_values_of_dicts_only():
         "m": model,
         "t": ("{username}",),
     }
-    assert expand_all(value, DEFAULT) == {
-        "{username}": ["ada", {"deep": "1"}],
+    assert expand_all(value, str.upper) == {
+        "{username}": ["{USERNAME}", {"deep": "{USERID}"}],
         "n": 1,
         "none": None,
         "m": model,
@@ -128,7 +128,7 @@ def test_expansion_goes_into_lists_and_the_values_of_dicts_only():
 
 def test_expansion_leaves_its_input_as_it_is():
     value = {"volumes": [{"name": "{username}"}]}
-    expand_all(value, DEFAULT)
+    expand_all(value, str.upper)
     assert value == {"volumes": [{"name": "{username}"}]}
 
 
