@@ -66,6 +66,7 @@ class Reason(StrEnum):
     CLAIM_MISSING = "claim_missing"
     STORAGE_CLASS = "storage_class"
     MOUNT = "mount"
+    VOLUME_IN_USE = "volume_in_use"
     # The refusal of a request
     QUOTA = "quota"
     POLICY = "policy"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from k8s_hub.diagnosis.patience import Patience
@@ -14,7 +14,7 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Pod, claim and events as the API server tells them; each of them may be missing.
+    """Pod, claims and events as the API server tells them; each of them may be missing.
 
     ``events`` may hold other objects' events: they are told apart by uid, so that those of an earlier pod
     of the same name say nothing about this one.
@@ -28,6 +28,18 @@ class Observation:
     #: When this start attempt began; the oldest that any trouble of it can be.
     started: datetime
     patience: Patience = field(default=Patience())
+    #: The claims that the server has besides the one that is looked at.
+    other_claims: Sequence[Raw] = ()
+
+    def by_claim(self) -> "list[Observation]":
+        """Return this observation with each of the claims in turn as the one that is looked at."""
+        claims = [*([] if self.claim is None else [self.claim]), *self.other_claims]
+        if len(claims) < 2:
+            return [self]
+        return [
+            replace(self, claim=claim, other_claims=[*claims[:number], *claims[number + 1 :]])
+            for number, claim in enumerate(claims)
+        ]
 
     @property
     def spec(self) -> Raw:

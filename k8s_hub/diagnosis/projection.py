@@ -25,7 +25,7 @@ _SPEC = ("nodeName", "nodeSelector", "restartPolicy", "priorityClassName")
 _CONTAINER = ("name", "image", "resources", "restartPolicy", "ports")
 _STATUS = ("phase", "reason", "message", "podIP", "podIPs", "startTime")
 _CLAIM_SPEC = ("accessModes", "resources", "storageClassName", "volumeName")
-_CLAIM_STATUS = ("phase", "capacity", "conditions")
+_CLAIM_STATUS = ("phase", "accessModes", "capacity", "conditions")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER_STATUS = ("name", "image", "ready", "started", "restartCount")
 _STATES = {
@@ -65,7 +65,12 @@ def _project_spec(spec: Raw) -> dict[str, Any]:
         for name in ("initContainers", "containers")
         if spec.get(name)
     }
-    return _keep(spec, _SPEC) | lists
+    claims = [
+        {"persistentVolumeClaim": {"claimName": volume["persistentVolumeClaim"].get("claimName")}}
+        for volume in spec.get("volumes") or ()
+        if volume.get("persistentVolumeClaim")
+    ]
+    return _keep(spec, _SPEC) | lists | ({"volumes": claims} if claims else {})
 
 
 def _project_status(status: Raw) -> dict[str, Any]:

@@ -25,7 +25,9 @@ RULES: tuple[Rule, ...] = (
 
 def diagnose(seen: Observation) -> Diagnosis:
     """Say what a start is doing, what hinders it, and whether waiting can help."""
+    observations = seen.by_claim()
     for rule in RULES:
-        if (diagnosis := rule(seen)) is not None:
-            return diagnosis
+        for each in observations:
+            if (diagnosis := rule(each)) is not None:
+                return diagnosis
     return Diagnosis.waiting(Stage.REQUEST, "Your server is being requested.", lasting=seen.lasting(None))

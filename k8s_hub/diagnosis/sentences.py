@@ -78,6 +78,11 @@ def _short(number: Decimal) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
+def begun(words: str) -> str:
+    """Return the words as the begin of a sentence; names among them stay as they are written."""
+    return words[:1].upper() + words[1:]
+
+
 _SIZES = {"memory": "memory", "ephemeral-storage": "temporary disk space", "storage": "disk space"}
 _COUNTED = {"cpu": "CPU", "pods": "place", "persistentvolumeclaims": "volume"}
 _GPU_VENDORS = ("nvidia.com/", "amd.com/", "gpu.intel.com/", "habana.ai/")

@@ -1,13 +1,15 @@
-"""Rules about the home volume: its claim, its disk, and the way of the disk to the machine."""
+"""Rules about volumes, the home first of all: the claim, its disk, and the way of the disk to the machine."""
 
 import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
-from k8s_hub.objects.keys import is_dying, key_of, metadata_of
+from k8s_hub.diagnosis.sentences import begun
+from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
+_EXTRA_CLAIM = "hub.jupyter.org/extra-claim"
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 _NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
@@ -22,7 +24,7 @@ def claim_lost(seen: Observation) -> Diagnosis | None:
     return Diagnosis.failed(
         Stage.STORAGE,
         Reason.CLAIM_LOST,
-        f"The disk behind your home volume ({key_of(seen.claim).name}) is gone. "
+        f"The disk behind {_volume(seen)} ({key_of(seen.claim).name}) is gone. "
         "Only an administrator can bring it back or give you a new one.",
         detail=f"claim {key_of(seen.claim)} is Lost: volume {_volume_name(seen.claim)} does not exist",
     )
@@ -38,7 +40,7 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
     finalizers = ", ".join(metadata_of(seen.claim).get("finalizers") or ())
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"Your home volume ({key_of(seen.claim).name}) is being deleted. "
+        f"{begun(_volume(seen))} ({key_of(seen.claim).name}) is being deleted. "
         "Your server waits until it is gone and then gets a new, empty one.",
         reason=Reason.CLAIM_TERMINATING,
         detail=f"claim {key_of(seen.claim)} is terminating; finalizers: {finalizers or 'none'}",
@@ -56,7 +58,7 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
             return Diagnosis.failed(
                 Stage.STORAGE,
                 Reason.STORAGE_CLASS,
-                f'Your home volume cannot be created: the cluster has no storage class "{found["name"]}". '
+                f'{begun(_volume(seen))} cannot be created: the cluster has no storage class "{found["name"]}". '
                 "Please tell your administrator.",
                 detail=words_of(event),
             )
@@ -75,11 +77,11 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
         return Diagnosis.failed(
             Stage.STORAGE,
             Reason.CLAIM_PENDING,
-            "There is no disk for your home volume, and the cluster has no default way to create one. "
+            f"There is no disk for {_volume(seen)}, and the cluster has no default way to create one. "
             "Please tell your administrator.",
             detail=words_of(events[-1]),
         )
-    return _claim_pending(seen, "Your home volume has no disk yet.", words_of(events[-1]), lasting)
+    return _claim_pending(seen, f"{begun(_volume(seen))} has no disk yet.", words_of(events[-1]), lasting)
 
 
 def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
@@ -91,7 +93,7 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
         return None
     return _claim_pending(
         seen,
-        "The storage system could not create your home volume and tries again.",
+        f"The storage system could not create {_volume(seen)} and tries again.",
         words_of(events[-1]),
         seen.lasting(first_seen(events[0])),
     )
@@ -102,7 +104,7 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
     message = seen.unschedulable or ""
     if (found := _MISSING_CLAIM.search(message)) is None:
         return None
-    if seen.claim is not None and key_of(seen.claim).name == found["name"]:
+    if any(key_of(claim).name == found["name"] for claim in (seen.claim, *seen.other_claims) if claim):
         return None
     lasting = seen.lasting(seen.since("PodScheduled"))
     sentence = f'The volume "{found["name"]}" that your server needs does not exist.'
@@ -132,7 +134,7 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
     messages = [words_of(event) for event in seen.claim_events()]
     return _claim_pending(
         seen,
-        "Your home volume is being prepared.",
+        f"{begun(_volume(seen))} is being prepared.",
         messages[-1] if messages else (seen.unschedulable or ""),
         seen.lasting(None),
     )
@@ -150,9 +152,10 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
     events = seen.unsolved("FailedAttachVolume", matching=_MULTI_ATTACH)
     if not events:
         return None
+    which = "a volume of your server" if seen.other_claims else "your home volume"
     return Diagnosis.waiting(
         Stage.STORAGE,
-        "The disk of your home volume is still attached to another machine, and your server waits for it.",
+        f"The disk of {which} is still attached to another machine, and your server waits for it.",
         reason=Reason.MOUNT,
         detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
@@ -215,6 +218,12 @@ def _claim_pending(seen: Observation, sentence: str, detail: str, lasting: timed
         lasting=lasting,
         missed="it was not ready",
     )
+
+
+def _volume(seen: Observation) -> str:
+    """Say which volume it is: the home, or another by the name that the admin gave it."""
+    extra = annotations_of(seen.claim or {}).get(_EXTRA_CLAIM)
+    return "your home volume" if extra is None else f'your volume "{extra}"'
 
 
 def _phase(claim: Raw) -> str:

@@ -52,6 +52,19 @@ class KubeApi:
         with self._asked("create", resource, namespace):
             return await self._connection.request("POST", resource.path(namespace), body=body)
 
+    async def patch(self, resource: Resource, key: Key, change: Raw) -> Raw:
+        """Merge ``change`` into the object and return it as stored.
+
+        With a ``metadata.resourceVersion`` only into the object as it was then: else `Conflict`.
+        """
+        with self._asked("patch", resource, key.namespace):
+            return await self._connection.request(
+                "PATCH",
+                resource.path(key.namespace, key.name),
+                body=change,
+                content_type="application/merge-patch+json",
+            )
+
     async def delete(
         self,
         resource: Resource,

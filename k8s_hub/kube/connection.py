@@ -43,6 +43,7 @@ class _Request:
     path: str
     params: Params | None = None
     body: Raw | None = None
+    content_type: str = "application/json"
     silence: float | None = None  # seconds between two pieces of the reply; None means no limit
 
 
@@ -95,6 +96,7 @@ class Connection:
         *,
         params: Params | None = None,
         body: Raw | None = None,
+        content_type: str = "application/json",
         timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `patience`
     ) -> Raw:
         """Send one request and return the decoded reply; raise the `KubeError` it means.
@@ -103,7 +105,7 @@ class Connection:
         reply. Time in which the request waits for its turn, or the event loop stood still, does not count. A time-out
         says nothing about whether the server did what was asked.
         """
-        request = _Request(method=method, path=path, params=params, body=body)
+        request = _Request(method=method, path=path, params=params, body=body, content_type=content_type)
         limit = self._request_timeout if timeout is None else timeout
 
         async def exchange(token: str | None) -> Raw:
@@ -169,7 +171,7 @@ class Connection:
     async def _send(self, request: _Request, token: str | None) -> aiohttp.ClientResponse:
         headers = {} if token is None else {"Authorization": token}
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = request.content_type
         return await self._session.request(
             request.method,
             f"{self._host}{request.path}" + (f"?{urlencode(request.params)}" if request.params else ""),

@@ -8,6 +8,8 @@ from k8s_hub.objects.raw import Raw
 
 Terms = Sequence[Raw] | Mapping[str, Raw]
 
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
 
 def build_affinity(
     *,
@@ -37,9 +39,31 @@ def build_affinity(
     return without_nulls(affinity) or None
 
 
+def bound_to_node(affinity: Raw | None, node: str) -> dict[str, Any]:
+    """Return the affinity of a pod that may run on this node only, and even there only by its own terms.
+
+    By the node's name: its label ``kubernetes.io/hostname`` may be another, and a hub may not read nodes.
+    """
+    rules = (affinity or {}).get("nodeAffinity") or {}
+    required = rules.get(_REQUIRED) or {}
+    # One term of several is enough, so each gets it. One without any condition fits no node, and so it stays.
+    terms = [
+        {**term, "matchFields": [*(term.get("matchFields") or ()), _is_node(node)]}
+        if term.get("matchExpressions") or term.get("matchFields")
+        else term
+        for term in required.get("nodeSelectorTerms") or ()
+    ]
+    bound = {**required, "nodeSelectorTerms": terms or [{"matchFields": [_is_node(node)]}]}
+    return {**(affinity or {}), "nodeAffinity": {**rules, _REQUIRED: bound}}
+
+
+def _is_node(node: str) -> dict[str, Any]:
+    return {"key": "metadata.name", "operator": "In", "values": [node]}
+
+
 def _rules(*, preferred: list[dict[str, Any]], required: Any) -> dict[str, Any] | None:
     rules = {
         "preferredDuringSchedulingIgnoredDuringExecution": preferred or None,
-        "requiredDuringSchedulingIgnoredDuringExecution": required or None,
+        _REQUIRED: required or None,
     }
     return without_nulls(rules) or None

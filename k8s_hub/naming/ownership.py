@@ -12,6 +12,9 @@ USERNAME_ANNOTATION = "hub.jupyter.org/username"
 SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
 MARK_ANNOTATION = "hub.jupyter.org/start-attempt"
 
+BESIDE_ANNOTATION = "hub.jupyter.org/placed-beside"
+"""On a pod that must share the node of another server's pod: that server's name, empty for the default one."""
+
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
 

@@ -1,0 +1,233 @@
+"""The claims that a server has besides its home: what the admin wants of each, and which claim it is."""
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeChoice, HomeRequest, Refuse, choose_home
+from k8s_hub.claims.lookup import ClaimLookup, username_of
+from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
+from k8s_hub.objects import quantities
+from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
+from k8s_hub.objects.raw import Raw
+
+KEEP_ANNOTATION = "hub.jupyter.org/keep"
+"""On an extra claim: whether it outlives its server, a `Keep`."""
+
+READ_WRITE_ONCE = "ReadWriteOnce"
+READ_WRITE_ONCE_POD = "ReadWriteOncePod"
+ACCESS_MODES = (READ_WRITE_ONCE, "ReadOnlyMany", "ReadWriteMany", READ_WRITE_ONCE_POD)
+
+_SAMPLE = names_of(username="user", servername="server", userid=1, hub_namespace="hub")
+# With two dashes in a name, two claims of different users could come to one name.
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_NAME_LIMIT = 40
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+class Keep(StrEnum):
+    """When a claim is deleted."""
+
+    ALWAYS = "keep"
+    WITH_SERVER = "with-server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraClaim:
+    """What the admin wants of one claim; templates are not expanded yet."""
+
+    name: str
+    name_template: str
+    capacity: str
+    mount_path: str
+    storage_class: str | None = None
+    """None is the cluster's default class; the empty string is no class: only a prepared volume will do."""
+    access_modes: tuple[str, ...] = (READ_WRITE_ONCE,)
+    sub_path: str = ""
+    read_only: bool = False
+    keep: Keep = Keep.ALWAYS
+
+    @property
+    def scope(self) -> Scope:
+        """Who shares the claim."""
+        return scope_of(self.name_template)
+
+    @property
+    def volume_name(self) -> str:
+        """What the pod calls it; no volume of the admin's is called so by chance."""
+        return f"extra-{self.name}"
+
+
+def parse_extra_claims(value: Sequence[Any] | Mapping[str, Any]) -> tuple[ExtraClaim, ...]:
+    """Return the claims in order; those of a dict, whose keys are names too, in the order of the keys.
+
+    Raises ValueError, which begins with the place: ``[0].capacity: 'big' is not a Kubernetes quantity``.
+    """
+    if isinstance(value, Mapping):
+        placed = [(f"[{key!r}]", value[key], {"name": key}) for key in sorted(value, key=str)]
+    else:
+        placed = [(f"[{number}]", entry, {}) for number, entry in enumerate(value)]
+    parsed = [(place, _parse(place, entry, default)) for place, entry, default in placed]
+    for key in ("name", "name_template", "mount_path"):
+        _refuse_doubles(key, [(place, getattr(extra, key)) for place, extra in parsed])
+    return tuple(extra for _, extra in parsed)
+
+
+def choose_extra(request: HomeRequest, name: str, claims: ClaimLookup) -> HomeChoice:
+    """Return which claim is the server's extra one of this name, by the rules of its home.
+
+    A claim that is somebody's home, or another extra claim, is never taken for it.
+    """
+    existing = claims.get(Key(request.identity.namespace, request.template_name))
+    if existing is not None and _is_of_other_use(existing, name):
+        return Refuse(
+            message=f'The volume "{name}" cannot be opened: what has its name is another volume. '
+            "Please tell your administrator.",
+            detail=f"The claim {key_of(existing)} is annotated for the user {username_of(existing)!r}, but not as "
+            f"{EXTRA_CLAIM_ANNOTATION}: {name}; choose another name_template for extra_claims of that name",
+            owner=username_of(existing) or "",
+        )
+    return choose_home(request, _ClaimsOfOneUse(claims, name, request.scope))
+
+
+@dataclass(frozen=True, slots=True)
+class _ClaimsOfOneUse:
+    """The extra claims of one name, shown as if they were homes; and those that are nobody's."""
+
+    claims: ClaimLookup
+    name: str
+    scope: Scope
+
+    def get(self, key: Key, /) -> Raw | None:
+        claim = self.claims.get(key)
+        return None if claim is None or _is_of_other_use(claim, self.name) else _as_home(claim)
+
+    def find(self, value: Hashable, /) -> Iterable[Raw]:
+        if self.scope is Scope.EVERYBODY:
+            return ()  # by the name alone: the user who happened to come first has no other one
+        return [_as_home(claim) for claim in self.claims.find(value) if _use_of(claim) == self.name]
+
+
+def _is_of_other_use(claim: Raw, name: str) -> bool:
+    """True for a home and for another extra claim; not for one that was prepared by hand."""
+    use = _use_of(claim)
+    return use != name and (use is not None or username_of(claim) is not None)
+
+
+def _use_of(claim: Raw) -> str | None:
+    return annotations_of(claim).get(EXTRA_CLAIM_ANNOTATION)
+
+
+def _as_home(claim: Raw) -> Raw:
+    kept = {key: value for key, value in annotations_of(claim).items() if key != EXTRA_CLAIM_ANNOTATION}
+    return {**claim, "metadata": {**metadata_of(claim), "annotations": kept}}
+
+
+# --- What the admin wrote ---
+
+
+def _parse(place: str, entry: Any, default: Mapping[str, Any]) -> ExtraClaim:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{place}: {entry!r} is not a dict")  # noqa: TRY004 - a wrong value, as all of them
+    known = [field.name for field in fields(ExtraClaim)]
+    given = {**default, **entry}
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{place}.{key}: there is no such key; the keys are {', '.join(known)}")
+    for key in ("name", "capacity", "mount_path"):
+        if key not in given:
+            raise ValueError(f"{place}.{key}: is missing")
+    # Two dashes: claim names of one user's server "x" and another claim's user "x" stay apart.
+    given.setdefault("name_template", f"{given['name']}--{{user_server}}")
+    for key, value in given.items():
+        if (problem := _CHECKS[key](value)) is not None:
+            raise ValueError(f"{place}.{key}: {value!r} {problem}")
+    modes = tuple(given.get("access_modes") or (READ_WRITE_ONCE,))
+    keep = Keep(given.get("keep", Keep.ALWAYS))
+    extra = ExtraClaim(**{**given, "access_modes": modes, "keep": keep})
+    if keep is Keep.WITH_SERVER and extra.scope is not Scope.SERVER:
+        raise ValueError(
+            f"{place}.keep: {str(keep)!r} needs a claim of one server, but name_template "
+            f"{extra.name_template!r} is one of {extra.scope.value}"
+        )
+    return extra
+
+
+def _refuse_doubles(key: str, values: Sequence[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for place, value in values:
+        if value in seen:
+            raise ValueError(f"{place}.{key}: {value!r} is that of {seen[value]} too")
+        seen[value] = place
+
+
+def _name(value: Any) -> str | None:
+    if isinstance(value, str) and len(value) <= _NAME_LIMIT and _NAME.fullmatch(value):
+        return None
+    return f"is not a name of at most {_NAME_LIMIT} lower-case letters, digits and single dashes"
+
+
+def _name_template(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "is not text"
+    try:
+        name = expand(value, _SAMPLE)
+    except TemplateError as error:
+        return f"cannot be used: {error}"
+    if not _OBJECT_NAME.fullmatch(name):
+        return f"gives no name of a claim: {name!r}"
+    return None
+
+
+def _capacity(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "is not text"
+    try:
+        return None if quantities.parse(value) > 0 else "is not more than nothing"
+    except ValueError:
+        return "is not a Kubernetes quantity"
+
+
+def _mount_path(value: Any) -> str | None:
+    is_path = isinstance(value, str) and value.startswith("/") and ":" not in value
+    return None if is_path else "is not an absolute path without colons"
+
+
+def _sub_path(value: Any) -> str | None:
+    is_inside = isinstance(value, str) and not value.startswith("/") and ".." not in value.split("/")
+    return None if is_inside else "is not a path inside the volume"
+
+
+def _storage_class(value: Any) -> str | None:
+    return None if value is None or isinstance(value, str) else "is neither text nor None"
+
+
+def _access_modes(value: Any) -> str | None:
+    if not isinstance(value, list | tuple) or not value or not all(mode in ACCESS_MODES for mode in value):
+        return f"is not a list of {', '.join(ACCESS_MODES)}"
+    if READ_WRITE_ONCE_POD in value and len(value) > 1:
+        return f"has another mode beside {READ_WRITE_ONCE_POD}"
+    return None
+
+
+def _read_only(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "is neither True nor False"
+
+
+def _keep(value: Any) -> str | None:
+    return None if value in list(Keep) else f"is not one of {', '.join(Keep)}"
+
+
+_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "name": _name,
+    "name_template": _name_template,
+    "capacity": _capacity,
+    "mount_path": _mount_path,
+    "storage_class": _storage_class,
+    "access_modes": _access_modes,
+    "sub_path": _sub_path,
+    "read_only": _read_only,
+    "keep": _keep,
+}

@@ -1,0 +1,117 @@
+"""Where may a pod run that mounts a claim of another server of its user? Most volumes are on one machine at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from k8s_hub.claims.extra import READ_WRITE_ONCE, READ_WRITE_ONCE_POD
+from k8s_hub.naming.ownership import (
+    SERVERNAME_ANNOTATION,
+    USERNAME_ANNOTATION,
+    ServerIdentity,
+    is_of_release,
+)
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of
+from k8s_hub.objects.raw import Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anywhere:
+    """No other server of the user holds a claim that only one machine may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Only on the node where another server holds the claim."""
+
+    node: str
+    claim: Key
+    servername: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotKnownYet:
+    """Beside another server, whose pod has no node yet."""
+
+    pod: Key
+    claim: Key
+    servername: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusive:
+    """Nowhere, because the claim is for one pod at a time, and another server's pod has it."""
+
+    claim: Key
+    servername: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Torn:
+    """Nowhere, because two servers hold claims of this one on different nodes."""
+
+    servernames: tuple[str, str]
+    nodes: tuple[str, str]
+
+
+Placement: TypeAlias = Anywhere | Beside | NotKnownYet | Exclusive | Torn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mounted:
+    """A claim that the pod to come mounts, and the pods that mount it now."""
+
+    claim: Raw
+    pods: Sequence[Raw]
+
+
+def plan_placement(identity: ServerIdentity, mounted: Iterable[Mounted]) -> Placement:
+    """Decide where this server's pod may run.
+
+    A pod that is shutting down binds nobody: its machine may be going too, and the disk follows in a moment.
+    """
+    besides: list[Beside] = []
+    for each in mounted:
+        modes, claim = _modes(each.claim), key_of(each.claim)
+        for pod in (pod for pod in each.pods if _is_holder(pod, identity)):
+            servername = annotations_of(pod).get(SERVERNAME_ANNOTATION, "")
+            if READ_WRITE_ONCE_POD in modes:
+                return Exclusive(claim=claim, servername=servername)
+            if modes == {READ_WRITE_ONCE}:
+                node = (pod.get("spec") or {}).get("nodeName")
+                if not node:
+                    return NotKnownYet(pod=key_of(pod), claim=claim, servername=servername)
+                besides.append(Beside(node=node, claim=claim, servername=servername))
+    if not besides:
+        return Anywhere()
+    first = besides[0]
+    other = next((beside for beside in besides if beside.node != first.node), None)
+    if other is None:
+        return first
+    return Torn(servernames=(first.servername, other.servername), nodes=(first.node, other.node))
+
+
+def mounted_claims(pod: Raw) -> tuple[str, ...]:
+    """Return the names of the claims that a pod mounts."""
+    volumes: Sequence[Mapping[str, Raw]] = (pod.get("spec") or {}).get("volumes") or ()
+    sources = (volume.get("persistentVolumeClaim") for volume in volumes)
+    return tuple(source["claimName"] for source in sources if source)
+
+
+def _modes(claim: Raw) -> set[str]:
+    """Return what the claim asks for and what its volume can do besides."""
+    asked = (claim.get("spec") or {}).get("accessModes") or ()
+    had = (claim.get("status") or {}).get("accessModes") or ()
+    return {*asked, *had}
+
+
+def _is_holder(pod: Raw, identity: ServerIdentity) -> bool:
+    annotations = annotations_of(pod)
+    return (
+        annotations.get(USERNAME_ANNOTATION) == identity.username
+        and annotations.get(SERVERNAME_ANNOTATION, "") != identity.servername
+        and key_of(pod).namespace == identity.namespace
+        and is_of_release(pod, identity)
+        and not is_dying(pod)
+        and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+    )
