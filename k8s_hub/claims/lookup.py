@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
-from k8s_hub.naming.ownership import USERNAME_ANNOTATION
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of
 from k8s_hub.objects.raw import Raw
 
@@ -21,6 +21,11 @@ class ClaimLookup(Protocol):
 def username_of(claim: Raw) -> str | None:
     """Return the user the claim is annotated for; None if it is annotated for nobody."""
     return annotations_of(claim).get(USERNAME_ANNOTATION)
+
+
+def servername_of(claim: Raw) -> str:
+    """Return the server the claim is annotated for; empty for the default server."""
+    return annotations_of(claim).get(SERVERNAME_ANNOTATION, "")
 
 
 def usernames_of(claim: Raw) -> tuple[str, ...]:

@@ -12,16 +12,18 @@ from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
 
 from k8s_hub.claims.deletion import Deletable, Kept, may_delete
+from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
-from k8s_hub.kube.errors import ConfigurationError, NotFound
+from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS
-from k8s_hub.naming.templates import scope_of
+from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import launch, resolve
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
@@ -217,28 +219,82 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
     async def delete_forever(self) -> None:
         """Delete the home claim of a server or user that is gone for good, if `delete_pvc` says so.
 
-        Only a claim that is surely this server's and no other's is deleted.
+        Only a claim that is surely this server's and no other's is deleted. Never raises: the hub forgets the
+        server whatever happens here.
         """
         if not self.delete_pvc or not self.storage_pvc_ensure:
             return
-        cluster = await self._connect()
-        key = Key(self.namespace, self.pvc_name)
         try:
-            claim = await cluster.api.get(CLAIMS, key)
+            await self._delete_home()
+        except (SpawnFailed, KubeError, TimeoutError) as error:
+            self.log.warning(
+                "%s: the claim is kept because the cluster did not say yes: %s", self._log_name, error
+            )
+
+    async def _delete_home(self) -> None:
+        name = self.remembered_pvc_name or await self._existing_home() or self.pvc_name
+        cluster = await self._connect()
+        key = Key(self.namespace, name)
+        policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
+        try:
+            claim = await retrying(policy, lambda: cluster.api.get(CLAIMS, key), on=Unavailable)
         except NotFound:
             claim = None
         decision = may_delete(
             claim,
             identity=resolve.identity(self),
             scope=scope_of(self.pvc_name_template),
-            referred_to_by=resolve.users_of_claim(self, self.pvc_name),
+            is_remembered=name == self.remembered_pvc_name,
+            siblings=resolve.siblings(self),
+            other_users=resolve.users_with_claim(self, name),
         )
         match decision:
             case Deletable(uid=uid):
-                await cluster.api.delete(CLAIMS, key, uid=uid)
+                await retrying(policy, lambda: cluster.api.delete(CLAIMS, key, uid=uid), on=Unavailable)
                 self.log.info("%s: the claim is deleted", key)
             case Kept(reason=reason):
                 self.log.info("%s: the claim is kept because %s", key, reason)
+
+    # --- Rename ---
+
+    async def rename(self, old_name: str, new_name: str) -> None:
+        """Keep the home: no annotation can be changed, so the saved state names the claim from now on.
+
+        Refused only where the files would stay behind, or where nobody can say whether there are any.
+        """
+        if not self.storage_pvc_ensure or self.remembered_pvc_name is not None:
+            return
+        try:
+            home = await self._existing_home()
+        except (SpawnFailed, TimeoutError) as error:
+            self.log.warning("%s: not renamed, its home is not known: %s", self._log_name, error)
+            raise HTTPError(
+                503,
+                f"The server {old_name!r} was not renamed to {new_name!r}: its files cannot be found because the "
+                "cluster does not answer. Please try again later.",
+            ) from error
+        if home is None:
+            return
+        if not self.remember_pvc_name and scope_of(self.pvc_name_template) is Scope.SERVER:
+            raise HTTPError(
+                409,
+                f"The server {old_name!r} was not renamed to {new_name!r}: its files would stay behind, because "
+                "KubeSpawner.remember_pvc_name is off.",
+            )
+        self.pvc_name = self.remembered_pvc_name = home
+        self._pvc_exists = True
+        self.orm_spawner.state = self.get_state()
+
+    async def _existing_home(self) -> str | None:
+        """Return the name of this server's home; None if it has none.
+
+        Raises SpawnFailed or TimeoutError where the cluster does not say.
+        """
+        async with asyncio.timeout(self.k8s_api_request_retry_timeout):
+            attempt = await self._attempt(utcnow())
+            await launch.until_synced(attempt, attempt.cluster.claims)
+        choice = choose_home(resolve.home_request(self), attempt.cluster.claims.view)
+        return choice.name if isinstance(choice, UseExisting) else None
 
     # --- Address ---
 

@@ -11,6 +11,7 @@ from jupyterhub import orm
 from jupyterhub.utils import maybe_future
 from sqlalchemy import text
 
+from k8s_hub.claims.deletion import Sibling
 from k8s_hub.claims.home import HomeRequest
 from k8s_hub.claims.legacy import LegacyName, legacy_names
 from k8s_hub.manifests import metadata
@@ -179,13 +180,38 @@ def users_with_claim(spawner: "KubeSpawner", name: str) -> list[str]:
     rows = spawner.user.db.execute(
         _STATES_NAMING, {"user": spawner.user.orm_user.id, "name": f"%{json.dumps(name)}%"}
     )
-    return sorted({user for user, state in rows if SavedState.load(json.loads(state)).pvc_name == name})
+    states = ((user, SavedState.load(json.loads(state))) for user, state in rows)
+    return sorted(
+        {
+            user
+            for user, state in states
+            if state.pvc_name == name and state.namespace in {None, spawner.namespace}
+        }
+    )
 
 
-def users_of_claim(spawner: "KubeSpawner", name: str) -> list[str]:
-    """Say who else has this claim in saved state, servers of this user and other users."""
-    own = ["another server of the user"] if name in claims_of_other_servers(spawner) else []
-    return own + [f"user {user!r}" for user in users_with_claim(spawner, name)]
+def siblings(spawner: "KubeSpawner") -> list[Sibling]:
+    """Return this user's other servers, the default server even before its first start."""
+    rows = {"": None, **spawner.user.orm_user.orm_spawners}
+    states = {name: row and row.state for name, row in rows.items() if name != spawner.name}
+    return [_sibling(spawner, name, state or {}) for name, state in states.items()]
+
+
+def _sibling(spawner: "KubeSpawner", servername: str, state: dict[str, Any]) -> Sibling:
+    fields = _names_of(
+        username=spawner.user.name,
+        servername=servername,
+        userid=spawner.user.id,
+        hub_namespace=spawner.hub_namespace,
+        scheme=SlugScheme(spawner.slug_scheme),
+    )
+    names = legacy_names(spawner.pvc_name_template, fields)  # today's among them
+    return Sibling(
+        servername=servername,
+        claim=SavedState.load(state).pvc_name,
+        has_run=bool(state),
+        names=frozenset(legacy.name for legacy in names),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.claims.deletion import Deletable, Kept, may_delete
+from k8s_hub.claims.deletion import Deletable, Kept, Sibling, may_delete
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.naming.templates import Scope
+from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.naming.templates import Scope, names_of, scope_of
 from tests.claims.objects import claim, identity
 
 HOME = claim("claim-ada", "ada")
 
 
-def asked(candidate=HOME, *, user="ada", server="", scope=Scope.SERVER, referred_to_by=()):
-    return may_delete(candidate, identity=identity(user, server), scope=scope, referred_to_by=referred_to_by)
+def asked(candidate=HOME, *, user="ada", server="", scope=Scope.SERVER, **known):
+    return may_delete(candidate, identity=identity(user, server), scope=scope, **known)
+
+
+def sibling(name, claim=None, *, has_run=True):
+    """Return the server of ada's as the spawner describes it."""
+    names = legacy_names(
+        "claim-{user_server}",
+        names_of(username="ada", servername=name, userid=7, hub_namespace="jhub"),
+    )
+    return Sibling(
+        servername=name, claim=claim, has_run=has_run, names=frozenset(legacy.name for legacy in names)
+    )
 
 
 def test_a_claim_of_this_server_that_nobody_else_uses_may_go_by_its_uid():
@@ -58,9 +70,83 @@ def test_a_claim_shared_by_a_users_servers_is_kept_when_a_named_server_goes():
 
 
 def test_a_claim_that_somebody_refers_to_is_kept_and_they_are_named():
-    assert asked(referred_to_by=["server gpu", "user bob"]) == Kept(
-        reason="it is used by server gpu, user bob"
+    assert asked(siblings=[sibling("gpu", "claim-ada")], other_users=["bob"]) == Kept(
+        reason="it is used by server 'gpu', user 'bob'"
     )
+
+
+# Servers that were renamed: the claim's annotation keeps the old name, the state names the claim.
+
+RENAMED = claim("claim-ada--a", "ada", "a")
+"""Its server was called a when it was made, and is called b now."""
+
+
+@pytest.mark.parametrize(
+    "case, siblings",
+    [
+        ("nobody is called a", [sibling("", has_run=False)]),
+        ("a new a has a claim of its own", [sibling("", "claim-ada"), sibling("a", "claim-ada--a--2")]),
+    ],
+)
+def test_a_renamed_server_takes_its_claim_along(case, siblings):
+    deletion = asked(RENAMED, server="b", is_remembered=True, siblings=siblings)
+    assert deletion == Deletable(name="claim-ada--a", uid="uid-claim-ada--a"), case
+
+
+@pytest.mark.parametrize(
+    "case, siblings, reason",
+    [
+        ("a new a has not run yet", [sibling("a", has_run=False)], "used by server 'a'"),
+        ("the state of a names no claim", [sibling("a")], "used by server 'a'"),
+        ("both states name it", [sibling("a", "claim-ada--a")], "used by server 'a'"),
+        ("another server may use any claim", [sibling("gpu")], "annotated for another server"),
+    ],
+)
+def test_a_renamed_servers_claim_stays_where_another_server_may_need_it(case, siblings, reason):
+    kept = asked(RENAMED, server="b", is_remembered=True, siblings=siblings)
+    assert isinstance(kept, Kept), case
+    assert reason in kept.reason
+
+
+def test_what_state_does_not_name_is_another_servers():
+    kept = asked(RENAMED, server="b", siblings=[sibling("", "claim-ada")])
+    assert kept == Kept(reason="it is annotated for another server")
+
+
+def test_the_new_a_does_not_take_the_renamed_servers_claim_along():
+    kept = asked(RENAMED, server="a", siblings=[sibling("b", "claim-ada--a")])
+    assert kept == Kept(reason="it is used by server 'b'")
+
+
+def test_a_renamed_default_servers_claim_stays_until_the_new_one_has_its_own():
+    home = claim("claim-ada", "ada")
+    asking = {"server": "x", "is_remembered": True}
+    assert asked(home, **asking, siblings=[sibling("", has_run=False)]) == Kept(
+        reason="it is used by the default server"
+    )
+    assert isinstance(asked(home, **asking, siblings=[sibling("", "claim-ada--2")]), Deletable)
+
+
+def test_a_home_that_was_shared_before_the_template_changed_stays_for_the_default_server():
+    """Made by the server gpu for all of ada's; the default server ran under a version that saved no claim."""
+    home = claim("claim-ada", "ada", "gpu")
+    kept = asked(home, server="gpu", is_remembered=True, siblings=[sibling("")])
+    assert kept == Kept(reason="it is used by the default server")
+
+
+def test_a_claim_annotated_for_the_earlier_name_of_a_renamed_user_is_kept():
+    """The name may be somebody else's tomorrow; `k8s-hub volumes` knows when nobody uses it."""
+    kept = asked(claim("claim-bob", "bob"), user="robert", is_remembered=True)
+    assert kept == Kept(reason="it is annotated for the user 'bob'")
+
+
+@pytest.mark.parametrize("server", ["", "gpu"])
+def test_a_claim_of_a_custom_template_for_each_server_goes_with_its_own(server):
+    template = "claim-{username}--{servername}"
+    assert scope_of(template) is Scope.SERVER
+    name = "claim-ada--gpu" if server else "claim-ada"
+    other = sibling("" if server else "gpu", "claim-ada" if server else "claim-ada--gpu")
+    assert isinstance(asked(claim(name, "ada", server), server=server, siblings=[other]), Deletable)
 
 
 names = st.sampled_from(["ada", "bob"])
@@ -79,14 +165,26 @@ servers = st.sampled_from(["", "gpu"])
     names,
     servers,
     st.sampled_from(Scope),
-    st.lists(st.just("user bob"), max_size=1),
+    st.booleans(),
+    st.lists(st.builds(sibling, st.sampled_from(["", "a"]), st.sampled_from([None, "c", "d"])), max_size=2),
+    st.lists(st.just("bob"), max_size=1),
 )
-def test_what_may_go_is_annotated_for_this_server_of_this_release_and_used_by_nobody_else(
-    candidate, user, server, scope, referred_to_by
+def test_what_may_go_is_of_this_user_and_release_and_used_by_nobody_else(
+    candidate, user, server, scope, is_remembered, siblings, other_users
 ):
-    deletion = asked(candidate, user=user, server=server, scope=scope, referred_to_by=referred_to_by)
+    deletion = asked(
+        candidate,
+        user=user,
+        server=server,
+        scope=scope,
+        is_remembered=is_remembered,
+        siblings=siblings,
+        other_users=other_users,
+    )
     if isinstance(deletion, Deletable):
-        own = claim("c", user, server)
-        assert candidate == own
-        assert not referred_to_by
+        assert candidate in [claim("c", user, of) for of in ("", "gpu")]
+        assert not other_users
         assert scope is not Scope.EVERYBODY
+        if scope is Scope.SERVER:
+            assert candidate == claim("c", user, server) or is_remembered
+            assert "c" not in {other.claim for other in siblings}
