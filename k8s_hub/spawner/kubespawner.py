@@ -28,7 +28,7 @@ from k8s_hub.spawner import launch, resolve
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
-from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.progress import Progress, Waited
 from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.teardown import Removal
@@ -187,8 +187,17 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab hears all of it."""
-        async for diagnosis in self._progress.listen():
-            yield {"progress": diagnosis.percent, "message": diagnosis.message}
+        news = self._progress.listen(
+            remind_after=self.slow_spawn_message_threshold,
+            remind_every=max(1, self.slow_spawn_message_frequency),
+        )
+        async for told in news:
+            match told:
+                case Waited(seconds=seconds, latest=latest):
+                    message = self.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
+                    yield {"progress": latest.percent, "message": message}
+                case diagnosis:
+                    yield {"progress": diagnosis.percent, "message": diagnosis.message}
 
     # --- Stop ---
 

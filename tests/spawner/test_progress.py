@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
 from k8s_hub.spawner.progress import Progress
 from tests.spawner.bare import bare_spawner
@@ -55,3 +57,60 @@ async def test_a_tab_that_listens_before_the_next_start_does_not_hear_the_last_o
     spawner._progress.end()
 
     assert await tab == [STARTING.sentence]
+
+
+async def told_for(seconds, **options):
+    """Return what a tab reads, and after how many seconds, of a start that waits for a machine for so long."""
+    now, begin = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
+    spawner = bare_spawner(**options)
+
+    async def read():
+        return [
+            (round(now() - begin), event["progress"], event["message"]) async for event in spawner.progress()
+        ]
+
+    tab = asyncio.create_task(read())
+    spawner._progress.tell(SCHEDULING)
+    await asyncio.sleep(seconds)
+    spawner._progress.end()
+    return await tab
+
+
+@pytest.mark.looptime
+async def test_a_slow_start_tells_how_long_it_takes_and_what_it_waits_for():
+    assert await told_for(72) == [
+        (0, 20, "Your server is waiting for a machine."),
+        (60, 20, "This takes longer than usual: 60 seconds so far. Your server is waiting for a machine."),
+        (65, 20, "This takes longer than usual: 65 seconds so far. Your server is waiting for a machine."),
+        (70, 20, "This takes longer than usual: 70 seconds so far. Your server is waiting for a machine."),
+    ]
+
+
+@pytest.mark.looptime
+async def test_the_message_of_a_slow_start_is_the_administrator_s():
+    told = await told_for(
+        25,
+        slow_spawn_message="{seconds} s",
+        slow_spawn_message_threshold=10,
+        slow_spawn_message_frequency=10,
+    )
+
+    assert told[1:] == [(10, 20, "10 s"), (20, 20, "20 s")]
+
+
+@pytest.mark.looptime
+async def test_a_threshold_of_zero_means_no_such_message():
+    assert len(await told_for(1000, slow_spawn_message_threshold=0)) == 1
+
+
+@pytest.mark.looptime
+async def test_a_tab_that_is_opened_late_hears_at_once_how_long_it_has_taken():
+    spawner = bare_spawner()
+    spawner._progress.tell(SCHEDULING)
+    await asyncio.sleep(90)
+    tab = spawner.progress()
+    await anext(tab)
+
+    assert "90 seconds" in (await anext(tab))["message"]
+    assert "95 seconds" in (await anext(tab))["message"]
+    await tab.aclose()
