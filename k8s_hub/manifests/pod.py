@@ -8,6 +8,7 @@ from typing import Any
 from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import api_fields, api_object, api_objects, without_nulls
 from k8s_hub.manifests.environment import build_environment
+from k8s_hub.manifests.secret import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 from k8s_hub.manifests.security import container_security_context, pod_security_context
 from k8s_hub.objects.raw import Raw
 
@@ -207,7 +208,7 @@ def _certificates_env(inputs: PodInputs) -> dict[str, str]:
     if not inputs.ssl_secret_name:
         return {}
     return {
-        "JUPYTERHUB_SSL_KEYFILE": f"{inputs.secret_mount_path}ssl.key",
-        "JUPYTERHUB_SSL_CERTFILE": f"{inputs.secret_mount_path}ssl.crt",
-        "JUPYTERHUB_SSL_CLIENT_CA": f"{inputs.secret_mount_path}notebooks-ca_trust.crt",
+        "JUPYTERHUB_SSL_KEYFILE": f"{inputs.secret_mount_path}{KEY_FILE}",
+        "JUPYTERHUB_SSL_CERTFILE": f"{inputs.secret_mount_path}{CERTIFICATE_FILE}",
+        "JUPYTERHUB_SSL_CLIENT_CA": f"{inputs.secret_mount_path}{TRUST_FILE}",
     }

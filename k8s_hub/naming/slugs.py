@@ -18,6 +18,7 @@ SLUG_LENGTH = 48
 
 _LOWER_ALPHANUMERIC = frozenset(string.ascii_lowercase + string.digits)
 _OBJECT_NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?")
 
 
@@ -38,6 +39,20 @@ def safe(name: str, *, max_length: int | None = None) -> str:
 def label(value: str) -> str:
     """Return the value itself where it is a valid label value, else a readable part and a hash."""
     return _slug(value, _is_label_value, None)
+
+
+def service(name: str) -> str:
+    """Return the name itself where a Service may have it, else a readable part and a hash.
+
+    A pod may have a name of 253 characters with dots in it, a Service only a DNS label that begins with a letter.
+    """
+    return name if _is_object_name(name) else _hashed(name, _LONGEST_NAME)
+
+
+def namespace(name: str) -> str:
+    """Return the name itself where a namespace may have it, else a readable part and a hash."""
+    is_valid = len(name) <= _LONGEST_NAME and _DNS_LABEL.fullmatch(name) is not None
+    return name if is_valid else _hashed(name, _LONGEST_NAME)
 
 
 def user_server(username: str, servername: str) -> str:

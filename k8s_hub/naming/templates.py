@@ -136,9 +136,9 @@ def expand_host(template: str, names: Names) -> str:
     return ".".join(expand(part, names) if "{" in part else part for part in template.split("."))
 
 
-def expand_dns_name(template: str, *, pod_name: str, namespace: str) -> str:
-    """Fill in ``dns_name_template``, whose two fields are its own: ``{name}`` and ``{namespace}``."""
-    return _fill(template, {"name": pod_name, "namespace": namespace})
+def expand_dns_name(template: str, *, name: str, namespace: str) -> str:
+    """Fill in ``dns_name_template``, whose two fields are its own: a Service and its namespace."""
+    return _fill(template, {"name": name, "namespace": namespace})
 
 
 def _fields_of(template: str) -> frozenset[str]:

@@ -1,16 +1,25 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
+from traitlets import default
 
 from k8s_hub.kube.configuration import pod_namespace
+from k8s_hub.kube.resources import SECRETS, SERVICES
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import build_claim
+from k8s_hub.manifests.namespace import build_namespace
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
+from k8s_hub.manifests.secret import Certificates, build_secret
+from k8s_hub.manifests.service import build_service
+from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
+from k8s_hub.objects.owners import owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
+from k8s_hub.spawner.companions import Companion
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.traits.options import Options
 
@@ -29,7 +38,12 @@ class Blueprints(_Base):
 
     pod_name: str
     dns_name: str
+    #: As it follows from the template; `dns_name` may have been set to another one.
+    _named_dns_name: str
+    secret_name: str
     pvc_name: str
+    #: The certificates of this start, where the hub has made them with this spawner; None otherwise.
+    _certificates: Certificates | None = None
 
     @property
     def hub_namespace(self) -> str:
@@ -38,9 +52,21 @@ class Blueprints(_Base):
 
     def _name_objects(self) -> None:
         self.pod_name = self._expand_user_properties(self.pod_name_template)
-        self.dns_name = expand_dns_name(
-            self.dns_name_template, pod_name=self.pod_name, namespace=self.namespace
-        )
+        self.dns_name = self._named_dns_name = self._dns_name()
+        self.secret_name = self._expand_user_properties(self.secret_name_template)
+
+    @property
+    def service_name(self) -> str:
+        """The name of the pod's Service: the pod's own name wherever a Service may have it."""
+        return slugs.service(self.pod_name)
+
+    def _dns_name(self) -> str:
+        return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
+
+    def _settle_dns_name(self) -> None:
+        """Let the DNS name follow a namespace that a hook or a profile has chosen after the names."""
+        if self.dns_name == self._named_dns_name:
+            self.dns_name = self._named_dns_name = self._dns_name()
 
     def _expand_user_properties(self, template: str, slug_scheme: str | None = None) -> str:
         """Return a template with its fields filled in; a subclass may add fields of its own."""
@@ -92,6 +118,18 @@ class Blueprints(_Base):
         """Return the V1PersistentVolumeClaim to create; subclasses change what this returns."""
         return to_model(build_claim(resolve.claim_inputs(self)), "V1PersistentVolumeClaim")
 
+    def get_secret_manifest(self, owner_reference: Any) -> Any:
+        """Return the V1Secret with the certificates of the pod; subclasses change what this returns."""
+        return to_model(owned_by(self._secret(), to_json(owner_reference)), "V1Secret")
+
+    def get_service_manifest(self, owner_reference: Any, port: int) -> Any:
+        """Return the V1Service that leads to the pod; subclasses change what this returns."""
+        return to_model(owned_by(self._service(port), to_json(owner_reference)), "V1Service")
+
+    def get_namespace_manifest(self) -> Any:
+        """Return the V1Namespace to create for the user, if there is none; subclasses change what this returns."""
+        return to_model(self._namespace(), "V1Namespace")
+
     async def _pod(self) -> Raw:
         """Return the pod to create; model objects are made only for those who want them."""
         if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
@@ -110,6 +148,44 @@ class Blueprints(_Base):
         manifest: Raw = to_json(self.get_pvc_manifest())
         return manifest
 
+    def _companions(self, pod: Raw) -> list[Companion]:
+        """Return what is to be created after this pod."""
+        companions = []
+        if self.internal_ssl:
+            companions.append(Companion(resource=SECRETS, manifest=self._secret_for(pod)))
+        if self.internal_ssl or self.services_enabled:
+            companions.append(Companion(resource=SERVICES, manifest=self._service_for(pod)))
+        return companions
+
+    def _secret_for(self, pod: Raw) -> Raw:
+        if not self._overrides("get_secret_manifest"):
+            return self._secret()
+        manifest: Raw = to_json(self.get_secret_manifest(_owner(pod)))
+        return manifest
+
+    def _service_for(self, pod: Raw) -> Raw:
+        port = self._get_pod_port(pod)
+        if not self._overrides("get_service_manifest"):
+            return self._service(port)
+        manifest: Raw = to_json(self.get_service_manifest(_owner(pod), port))
+        return manifest
+
+    def _secret(self) -> Raw:
+        return build_secret(resolve.certificate_inputs(self))
+
+    def _service(self, port: int) -> Raw:
+        return build_service(resolve.service_inputs(self, port))
+
+    def _namespace(self) -> Raw:
+        labels, annotations = self.user_namespace_labels, self.user_namespace_annotations
+        return build_namespace(self.namespace, self._expand_all(labels), self._expand_all(annotations))
+
+    def _namespace_to_create(self) -> Raw:
+        if not self._overrides("get_namespace_manifest"):
+            return self._namespace()
+        manifest: Raw = to_json(self.get_namespace_manifest())
+        return manifest
+
     def _overrides(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Blueprints, method)
 
@@ -117,8 +193,32 @@ class Blueprints(_Base):
         if self.get_pod_url is not None:
             url: str = self.get_pod_url(self, pod)
             return url
-        host = expand_host(self.pod_connect_ip, resolve.names(self)) or _in_url(pod["status"]["podIP"])
-        return f"http://{host}:{self._get_pod_port(pod)}"
+        scheme = "https" if self.internal_ssl else "http"
+        return f"{scheme}://{self._host(pod)}:{self._get_pod_port(pod)}"
+
+    def _host(self, pod: Raw) -> str:
+        """Return what the hub connects to: what was configured, else the Service, else the pod itself."""
+        if configured := self._connect_host():
+            return _in_url(configured)
+        if self.internal_ssl or self.services_enabled:
+            return self.dns_name
+        return _in_url(pod["status"]["podIP"])
+
+    def _connect_host(self) -> str:
+        return expand_host(self.pod_connect_ip, resolve.names(self))
+
+    @default("ssl_alt_names")
+    def _default_ssl_alt_names(self) -> list[str]:
+        """Return the names that the hub may call the pod by, for its certificate."""
+        self._settle_dns_name()
+        name, namespace = self.service_name, self.namespace
+        service = [self.dns_name, name, f"{name}.{namespace}", f"{name}.{namespace}.svc"]
+        configured = self._connect_host()
+        return [*(f"DNS:{each}" for each in service), *([_alt_name(configured)] if configured else [])]
+
+    @default("ssl_alt_names_include_local")
+    def _default_ssl_alt_names_include_local(self) -> bool:
+        return False
 
     def _get_pod_port(self, pod: Raw) -> int:
         ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
@@ -127,5 +227,17 @@ class Blueprints(_Base):
         )
 
 
+def _owner(pod: Raw) -> Any:
+    return to_model(reference_to_pod(pod), "V1OwnerReference")
+
+
+def _alt_name(host: str) -> str:
+    """Return a host name or an address as a certificate has it."""
+    try:
+        return f"IP:{ip_address(host.strip('[]'))}"
+    except ValueError:
+        return f"DNS:{host}"
+
+
 def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
 from k8s_hub.kube.errors import Conflict, KubeError, NotFound
@@ -16,6 +15,7 @@ from k8s_hub.naming.ownership import (
     relation,
 )
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, uid_of
+from k8s_hub.objects.owners import owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.launch import Attempt, refused
@@ -38,32 +38,20 @@ async def create_companions(attempt: Attempt, pod: Raw, companions: Sequence[Com
     What an earlier pod of this server left behind makes room; another's object stays, and the start fails.
     """
     for companion in companions:
-        await _create(attempt, companion.resource, _owned(companion.manifest, pod, attempt))
+        await _create(attempt, companion.resource, _owned(companion, pod, attempt))
 
 
-def owner_reference(pod: Raw) -> dict[str, Any]:
-    """Return the reference by which an object follows this pod.
-
-    It does not block the pod's deletion: to ask for that needs a right that hubs do not have on some clusters.
-    """
-    return {"apiVersion": "v1", "kind": "Pod", "name": key_of(pod).name, "uid": uid_of(pod)}
-
-
-def _owned(manifest: Raw, pod: Raw, attempt: Attempt) -> Raw:
-    """Return the manifest as this attempt's: with its owner, and whose it is if it does not say so itself."""
-    identity = attempt.identity
+def _owned(companion: Companion, pod: Raw, attempt: Attempt) -> Raw:
+    """Return the manifest as this attempt's: complete, with its owner, and whose it is if it does not say so."""
+    identity, resource, manifest = attempt.identity, companion.resource, companion.manifest
     servername = {SERVERNAME_ANNOTATION: identity.servername} if identity.servername else {}
     metadata = {
         **metadata_of(manifest),
         "namespace": identity.namespace,
-        "ownerReferences": [owner_reference(pod)],
-        "annotations": {
-            USERNAME_ANNOTATION: identity.username,
-            **servername,
-            **annotations_of(manifest),
-        },
+        "annotations": {USERNAME_ANNOTATION: identity.username, **servername, **annotations_of(manifest)},
     }
-    return marked({**manifest, "metadata": metadata}, attempt.mark)
+    typed = {"apiVersion": resource.api_version, "kind": resource.kind, **manifest, "metadata": metadata}
+    return marked(owned_by(typed, reference_to_pod(pod)), attempt.mark)
 
 
 async def _create(attempt: Attempt, resource: Resource, body: Raw) -> None:

@@ -20,11 +20,13 @@ from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS
+from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import launch, resolve
+from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
@@ -53,7 +55,10 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
         #: The home claim that was used last, as the saved state says.
         self.remembered_pvc_name: str | None = None
         self._pvc_exists = False
+        self._state_version = COMPATIBLE_VERSION
         if self.user is not None:
+            if self.enable_user_namespaces:
+                self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
             self._name_objects()
             self.pvc_name = self._expand_user_properties(self.pvc_name_template)
 
@@ -66,6 +71,7 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
         self.pod_name = saved.pod_name or self.pod_name
         self.namespace = saved.namespace or self.namespace
         self.dns_name = saved.dns_name or self.dns_name
+        self._state_version = saved.version or COMPATIBLE_VERSION
         if saved.pvc_name and self.remember_pvc_name:
             self.pvc_name = self.remembered_pvc_name = saved.pvc_name
             self._pvc_exists = True
@@ -73,7 +79,8 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
     def get_state(self) -> dict[str, Any]:
         """Return the names, so that a later run finds the pod and the claim whatever was configured since."""
         saved = SavedState(
-            version=COMPATIBLE_VERSION,
+            # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
+            version=COMPATIBLE_VERSION if self._pvc_exists else self._state_version,
             pod_name=self.pod_name,
             namespace=self.namespace,
             dns_name=self.dns_name,
@@ -125,6 +132,7 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
 
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
+        self._settle_dns_name()
         self._tell(launch.requested(attempt))
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
             await launch.until_synced(attempt, informer)
@@ -136,6 +144,7 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
             pod = await launch.create_pod(attempt, manifest)
+            await create_companions(attempt, pod, self._companions(pod))
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))
             serving = await launch.until_serving(attempt, pod, home, feed)

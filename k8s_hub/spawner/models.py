@@ -38,6 +38,7 @@ _DEPTHS: Mapping[str, _Depth] = {
     "V1Service": {"metadata": _OWNED, "spec": {"ports": {}}},
     "V1Secret": {"metadata": _OWNED},
     "V1Namespace": {"metadata": {}},
+    "V1OwnerReference": {},
 }
 """Which fields are models, as far down as in KubeSpawner; what is below or beside is JSON, as it was configured.
 
@@ -67,7 +68,7 @@ def to_json(value: Any) -> Any:
     return _translator().sanitize_for_serialization(value)
 
 
-def to_model(manifest: dict[str, Any], kind: str) -> Any:
+def to_model(manifest: Mapping[str, Any], kind: str) -> Any:
     """Return a manifest as the model class of its kind, e.g. "V1Pod"."""
     return _model(manifest, kind, _DEPTHS[kind])
 

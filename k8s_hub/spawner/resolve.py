@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import __version__ as jupyterhub_version
@@ -17,6 +18,8 @@ from k8s_hub.claims.legacy import LegacyName, legacy_names
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs
 from k8s_hub.manifests.pod import PodInputs
+from k8s_hub.manifests.secret import Certificates, SecretInputs, certificate_files
+from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, names_of, scope_of
 from k8s_hub.spawner.models import to_json
@@ -50,6 +53,7 @@ _AS_THEY_ARE = (
     "extra_resource_guarantees",
     "lifecycle_hooks",
     "extra_container_config",
+    "secret_mount_path",
     "scheduler_name",
     "priority_class_name",
     "node_selector",
@@ -92,7 +96,7 @@ def names(spawner: "KubeSpawner", *, slug_scheme: str | None = None) -> Names:
     known = {
         name: value
         for name in ("pod_name", "pvc_name", "namespace")
-        if (value := getattr(spawner, name, None))
+        if (value := getattr(spawner, name, None)) is not None  # an empty one is known too
     }
     return replace(resolved, **known)
 
@@ -113,6 +117,7 @@ async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
     """Resolve everything that the pod's manifest is made of."""
     return PodInputs(
         pod_name=spawner.pod_name,
+        ssl_secret_name=spawner.secret_name if spawner.internal_ssl else None,
         cmd=_command(spawner),
         env=spawner.get_env(),
         labels=spawner._build_pod_labels(spawner._expand_all(spawner.extra_labels)),
@@ -135,6 +140,43 @@ def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
         storage_access_modes=spawner.storage_access_modes,
         storage_selector=spawner._expand_all(spawner.storage_selector),
     )
+
+
+def certificate_inputs(spawner: "KubeSpawner") -> SecretInputs:
+    """Resolve everything that the manifest of the Secret with the certificates is made of."""
+    return SecretInputs(
+        name=spawner.secret_name,
+        content=certificate_files(spawner._certificates or read_certificates(spawner)),
+        **_labels_and_annotations(spawner),
+    )
+
+
+def read_certificates(spawner: "KubeSpawner") -> Certificates:
+    """Return what is in the files that the hub has made for this server's ``internal_ssl``."""
+    paths = spawner.cert_paths
+    return Certificates(
+        key=Path(paths["keyfile"]).read_text(),
+        certificate=Path(paths["certfile"]).read_text(),
+        servers_authority=Path(paths["cafile"]).read_text(),
+        hub_authority=Path(spawner.internal_trust_bundles["hub-ca"]).read_text(),
+    )
+
+
+def service_inputs(spawner: "KubeSpawner", port: int) -> ServiceInputs:
+    """Resolve everything that the Service's manifest is made of."""
+    return ServiceInputs(
+        name=spawner.service_name,
+        port=port,
+        selector=spawner._build_pod_labels(spawner._expand_all(spawner.extra_labels)),
+        **_labels_and_annotations(spawner),
+    )
+
+
+def _labels_and_annotations(spawner: "KubeSpawner") -> dict[str, Any]:
+    return {
+        "labels": spawner._build_common_labels(spawner._expand_all(spawner.extra_labels)),
+        "annotations": spawner._build_common_annotations(spawner._expand_all(spawner.extra_annotations)),
+    }
 
 
 def home_request(spawner: "KubeSpawner") -> HomeRequest:

@@ -138,9 +138,9 @@ def test_each_label_of_a_host_is_expanded_by_itself():
 
 def test_the_dns_name_has_two_fields_of_its_own():
     template = "{name}.{namespace}.svc.cluster.local"
-    assert expand_dns_name(template, pod_name="p", namespace="n") == "p.n.svc.cluster.local"
+    assert expand_dns_name(template, name="p", namespace="n") == "p.n.svc.cluster.local"
     with pytest.raises(TemplateError, match=r"'username'.*the fields are name, namespace"):
-        expand_dns_name("{username}", pod_name="p", namespace="n")
+        expand_dns_name("{username}", name="p", namespace="n")
 
 
 @pytest.mark.parametrize(

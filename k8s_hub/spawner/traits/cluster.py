@@ -1,6 +1,6 @@
 """Which Kubernetes API the spawner talks to, and how patiently."""
 
-from traitlets import Bool, HasTraits, Integer, Unicode, default
+from traitlets import Bool, Dict, HasTraits, Integer, Unicode, default
 
 from k8s_hub.kube.configuration import pod_namespace
 
@@ -13,7 +13,43 @@ class ClusterTraits(HasTraits):
         help="""
         Namespace in which users' pods and claims are created.
 
-        Default: the namespace of the hub's own pod, or "default" outside a cluster.
+        Default: the namespace of the hub's own pod, or "default" outside a cluster. With
+        `enable_user_namespaces`, `user_namespace_template` takes its place.
+        """,
+    )
+
+    enable_user_namespaces = Bool(
+        False,
+        config=True,
+        help="""
+        Whether each user's pods and claims live in a namespace of the user's own, `user_namespace_template`.
+
+        A missing namespace is created, and none is ever deleted. The hub needs rights in these namespaces:
+        docs/howto/user-namespaces.md has them.
+        """,
+    )
+
+    user_namespace_template = Unicode(
+        "{hubnamespace}-{username}",
+        config=True,
+        help="""
+        Name of a user's namespace with `enable_user_namespaces`, as a template.
+
+        A name that no namespace may have is replaced by a readable part of it and a hash.
+        """,
+    )
+
+    user_namespace_labels = Dict(
+        config=True,
+        help="""
+        Labels of the namespaces that `enable_user_namespaces` creates; values are templates.
+        """,
+    )
+
+    user_namespace_annotations = Dict(
+        config=True,
+        help="""
+        Annotations of the namespaces that `enable_user_namespaces` creates; values are templates.
         """,
     )
 

@@ -1,6 +1,9 @@
 """How a user's server is reached."""
 
-from traitlets import HasTraits, Integer, Unicode
+from traitlets import Bool, HasTraits, Integer, Unicode, validate
+from traitlets.utils.bunch import Bunch
+
+_USUAL_PORT = 8888
 
 
 class NetworkTraits(HasTraits):
@@ -15,10 +18,10 @@ class NetworkTraits(HasTraits):
     )
 
     port = Integer(
-        8888,
+        _USUAL_PORT,
         config=True,
         help="""
-        Port that the user's server listens on inside its pod; its name is "notebook-port".
+        Port that the user's server listens on inside its pod; its name is "notebook-port". 0: 8888.
 
         The chart's network policies allow 8888 only.
         """,
@@ -28,6 +31,41 @@ class NetworkTraits(HasTraits):
         "",
         config=True,
         help="""
-        Host name by which the hub reaches the user's pod, as a template. Empty: the pod's address.
+        Host name or address by which the hub reaches the user's pod, as a template; each part between dots is
+        expanded by itself. Empty: the pod's address, or its DNS name where it has a Service.
         """,
     )
+
+    services_enabled = Bool(
+        False,
+        config=True,
+        help="""
+        Whether each pod gets a Service, and the hub reaches it by `dns_name_template` instead of its address.
+
+        `JupyterHub.internal_ssl` brings the Service in any case.
+        """,
+    )
+
+    secret_name_template = Unicode(
+        "{pod_name}",
+        config=True,
+        help="""
+        Name of the Secret with the certificates of the user's pod, as a template.
+
+        It exists only with `JupyterHub.internal_ssl`.
+        """,
+    )
+
+    secret_mount_path = Unicode(
+        "/etc/jupyterhub/ssl/",
+        config=True,
+        help="""
+        Directory in the user's container where its certificates are; with a slash at the end.
+
+        They are there only with `JupyterHub.internal_ssl`.
+        """,
+    )
+
+    @validate("port")
+    def _zero_is_the_usual(self, proposal: Bunch) -> int:
+        return proposal.value or _USUAL_PORT
