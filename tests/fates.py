@@ -228,7 +228,7 @@ async def stage_with_hub(
         "KubeSpawner": {**HOME, **options},
         "JupyterHub": {"tornado_settings": {"slow_spawn_timeout": 0}},
     }
-    with _staged(plane, folder) as (stage, kubeconfig), pytest.MonkeyPatch.context() as patch:
+    with staged(plane, folder) as (stage, kubeconfig), pytest.MonkeyPatch.context() as patch:
         config["KubeSpawner"]["namespace"] = stage.namespace
         patch.setenv("KUBECONFIG", str(kubeconfig))
         try:
@@ -243,7 +243,7 @@ async def hub_process(
     plane: ControlPlane, folder: Path, *, users: Sequence[str], **options: Any
 ) -> AsyncIterator[tuple[Stage, HubProcess]]:
     """The same, with a hub that is a process of its own."""
-    with _staged(plane, folder) as (stage, kubeconfig):
+    with staged(plane, folder) as (stage, kubeconfig):
         hub = HubProcess(
             folder, users=users, kubeconfig=kubeconfig, namespace=stage.namespace, **HOME, **options
         )
@@ -252,7 +252,7 @@ async def hub_process(
 
 
 @contextmanager
-def _staged(plane: ControlPlane, folder: Path) -> Iterator[tuple[Stage, Path]]:
+def staged(plane: ControlPlane, folder: Path) -> Iterator[tuple[Stage, Path]]:
     """A namespace of its own, and the kubeconfig of a hub there."""
     stage = Stage(plane=plane, namespace=plane.make_namespace())
     token = plane.make_hub_account(stage.namespace)

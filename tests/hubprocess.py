@@ -34,21 +34,24 @@ for section, traits in json.loads(Path({settings!r}).read_text()).items():
 
 
 class HubProcess:
-    """One hub that may be killed and started again, and a client of its REST API."""
+    """One hub that may be ended and started again, with other options, and a client of its REST API."""
 
     def __init__(self, folder: Path, *, users: Sequence[str], kubeconfig: Path, **options: Any) -> None:
         self.log = folder / "hub.log"
+        self.database = folder / "hub.sqlite"
         self._url = f"http://127.0.0.1:{free_port()}"
         self._token = secrets.token_hex(16)
         self._session: aiohttp.ClientSession
-        settings = {
+        self._settings_file = folder / "settings.json"
+        self._settings: dict[str, dict[str, Any]] = {
             "JupyterHub": {
                 "hub_bind_url": self._url,
                 "bind_url": f"http://127.0.0.1:{free_port()}",  # never bound: there is no proxy
-                "db_url": f"sqlite:///{folder / 'hub.sqlite'}",
+                "db_url": f"sqlite:///{self.database}",
                 "cookie_secret_file": str(folder / "cookie_secret"),
                 "authenticator_class": "dummy",
                 "spawner_class": "k8s_hub.KubeSpawner",
+                "allow_named_servers": True,
                 "cleanup_servers": False,
                 "init_spawners_timeout": 1,
                 "services": [{"name": "test", "api_token": self._token}],
@@ -56,7 +59,7 @@ class HubProcess:
                     {
                         "name": "test",
                         "services": ["test"],
-                        "scopes": ["admin:users", "admin:servers"],
+                        "scopes": ["admin:users", "admin:servers", "proxy"],
                     }
                 ],
                 "tornado_settings": {"slow_spawn_timeout": 0},
@@ -64,9 +67,8 @@ class HubProcess:
             "Authenticator": {"allow_all": True, "allowed_users": list(users)},
             "KubeSpawner": options,
         }
-        (folder / "settings.json").write_text(json.dumps(settings))
         config = folder / "config.py"
-        config.write_text(CONFIG.format(root=str(ROOT), settings=str(folder / "settings.json")))
+        config.write_text(CONFIG.format(root=str(ROOT), settings=str(self._settings_file)))
         environment = {"KUBECONFIG": kubeconfig, "K8S_HUB_SLOW_CALLBACKS": 50, "PYTHONUNBUFFERED": 1}
         self._process = Process(
             name="hub",
@@ -91,27 +93,50 @@ class HubProcess:
 
     async def boot(self) -> None:
         """Start it; it answers when this returns, and may still look for its servers."""
+        self._settings_file.write_text(json.dumps(self._settings))
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         await asyncio.to_thread(self._process.start)
+
+    def change(self, section: str, **traits: Any) -> None:
+        """Set traits of a class for its next life, e.g. ``change("JupyterHub", spawner_class=...)``."""
+        self._settings.setdefault(section, {}).update(traits)
+
+    async def end(self) -> None:
+        """End it as an administrator does; its servers go on."""
+        await asyncio.to_thread(self._process.stop)
 
     def kill(self) -> None:
         """End it as the kernel does when memory is short."""
         self._process.kill()
 
-    async def api(self, method: str, path: str) -> tuple[int, Any]:
+    async def api(self, method: str, path: str, *, body: Any = None) -> tuple[int, Any]:
         """Call ``/hub/api<path>``; return status and decoded body."""
-        async with self._session.request(method, f"{self._url}/hub/api{path}") as reply:
-            body = await reply.read()
-            return reply.status, json.loads(body) if body else None
+        async with self._session.request(method, f"{self._url}/hub/api{path}", json=body) as reply:
+            content = await reply.read()
+            return reply.status, json.loads(content) if content else None
 
     async def servers(self) -> dict[str, str]:
         """Return each user's default server: "ready", what is pending, or "stopped"."""
         _, users = await self.api("GET", "/users?limit=200&include_stopped_servers=1")
         return {user["name"]: _state(user["servers"].get("")) for user in users if user["kind"] == "user"}
 
+    async def running(self) -> dict[tuple[str, str], Any]:
+        """Return what the REST API tells of every server that is not stopped, by user and server name."""
+        _, users = await self.api("GET", "/users?limit=200")
+        return {(user["name"], name): server for user in users for name, server in user["servers"].items()}
+
+    async def targets(self) -> dict[str, str]:
+        """Return where the proxy sends a user's requests, by the path that the user's browser shows."""
+        _, routes = await self.api("GET", "/proxy?limit=200")
+        return {path: route["target"] for path, route in routes.items() if path.startswith("/user/")}
+
     def lines(self) -> list[str]:
         """What it has logged in all its lives."""
         return self.log.read_text(errors="replace").splitlines()
+
+    def lines_since_start(self) -> list[str]:
+        """What it has logged since it was started last."""
+        return self._words_since_start().splitlines()
 
     def _words_since_start(self) -> str:
         with self.log.open("rb") as log:

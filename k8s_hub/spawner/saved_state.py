@@ -1,11 +1,14 @@
 """What JupyterHub's database keeps of a server between runs, in the form of KubeSpawner 6 and 7."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 COMPATIBLE_VERSION = "7.1.0"
 """The version of KubeSpawner whose names and state these are; KubeSpawner reads it after a way back."""
+
+UNKNOWN_VERSION = "unknown"
+"""KubeSpawner before 7, which saved neither its version nor the claim's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,9 @@ class SavedState:
     dns_name: str | None = None
     #: Only of a claim that was seen to exist.
     pvc_name: str | None = None
-    #: "unknown" in the state of a KubeSpawner before 7, None where there is no state.
+    #: The claims besides the home, by the names that the admin gave them.
+    extra_claims: Mapping[str, str] = field(default_factory=dict)
+    #: None where there is no state.
     version: str | None = None
 
     @classmethod
@@ -33,16 +38,30 @@ class SavedState:
             namespace=text("namespace"),
             dns_name=text("dns_name"),
             pvc_name=text("pvc_name"),
-            version=text("kubespawner_version") or ("unknown" if state else None),
+            extra_claims=_texts(state.get("extra_claims")),
+            version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The names of all claims that the state names."""
+        home = set() if self.pvc_name is None else {self.pvc_name}
+        return frozenset(home.union(self.extra_claims.values()))
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON, without what is None."""
         fields = {
-            "kubespawner_version": self.version,
+            "kubespawner_version": None if self.version == UNKNOWN_VERSION else self.version,
             "pod_name": self.pod_name,
             "namespace": self.namespace,
             "dns_name": self.dns_name,
             "pvc_name": self.pvc_name,
+            "extra_claims": dict(self.extra_claims) or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str) and text}
