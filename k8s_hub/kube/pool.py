@@ -15,6 +15,7 @@ from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.events import EventWatch
 from k8s_hub.kube.garbage import exempt_what_is_there
 from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.library import LibraryClient
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.store import Index, Project, no_index
 from k8s_hub.kube.undelivered import UndeliveredDeletes
@@ -89,6 +90,7 @@ class InformerPool:
     def __init__(self, *, chance: Chance = random.random) -> None:
         self._chance = chance
         self._clusters: dict[ConnectionSettings, asyncio.Task[_Cluster]] = {}
+        self._library: dict[ConnectionSettings, LibraryClient] = {}
 
     @classmethod
     def for_current_loop(cls) -> "InformerPool":
@@ -129,8 +131,17 @@ class InformerPool:
         """Return the owner of the deletes that wait for the API server."""
         return (await self._cluster(settings)).undelivered
 
+    def library(self, settings: ConnectionSettings) -> LibraryClient:
+        """Return the client library's shared client, for code that calls its API classes."""
+        if settings not in self._library:
+            self._library[settings] = LibraryClient(settings)
+        return self._library[settings]
+
     async def close(self) -> None:
         """End all tasks and connections. The pool can be used again afterwards, from the beginning."""
+        for client in self._library.values():
+            await client.close()
+        self._library.clear()
         opening = list(self._clusters.values())
         self._clusters.clear()
         for task in opening:

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from k8s_hub.diagnosis.pod_life import Ended, end_in_words, judge_pod
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.library import core_v1
+from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import PODS
 from k8s_hub.naming.ownership import is_ours
 from k8s_hub.objects.keys import Key, key_of
@@ -44,14 +47,26 @@ class Liveness(Blueprints):
         self._alive: Entry | None = None
         self._run_log = RunLog(self.log)
 
+    @cached_property
+    def api(self) -> Any:
+        """A ``kubernetes_asyncio.client.CoreV1Api`` of the configured cluster, for hooks and subclasses.
+
+        ``api.api_client`` serves the library's other API classes.
+        """
+        return core_v1(InformerPool.for_current_loop().library(self._connection_settings))
+
+    @property
+    def _connection_settings(self) -> ConnectionSettings:
+        return ConnectionSettings(
+            host=self.k8s_api_host,
+            ssl_ca_cert=self.k8s_api_ssl_ca_cert,
+            verify_ssl=self.k8s_api_verify_ssl,
+            request_timeout=self.k8s_api_request_timeout,
+        )
+
     async def _connect(self) -> Cluster:
         return await connect(
-            ConnectionSettings(
-                host=self.k8s_api_host,
-                ssl_ca_cert=self.k8s_api_ssl_ca_cert,
-                verify_ssl=self.k8s_api_verify_ssl,
-                request_timeout=self.k8s_api_request_timeout,
-            ),
+            self._connection_settings,
             namespace=self.namespace,
             component=self.component_label,
             with_events=self.events_enabled,
