@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from k8s_hub.minicluster.faults import FaultRule, refuse
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.objects import timestamps
 from tests.spawner.conftest import NAMESPACE
@@ -102,3 +103,66 @@ async def test_a_renamed_user_keeps_the_home_and_the_next_bearer_of_the_name_get
         }
 
     assert mounted == {"robert": "claim-bob", "bob": "claim-bob--2"}
+
+
+async def test_the_home_that_a_users_servers_share_goes_with_the_user(hub, cluster):
+    async with hub(delete_pvc=True, pvc_name_template="claim-{username}") as hub:
+        await run_once(hub, "ada", "gpu")
+        await run_once(hub, "ada")
+        await hub.api("DELETE", "/users/ada")
+
+        assert claim_names(cluster) == set()
+
+
+async def test_a_claim_of_a_custom_template_for_each_server_goes_with_its_own(hub, cluster):
+    async with hub(delete_pvc=True, pvc_name_template="home-{username}--{servername}") as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"home-ada"}
+
+
+async def test_a_claim_of_an_earlier_version_is_found_and_deleted_though_no_state_names_it(hub, cluster):
+    async with hub(delete_pvc=True, pvc_name_template="claim-{username}{servername}") as opened:
+        await run_once(opened, "ada", "gpu")
+        opened.app.users["ada"].orm_spawners["gpu"].state = {"pod_name": "jupyter-ada--gpu"}
+        opened.app.db.commit()
+        opened.app.users["ada"].spawners.pop("gpu", None)
+        opened.app.config.KubeSpawner.pvc_name_template = "claim-{user_server}"
+        assert claim_names(cluster) == {"claim-adagpu"}
+        await opened.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == set()
+
+
+async def test_the_next_bearer_of_a_name_takes_nothing_of_a_renamed_users_along(hub, cluster):
+    async with hub(users=("bob",), delete_pvc=True) as hub:
+        await run_once(hub, "bob")
+        await hub.api("PATCH", "/users/bob", json={"name": "robert"})
+        await hub.api("POST", "/users/bob")
+        await hub.api("DELETE", "/users/bob")
+
+        assert claim_names(cluster) == {"claim-bob"}
+
+
+@pytest.mark.parametrize("code", [403, 404, 409, 422, 500, 503])
+async def test_what_the_cluster_refuses_keeps_no_server_in_the_hub(hub, cluster, code):
+    """The hub forgets the server whatever happens; an exception would only be a traceback in its log."""
+    async with hub(delete_pvc=True) as hub:
+        await run_once(hub, "ada", "gpu")
+        spawner = hub.app.users["ada"].spawners["gpu"]
+        refused = refuse({"kind": "Status", "code": code, "message": "no"})
+        cluster.faults.add(FaultRule(verb="delete", resource="persistentvolumeclaims", effect=refused))
+        await spawner.delete_forever()
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
+
+
+async def test_a_cluster_that_is_away_is_no_error_either(hub, cluster):
+    async with hub(delete_pvc=True) as hub:
+        await run_once(hub, "ada", "gpu")
+        cluster.faults.add(FaultRule(effect=refuse({"kind": "Status", "code": 503, "message": "away"})))
+        assert await hub.stop_server("ada", "gpu", remove=True) == 204
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
