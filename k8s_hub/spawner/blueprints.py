@@ -1,25 +1,29 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
+from inspect import iscoroutine
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
 from traitlets import default
 
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.resources import SECRETS, SERVICES
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.namespace import build_namespace
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
-from k8s_hub.manifests.secret import Certificates, build_secret
+from k8s_hub.manifests.secret import build_secret
 from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
 from k8s_hub.objects.owners import owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
+from k8s_hub.spawner.certificates import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.companions import Companion
+from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.traits.options import Options
 
@@ -42,8 +46,6 @@ class Blueprints(_Base):
     _named_dns_name: str
     secret_name: str
     pvc_name: str
-    #: The certificates of this start, where the hub has made them with this spawner; None otherwise.
-    _certificates: Certificates | None = None
 
     @property
     def hub_namespace(self) -> str:
@@ -77,6 +79,10 @@ class Blueprints(_Base):
     def _expand_all(self, src: Any) -> Any:
         """Return lists and dicts with every string in them expanded; everything else as it is."""
         return expand_all(src, self._expand_user_properties)
+
+    def _sorted_dict_values(self, src: Any) -> Any:
+        """Return the values of a dict in the order of their keys; everything else as it is."""
+        return [src[key] for key in sorted(src)] if isinstance(src, dict) else src
 
     def _expand_env(self, env: dict[str, Any]) -> dict[str, Any]:
         """Return the variables whose values may be templates, expanded; without the others."""
@@ -134,19 +140,18 @@ class Blueprints(_Base):
         """Return the pod to create; model objects are made only for those who want them."""
         if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
             return build_pod(await resolve.pod_inputs(self))
-        pod = await self.get_pod_manifest()
-        if self.modify_pod_hook is not None:
-            pod = await maybe_future(self.modify_pod_hook(self, pod))
-        manifest: Raw = to_json(pod)
-        return manifest
+        pod = await maybe_future(self.get_pod_manifest())
+        if self.modify_pod_hook is None:
+            return _returned_object(pod, f"{type(self).__name__}.get_pod_manifest")
+        changed = await maybe_future(self.modify_pod_hook(self, pod))
+        return _returned_object(changed, "KubeSpawner.modify_pod_hook")
 
     def _claim(self, name: str) -> Raw:
         """Return the home claim to create under this name."""
         self.pvc_name = name
         if not self._overrides("get_pvc_manifest"):
             return build_claim(resolve.claim_inputs(self))
-        manifest: Raw = to_json(self.get_pvc_manifest())
-        return manifest
+        return _returned_object(self.get_pvc_manifest(), f"{type(self).__name__}.get_pvc_manifest")
 
     def _companions(self, pod: Raw) -> list[Companion]:
         """Return what is to be created after this pod."""
@@ -191,7 +196,9 @@ class Blueprints(_Base):
 
     def _get_pod_url(self, pod: Raw) -> str:
         if self.get_pod_url is not None:
-            url: str = self.get_pod_url(self, pod)
+            url = self.get_pod_url(self, pod)
+            if not isinstance(url, str):
+                raise _wrong_hook("KubeSpawner.get_pod_url", url, "a URL; it cannot be async")
             return url
         scheme = "https" if self.internal_ssl else "http"
         return f"{scheme}://{self._host(pod)}:{self._get_pod_port(pod)}"
@@ -205,7 +212,22 @@ class Blueprints(_Base):
         return _in_url(pod["status"]["podIP"])
 
     def _connect_host(self) -> str:
-        return expand_host(self.pod_connect_ip, resolve.names(self))
+        return expand_host(self.pod_connect_ip, self._expand_user_properties)
+
+    async def create_certs(self) -> dict[str, str]:
+        """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``.
+
+        Each server has files of its own: two that start at once do not get each other's.
+        """
+        alt_names = self.ssl_alt_names
+        if callable(alt_names):
+            alt_names = await maybe_future(alt_names(self))
+        local = LOCAL_NAMES if self.ssl_alt_names_include_local else []
+        name = f"user-{slugs.user_server(self.user.name, self.name)}"
+        return {
+            **sign_certificate(self.internal_certs_location, name, [*local, *alt_names]),
+            "cafile": self.internal_trust_bundles[SERVERS_AUTHORITY],
+        }
 
     @default("ssl_alt_names")
     def _default_ssl_alt_names(self) -> list[str]:
@@ -225,6 +247,28 @@ class Blueprints(_Base):
         return next(
             (port["containerPort"] for port in ports if port.get("name") == NOTEBOOK_PORT_NAME), self.port
         )
+
+
+def _returned_object(value: Any, by: str) -> Raw:
+    """Return as JSON what an administrator's code has returned."""
+    returned = to_json(value)
+    if not isinstance(returned, dict):
+        raise _wrong_hook(by, value, "the object to create")
+    return returned
+
+
+def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
+    if iscoroutine(returned):
+        returned.close()
+    return SpawnFailed(
+        Diagnosis.failed(
+            Stage.REQUEST,
+            Reason.INVALID,
+            "Your server could not be prepared: the settings of this hub are wrong. "
+            "Please tell your administrator.",
+            detail=f"{name} returned {returned!r}, and not {expected}",
+        )
+    )
 
 
 def _owner(pod: Raw) -> Any:

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import __version__ as jupyterhub_version
@@ -13,15 +12,17 @@ from jupyterhub.utils import maybe_future
 from sqlalchemy import text
 
 from k8s_hub.claims.deletion import Sibling
-from k8s_hub.claims.home import HomeRequest
+from k8s_hub.claims.extra import KEEP_ANNOTATION, ExtraClaim, parse_extra_claims
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeRequest
 from k8s_hub.claims.legacy import LegacyName, legacy_names
 from k8s_hub.manifests import metadata
-from k8s_hub.manifests.claim import ClaimInputs
+from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.manifests.secret import Certificates, SecretInputs, certificate_files
+from k8s_hub.manifests.secret import SecretInputs, certificate_files
 from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
-from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, scope_of
+from k8s_hub.spawner.certificates import read_certificates
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
@@ -125,7 +126,23 @@ async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
         **{name: to_json(getattr(spawner, name)) for name in _AS_THEY_ARE},
         **{name: to_json(spawner._expand_all(getattr(spawner, name))) for name in _TEMPLATES},
         **{name: await _called(spawner, getattr(spawner, name)) for name in _MAY_BE_CALLABLE},
+        claim_mounts=claim_mounts(spawner),
     )
+
+
+def claim_mounts(spawner: "KubeSpawner") -> list[ClaimMount]:
+    """Return how the claims besides the home are mounted: those that were found, else those of the templates."""
+    return [
+        ClaimMount(
+            volume_name=extra.volume_name,
+            claim_name=spawner.extra_claim_names.get(extra.name)
+            or spawner._expand_user_properties(extra.name_template),
+            mount_path=spawner._expand_user_properties(extra.mount_path),
+            sub_path=spawner._expand_user_properties(extra.sub_path),
+            read_only=extra.read_only,
+        )
+        for extra in parse_extra_claims(spawner.extra_claims)
+    ]
 
 
 def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
@@ -142,23 +159,31 @@ def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
     )
 
 
+def extra_claim_inputs(spawner: "KubeSpawner", extra: ExtraClaim, name: str) -> ClaimInputs:
+    """Resolve everything that the manifest of a claim besides the home is made of."""
+    home = claim_inputs(spawner)
+    return ClaimInputs(
+        pvc_name=name,
+        labels=home.labels,
+        annotations={
+            **home.annotations,
+            EXTRA_CLAIM_ANNOTATION: extra.name,
+            KEEP_ANNOTATION: str(extra.keep),
+        },
+        storage_capacity=extra.capacity,
+        storage_class=extra.storage_class,
+        storage_access_modes=extra.access_modes,
+    )
+
+
 def certificate_inputs(spawner: "KubeSpawner") -> SecretInputs:
     """Resolve everything that the manifest of the Secret with the certificates is made of."""
     return SecretInputs(
         name=spawner.secret_name,
-        content=certificate_files(spawner._certificates or read_certificates(spawner)),
+        content=certificate_files(
+            read_certificates(spawner.cert_paths, spawner.internal_trust_bundles["hub-ca"])
+        ),
         **_labels_and_annotations(spawner),
-    )
-
-
-def read_certificates(spawner: "KubeSpawner") -> Certificates:
-    """Return what is in the files that the hub has made for this server's ``internal_ssl``."""
-    paths = spawner.cert_paths
-    return Certificates(
-        key=Path(paths["keyfile"]).read_text(),
-        certificate=Path(paths["certfile"]).read_text(),
-        servers_authority=Path(paths["cafile"]).read_text(),
-        hub_authority=Path(spawner.internal_trust_bundles["hub-ca"]).read_text(),
     )
 
 
@@ -200,6 +225,19 @@ def home_request(spawner: "KubeSpawner") -> HomeRequest:
     )
 
 
+def extra_claim_request(spawner: "KubeSpawner", extra: ExtraClaim) -> HomeRequest:
+    """Return all that the choice of a claim besides the home depends on."""
+    is_everybodys = extra.scope is Scope.EVERYBODY
+    return replace(
+        home_request(spawner),
+        template_name=spawner._expand_user_properties(extra.name_template),
+        scope=extra.scope,
+        explicit_name=None,
+        remembered_name=None if is_everybodys else spawner.extra_claim_names.get(extra.name),
+        legacy_names=(),
+    )
+
+
 def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
     try:
         return legacy_names(template, fields)
@@ -214,7 +252,7 @@ def claims_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
         for name, row in spawner.user.orm_user.orm_spawners.items()
         if name != spawner.name
     )
-    return frozenset(state.pvc_name for state in states if state.pvc_name is not None)
+    return frozenset().union(*(state.claims for state in states))
 
 
 def users_with_claim(spawner: "KubeSpawner", name: str) -> list[str]:
@@ -227,7 +265,7 @@ def users_with_claim(spawner: "KubeSpawner", name: str) -> list[str]:
         {
             user
             for user, state in states
-            if state.pvc_name == name and state.namespace in {None, spawner.namespace}
+            if name in state.claims and state.namespace in {None, spawner.namespace}
         }
     )
 
@@ -237,6 +275,17 @@ def siblings(spawner: "KubeSpawner") -> list[Sibling]:
     rows = {"": None, **spawner.user.orm_user.orm_spawners}
     states = {name: row and row.state for name, row in rows.items() if name != spawner.name}
     return [_sibling(spawner, name, state or {}) for name, state in states.items()]
+
+
+def siblings_with_extra(spawner: "KubeSpawner", name: str) -> list[Sibling]:
+    """Return this user's other servers, with what their states call the extra claim of this name."""
+    return [
+        Sibling(
+            servername=servername, claim=SavedState.load(row.state or {}).extra_claims.get(name), has_run=True
+        )
+        for servername, row in spawner.user.orm_user.orm_spawners.items()
+        if servername != spawner.name
+    ]
 
 
 def _sibling(spawner: "KubeSpawner", servername: str, state: dict[str, Any]) -> Sibling:

@@ -1,0 +1,34 @@
+"""The certificates of ``internal_ssl``: files that the hub's own authority signs, and their way into a Secret."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from certipy import Certipy
+
+from k8s_hub.manifests.secret import Certificates
+
+SERVERS_AUTHORITY = "notebooks-ca"
+"""The hub's name for the authority that signs the certificates of users' servers."""
+
+LOCAL_NAMES = ["DNS:localhost", "IP:127.0.0.1"]
+
+
+def sign_certificate(directory: str, name: str, alt_names: Sequence[str]) -> dict[str, str]:
+    """Return the paths of a new key and certificate for these names, "DNS:..." or "IP:...".
+
+    ``name`` has 64 characters at most: that is all a certificate may call its subject.
+    """
+    signed = Certipy(store_dir=directory).create_signed_pair(
+        name, SERVERS_AUTHORITY, alt_names=list(alt_names), overwrite=True
+    )
+    return {"keyfile": signed["files"]["key"], "certfile": signed["files"]["cert"]}
+
+
+def read_certificates(paths: Mapping[str, str], hub_authority: str) -> Certificates:
+    """Return what is in a server's files and in that of the hub's authority."""
+    return Certificates(
+        key=Path(paths["keyfile"]).read_text(),
+        certificate=Path(paths["certfile"]).read_text(),
+        servers_authority=Path(paths["cafile"]).read_text(),
+        hub_authority=Path(hub_authority).read_text(),
+    )
