@@ -131,9 +131,9 @@ def expand_all(value: Any, expand_one: Callable[[str], str]) -> Any:
     return value
 
 
-def expand_host(template: str, names: Names) -> str:
+def expand_host(template: str, expand_one: Callable[[str], str]) -> str:
     """Expand each label of a DNS name by itself, so that no label ends with a dash (``pod_connect_ip``)."""
-    return ".".join(expand(part, names) if "{" in part else part for part in template.split("."))
+    return ".".join(expand_one(part) if "{" in part else part for part in template.split("."))
 
 
 def expand_dns_name(template: str, *, name: str, namespace: str) -> str:

@@ -251,10 +251,10 @@ class Blueprints(_Base):
 
 def _returned_object(value: Any, by: str) -> Raw:
     """Return as JSON what an administrator's code has returned."""
-    returned = to_json(value)
-    if not isinstance(returned, dict):
+    if not isinstance(value, dict) and not hasattr(value, "attribute_map"):
         raise _wrong_hook(by, value, "the object to create")
-    return returned
+    manifest: Raw = to_json(value)
+    return manifest
 
 
 def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:

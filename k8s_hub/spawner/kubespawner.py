@@ -22,7 +22,7 @@ from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavail
 from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, scope_of
-from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import launch, resolve
@@ -33,6 +33,7 @@ from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.progress import Progress, Waited
 from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.teardown import Removal
 from k8s_hub.spawner.user_choices import UserChoices
 
@@ -44,12 +45,13 @@ LAST_WORDS_SHARE = 0.05
 """start() ends so many seconds before the hub's deadline, or by this share of a short one, with its reason."""
 
 
-class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress = Progress()
+        self._feed: Feed | None = None
         self._creates = Creates()
         self._mark = ""
         #: The home claim that was used last, as the saved state says.
@@ -130,6 +132,15 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
         self._may_have_created = False
         return url
 
+    pod_id: str = ""
+    """The uid of the pod of the last start."""
+
+    @property
+    def events(self) -> list[Raw]:
+        """What Kubernetes has said about the pod while it starts, the latest last."""
+        heard = () if self._feed is None else self._feed.events()
+        return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
+
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
@@ -138,12 +149,14 @@ class KubeSpawner(UserChoices, Liveness, Spawner):  # type: ignore[misc] # Jupyt
             await launch.until_synced(attempt, informer)
         self._may_have_created = True
         async with attempt.cluster.following() as feed:
+            self._feed = feed
             home = await self._ensure_home(attempt, feed)
             manifest = await self._pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
             pod = await launch.create_pod(attempt, manifest)
+            self.pod_id = uid_of(pod)
             await create_companions(attempt, pod, self._companions(pod))
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))

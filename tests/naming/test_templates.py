@@ -133,7 +133,7 @@ def test_expansion_leaves_its_input_as_it_is():
 
 
 def test_each_label_of_a_host_is_expanded_by_itself():
-    assert expand_host("jupyter-{username}--{servername}.pods.local-", DEFAULT) == "jupyter-ada.pods.local-"
+    assert expand_host("{a}.pods.{b}-", str.upper) == "{A}.pods.{B}-"
 
 
 def test_the_dns_name_has_two_fields_of_its_own():
