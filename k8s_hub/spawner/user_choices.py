@@ -1,10 +1,277 @@
 """What a user chose for a server: the form, its answer, and the effect on the spawner's options."""
 
+from collections.abc import Awaitable, Collection, Generator, Iterable, Sequence
+from contextlib import suppress
+from html import escape
+from inspect import isawaitable
+from typing import Any
+
+from jupyterhub.utils import maybe_future
+from tornado.web import HTTPError
+from traitlets import TraitError, default
+
+from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.sentences import plain
+from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.access import Person, has_rules, offered
+from k8s_hub.profiles.checks import UnusableProfiles, check
+from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
+from k8s_hub.profiles.form import render_form
+from k8s_hub.profiles.listing import copied, in_order, initialised
+from k8s_hub.profiles.overrides import merged
+from k8s_hub.profiles.selection import WrongChoice, profile_of, quoted, select, still_valid, unknown_to
 from k8s_hub.spawner.blueprints import Blueprints
+from k8s_hub.spawner.custom_form import render_custom_form
+from k8s_hub.spawner.failures import SpawnFailed
+
+EXPANDED_LATER = frozenset(
+    {
+        "environment",
+        "extra_annotations",
+        "extra_containers",
+        "extra_labels",
+        "extra_pod_config",
+        "init_containers",
+        "pod_connect_ip",
+        "service_account",
+        "storage_extra_annotations",
+        "storage_extra_labels",
+        "storage_selector",
+        "volume_mounts",
+        "volumes",
+        "working_dir",
+    }
+)
+"""Settings whose texts are templates: what a user wrote must not be taken for one."""
+
+_Steps = Generator[Awaitable[Any], Any, None]
 
 
 class UserChoices(Blueprints):
     """The part of KubeSpawner that knows profiles."""
 
+    #: What was posted last and refused: the form shows it again.
+    _refused: Raw | None = None
+
+    # --- The form ---
+
+    @default("options_form")
+    def _options_form_default(self) -> Any:
+        return self._render_options_form_dynamically if self.profile_list else ""
+
+    async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
+        """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
+        return self._render_options_form(await self._evaluated_profiles())
+
+    def _render_options_form(self, profile_list: Any) -> str:
+        """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
+        profiles = self._get_initialized_profile_list(profile_list)
+        person = self._person(profiles)
+        offer = offered(profiles, person)
+        wishes = (self.user_options if self._refused is None else self._refused) or {}
+        if offer or not profiles:
+            custom = render_custom_form(
+                self.profile_form_template,
+                self.additional_profile_form_template_paths,
+                profile_list=offer,
+                user_options=still_valid(profiles, wishes, person),
+            )
+            if custom is not None:
+                return custom
+        shown = still_valid(profiles, wishes, person, keeps_texts=self._refused is not None)
+        return render_form(offer, shown) if profiles else ""
+
+    # --- Its answer ---
+
+    @default("options_from_form")
+    def _options_from_form_default(self) -> Any:
+        return self._options_from_form
+
+    def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+        """Return user_options of the form's fields; nothing is judged here."""
+        ignored = unrecognised(formdata)
+        if ignored:
+            self.log.warning("%s: the form's fields %s are ignored", self._log_name, _names(ignored))
+        return options_from_fields(formdata)
+
+    async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of the posted form, or have it shown again with a sentence."""
+        return self._possible(await maybe_future(super().run_options_from_form(form_data)))
+
+    async def options_from_query(self, query_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of a link's query, or have the form shown with a sentence."""
+        return self._possible(await maybe_future(super().options_from_query(query_data)))
+
+    def _possible(self, user_options: Any) -> Any:
+        """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
+        if not (self._options_are_final and isinstance(user_options, dict)):
+            return user_options
+        profiles = self._get_initialized_profile_list(self.profile_list)
+        try:
+            select(profiles, user_options, self._person(profiles))
+        except WrongChoice as wrong:
+            self._refused = user_options
+            raise _bad_request(_refusal(wrong).sentence) from wrong
+        self._refused = None
+        return user_options
+
+    @property
+    def _options_are_final(self) -> bool:
+        hooks = (self.apply_user_options, self.group_overrides, self.pre_spawn_hook)
+        overridable = ("load_user_options", "_validate_user_options", "_get_initialized_profile_list")
+        return bool(self.profile_list) and not (
+            callable(self.profile_list)
+            or any(hooks)
+            or any(getattr(type(self), name) is not getattr(UserChoices, name) for name in overridable)
+        )
+
+    async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
+        """Have the hub apply what is configured for it; the options of profiles are no strangers to be warned of."""
+        if self.profile_list:
+            if not self.apply_user_options:
+                return
+            if isinstance(self.apply_user_options, dict):
+                user_options = {
+                    key: user_options[key] for key in user_options if key in self.apply_user_options
+                }
+        await super()._run_apply_user_options(user_options)
+
+    # --- Its effect ---
+
     async def load_user_options(self) -> None:
         """Apply what the user chose; subclasses override it to support other options."""
+        try:
+            profiles = self._get_initialized_profile_list(await self._evaluated_profiles())
+            if not profiles:
+                self._tell_ignored(self.user_options)
+                return
+            self._validate_user_options(profiles)
+            await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
+        except WrongChoice as wrong:
+            raise SpawnFailed(_refusal(wrong)) from wrong
+        except UnusableProfiles as error:
+            sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
+            raise SpawnFailed(
+                Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, sentence, detail=str(error))
+            ) from error
+
+    def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
+        """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
+        if profile_list:
+            select(profile_list, self.user_options, self._person(profile_list))
+
+    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
+        """Return the initialised profile of this slug, without one the default."""
+        return profile_of(profile_list, slug, self._person(profile_list))
+
+    def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
+        """Apply a profile and the choices of its options.
+
+        Where an override is asynchronous, what is left to do is returned, to be awaited.
+        """
+        options = {**self.user_options, PROFILE: slug}
+        selection = select(profile_list, options, self._person(profile_list), templates=EXPANDED_LATER)
+        self._tell_ignored(unknown_to(selection.profile, self.user_options))
+        return _run(self._steps(selection.overrides, selection.profile))
+
+    def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
+        """Set options: dictionaries are merged into what is there, functions are called with this spawner.
+
+        Where a function is asynchronous, what is left to do is returned, to be awaited.
+        """
+        return _run(self._override_steps(spawner_override))
+
+    def _steps(self, overrides: Sequence[Raw], profile: Raw) -> _Steps:
+        for override in overrides:
+            for name, value in override.items():
+                try:
+                    applied = self._apply_overrides({name: value})
+                    if applied is not None:
+                        yield applied
+                except TraitError as error:
+                    raise WrongChoice(
+                        f"The profile {quoted(str(profile['display_name']))} cannot be used as it was chosen:"
+                        f" {name} would get a value that it cannot have."
+                    ) from error
+
+    def _override_steps(self, override: Raw) -> _Steps:
+        for name, value in override.items():
+            if callable(value):
+                value = value(self)  # noqa: PLW2901 - what it is
+                if isawaitable(value):
+                    value = yield value  # noqa: PLW2901 - what it is
+            self._override(name, value)
+
+    def _override(self, name: str, value: Any) -> None:
+        if not (hasattr(type(self), name) or name in vars(self)):
+            self.log.warning("%s: a profile sets %s, which is no option of the spawner", self._log_name, name)
+        current = getattr(self, name, None) if isinstance(value, dict) else None
+        setattr(self, name, merged(current, value) if isinstance(current, dict) else copied(value))
+
+    def _tell_ignored(self, keys: Collection[str]) -> None:
+        if keys and not self.apply_user_options:
+            self.log.info("%s: no profile knows these user_options: %s", self._log_name, _names(keys))
+
+    # --- The profiles ---
+
+    async def _evaluated_profiles(self) -> list[Raw]:
+        """Return the profiles as configured now, in order."""
+        if not callable(self.profile_list):
+            return in_order(self.profile_list)
+        found = await maybe_future(self.profile_list(self)) or []
+        check(found)
+        return in_order(found)
+
+    def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
+        """Return a copy of the profiles with slugs and defaults filled in."""
+        return initialised(in_order(profile_list))
+
+    def _sorted_dict_values(self, src: Any) -> Any:
+        """Return the values of a dictionary in the order of its keys, and anything else as it is."""
+        return in_order(src) if isinstance(src, dict) else src
+
+    def _person(self, profiles: Sequence[Raw]) -> Person:
+        """Return whose server it is; the hub is asked for the groups where they matter."""
+        groups = (group.name for group in self.user.groups) if has_rules(profiles) else ()
+        return Person(name=self.user.name, groups=frozenset(groups))
+
+
+def _run(steps: _Steps) -> Awaitable[None] | None:
+    """Take the steps up to the first that must be awaited; return what is left, None if nothing is.
+
+    Hooks and subclasses call these methods without awaiting them, as KubeSpawner's.
+    """
+    try:
+        first = next(steps)
+    except StopIteration:
+        return None
+    return _rest(steps, first)
+
+
+async def _rest(steps: _Steps, waited_for: Awaitable[Any]) -> None:
+    with suppress(StopIteration):
+        while True:
+            try:
+                result = await waited_for
+            except BaseException as error:  # noqa: BLE001 - the steps decide about it
+                waited_for = steps.throw(error)
+            else:
+                waited_for = steps.send(result)
+
+
+def _names(keys: Iterable[str]) -> str:
+    """Return what a client has called something, in one line."""
+    return plain(", ".join(sorted(keys)), DETAIL_LIMIT)
+
+
+def _refusal(wrong: WrongChoice) -> Diagnosis:
+    return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, str(wrong))
+
+
+def _bad_request(sentence: str) -> HTTPError:
+    """Return what makes the hub show the form again, with the sentence above it."""
+    error: Any = HTTPError(400, sentence)
+    error.jupyterhub_message = sentence
+    error.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
+    refused: HTTPError = error
+    return refused

@@ -22,7 +22,6 @@ from tests.spawner.test_resolve import golden
         ("extra_labels", ["a"]),
         ("delete_grace_period", "soon"),
         ("modify_pod_hook", "not a function"),
-        ("profile_list", [{"display_name": "Small"}]),
         ("environment", ["A=1"]),
     ],
 )

@@ -1,26 +1,87 @@
 """Choices that users have."""
 
-from traitlets import Dict, HasTraits, List, TraitError, Union, validate
+from typing import Any
+
+from traitlets import Callable, Dict, HasTraits, List, TraitError, Unicode, Union, validate
 from traitlets.utils.bunch import Bunch
+
+from k8s_hub.profiles.checks import UnusableProfiles, check, check_slugs, fixed_overrides
 
 
 class ProfileTraits(HasTraits):
-    """Profiles; this version takes the chart's empty list and says so for any other."""
+    """Profiles, and the form that shows them."""
 
-    profile_list = Union(
-        [List(), Dict()],
-        default_value=[],
+    profile_list: Any = Union(
+        [List(), Callable(), Dict()],
         config=True,
         help="""
-        Profiles that users choose from. Only the empty list is possible in this version.
+        Profiles from which users choose what kind of server they start.
+
+        A list of dictionaries; or a dictionary of them, in the order of its keys; or a function (spawner) that
+        returns either, which may be async and is called for the form and again at the start. Keys of a profile:
+
+        - display_name, description: shown in the form; simple HTML is possible.
+        - slug: its name for the API; made of display_name if missing.
+        - default: true for the profile that is chosen beforehand, else it is the first.
+        - kubespawner_override: settings of the spawner, each a value or a function (spawner) that returns it and may
+          be async. A dictionary is merged into the setting, and None removes a key of it; others are replaced.
+        - profile_options: dictionary of options, each with display_name, choices (a dictionary of dictionaries with
+          display_name, default and kubespawner_override) and unlisted_choice (a dictionary with enabled,
+          display_name, display_name_in_choices, validation_regex, which the whole value must match,
+          validation_message and kubespawner_override, in whose texts {value} is what the user wrote).
+        - allowed_groups, allowed_users: lists, on profiles, options and choices: for whom they are. Without them:
+          for everybody.
+
+        Example::
+
+            c.KubeSpawner.profile_list = [
+                {"display_name": "Small"},
+                {"display_name": "Large", "kubespawner_override": {"mem_limit": "16G"}},
+            ]
+        """,
+    )
+
+    profile_form_template = Unicode(
+        "",
+        config=True,
+        help="""
+        Jinja2 template of the form, as text, in place of the form that comes with the spawner.
+
+        It gets profile_list (what is for this user, with slugs and defaults) and user_options (what the user chose
+        last, as far as it is still possible), and does not escape. Empty: additional_profile_form_template_paths
+        are looked through.
+        """,
+    )
+
+    additional_profile_form_template_paths: Any = List(
+        config=True,
+        help="""
+        Directories that are searched for a form.html, a Jinja2 template as of profile_form_template.
+
+        The first one found is used; without any, the form that comes with the spawner.
         """,
     )
 
     @validate("profile_list")
-    def _only_empty(self, proposal: Bunch) -> object:
-        if proposal.value:
-            raise TraitError(
-                f"KubeSpawner.profile_list: profiles are not available in this version, "
-                f"got {len(proposal.value)} of them"
-            )
+    def _usable(self, proposal: Bunch) -> Any:
+        """Refuse what could never work; what a function returns is looked at when it has."""
+        if callable(proposal.value):
+            return proposal.value
+        try:
+            check(proposal.value)
+            check_slugs(proposal.value)
+        except UnusableProfiles as error:
+            raise TraitError(f"KubeSpawner.{error}") from None
+        for path, name, value in fixed_overrides(proposal.value):
+            self._check_value(path, name, value)
         return proposal.value
+
+    def _check_value(self, path: str, name: str, value: Any) -> None:
+        trait = self.traits().get(name)
+        if trait is None:
+            return
+        try:
+            with self.cross_validation_lock:
+                trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
+        except TraitError:
+            raise TraitError(f"KubeSpawner.{path}: must be {trait.info()}, not {value!r}") from None

@@ -1,0 +1,76 @@
+"""The list of profiles as templates see it: in order, with slugs and defaults filled in."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from slugify import slugify
+
+from k8s_hub.objects.raw import Raw
+
+OTHER = "Other..."
+
+
+def in_order(profile_list: Any) -> list[Any]:
+    """Return the profiles as a list; those of a dictionary in the order of its keys, which are no slugs."""
+    if isinstance(profile_list, Mapping):
+        return [profile_list[key] for key in sorted(profile_list)]
+    return list(profile_list)
+
+
+def initialised(profiles: Iterable[Raw]) -> list[dict[str, Any]]:
+    """Return a copy with each profile's slug, one default profile, and each option's default and unlisted choice."""
+    return with_defaults([_initialised(profile) for profile in profiles])
+
+
+def with_defaults(profiles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the profiles with a default among them, and among the choices of each option: the first if none is."""
+    completed = [_with_default_choices(profile) for profile in profiles]
+    if completed and not any(profile.get("default") for profile in completed):
+        completed[0]["default"] = True
+    return completed
+
+
+def options_of(profile: Raw) -> Mapping[str, Any]:
+    """Return the options of a profile by their keys."""
+    return profile.get("profile_options") or {}
+
+
+def choices_of(option: Raw) -> Mapping[Any, Any]:
+    """Return the choices of an option by their keys."""
+    return option.get("choices") or {}
+
+
+def unlisted_choice_of(option: Raw) -> Raw | None:
+    """Return what is said about values that are not among the choices; None if there may be none."""
+    unlisted = option.get("unlisted_choice") or {}
+    return unlisted if unlisted.get("enabled") else None
+
+
+def copied(value: Any) -> Any:
+    """Copy dictionaries, lists and sets, however deep; everything else (functions, models) is shared."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    return set(value) if isinstance(value, set) else value
+
+
+def _initialised(profile: Raw) -> dict[str, Any]:
+    result: dict[str, Any] = copied(dict(profile))
+    if result.get("slug") is None:
+        result["slug"] = slugify(str(profile["display_name"]))
+    for option in options_of(result).values():
+        unlisted = option["unlisted_choice"] = option.get("unlisted_choice") or {}
+        unlisted.setdefault("enabled", False)
+        if unlisted["enabled"]:
+            unlisted.setdefault("display_name_in_choices", OTHER)
+    return result
+
+
+def _with_default_choices(profile: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = copied(profile)
+    for option in options_of(result).values():
+        choices = list(choices_of(option).values())
+        if choices and not any(choice.get("default") for choice in choices):
+            choices[0]["default"] = True
+    return result

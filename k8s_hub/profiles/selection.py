@@ -1,0 +1,220 @@
+"""What a user chose: judged by the profiles that are for them, and the overrides that follow from it.
+
+``user_options`` may be any JSON, because the hub's API takes any.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.access import Person, may_choose, offered
+from k8s_hub.profiles.fields import (
+    OPTION_PREFIX,
+    PROFILE,
+    UNLISTED_CHOICE,
+    UNLISTED_SUFFIX,
+    field_name,
+    unlisted_key,
+)
+from k8s_hub.profiles.listing import choices_of, options_of, unlisted_choice_of
+from k8s_hub.profiles.overrides import filled_in
+
+LONGEST_VALUE = 4000
+"""Characters that an unlisted value may have: an expression is matched with it while the hub waits."""
+
+NOTHING_OFFERED = "None of the profiles is for you. Please ask your administrator."
+
+_SHOWN = 60
+_LISTED = 8
+
+
+class WrongChoice(ValueError):  # noqa: N818 - what the user did, not an error of the code
+    """Something was chosen that is not there or not for this user; the message is a sentence for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """A profile, and the overrides of it and of what was chosen of each option, in the order of application."""
+
+    profile: Raw
+    overrides: Sequence[Raw]
+
+
+def select(
+    profiles: Sequence[Raw], user_options: Raw, person: Person, *, templates: Collection[str] = ()
+) -> Selection:
+    """Return what initialised profiles make of the options; raise WrongChoice, naming the first that is wrong.
+
+    ``templates``: as of :func:`k8s_hub.profiles.overrides.filled_in`.
+    """
+    complete, profile = _found(profiles, user_options.get(PROFILE), person)
+    _refuse_unknown(complete, user_options)
+    chosen = (
+        _chosen(name, options_of(profile).get(name), user_options, templates) for name in options_of(complete)
+    )
+    overrides = [_override(profile), *chosen]
+    return Selection(profile=profile, overrides=overrides)
+
+
+def profile_of(profiles: Sequence[Raw], slug: Any, person: Person) -> Raw:
+    """Return the profile of this slug as it is for this person; without a slug their default profile."""
+    return _found(profiles, slug, person)[1]
+
+
+def still_valid(
+    profiles: Sequence[Raw], user_options: Raw, person: Person, *, keeps_texts: bool = False
+) -> dict[str, Any]:
+    """Return the options that could be chosen now, of those that were chosen once; nothing if the profile is gone.
+
+    ``keeps_texts``: what the user wrote is kept although it is wrong, for them to correct it.
+    """
+    try:
+        profile = profile_of(profiles, user_options.get(PROFILE), person)
+    except WrongChoice:
+        return {}
+    keys = [PROFILE]
+    for name, option in options_of(profile).items():
+        try:
+            _chosen(name, option, user_options, ())
+        except WrongChoice:
+            if (
+                keeps_texts
+                and unlisted_choice_of(option)
+                and isinstance(user_options.get(unlisted_key(name)), str)
+            ):
+                keys.append(unlisted_key(name))
+        else:
+            keys += [name, unlisted_key(name)]
+    return {key: user_options[key] for key in keys if user_options.get(key)}
+
+
+def unknown_to(profile: Raw, user_options: Iterable[str]) -> list[str]:
+    """Return the keys of options that mean nothing to the profile."""
+    known = {PROFILE, *options_of(profile), *map(unlisted_key, options_of(profile))}
+    return sorted(str(key) for key in user_options if key not in known)
+
+
+def quoted(text: str) -> str:
+    """Return the text in quotation marks, cut to what is readable in a sentence."""
+    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
+
+
+def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw]:
+    """Return a profile with all that it has for anybody, and as it is for this person."""
+    offer = offered(profiles, person)
+    if not offer:
+        raise WrongChoice(NOTHING_OFFERED)
+    pairs = list(zip((profile for profile in profiles if may_choose(profile, person)), offer, strict=True))
+    if not slug:
+        return next(pair for pair in pairs if pair[1].get("default"))
+    wanted = _text(slug, PROFILE)
+    for pair in pairs:
+        if str(pair[1]["slug"]) == wanted:
+            return pair
+    names = _there_are(profile["slug"] for profile in offer)
+    if any(str(profile["slug"]) == wanted for profile in profiles):
+        raise WrongChoice(f"The profile {quoted(wanted)} is not for you; {names}.")
+    raise WrongChoice(f"There is no profile {quoted(wanted)}; {names}.")
+
+
+def _chosen(name: str, option: Raw | None, user_options: Raw, templates: Collection[str]) -> Raw:
+    """Return the override of what was chosen of an option; None instead of the option: it is not for this user."""
+    choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
+    if option is None:
+        if choice or unlisted:
+            raise WrongChoice(f"The option {quoted(name)} is not for you.")
+        return {}
+    if unlisted:
+        return _unlisted(name, option, _text(unlisted, unlisted_key(name)), templates)
+    return _override(_listed(name, option, choice) if choice else _default(name, option))
+
+
+def _unlisted(name: str, option: Raw, value: str, templates: Collection[str]) -> Raw:
+    rules = unlisted_choice_of(option)
+    if rules is None:
+        raise WrongChoice(
+            f"The option {quoted(name)} takes no values of your own, such as {quoted(value)};"
+            f" {_there_are(choices_of(option))}."
+        )
+    if len(value) > LONGEST_VALUE:
+        raise WrongChoice(
+            f"The value of the option {quoted(name)} has {len(value)} characters; at most {LONGEST_VALUE} are possible."
+        )
+    regex = rules.get("validation_regex")
+    if regex and not re.fullmatch(regex, value):
+        hint = rules.get("validation_message") or f"it does not match {regex}"
+        raise WrongChoice(f"The option {quoted(name)} cannot be {quoted(value)}: {hint}")
+    return filled_in(_override(rules), value, templates=templates)
+
+
+def _listed(name: str, option: Raw, choice: Any) -> Raw:
+    wanted = _text(choice, name)
+    for key, listed in choices_of(option).items():
+        if str(key) == wanted:
+            found: Raw = listed
+            return found
+    rules = unlisted_choice_of(option)
+    if wanted == UNLISTED_CHOICE and rules is not None:
+        raise WrongChoice(_value_is_missing(name, rules))
+    if not choices_of(option):
+        raise WrongChoice(
+            f"The option {quoted(name)} has no choice {quoted(wanted)}; values of your own"
+            f" belong into {quoted(unlisted_key(name))}."
+        )
+    raise WrongChoice(
+        f"The option {quoted(name)} has no choice {quoted(wanted)}; {_there_are(choices_of(option))}."
+    )
+
+
+def _default(name: str, option: Raw) -> Raw:
+    for choice in choices_of(option).values():
+        if choice.get("default"):
+            found: Raw = choice
+            return found
+    raise WrongChoice(_value_is_missing(name, unlisted_choice_of(option) or {}))
+
+
+def _value_is_missing(name: str, rules: Raw) -> str:
+    return f"The option {quoted(name)} needs a value. {rules.get('validation_message') or ''}".rstrip()
+
+
+def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
+    """Refuse what was surely meant for an option: to ignore it would start another server than was asked for.
+
+    Anything else that is not known is ignored, as KubeSpawner does: clients and hooks have keys of their own.
+    """
+    slug = str(profile["slug"])
+    for key in unknown_to(profile, user_options):
+        if key.startswith(OPTION_PREFIX):
+            own = key.removeprefix(field_name(slug, ""))
+            hint = f"; in user_options it is called {quoted(own)}" if own != key else ""
+            raise WrongChoice(f"{quoted(key)} is the name of a form's field{hint}.")
+        option = key.removesuffix(UNLISTED_SUFFIX)
+        # A field of the profile "a--b" looks like one of the profile "a".
+        if option != key and "--" not in option and user_options[key]:
+            raise WrongChoice(f"The profile {quoted(slug)} has no option {quoted(option)}.")
+
+
+def _text(value: Any, key: str) -> str:
+    """Return a text or a number as text: API clients may send either."""
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise WrongChoice(f"{quoted(key)} must be a text, not {_KINDS.get(type(value), 'something else')}.")
+
+
+_KINDS: dict[type, str] = {list: "a list", dict: "an object"}
+
+
+def _override(chosen: Raw) -> Raw:
+    override: Raw = chosen.get("kubespawner_override") or {}
+    return override
+
+
+def _there_are(names: Iterable[Any]) -> str:
+    words = [quoted(str(name)) for name in names]
+    shown = [*words[:_LISTED], f"{len(words) - _LISTED} more"] if len(words) > _LISTED else words
+    if len(shown) < 2:
+        return f"there is only {shown[0]}"
+    return f"there are {', '.join(shown[:-1])} and {shown[-1]}"
