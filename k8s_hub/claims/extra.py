@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from k8s_hub.claims.deletion import Deletion, Kept, Sibling, may_delete
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeChoice, HomeRequest, Refuse, choose_home
 from k8s_hub.claims.lookup import ClaimLookup, username_of
+from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
@@ -90,6 +92,35 @@ def choose_extra(request: HomeRequest, name: str, claims: ClaimLookup) -> HomeCh
             owner=username_of(existing) or "",
         )
     return choose_home(request, _ClaimsOfOneUse(claims, name, request.scope))
+
+
+def may_delete_extra(
+    claim: Raw,
+    name: str,
+    *,
+    is_kept: bool,
+    identity: ServerIdentity,
+    siblings: Sequence[Sibling],
+    other_users: Sequence[str],
+) -> Deletion:
+    """Decide about an extra claim that was read just now and that its server's state calls by this name.
+
+    ``is_kept`` says that the admin wants claims of this name kept by now; the claim says what was wanted when it
+    was made.
+    """
+    wanted = annotations_of(claim).get(KEEP_ANNOTATION)
+    if is_kept or wanted != Keep.WITH_SERVER:
+        return Kept(reason="it is not to be deleted with its server")
+    if _use_of(claim) != name:
+        return Kept(reason=f"it is annotated as another extra claim than {name!r}")
+    return may_delete(
+        _as_home(claim),
+        identity=identity,
+        scope=Scope.SERVER,
+        is_remembered=True,
+        siblings=siblings,
+        other_users=other_users,
+    )
 
 
 @dataclass(frozen=True, slots=True)

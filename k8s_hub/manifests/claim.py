@@ -1,4 +1,4 @@
-"""The claim: a user's home, before it has a volume."""
+"""The claim: a user's home, or a volume besides it, before it has a disk; and its place in a pod."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -22,6 +22,28 @@ class ClaimInputs:
     storage_class: str | None = None
     """None is the cluster's default class; the empty string is no class: only a prepared volume will do."""
     storage_selector: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimMount:
+    """A claim that the user's container mounts besides what ``volumes`` and ``volume_mounts`` say."""
+
+    volume_name: str
+    claim_name: str
+    mount_path: str
+    sub_path: str = ""
+    read_only: bool = False
+
+    @property
+    def volume(self) -> dict[str, Any]:
+        """The pod's volume."""
+        return {"name": self.volume_name, "persistentVolumeClaim": {"claimName": self.claim_name}}
+
+    @property
+    def mount(self) -> dict[str, Any]:
+        """The container's mount."""
+        more = {"subPath": self.sub_path or None, "readOnly": self.read_only or None}
+        return {"name": self.volume_name, "mountPath": self.mount_path, **without_nulls(more)}
 
 
 def build_claim(inputs: ClaimInputs) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import api_fields, api_object, api_objects, without_nulls
+from k8s_hub.manifests.claim import ClaimMount
 from k8s_hub.manifests.environment import build_environment
 from k8s_hub.manifests.secret import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 from k8s_hub.manifests.security import container_security_context, pod_security_context
@@ -64,6 +65,8 @@ class PodInputs:
 
     volumes: Sequence[Raw] | Mapping[str, Raw] = ()
     volume_mounts: Sequence[Raw] | Mapping[str, Raw] = ()
+    claim_mounts: Sequence[ClaimMount] = ()
+    """The server's claims besides its home."""
     init_containers: Sequence[Raw] | Mapping[str, Raw] = ()
     extra_containers: Sequence[Raw] | Mapping[str, Raw] = ()
     lifecycle_hooks: Mapping[str, Any] | None = None
@@ -117,7 +120,11 @@ def _spec(inputs: PodInputs) -> dict[str, Any]:
         ),
         "serviceAccountName": inputs.service_account or None,
         "automountServiceAccountToken": _automount(inputs),
-        "volumes": [*api_objects(inputs.volumes, "volumes"), *_certificates_volumes(inputs)],
+        "volumes": [
+            *api_objects(inputs.volumes, "volumes"),
+            *(mount.volume for mount in inputs.claim_mounts),
+            *_certificates_volumes(inputs),
+        ],
         "nodeSelector": inputs.node_selector or None,
         "tolerations": api_objects(inputs.tolerations, "tolerations") or None,
         "affinity": build_affinity(
@@ -158,7 +165,11 @@ def _notebook(inputs: PodInputs) -> dict[str, Any]:
             allow_privilege_escalation=inputs.allow_privilege_escalation,
             configured=inputs.container_security_context,
         ),
-        "volumeMounts": [*api_objects(inputs.volume_mounts, "volume_mounts"), *_certificates_mounts(inputs)],
+        "volumeMounts": [
+            *api_objects(inputs.volume_mounts, "volume_mounts"),
+            *(mount.mount for mount in inputs.claim_mounts),
+            *_certificates_mounts(inputs),
+        ],
     }
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from k8s_hub.claims.lookup import usernames_of
+from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
@@ -14,7 +15,7 @@ from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import annotations_of
+from k8s_hub.objects.keys import Key, annotations_of, key_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -37,13 +38,14 @@ class Cluster:
 
 
 async def connect(
-    settings: ConnectionSettings, *, namespace: str, component: str, with_events: bool
+    settings: ConnectionSettings, *, namespace: str, component: str, with_events: bool, holder: object
 ) -> Cluster:
-    """Return the shared cluster, its views started but perhaps not filled yet.
+    """Return the shared cluster, its views started but perhaps not filled yet; they stay for the holder's sake.
 
     Raises ConfigurationError where no cluster is configured.
     """
     pool = InformerPool.for_current_loop()
+    await pool.hold(settings, namespace, holder)
     return Cluster(
         api=await pool.api(settings),
         pods=await pool.informer(
@@ -52,7 +54,7 @@ async def connect(
             namespace,
             label_selector=f"component={component}",
             project=project_pod,
-            index=owners_of,
+            index=found_by,
         ),
         claims=await pool.informer(settings, CLAIMS, namespace, project=project_claim, index=usernames_of),
         events=await pool.events(settings, namespace) if with_events else None,
@@ -60,13 +62,29 @@ async def connect(
     )
 
 
+async def leave(settings: ConnectionSettings, *, namespace: str, holder: object) -> None:
+    """Close the views of the namespace, unless somebody else still needs them."""
+    await InformerPool.for_current_loop().release(settings, namespace, holder)
+
+
 def owner(username: str, servername: str) -> Hashable:
     """Return what the view of pods files the pods of one server under."""
     return (username, servername)
 
 
+def mounting(claim: Key) -> Hashable:
+    """Return what the view of pods files the pods that mount a claim under."""
+    return ("claim", *claim)
+
+
+def found_by(pod: Raw) -> Iterable[Hashable]:
+    """Return what an index of pods files this one under: its server and its claims."""
+    namespace = key_of(pod).namespace
+    return (*owners_of(pod), *(mounting(Key(namespace, name)) for name in mounted_claims(pod)))
+
+
 def owners_of(pod: Raw) -> Iterable[Hashable]:
-    """Return what an index of pods files this one under: the server that it is annotated for."""
+    """Return the server that the pod is annotated for."""
     annotations = annotations_of(pod)
     username = annotations.get(USERNAME_ANNOTATION)
     return () if username is None else (owner(username, annotations.get(SERVERNAME_ANNOTATION, "")),)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch, resolve
+from k8s_hub.spawner import launch, resolve, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
@@ -57,6 +58,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         #: The home claim that was used last, as the saved state says.
         self.remembered_pvc_name: str | None = None
         self._pvc_exists = False
+        #: The claims besides the home that were used last, by the admin's names for them.
+        self.extra_claim_names: dict[str, str] = {}
         self._state_version = COMPATIBLE_VERSION
         if self.user is not None:
             if self.enable_user_namespaces:
@@ -77,6 +80,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         if saved.pvc_name and self.remember_pvc_name:
             self.pvc_name = self.remembered_pvc_name = saved.pvc_name
             self._pvc_exists = True
+        if self.remember_pvc_name:
+            self.extra_claim_names = dict(saved.extra_claims)
 
     def get_state(self) -> dict[str, Any]:
         """Return the names, so that a later run finds the pod and the claim whatever was configured since."""
@@ -87,6 +92,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             namespace=self.namespace,
             dns_name=self.dns_name,
             pvc_name=self.pvc_name if self._pvc_exists else None,
+            extra_claims=self.extra_claim_names,
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -150,8 +156,10 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._may_have_created = True
         async with attempt.cluster.following() as feed:
             self._feed = feed
-            home = await self._ensure_home(attempt, feed)
+            claims = await self._ensure_claims(attempt, feed)
             manifest = await self._pod()
+            if self.storage_same_node:
+                manifest = await storage.placed(attempt, manifest, claims)
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
@@ -160,7 +168,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             await create_companions(attempt, pod, self._companions(pod))
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))
-            serving = await launch.until_serving(attempt, pod, home, feed)
+            serving = await launch.until_serving(attempt, pod, [key_of(claim) for claim in claims], feed)
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
@@ -180,13 +188,20 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             tell=self._tell,
         )
 
-    async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Key | None:
-        if not self.storage_pvc_ensure:
-            return None
-        claim = await launch.ensure_home(attempt, resolve.home_request(self), self._claim, feed)
+    async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
+        """Return this server's claims, which exist now, its home first."""
+        home = await self._ensure_home(attempt, feed) if self.storage_pvc_ensure else None
+        others = await storage.ensure_extra_claims(self, attempt, feed)
+        return others if home is None else [home, *others]
+
+    async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Raw:
+        choose = partial(choose_home, resolve.home_request(self))
+        claim = await launch.ensure_claim(attempt, choose, self._claim, feed)
         self.pvc_name = self.remembered_pvc_name = key_of(claim).name
         self._pvc_exists = True
-        return key_of(claim)
+        if self.storage_grow:
+            await storage.grow(attempt, claim, self.storage_capacity)
+        return claim
 
     def _tell(self, diagnosis: Diagnosis) -> None:
         told = self._progress.tell(diagnosis)
@@ -248,15 +263,16 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._may_have_created = False
 
     async def delete_forever(self) -> None:
-        """Delete the home claim of a server or user that is gone for good, if `delete_pvc` says so.
+        """Delete the claims of a server or user that is gone for good: extra ones, and with `delete_pvc` the home.
 
         Only a claim that is surely this server's and no other's is deleted. Never raises: the hub forgets the
         server whatever happens here.
         """
-        if not self.delete_pvc or not self.storage_pvc_ensure:
-            return
         try:
-            await self._delete_home()
+            if self.extra_claim_names:
+                await storage.delete_extra_claims(self, await self._connect())
+            if self.delete_pvc and self.storage_pvc_ensure:
+                await self._delete_home()
         except (SpawnFailed, KubeError, TimeoutError) as error:
             self.log.warning(
                 "%s: the claim is kept because the cluster did not say yes: %s", self._log_name, error
@@ -356,4 +372,4 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             launch.follow(feed, PODS, key_of(pod))
             if feed is not None:
                 await feed.recall()
-            return await launch.until_serving(attempt, pod, None, feed)
+            return await launch.until_serving(attempt, pod, (), feed)

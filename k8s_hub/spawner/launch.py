@@ -1,18 +1,19 @@
-"""The order of effects of one start: the home claim, then the pod, then waiting until it serves.
+"""The order of effects of one start: the claims, then the pod, then waiting until it serves.
 
 Every function may be cancelled at any point: what it has asked for is found again by the mark of its attempt.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
-from k8s_hub.claims.home import Create, HomeRequest, Refuse, UseExisting, choose_home
+from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
+from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
 from k8s_hub.diagnosis.containers import server_silent, up
@@ -99,7 +100,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
             raise refused(failure, "List", str(informer))
         return _waiting_for_cluster(failure)
 
-    await _follow(attempt, look)
+    await watch_until(attempt, look)
 
 
 def follow(feed: Feed | None, resource: Resource, key: Key) -> None:
@@ -108,16 +109,19 @@ def follow(feed: Feed | None, resource: Resource, key: Key) -> None:
         feed.follow(Involved(resource.kind, key))
 
 
-async def ensure_home(
-    attempt: Attempt, request: HomeRequest, manifest: Callable[[str], Raw], feed: Feed | None
+async def ensure_claim(
+    attempt: Attempt,
+    choose: Callable[[ClaimLookup], HomeChoice],
+    manifest: Callable[[str], Raw],
+    feed: Feed | None,
 ) -> Raw:
-    """Return the server's home claim, created from ``manifest(name)`` if there is none.
+    """Return the claim that ``choose`` finds, created from ``manifest(name)`` if there is none.
 
     What the cluster says about it is heard from its creation on: that there is no such storage class, for
     instance, is said at once and then for a long time not again.
     """
     while True:
-        choice = choose_home(request, attempt.cluster.claims.view)
+        choice = choose(attempt.cluster.claims.view)
         match choice:
             case Refuse():
                 raise SpawnFailed(
@@ -167,10 +171,10 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
                 await _until_pod_gone(attempt, existing)
 
 
-async def until_serving(attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None) -> Raw:
+async def until_serving(attempt: Attempt, pod: Raw, claims: Sequence[Key], feed: Feed | None) -> Raw:
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
-    look = _looking_at(attempt, pod, home, feed)
-    serving = await _follow(attempt, look, pod=key_of(pod), claim=home, feed=feed)
+    look = _looking_at(attempt, pod, claims, feed)
+    serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
     attempt.tell(up())
     return serving
 
@@ -186,7 +190,7 @@ async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: floa
         return
     clock = asyncio.get_running_loop().time
     begun, pause = clock(), FIRST_KNOCK
-    look, bell = _looking_at(attempt, pod, None, None), asyncio.Event()
+    look, bell = _looking_at(attempt, pod, (), None), asyncio.Event()
     with attempt.cluster.pods.listening(key_of(pod), bell=bell):
         while True:
             bell.clear()
@@ -221,11 +225,11 @@ async def _is_listening(url: str) -> bool:
 
 
 def _looking_at(
-    attempt: Attempt, pod: Raw, home: Key | None, feed: Feed | None
+    attempt: Attempt, pod: Raw, claims: Sequence[Key], feed: Feed | None
 ) -> Callable[[], Raw | Diagnosis]:
     """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
     key, uid, created = key_of(pod), uid_of(pod), version_of(pod)
-    pods, claims = attempt.cluster.pods.view, attempt.cluster.claims.view
+    pods, known = attempt.cluster.pods.view, attempt.cluster.claims.view
 
     def look() -> Raw | Diagnosis:
         entry = pods.entry(key)
@@ -235,10 +239,12 @@ def _looking_at(
         kept = entry.kept if entry is not None and is_same else None
         if kept is not None and is_ready_to_serve(kept):
             return kept
+        home, *others = [known.get(each) for each in claims] or [None]
         return diagnose(
             Observation(
                 pod=kept,
-                claim=None if home is None else claims.get(home),
+                claim=home,
+                other_claims=[claim for claim in others if claim is not None],
                 events=() if feed is None else feed.events(),
                 now=utcnow(),
                 started=attempt.started,
@@ -248,19 +254,19 @@ def _looking_at(
     return look
 
 
-async def _follow(
+async def watch_until(
     attempt: Attempt,
     look: Callable[[], T | Diagnosis],
     *,
     pod: Key | None = None,
-    claim: Key | None = None,
+    claims: Sequence[Key] = (),
     feed: Feed | None = None,
 ) -> T:
     """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
     bell = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
-        stack.enter_context(attempt.cluster.claims.listening(*filter(None, [claim]), bell=bell))
+        stack.enter_context(attempt.cluster.claims.listening(*claims, bell=bell))
         if feed is not None:
             stack.enter_context(feed.listening(bell))
         while True:
@@ -318,7 +324,7 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
             Observation(pod=None, claim=entry.kept, events=(), now=utcnow(), started=attempt.started)
         )
 
-    await _follow(attempt, look, claim=key)
+    await watch_until(attempt, look, claims=[key])
 
 
 async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
@@ -332,7 +338,7 @@ async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
     if look() is True:
         attempt.tell(previous_server(pod, utcnow()))
         await asyncio.sleep(OUT_OF_SIGHT)
-    await _follow(attempt, look, pod=key)
+    await watch_until(attempt, look, pod=key)
 
 
 async def _delete_pod(attempt: Attempt, pod: Raw) -> None:

@@ -3,6 +3,7 @@
 from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, Union, validate
 from traitlets.utils.bunch import Bunch
 
+from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.objects import quantities
 
 
@@ -37,7 +38,46 @@ class StorageTraits(HasTraits):
         help="""
         Size requested for a new home claim, as a Kubernetes quantity, e.g. "10Gi".
 
-        Required when storage_pvc_ensure is true. An existing claim keeps its size.
+        Required when storage_pvc_ensure is true. An existing claim keeps its size, unless storage_grow is true.
+        """,
+    )
+
+    storage_grow = Bool(
+        False,
+        config=True,
+        help="""
+        Whether a claim that asks for less than is configured is enlarged before its server starts.
+
+        For the home (storage_capacity) and extra_claims; nothing ever shrinks. Needs a storage class that allows
+        expansion and, for the hub, the right to patch persistentvolumeclaims; without them the log says so and
+        the server starts all the same.
+        """,
+    )
+
+    storage_same_node = Bool(
+        True,
+        config=True,
+        help="""
+        Whether a server that shares a ReadWriteOnce claim with another running server of its user is placed on
+        that server's node, where the disk is.
+
+        For the home and extra_claims. False: anywhere, for volumes that any number of nodes can mount whatever
+        their claims say, such as NFS.
+        """,
+    )
+
+    extra_claims = Union(
+        [List(), Dict()],
+        default_value=[],
+        config=True,
+        help="""
+        Claims besides the home, created like it and mounted into the user's container: a list, or a dict by name.
+
+        Required keys: name, capacity, mount_path. Optional ones: name_template ("<name>--{user_server}"),
+        storage_class, access_modes (["ReadWriteOnce"]), sub_path, read_only, and keep: "keep" (the default), or
+        "with-server" for a claim that is deleted with its named server or its user. name_template, mount_path and
+        sub_path are templates. The pod's volume is called "extra-<name>". For example
+        {"scratch": {"capacity": "50Gi", "mount_path": "/scratch", "storage_class": "fast"}}.
         """,
     )
 
@@ -101,6 +141,14 @@ class StorageTraits(HasTraits):
         the order of their keys. Strings are templates: {"name": "home", "mountPath": "/home/jovyan"}.
         """,
     )
+
+    @validate("extra_claims")
+    def _are_extra_claims(self, proposal: Bunch) -> object:
+        try:
+            parse_extra_claims(proposal.value)
+        except ValueError as error:
+            raise TraitError(f"KubeSpawner.extra_claims{error}") from error
+        return proposal.value
 
     @validate("storage_capacity")
     def _is_quantity(self, proposal: Bunch) -> object:
