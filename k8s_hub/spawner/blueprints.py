@@ -260,13 +260,14 @@ def _returned_object(value: Any, by: str) -> Raw:
 def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
     if iscoroutine(returned):
         returned.close()
+    what = "None" if returned is None else f"a {type(returned).__name__}"
     return SpawnFailed(
         Diagnosis.failed(
             Stage.REQUEST,
             Reason.INVALID,
             "Your server could not be prepared: the settings of this hub are wrong. "
             "Please tell your administrator.",
-            detail=f"{name} returned {returned!r}, and not {expected}",
+            detail=f"{name} returned {what}, and not {expected}",
         )
     )
 

@@ -53,6 +53,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().__init__(*args, **kwargs)
         self._progress = Progress()
         self._feed: Feed | None = None
+        #: The uid of the pod of the last start; for subclasses and hooks.
+        self.pod_id = ""
         self._creates = Creates()
         self._mark = ""
         #: The home claim that was used last, as the saved state says.
@@ -137,15 +139,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self._progress.end()
         self._may_have_created = False
         return url
-
-    pod_id: str = ""
-    """The uid of the pod of the last start."""
-
-    @property
-    def events(self) -> list[Raw]:
-        """What Kubernetes has said about the pod while it starts, the latest last."""
-        heard = () if self._feed is None else self._feed.events()
-        return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
 
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
@@ -235,6 +228,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                     yield {"progress": latest.percent, "message": message}
                 case diagnosis:
                     yield {"progress": diagnosis.percent, "message": diagnosis.message}
+
+    @property
+    def events(self) -> list[Raw]:
+        """What Kubernetes has said about the pod while it starts, the latest last; for subclasses and hooks."""
+        heard = () if self._feed is None else self._feed.events()
+        return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
 
     # --- Stop ---
 
