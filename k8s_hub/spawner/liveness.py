@@ -106,11 +106,12 @@ class Liveness(Blueprints):
         """Return the exit code of a server that never ran, or whose pod somebody has removed."""
         if self.server is None:
             return 0
-        how = (
-            "the hub died in the middle of its start, before there was a pod"
-            if self._was_being_started
-            else "its pod was removed by somebody else"
-        )
+        if self._was_being_started:
+            how = "the hub died in the middle of its start, before there was a pod"
+        elif self.server.ip:
+            how = "its pod was removed by somebody else"
+        else:
+            return 1  # its start has failed, for a reason that is told, before there was a pod
         self._run_log.tell_end(logging.WARNING, self._pod_key, how)
         return 1
 

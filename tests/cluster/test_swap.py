@@ -109,7 +109,8 @@ class Town:
 
         async def are_ready() -> bool:
             running = await self.hub.running()
-            return all(server in running and running[server]["ready"] for server in servers)
+            assert servers <= set(running), f"failed to start: {servers - set(running)}"
+            return all(running[server]["ready"] for server in servers)
 
         await eventually(are_ready, seconds=LONGEST)
 
