@@ -34,6 +34,21 @@ def leftover(obj: Raw, kind: str) -> Diagnosis:
     )
 
 
+def dying_namespace(namespace: Raw, now: datetime) -> Diagnosis:
+    """The user's namespace is being deleted, with all that is in it; a new one can only come after it."""
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    words = "; ".join(str(condition.get("message")) for condition in conditions if condition.get("message"))
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        f'Your namespace "{key_of(namespace).name}" is being deleted. '
+        "Your server waits until it is gone and then gets a new one.",
+        reason=Reason.NAMESPACE,
+        detail=f"namespace {key_of(namespace)} is terminating: {words or 'no reason is given'}",
+        lasting=max(now - _asked_to_end(namespace, now), timedelta()),
+        missed="it was not gone",
+    )
+
+
 def foreign_claim(claim: Raw) -> Diagnosis:
     """Another's claim has the name of this user's home; it is never mounted."""
     return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")

@@ -8,6 +8,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakSet
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
@@ -46,6 +47,26 @@ class _Cluster:
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
         self._event_watches: dict[str, EventWatch] = {}
+        #: Who needs the views of a namespace; who is forgotten needs them no longer.
+        self._holders: dict[str, WeakSet[object]] = {}
+
+    def hold(self, namespace: str, holder: object) -> None:
+        self._holders.setdefault(namespace, WeakSet()).add(holder)
+
+    async def release(self, namespace: str, holder: object) -> None:
+        holders = self._holders.get(namespace, WeakSet())
+        holders.discard(holder)
+        if holders:
+            return
+        self._holders.pop(namespace, None)
+        # Taken out before the first pause: who comes meanwhile begins anew.
+        scopes = [scope for scope in self._informers if scope.namespace == namespace]
+        informers = [self._informers.pop(scope).informer for scope in scopes]
+        watch = self._event_watches.pop(namespace, None)
+        for informer in informers:
+            await informer.close()
+        if watch is not None:
+            await watch.close()
 
     async def informer(self, scope: _Scope, project: Project, index: Index) -> Informer:
         if scope not in self._informers:
@@ -126,6 +147,15 @@ class InformerPool:
     async def events(self, settings: ConnectionSettings, namespace: str) -> EventWatch:
         """Return the namespace's shared event watch."""
         return (await self._cluster(settings)).events(namespace)
+
+    async def hold(self, settings: ConnectionSettings, namespace: str, holder: object) -> None:
+        """Keep the namespace's informers and events for the holder, until it releases them or is forgotten."""
+        (await self._cluster(settings)).hold(namespace, holder)
+
+    async def release(self, settings: ConnectionSettings, namespace: str, holder: object) -> None:
+        """End the namespace's informers and events if nobody else holds them."""
+        if settings in self._clusters:
+            await (await self._cluster(settings)).release(namespace, holder)
 
     async def undelivered(self, settings: ConnectionSettings) -> UndeliveredDeletes:
         """Return the owner of the deletes that wait for the API server."""

@@ -9,7 +9,7 @@ from traitlets import default
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
-from k8s_hub.kube.resources import SECRETS, SERVICES
+from k8s_hub.kube.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.namespace import build_namespace
@@ -18,6 +18,7 @@ from k8s_hub.manifests.secret import build_secret
 from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
+from k8s_hub.objects.keys import Key
 from k8s_hub.objects.owners import owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
@@ -161,6 +162,16 @@ class Blueprints(_Base):
         if self.internal_ssl or self.services_enabled:
             companions.append(Companion(resource=SERVICES, manifest=self._service_for(pod)))
         return companions
+
+    def _companion_keys(self) -> list[tuple[Resource, Key]]:
+        """Return what the pod that runs may have beside it, should its owner reference not be followed."""
+        if not (self.internal_ssl or self.services_enabled):
+            return []
+        secret = self._expand_user_properties(self.secret_name_template)
+        return [
+            (SECRETS, Key(self.namespace, secret)),
+            (SERVICES, Key(self.namespace, self.service_name)),
+        ]
 
     def _secret_for(self, pod: Raw) -> Raw:
         if not self._overrides("get_secret_manifest"):

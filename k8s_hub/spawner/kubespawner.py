@@ -31,6 +31,7 @@ from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
+from k8s_hub.spawner.namespaces import ensure_namespace
 from k8s_hub.spawner.progress import Progress, Waited
 from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
@@ -144,6 +145,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
         self._tell(launch.requested(attempt))
+        if self.enable_user_namespaces:
+            await ensure_namespace(attempt, self._namespace_to_create())
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
             await launch.until_synced(attempt, informer)
         self._may_have_created = True
@@ -256,10 +259,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
             uncertain_mark=self._mark if self._creates.is_uncertain else None,
+            companions=self._companion_keys(),
         )
         await removal.run(self._pods_in_view(cluster))
         self._creates = Creates()
         self._may_have_created = False
+        await self._leave()
 
     async def delete_forever(self) -> None:
         """Delete the claims of a server or user that is gone for good: extra ones, and with `delete_pvc` the home.
@@ -276,6 +281,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self.log.warning(
                 "%s: the claim is kept because the cluster did not say yes: %s", self._log_name, error
             )
+        await self._leave()
 
     async def _delete_home(self) -> None:
         name = self.remembered_pvc_name or await self._existing_home() or self.pvc_name
@@ -319,6 +325,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                 f"The server {old_name!r} was not renamed to {new_name!r}: its files cannot be found because the "
                 "cluster does not answer. Please try again later.",
             ) from error
+        finally:
+            await self._leave()
         if home is None:
             return
         if not self.remember_pvc_name and scope_of(self.pvc_name_template) is Scope.SERVER:

@@ -18,7 +18,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import resolve
 from k8s_hub.spawner.blueprints import Blueprints
-from k8s_hub.spawner.cluster import Cluster, connect, owner
+from k8s_hub.spawner.cluster import Cluster, connect, leave, owner
 from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.teardown import delete_later
 
@@ -46,6 +46,8 @@ class Liveness(Blueprints):
         #: The pod as poll() last found it alive.
         self._alive: Entry | None = None
         self._run_log = RunLog(self.log)
+        #: The namespaces whose views this spawner has part in.
+        self._watched: set[str] = set()
 
     @cached_property
     def api(self) -> Any:
@@ -65,12 +67,21 @@ class Liveness(Blueprints):
         )
 
     async def _connect(self) -> Cluster:
+        self._watched.add(self.namespace)
         return await connect(
             self._connection_settings,
             namespace=self.namespace,
             component=self.component_label,
             with_events=self.events_enabled,
+            holder=self,
         )
+
+    async def _leave(self) -> None:
+        """Stop watching a namespace that has no server any more; one that all users share is always watched."""
+        if not self.enable_user_namespaces:
+            return
+        while self._watched:
+            await leave(self._connection_settings, namespace=self._watched.pop(), holder=self)
 
     async def poll(self) -> int | None:
         """Return None while the server runs, may run or may come to run; else its exit code.
@@ -78,6 +89,12 @@ class Liveness(Blueprints):
         Never an exception and never a guess: the hub forgets a server that poll() gives up. A pod that has
         ended is removed in the background, because the hub will not call stop() for it.
         """
+        code = await self._exit_code()
+        if code is not None:
+            await self._leave()
+        return code
+
+    async def _exit_code(self) -> int | None:
         if self._may_have_created:
             return None
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
 from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import PODS
+from k8s_hub.kube.resources import PODS, Resource
 from k8s_hub.kube.undelivered import Delete, Search
 from k8s_hub.naming.ownership import MARK_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
@@ -45,6 +45,8 @@ class Removal:
     timeout: float
     #: The mark of a start whose create may still be carried out; None if there is none.
     uncertain_mark: str | None
+    #: What the pod may own: not every cluster has somebody who removes what lost its owner.
+    companions: Sequence[tuple[Resource, Key]] = ()
 
     async def run(self, seen: Iterable[Raw]) -> None:
         """Remove this server's pods in view, and one of its key too new to be seen; return when they are gone.
@@ -64,6 +66,8 @@ class Removal:
             return
         if self.uncertain_mark is not None:
             self._search(self._has_mark, "the reply to its creation was lost")
+        for resource, key in self.companions:
+            await self._remove_companion(resource, key, deadline)
         for pod in pods:
             if not is_dying(pod):
                 await self._until_gone(pod, deadline)
@@ -91,6 +95,24 @@ class Removal:
             )
         except (NotFound, Conflict):
             logger.debug("%s: the pod was gone already", key)
+
+    async def _remove_companion(self, resource: Resource, key: Key, deadline: float) -> None:
+        """Remove what the pod owned; where that fails, the owner reference is left."""
+        api = self.cluster.api
+        try:
+            found = await retrying(
+                self._policy, lambda: api.get(resource, key), on=Unavailable, deadline=deadline
+            )
+            if self.is_ours(found):
+                uid = uid_of(found)
+                await retrying(
+                    self._policy,
+                    lambda: api.delete(resource, key, uid=uid),
+                    on=Unavailable,
+                    deadline=deadline,
+                )
+        except KubeError as error:
+            logger.debug("%s %s: left to its owner reference: %s", resource.kind, key, error)
 
     async def _until_gone(self, pod: Raw, deadline: float) -> None:
         key = key_of(pod)
