@@ -1,0 +1,449 @@
+"""Subclasses as administrators write them: what they override, read, set and call works, or says what to use instead."""
+
+import base64
+import logging
+
+import pytest
+from jupyterhub.spawner import Spawner
+from kubernetes_asyncio.client import CustomObjectsApi, V1Container, V1ObjectMeta, V1Secret
+from kubernetes_asyncio.client.rest import ApiException
+from tornado import gen, web
+from traitlets import Bool, Unicode, default
+from traitlets.config import Config, Configurable
+
+from k8s_hub import KubeSpawner
+from k8s_hub.minicluster.resources import CLAIMS, PODS, SECRETS
+from k8s_hub.spawner.deprecated import tell_once
+from k8s_hub.spawner.surface import INSTEAD
+from tests.eventually import eventually
+from tests.spawner.bare import bare_spawner
+from tests.spawner.conftest import NAMESPACE
+
+in_a_hub = [pytest.mark.looptime, pytest.mark.hub]
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_told():
+    tell_once.cache_clear()
+
+
+def only(cluster, resource):
+    (one,) = cluster.database.all(resource, NAMESPACE)
+    return one
+
+
+async def started(hub, name="ada"):
+    await hub.start_server(name)
+    await hub.wait_ready(name)
+    return hub.spawner(name)
+
+
+# --- Overridden: names, labels, environment ---
+
+
+class WithWorkspace(KubeSpawner):
+    """Adds a field to all templates."""
+
+    workspace = Unicode("physics", config=True, help="The workspace.")
+
+    def _expand_user_properties(self, template, slug_scheme=None):
+        return super()._expand_user_properties(template.replace("{workspace}", self.workspace), slug_scheme)
+
+
+class OneArgument(KubeSpawner):
+    """Written before there were two slug schemes."""
+
+    def _expand_user_properties(self, template):
+        return super()._expand_user_properties(template.replace("{room}", "42"))
+
+
+@pytest.mark.parametrize(
+    ("spawner_class", "field", "value"),
+    [(WithWorkspace, "workspace", "physics"), (OneArgument, "room", "42")],
+)
+async def test_a_field_that_a_subclass_adds_is_filled_in_everywhere(spawner_class, field, value):
+    template = f"{{{field}}}-{{username}}"
+    spawner = bare_spawner(
+        spawner_class=spawner_class,
+        pod_name_template=f"jupyter-{template}",
+        pvc_name_template=f"claim-{template}",
+        working_dir=f"/{template}",
+        pod_connect_ip=f"{template}.pods",
+        extra_labels={"label": template},
+        extra_annotations={"annotation": template},
+        environment={"VARIABLE": template},
+        volumes=[{"name": template, "emptyDir": {}}],
+        storage_extra_labels={"label": template},
+        storage_capacity="1Gi",
+    )
+
+    pod, claim = await spawner.get_pod_manifest(), spawner.get_pvc_manifest()
+
+    expected = f"{value}-ada"
+    assert (pod.metadata.name, claim.metadata.name) == (f"jupyter-{expected}", f"claim-{expected}")
+    assert pod.spec.containers[0].working_dir == f"/{expected}"
+    assert pod.metadata.labels["label"] == claim.metadata.labels["label"] == expected
+    assert pod.metadata.annotations["annotation"] == expected
+    assert {"VARIABLE": expected}.items() <= {
+        each.name: each.value for each in pod.spec.containers[0].env
+    }.items()
+    assert pod.spec.volumes[0].name == expected
+    assert spawner._get_pod_url({"spec": {"containers": []}, "status": {}}) == f"http://{expected}.pods:8888"
+
+
+class WithoutUsernames(KubeSpawner):
+    """Keeps user names out of labels."""
+
+    def _build_common_labels(self, extra_labels):
+        labels = super()._build_common_labels(extra_labels)
+        del labels["hub.jupyter.org/username"]
+        return labels
+
+    def _build_pod_labels(self, extra_labels):
+        return {**super()._build_pod_labels(extra_labels), "kind-of": "pod"}
+
+    def _build_common_annotations(self, extra_annotations):
+        return {**super()._build_common_annotations(extra_annotations), "by": "us"}
+
+
+async def test_labels_and_annotations_are_those_that_a_subclass_builds():
+    spawner = bare_spawner(spawner_class=WithoutUsernames, storage_capacity="1Gi")
+
+    pod, claim = await spawner.get_pod_manifest(), spawner.get_pvc_manifest()
+
+    assert "hub.jupyter.org/username" not in pod.metadata.labels | claim.metadata.labels
+    assert pod.metadata.labels["component"] == "singleuser-server"
+    assert pod.metadata.labels["kind-of"] == "pod"
+    assert "kind-of" not in claim.metadata.labels
+    assert pod.metadata.annotations["by"] == claim.metadata.annotations["by"] == "us"
+
+
+async def test_a_subclass_builds_objects_of_its_own_with_the_spawner_s_parts():
+    spawner = bare_spawner(servername="gpu", namespace="labs")
+
+    assert spawner._expand_all([{"{username}": "{user_server}"}, 1]) == [{"{username}": "ada--gpu"}, 1]
+    assert spawner._expand_env({"A": "{username}", "B": 1, "C": print}) == {"A": "ada"}
+    assert spawner._expand_user_properties("{username}", slug_scheme="escape") == "ada"
+    assert spawner._build_common_labels({"x": "y"})["x"] == "y"
+    assert spawner._build_common_annotations({})["hub.jupyter.org/servername"] == "gpu"
+    assert spawner._sorted_dict_values({"b": 1, "a": 2}) == [2, 1]
+    assert spawner._sorted_dict_values([1]) == [1]
+    assert (spawner.pod_name, spawner.pvc_name) == ("jupyter-ada--gpu", "claim-ada--gpu")
+    assert spawner.dns_name.startswith("jupyter-ada--gpu.labs.")
+    assert spawner.secret_name == "jupyter-ada--gpu"
+    assert spawner._get_pod_port({"spec": {"containers": []}}) == 8888
+
+
+class PlainAttributes(KubeSpawner):
+    """Replaces options by values of the class."""
+
+    image = "registry/ours:1"
+    notebook_dir = "/home/jovyan/work"
+    image_pull_policy = Unicode("Always", config=True, help="When the image is pulled.")
+
+    @default("uid")
+    def _uid(self):
+        return 4321
+
+    def get_env(self):
+        return {**super().get_env(), "WORKSPACE": self.user.name}
+
+
+async def test_options_may_be_replaced_by_attributes_of_a_subclass():
+    (container,) = (await bare_spawner(spawner_class=PlainAttributes).get_pod_manifest()).spec.containers
+
+    assert (container.image, container.image_pull_policy) == ("registry/ours:1", "Always")
+    assert container.security_context["runAsUser"] == 4321
+    assert {"WORKSPACE": "ada"}.items() <= {each.name: each.value for each in container.env}.items()
+
+
+# --- Overridden: the start ---
+
+
+class MixedIn(Configurable):
+    """A mixin that makes any spawner of containers start what the API asks for."""
+
+    auth_enabled = Bool(False, config=True, help="Whether users log in.")
+
+    def get_args(self):
+        return super().get_args() if self.auth_enabled else [f"--port={self.port}", *self.args]
+
+    def start(self):
+        if "image" not in self.user_options:
+            raise web.HTTPError(400, "image required")
+        self.image = self.user_options["image"]
+        return super().start()
+
+    def get_env(self):
+        return {**super().get_env(), "REPO_URL": self.user_options["repo_url"]}
+
+
+class AnyImage(MixedIn, KubeSpawner):
+    cmd = ("jupyter-lab",)
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_mixin_decides_from_the_user_s_options(hub, cluster):
+    async with hub(spawner_class=AnyImage) as hub:
+        await hub.start_server(
+            "ada", options={"image": "registry/theirs:2", "repo_url": "https://example.org"}
+        )
+        await hub.wait_ready("ada")
+        (container,) = only(cluster, PODS)["spec"]["containers"]
+
+    assert container["image"] == "registry/theirs:2"
+    assert container["args"] == ["jupyter-lab", "--port=8888"]
+    assert {"name": "REPO_URL", "value": "https://example.org"} in container["env"]
+
+
+class ChosenAtStart(KubeSpawner):
+    """Sets options in a coroutine of the old kind."""
+
+    @gen.coroutine
+    def start(self):
+        self.environment = {"SHARD": (yield gen.maybe_future("7"))}
+        return (yield super().start())
+
+
+class FromTheApi(KubeSpawner):
+    """Has options of its own beside profiles."""
+
+    async def load_user_options(self):
+        await super().load_user_options()
+        self.environment = {"SHARD": self.user_options.get("shard", "7")}
+
+
+class AtOnce(KubeSpawner):
+    """Has hooks as methods, and a manifest that is not awaited."""
+
+    async def pre_spawn_hook(self, spawner):
+        assert spawner is self
+        self.environment = {"SHARD": "7"}
+
+    def get_pod_manifest(self):
+        return super().get_pod_manifest()
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+@pytest.mark.parametrize("spawner_class", [ChosenAtStart, FromTheApi, AtOnce])
+async def test_what_a_subclass_sets_before_the_pod_is_made_counts(hub, cluster, spawner_class):
+    async with hub(spawner_class=spawner_class) as hub:
+        await started(hub)
+        (container,) = only(cluster, PODS)["spec"]["containers"]
+
+    assert {"name": "SHARD", "value": "7"} in container["env"]
+
+
+class KeepsToken(KubeSpawner):
+    """Keeps a user's token in a Secret of its own, and chooses the claim by itself."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.token_name = self._expand_user_properties("access-token-{userid}")
+        self.volumes = [*self.volumes, {"name": "token", "secret": {"secretName": self.token_name}}]
+
+    async def pre_spawn_hook(self, spawner):
+        claims = await self.api.list_namespaced_persistent_volume_claim(namespace=self.namespace)
+        self.pvc_name = next((claim.metadata.name for claim in claims.items), "chosen-by-us")
+        try:
+            await self.api.read_namespaced_secret(self.token_name, self.namespace)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+        secret = V1Secret(
+            metadata=V1ObjectMeta(name=self.token_name, labels=self._build_common_labels({})),
+            data={"token": base64.b64encode(b"secret").decode()},
+        )
+        await self.api.create_namespaced_secret(namespace=self.namespace, body=secret)
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_subclass_makes_calls_of_its_own(hub, cluster):
+    async with hub(spawner_class=KeepsToken) as hub:
+        spawner = await started(hub)
+        with pytest.raises(ApiException):
+            await CustomObjectsApi(spawner.api.api_client).list_namespaced_custom_object(
+                "example.org", "v1", NAMESPACE, "widgets"
+            )
+
+    assert only(cluster, SECRETS)["metadata"]["labels"]["hub.jupyter.org/username"] == "ada"
+    assert only(cluster, CLAIMS)["metadata"]["name"] == "chosen-by-us"
+
+
+class Narrator(KubeSpawner):
+    """Tells more on the progress page, and keeps more in the state."""
+
+    note = ""
+
+    async def progress(self):
+        yield {"progress": 1, "message": "Hello."}
+        async for event in super().progress():
+            yield event
+
+    def get_state(self):
+        return {**super().get_state(), "note": self.note}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self.note = state.get("note", "")
+
+    def clear_state(self):
+        super().clear_state()
+        self.note = ""
+
+    async def start(self):
+        self.note = "kept"
+        return await super().start()
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_progress_and_state_may_be_extended(hub, cluster):
+    async with hub(spawner_class=Narrator) as hub:
+        await hub.start_server("ada")
+        told = [event async for event in hub.spawner("ada").progress()]
+        await hub.wait_ready("ada")
+        await hub.restart()
+
+        assert hub.spawner("ada").note == "kept"
+
+    assert told[0]["message"] == "Hello."
+    assert len(told) > 1
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_spawner_knows_its_pod_and_what_kubernetes_says_about_it_while_it_starts(hub, cluster):
+    heard = []
+
+    async def listen(spawner, pod):
+        assert spawner.pod_id == pod["metadata"]["uid"]
+        await eventually(lambda: spawner.events)
+        heard.extend(spawner.events)
+
+    async with hub(after_pod_created_hook=listen) as hub:
+        spawner = await started(hub)
+
+        assert {event["involvedObject"]["uid"] for event in heard} == {spawner.pod_id}
+        assert spawner.events == []
+
+
+# --- Returned values ---
+
+
+class ForgetsToReturn(KubeSpawner):
+    async def get_pod_manifest(self):
+        (await super().get_pod_manifest()).metadata.labels["course"] = "maths"
+
+
+class ForgetsClaim(KubeSpawner):
+    def get_pvc_manifest(self):
+        super().get_pvc_manifest()
+
+
+def hook_without_return(spawner, pod):
+    pod.metadata.labels["course"] = "maths"
+
+
+async def async_url(spawner, pod):
+    return "http://127.0.0.1"
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (
+            {"spawner_class": ForgetsToReturn},
+            "ForgetsToReturn.get_pod_manifest returned None, and not the object",
+        ),
+        ({"spawner_class": ForgetsClaim}, "ForgetsClaim.get_pvc_manifest returned None, and not the object"),
+        (
+            {"modify_pod_hook": hook_without_return},
+            "KubeSpawner.modify_pod_hook returned None, and not the object",
+        ),
+        (
+            {"modify_pod_hook": lambda *_: "pod"},
+            "KubeSpawner.modify_pod_hook returned a str, and not the object",
+        ),
+        ({"get_pod_url": async_url}, "KubeSpawner.get_pod_url returned a coroutine, and not a URL"),
+        ({"get_pod_url": lambda *_: None}, "KubeSpawner.get_pod_url returned None, and not a URL"),
+    ],
+)
+async def test_code_that_does_not_return_what_it_must_is_named(hub, cluster, options, what):
+    async with hub(**options) as hub:
+        await hub.start_server("ada")
+        with pytest.raises(web.HTTPError) as failure:
+            await hub.wait_ready("ada")
+
+        assert what in str(failure.value.log_message)
+        assert "tell your administrator" in failure.value.jupyterhub_message
+        assert not list(cluster.database.all(PODS, NAMESPACE))
+
+
+async def test_a_hook_may_mix_models_and_dicts():
+    def add_containers(spawner, pod):
+        pod.spec.init_containers = pod.spec.init_containers or []
+        pod.spec.init_containers += [
+            {"name": "first", "image": "busybox", "securityContext": {"runAsUser": 0}},
+            V1Container(name="second", image="busybox"),
+        ]
+        pod.spec.containers[0].volume_mounts += [{"name": "home", "mountPath": "/home"}]
+        return pod
+
+    manifest = await bare_spawner(modify_pod_hook=add_containers)._pod()
+
+    assert [each["name"] for each in manifest["spec"]["initContainers"]] == ["first", "second"]
+    assert manifest["spec"]["initContainers"][0]["securityContext"] == {"runAsUser": 0}
+    assert manifest["spec"]["containers"][0]["volumeMounts"] == [{"name": "home", "mountPath": "/home"}]
+
+
+# --- What is not here ---
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+async def test_a_name_that_is_not_here_says_what_to_use_instead(name):
+    with pytest.raises(AttributeError, match=f"KubeSpawner.{name} is not part of k8s_hub; use "):
+        getattr(bare_spawner(), name)
+    assert not hasattr(Spawner, name)
+
+
+async def test_a_method_that_nothing_calls_is_told_once(caplog):
+    class Old(KubeSpawner):
+        async def _start(self):
+            return await super()._start()
+
+        def is_pod_running(self, pod):
+            return True
+
+    class Older(Old):
+        pass
+
+    for _ in range(2):
+        spawner = bare_spawner(spawner_class=Old)
+    bare_spawner(spawner_class=Older)
+
+    assert [message.split(",")[0] for message in caplog.messages] == [
+        "Old defines _start",
+        "Old defines is_pod_running",
+        "Older defines _start",
+        "Older defines is_pod_running",
+    ]
+    with pytest.raises(AttributeError, match=r"use start, with super\(\)\.start\(\)"):
+        await spawner._start()
+    assert spawner.is_pod_running({})
+
+
+@pytest.mark.parametrize(
+    "spawner_class", [WithWorkspace, OneArgument, AnyImage, KeepsToken, Narrator, AtOnce]
+)
+async def test_an_ordinary_subclass_is_not_commented_on(spawner_class, caplog):
+    caplog.set_level(logging.INFO)
+
+    bare_spawner(spawner_class=spawner_class, config=Config())
+
+    assert caplog.messages == []
