@@ -13,6 +13,11 @@ def seconds(text: str) -> int:
     return _within(text, 1, 10**9, "a number of seconds")
 
 
+def days(text: str) -> int:
+    """Parse a number of whole days; 0 is allowed."""
+    return _within(text, 0, 10**5, "a number of days")
+
+
 def _within(text: str, least: int, most: int, meaning: str) -> int:
     try:
         number = int(text)

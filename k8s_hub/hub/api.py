@@ -35,25 +35,41 @@ class HubApi:
     def __init__(self, connection: HubConnection) -> None:
         self._connection = connection
 
-    async def page(self, *, offset: int, limit: int, state: State = State.ALL) -> Page:
-        """Return one page of the users in the order of their ids, which never changes."""
+    async def scopes(self) -> frozenset[str]:
+        """Return what the token may do, all implied scopes among them; a scope with a filter has it in its name."""
+        reply = await self._connection.request("GET", "/user", scope="read:users!user")
+        scopes = reply.body.get("scopes") if isinstance(reply.body, Mapping) else None
+        if not isinstance(scopes, list):
+            raise BadReply("the token's owner has no list of scopes")
+        return frozenset(map(str, scopes))
+
+    async def page(
+        self, *, offset: int, limit: int, state: State = State.ALL, with_stopped: bool = False
+    ) -> Page:
+        """Return one page of the users in the order of their ids, which never changes.
+
+        with_stopped: with the servers that do not run, too.
+        """
         reply = await self._connection.request(
             "GET",
             "/users",
             scope="list:users",
             params={"offset": str(offset), "limit": str(limit), "sort": "id"}
-            | ({"state": state.value} if state else {}),
+            | ({"state": state.value} if state else {})
+            | _stopped(with_stopped),
             # Without it the hub cuts the list off at 200 users and says nothing.
             accept="application/jupyterhub-pagination+json",
         )
         return _page_of(reply.body, offset)
 
-    async def user(self, name: str) -> User:
+    async def user(self, name: str, *, with_stopped: bool = False) -> User:
         """Return one user and their servers; raise NotFound where there is no such user.
 
-        The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
+        with_stopped: with the servers that do not run, too. The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
         """
-        reply = await self._connection.request("GET", f"/users/{_quoted(name)}", scope="read:servers")
+        reply = await self._connection.request(
+            "GET", f"/users/{_quoted(name)}", scope="read:servers", params=_stopped(with_stopped)
+        )
         return user_of(reply.body)
 
     async def stop_server(self, user: str, name: str = "", *, remove: bool = False) -> bool:
@@ -74,6 +90,10 @@ class HubApi:
     async def delete_user(self, name: str) -> None:
         """Delete a user, whose servers must be stopped."""
         await self._connection.request("DELETE", f"/users/{_quoted(name)}", scope="delete:users")
+
+
+def _stopped(is_wanted: bool) -> dict[str, str]:
+    return {"include_stopped_servers": "1"} if is_wanted else {}
 
 
 def _quoted(name: str) -> str:

@@ -1,10 +1,11 @@
-"""All users, page by page: a page that cannot be read costs its own users only."""
+"""All users, page by page: what cannot be read costs its own users only, or, on demand, is an error."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from k8s_hub.hub.api import Page
-from k8s_hub.hub.errors import Forbidden, HubError
+from k8s_hub.hub.errors import BadReply, Forbidden, HubError
+from k8s_hub.hub.users import User
 
 LOST_IN_A_ROW = 3
 """So many pages lost one after another mean that the hub is away, not that pages are bad."""
@@ -53,6 +54,31 @@ async def read_all(read_page: Callable[[int], Awaitable[Page]], *, page_size: in
     if not pages:
         raise lost[-1].error
     return Listing(pages=tuple(pages), lost=tuple(lost))
+
+
+async def read_everybody(read_page: Callable[[int], Awaitable[Page]]) -> tuple[User, ...]:
+    """Return all users, or raise: for those who act on a user's absence.
+
+    Each page begins with the last user of the one before, because a user who is deleted meanwhile makes all others
+    move up, and one of them fall between two pages.
+    """
+    users: list[User] = []
+    while True:
+        page = await read_page(max(0, len(users) - 1))
+        if page.unreadable:
+            raise page.unreadable[0]
+        if users and (not page.users or page.users[0].name != users[-1].name):
+            raise BadReply(
+                "users were deleted or renamed while they were listed: nobody knows who was left out"
+            )
+        users += page.users[1:] if users else page.users
+        if page.next_offset is None:
+            break
+        if len(page.users) < 2:
+            raise BadReply("the list of users makes no progress")
+    if len(users) != page.total:
+        raise BadReply(f"the hub says it has {page.total} users and shows {len(users)} of them")
+    return tuple(users)
 
 
 def _after(offset: int, pages: list[Page]) -> int | None:

@@ -12,7 +12,7 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One server that runs, starts or stops."""
+    """One server that runs, starts or stops, or, where they were asked for, is stopped."""
 
     user: str
     name: str  # "" is the user's default server
@@ -25,6 +25,14 @@ class Server:
     def __str__(self) -> str:
         return f"{self.user}/{self.name}" if self.name else self.user
 
+    @property
+    def state(self) -> Raw | None:
+        """What its spawner saved, empty before its first start; None: hidden from the token."""
+        if "state" not in self.raw:
+            return None
+        state = self.raw["state"]
+        return state if isinstance(state, Mapping) else {}
+
     def age(self, now: datetime) -> timedelta | None:
         """Return the time since it was started; None where that is not known."""
         return None if self.started is None else now - self.started
@@ -36,7 +44,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """One user and those of their servers that are not stopped."""
+    """One user and those of their servers that are not stopped, or, where they were asked for, all of them."""
 
     name: str
     admin: bool

@@ -1,0 +1,284 @@
+"""``k8s-hub volumes``: which claims belong to whom, and the removal of those that belong to nobody any more."""
+
+import argparse
+import json
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from k8s_hub.cli import numbers
+from k8s_hub.clock import utcnow
+from k8s_hub.hub import connection as hub
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.errors import HubError
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.errors import KubeError
+from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
+from k8s_hub.signals import run_until_told
+from k8s_hub.volumes import table
+from k8s_hub.volumes.inventory import SCOPES, Sources
+from k8s_hub.volumes.plan import (
+    Belonging,
+    Choice,
+    Finding,
+    Residents,
+    doubt_about_the_whole,
+    is_of_release,
+    plan,
+)
+from k8s_hub.volumes.pruning import Deleted, Outcome, Spared, Unclear, prune
+
+KUBE_TIMEOUT = 10.0
+"""Seconds for one request to the API server: nobody waits for a page here."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Show or prune; a reason not to is one sentence on stderr and exit code 1, wrong usage is 2."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    try:
+        where = _hub_settings(parsed)
+        choice = _choice(parsed)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        return run_until_told(_run(parsed, where, choice))
+    except (HubError, KubeError) as error:
+        print(f"k8s-hub volumes: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, choice: Choice) -> None:
+    async with _sources(parsed, where) as sources:
+        inventory = await sources.read()
+        residents = Residents.of(inventory.users, choice.templates)
+        findings = sorted(
+            plan(inventory.claims, inventory.mounts, residents, choice), key=lambda found: found.key
+        )
+        if parsed.action == "list":
+            shown = [found for found in findings if is_of_release(found.claim, choice.release)]
+            _list(shown, choice, is_json=parsed.json)
+        elif not parsed.delete:
+            _show_plan(findings, choice, is_json=parsed.json)
+        else:
+            doubt = doubt_about_the_whole(findings, residents, choice)
+            if doubt is not None:
+                raise HubError(f"nothing is deleted, because {doubt}")
+            report = Report(choice=choice, is_json=parsed.json)
+            try:
+                await prune(sources, findings, choice, report.tell)
+            finally:  # also of a run that was stopped or failed in the middle
+                report.end(findings)
+
+
+@asynccontextmanager
+async def _sources(parsed: argparse.Namespace, where: hub.ConnectionSettings) -> AsyncIterator[Sources]:
+    settings = ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
+    connection = await Connection.open(settings)
+    try:
+        async with hub.HubConnection(where) as to_hub:
+            namespaces = (
+                [None] if parsed.all_namespaces else parsed.namespace or [pod_namespace() or "default"]
+            )
+            yield Sources(kube=KubeApi(connection), hub=HubApi(to_hub), namespaces=namespaces)
+    finally:
+        await connection.close()
+
+
+# --- What is printed ---
+
+
+def _list(findings: Sequence[Finding], choice: Choice, *, is_json: bool) -> None:
+    if is_json:
+        _print_json([table.as_json(found, choice.now) for found in findings])
+    else:
+        print("\n".join(table.lines(findings, choice.now)))
+
+
+def _show_plan(findings: Sequence[Finding], choice: Choice, *, is_json: bool) -> None:
+    if is_json:
+        _print_json([table.as_json(found, choice.now) for found in findings])
+        return
+    candidates = [found for found in findings if found.may_go]
+    for found in candidates:
+        print(f"would delete {table.described(found, choice.now)}")
+    for found in findings:
+        if found.kept_because is not None and found.belonging is not Belonging.SERVER:
+            print(f"keep         {table.described(found, choice.now)} because {found.kept_because}")
+    print(
+        f"{table.amount(candidates)} would be deleted, {table.amount(_others(findings, candidates))} kept. "
+        "Nothing was deleted: that takes --delete."
+    )
+
+
+def _others(findings: Sequence[Finding], some: Sequence[Finding]) -> list[Finding]:
+    keys = {found.key for found in some}
+    return [found for found in findings if found.key not in keys]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a real pruning has done so far; told line by line, and as JSON at its end."""
+
+    choice: Choice
+    is_json: bool
+    outcomes: list[tuple[Finding, Outcome]] = field(default_factory=list)
+
+    def tell(self, found: Finding, outcome: Outcome) -> None:
+        """Say what became of one claim."""
+        self.outcomes.append((found, outcome))
+        if self.is_json:
+            return
+        match outcome:
+            case Deleted():
+                print(f"deleted {table.described(found, self.choice.now)}", flush=True)
+            case Spared(reason=reason):
+                print(f"kept    {table.described(found, self.choice.now)} because {reason}", flush=True)
+            case Unclear(error=error):
+                print(f"unclear {table.described(found, self.choice.now)}: {error}", flush=True)
+            case _:
+                assert_never(outcome)
+
+    def end(self, findings: Sequence[Finding]) -> None:
+        """Say what was done, all in all."""
+        deleted = [found for found, outcome in self.outcomes if isinstance(outcome, Deleted)]
+        if self.is_json:
+            _print_json([self._as_json(found) for found in findings])
+        else:
+            print(f"{table.amount(deleted)} deleted, {table.amount(_others(findings, deleted))} kept.")
+
+    def _as_json(self, found: Finding) -> dict[str, Any]:
+        """Return the plan's words with the outcome; None: the claim was not touched."""
+        outcomes = {told.key: outcome for told, outcome in self.outcomes}
+        outcome = outcomes.get(found.key)
+        about = table.as_json(found, self.choice.now)
+        match outcome:
+            case Spared(reason=reason):
+                return {**about, "may_go": False, "kept_because": reason, "outcome": "kept"}
+            case Deleted():
+                return {**about, "outcome": "deleted"}
+            case Unclear():
+                return {**about, "outcome": "unclear"}
+            case None:
+                return {**about, "outcome": None}
+            case _:
+                assert_never(outcome)
+
+
+def _print_json(claims: list[dict[str, Any]]) -> None:
+    print(json.dumps({"claims": claims}, indent=2))
+
+
+# --- What is asked for ---
+
+
+def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings:
+    url = parsed.url or os.environ.get("JUPYTERHUB_API_URL", "")
+    address = urlsplit(url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError(
+            f"--url or JUPYTERHUB_API_URL must be one such as http://localhost:8081/hub/api, not {url!r}"
+        )
+    token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+    if not token:
+        raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(SCOPES)}")
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
+    return hub.ConnectionSettings(url=url, token=token, ssl_context=_ssl_context(parsed.certificates))
+
+
+def _ssl_context(certificates: Path | None) -> ssl.SSLContext | None:
+    if certificates is None:
+        return None
+    try:
+        return hub.internal_ssl_context(certificates)
+    except OSError as error:
+        raise ValueError(f"--internal-certs-location {certificates} cannot be used: {error}") from error
+
+
+def _choice(parsed: argparse.Namespace) -> Choice:
+    days = getattr(parsed, "older_than", None)
+    for template in parsed.template:
+        _check_template(template)
+    return Choice(
+        now=utcnow(),
+        release=parsed.release,
+        templates=tuple(parsed.template),
+        older_than=None if days is None else timedelta(days=days),
+    )
+
+
+def _check_template(template: str) -> None:
+    try:
+        expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
+    except TemplateError as error:
+        raise ValueError(f"--template: {error}") from error
+    if scope_of(template) is Scope.EVERYBODY:
+        raise ValueError(f"--template {template!r} names no user: all users share that claim, so it stays")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="k8s-hub volumes",
+        description="The claims that the hub's servers have, and those that no user or server has any more.",
+        epilog="JUPYTERHUB_API_TOKEN holds the hub's token; it needs the scopes " + ", ".join(SCOPES) + ".",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show all claims and whose they are")
+    pruning = actions.add_parser("prune", help="show, or with --delete delete, the claims that may go")
+    act = pruning.add_mutually_exclusive_group()
+    act.add_argument("--delete", action="store_true", help="delete the claims; without it nothing is deleted")
+    act.add_argument("--dry-run", action="store_true", help="only show what would be deleted: the default")
+    pruning.add_argument(
+        "--older-than",
+        type=numbers.days,
+        metavar="DAYS",
+        help="keep claims that were made or used later than so many days ago",
+    )
+    for action in (listing, pruning):
+        _add_sources(action)
+    return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
+    )
+    parser.add_argument(
+        "--template",
+        action="append",
+        default=[],
+        metavar="TEMPLATE",
+        help="KubeSpawner.pvc_name_template, now or earlier, or that of an extra claim; may be repeated",
+    )
+    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
+    parser.add_argument(
+        "--internal-certs-location",
+        dest="certificates",
+        type=Path,
+        metavar="DIRECTORY",
+        help="the hub's, where it runs with internal_ssl",
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--namespace",
+        action="append",
+        metavar="NAME",
+        help="of the claims; may be repeated (default: that of this pod, else default)",
+    )
+    where.add_argument("--all-namespaces", action="store_true", help="for a hub with user namespaces")

@@ -1,0 +1,304 @@
+"""What each claim is to the hub's users, and whether it may go: a function of what was read.
+
+The promise: a claim goes only if the hub surely has no use for it; every doubt keeps it, with the reason.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self, TypeVar
+
+from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.lookup import servername_of, username_of
+from k8s_hub.hub.users import Server, User
+from k8s_hub.naming.ownership import RELEASE_LABELS
+from k8s_hub.naming.templates import Scope, names_of, scope_of
+from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of, uid_of
+from k8s_hub.objects.raw import Raw
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+CLAIM_TEMPLATE = "claim-{user_server}"
+POD_TEMPLATE = "jupyter-{user_server}"
+
+UNKNOWN_NUMBER = "?"
+"""The REST API does not tell users' numbers; no claim of a template with {userid} has this name."""
+
+_NUMBERED = re.compile(r"--[0-9]+$")
+
+
+class Belonging(StrEnum):
+    """Whose a claim is, as far as the hub can tell."""
+
+    SERVER = "server"
+    GONE_SERVER = "no such server"
+    GONE_USER = "no such user"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the admin said about which claims may go."""
+
+    #: Aware, UTC.
+    now: datetime
+    #: The value of a release label; None: there is only one release.
+    release: str | None = None
+    #: Of claims' names, besides those of the chart and of KubeSpawner.
+    templates: Sequence[str] = ()
+    #: Younger claims, and those used later, are kept.
+    older_than: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residents:
+    """The hub's users and what their servers may use, by name."""
+
+    users: Mapping[str, User]
+    #: Servers by the claim that their saved state names.
+    homes: Mapping[Key, tuple[Server, ...]]
+    #: Of a state that names no namespace.
+    homes_anywhere: Mapping[str, tuple[Server, ...]]
+    #: Servers, and default servers that never ran, whose state names no claim, by every name it may have.
+    guesses: Mapping[str, tuple[str, ...]]
+    #: Servers that ran under a version that did not save their claim, by the name of their pod.
+    pods: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, users: Iterable[User], templates: Sequence[str] = ()) -> Self:
+        """Index the users; their servers must be complete and their states visible."""
+        by_name = {user.name: user for user in users}
+        homes: dict[Key, tuple[Server, ...]] = {}
+        anywhere: dict[str, tuple[Server, ...]] = {}
+        guesses: dict[str, tuple[str, ...]] = {}
+        pods: dict[str, tuple[str, ...]] = {}
+        for user in by_name.values():
+            servers = {server.name: server for server in user.servers or ()}
+            for server in servers.values():
+                state = server.state or {}
+                name, namespace, pod = (state.get(key) for key in ("pvc_name", "namespace", "pod_name"))
+                if name and namespace:
+                    _append(homes, Key(namespace, name), server)
+                elif name:
+                    _append(anywhere, str(name), server)
+                elif pod:
+                    _append(pods, str(pod), str(server))
+            for servername in {"", *servers}:
+                if servername in servers and (servers[servername].state or {}).get("pvc_name"):
+                    continue
+                for name in _names(user.name, servername, templates):
+                    _append(guesses, name, f"{user.name}/{servername}" if servername else user.name)
+        return cls(users=by_name, homes=homes, homes_anywhere=anywhere, guesses=guesses, pods=pods)
+
+    def users_of(self, key: Key) -> tuple[Server, ...]:
+        """Return the servers whose saved state names the claim."""
+        return (*self.homes.get(key, ()), *self.homes_anywhere.get(key.name, ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One claim, whose it is, and what is to become of it."""
+
+    claim: Raw = field(repr=False)
+    belonging: Belonging
+    #: The servers or the user it belongs to, or those it is annotated for.
+    owner: str
+    #: None: no server that may have used it is known, or none was active.
+    last_used: datetime | None
+    mounted_by: Sequence[str]
+    #: Completes "kept because ..."; None: it may go.
+    kept_because: str | None
+
+    @property
+    def may_go(self) -> bool:
+        """True if nothing speaks for keeping it."""
+        return self.kept_because is None
+
+    @property
+    def key(self) -> Key:
+        """Where the claim is."""
+        return key_of(self.claim)
+
+    @property
+    def created(self) -> datetime | None:
+        """When the claim was made."""
+        text = metadata_of(self.claim).get("creationTimestamp")
+        return timestamps.parse(text) if text else None
+
+
+def plan(
+    claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], residents: Residents, choice: Choice
+) -> list[Finding]:
+    """Judge all claims; ``mounts`` has the names of the pods that mount a claim."""
+    findings = [judge(claim, mounts.get(key_of(claim), ()), residents, choice) for claim in claims]
+    doubt = doubt_about_the_whole(findings, residents, choice)
+    if doubt is None:
+        return findings
+    return [replace(found, kept_because=found.kept_because or doubt) for found in findings]
+
+
+def judge(claim: Raw, mounted_by: Sequence[str], residents: Residents, choice: Choice) -> Finding:
+    """Judge one claim by itself; the first reason to keep it counts."""
+    servers = residents.users_of(key_of(claim))
+    belonging, owner = _belonging(claim, servers, residents)
+    finding = Finding(
+        claim=claim,
+        belonging=belonging,
+        owner=owner,
+        last_used=_last_used(claim, servers, residents),
+        mounted_by=tuple(mounted_by),
+        kept_because=None,
+    )
+    return replace(finding, kept_because=next(_reasons(finding, residents, choice), None))
+
+
+def is_of_release(claim: Raw, release: str | None) -> bool:
+    """False only for a claim whose labels name another release; None is any."""
+    return release is None or _releases_of(claim) <= {release}
+
+
+def _belonging(claim: Raw, servers: Sequence[Server], residents: Residents) -> tuple[Belonging, str]:
+    if servers:
+        return Belonging.SERVER, ", ".join(sorted(map(str, servers)))
+    username, servername = username_of(claim), servername_of(claim)
+    if username is None:
+        return Belonging.NOBODY, ""
+    owner = f"{username}/{servername}" if servername else username
+    user = residents.users.get(username)
+    if user is None:
+        return Belonging.GONE_USER, owner
+    if servername and user.server(servername) is None:
+        return Belonging.GONE_SERVER, owner
+    return Belonging.SERVER, owner
+
+
+def _last_used(claim: Raw, servers: Sequence[Server], residents: Residents) -> datetime | None:
+    user = residents.users.get(username_of(claim) or "")
+    named = None if user is None else user.server(servername_of(claim))
+    candidates = servers or ((named,) if named is not None else ())
+    return max((server.last_activity for server in candidates if server.last_activity), default=None)
+
+
+def _reasons(finding: Finding, residents: Residents, choice: Choice) -> Iterator[str]:
+    """Yield the reasons to keep a claim, the plainest first."""
+    claim, username, servername = finding.claim, username_of(finding.claim), servername_of(finding.claim)
+    if is_dying(claim):
+        yield "it is being deleted already"
+    if not uid_of(claim):
+        yield "it has no uid, so a later claim of its name could be hit"
+    if finding.mounted_by:
+        yield f"it is mounted by the pod {', '.join(finding.mounted_by)}"
+    if finding.belonging is Belonging.SERVER:
+        yield f"it belongs to {finding.owner}"
+    if username is None:
+        yield "it is not annotated for any user"
+        return
+    if not is_of_release(claim, choice.release):
+        yield f"it belongs to the release {', '.join(sorted(_releases_of(claim)))}"
+    yield from (
+        f"it may be used by {who}, whose saved state names no claim"
+        for who in residents.guesses.get(finding.key.name, ())
+    )
+    if finding.belonging is Belonging.GONE_SERVER:
+        yield from _reasons_of_gone_server(finding, username, servername, residents, choice)
+    else:
+        yield from _reasons_of_gone_user(finding, username, servername, residents, choice)
+    yield from _too_young(finding, choice)
+
+
+def _reasons_of_gone_server(
+    finding: Finding, username: str, servername: str, residents: Residents, choice: Choice
+) -> Iterator[str]:
+    name = _NUMBERED.sub("", finding.key.name)
+    forgetful = [
+        str(server)
+        for server in residents.users[username].servers or ()
+        if server.state and not server.state.get("pvc_name")
+    ]
+    if forgetful:
+        yield f"it may be used by {', '.join(forgetful)}, whose saved state names no claim"
+    if name not in _names(username, servername, choice.templates, {Scope.SERVER}):
+        yield (
+            f"the user {username!r} lives, and by its name it may be shared by their servers; "
+            "if it is not, give its template with --template"
+        )
+
+
+def _reasons_of_gone_user(
+    finding: Finding, username: str, servername: str, residents: Residents, choice: Choice
+) -> Iterator[str]:
+    name = _NUMBERED.sub("", finding.key.name)
+    if name not in _names(username, servername, choice.templates, {Scope.SERVER, Scope.USER}):
+        yield (
+            "by its name it may be shared by several users; if it is not, give its template with --template, "
+            "such as --template 'home-{username}'"
+        )
+    for pod in _pods(username, servername):
+        yield from (
+            f"it may be used by {who}, which ran as the pod {pod} and whose saved state names no claim"
+            for who in residents.pods.get(pod, ())
+        )
+
+
+def _too_young(finding: Finding, choice: Choice) -> Iterator[str]:
+    if choice.older_than is None:
+        return
+    days = choice.older_than.days
+    if finding.created is None:
+        yield "its age is not known"
+    elif max(finding.created, finding.last_used or finding.created) > choice.now - choice.older_than:
+        yield f"it was made or used in the last {days} day{'' if days == 1 else 's'}"
+
+
+def doubt_about_the_whole(findings: Sequence[Finding], residents: Residents, choice: Choice) -> str | None:
+    """Return why nothing at all may go: the hub may not be the one that these claims belong to."""
+    if not residents.users:
+        return "the hub answered with no users at all"
+    if choice.release is not None:
+        return None
+    releases = {release for found in findings for release in _releases_of(found.claim)}
+    if len(releases) > 1:
+        return (
+            f"there are claims of several releases ({', '.join(sorted(releases))}); name yours with --release"
+        )
+    if not any(found.belonging is Belonging.SERVER for found in findings):
+        return (
+            "no claim here belongs to any of the hub's users: is this its namespace? If it is, name its release "
+            "with --release"
+        )
+    return None
+
+
+def _releases_of(claim: Raw) -> set[str]:
+    labels = labels_of(claim)
+    return {labels[label] for label in RELEASE_LABELS if label in labels}
+
+
+def _names(
+    username: str, servername: str, templates: Sequence[str], scopes: Iterable[Scope] = Scope
+) -> set[str]:
+    """Return every name that a template of one of these scopes, in any version, gives the server's claim."""
+    fields = names_of(
+        username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
+    )
+    return {
+        legacy.name
+        for template in (CLAIM_TEMPLATE, *templates)
+        if scope_of(template) in set(scopes)
+        for legacy in legacy_names(template, fields)
+    }
+
+
+def _pods(username: str, servername: str) -> set[str]:
+    fields = names_of(
+        username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
+    )
+    return {legacy.name for legacy in legacy_names(POD_TEMPLATE, fields)}
+
+
+def _append(index: dict[K, tuple[V, ...]], key: K, value: V) -> None:
+    index[key] = (*index.get(key, ()), value)

@@ -1,0 +1,115 @@
+"""Removing the claims that may go, one by one: each is read again, and so is its user, right before it goes."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from k8s_hub.claims.lookup import username_of
+from k8s_hub.hub.errors import NotFound as NoSuchUser
+from k8s_hub.hub.errors import Unavailable as HubUnavailable
+from k8s_hub.hub.users import User
+from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.objects.keys import Key, uid_of
+from k8s_hub.retries import retrying
+from k8s_hub.volumes.inventory import ASKING, Sources, check_complete
+from k8s_hub.volumes.plan import Choice, Finding, Residents, judge
+
+BATCH = 20
+"""Claims removed between two looks at the pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The API server has accepted the deletion of this very claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """The claim was to go and is kept after all; completes "kept because ..."."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """The request was sent and nobody knows its outcome."""
+
+    error: str
+
+
+Outcome: TypeAlias = Deleted | Spared | Unclear
+
+
+async def prune(
+    sources: Sources,
+    findings: Sequence[Finding],
+    choice: Choice,
+    tell: Callable[[Finding, Outcome], object],
+) -> None:
+    """Delete the claims that may go and tell what became of each.
+
+    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims not told of yet stay.
+    Cancelled in the middle of a deletion, it first tells the outcome of that one.
+    """
+    candidates = [finding for finding in findings if finding.may_go]
+    for first in range(0, len(candidates), BATCH):
+        mounts = await sources.mounts()
+        for finding in candidates[first : first + BATCH]:
+            reason = await _reason_to_keep(sources, finding, mounts, choice)
+            if reason is None:
+                await _delete(sources, finding, tell)
+            else:
+                tell(finding, Spared(reason=reason))
+
+
+async def _reason_to_keep(
+    sources: Sources, finding: Finding, mounts: Mapping[Key, tuple[str, ...]], choice: Choice
+) -> str | None:
+    """Look again at the claim and its user, and judge anew by these alone."""
+    try:
+        claim = await retrying(ASKING, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
+    except NotFound:
+        return "it is gone already"
+    if uid_of(claim) != uid_of(finding.claim):
+        return "another claim has its name now"
+    residents = Residents.of(await _user(sources, username_of(claim)), choice.templates)
+    return judge(claim, mounts.get(finding.key, ()), residents, choice).kept_because
+
+
+async def _user(sources: Sources, name: str | None) -> list[User]:
+    if name is None:
+        return []
+    try:
+        user = await retrying(ASKING, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
+    except NoSuchUser:
+        return []
+    check_complete(user)
+    return [user]
+
+
+async def _delete(sources: Sources, finding: Finding, tell: Callable[[Finding, Outcome], object]) -> None:
+    async def ask() -> Outcome:
+        try:
+            await sources.kube.delete(CLAIMS, finding.key, uid=uid_of(finding.claim))
+        except NotFound:
+            pass  # it was there a moment ago: the reply to an earlier try was lost
+        except Conflict:
+            return Spared(reason="another claim has its name now")
+        return Deleted()
+
+    async def ask_undisturbed() -> Outcome:
+        asked = asyncio.create_task(ask())
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            # What was asked for may happen, so whoever is told about it hears of it.
+            try:
+                outcome = await asked
+            except KubeError as error:
+                outcome = Unclear(error=str(error))
+            tell(finding, outcome)
+            raise
+
+    tell(finding, await retrying(ASKING, ask_undisturbed, on=Unavailable))
