@@ -29,15 +29,6 @@ def waits_for_other_server(servername: str, claim: Key, lasting: timedelta) -> D
     )
 
 
-def no_machine_yet(servername: str, claim: Key) -> Diagnosis:
-    """The other server has not got a machine in a time that is worth waiting."""
-    return _in_use(
-        f"{begun(server_in_words(servername))} uses the same volume and has no machine yet. "
-        "Please start this one again when that one runs.",
-        f"claim {claim} is ReadWriteOnce, and the pod that mounts it has no node",
-    )
-
-
 def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
     """The volume is for one pod at a time."""
     return _in_use(

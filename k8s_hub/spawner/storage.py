@@ -44,9 +44,6 @@ logger = logging.getLogger(__name__)
 GROWING = RetryPolicy(deadline=5.0)
 """A start does not wait longer than this for a larger claim: it works with the smaller one too."""
 
-HOLDER_PATIENCE = 60.0
-"""Seconds that a start waits for the machine of another server: beyond it, that one has troubles of its own."""
-
 
 async def ensure_extra_claims(
     spawner: "KubeSpawner", attempt: launch.Attempt, feed: "Feed | None"
@@ -170,7 +167,7 @@ async def placed(attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Ra
 async def _until_known(
     attempt: launch.Attempt, claims: Sequence[Raw]
 ) -> Anywhere | Beside | Exclusive | Torn:
-    """Return where the pod may run once the other server's pod has its node."""
+    """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
     clock = asyncio.get_running_loop().time
     begun = clock()
 
@@ -178,10 +175,8 @@ async def _until_known(
         plan = _plan(attempt, claims)
         if not isinstance(plan, NotKnownYet):
             return plan
-        waited = clock() - begun
-        if waited >= HOLDER_PATIENCE:
-            return sharing.no_machine_yet(plan.servername, plan.claim)
-        return sharing.waits_for_other_server(plan.servername, plan.claim, timedelta(seconds=waited))
+        waited = timedelta(seconds=clock() - begun)
+        return sharing.waits_for_other_server(plan.servername, plan.claim, waited)
 
     first = _plan(attempt, claims)
     return await launch.watch_until(attempt, look, pod=first.pod if isinstance(first, NotKnownYet) else None)

@@ -1,0 +1,452 @@
+"""Claims besides the home, and servers of one user that share a claim, on a cluster."""
+
+import asyncio
+import logging
+
+import jupyterhub
+import pytest
+from tornado.web import HTTPError
+
+from k8s_hub.claims.extra import KEEP_ANNOTATION
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.minicluster.resources import CLAIMS, PODS
+from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
+from tests.eventually import eventually
+from tests.spawner.conftest import NAMESPACE
+from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, sentences, takes
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+SCRATCH = {"name": "scratch", "capacity": "5Gi", "mount_path": "/scratch"}
+FIELDS = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def claim_names(cluster):
+    return {key_of(claim).name for claim in claims(cluster)}
+
+
+def claim_of(cluster, name):
+    return cluster.database.get(CLAIMS, Key(NAMESPACE, name))
+
+
+def plant_claim(cluster, name, *, user="ada", server="", use="scratch", **metadata):
+    """Create a claim behind everybody's back."""
+    annotations = {USERNAME_ANNOTATION: user, EXTRA_CLAIM_ANNOTATION: use, SERVERNAME_ANNOTATION: server}
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "annotations": {key: value for key, value in annotations.items() if value},
+            **metadata,
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Bound"},
+    }
+    return cluster.database.create(CLAIMS, claim).obj
+
+
+def mounted(pod):
+    """Return the claims of a pod by where they are mounted."""
+    sources = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"]["volumes"]
+    }
+    return {
+        mount["mountPath"]: sources[mount["name"]] for mount in pod["spec"]["containers"][0]["volumeMounts"]
+    }
+
+
+async def rejection(run):
+    with pytest.raises(HTTPError) as failed:
+        await run.start()
+    return failed.value
+
+
+# --- Claims besides the home ---
+
+
+async def test_an_extra_claim_is_created_and_mounted_beside_the_home(cluster):
+    extra = {**SCRATCH, "storage_class": "standard", "access_modes": ["ReadWriteMany"], "read_only": True}
+    await Run(
+        extra_claims=[{**extra, "sub_path": "of-{username}"}], storage_extra_labels={"tier": "x"}
+    ).start()
+
+    (pod,) = pods(cluster)
+    claim = claim_of(cluster, "scratch--ada")
+    assert mounted(pod) == {"/home/jovyan": "claim-ada", "/scratch": "scratch--ada"}
+    assert pod["spec"]["containers"][0]["volumeMounts"][1] == {
+        "name": "extra-scratch",
+        "mountPath": "/scratch",
+        "subPath": "of-ada",
+        "readOnly": True,
+    }
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "5Gi"}},
+        "storageClassName": "standard",
+    } | {
+        key: claim["spec"][key]
+        for key in claim["spec"].keys() - {"accessModes", "resources", "storageClassName"}
+    }
+    assert annotations_of(claim)[EXTRA_CLAIM_ANNOTATION] == "scratch"
+    assert annotations_of(claim)[USERNAME_ANNOTATION] == "ada"
+    assert labels_of(claim)["component"] == "singleuser-storage"
+    assert labels_of(claim)["tier"] == "x"
+
+
+async def test_extra_claims_need_no_home(cluster):
+    await Run(extra_claims=[SCRATCH], storage_pvc_ensure=False, volumes=[], volume_mounts=[]).start()
+
+    (pod,) = pods(cluster)
+    assert mounted(pod) == {"/scratch": "scratch--ada"}
+    assert claim_names(cluster) == {"scratch--ada"}
+
+
+async def test_each_server_has_its_own_and_keeps_it(cluster):
+    first = Run(extra_claims=[SCRATCH])
+    await first.start()
+    await Run("ada", "gpu", extra_claims=[SCRATCH]).start()
+    await first.stop()
+    before = uid_of(claim_of(cluster, "scratch--ada"))
+    await first.next(extra_claims=[SCRATCH]).start()
+
+    assert claim_names(cluster) == {"claim-ada", "claim-ada--gpu", "scratch--ada", "scratch--ada--gpu"}
+    assert uid_of(claim_of(cluster, "scratch--ada")) == before
+
+
+async def test_a_new_template_leads_to_the_old_claim_with_and_without_the_saved_state(cluster):
+    first = Run(extra_claims=[SCRATCH])
+    await first.start()
+    await first.stop()
+    renamed = [{**SCRATCH, "name_template": "tmp-{user_server}"}]
+    second = first.next(extra_claims=renamed)
+    await second.start()
+    await second.stop()
+    await restart_process()
+    await Run(extra_claims=renamed).start()
+
+    (pod,) = pods(cluster)
+    assert mounted(pod)["/scratch"] == "scratch--ada"
+    assert claim_names(cluster) == {"claim-ada", "scratch--ada"}
+
+
+async def test_a_profile_or_hook_may_give_a_server_other_claims(cluster):
+    """A plain assignment to the spawner is what a profile's kubespawner_override does."""
+    run = Run()
+    run.spawner.extra_claims = {"big": {"capacity": "9Gi", "mount_path": "/big"}}
+    await run.start()
+
+    (pod,) = pods(cluster)
+    assert mounted(pod)["/big"] == "big--ada"
+    assert run.state["extra_claims"] == {"big": "big--ada"}
+
+
+@pytest.mark.skipif(jupyterhub.version_info < (6,), reason="servers can be renamed since JupyterHub 6")
+async def test_a_renamed_server_keeps_its_extra_claim(hub, cluster):
+    async with hub(extra_claims=[SCRATCH]) as hub:
+        for name in ("gpu", "big"):
+            if name == "big":
+                await hub.stop_server("ada", "gpu")
+                await hub.wait_stopped("ada", "gpu")
+                status, _ = await hub.api("PATCH", "/users/ada/servers/gpu", json={"name": "big"})
+                assert status == 200
+            await hub.start_server("ada", name)
+            await hub.wait_ready("ada", name)
+
+    assert claim_names(cluster) == {"claim-ada--gpu", "scratch--ada--gpu"}
+
+
+async def test_one_that_is_being_deleted_is_waited_for_and_made_anew(cluster):
+    old = plant_claim(cluster, "scratch--ada", deletionTimestamp="2099-12-31T00:00:00Z")
+    backup = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "backup", "namespace": NAMESPACE},
+        "spec": {
+            "containers": [{"name": "backup", "image": "backup"}],
+            "volumes": [{"name": "old", "persistentVolumeClaim": {"claimName": "scratch--ada"}}],
+        },
+        "status": {"phase": "Running"},
+    }
+    cluster.database.create(PODS, backup)
+    run = Run(extra_claims=[SCRATCH])
+    starting = asyncio.create_task(run.start())
+    await eventually(lambda: "claim-ada" in claim_names(cluster))
+    await asyncio.sleep(1)
+    assert claim_of(cluster, "scratch--ada") == old
+    cluster.database.remove(PODS, Key(NAMESPACE, "backup"))
+    await starting
+
+    assert uid_of(claim_of(cluster, "scratch--ada")) != uid_of(old)
+    assert (
+        'Your volume "scratch" (scratch--ada) is being deleted. Your server waits until it is gone and then gets a '
+        "new, empty one." in await sentences(run)
+    )
+
+
+async def test_that_of_another_user_is_refused_in_a_sentence_and_stays(cluster):
+    plant_claim(cluster, "scratch--ada", user="bob")
+    error = await rejection(Run(extra_claims=[SCRATCH]))
+
+    assert sentence_of(error) == (
+        "Your files cannot be opened: the volume of that name belongs to another user. "
+        "Please tell your administrator."
+    )
+    assert error.reason == "foreign_object"
+    assert pods(cluster) == []
+
+
+async def test_a_home_of_that_name_is_refused_in_a_sentence(cluster):
+    error = await rejection(Run(extra_claims=[{**SCRATCH, "name_template": "claim-{user_server}"}]))
+
+    assert sentence_of(error).startswith('The volume "scratch" cannot be opened')
+    assert pods(cluster) == []
+
+
+async def test_the_claim_that_has_a_trouble_is_the_one_that_is_named(cluster):
+    error = await rejection(
+        Run(extra_claims=[SCRATCH, {**SCRATCH, "name": "b", "mount_path": "/b", "storage_class": "no"}])
+    )
+
+    assert sentence_of(error) == (
+        'Your volume "b" cannot be created: the cluster has no storage class "no". Please tell your administrator.'
+    )
+
+
+# --- Its end ---
+
+
+async def run_once(hub, user="ada", name=""):
+    await hub.start_server(user, name)
+    await hub.wait_ready(user, name)
+    await hub.stop_server(user, name)
+    await hub.wait_stopped(user, name)
+
+
+BOTH = [{**SCRATCH, "keep": "with-server"}, {"name": "data", "capacity": "1Gi", "mount_path": "/data"}]
+
+
+async def test_a_removed_server_takes_along_what_is_to_go_with_it(hub, cluster):
+    async with hub(extra_claims=BOTH) as hub:
+        for name in ("", "gpu"):
+            await run_once(hub, name=name)
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {
+            "claim-ada",
+            "scratch--ada",
+            "data--ada",
+            "claim-ada--gpu",
+            "data--ada--gpu",
+        }
+        await hub.api("DELETE", "/users/ada")
+        assert claim_names(cluster) == {"claim-ada", "data--ada", "claim-ada--gpu", "data--ada--gpu"}
+
+
+async def test_what_a_profile_gave_goes_too_although_nobody_chooses_it_any_more(hub, cluster):
+    def give(spawner):
+        spawner.extra_claims = BOTH
+
+    async with hub(pre_spawn_hook=give) as hub:
+        await run_once(hub, name="gpu")
+        hub.config.KubeSpawner.pre_spawn_hook = None
+        await hub.restart()
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada--gpu", "data--ada--gpu"}
+
+
+async def test_what_is_to_be_kept_by_now_is_kept(hub, cluster):
+    async with hub(extra_claims=BOTH) as hub:
+        await run_once(hub, name="gpu")
+        hub.config.KubeSpawner.extra_claims = [SCRATCH]
+        await hub.restart()
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert "scratch--ada--gpu" in claim_names(cluster)
+
+
+async def test_one_whose_annotation_was_taken_away_is_kept(hub, cluster):
+    def keep(claim):
+        kept = {key: text for key, text in annotations_of(claim).items() if key != KEEP_ANNOTATION}
+        return {**claim, "metadata": {**claim["metadata"], "annotations": kept}}
+
+    async with hub(extra_claims=BOTH) as hub:
+        await run_once(hub, name="gpu")
+        cluster.database.update(CLAIMS, Key(NAMESPACE, "scratch--ada--gpu"), keep)
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert "scratch--ada--gpu" in claim_names(cluster)
+
+
+# --- Several servers with one claim ---
+
+SHARED = {"pvc_name_template": "claim-{username}"}
+
+
+def pod_of(cluster, name):
+    return next(pod for pod in pods(cluster) if annotations_of(pod).get(SERVERNAME_ANNOTATION, "") == name)
+
+
+async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cluster):
+    await Run(**SHARED).start()
+    term = {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}
+    second = Run("ada", "gpu", node_affinity_required=[term], **SHARED)
+    await second.start()
+
+    pod = pod_of(cluster, "gpu")
+    node = {"key": "metadata.name", "operator": "In", "values": ["mini"]}
+    assert pod["spec"]["affinity"]["nodeAffinity"][FIELDS]["nodeSelectorTerms"] == [
+        {**term, "matchFields": [node]}
+    ]
+    assert annotations_of(pod)[BESIDE_ANNOTATION] == ""
+    assert (
+        "Your default server uses the same volume, so this one is placed on the same machine."
+        in await sentences(second)
+    )
+    assert "affinity" not in pod_of(cluster, "")["spec"]
+
+
+async def test_an_extra_claim_binds_as_the_home_does(cluster):
+    extra = [{**SCRATCH, "name_template": "scratch-{username}"}]
+    await Run("ada", "gpu", extra_claims=extra).start()
+    second = Run(extra_claims=extra)
+    await second.start()
+
+    assert annotations_of(pod_of(cluster, ""))[BESIDE_ANNOTATION] == "gpu"
+    assert (
+        'Your server "gpu" uses the same volume, so this one is placed on the same machine.'
+        in await sentences(second)
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {**SHARED, "storage_access_modes": ["ReadWriteMany"]},
+        {**SHARED, "storage_same_node": False},
+        {**SHARED, "volumes": [], "volume_mounts": []},
+    ],
+    ids=["claims of their own", "a volume for many machines", "switched off", "not mounted"],
+)
+async def test_without_need_no_server_is_bound_to_a_node(cluster, options):
+    await Run(**options).start()
+    await Run("ada", "gpu", **options).start()
+
+    assert "affinity" not in pod_of(cluster, "gpu")["spec"]
+    assert BESIDE_ANNOTATION not in annotations_of(pod_of(cluster, "gpu"))
+
+
+async def test_a_server_that_starts_again_is_not_bound_by_its_own_earlier_pod(cluster):
+    first = Run(**SHARED)
+    await first.start()
+    await first.next(**SHARED).start()
+
+    (pod,) = pods(cluster)
+    assert "affinity" not in pod["spec"]
+
+
+async def test_a_claim_of_all_users_binds_nobody(cluster):
+    for user in ("ada", "bob"):
+        await Run(user, pvc_name_template="claim-of-the-course").start()
+
+    assert [pod["spec"].get("affinity") for pod in pods(cluster)] == [None, None]
+
+
+async def test_a_claim_for_one_pod_is_refused_at_once_with_the_server_that_has_it(cluster, looptime):
+    exclusive = {**SHARED, "storage_access_modes": ["ReadWriteOncePod"]}
+    await Run(**exclusive).start()
+    error = await rejection(Run("ada", "gpu", **exclusive))
+
+    assert sentence_of(error) == (
+        "This server needs a volume that only one server at a time can use, and your default server uses it. "
+        "Please stop that one first."
+    )
+    assert error.reason == "volume_in_use"
+    assert looptime < 5
+    assert len(pods(cluster)) == 1
+
+
+async def test_a_server_whose_node_is_named_elsewhere_is_refused(cluster):
+    await Run(**SHARED).start()
+    error = await rejection(Run("ada", "gpu", extra_pod_config={"nodeName": "other"}, **SHARED))
+
+    assert "on another machine" in sentence_of(error)
+    assert error.reason == "volume_in_use"
+
+
+async def test_a_server_without_a_machine_yet_is_waited_for(cluster):
+    takes(cluster, schedule=20)
+    first, second = Run(**SHARED), Run("ada", "gpu", **SHARED)
+    starting = asyncio.create_task(first.start())
+    await eventually(lambda: len(pods(cluster)) == 1)
+    await second.start()
+    await starting
+
+    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+    assert (
+        "Your default server uses the same volume and has no machine yet; this one waits to be placed on the "
+        "same machine." in await sentences(second)
+    )
+
+
+async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cluster, looptime):
+    takes(cluster, schedule=1000)
+    starting = asyncio.create_task(Run(**SHARED).start())
+    await eventually(lambda: len(pods(cluster)) == 1)
+    error = await rejection(Run("ada", "gpu", **SHARED))
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert sentence_of(error) == (
+        "Your default server uses the same volume and has no machine yet; this one waits to be placed on the same "
+        "machine; it did not get one in 58 seconds."
+    )
+    assert error.reason == "volume_in_use"
+    assert looptime < 60
+
+
+async def test_after_a_restart_of_the_hub_a_holder_is_still_known(cluster):
+    await Run(**SHARED).start()
+    await restart_process()
+    await Run("ada", "gpu", **SHARED).start()
+
+    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+
+
+# --- Growth: what a cluster makes of it is shown on a real one ---
+
+
+async def test_a_growth_that_is_refused_is_one_line_in_the_log_and_the_server_starts(cluster, caplog):
+    """The mini cluster supports no PATCH."""
+    first = Run()
+    await first.start()
+    await first.stop()
+    caplog.set_level(logging.INFO)
+    await first.next(storage_capacity="2Gi", storage_grow=True).start()
+
+    lines = [record for record in caplog.records if "grow" in record.message]
+    assert [record.levelname for record in lines] == ["WARNING"]
+    assert lines[0].message.startswith("default/claim-ada: the claim does not grow to 2Gi: ")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"storage_capacity": "2Gi"},
+        {"storage_grow": True},
+        {"storage_grow": True, "storage_capacity": "512Mi"},
+    ],
+    ids=["not asked for", "equal", "smaller"],
+)
+async def test_nothing_is_asked_for_without_need(cluster, caplog, options):
+    first = Run()
+    await first.start()
+    await first.stop()
+    caplog.set_level(logging.INFO)
+    await first.next(**options).start()
+
+    assert [record for record in caplog.records if "grow" in record.message] == []
