@@ -100,3 +100,85 @@ async def test_a_pre_spawn_hook_may_name_the_claim(hub, cluster):
 
     (claim,) = cluster.database.all(CLAIMS, NAMESPACE)
     assert claim["metadata"]["name"] == "claim-of-the-course"
+
+
+async def test_an_administrator_s_code_takes_part_in_this_order(hub, cluster):
+    order = []
+
+    class InOrder(KubeSpawner):
+        async def load_user_options(self):
+            order.append("load_user_options")
+            await super().load_user_options()
+
+        def get_pvc_manifest(self):
+            order.append("get_pvc_manifest")
+            return super().get_pvc_manifest()
+
+        async def get_pod_manifest(self):
+            order.append("get_pod_manifest")
+            return await super().get_pod_manifest()
+
+    def noting(name, result=lambda *_: None):
+        def hook(*given):
+            order.append(name)
+            return result(*given)
+
+        return hook
+
+    hooks = {
+        "auth_state_hook": noting("auth_state_hook"),
+        "pre_spawn_hook": noting("pre_spawn_hook"),
+        "modify_pod_hook": noting("modify_pod_hook", lambda _, pod: pod),
+        "after_pod_created_hook": noting("after_pod_created_hook"),
+        "get_pod_url": noting("get_pod_url", lambda _, pod: f"http://{pod['status']['podIP']}:8888"),
+        "post_stop_hook": noting("post_stop_hook"),
+    }
+    async with hub(spawner_class=InOrder, **hooks) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.stop_server("ada")
+        await hub.wait_stopped("ada")
+
+    assert order == [
+        "auth_state_hook",
+        "pre_spawn_hook",
+        "load_user_options",
+        "get_pvc_manifest",
+        "get_pod_manifest",
+        "modify_pod_hook",
+        "after_pod_created_hook",
+        "get_pod_url",
+        "post_stop_hook",
+    ]
+
+
+async def test_a_hook_sees_the_claim_that_will_be_used(hub, cluster):
+    """Hooks run when the home claim exists, so that they may mount it."""
+    seen = []
+
+    def look(spawner, pod):
+        seen.append(
+            (
+                spawner.pvc_name,
+                [claim["metadata"]["name"] for claim in cluster.database.all(CLAIMS, NAMESPACE)],
+            )
+        )
+        return pod
+
+    async with hub(modify_pod_hook=look) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+    assert seen == [("claim-ada", ["claim-ada"])]
+
+
+async def test_an_exception_in_modify_pod_hook_ends_the_start_before_there_is_a_pod(hub, cluster):
+    async def fail(spawner, pod):
+        raise RuntimeError("no licence left")
+
+    async with hub(modify_pod_hook=fail) as hub:
+        await hub.start_server("ada")
+        with pytest.raises(RuntimeError, match="no licence left"):
+            await hub.wait_ready("ada")
+
+        assert not list(cluster.database.all(PODS, NAMESPACE))

@@ -1,7 +1,7 @@
 """What runs in a user's pod."""
 
 from jupyterhub.traitlets import Command
-from traitlets import Dict, HasTraits, List, Unicode, Union
+from traitlets import Dict, HasTraits, List, Unicode, Union, default
 
 
 class ContainerTraits(HasTraits):
@@ -68,3 +68,7 @@ class ContainerTraits(HasTraits):
         Fields of the pod's spec that no other option sets. Each replaces a whole field. Strings are templates.
         """,
     )
+
+    @default("env_keep")
+    def _keep_nothing_of_the_hub_s_environment(self) -> list[str]:
+        return []
