@@ -11,6 +11,8 @@ def merged(current: Raw, changes: Raw) -> dict[str, Any]:
     """Return the current dictionary with the changes: dictionaries are merged, None removes a key."""
     result = dict(current)
     for key, value in changes.items():
+        if value == {} and key in result:
+            continue
         if isinstance(value, dict):
             present = result.get(key)
             result[key] = merged(present if isinstance(present, dict) else {}, value)

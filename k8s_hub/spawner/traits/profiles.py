@@ -84,4 +84,7 @@ class ProfileTraits(HasTraits):
             with self.cross_validation_lock:
                 trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
         except TraitError:
-            raise TraitError(f"KubeSpawner.{path}: must be {trait.info()}, not {value!r}") from None
+            # A dictionary's values may be secret, and so may what was meant to be one.
+            is_shown = isinstance(value, str | int | float | None) and not isinstance(trait, Dict)
+            shown = repr(value) if is_shown else f"a {type(value).__name__}"
+            raise TraitError(f"KubeSpawner.{path}: must be {trait.info()}, not {shown}") from None

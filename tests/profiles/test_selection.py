@@ -1,0 +1,278 @@
+"""What a user chose: the right overrides in the right order, and a sentence for whatever is wrong."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k8s_hub.profiles.access import Person
+from k8s_hub.profiles.listing import copied, initialised
+from k8s_hub.profiles.selection import LONGEST_VALUE, WrongChoice, profile_of, select, still_valid, unknown_to
+from tests.profiles.samples import ADA, BOB, profiles, ruled
+
+CAROL = Person(name="carol")
+
+
+def overrides(user_options, *, of=profiles, person=ADA):
+    return [override for override in select(initialised(of()), user_options, person).overrides if override]
+
+
+@pytest.mark.parametrize(
+    ("user_options", "expected"),
+    [
+        ({}, [{"mem_limit": "1G"}]),
+        ({"profile": ""}, [{"mem_limit": "1G"}]),
+        ({"profile": None, "garbage": [1]}, [{"mem_limit": "1G"}]),
+        (
+            {"profile": "gpu"},
+            [
+                {"image": "lab", "environment": {"MODE": "gpu"}},
+                {"image": "lab:2"},
+                {"extra_labels": {"cards": "1"}},
+            ],
+        ),
+        (
+            {"cards": "2", "image": "old", "profile": "gpu"},
+            [
+                {"image": "lab", "environment": {"MODE": "gpu"}},
+                {"image": "lab:1"},
+                {"extra_labels": {"cards": "2"}},
+            ],
+        ),
+        (
+            {"profile": "gpu", "cards": 2, "image": "new", "image--unlisted-choice": "pangeo/x"},
+            [
+                {"image": "lab", "environment": {"MODE": "gpu"}},
+                {"image": "pangeo/x", "environment": {"IMAGE": "pangeo/x"}},
+                {"extra_labels": {"cards": "2"}},
+            ],
+        ),
+        ({"profile": "anything", "image--unlisted-choice": 7}, [{"image": "7"}]),
+        ({"profile": "small", "image": "old", "image:ref": "main", "cards": ["?"]}, [{"mem_limit": "1G"}]),
+        ({"profile": "small", "image--unlisted-choice": ""}, [{"mem_limit": "1G"}]),
+        ({"profile": "small", "b--c--unlisted-choice": "of the profile a--b"}, [{"mem_limit": "1G"}]),
+    ],
+)
+def test_overrides_are_those_of_the_profile_and_then_of_each_option(user_options, expected):
+    assert overrides(user_options) == expected
+
+
+SLUGS = 'there are "small", "gpu" and "anything"'
+WRONG = [
+    ({"profile": "huge"}, f'There is no profile "huge"; {SLUGS}.'),
+    ({"profile": "gpu\n"}, f'There is no profile "gpu\n"; {SLUGS}.'),
+    ({"profile": "Small"}, f'There is no profile "Small"; {SLUGS}.'),
+    ({"profile": True}, f'There is no profile "True"; {SLUGS}.'),
+    ({"profile": ["gpu"]}, '"profile" must be a text, not a list.'),
+    ({"profile": {"gpu": 1}}, '"profile" must be a text, not an object.'),
+    ({"profile": "x" * 1000}, f'There is no profile "{"x" * 60}…"; {SLUGS}.'),
+    (
+        {"profile": "gpu", "image": "older"},
+        'The option "image" has no choice "older"; there are "old" and "new".',
+    ),
+    ({"profile": "gpu", "image": ["old"]}, '"image" must be a text, not a list.'),
+    ({"profile": "gpu", "image": {"a": 1}}, '"image" must be a text, not an object.'),
+    ({"profile": "gpu", "cards": 3}, 'The option "cards" has no choice "3"; there are "1" and "2".'),
+    (
+        {"profile": "gpu", "cards--unlisted-choice": "8"},
+        'The option "cards" takes no values of your own, such as "8"; there are "1" and "2".',
+    ),
+    (
+        {"profile": "gpu", "image--unlisted-choice": "evil/x"},
+        'The option "image" cannot be "evil/x": Must be pangeo/NAME.',
+    ),
+    (
+        {"profile": "gpu", "image--unlisted-choice": "pangeo/x\n"},
+        'The option "image" cannot be "pangeo/x\n": Must be pangeo/NAME.',
+    ),
+    (
+        {"profile": "gpu", "image--unlisted-choice": "pangeo/x\n{0}"},
+        'The option "image" cannot be "pangeo/x\n{0}": Must be pangeo/NAME.',
+    ),
+    (
+        {"profile": "gpu", "image--unlisted-choice": ["a"]},
+        '"image--unlisted-choice" must be a text, not a list.',
+    ),
+    (
+        {"profile": "gpu", "image--unlisted-choice": "pangeo/" + "x" * LONGEST_VALUE},
+        f'The value of the option "image" has {LONGEST_VALUE + 7} characters; at most {LONGEST_VALUE} are possible.',
+    ),
+    (
+        {"profile": "gpu", "image": "unlisted-choice"},
+        'The option "image" needs a value. Must be pangeo/NAME.',
+    ),
+    ({"profile": "anything"}, 'The option "image" needs a value.'),
+    (
+        {"profile": "anything", "image": "lab"},
+        'The option "image" has no choice "lab"; values of your own belong into "image--unlisted-choice".',
+    ),
+    ({"profile": "small", "disk--unlisted-choice": "8"}, 'The profile "small" has no option "disk".'),
+    (
+        {"profile": "gpu", "profile-option-gpu--image": "old"},
+        '"profile-option-gpu--image" is the name of a form\'s field; in user_options it is called "image".',
+    ),
+    (
+        {"profile": "gpu", "profile-option-small--image": "old"},
+        '"profile-option-small--image" is the name of a form\'s field.',
+    ),
+]
+
+
+@pytest.mark.parametrize(("user_options", "sentence"), WRONG)
+def test_whatever_is_wrong_is_named_in_a_sentence(user_options, sentence):
+    with pytest.raises(WrongChoice) as error:
+        overrides(user_options)
+
+    assert str(error.value) == sentence
+
+
+def test_what_is_chosen_without_a_profile_is_judged_by_the_default_profile():
+    def gpu_first():
+        return profiles()[1:]
+
+    assert overrides({"image": "old"}, of=gpu_first)[1] == {"image": "lab:1"}
+    with pytest.raises(WrongChoice, match="cannot be"):
+        overrides({"image--unlisted-choice": "evil/x"}, of=gpu_first)
+
+
+def test_an_expression_is_said_where_nobody_said_it_better():
+    def plain():
+        unlisted = {"enabled": True, "validation_regex": "[a-z]+"}
+        return [{"display_name": "A", "profile_options": {"o": {"unlisted_choice": unlisted}}}]
+
+    with pytest.raises(WrongChoice, match=r"it does not match \[a-z\]\+"):
+        overrides({"o--unlisted-choice": "A"}, of=plain)
+
+
+def test_an_expression_must_match_the_whole_value():
+    def prefix():
+        unlisted = {"enabled": True, "validation_regex": "pangeo/"}
+        return [{"display_name": "A", "profile_options": {"o": {"unlisted_choice": unlisted}}}]
+
+    with pytest.raises(WrongChoice):
+        overrides({"o--unlisted-choice": "pangeo/x"}, of=prefix)
+
+
+@pytest.mark.parametrize(
+    ("person", "user_options", "sentence"),
+    [
+        (ADA, {"profile": "staff"}, 'The profile "staff" is not for you; there are "adas" and "shared".'),
+        (CAROL, {"profile": "adas"}, 'The profile "adas" is not for you; there is only "shared".'),
+        (ADA, {"profile": "shared", "cards": "one"}, 'The option "cards" is not for you.'),
+        (ADA, {"profile": "shared", "cards--unlisted-choice": "9"}, 'The option "cards" is not for you.'),
+        (
+            ADA,
+            {"profile": "shared", "size": "huge"},
+            'The option "size" has no choice "huge"; there is only "tiny".',
+        ),
+        (
+            ADA,
+            {"profile": "shared", "size--unlisted-choice": "8G"},
+            'The option "size" takes no values of your own, such as "8G"; there is only "tiny".',
+        ),
+    ],
+)
+def test_what_is_for_others_is_refused(person, user_options, sentence):
+    with pytest.raises(WrongChoice) as error:
+        overrides(user_options, of=ruled, person=person)
+
+    assert str(error.value) == sentence
+
+
+def test_an_option_for_others_changes_nothing():
+    assert overrides({"profile": "shared"}, of=ruled, person=CAROL) == [{"mem_limit": "1G"}]
+    assert overrides({"profile": "shared"}, of=ruled, person=BOB) == [
+        {"image": "cards"},
+        {"mem_limit": "64G"},
+    ]
+
+
+def test_two_profiles_of_one_slug_may_be_for_different_people():
+    def variants():
+        return [
+            {
+                "display_name": "A",
+                "slug": "a",
+                "allowed_users": [name],
+                "kubespawner_override": {"image": name},
+            }
+            for name in ("ada", "bob")
+        ]
+
+    assert overrides({"profile": "a"}, of=variants, person=BOB) == [{"image": "bob"}]
+
+
+def test_where_nothing_is_offered_that_is_said():
+    nothing = initialised([{"display_name": "A", "allowed_users": []}])
+
+    with pytest.raises(WrongChoice, match="None of the profiles is for you"):
+        profile_of(nothing, None, ADA)
+
+
+def test_many_names_are_not_all_listed():
+    many = initialised([{"display_name": f"p{number}"} for number in range(30)])
+
+    with pytest.raises(WrongChoice) as error:
+        profile_of(many, "x", ADA)
+    assert str(error.value).endswith('"p6", "p7" and 22 more.')
+
+
+def test_what_is_still_possible_of_an_earlier_choice_is_kept():
+    earlier = {"profile": "gpu", "image": "gone", "cards": "2", "note": "x"}
+
+    assert still_valid(initialised(profiles()), earlier, ADA) == {"profile": "gpu", "cards": "2"}
+    assert still_valid(initialised(profiles()), {"profile": "gone", "cards": "2"}, ADA) == {}
+    assert still_valid(initialised(profiles()), {}, ADA) == {}
+    assert still_valid([], {"profile": "gpu"}, ADA) == {}
+
+
+def test_a_wrong_text_is_kept_for_its_correction_where_that_is_wanted():
+    posted = {"profile": "gpu", "image--unlisted-choice": "evil/x", "cards--unlisted-choice": "9"}
+
+    assert still_valid(initialised(profiles()), posted, ADA, keeps_texts=True) == {
+        "profile": "gpu",
+        "image--unlisted-choice": "evil/x",
+    }
+
+
+def test_keys_that_mean_nothing_to_a_profile_are_known():
+    gpu = initialised(profiles())[1]
+
+    assert unknown_to(gpu, {"profile": 1, "image": 1, "image--unlisted-choice": 1, "b": 1, "a": 1}) == [
+        "a",
+        "b",
+    ]
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+_keys = st.sampled_from(
+    [
+        "profile",
+        "image",
+        "cards",
+        "size",
+        "image--unlisted-choice",
+        "cards--unlisted-choice",
+        "size--unlisted-choice",
+    ]
+)
+_values = _json | st.sampled_from(
+    ["gpu", "shared", "adas", "old", "pangeo/x", "huge", "one", 1, "unlisted-choice"]
+)
+
+
+@given(st.dictionaries(_keys | st.text(max_size=4), _values), st.sampled_from([profiles, ruled]))
+def test_any_json_is_either_a_choice_or_gets_a_sentence(user_options, of):
+    known = initialised(of())
+    before = copied(known), json.dumps(user_options)
+    try:
+        select(known, user_options, ADA)
+    except WrongChoice as wrong:
+        assert str(wrong)  # noqa: PT017 - either is fine
+    still_valid(known, user_options, ADA)
+    assert (known, json.dumps(user_options)) == before

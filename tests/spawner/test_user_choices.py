@@ -1,0 +1,434 @@
+"""Profiles on a spawner: configuration, the form, and what a choice changes."""
+
+import asyncio
+import logging
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import traitlets
+from kubernetes_asyncio import client
+from traitlets.config import Config
+
+from k8s_hub import KubeSpawner
+from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.spawner.failures import SpawnFailed
+from tests.profiles.samples import REQUIRED, profiles, ruled
+from tests.spawner.bare import bare_spawner
+
+
+def chooser(user_options=None, *, profile_list=None, groups=(), spawner_class=KubeSpawner, **traits):
+    """Return a spawner whose user has chosen this."""
+    profile_list = profiles() if profile_list is None else profile_list
+    spawner = bare_spawner(profile_list=profile_list, spawner_class=spawner_class, **traits)
+    spawner.user.groups = [SimpleNamespace(name=name) for name in groups]
+    spawner.user_options = user_options or {}
+    return spawner
+
+
+async def chosen(user_options=None, **options):
+    spawner = chooser(user_options, **options)
+    await spawner.load_user_options()
+    return spawner
+
+
+async def refusal(user_options, **options):
+    with pytest.raises(SpawnFailed) as error:
+        await chosen(user_options, **options)
+    diagnosis = error.value.diagnosis
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.REQUEST, Reason.CHOICE, True)
+    return diagnosis
+
+
+def one(**override):
+    return [{"display_name": "One", "kubespawner_override": override}]
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("profile_list", "message"),
+        [
+            ([{"slug": "a"}], r"KubeSpawner\.profile_list\[0\]: display_name is missing"),
+            (
+                [{"display_name": "A"}, {"display_name": "a"}],
+                r'KubeSpawner\.profile_list\[1\]: its slug "a" is already that of profile_list\[0\]',
+            ),
+            (
+                one(mem_limit="lots"),
+                r"KubeSpawner\.profile_list\[0\]\.kubespawner_override\.mem_limit: must be .*, not 'lots'",
+            ),
+            (
+                {"a": {"display_name": "A", "profile_options": []}},
+                r"profile_list\.a\.profile_options: must be",
+            ),
+        ],
+    )
+    async def test_what_could_never_work_is_refused_at_start_up_with_its_place(self, profile_list, message):
+        with pytest.raises(traitlets.TraitError, match=message):
+            bare_spawner(config=Config({"KubeSpawner": {"profile_list": profile_list}}))
+
+    async def test_a_refused_value_of_the_environment_is_not_shown(self):
+        with pytest.raises(traitlets.TraitError, match="environment: must be a dict, not a str") as error:
+            bare_spawner(profile_list=one(environment="PASSWORD=hunter2"))
+        assert "hunter2" not in str(error.value)
+
+    async def test_profiles_have_the_defaults_of_kubespawner(self):
+        spawner = bare_spawner()
+
+        assert (spawner.profile_list, spawner.profile_form_template) == ([], "")
+        assert spawner.additional_profile_form_template_paths == []
+        assert await spawner.get_options_form() == ""
+
+    async def test_a_setting_that_the_spawner_does_not_know_is_set_with_a_warning(self, caplog):
+        spawner = await chosen(profile_list=one(no_such_trait=1, other={"a": 1}))
+
+        assert (spawner.no_such_trait, spawner.other) == (1, {"a": 1})
+        assert "a profile sets no_such_trait, which is no option of the spawner" in caplog.text
+
+    async def test_attributes_that_are_no_traits_are_set_without_a_warning(self, caplog):
+        spawner = await chosen(profile_list=one(pvc_name="claim-shared", namespace="other"))
+
+        assert (spawner.pvc_name, spawner.namespace) == ("claim-shared", "other")
+        assert caplog.text == ""
+
+
+class TestOverrides:
+    async def test_the_default_profile_applies_without_a_choice(self):
+        assert (await chosen()).mem_limit == 1024**3
+
+    async def test_options_apply_after_the_profile(self):
+        spawner = await chosen({"profile": "gpu", "image--unlisted-choice": "pangeo/x", "cards": "2"})
+
+        assert spawner.image == "pangeo/x"
+        assert spawner.environment == {"MODE": "gpu", "IMAGE": "pangeo/x"}
+        assert spawner.extra_labels == {"cards": "2"}
+
+    async def test_dictionaries_are_merged_and_other_values_replaced(self):
+        spawner = await chosen(
+            profile_list=one(
+                environment={"A": None, "B": "2"}, tolerations=[{"key": "b"}], volumes={"b": {}}
+            ),
+            environment={"A": "1", "C": "3"},
+            tolerations=[{"key": "a"}],
+            volumes={"a": {}},
+        )
+
+        assert spawner.environment == {"B": "2", "C": "3"}
+        assert spawner.tolerations == [{"key": "b"}]
+        assert spawner.volumes == {"a": {}, "b": {}}
+
+    async def test_a_dictionary_replaces_a_list(self):
+        assert (await chosen(profile_list=one(volumes={"b": {}}), volumes=[{"name": "a"}])).volumes == {
+            "b": {}
+        }
+
+    async def test_what_is_configured_stays_what_it_was(self):
+        shared = profiles()
+        before = deepcopy(shared)
+        spawner = await chosen(
+            {"profile": "gpu", "image--unlisted-choice": "pangeo/x"}, profile_list=lambda spawner: shared
+        )
+        spawner.environment["LATER"] = "1"
+        spawner.extra_labels["LATER"] = "1"
+
+        assert shared == before
+
+    async def test_a_list_that_hooks_append_to_is_not_the_profiles(self):
+        shared = one(init_containers=[{"name": "first"}])
+        spawner = await chosen(profile_list=lambda spawner: shared)
+        spawner.init_containers.append({"name": "second"})
+
+        assert shared == one(init_containers=[{"name": "first"}])
+
+    async def test_functions_are_called_with_the_spawner_in_order_and_awaited(self):
+        async def tag(spawner):
+            await asyncio.sleep(0)
+            return f"{spawner.image}:{spawner.user.name}"
+
+        spawner = await chosen(profile_list=one(image="lab", image_pull_policy=lambda spawner: "Always"))
+        assert spawner.image_pull_policy == "Always"
+        override = {"image": tag, "environment": lambda spawner: {"IMAGE": spawner.image}}
+        spawner = await chosen(profile_list=one(**override), image="lab")
+
+        assert spawner.image == "lab:ada"
+        assert spawner.environment == {"IMAGE": "lab:ada"}
+
+    async def test_models_of_the_client_library_are_taken(self):
+        container = client.V1Container(name="side")
+        spawner = await chosen(profile_list=one(extra_containers=[container]))
+
+        assert spawner.extra_containers == [container]
+
+    async def test_a_value_that_a_setting_cannot_have_is_refused_in_a_sentence(self):
+        unlisted = {"enabled": True, "kubespawner_override": {"mem_limit": "{value}"}}
+        sized = [{"display_name": "One", "profile_options": {"size": {"unlisted_choice": unlisted}}}]
+
+        assert (await chosen({"size--unlisted-choice": "2G"}, profile_list=sized)).mem_limit == 2 * 1024**3
+        diagnosis = await refusal({"size--unlisted-choice": "lots"}, profile_list=sized)
+        assert diagnosis.sentence == (
+            'The profile "One" cannot be used as it was chosen: mem_limit would get a value that it cannot have.'
+        )
+
+        async def wrong(spawner):
+            return "lots"
+
+        assert "mem_limit" in (await refusal({}, profile_list=one(mem_limit=wrong))).sentence
+
+    async def test_a_users_braces_never_become_a_template(self):
+        unlisted = {"enabled": True, "kubespawner_override": {"extra_labels": {"tag": "{value}-{username}"}}}
+        tagged = [{"display_name": "One", "profile_options": {"tag": {"unlisted_choice": unlisted}}}]
+        spawner = await chosen({"tag--unlisted-choice": "{nope}"}, profile_list=tagged)
+
+        pod = await spawner.get_pod_manifest()
+        assert pod.metadata.labels["tag"] == "{nope}-ada"
+
+    async def test_subclasses_may_call_these_methods_without_awaiting_them(self):
+        class Ours(KubeSpawner):
+            def _load_profile(self, slug, profile_list):
+                super()._load_profile(slug, profile_list)
+                self.image = f"{self.image}!"
+
+            def _apply_overrides(self, spawner_override):
+                super()._apply_overrides({**spawner_override, "working_dir": "/work"})
+
+        spawner = await chosen({"profile": "gpu"}, spawner_class=Ours)
+        assert (spawner.image, spawner.working_dir) == ("lab:2!", "/work")
+
+        spawner._apply_overrides({"image": lambda spawner: "direct", "environment": {"MODE": None}})
+        assert (spawner.image, spawner.environment) == ("direct", {})
+
+    async def test_the_methods_of_kubespawner_answer_as_its_own(self):
+        spawner = chooser({"profile": "gpu", "image": "old"})
+        known = spawner._get_initialized_profile_list(profiles())
+
+        assert spawner._get_profile("gpu", known)["display_name"] == "Data science, with a GPU"
+        assert spawner._get_profile(None, known)["slug"] == "small"
+        spawner._validate_user_options(known)
+        with pytest.raises(ValueError, match='no profile "x"'):
+            spawner._get_profile("x", known)
+        spawner.user_options = {"profile": "gpu", "image": "older"}
+        with pytest.raises(ValueError, match='no choice "older"'):
+            spawner._validate_user_options(known)
+        assert spawner._sorted_dict_values({"b": 1, "a": 2}) == [2, 1]
+        assert spawner._sorted_dict_values([1]) == [1]
+
+
+class TestLists:
+    async def test_a_dictionary_is_read_in_the_order_of_its_keys(self):
+        by_key = {
+            "b": {"display_name": "B"},
+            "a": {"display_name": "A", "kubespawner_override": {"image": "a"}},
+        }
+
+        assert (await chosen(profile_list=by_key)).image == "a"
+        assert (await chosen(profile_list=lambda spawner: by_key)).image == "a"
+
+    async def test_a_function_may_be_async_and_is_asked_for_the_form_and_for_the_start(self):
+        asked = []
+
+        async def listing(spawner):
+            asked.append(spawner.user.name)
+            return profiles()
+
+        spawner = chooser({"profile": "gpu"}, profile_list=listing)
+        assert 'value="gpu"' in await spawner.get_options_form()
+        await spawner.load_user_options()
+
+        assert spawner.image == "lab:2"
+        assert asked == ["ada", "ada"]
+
+    @pytest.mark.parametrize("empty", [[], {}, None])
+    async def test_no_profiles_means_no_form_and_no_change(self, empty, caplog):
+        caplog.set_level(logging.INFO)
+        spawner = await chosen({"profile": "gone"}, profile_list=lambda spawner: empty)
+
+        assert await spawner.get_options_form() == ""
+        assert "no profile knows these user_options: profile" in caplog.text
+
+    async def test_a_function_that_returns_nonsense_is_the_administrators_concern(self):
+        diagnosis = await refusal({}, profile_list=lambda spawner: [{"slug": "a"}])
+
+        assert diagnosis.sentence == (
+            "The profiles cannot be used as they are configured. Please tell your administrator."
+        )
+        assert diagnosis.detail == "profile_list[0]: display_name is missing"
+
+    async def test_unknown_options_are_told_by_their_names_only(self, caplog):
+        caplog.set_level(logging.INFO)
+        await chosen({"profile": "small", "note\nERROR": "secret"})
+
+        assert "ada: no profile knows these user_options: note ERROR" in caplog.text
+        assert "secret" not in caplog.text
+
+
+class TestRules:
+    async def test_a_group_opens_a_profile(self):
+        assert await chosen({"profile": "staff"}, profile_list=ruled(), groups=["staff"])
+        assert (await refusal({"profile": "staff"}, profile_list=ruled())).sentence == (
+            'The profile "staff" is not for you; there are "adas" and "shared".'
+        )
+
+    async def test_what_is_for_others_is_not_in_the_form(self):
+        form = await chooser(profile_list=ruled()).get_options_form()
+        assert 'value="adas" checked' in form
+        assert "Staff" not in form
+        assert "huge" not in form
+
+        assert "huge" in await chooser(profile_list=ruled(), groups=["staff"]).get_options_form()
+
+    async def test_where_nothing_is_for_the_user_the_form_says_so_even_with_a_template(self):
+        nobody = [{"display_name": "A", "allowed_groups": ["staff"]}]
+        form = await chooser(profile_list=nobody, profile_form_template="custom").get_options_form()
+
+        assert "None of the profiles is for you. Please ask your administrator." in form
+        assert "custom" not in form
+        assert "None of the profiles" in (await refusal({}, profile_list=nobody)).sentence
+
+
+class TestForm:
+    TEMPLATE = "{{ profile_list|map(attribute='slug')|join(' ') }} {{ user_options|tojson }} {{ '<b>' }}"
+
+    async def test_a_template_gets_profiles_and_valid_options_and_does_not_escape(self):
+        saved = {"profile": "gpu", "image": "gone", "cards": "2"}
+        spawner = chooser(saved, profile_form_template=self.TEMPLATE)
+
+        assert await spawner.get_options_form() == 'small gpu anything {"profile": "gpu", "cards": "2"} <b>'
+
+    async def test_a_form_html_in_the_paths_is_used_and_may_include_its_neighbours(self, tmp_path: Path):
+        (tmp_path / "form.html").write_text("{% include 'style.css' %}{{ profile_list[0]|tojson }}")
+        (tmp_path / "style.css").write_text("a{}")
+        spawner = chooser(
+            profile_list=[{"display_name": "Z", "b": 1, "a": 2}],
+            additional_profile_form_template_paths=["/nowhere", str(tmp_path)],
+        )
+
+        form = await spawner.get_options_form()
+        assert form.startswith("a{}{")
+        assert form.index('"b"') < form.index('"a"')
+
+    async def test_a_template_that_includes_what_is_missing_says_so(self, tmp_path: Path):
+        (tmp_path / "form.html").write_text("{% include 'missing.css' %}")
+        spawner = chooser(additional_profile_form_template_paths=[str(tmp_path)])
+
+        with pytest.raises(Exception, match=r"missing\.css"):
+            await spawner.get_options_form()
+
+    async def test_the_template_as_text_comes_before_the_paths(self, tmp_path: Path):
+        (tmp_path / "form.html").write_text("from a file")
+        spawner = chooser(
+            profile_form_template="as text", additional_profile_form_template_paths=[str(tmp_path)]
+        )
+
+        assert await spawner.get_options_form() == "as text"
+
+    async def test_the_form_follows_the_last_choice_of_a_living_spawner(self):
+        spawner = chooser()
+        assert 'value="small" checked' in await spawner.get_options_form()
+
+        spawner.user_options = {"profile": "gpu", "cards": "2"}
+        form = await spawner.get_options_form()
+        assert 'value="gpu" checked' in form
+        assert '<option value="2" selected>' in form
+
+
+class TestAnswer:
+    async def test_a_posted_form_and_a_link_are_judged_alike(self, caplog):
+        for answer in (KubeSpawner.run_options_from_form, KubeSpawner.options_from_query):
+            spawner = chooser()
+            right = {"profile": ["gpu"], "profile-option-gpu--image": ["old"], "junk": ["x"]}
+            assert await answer(spawner, right) == {"profile": "gpu", "image": "old"}
+            assert "the form's fields junk are ignored" in caplog.text
+            caplog.clear()
+
+            with pytest.raises(Exception, match="no profile") as error:
+                await answer(spawner, {"profile": ["huge"]})
+            assert error.value.status_code == 400
+            assert error.value.jupyterhub_message.startswith('There is no profile "huge"; there are')
+            assert "&quot;huge&quot;" in error.value.jupyterhub_html_message
+
+    async def test_what_was_refused_is_shown_again_for_correction(self):
+        spawner = chooser()
+        posted = {
+            "profile": ["gpu"],
+            "profile-option-gpu--cards": ["2"],
+            "profile-option-gpu--image--unlisted-choice": ['evil/"x'],
+        }
+        with pytest.raises(Exception, match="cannot be"):
+            await spawner.run_options_from_form(posted)
+
+        form = await spawner.get_options_form()
+        assert 'value="gpu" checked' in form
+        assert '<option value="2" selected>' in form
+        assert 'value="evil/&#34;x"' in form
+
+        posted["profile-option-gpu--image--unlisted-choice"] = ["pangeo/x"]
+        await spawner.run_options_from_form(posted)
+        assert "evil" not in await spawner.get_options_form()
+
+    @pytest.mark.parametrize(
+        "traits",
+        [
+            {"pre_spawn_hook": lambda spawner: None},
+            {"apply_user_options": lambda spawner, user_options: None},
+            {"group_overrides": {"staff": {"groups": ["staff"], "spawner_override": {"profile_list": []}}}},
+            {"profile_list": lambda spawner: profiles()},
+        ],
+        ids=lambda traits: next(iter(traits)),
+    )
+    async def test_what_code_may_still_change_is_judged_at_the_start(self, traits):
+        spawner = chooser(**traits)
+
+        assert await spawner.run_options_from_form({"profile": ["huge"]}) == {"profile": "huge"}
+
+    async def test_a_subclass_with_options_of_its_own_judges_them_itself(self):
+        class Ours(KubeSpawner):
+            async def load_user_options(self):
+                self.image = self.user_options["image"]
+
+        spawner = chooser(spawner_class=Ours)
+        assert await spawner.run_options_from_form({"profile": ["mine"]}) == {"profile": "mine"}
+
+    async def test_a_configured_options_from_form_is_used(self):
+        def parse(formdata, spawner):
+            return {"profile": formdata["kind"][0]}
+
+        spawner = chooser(options_from_form=parse)
+        assert await spawner.run_options_from_form({"kind": ["gpu"]}) == {"profile": "gpu"}
+        with pytest.raises(Exception, match="no profile"):
+            await spawner.run_options_from_form({"kind": ["huge"]})
+
+
+OPTIONS = {"profile": "gpu", "image": "old", "note": "x"}
+
+
+class TestHubsOwnOptions:
+    async def test_options_of_profiles_are_no_strangers_to_the_hub(self, caplog):
+        await chooser()._run_apply_user_options(OPTIONS)
+        assert caplog.text == ""
+
+        await chooser(profile_list=[])._run_apply_user_options(OPTIONS)
+        assert "Received unhandled user_options" in caplog.text
+
+    async def test_a_mapping_of_options_is_applied(self, caplog):
+        spawner = chooser(apply_user_options={"note": "working_dir", "image": "image"})
+        await spawner._run_apply_user_options(OPTIONS)
+
+        assert (spawner.working_dir, spawner.image) == ("x", "old")
+        assert caplog.text == ""
+
+    async def test_a_function_gets_all_options(self):
+        seen = []
+        spawner = chooser(apply_user_options=lambda spawner, user_options: seen.append(user_options))
+        await spawner._run_apply_user_options(OPTIONS)
+
+        assert seen == [OPTIONS]
+
+
+async def test_a_required_value_is_asked_for():
+    assert (await refusal({}, profile_list=[REQUIRED])).sentence == 'The option "image" needs a value.'
+
+
+async def test_a_secret_in_a_sentence_is_not_shown():
+    diagnosis = await refusal({"profile": "https://me:hunter2@example.org"})
+    assert "hunter2" not in diagnosis.sentence
