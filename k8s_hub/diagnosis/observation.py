@@ -1,7 +1,7 @@
 """What is known at one moment about one start, and the questions that rules ask of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,8 @@ from k8s_hub.diagnosis.pod_life import notebook_name, state_of
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import uid_of
 from k8s_hub.objects.raw import Raw
+
+_MISSING_SECRET = re.compile(r'\bsecret "(?P<name>[^"]+)" not found')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Observation:
     patience: Patience = field(default=Patience())
     #: The claims that the server has besides the one that is looked at.
     other_claims: Sequence[Raw] = ()
+    #: The Secrets that this start has created after the pod: what missed one of them will find it.
+    created_secrets: Collection[str] = ()
 
     def by_claim(self) -> "list[Observation]":
         """Return this observation with each of the claims in turn as the one that is looked at."""
@@ -65,7 +69,11 @@ class Observation:
 
     def waiting(self, *reasons: str) -> Raw | None:
         """Return the status of the first container that waits for one of the reasons."""
-        return next((c for c in self.containers if state_of(c, "waiting").get("reason") in reasons), None)
+        for container in self.containers:
+            waiting = state_of(container, "waiting")
+            if waiting.get("reason") in reasons and not self.is_provided(waiting.get("message") or ""):
+                return container
+        return None
 
     def image_of(self, container: Raw) -> str:
         """Name a container's image as the spec does; the status may have another of its names."""
@@ -95,9 +103,15 @@ class Observation:
         """Return the pod's events of a trouble with its machine, unless it has come further since."""
         events = self.pod_events(*reasons, matching=matching)
         further = self.pod_events("SuccessfulAttachVolume", "Pulling", "Pulled", "Created", "Started")
+        events = [event for event in events if not self.is_provided(words_of(event))]
         if not events or (further and last_seen(further[-1]) > last_seen(events[-1])):
             return []
         return events
+
+    def is_provided(self, words: str) -> bool:
+        """True where the machine missed a Secret that has been created since: it looks again by itself."""
+        found = _MISSING_SECRET.search(words)
+        return found is not None and found["name"] in self.created_secrets
 
     def pod_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
         """Return this pod's events of these reasons, oldest first; all of them without a reason."""

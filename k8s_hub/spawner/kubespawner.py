@@ -20,7 +20,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS, PODS
+from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
@@ -161,10 +161,14 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             launch.follow(feed, PODS, self._pod_key)
             pod = await launch.create_pod(attempt, manifest)
             self.pod_id = uid_of(pod)
-            await create_companions(attempt, pod, self._companions(pod))
+            companions = self._companions(pod)
+            await create_companions(attempt, pod, companions)
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))
-            serving = await launch.until_serving(attempt, pod, [key_of(claim) for claim in claims], feed)
+            secrets = {key_of(each.manifest).name for each in companions if each.resource is SECRETS}
+            serving = await launch.until_serving(
+                attempt, pod, [key_of(claim) for claim in claims], feed, secrets
+            )
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 

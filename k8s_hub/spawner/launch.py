@@ -5,7 +5,7 @@ Every function may be cancelled at any point: what it has asked for is found aga
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -171,9 +171,15 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
                 await _until_pod_gone(attempt, existing)
 
 
-async def until_serving(attempt: Attempt, pod: Raw, claims: Sequence[Key], feed: Feed | None) -> Raw:
+async def until_serving(
+    attempt: Attempt,
+    pod: Raw,
+    claims: Sequence[Key],
+    feed: Feed | None,
+    created_secrets: Collection[str] = (),
+) -> Raw:
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
-    look = _looking_at(attempt, pod, claims, feed)
+    look = _looking_at(attempt, pod, claims, feed, created_secrets)
     serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
     attempt.tell(up())
     return serving
@@ -225,7 +231,11 @@ async def _is_listening(url: str) -> bool:
 
 
 def _looking_at(
-    attempt: Attempt, pod: Raw, claims: Sequence[Key], feed: Feed | None
+    attempt: Attempt,
+    pod: Raw,
+    claims: Sequence[Key],
+    feed: Feed | None,
+    created_secrets: Collection[str] = (),
 ) -> Callable[[], Raw | Diagnosis]:
     """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
     key, uid, created = key_of(pod), uid_of(pod), version_of(pod)
@@ -245,6 +255,7 @@ def _looking_at(
                 pod=kept,
                 claim=home,
                 other_claims=[claim for claim in others if claim is not None],
+                created_secrets=created_secrets,
                 events=() if feed is None else feed.events(),
                 now=utcnow(),
                 started=attempt.started,
