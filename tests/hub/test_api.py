@@ -104,6 +104,31 @@ class TestRealHub:
             page = await api.page(offset=0, limit=50, state=State.ACTIVE)
             assert [user.servers for user in page.users] == [None]
 
+    async def test_stopped_servers_and_their_state_are_shown_to_whom_asks_and_may(self, hub, api):
+        for name in ("", "lab"):
+            await hub.start_server("alice", name)
+        await hub.stop_server("alice", "lab")
+        assert (await api.user("alice")).server("lab") is None
+        (shown,) = [
+            user
+            for user in (await api.page(offset=0, limit=50, with_stopped=True)).users
+            if user.name == "alice"
+        ]
+        for alice in (shown, await api.user("alice", with_stopped=True)):
+            assert not alice.server("lab").ready
+            assert alice.server("lab").state is None, "hidden"
+        scopes = ["list:users", "read:servers", "admin:server_state"]
+        async with api_of(hub.api_url, hub.token(scopes=scopes)) as api:
+            alice = await api.user("alice", with_stopped=True)
+            assert alice.server("").state["running"]
+            assert not alice.server("lab").state["running"]
+
+    async def test_a_token_knows_its_scopes_and_the_filters_in_them(self, hub):
+        async with api_of(hub.api_url, hub.token(scopes=["list:users!user=bob", "read:servers"])) as api:
+            scopes = await api.scopes()
+        assert {"read:servers", "list:users!user=bob"} <= scopes
+        assert "list:users" not in scopes
+
     async def test_a_wrong_token_is_named_as_such(self, hub):
         async with api_of(hub.api_url, "wrong") as api:
             with pytest.raises(Forbidden, match="not valid for this hub") as caught:

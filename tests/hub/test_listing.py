@@ -4,7 +4,7 @@ import pytest
 
 from k8s_hub.hub.api import Page
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
-from k8s_hub.hub.listing import read_all
+from k8s_hub.hub.listing import read_all, read_everybody
 from tests.inmemoryhub import user
 
 
@@ -95,3 +95,86 @@ async def test_users_that_cannot_be_read_are_lost():
         )
 
     assert (await names(read_page))[1] == ["one user"]
+
+
+# --- All or nothing ---
+
+
+class Hub:
+    """A list of users that changes between two pages."""
+
+    def __init__(self, *names, limit=3, changes=None, total=None):
+        self.names = list(names)
+        self.limit = limit
+        self.changes = changes or {}  # after so many pages
+        self.total = total
+        self.offsets = []
+
+    async def page(self, offset):
+        self.changes.get(len(self.offsets), lambda _names: None)(self.names)
+        self.offsets.append(offset)
+        following = offset + self.limit
+        total = len(self.names) if self.total is None else self.total
+        return Page(
+            users=tuple(user(name) for name in self.names[offset:following]), unreadable=(), limit=self.limit,
+            total=total, next_offset=following if following < len(self.names) else None,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", range(9))
+async def test_everybody_is_read_once(count):
+    hub = Hub(*(f"u{number}" for number in range(count)))
+    assert [user.name for user in await read_everybody(hub.page)] == hub.names
+
+
+@pytest.mark.parametrize("gone", range(8))
+async def test_a_user_who_is_deleted_meanwhile_leaves_nobody_out_unnoticed(gone):
+    hub = Hub(*(f"u{number}" for number in range(8)), changes={1: lambda names: names.pop(gone)})
+    try:
+        read = {user.name for user in await read_everybody(hub.page)}
+    except BadReply:
+        return
+    assert read >= set(hub.names)
+
+
+async def test_a_user_who_is_added_meanwhile_is_no_trouble():
+    hub = Hub("a", "b", "c", "d", changes={1: lambda names: names.append("e")})
+    assert [user.name for user in await read_everybody(hub.page)] == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_deleted_and_an_added_user_are_no_trouble_in_sum():
+    """The number of users is the same, and one of them was on no page."""
+
+    def change(names):
+        names.pop(0)
+        names.append("z")
+
+    hub = Hub("a", "b", "c", "d", "e", "f", changes={1: change})
+    with pytest.raises(BadReply, match="deleted or renamed while they were listed"):
+        await read_everybody(hub.page)
+
+
+async def test_fewer_users_than_the_hub_speaks_of_are_an_error():
+    with pytest.raises(BadReply, match="has 9 users and shows 2"):
+        await read_everybody(Hub("a", "b", total=9).page)
+
+
+async def test_pages_of_one_user_are_an_error_and_no_endless_loop():
+    with pytest.raises(BadReply, match="no progress"):
+        await read_everybody(Hub("a", "b", limit=1).page)
+
+
+async def test_one_user_who_makes_no_sense_is_an_error():
+    async def read_page(offset):
+        return Page(
+            users=(), unreadable=(BadReply("a user without a name"),), limit=3, total=1, next_offset=None
+        )
+
+    with pytest.raises(BadReply, match="without a name"):
+        await read_everybody(read_page)
+
+
+async def test_one_page_that_is_lost_is_an_error():
+    read_page, _ = reader(25, limit=10, bad={0})
+    with pytest.raises(Unavailable):
+        await read_everybody(read_page)

@@ -1,0 +1,264 @@
+"""Claims x users x options: what may go, and the reason why anything else stays."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.claims.lookup import username_of
+from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.volumes.plan import Belonging, Choice, Residents, plan
+from tests.volumes.objects import claim, server, user
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+ADA = user("ada", default=server("claim-ada"))
+HOME = claim("claim-ada", "ada")
+"""Somebody's home: without one the whole is in doubt."""
+
+
+def planned(*claims, users=(ADA,), mounts=None, **choice):
+    residents = Residents.of(users, choice.get("templates", ()))
+    mounts = {Key("jhub", name): pods for name, pods in (mounts or {}).items()}
+    return plan(claims, mounts, residents, Choice(now=NOW, **choice))
+
+
+def finding(candidate, **known):
+    """Return what is planned for one claim, beside a home of somebody who lives."""
+    *_, found = planned(HOME, candidate, **known)
+    return found
+
+
+def reason(candidate, **known):
+    return finding(candidate, **known).kept_because
+
+
+# --- What may go ---
+
+
+@pytest.mark.parametrize(
+    "name, owner, of",
+    [
+        ("claim-bob", "bob", ""),
+        ("claim-bob--gpu", "bob", "gpu"),
+        ("claim-bob-2dgpu", "bob", "gpu"),
+        ("claim-bobgpu", "bob", "gpu"),
+        ("claim-bob--2", "bob", ""),
+        ("claim-jane-doe-example-org---7f73355b", "jane.doe@example.org", ""),
+        ("claim-jane-2edoe-40example-2eorg", "jane.doe@example.org", ""),
+        ("claim-x-9lives---bc867356--x1", "9lives", "x1"),
+    ],
+)
+def test_a_claim_of_every_era_may_go_when_its_user_has_gone(name, owner, of):
+    found = finding(claim(name, owner, of))
+    assert found.belonging is Belonging.GONE_USER
+    assert found.owner == (f"{owner}/{of}" if of else owner)
+    assert found.may_go
+
+
+@pytest.mark.parametrize("name", ["claim-ada--gpu", "claim-ada-2dgpu", "claim-ada--gpu--2"])
+def test_a_claim_of_every_era_may_go_when_its_server_has_gone(name):
+    found = finding(claim(name, "ada", "gpu"))
+    assert found.belonging is Belonging.GONE_SERVER
+    assert found.may_go
+
+
+@pytest.mark.parametrize(
+    "template, name",
+    [
+        ("home-{username}", "home-bob"),
+        ("{username}-files", "bob-files"),
+        ("h-{username}--{servername}", "h-bob"),
+    ],
+)
+def test_a_claim_of_a_custom_template_may_go_once_the_template_is_told(template, name):
+    stray = claim(name, "bob")
+    assert "it may be shared by several users" in reason(stray).replace("by its name ", "")
+    assert finding(stray, templates=[template]).may_go
+
+
+def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
+    stray = claim("scratch-bob", "bob", annotations={EXTRA_CLAIM_ANNOTATION: "scratch"})
+    assert not finding(stray).may_go
+    assert finding(stray, templates=["scratch-{username}"]).may_go
+
+
+# --- What stays, and why ---
+
+
+@pytest.mark.parametrize(
+    "candidate, known, why",
+    [
+        # whose it is
+        (HOME, {}, "it belongs to ada"),
+        (claim("claim-ada--gpu", "ada", "gpu"), {"users": [ADA, user("x")]}, None),
+        (
+            claim("claim-ada--gpu", "ada", "gpu"),
+            {"users": [user("ada", default=server("claim-ada"), gpu=server(has_run=False))]},
+            "it belongs to ada/gpu",
+        ),
+        (claim("claim-zoe", "zoe"), {"users": [ADA, user("zoe")]}, "it belongs to zoe"),
+        (claim("restored"), {}, "it is not annotated for any user"),
+        # by state, whatever the annotation says
+        (
+            claim("claim-bob", "bob"),
+            {"users": [ADA, user("robert", default=server("claim-bob"))]},
+            "it belongs to robert",
+        ),
+        (
+            claim("claim-ada--a", "ada", "a"),
+            {"users": [user("ada", default=server("claim-ada"), b=server("claim-ada--a"))]},
+            "it belongs to ada/b",
+        ),
+        (
+            claim("claim-bob", "bob"),
+            {"users": [ADA, user("robert", default=server("claim-bob", namespace=None))]},
+            "it belongs to robert",
+        ),
+        (
+            claim("claim-bob", "bob"),
+            {"users": [ADA, user("eve", default=server("claim-bob", namespace="elsewhere"))]},
+            None,
+        ),
+        # somebody may use it and no state says so
+        (
+            claim("claim-ada--gpu", "ada", "gpu"),
+            {"users": [user("ada", default=server()), user("x", default=server("claim-x"))]},
+            "it may be used by ada, whose saved state names no claim",
+        ),
+        (
+            claim("claim-adagpu", "ada", "gpu"),
+            {"users": [ADA, user("adagpu", default=server())]},
+            "it may be used by adagpu, whose saved state names no claim",
+        ),
+        (
+            claim("claim-bob", "bob"),
+            {"users": [ADA, user("robert", default=server(pod="jupyter-bob"))]},
+            "it may be used by robert, which ran as the pod jupyter-bob and whose saved state names no claim",
+        ),
+        # shared, perhaps
+        (claim("course", "bob"), {}, "by its name it may be shared by several users"),
+        (claim("claim-ada", "ada", "gpu"), {"users": [user("ada"), ADA]}, "it belongs to ada"),
+        (
+            claim("home-ada", "ada", "gpu"),
+            {"templates": ["home-{username}"]},
+            "the user 'ada' lives, and by its name it may be shared by their servers",
+        ),
+        (
+            claim("home-ada-gpu", "ada", "gpu"),
+            {"templates": ["home-{username}-{servername}"]},
+            None,
+        ),
+        (claim("claim-7", "bob"), {"templates": ["claim-{userid}"]}, "may be shared by several users"),
+        # in use
+        (claim("claim-bob", "bob"), {"mounts": {"claim-bob": ("copy",)}}, "it is mounted by the pod copy"),
+        # its own condition
+        (
+            claim("claim-bob", "bob", deletionTimestamp="2026-06-01T00:00:00Z"),
+            {},
+            "it is being deleted already",
+        ),
+        (claim("claim-bob", "bob", uid=None), {}, "it has no uid"),
+        # other hubs
+        (
+            claim("claim-bob", "bob", release="staging"),
+            {"release": "jhub"},
+            "it belongs to the release staging",
+        ),
+        (claim("claim-bob", "bob", release="staging"), {}, "several releases (jhub, staging)"),
+        (claim("claim-bob", "bob", release=None), {"release": "jhub"}, None),
+        (claim("claim-bob", "bob", release=None), {}, None),
+        # age: made on January 1st, 181 days ago
+        (claim("claim-bob", "bob"), {"older_than": timedelta(days=180)}, None),
+        (
+            claim("claim-bob", "bob"),
+            {"older_than": timedelta(days=182)},
+            "it was made or used in the last 182 days",
+        ),
+        (claim("claim-bob", "bob", created=None), {"older_than": timedelta(days=1)}, "its age is not known"),
+        (claim("claim-bob", "bob", created=None), {}, None),
+    ],
+)
+def test_claims_users_and_options(candidate, known, why):
+    kept_because = reason(candidate, **known)
+    if why is None:
+        assert kept_because is None
+    else:
+        assert why in kept_because
+
+
+# --- Doubts about the whole ---
+
+
+def test_a_hub_without_users_keeps_everything():
+    (found,) = planned(claim("claim-bob", "bob"), users=())
+    assert found.kept_because == "the hub answered with no users at all"
+
+
+def test_a_hub_whose_users_have_no_claim_here_may_be_another_hub():
+    (found,) = planned(claim("claim-bob", "bob"))
+    assert "is this its namespace?" in found.kept_because
+    (found,) = planned(claim("claim-bob", "bob"), release="jhub")
+    assert found.may_go
+
+
+def test_with_claims_of_two_hubs_nothing_goes_until_one_is_named():
+    claims = [HOME, claim("claim-bob", "bob"), claim("claim-eve", "eve", release="staging")]
+    assert not any(found.may_go for found in planned(*claims))
+    assert [found.key.name for found in planned(*claims, release="jhub") if found.may_go] == ["claim-bob"]
+
+
+# --- What is known of a claim ---
+
+
+def test_the_last_use_is_that_of_the_servers_that_have_it():
+    assert finding(HOME).last_used == datetime(2026, 6, 1, 12, tzinfo=UTC)
+    renamed = user("robert", default=server("claim-bob", last_activity="2026-06-20T00:00:00Z"))
+    assert finding(claim("claim-bob", "bob"), users=[ADA, renamed]).last_used.day == 20
+    assert finding(claim("claim-bob", "bob")).last_used is None
+
+
+def test_whose_a_claim_is_names_the_server():
+    users = [user("ada", default=server("claim-ada"), gpu=server("claim-ada"))]
+    assert finding(HOME, users=users).owner == "ada, ada/gpu"
+    assert finding(claim("restored")).belonging is Belonging.NOBODY
+
+
+# --- Always ---
+
+names = st.sampled_from(["ada", "bob", "adagpu"])
+servers = st.sampled_from(["", "gpu"])
+claim_names = st.sampled_from(
+    ["claim-ada", "claim-ada--gpu", "claim-adagpu", "claim-bob", "course", "claim-bob--2"]
+)
+claims = st.builds(
+    claim, claim_names, st.none() | names, servers, release=st.sampled_from([None, "jhub", "other"])
+)
+described = st.builds(server, st.none() | claim_names, has_run=st.booleans())
+users = st.builds(
+    lambda name, servers: user(name, **servers),
+    names,
+    st.dictionaries(st.sampled_from(["default", "gpu"]), described),
+)
+
+
+@given(
+    st.lists(claims, max_size=5, unique_by=key_of),
+    st.lists(users, max_size=3, unique_by=lambda user: user.name),
+    st.sampled_from([None, "jhub"]),
+    st.dictionaries(claim_names, st.just(("pod",)), max_size=2),
+)
+def test_nothing_goes_that_anybody_may_miss(claims, users, release, mounts):
+    for found in planned(*claims, users=users, release=release, mounts=mounts):
+        if not found.may_go:
+            continue
+        assert found.key.name not in mounts
+        owner = username_of(found.claim)
+        assert owner is not None
+        states = [server.state or {} for user in users for server in user.servers]
+        assert found.key.name not in {state.get("pvc_name") for state in states}
+        living = [user for user in users if user.name == owner]
+        assert not living or found.belonging is Belonging.GONE_SERVER
+        assert found.key.name != "course"
+        assert users
