@@ -1,0 +1,270 @@
+"""``k8s-hub volumes`` as an admin meets it: a process of its own, beside a hub and a cluster."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from k8s_hub import KubeSpawner
+from k8s_hub.cli import volumes
+from k8s_hub.kube.pool import InformerPool
+from k8s_hub.minicluster.cluster import MiniCluster
+from k8s_hub.minicluster.faults import FaultRule, Slow
+from k8s_hub.minicluster.resources import CLAIMS
+from k8s_hub.objects.keys import key_of
+from k8s_hub.volumes.inventory import SCOPES
+from tests.eventually import eventually
+from tests.realhub import RealHub
+from tests.spawner.runs import HOME, NAMESPACE
+from tests.volumes.objects import claim
+
+YEAR_AGO = (datetime.now(UTC) - timedelta(days=400)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251
+
+
+class Place:
+    """A hub whose user ada has a home, claims of people who have left, and the command."""
+
+    def __init__(self, hub, cluster, kubeconfig):
+        self.hub = hub
+        self.cluster = cluster
+        self.environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "JUPYTERHUB_API_URL": hub.api_url,
+            "JUPYTERHUB_API_TOKEN": hub.token(scopes=list(SCOPES)),
+        }
+
+    def plant(self, name, user, server="", created=YEAR_AGO):
+        body = claim(name, user, server, namespace=NAMESPACE, release=None, uid=None, created=created)
+        self.cluster.database.create(CLAIMS, {"apiVersion": "v1", **body})
+        self.cluster.database.update(
+            CLAIMS,
+            key_of(body),
+            lambda made: {**made, "metadata": {**made["metadata"], "creationTimestamp": created}},
+        )
+
+    def claims(self):
+        return {key_of(found).name for found in self.cluster.database.all(CLAIMS, NAMESPACE)}
+
+    async def begin(self, *arguments):
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "k8s_hub", "volumes", *arguments),
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *arguments):
+        """Return exit code, output and errors."""
+        process = await self.begin(*arguments)
+        output, errors = await process.communicate()
+        return process.returncode, output.decode(), errors.decode()
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch):
+    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        config = {"KubeSpawner": {"namespace": NAMESPACE, **HOME}}
+        async with RealHub(spawner_class=KubeSpawner, config=config, users=("ada", "bob")) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            place = Place(hub, cluster, tmp_path / "kubeconfig")
+            place.plant("claim-gone", "gone")
+            place.plant("course", "gone")
+            yield place
+        await InformerPool.for_current_loop().close()
+
+
+@pytest.mark.hub
+async def test_list_says_whose_each_claim_is(place):
+    code, output, errors = await place.run("list")
+    assert (code, errors) == (0, "")
+    heading, *rows, total = output.splitlines()
+    assert heading.split() == [
+        "CLAIM",
+        "BELONGS",
+        "TO",
+        "REQUESTED",
+        "CAPACITY",
+        "CLASS",
+        "AGE",
+        "LAST",
+        "USE",
+    ]
+    assert [row.split("  ")[0] for row in rows] == [
+        "default/claim-ada",
+        "default/claim-gone",
+        "default/course",
+    ]
+    ada, gone, _ = rows
+    assert ada.split()[1] == "ada"
+    assert ada.endswith("  now")
+    assert "gone: no such user" in gone
+    assert "10Gi" in gone
+    assert "400 d" in gone
+    assert gone.endswith("unknown")
+    assert (
+        total
+        == "3 claims with 21.0 GiB; of these without a user or server in the hub: 2 claims with 20.0 GiB"
+    )
+
+
+@pytest.mark.hub
+async def test_list_as_json(place):
+    code, output, _ = await place.run("list", "--json")
+    assert code == 0
+    ada, gone, course = json.loads(output)["claims"]
+    assert (ada["user"], ada["server"], ada["belonging"], ada["may_go"]) == ("ada", "", "server", False)
+    assert ada["mounted_by"] == ["jupyter-ada"]
+    assert ada["last_used"] is not None
+    assert (gone["name"], gone["belonging"], gone["may_go"]) == ("claim-gone", "no such user", True)
+    assert (gone["requested"], gone["capacity"], gone["storage_class"]) == ("10Gi", "10Gi", "fast")
+    assert gone["age_days"] == 400
+    assert "shared by several users" in course["kept_because"]
+
+
+@pytest.mark.hub
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+async def test_prune_without_the_flag_only_says_what_it_would_do(place, flags):
+    code, output, errors = await place.run("prune", *flags)
+    assert (code, errors) == (0, "")
+    would, keep, total = output.splitlines()
+    assert would.startswith("would delete default/claim-gone (gone: no such user, 10Gi, made 400 d ago)")
+    assert keep.startswith("keep         default/course")
+    assert "because by its name it may be shared by several users" in keep
+    assert total.startswith("1 claim with 10.0 GiB would be deleted, 2 claims with 11.0 GiB kept.")
+    assert total.endswith("Nothing was deleted: that takes --delete.")
+    assert place.claims() == {"claim-ada", "claim-gone", "course"}
+
+
+@pytest.mark.hub
+async def test_prune_with_the_flag_deletes(place):
+    code, output, errors = await place.run("prune", "--delete", "--older-than", "30")
+    assert (code, errors) == (0, "")
+    assert output.splitlines() == [
+        "deleted default/claim-gone (gone: no such user, 10Gi, made 400 d ago)",
+        "1 claim with 10.0 GiB deleted, 2 claims with 11.0 GiB kept.",
+    ]
+    assert place.claims() == {"claim-ada", "course"}
+
+
+@pytest.mark.hub
+async def test_prune_as_json(place):
+    code, output, _ = await place.run("prune", "--delete", "--json")
+    assert code == 0
+    outcomes = {found["name"]: found["outcome"] for found in json.loads(output)["claims"]}
+    assert outcomes == {"claim-ada": None, "claim-gone": "deleted", "course": None}
+
+
+@pytest.mark.hub
+async def test_younger_claims_are_kept(place):
+    code, output, _ = await place.run("prune", "--older-than", "500")
+    assert code == 0
+    assert "because it was made or used in the last 500 days" in output
+    assert "0 claims with 0.0 GiB would be deleted" in output
+
+
+@pytest.mark.hub
+async def test_ctrl_c_in_the_middle_says_what_was_done_and_leaves_the_rest(place):
+    for name in ("a", "b", "c"):
+        place.plant(f"claim-{name}x", f"{name}x")
+    slow = place.cluster.faults.add(
+        FaultRule(verb="get", resource="persistentvolumeclaims", name="claim-bx", effect=Slow(seconds=30))
+    )
+    process = await place.begin("prune", "--delete")
+    await eventually(lambda: place.cluster.faults.hits(slow))
+    process.send_signal(signal.SIGINT)
+    output, errors = await process.communicate()
+    assert process.returncode == 130
+    assert errors == b""
+    assert output.decode().splitlines() == [
+        "deleted default/claim-ax (ax: no such user, 10Gi, made 400 d ago)",
+        "1 claim with 10.0 GiB deleted, 5 claims with 41.0 GiB kept.",
+    ]
+    assert place.claims() == {"claim-ada", "claim-bx", "claim-cx", "claim-gone", "course"}
+
+
+@pytest.mark.hub
+@pytest.mark.parametrize("action", [["list"], ["prune", "--delete"]])
+async def test_a_token_that_sees_too_little_is_a_failure_that_names_the_scope(place, action):
+    place.environment["JUPYTERHUB_API_TOKEN"] = place.hub.token(scopes=["list:users", "read:servers"])
+    code, output, errors = await place.run(*action)
+    assert (code, output) == (1, "")
+    assert errors == "k8s-hub volumes: The API token lacks the scope admin:server_state for all users\n"
+    assert "claim-gone" in place.claims()
+
+
+@pytest.mark.hub
+async def test_claims_of_other_hubs_only_are_a_failure(place):
+    place.cluster.database.remove(CLAIMS, key_of(claim("claim-ada", namespace=NAMESPACE)))
+    code, _, errors = await place.run("prune", "--delete")
+    assert code == 1
+    assert errors.startswith("k8s-hub volumes: nothing is deleted, because no claim here belongs to any")
+    assert "claim-gone" in place.claims()
+
+
+# --- Usage ---
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:9/hub/api")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret-token")
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "ACTION"),
+        (["drop"], "'drop'"),
+        (["prune", "--delete", "--dry-run"], "not allowed with argument"),
+        (["prune", "--older-than", "-3"], "'-3' is not a number of days from 0"),
+        (["list", "--older-than", "3"], "unrecognized arguments"),
+        (["list", "--url", "hub:8081"], "--url or JUPYTERHUB_API_URL must be one such as"),
+        (["list", "--template", "claim-{user}"], "unknown field 'user'"),
+        (["prune", "--template", "course"], "all users share that claim"),
+        (["list", "--namespace", "a", "--all-namespaces"], "not allowed with argument"),
+        (
+            ["list", "--internal-certs-location", "/nowhere"],
+            "--internal-certs-location /nowhere cannot be used",
+        ),
+    ],
+)
+def test_wrong_usage_is_named(environment, arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        volumes.run(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "token, said",
+    [("", "JUPYTERHUB_API_TOKEN is not set"), ("s\x01ecret", "a character that cannot be part")],
+)
+def test_a_missing_or_broken_token_is_named_but_not_shown(environment, monkeypatch, token, said, capsys):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", token)
+    with pytest.raises(SystemExit) as ended:
+        volumes.run(["list"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "ecret" not in error
+
+
+def test_no_cluster_is_a_failure_in_one_sentence(environment, capsys):
+    assert volumes.run(["list"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("k8s-hub volumes: ")
+    assert "/nowhere" in error
+    assert error.count("\n") == 1
+    assert "secret-token" not in error
