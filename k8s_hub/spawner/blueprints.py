@@ -1,5 +1,6 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
+from collections.abc import Mapping
 from inspect import iscoroutine
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.namespace import build_namespace
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.manifests.secret import build_secret
+from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
@@ -163,15 +165,23 @@ class Blueprints(_Base):
             companions.append(Companion(resource=SERVICES, manifest=self._service_for(pod)))
         return companions
 
+    def _environment_secret(self, content: Mapping[str, str]) -> list[Companion]:
+        """Return the Secret of the pod's secret variables, none without any."""
+        if not content:
+            return []
+        manifest = build_secret(resolve.environment_secret_inputs(self, content))
+        return [Companion(resource=SECRETS, manifest=manifest)]
+
     def _companion_keys(self) -> list[tuple[Resource, Key]]:
         """Return what the pod that runs may have beside it, should its owner reference not be followed."""
-        if not (self.internal_ssl or self.services_enabled):
-            return []
-        secret = self._expand_user_properties(self.secret_name_template)
-        return [
-            (SECRETS, Key(self.namespace, secret)),
-            (SERVICES, Key(self.namespace, self.service_name)),
-        ]
+        keys: list[tuple[Resource, Key]] = []
+        if self.internal_ssl or self.services_enabled:
+            secret = self._expand_user_properties(self.secret_name_template)
+            keys.append((SECRETS, Key(self.namespace, secret)))
+            keys.append((SERVICES, Key(self.namespace, self.service_name)))
+        if self.api_token_in_secret or self.secret_environment:
+            keys.append((SECRETS, Key(self.namespace, environment_secret_name(self.pod_name))))
+        return keys
 
     def _secret_for(self, pod: Raw) -> Raw:
         if not self._overrides("get_secret_manifest"):

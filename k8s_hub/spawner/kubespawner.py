@@ -26,7 +26,7 @@ from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch, resolve, storage
+from k8s_hub.spawner import launch, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
@@ -69,6 +69,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                 self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
             self._name_objects()
             self.pvc_name = self._expand_user_properties(self.pvc_name_template)
+        security.refuse_contradictions(self)
 
     # --- Names and saved state ---
 
@@ -159,9 +160,10 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
-            pod = await launch.create_pod(attempt, manifest)
+            secure = security.secured(self, manifest)
+            pod = await launch.create_pod(attempt, secure.pod)
             self.pod_id = uid_of(pod)
-            companions = self._companions(pod)
+            companions = [*self._companions(pod), *self._environment_secret(secure.content)]
             await create_companions(attempt, pod, companions)
             if self.after_pod_created_hook is not None:
                 await maybe_future(self.after_pod_created_hook(self, pod))

@@ -1,6 +1,7 @@
 """From a spawner's traits to the values that manifests are made of: templates expanded, callables awaited."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,6 +20,7 @@ from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
 from k8s_hub.manifests.pod import PodInputs
 from k8s_hub.manifests.secret import SecretInputs, certificate_files
+from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, scope_of
@@ -184,6 +186,13 @@ def certificate_inputs(spawner: "KubeSpawner") -> SecretInputs:
             read_certificates(spawner.cert_paths, spawner.internal_trust_bundles["hub-ca"])
         ),
         **_labels_and_annotations(spawner),
+    )
+
+
+def environment_secret_inputs(spawner: "KubeSpawner", content: Mapping[str, str]) -> SecretInputs:
+    """Resolve everything that the manifest of the Secret with the pod's secret variables is made of."""
+    return SecretInputs(
+        name=environment_secret_name(spawner.pod_name), content=content, **_labels_and_annotations(spawner)
     )
 
 

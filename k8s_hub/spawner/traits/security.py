@@ -1,10 +1,43 @@
 """Who a user's processes are, and what they may do."""
 
-from traitlets import Bool, Callable, Dict, HasTraits, Integer, List, Unicode, Union
+from traitlets import Bool, Callable, Dict, Enum, HasTraits, Integer, List, Unicode, Union
 
 
 class SecurityTraits(HasTraits):
-    """Service account, user and group ids, privileges."""
+    """Service account, user and group ids, privileges, secrets."""
+
+    security_profile = Enum(
+        ["", "restricted"],
+        "",
+        config=True,
+        help="""
+        Standard that every pod keeps, whatever hooks and profiles make of it.
+
+        "restricted": what the pod leaves open is decided as Kubernetes' restricted Pod Security Standard demands,
+        in all its containers; options that contradict it are an error, and so is a pod that does.
+        Empty: the pod stays as it is.
+        """,
+    )
+
+    api_token_in_secret = Bool(
+        False,
+        config=True,
+        help="""
+        Whether the server's API token is in a Secret that goes with the pod, and not in the pod's own environment.
+
+        Whoever may read pods, but not Secrets, cannot act as the user then.
+        """,
+    )
+
+    secret_environment = List(
+        Unicode(),
+        config=True,
+        help="""
+        Names of further environment variables whose values are in the Secret and not in the pod.
+
+        Their values cannot refer to others by `$(NAME)`; others can refer to them. For example: ["DB_PASSWORD"].
+        """,
+    )
 
     service_account = Unicode(
         None,
