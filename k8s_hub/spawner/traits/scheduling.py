@@ -9,8 +9,9 @@ def _terms(where: str) -> Union:
         default_value=[],
         config=True,
         help=f"""
-        {where}: a list of terms as in the Kubernetes API, or a dict whose values are used in the
-        order of their keys.
+        {where}.
+
+        A list of terms as in the Kubernetes API, or a dict whose values are used in the order of their keys.
         """,
     )
 
