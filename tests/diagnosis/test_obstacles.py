@@ -5,7 +5,14 @@ from datetime import timedelta
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
-from k8s_hub.diagnosis.obstacles import foreign_claim, foreign_pod, previous_server
+from k8s_hub.diagnosis.obstacles import (
+    dying_namespace,
+    foreign_claim,
+    foreign_object,
+    foreign_pod,
+    leftover,
+    previous_server,
+)
 from tests.diagnosis.samples import STARTED, at, claim, condition, pod
 
 
@@ -42,6 +49,30 @@ class TestForeign:
         diagnosis = foreign_claim(claim(annotations={"hub.jupyter.org/username": "bob"}))
         assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.FOREIGN_OBJECT)
         assert '"claim-jane" is taken by a volume of user "bob"' in diagnosis.message
+
+    def test_anything_else_is_named_with_its_kind(self):
+        secret = {"metadata": {"name": "jupyter-jane", "annotations": {"hub.jupyter.org/username": "bob"}}}
+        assert '"jupyter-jane" is taken by a secret of user "bob"' in foreign_object(secret, "Secret").message
+
+
+def test_a_leftover_that_is_held_names_what_holds_it():
+    held = {"metadata": {"name": "s", "namespace": "hub", "finalizers": ["example.org/balancer"]}}
+    diagnosis = leftover(held, "Service")
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.OLD_SERVER, False)
+    assert diagnosis.detail == "service hub/s is terminating; finalizers: example.org/balancer"
+
+
+def test_a_namespace_that_is_being_deleted_is_waited_for_and_says_what_holds_it():
+    words = "Some resources are remaining: pods. has 1 resource instances"
+    namespace = {
+        "metadata": {"name": "hub-jane", "deletionTimestamp": at(0)},
+        "status": {"phase": "Terminating", "conditions": [{"message": words}, {"type": "x"}]},
+    }
+    diagnosis = dying_namespace(namespace, STARTED + timedelta(seconds=20))
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.REQUEST, Reason.NAMESPACE, False)
+    assert diagnosis.message.startswith('Your namespace "hub-jane" is being deleted.')
+    assert "20 seconds so far" in diagnosis.message
+    assert diagnosis.detail == f"namespace hub-jane is terminating: {words}"
 
 
 class TestPreviousServer:

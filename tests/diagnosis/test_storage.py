@@ -1,5 +1,7 @@
 """Rules about the home volume."""
 
+from dataclasses import replace
+
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
@@ -142,6 +144,16 @@ def test_a_disk_that_was_attached_since_is_no_trouble_any_more(further):
 def test_a_mount_that_fails_is_told():
     failed = event("FailedMount", "Unable to attach or mount volumes: timed out waiting for the condition")
     assert told(creating(), None, failed) == (Stage.STORAGE, Reason.MOUNT, False)
+
+
+def test_a_volume_from_a_secret_of_this_start_is_no_trouble():
+    failed = event("FailedMount", 'MountVolume.SetUp failed for volume "x" : secret "certificates" not found')
+    other = event("FailedMount", 'MountVolume.SetUp failed for volume "x" : secret "settings" not found')
+    mounting = seen(creating(), None, failed, second=60)
+    assert diagnose(mounting).fatal
+    created = {"created_secrets": {"certificates"}}
+    assert diagnose(replace(mounting, **created)).reason is None
+    assert diagnose(replace(seen(creating(), None, other, second=60), **created)).fatal
 
 
 @pytest.mark.parametrize("kind", ["secret", "configmap"])

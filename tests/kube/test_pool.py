@@ -109,6 +109,65 @@ async def test_closing_while_a_connection_is_being_opened(pool, settings):
         await caller
 
 
+class Holder:
+    """Somebody who needs the views of a namespace."""
+
+
+def tasks():
+    return {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_what_the_last_holder_releases_is_ended_and_nothing_else(pool, settings):
+    first, second = Holder(), Holder()
+    await pool.informer(settings, PODS, "other", project=project)
+    for holder in (first, second):
+        await pool.hold(settings, NAMESPACE, holder)
+        await pool.informer(settings, PODS, NAMESPACE, project=project)
+    async with (await pool.events(settings, NAMESPACE)).following(Involved("Pod", key())):
+        pass
+
+    await pool.release(settings, NAMESPACE, first)
+    assert tasks() >= {f"informer of pods in {NAMESPACE}", f"events in {NAMESPACE}"}
+
+    await pool.release(settings, NAMESPACE, second)
+    assert not tasks() & {f"informer of pods in {NAMESPACE}", f"events in {NAMESPACE}"}
+    assert "informer of pods in other" in tasks()
+
+
+async def test_a_holder_that_is_forgotten_holds_no_more(pool, settings):
+    first, second = Holder(), Holder()
+    for holder in (first, second):
+        await pool.hold(settings, NAMESPACE, holder)
+    await pool.informer(settings, PODS, NAMESPACE, project=project)
+    del holder, second
+
+    await pool.release(settings, NAMESPACE, first)
+
+    assert f"informer of pods in {NAMESPACE}" not in tasks()
+
+
+async def test_a_view_can_be_had_again_while_the_old_one_ends(pool, settings, soon):
+    first, second = Holder(), Holder()
+    await pool.hold(settings, NAMESPACE, first)
+    old = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    await old.wait_synced(deadline=soon())
+
+    ending = asyncio.create_task(pool.release(settings, NAMESPACE, first))
+    await asyncio.sleep(0)
+    await pool.hold(settings, NAMESPACE, second)
+    new = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    await ending
+
+    assert new is not old
+    await new.wait_synced(deadline=soon())
+
+
+async def test_releasing_what_was_never_held_is_harmless(pool, settings):
+    await pool.release(settings, NAMESPACE, Holder())
+    await pool.api(settings)
+    await pool.release(settings, NAMESPACE, Holder())
+
+
 async def test_events_and_undelivered_are_shared(pool, settings):
     assert await pool.events(settings, NAMESPACE) is await pool.events(settings, NAMESPACE)
     assert await pool.undelivered(settings) is await pool.undelivered(settings)

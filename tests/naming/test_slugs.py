@@ -127,6 +127,30 @@ def test_every_server_becomes_a_valid_object_name_with_room_for_a_prefix(usernam
     assert OBJECT_NAME.fullmatch(slug)
 
 
+@given(names)
+def test_every_name_becomes_a_valid_name_of_a_service_and_of_a_namespace(name):
+    assert len(slugs.service(name)) <= 63
+    assert OBJECT_NAME.fullmatch(slugs.service(name))
+    assert len(slugs.namespace(name)) <= 63
+    assert re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", slugs.namespace(name))
+
+
+@pytest.mark.parametrize("name", ["jupyter-ada", "jupyter-ada--gpu", "a---0d0e1a86", "a" * 63])
+def test_a_name_that_a_service_may_have_is_kept(name):
+    assert slugs.service(name) == slugs.namespace(name) == name
+
+
+def test_a_namespace_may_begin_with_a_digit_and_a_service_may_not():
+    assert slugs.namespace("9-user") == "9-user"
+    assert slugs.service("9-user") != "9-user"
+
+
+@pytest.mark.parametrize("shorten", [slugs.service, slugs.namespace])
+def test_names_that_are_shortened_differ(shorten):
+    assert shorten("a" * 64) != shorten("a" * 65)
+    assert shorten("a.b") != shorten("a_b")
+
+
 similar = st.text("aA-._", min_size=1, max_size=6)
 
 

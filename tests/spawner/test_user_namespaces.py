@@ -1,0 +1,217 @@
+"""Each user's pods and claims in a namespace of the user's own."""
+
+import asyncio
+
+import pytest
+
+from k8s_hub import KubeSpawner
+from k8s_hub.clock import utcnow
+from k8s_hub.kube.pool import InformerPool
+from k8s_hub.minicluster.controllers import delete
+from k8s_hub.minicluster.faults import Refuse
+from k8s_hub.minicluster.resources import CLAIMS, NAMESPACES, PODS
+from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.objects.keys import Key, key_of, uid_of
+from tests.eventually import eventually
+from tests.spawner.bare import bare_spawner
+from tests.spawner.runs import sentence_of, struck, takes
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+OWN = {"enable_user_namespaces": True}
+
+
+def forbidden(verb, plural, namespace=""):
+    """What an API server says to an account without a role."""
+    where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
+    message = f'{plural} is forbidden: User "hub" cannot {verb} resource "{plural}" in API group ""{where}'
+    return Refuse(code=403, body=status_body(403, "Forbidden", message))
+
+
+def informers():
+    """The names of the namespaces that are watched now."""
+    watched = (task.get_name().partition(" in ") for task in asyncio.all_tasks())
+    return sorted({where for what, _, where in watched if what.startswith(("informer of", "events"))})
+
+
+def keys(cluster, kind):
+    return {str(key_of(obj)) for obj in cluster.database.all(kind)}
+
+
+def namespace(cluster, name):
+    return cluster.database.get(NAMESPACES, Key("", name))
+
+
+def prepare(cluster, name):
+    body = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name},
+        "status": {"phase": "Active"},
+    }
+    return cluster.database.create(NAMESPACES, body).obj
+
+
+async def test_a_user_has_a_namespace_with_pod_and_claim(hub, cluster):
+    options = {
+        "user_namespace_labels": {"user": "{username}"},
+        "user_namespace_annotations": {"id": "u-{userid}"},
+    }
+    async with hub(**OWN, **options) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert keys(cluster, PODS) == {"user-ada/jupyter-ada"}
+        assert keys(cluster, CLAIMS) == {"user-ada/claim-ada"}
+        metadata = namespace(cluster, "user-ada")["metadata"]
+        assert metadata["labels"]["user"] == "ada"
+        assert metadata["annotations"] == {"id": f"u-{hub.spawner('ada').user.id}"}
+
+
+async def test_only_namespaces_with_a_server_are_watched_and_none_is_listed_as_a_whole(hub, cluster, witness):
+    async with hub(**OWN) as hub:
+        for user in ("ada", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        await hub.start_server("ada", "gpu")
+        await hub.wait_ready("ada", "gpu")
+        assert informers() == ["user-ada", "user-bob"]
+
+        await hub.stop_server("bob")
+        await hub.wait_stopped("bob")
+        await hub.stop_server("ada")
+        await hub.wait_stopped("ada")
+        assert informers() == ["user-ada"]
+        assert await hub.spawner("ada", "gpu").poll() is None
+
+        await hub.stop_server("ada", "gpu")
+        await hub.wait_stopped("ada", "gpu")
+        assert informers() == []
+
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        assert keys(cluster, CLAIMS) == {
+            "user-ada/claim-ada",
+            "user-ada/claim-ada--gpu",
+            "user-bob/claim-bob",
+        }
+    assert {call.namespace for call in witness.calls if call.resource != "namespaces"} == {
+        "user-ada",
+        "user-bob",
+    }
+    assert {call.verb for call in witness.calls if call.resource == "namespaces"} == {"create", "get"}
+
+
+async def test_a_server_that_ends_by_itself_is_watched_no_longer(hub, cluster):
+    async with hub(**OWN, poll_interval=1) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        cluster.database.remove(PODS, Key("user-ada", "jupyter-ada"))
+        await hub.wait_stopped("ada")
+        await eventually(lambda: informers() == [])
+
+
+async def test_a_restarted_hub_finds_servers_in_many_namespaces(hub, cluster):
+    users = [f"user{number}" for number in range(10)]
+    async with hub(users=users, **OWN) as hub:
+        for user in users:
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        hub.config["KubeSpawner"]["user_namespace_template"] = "other-{username}"
+        await hub.kill()
+        await InformerPool.for_current_loop().close()
+        await hub.boot()
+        for user in users:
+            assert hub.spawner(user).ready
+            assert hub.spawner(user).namespace == f"user-{user}"
+        assert informers() == [f"user-{user}" for user in users]
+        for user in users:
+            await hub.stop_server(user)
+            await hub.wait_stopped(user)
+        assert not list(cluster.database.all(PODS))
+        assert informers() == []
+
+
+async def test_a_hub_that_may_not_create_namespaces_uses_those_that_are_prepared(hub, cluster):
+    prepare(cluster, "user-ada")
+    with struck(cluster, forbidden("create", "namespaces"), verb="create", resource="namespaces"):
+        async with hub(**OWN) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            assert keys(cluster, PODS) == {"user-ada/jupyter-ada"}
+
+
+async def test_a_hub_that_may_not_even_see_namespaces_uses_those_that_are_prepared(hub, cluster):
+    prepare(cluster, "user-ada")
+    with struck(cluster, forbidden("any", "namespaces"), resource="namespaces"):
+        async with hub(**OWN) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+
+
+async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(hub, cluster, caplog):
+    with struck(cluster, forbidden("create", "namespaces"), verb="create", resource="namespaces"):
+        async with hub(**OWN) as hub:
+            await hub.start_server("ada")
+            with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
+                await hub.wait_ready("ada")
+            assert "The hub is not allowed to create namespaces in the cluster." in sentence_of(failure.value)
+            assert hub.failure_count == 0
+        await eventually(lambda: informers() == [])
+    assert 'cannot create resource "namespaces"' in caplog.text
+    assert "Namespace user-ada" in caplog.text
+
+
+async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
+    """The user reads why; then there is a new one."""
+    said = []
+
+    class Told(KubeSpawner):
+        def _tell(self, diagnosis):
+            said.append(diagnosis.sentence)
+            super()._tell(diagnosis)
+
+    async with hub(spawner_class=Told, **OWN) as hub:
+        await hub.start_server("ada", "gpu")
+        await hub.wait_ready("ada", "gpu")
+        old = namespace(cluster, "user-ada")
+        takes(cluster, stop=20)
+        delete(cluster.database, NAMESPACES, old, utcnow())
+        await hub.start_server("ada")
+        await hub.wait_ready("ada", seconds=60)
+    assert 'Your namespace "user-ada" is being deleted.' in " ".join(said)
+    assert uid_of(namespace(cluster, "user-ada")) != uid_of(old)
+
+
+async def test_two_users_whose_namespaces_have_one_name_do_not_share_objects(hub, cluster):
+    shared = {
+        "user_namespace_template": "team",
+        "pod_name_template": "server",
+        "pvc_name_template": "home-{username}",
+    }
+    async with hub(**OWN, **shared) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.start_server("bob")
+        with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
+            await hub.wait_ready("bob")
+        assert 'the name "server" is taken by a pod of user "ada"' in sentence_of(failure.value)
+        assert await hub.spawner("ada").poll() is None
+
+
+async def test_one_claim_name_in_every_namespace_is_nobody_elses(hub, cluster):
+    async with hub(**OWN, pvc_name_template="home") as hub:
+        for user in ("ada", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        assert keys(cluster, CLAIMS) == {"user-ada/home", "user-bob/home"}
+
+
+@pytest.mark.parametrize("username", ["ada", "a" * 200, "jane.doe@example.org", "用户", "9"])
+@pytest.mark.parametrize("slug_scheme", ["safe", "escape"])
+def test_every_user_has_a_namespace_with_a_valid_name(username, slug_scheme):
+    spawner = bare_spawner(username, slug_scheme=slug_scheme, user_namespace_template="{username}", **OWN)
+    assert len(spawner.namespace) <= 63
+    assert spawner.namespace.replace("-", "").isalnum()
+    assert spawner.namespace.isascii()
+    assert spawner.namespace[0].isalnum()
+    assert spawner.namespace[-1].isalnum()
