@@ -43,6 +43,7 @@ def _template() -> Template:
         "options_of": options_of,
         "unlisted_choice_of": unlisted_choice_of,
         "unlisted_key": unlisted_key,
+        "unlisted_label": _unlisted_label,
     }
     return environment.get_template("form.html")
 
@@ -50,6 +51,15 @@ def _template() -> Template:
 def _is_chosen(profile: Raw, user_options: Raw) -> bool:
     chosen = user_options.get(PROFILE)
     return str(profile["slug"]) == str(chosen) if chosen else bool(profile.get("default"))
+
+
+def _unlisted_label(key: str, option: Raw) -> str:
+    """Return what stands before the text field; where there are no choices, nothing else names the option."""
+    own = (unlisted_choice_of(option) or {}).get("display_name")
+    if choices_of(option):
+        return str(own or "Other")
+    name = option.get("display_name") or key
+    return f"{name} ({own})" if own and own != name else str(name)
 
 
 def _without_braces(value: Any) -> Markup:

@@ -6,6 +6,7 @@ from html import escape
 from inspect import isawaitable
 from typing import Any
 
+from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
 from traitlets import TraitError, default
@@ -111,17 +112,19 @@ class UserChoices(Blueprints):
             select(profiles, user_options, self._person(profiles))
         except WrongChoice as wrong:
             self._refused = user_options
-            raise _bad_request(_refusal(wrong).sentence) from wrong
+            raise _bad_request(_refusal(wrong).sentence) from None
         self._refused = None
         return user_options
 
     @property
     def _options_are_final(self) -> bool:
-        hooks = (self.apply_user_options, self.group_overrides, self.pre_spawn_hook)
+        hooks = (self.apply_user_options, self.auth_state_hook, self.group_overrides, self.pre_spawn_hook)
         overridable = ("load_user_options", "_validate_user_options", "_get_initialized_profile_list")
+        prepare = getattr(type(self.authenticator), "pre_spawn_start", Authenticator.pre_spawn_start)
         return bool(self.profile_list) and not (
             callable(self.profile_list)
             or any(hooks)
+            or prepare is not Authenticator.pre_spawn_start
             or any(getattr(type(self), name) is not getattr(UserChoices, name) for name in overridable)
         )
 
@@ -148,7 +151,7 @@ class UserChoices(Blueprints):
             self._validate_user_options(profiles)
             await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
         except WrongChoice as wrong:
-            raise SpawnFailed(_refusal(wrong)) from wrong
+            raise SpawnFailed(_refusal(wrong)) from None
         except UnusableProfiles as error:
             sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
             raise SpawnFailed(

@@ -118,6 +118,30 @@ def test_options_without_names_are_called_by_their_keys():
     assert "cards" in page().text
 
 
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ((None, None), "image"),
+        (("Image", None), "Image"),
+        (("Image", "Name and tag"), "Image (Name and tag)"),
+        (("Image", "Image"), "Image"),
+        ((None, "Name and tag"), "image (Name and tag)"),
+    ],
+)
+def test_an_option_without_choices_is_named_at_its_text(names, label):
+    def texts():
+        name, unlisted_name = names
+        unlisted = {"enabled": True, "display_name": unlisted_name}
+        return [
+            {
+                "display_name": "A",
+                "profile_options": {"image": {"display_name": name, "unlisted_choice": unlisted}},
+            }
+        ]
+
+    assert label in [line.strip() for line in page(None, texts).text.splitlines()]
+
+
 def test_the_required_form_of_a_value_is_known_to_the_browser():
     (field,) = page().all("input", name="profile-option-gpu--image--unlisted-choice")
 

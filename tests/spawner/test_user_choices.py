@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import traitlets
+from jupyterhub.auth import Authenticator, DummyAuthenticator
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
@@ -56,7 +57,7 @@ class TestConfiguration:
             ),
             (
                 one(mem_limit="lots"),
-                r"KubeSpawner\.profile_list\[0\]\.kubespawner_override\.mem_limit: must be .*, not 'lots'",
+                r"KubeSpawner\.profile_list\[0\]\.kubespawner_override\.mem_limit: lots is not a valid memory",
             ),
             (
                 {"a": {"display_name": "A", "profile_options": []}},
@@ -370,6 +371,7 @@ class TestAnswer:
         "traits",
         [
             {"pre_spawn_hook": lambda spawner: None},
+            {"auth_state_hook": lambda spawner, auth_state: None},
             {"apply_user_options": lambda spawner, user_options: None},
             {"group_overrides": {"staff": {"groups": ["staff"], "spawner_override": {"profile_list": []}}}},
             {"profile_list": lambda spawner: profiles()},
@@ -380,6 +382,19 @@ class TestAnswer:
         spawner = chooser(**traits)
 
         assert await spawner.run_options_from_form({"profile": ["huge"]}) == {"profile": "huge"}
+
+    async def test_what_the_authenticator_may_still_change_is_judged_at_the_start(self):
+        class Ours(Authenticator):
+            async def pre_spawn_start(self, user, spawner):
+                spawner.profile_list = []
+
+        spawner = chooser()
+        spawner.authenticator = Ours()
+        assert await spawner.run_options_from_form({"profile": ["huge"]}) == {"profile": "huge"}
+
+        spawner.authenticator = DummyAuthenticator()
+        with pytest.raises(Exception, match="no profile"):
+            await spawner.run_options_from_form({"profile": ["huge"]})
 
     async def test_a_subclass_with_options_of_its_own_judges_them_itself(self):
         class Ours(KubeSpawner):
@@ -423,6 +438,19 @@ class TestHubsOwnOptions:
         await spawner._run_apply_user_options(OPTIONS)
 
         assert seen == [OPTIONS]
+
+
+async def test_the_documented_lists_are_possible():
+    text = (Path(__file__).parents[2] / "docs/howto/profiles.md").read_text()
+    blocks = [block.partition("```")[0] for block in text.split("```python\n")[1:]]
+    lists = [block for block in blocks if block.startswith("c.KubeSpawner.profile_list = [")]
+
+    assert len(lists) == 2
+    for block in lists:
+        config = Config()
+        exec(block, {"c": config})
+        spawner = bare_spawner(config=config)
+        assert "Small" in spawner._render_options_form([spawner.profile_list[0]])
 
 
 async def test_a_required_value_is_asked_for():

@@ -83,8 +83,7 @@ class ProfileTraits(HasTraits):
         try:
             with self.cross_validation_lock:
                 trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
-        except TraitError:
+        except TraitError as error:
             # A dictionary's values may be secret, and so may what was meant to be one.
-            is_shown = isinstance(value, str | int | float | None) and not isinstance(trait, Dict)
-            shown = repr(value) if is_shown else f"a {type(value).__name__}"
-            raise TraitError(f"KubeSpawner.{path}: must be {trait.info()}, not {shown}") from None
+            kind = f"must be {trait.info()}, not a {type(value).__name__}"
+            raise TraitError(f"KubeSpawner.{path}: {kind if isinstance(trait, Dict) else error}") from None
