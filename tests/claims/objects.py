@@ -40,9 +40,9 @@ def identity(user="ada", server=""):
     return ServerIdentity(namespace=NAMESPACE, username=user, servername=server, release_labels=RELEASE)
 
 
-def request(user="ada", server="", *, template="claim-{user_server}", **changed):
+def request(user="ada", server="", *, template="claim-{user_server}", userid=7, **changed):
     """Return a request of one server, with the template's name and all legacy names."""
-    names = names_of(username=user, servername=server, userid=7, hub_namespace=NAMESPACE)
+    names = names_of(username=user, servername=server, userid=userid, hub_namespace=NAMESPACE)
     return HomeRequest(
         **{
             "identity": identity(user, server),
