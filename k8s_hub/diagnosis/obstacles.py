@@ -49,6 +49,17 @@ def dying_namespace(namespace: Raw, now: datetime) -> Diagnosis:
     )
 
 
+def new_namespace(name: str, detail: str) -> Diagnosis:
+    """The namespace was made a moment ago, and lacks what the cluster puts into each."""
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        f'Your namespace "{name}" is being set up.',
+        reason=Reason.NAMESPACE,
+        detail=detail,
+        missed="it was not ready",
+    )
+
+
 def foreign_claim(claim: Raw) -> Diagnosis:
     """Another's claim has the name of this user's home; it is never mounted."""
     return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")

@@ -19,7 +19,8 @@ from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
 from k8s_hub.diagnosis.containers import server_silent, up
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation
-from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, vanished_pod
+from k8s_hub.diagnosis.obstacles import foreign_pod, new_namespace, previous_server, vanished_pod
+from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.refusals import diagnose_refusal
@@ -49,6 +50,9 @@ FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
 
 KNOCK_TIMEOUT = 2.0
 """Seconds after which an address that does not answer at all is taken for one where nobody listens yet."""
+
+_NO_ACCOUNT_YET = 'serviceaccount "default" not found'
+"""What the API server says to a pod in a namespace that its controllers have not seen yet."""
 
 ASKING = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the start."""
@@ -155,6 +159,9 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
             )
         except Conflict:
             existing = await _get(attempt, PODS, key)
+        except Forbidden as error:
+            await _until_set_up(attempt, error, key)
+            continue
         except KubeError as error:
             raise refused(error, "Pod", key.name) from error
         if existing is None:
@@ -169,6 +176,15 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
                 await _until_pod_gone(attempt, existing)
             case Relation.DYING:
                 await _until_pod_gone(attempt, existing)
+
+
+async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
+    """Pause if the refusal only means that the namespace is new; else the start has failed."""
+    lasting = utcnow() - attempt.started
+    if _NO_ACCOUNT_YET not in refusal.message or lasting >= Patience().missing_object:
+        raise refused(refusal, "Pod", pod.name) from refusal
+    attempt.tell(new_namespace(pod.namespace, refusal.message))
+    await asyncio.sleep(FIRST_KNOCK)
 
 
 async def until_serving(

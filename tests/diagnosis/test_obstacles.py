@@ -11,6 +11,7 @@ from k8s_hub.diagnosis.obstacles import (
     foreign_object,
     foreign_pod,
     leftover,
+    new_namespace,
     previous_server,
 )
 from tests.diagnosis.samples import STARTED, at, claim, condition, pod
@@ -73,6 +74,12 @@ def test_a_namespace_that_is_being_deleted_is_waited_for_and_says_what_holds_it(
     assert diagnosis.message.startswith('Your namespace "hub-jane" is being deleted.')
     assert "20 seconds so far" in diagnosis.message
     assert diagnosis.detail == f"namespace hub-jane is terminating: {words}"
+
+
+def test_a_namespace_that_is_being_set_up_is_waited_for():
+    diagnosis = new_namespace("hub-jane", 'serviceaccount "default" not found')
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.NAMESPACE, False)
+    assert diagnosis.message == 'Your namespace "hub-jane" is being set up.'
 
 
 class TestPreviousServer:

@@ -106,7 +106,7 @@ async def test_certificates_are_signed_for_the_configured_names(tmp_path, names)
     )
     paths = await spawner.create_certs()
     assert set(paths) == {"keyfile", "certfile", "cafile"}
-    certificate = x509.load_pem_x509_certificate(Path(paths["certfile"]).read_bytes())
+    certificate = x509.load_pem_x509_certificate(Path(paths["certfile"]).read_bytes())  # noqa: ASYNC240 - a test
     alt_names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in alt_names.get_values_for_type(x509.DNSName)
     assert any(name.endswith(".example") for name in alt_names.get_values_for_type(x509.DNSName))

@@ -8,7 +8,7 @@ from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.minicluster.controllers import delete
-from k8s_hub.minicluster.faults import Refuse
+from k8s_hub.minicluster.faults import FaultRule, Refuse
 from k8s_hub.minicluster.resources import CLAIMS, NAMESPACES, PODS
 from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import Key, key_of, uid_of
@@ -180,6 +180,34 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
         await hub.wait_ready("ada", seconds=60)
     assert 'Your namespace "user-ada" is being deleted.' in " ".join(said)
     assert uid_of(namespace(cluster, "user-ada")) != uid_of(old)
+
+
+NO_ACCOUNT = Refuse(
+    code=403,
+    body=status_body(
+        403,
+        "Forbidden",
+        'pods "jupyter-ada" is forbidden: error looking up service account user-ada/default: '
+        'serviceaccount "default" not found',
+    ),
+)
+
+
+async def test_a_new_namespace_is_given_the_time_to_get_its_service_account(hub, cluster):
+    rule = cluster.faults.add(FaultRule(effect=NO_ACCOUNT, verb="create", resource="pods"))
+    asyncio.get_running_loop().call_later(3, cluster.faults.remove, rule)
+    async with hub(**OWN) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_namespace_that_never_gets_a_service_account_fails_with_the_reason(hub, cluster):
+    with struck(cluster, NO_ACCOUNT, verb="create"):
+        async with hub(**OWN) as hub:
+            await hub.start_server("ada")
+            with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
+                await hub.wait_ready("ada", seconds=20)
+            assert 'needs the service account "default"' in sentence_of(failure.value)
 
 
 async def test_two_users_whose_namespaces_have_one_name_do_not_share_objects(hub, cluster):
