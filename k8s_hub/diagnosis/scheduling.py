@@ -5,10 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from k8s_hub.diagnosis import sharing
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, words_of
 from k8s_hub.diagnosis.sentences import amount, listed
+from k8s_hub.naming.ownership import BESIDE_ANNOTATION
 from k8s_hub.objects import quantities
+from k8s_hub.objects.keys import annotations_of
 from k8s_hub.objects.raw import Raw
 
 # Cluster autoscaler: TriggeredScaleUp; Karpenter: Nominated.
@@ -16,6 +19,7 @@ _SCALING_UP = ("TriggeredScaleUp", "Nominated")
 # Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no machine or no quota left: FailedScaleUp.
 _NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
 _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]*\w)")
+_OTHER_KIND = re.compile("node affinity/selector|requested node name|scheduler-enforced node affinity")
 _OTHER_ZONE = re.compile(
     "volume node affinity conflict|PersistentVolume's node affinity|no available volume zone"
 )
@@ -91,7 +95,7 @@ OBSTACLES = (
         missed="none became ready",
     ),
     Obstacle(
-        pattern=re.compile("node affinity/selector|requested node name|scheduler-enforced node affinity"),
+        pattern=_OTHER_KIND,
         sentence="Your server is waiting for a machine of the kind it asks for.",
         missed="there was none",
     ),
@@ -106,6 +110,22 @@ OBSTACLES = (
         missed="none was added",
     ),
 )
+
+
+def no_place_beside(seen: Observation) -> Diagnosis | None:
+    """The pod has to go where another server of its user has their volume, and it cannot, or not yet.
+
+    Of the other machines the scheduler only says that they are others; what else it says is about that one.
+    """
+    other = annotations_of(seen.pod or {}).get(BESIDE_ANNOTATION)
+    message = seen.unschedulable
+    if other is None or message is None:
+        return None
+    verdict, detail = message.split(" preemption:")[0], _with_selector(seen.spec, message)
+    found = [obstacle.pattern for obstacle in OBSTACLES if obstacle.pattern.search(verdict)]
+    if found == [_OTHER_KIND] and not _INSUFFICIENT.search(verdict):
+        return sharing.unfit_machine(other, detail)
+    return sharing.waits_for_place(other, detail, seen.lasting(seen.since("PodScheduled")))
 
 
 def machine_is_coming(seen: Observation) -> Diagnosis | None:
@@ -228,4 +248,4 @@ def _since_last(seen: Observation, reasons: Iterable[str], *, after: Iterable[st
     ]
 
 
-RULES = (machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)
+RULES = (no_place_beside, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

@@ -55,6 +55,28 @@ def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -
     )
 
 
+def waits_for_place(servername: str, detail: str, lasting: timedelta) -> Diagnosis:
+    """The machine of the other server has no room, or takes nobody now."""
+    return Diagnosis.waiting(
+        Stage.SCHEDULING,
+        f"Your server is waiting for a place on the machine of {server_in_words(servername)}, "
+        "because both use the same volume.",
+        reason=Reason.VOLUME_IN_USE,
+        detail=detail,
+        lasting=lasting,
+        missed="there was none",
+    )
+
+
+def unfit_machine(servername: str, detail: str) -> Diagnosis:
+    """The server asks for another kind of machine than the one where the volume is."""
+    return _in_use(
+        f"{begun(server_in_words(servername))} uses a volume of this one on a machine that is not of the kind "
+        "that this one asks for. Please stop that one first.",
+        detail,
+    )
+
+
 def server_in_words(name: str) -> str:
     """Name a server to its user."""
     return f'your server "{name}"' if name else "your default server"

@@ -260,8 +260,20 @@ class TestProjection:
         assert kept["metadata"]["annotations"] == {"hub.jupyter.org/username": "jane"}
         assert (kept["spec"]["volumeName"], kept["status"]) == ("pv-7", {"phase": "Lost"})
 
+    def test_of_volumes_are_kept_the_names_of_claims(self):
+        volumes = [
+            {"name": "home", "persistentVolumeClaim": {"claimName": "claim-jane", "readOnly": False}},
+            {"name": "keys", "secret": {"secretName": "SECRET"}},
+        ]
+        kept = project_pod(pod(spec={"volumes": volumes}))
+        assert kept["spec"]["volumes"] == [{"persistentVolumeClaim": {"claimName": "claim-jane"}}]
+        assert "volumes" not in project_pod(pod(spec={"volumes": volumes[1:]}))["spec"]
+
     def test_projecting_twice_changes_nothing(self):
-        once = project_pod(pod(container(running={}, ready=True), status={"podIP": "10.0.0.1"}))
+        volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "claim-jane"}}]
+        once = project_pod(
+            pod(container(running={}, ready=True), status={"podIP": "10.0.0.1"}, spec={"volumes": volumes})
+        )
         assert project_pod(once) == once
 
 

@@ -7,7 +7,8 @@ import pytest
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.scheduling import requested
-from tests.diagnosis.samples import claim, condition, event, pod, seen, unscheduled
+from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from tests.diagnosis.samples import claim, condition, event, placed, pod, seen, unscheduled
 
 WAITING = "Your server is waiting for"
 GPUS = {
@@ -225,3 +226,57 @@ class TestRequested:
 
     def test_a_limit_without_request_is_the_request(self):
         assert requested({"containers": [{"resources": {"limits": {"cpu": "3"}}}]}, "cpu") == Decimal(3)
+
+
+# Beside another server of the user
+
+
+def beside(message, server="gpu"):
+    return unscheduled(message) | {
+        "metadata": unscheduled(message)["metadata"] | {"annotations": {BESIDE_ANNOTATION: server}}
+    }
+
+
+OTHERS = "2 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/3 nodes are available: 3 Preemption is not"
+OLD_OTHERS = (
+    "2 node(s) didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 3 Preemption"
+)
+
+
+@pytest.mark.parametrize("others", [OTHERS, OLD_OTHERS], ids=["now", "schedulers before"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "1 Insufficient cpu",
+        "1 Too many pods",
+        "1 node(s) were unschedulable",
+        "1 node(s) had untolerated taint {a: b}",
+    ],
+)
+def test_a_place_beside_another_server_is_waited_for_and_that_server_named(words, others):
+    diagnosis = diagnose(seen(beside(f"0/3 nodes are available: {words}, {others}"), second=30))
+    assert diagnosis.sentence == (
+        'Your server is waiting for a place on the machine of your server "gpu", because both use the same volume.'
+    )
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
+        Stage.SCHEDULING,
+        Reason.VOLUME_IN_USE,
+        False,
+    )
+    assert words in diagnosis.detail
+
+
+@pytest.mark.parametrize("others", [OTHERS, OLD_OTHERS], ids=["now", "schedulers before"])
+def test_a_server_that_may_never_go_there_fails_at_once(others):
+    words = f"0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, {others}"
+    diagnosis = diagnose(seen(beside(words, "")))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.VOLUME_IN_USE, True)
+    assert diagnosis.sentence.startswith(
+        "Your default server uses a volume of this one on a machine that is not"
+    )
+
+
+def test_a_server_beside_another_that_has_its_machine_is_told_as_any_other():
+    there = placed()
+    there["metadata"]["annotations"] = {BESIDE_ANNOTATION: "gpu"}
+    assert diagnose(seen(there)).reason is None

@@ -163,3 +163,57 @@ def test_a_volume_from_an_object_that_is_missing_is_given_10_seconds(kind):
     diagnosis = diagnose(seen(creating(), None, failed, second=11))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
     assert f'{kind} "settings"' in diagnosis.message
+
+
+# Claims besides the home
+
+
+def extra(phase="Pending", uid="33333333-extra", **more):
+    return claim(
+        phase, name="scratch--jane", uid=uid, annotations={"hub.jupyter.org/extra-claim": "scratch"}, **more
+    )
+
+
+def told_of(pod, claims, *events, second=5):
+    observation = seen(pod, claims[0], *events, second=second)
+    return diagnose(replace(observation, other_claims=claims[1:]))
+
+
+def of_extra(event):
+    return event | {"involvedObject": {"uid": "33333333-extra"}}
+
+
+@pytest.mark.parametrize(
+    "phase, dying, complaint, begin",
+    [
+        ("Pending", False, NO_CLASS, 'Your volume "scratch" cannot be created'),
+        ("Pending", False, NO_VOLUME, 'Your volume "scratch" has no disk yet.'),
+        ("Pending", False, FAILED, 'The storage system could not create your volume "scratch"'),
+        ("Pending", False, event("Provisioning", uid=CLAIM_UID), 'Your volume "scratch" is being prepared.'),
+        ("Bound", True, None, 'Your volume "scratch" (scratch--jane) is being deleted.'),
+        ("Lost", False, None, 'The disk behind your volume "scratch" (scratch--jane) is gone.'),
+    ],
+)
+def test_of_several_claims_the_one_in_trouble_is_named(phase, dying, complaint, begin):
+    events = [] if complaint is None else [of_extra(complaint)]
+    for claims in ([claim("Bound"), extra(phase, dying=dying)], [extra(phase, dying=dying), claim("Bound")]):
+        assert told_of(None, claims, *events).sentence.startswith(begin)
+
+
+def test_what_ends_the_start_goes_before_what_delays_it_whichever_claim_it_is():
+    claims = [claim("Pending"), extra("Lost")]
+    assert told_of(None, claims, FAILED).fatal
+
+
+def test_a_claim_that_is_known_is_not_missing_whichever_it_is():
+    missing = unscheduled('0/3 nodes are available: persistentvolumeclaim "scratch--jane" not found.')
+    assert told_of(missing, [claim("Bound"), extra("Bound")]).reason is not Reason.CLAIM_MISSING
+    assert told_of(missing, [claim("Bound")]).reason is Reason.CLAIM_MISSING
+
+
+def test_the_disk_that_is_still_attached_may_be_any_of_several():
+    attached = event("FailedAttachVolume", "Multi-Attach error for volume")
+    alone = told_of(creating(), [claim("Bound")], attached)
+    assert alone.sentence.startswith("The disk of your home volume is")
+    several = told_of(creating(), [claim("Bound"), extra("Bound")], attached)
+    assert several.sentence.startswith("The disk of a volume of your server is")
