@@ -83,10 +83,6 @@ class Blueprints(_Base):
         """Return lists and dicts with every string in them expanded; everything else as it is."""
         return expand_all(src, self._expand_user_properties)
 
-    def _sorted_dict_values(self, src: Any) -> Any:
-        """Return the values of a dict in the order of their keys; everything else as it is."""
-        return [src[key] for key in sorted(src)] if isinstance(src, dict) else src
-
     def _expand_env(self, env: dict[str, Any]) -> dict[str, Any]:
         """Return the variables whose values may be templates, expanded; without the others."""
         return {
