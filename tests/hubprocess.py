@@ -10,10 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
 from tests.box.process import Process
+from tests.eventually import eventually
 from tests.realhub import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +84,11 @@ class HubProcess:
             is_ready=lambda: "JupyterHub is now running" in self._words_since_start(),
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """True unless it was ended, or has ended itself."""
+        return self._process.is_alive
+
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"Authorization": f"token {self._token}"})
         await self.boot()
@@ -129,6 +136,20 @@ class HubProcess:
         """Return where the proxy sends a user's requests, by the path that the user's browser shows."""
         _, routes = await self.api("GET", "/proxy?limit=200")
         return {path: route["target"] for path, route in routes.items() if path.startswith("/user/")}
+
+    async def last_words(self, user: str) -> Any:
+        """Read what the user's page shows while the default server starts; return the end of it."""
+        url = f"{self._url}/hub/api/users/{quote(user, safe='')}/server/progress"
+
+        async def read() -> Any:
+            async with self._session.get(url) as reply:
+                if reply.status == 400:
+                    return None  # a failed start is cleared away, and the hub does not tell of it meanwhile
+                assert reply.status == 200
+                lines = [line async for line in reply.content if line.startswith(b"data:")]
+                return json.loads(lines[-1].removeprefix(b"data:"))
+
+        return await eventually(read, seconds=60)
 
     def lines(self) -> list[str]:
         """What it has logged in all its lives."""
