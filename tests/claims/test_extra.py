@@ -4,10 +4,18 @@ import re
 
 import pytest
 
-from k8s_hub.claims.extra import ExtraClaim, Keep, choose_extra, parse_extra_claims
+from k8s_hub.claims.deletion import Deletable, Kept, Sibling
+from k8s_hub.claims.extra import (
+    KEEP_ANNOTATION,
+    ExtraClaim,
+    Keep,
+    choose_extra,
+    may_delete_extra,
+    parse_extra_claims,
+)
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, Create, Refuse, UseExisting, Why
 from k8s_hub.naming.templates import Scope
-from tests.claims.objects import claim, listed, request
+from tests.claims.objects import claim, identity, listed, request
 
 SCRATCH = {"name": "scratch", "capacity": "10Gi", "mount_path": "/scratch"}
 TEMPLATE = "scratch--{user_server}"
@@ -212,3 +220,56 @@ def test_a_remembered_claim_that_is_a_home_by_now_is_not_taken():
 def test_a_claim_that_is_being_deleted_is_chosen_so_that_its_end_is_waited_for():
     dying = extra("scratch--ada", deletionTimestamp="2026-07-01T12:00:00Z")
     assert chosen(asked(), dying)[0] is UseExisting
+
+
+# Its end
+
+GOING = {KEEP_ANNOTATION: "with-server", EXTRA_CLAIM_ANNOTATION: "scratch"}
+
+
+def going(user="ada", server="gpu", **more):
+    return claim("scratch--ada--gpu", user, server, annotations={**GOING, **more})
+
+
+def judged(candidate, *, is_kept=False, siblings=(), other_users=()):
+    return may_delete_extra(
+        candidate,
+        "scratch",
+        is_kept=is_kept,
+        identity=identity("ada", "gpu"),
+        siblings=siblings,
+        other_users=other_users,
+    )
+
+
+def test_what_is_to_go_with_its_server_goes():
+    assert judged(going(), siblings=[Sibling(servername="")]) == Deletable(
+        name="scratch--ada--gpu", uid="uid-scratch--ada--gpu"
+    )
+
+
+def test_that_of_a_renamed_server_goes_although_its_annotation_has_the_old_name():
+    assert isinstance(judged(going(server="old"), siblings=[Sibling(servername="")]), Deletable)
+
+
+@pytest.mark.parametrize(
+    "candidate, doubts, reason",
+    [
+        (going(), {"is_kept": True}, "not to be deleted with its server"),
+        (going(**{KEEP_ANNOTATION: "keep"}), {}, "not to be deleted with its server"),
+        (extra("scratch--ada--gpu", server="gpu"), {}, "not to be deleted with its server"),
+        (going(**{EXTRA_CLAIM_ANNOTATION: "data"}), {}, "as another extra claim"),
+        (going("bob"), {}, "annotated for the user 'bob'"),
+        (going(), {"other_users": ["bob"]}, "used by user 'bob'"),
+        (
+            going(),
+            {"siblings": [Sibling(servername="x", claim="scratch--ada--gpu")]},
+            "used by server 'x'",
+        ),
+        (going(server="x"), {"siblings": [Sibling(servername="x")]}, "used by server 'x'"),
+    ],
+)
+def test_a_doubt_keeps_it(candidate, doubts, reason):
+    kept = judged(candidate, **doubts)
+    assert isinstance(kept, Kept)
+    assert reason in kept.reason

@@ -7,9 +7,12 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
+from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import AT_ONCE, Connection
 from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, NotFound, Unavailable
+from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.objects.keys import Key
 from tests.kube.certificates import self_signed
 
 
@@ -81,6 +84,20 @@ async def test_a_request_is_json_both_ways(serve, connect):
     assert reply == {"method": "POST", "query": "labelSelector=a in (b, c)", "body": {"k": "ü"}}
     assert server.requests[0].headers["Content-Type"] == "application/json"
     assert server.requests[0].headers["User-Agent"].startswith("k8s_hub/")
+
+
+async def test_a_patch_is_a_merge_patch(serve, connect):
+    async def echo(request):
+        return web.json_response({"method": request.method, "body": await request.json()})
+
+    server = await serve(echo)
+    api = KubeApi(await connect(ConnectionSettings(host=server.url)))
+
+    reply = await api.patch(CLAIMS, Key("jhub", "claim-ada"), {"spec": {"a": 1}})
+
+    assert reply == {"method": "PATCH", "body": {"spec": {"a": 1}}}
+    assert server.requests[0].path == "/api/v1/namespaces/jhub/persistentvolumeclaims/claim-ada"
+    assert server.requests[0].headers["Content-Type"] == "application/merge-patch+json"
 
 
 async def test_a_kubeconfigs_token_is_sent(connection, cluster):

@@ -1,6 +1,7 @@
 import copy
 
-from k8s_hub.manifests.claim import ClaimInputs, build_claim
+from k8s_hub.manifests.claim import ClaimInputs, ClaimMount, build_claim
+from k8s_hub.manifests.pod import PodInputs, build_pod
 from tests.manifests import golden
 
 
@@ -45,3 +46,29 @@ def test_the_claim_shares_nothing_with_its_inputs():
     claim["spec"]["selector"]["matchLabels"]["a"] = "changed"
     claim["metadata"]["labels"]["l"] = "changed"
     assert inputs == before
+
+
+def test_a_further_claim_is_mounted_behind_the_admins_own_volumes():
+    mount = ClaimMount(
+        volume_name="extra-data", claim_name="data--ada", mount_path="/data", sub_path="ada", read_only=True
+    )
+    plain = ClaimMount(volume_name="extra-x", claim_name="x--ada", mount_path="/x")
+    spec = build_pod(
+        PodInputs(
+            pod_name="p",
+            image="i",
+            volumes=[{"name": "home"}],
+            volume_mounts=[{"name": "home", "mountPath": "/home"}],
+            claim_mounts=[mount, plain],
+        )
+    )["spec"]
+    assert spec["volumes"] == [
+        {"name": "home"},
+        {"name": "extra-data", "persistentVolumeClaim": {"claimName": "data--ada"}},
+        {"name": "extra-x", "persistentVolumeClaim": {"claimName": "x--ada"}},
+    ]
+    assert spec["containers"][0]["volumeMounts"] == [
+        {"name": "home", "mountPath": "/home"},
+        {"name": "extra-data", "mountPath": "/data", "subPath": "ada", "readOnly": True},
+        {"name": "extra-x", "mountPath": "/x"},
+    ]

@@ -6,6 +6,8 @@ import logging
 import jupyterhub
 import pytest
 from tornado.web import HTTPError
+from traitlets import TraitError
+from traitlets.config import Config
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
@@ -13,6 +15,7 @@ from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
 from tests.eventually import eventually
+from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
 from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, sentences, takes
 
@@ -213,6 +216,28 @@ async def test_the_claim_that_has_a_trouble_is_the_one_that_is_named(cluster):
     assert sentence_of(error) == (
         'Your volume "b" cannot be created: the cluster has no storage class "no". Please tell your administrator.'
     )
+
+
+async def test_a_wrong_extra_claim_is_refused_at_once_with_its_place_and_value():
+    config = Config({"KubeSpawner": {"extra_claims": [{**SCRATCH, "capacity": "big"}]}})
+    with pytest.raises(
+        TraitError, match=r"^KubeSpawner\.extra_claims\[0\]\.capacity: 'big' is not a Kubernetes"
+    ):
+        bare_spawner(config=config)
+
+    spawner = bare_spawner(extra_claims=[SCRATCH])
+    with pytest.raises(TraitError, match=r"^KubeSpawner\.extra_claims\['x'\]\.mount_path: is missing$"):
+        spawner.extra_claims = {"x": {"capacity": "1Gi"}}
+    assert spawner.extra_claims == [SCRATCH]
+
+
+async def test_the_saved_state_names_extra_claims_and_forgets_what_is_no_name():
+    spawner = bare_spawner()
+    spawner.load_state({"pod_name": "jupyter-ada", "extra_claims": {"scratch": "s", "data": 7}})
+    assert spawner.get_state()["extra_claims"] == {"scratch": "s"}
+
+    spawner.load_state({"pod_name": "jupyter-ada", "extra_claims": "junk"})
+    assert "extra_claims" not in spawner.get_state()
 
 
 # --- Its end ---
