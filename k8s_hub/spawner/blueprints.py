@@ -150,7 +150,7 @@ class Blueprints(_Base):
         self.pvc_name = name
         if not self._overrides("get_pvc_manifest"):
             return build_claim(resolve.claim_inputs(self))
-        return _returned_object(self.get_pvc_manifest(), f"{type(self).__name__}.get_pvc_manifest")
+        return self._from_subclass("get_pvc_manifest")
 
     def _companions(self, pod: Raw) -> list[Companion]:
         """Return what is to be created after this pod."""
@@ -182,15 +182,13 @@ class Blueprints(_Base):
     def _secret_for(self, pod: Raw) -> Raw:
         if not self._overrides("get_secret_manifest"):
             return self._secret()
-        manifest: Raw = to_json(self.get_secret_manifest(_owner(pod)))
-        return manifest
+        return self._from_subclass("get_secret_manifest", _owner(pod))
 
     def _service_for(self, pod: Raw) -> Raw:
         port = self._get_pod_port(pod)
         if not self._overrides("get_service_manifest"):
             return self._service(port)
-        manifest: Raw = to_json(self.get_service_manifest(_owner(pod), port))
-        return manifest
+        return self._from_subclass("get_service_manifest", _owner(pod), port)
 
     def _secret(self) -> Raw:
         return build_secret(resolve.certificate_inputs(self))
@@ -205,11 +203,13 @@ class Blueprints(_Base):
     def _namespace_to_create(self) -> Raw:
         if not self._overrides("get_namespace_manifest"):
             return self._namespace()
-        manifest: Raw = to_json(self.get_namespace_manifest())
-        return manifest
+        return self._from_subclass("get_namespace_manifest")
 
     def _overrides(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(Blueprints, method)
+
+    def _from_subclass(self, method: str, *given: Any) -> Raw:
+        return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
 
     def _get_pod_url(self, pod: Raw) -> str:
         if self.get_pod_url is not None:
