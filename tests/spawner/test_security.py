@@ -5,12 +5,11 @@ from base64 import b64decode
 
 import pytest
 from kubernetes_asyncio.client import V1Container, V1Pod, V1SecurityContext
-from tornado.web import HTTPError
 from traitlets import TraitError
 from traitlets.config import Config
 
 from k8s_hub.manifests.restricted import contradictions, restricted
-from k8s_hub.minicluster.resources import PODS, SECRETS
+from k8s_hub.minicluster.resources import SECRETS
 from k8s_hub.objects.keys import metadata_of, uid_of
 from tests.spawner.bare import bare_spawner
 from tests.spawner.runs import NAMESPACE, Run, pods, restart_process, sentence_of
