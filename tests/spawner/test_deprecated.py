@@ -84,6 +84,18 @@ async def test_an_old_name_is_taken_in_a_subclass_s_section_too(caplog):
     assert caplog.messages == ["Ours.singleuser_uid is deprecated: its name is Ours.uid"]
 
 
+async def test_an_old_name_in_a_profile_sets_the_new_one():
+    override = {"singleuser_uid": 2, "image_spec": "one", "singleuser_extra_labels": {"course": "maths"}}
+    profiles = [{"display_name": "Small", "kubespawner_override": override}]
+    spawner = configured(profile_list=profiles, extra_labels={"tier": "labs"})
+    spawner.user_options = {"profile": "small"}
+
+    await spawner.load_user_options()
+
+    assert (spawner.uid, spawner.image) == (2, "one")
+    assert spawner.extra_labels == {"tier": "labs", "course": "maths"}
+
+
 async def test_what_was_appended_to_an_old_name_is_there():
     config = Config()
     config.KubeSpawner.singleuser_init_containers.append(client.V1Container(name="first"))

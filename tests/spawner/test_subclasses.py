@@ -344,6 +344,11 @@ class ForgetsClaim(KubeSpawner):
         super().get_pvc_manifest()
 
 
+class ForgetsService(KubeSpawner):
+    def get_service_manifest(self, owner_reference, port):
+        super().get_service_manifest(owner_reference, port)
+
+
 def hook_without_return(spawner, pod):
     pod.metadata.labels["course"] = "maths"
 
@@ -362,6 +367,10 @@ async def async_url(spawner, pod):
             "ForgetsToReturn.get_pod_manifest returned None, and not the object",
         ),
         ({"spawner_class": ForgetsClaim}, "ForgetsClaim.get_pvc_manifest returned None, and not the object"),
+        (
+            {"spawner_class": ForgetsService, "services_enabled": True},
+            "ForgetsService.get_service_manifest returned None, and not the object",
+        ),
         (
             {"modify_pod_hook": hook_without_return},
             "KubeSpawner.modify_pod_hook returned None, and not the object",

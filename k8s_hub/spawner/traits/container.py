@@ -1,7 +1,9 @@
 """What runs in a user's pod."""
 
 from jupyterhub.traitlets import Command
-from traitlets import Dict, HasTraits, List, Unicode, Union, default
+from traitlets import Dict, HasTraits, List, Unicode, default
+
+from k8s_hub.spawner.traits.kinds import OneOf
 
 
 class ContainerTraits(HasTraits):
@@ -36,9 +38,8 @@ class ContainerTraits(HasTraits):
         """,
     )
 
-    init_containers = Union(
+    init_containers = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Containers that run to their end before the user's: a list, or a dict whose values are used in the
@@ -46,9 +47,8 @@ class ContainerTraits(HasTraits):
         """,
     )
 
-    extra_containers = Union(
+    extra_containers = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Containers that run beside the user's: a list, or a dict as in init_containers. Strings are templates.

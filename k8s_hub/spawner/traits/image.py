@@ -1,6 +1,8 @@
 """The image of a user's container."""
 
-from traitlets import HasTraits, List, Unicode, Union
+from traitlets import HasTraits, List, Unicode
+
+from k8s_hub.spawner.traits.kinds import OneOf
 
 
 class ImageTraits(HasTraits):
@@ -27,7 +29,7 @@ class ImageTraits(HasTraits):
         """,
     )
 
-    image_pull_secrets = Union(
+    image_pull_secrets = OneOf(
         [List(), Unicode()],
         config=True,
         help="""

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from traitlets import Callable, Dict, HasTraits, List, TraitError, Unicode, Union, validate
+from traitlets import Callable, Dict, HasTraits, List, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.profiles.checks import UnusableProfiles, check, check_slugs, fixed_overrides
+from k8s_hub.spawner.traits.kinds import OneOf
 
 
 class ProfileTraits(HasTraits):
     """Profiles, and the form that shows them."""
 
-    profile_list: Any = Union(
+    profile_list: Any = OneOf(
         [List(), Callable(), Dict()],
         config=True,
         help="""

@@ -1,12 +1,13 @@
 """On which machine a user's pod runs."""
 
-from traitlets import Dict, HasTraits, List, Unicode, Union
+from traitlets import Dict, HasTraits, List, Unicode
+
+from k8s_hub.spawner.traits.kinds import OneOf
 
 
-def _terms(where: str) -> Union:
-    return Union(
+def _terms(where: str) -> OneOf:
+    return OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help=f"""
         {where}.
@@ -43,9 +44,8 @@ class SchedulingTraits(HasTraits):
         """,
     )
 
-    tolerations = Union(
+    tolerations = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Taints of machines that the user's pod tolerates: a list, or a dict whose values are used in the

@@ -2,6 +2,8 @@
 
 from traitlets import Bool, Callable, Dict, Enum, HasTraits, Integer, List, Unicode, Union
 
+from k8s_hub.spawner.traits.kinds import OneOf
+
 
 class SecurityTraits(HasTraits):
     """Service account, user and group ids, privileges, secrets."""
@@ -93,9 +95,8 @@ class SecurityTraits(HasTraits):
         """,
     )
 
-    supplemental_gids = Union(
+    supplemental_gids = OneOf(
         [List(), Callable()],
-        default_value=[],
         config=True,
         help="""
         Further groups of the user's processes, or a function as for uid.
@@ -121,9 +122,8 @@ class SecurityTraits(HasTraits):
         """,
     )
 
-    container_security_context = Union(
+    container_security_context = OneOf(
         [Dict(), Callable()],
-        default_value={},
         config=True,
         help="""
         Security context of the user's container in camelCase, or a (possibly async) function of the spawner.
@@ -132,9 +132,8 @@ class SecurityTraits(HasTraits):
         """,
     )
 
-    pod_security_context = Union(
+    pod_security_context = OneOf(
         [Dict(), Callable()],
-        default_value={},
         config=True,
         help="""
         Security context of the user's pod in camelCase, or a (possibly async) function of the spawner.

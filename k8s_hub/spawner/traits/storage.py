@@ -1,10 +1,11 @@
 """A user's home volume, and what else is mounted."""
 
-from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, Union, validate
+from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.objects import quantities
+from k8s_hub.spawner.traits.kinds import OneOf
 
 
 class StorageTraits(HasTraits):
@@ -66,9 +67,8 @@ class StorageTraits(HasTraits):
         """,
     )
 
-    extra_claims = Union(
+    extra_claims = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Claims besides the home, created like it and mounted into the user's container: a list, or a dict by name.
@@ -122,9 +122,8 @@ class StorageTraits(HasTraits):
         """,
     )
 
-    volumes = Union(
+    volumes = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Volumes of the user's pod: a list, or a dict whose values are used in the order of their keys.
@@ -132,9 +131,8 @@ class StorageTraits(HasTraits):
         """,
     )
 
-    volume_mounts = Union(
+    volume_mounts = OneOf(
         [List(), Dict()],
-        default_value=[],
         config=True,
         help="""
         Where the volumes are mounted in the user's container: a list, or a dict whose values are used in
