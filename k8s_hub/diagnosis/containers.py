@@ -47,6 +47,7 @@ _EVICTIONS = frozenset(
 # Reasons of a failed start of the process, whose message is the runtime's and not the program's.
 _NOT_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
 _NO_PROGRAM = re.compile(r'exec: "(?P<program>[^"]+)": (?:executable file not found|stat \S+ no such file)')
+_NAMED_USER = re.compile(r"image has non-numeric user \((?P<user>[^)]*)\)")
 _MISSING = re.compile(
     r'(?P<object>(?:secret|configmap) "[^"]+") not found'
     r"|couldn't find (?P<key>key \S+ in (?:Secret|ConfigMap) \S+)",
@@ -157,13 +158,22 @@ def root_not_allowed(seen: Observation) -> Diagnosis | None:
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
     message = state_of(container, "waiting").get("message") or ""
-    if "runAsNonRoot" not in message:
+    if "runAsNonRoot" not in message and "non-root policy" not in message:
         return None
+    image = seen.image_of(container)
+    if found := _NAMED_USER.search(message):
+        sentence = (
+            f'The image "{image}" names its user "{found["user"]}" and not by number, so that the cluster cannot '
+            "tell whether that is root, which is not allowed here."
+        )
+    elif "non-root policy" in message:
+        sentence = f'The settings of your server run "{image}" as root, which is not allowed here.'
+    else:
+        sentence = f'The image "{image}" wants to run as root, which is not allowed here.'
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.POLICY,
-        f'The image "{seen.image_of(container)}" wants to run as root, which is not allowed here. '
-        "Please choose another image, or tell your administrator.",
+        f"{sentence} Please choose another image, or tell your administrator.",
         detail=message,
     )
 

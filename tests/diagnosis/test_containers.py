@@ -1,5 +1,7 @@
 """Rules about containers on their machine."""
 
+from dataclasses import replace
+
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
@@ -184,10 +186,40 @@ class TestConfiguration:
         assert told(missing, second=10.9)[2] is False
         assert told(missing, second=11)[2] is True
 
-    def test_an_image_that_would_run_as_root_ends_the_start(self):
-        message = "container has runAsNonRoot and image will run as root (pod: x, container: notebook)"
-        root = placed(container(waiting={"reason": "CreateContainerConfigError", "message": message}))
-        assert told(root) == (Stage.STARTING, Reason.POLICY, True)
+    @pytest.mark.parametrize(
+        ("message", "words"),
+        [
+            ("container has runAsNonRoot and image will run as root", "wants to run as root"),
+            (
+                "container has runAsNonRoot and image has non-numeric user (jovyan), cannot verify user is non-root",
+                'names its user "jovyan" and not by number',
+            ),
+            ("container's runAsUser breaks non-root policy", "settings of your server run"),
+        ],
+    )
+    def test_an_image_that_would_run_as_root_ends_the_start(self, message, words):
+        waiting = {
+            "reason": "CreateContainerConfigError",
+            "message": f"{message} (pod: x, container: notebook)",
+        }
+        diagnosis = diagnose(seen(placed(container(waiting=waiting))))
+        assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
+            Stage.STARTING,
+            Reason.POLICY,
+            True,
+        )
+        assert words in diagnosis.sentence
+
+    def test_a_secret_that_comes_after_its_pod_is_no_trouble_once_it_has_come(self):
+        waiting = {
+            "reason": "CreateContainerConfigError",
+            "message": 'secret "jupyter-ada.env" not found',
+        }
+        early = placed(container(waiting=waiting))
+        missing = diagnose(seen(early))
+        coming = diagnose(replace(seen(early), created_secrets={"jupyter-ada.env"}))
+        assert missing.reason == Reason.CONFIG_MISSING
+        assert (coming.reason, coming.sentence) == (None, "A machine is found and sets up your server.")
 
     @pytest.mark.parametrize(
         "reason", ["CreateContainerError", "CreateContainerConfigError", "RunContainerError"]
