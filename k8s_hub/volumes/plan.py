@@ -80,12 +80,13 @@ class Residents:
             servers = {server.name: server for server in user.servers or ()}
             for server in servers.values():
                 state = server.state or {}
-                name, namespace, pod = (state.get(key) for key in ("pvc_name", "namespace", "pod_name"))
-                if name and namespace:
-                    _append(homes, Key(namespace, name), server)
-                elif name:
-                    _append(anywhere, str(name), server)
-                elif pod:
+                namespace, home, pod = (state.get(key) for key in ("namespace", "pvc_name", "pod_name"))
+                for name in _claims_in(state):
+                    if namespace:
+                        _append(homes, Key(str(namespace), name), server)
+                    else:
+                        _append(anywhere, name, server)
+                if pod and not home:
                     _append(pods, str(pod), str(server))
             for servername in {"", *servers}:
                 if servername in servers and (servers[servername].state or {}).get("pvc_name"):
@@ -271,6 +272,13 @@ def doubt_about_the_whole(findings: Sequence[Finding], residents: Residents, cho
             "with --release"
         )
     return None
+
+
+def _claims_in(state: Raw) -> set[str]:
+    """Return the home and the extra claims that a saved state names."""
+    extra = state.get("extra_claims")
+    names = [state.get("pvc_name"), *(extra.values() if isinstance(extra, Mapping) else ())]
+    return {str(name) for name in names if name}
 
 
 def _releases_of(claim: Raw) -> set[str]:

@@ -18,9 +18,9 @@ def claim(name, user=None, server="", *, requested="10Gi", capacity="10Gi", stor
     }
 
 
-def server(claim=None, *, pod=None, namespace="jhub", last_activity=ACTIVE, has_run=True):
+def server(claim=None, *, pod=None, namespace="jhub", last_activity=ACTIVE, has_run=True, **more):
     """Return a server as the hub describes it to a token that sees its state."""
-    state = {"pod_name": pod or "some-pod", "namespace": namespace} if has_run else {}
+    state = {"pod_name": pod or "some-pod", "namespace": namespace, **more} if has_run else {}
     if claim is not None:
         state["pvc_name"] = claim
     return {"ready": False, "last_activity": last_activity, "state": state}

@@ -121,6 +121,14 @@ def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
             {"users": [ADA, user("eve", default=server("claim-bob", namespace="elsewhere"))]},
             None,
         ),
+        (
+            claim("scratch-ada", "gone", annotations={EXTRA_CLAIM_ANNOTATION: "scratch"}),
+            {
+                "users": [user("ada", default=server("claim-ada", extra_claims={"scratch": "scratch-ada"}))],
+                "templates": ["scratch-{username}"],
+            },
+            "it belongs to ada",
+        ),
         # somebody may use it and no state says so
         (
             claim("claim-ada--gpu", "ada", "gpu"),
