@@ -66,28 +66,22 @@ def profile_of(profiles: Sequence[Raw], slug: Any, person: Person) -> Raw:
 def still_valid(
     profiles: Sequence[Raw], user_options: Raw, person: Person, *, keeps_texts: bool = False
 ) -> dict[str, Any]:
-    """Return the options that could be chosen now, of those that were chosen once; nothing if the profile is gone.
+    """Return the options without those that could not be chosen now; nothing if the profile is gone.
 
     ``keeps_texts``: what the user wrote is kept although it is wrong, for them to correct it.
     """
     try:
-        profile = profile_of(profiles, user_options.get(PROFILE), person)
+        complete, profile = _found(profiles, user_options.get(PROFILE), person)
     except WrongChoice:
         return {}
-    keys = [PROFILE]
-    for name, option in options_of(profile).items():
+    gone = {key for key in unknown_to(complete, user_options) if _is_meant_for_an_option(key)}
+    for name in options_of(complete):
         try:
-            _chosen(name, option, user_options, ())
+            _chosen(name, options_of(profile).get(name), user_options, ())
         except WrongChoice:
-            if (
-                keeps_texts
-                and unlisted_choice_of(option)
-                and isinstance(user_options.get(unlisted_key(name)), str)
-            ):
-                keys.append(unlisted_key(name))
-        else:
-            keys += [name, unlisted_key(name)]
-    return {key: user_options[key] for key in keys if user_options.get(key)}
+            text = unlisted_key(name)
+            gone |= {name} if keeps_texts and isinstance(user_options.get(text), str) else {name, text}
+    return {key: value for key, value in user_options.items() if key not in gone}
 
 
 def unknown_to(profile: Raw, user_options: Iterable[str]) -> list[str]:
@@ -187,14 +181,21 @@ def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
     """
     slug = str(profile["slug"])
     for key in unknown_to(profile, user_options):
+        if not (_is_meant_for_an_option(key) and user_options[key]):
+            continue
         if key.startswith(OPTION_PREFIX):
             own = key.removeprefix(field_name(slug, ""))
             hint = f"; in user_options it is called {quoted(own)}" if own != key else ""
             raise WrongChoice(f"{quoted(key)} is the name of a form's field{hint}.")
         option = key.removesuffix(UNLISTED_SUFFIX)
-        # A field of the profile "a--b" looks like one of the profile "a".
-        if option != key and "--" not in option and user_options[key]:
-            raise WrongChoice(f"The profile {quoted(slug)} has no option {quoted(option)}.")
+        raise WrongChoice(f"The profile {quoted(slug)} has no option {quoted(option)}.")
+
+
+def _is_meant_for_an_option(key: str) -> bool:
+    """Tell whether a key that is not known has the form of those that are."""
+    # In a form, a field of the profile "a--b" looks like one of the profile "a".
+    is_text = key.endswith(UNLISTED_SUFFIX) and "--" not in key.removesuffix(UNLISTED_SUFFIX)
+    return is_text or key.startswith(OPTION_PREFIX)
 
 
 def _text(value: Any, key: str) -> str:

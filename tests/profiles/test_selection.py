@@ -219,21 +219,26 @@ def test_many_names_are_not_all_listed():
 
 
 def test_what_is_still_possible_of_an_earlier_choice_is_kept():
-    earlier = {"profile": "gpu", "image": "gone", "cards": "2", "note": "x"}
+    earlier = {"profile": "gpu", "image": "gone", "cards": "2", "note": "x", "disk--unlisted-choice": "8"}
 
-    assert still_valid(initialised(profiles()), earlier, ADA) == {"profile": "gpu", "cards": "2"}
+    assert still_valid(initialised(profiles()), earlier, ADA) == {"profile": "gpu", "cards": "2", "note": "x"}
     assert still_valid(initialised(profiles()), {"profile": "gone", "cards": "2"}, ADA) == {}
     assert still_valid(initialised(profiles()), {}, ADA) == {}
     assert still_valid([], {"profile": "gpu"}, ADA) == {}
 
 
-def test_a_wrong_text_is_kept_for_its_correction_where_that_is_wanted():
-    posted = {"profile": "gpu", "image--unlisted-choice": "evil/x", "cards--unlisted-choice": "9"}
+def test_what_is_no_longer_for_somebody_is_not_kept():
+    earlier = {"profile": "shared", "cards": "one", "size": "huge"}
 
-    assert still_valid(initialised(profiles()), posted, ADA, keeps_texts=True) == {
-        "profile": "gpu",
-        "image--unlisted-choice": "evil/x",
-    }
+    assert still_valid(initialised(ruled()), earlier, BOB) == earlier
+    assert still_valid(initialised(ruled()), earlier, ADA) == {"profile": "shared"}
+
+
+def test_a_wrong_text_is_kept_for_its_correction_where_that_is_wanted():
+    posted = {"profile": "gpu", "image": "unlisted-choice", "image--unlisted-choice": "evil/x", "cards": 9}
+    texts = {"profile": "gpu", "image--unlisted-choice": "evil/x"}
+
+    assert still_valid(initialised(profiles()), posted, ADA, keeps_texts=True) == texts
 
 
 def test_keys_that_mean_nothing_to_a_profile_are_known():
