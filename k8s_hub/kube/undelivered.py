@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.metrics import UNDELIVERED
 from k8s_hub.kube.resources import Resource
 from k8s_hub.objects.keys import Key, uid_of
@@ -53,6 +53,11 @@ class Search:
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}, if it exists"
+
+    @property
+    def is_over(self) -> bool:
+        """True once a missing object will not appear any more."""
+        return asyncio.get_running_loop().time() >= self.expires
 
 
 Undelivered: TypeAlias = Delete | Search
@@ -126,7 +131,12 @@ class UndeliveredDeletes:
         try:
             found = await self._api.get(delete.resource, delete.key)
         except NotFound:
-            return asyncio.get_running_loop().time() >= delete.expires
+            return delete.is_over
+        except KubeError as error:
+            # Who may not look for so long could not have created it either.
+            if delete.is_over and isinstance(error, Forbidden):
+                return True
+            raise
         # Withdrawn while it was asked: what was found may be the owner's new object.
         if delete in self._waiting and delete.is_meant(found):
             await self._delete(delete, uid_of(found))

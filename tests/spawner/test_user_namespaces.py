@@ -28,9 +28,13 @@ def forbidden(verb, plural, namespace=""):
     return Refuse(code=403, body=status_body(403, "Forbidden", message))
 
 
+def tasks():
+    return {task.get_name() for task in asyncio.all_tasks()}
+
+
 def informers():
     """The names of the namespaces that are watched now."""
-    watched = (task.get_name().partition(" in ") for task in asyncio.all_tasks())
+    watched = (name.partition(" in ") for name in tasks())
     return sorted({where for what, _, where in watched if what.startswith(("informer of", "events"))})
 
 
@@ -159,6 +163,21 @@ async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(h
         await eventually(lambda: informers() == [])
     assert 'cannot create resource "namespaces"' in caplog.text
     assert "Namespace user-ada" in caplog.text
+
+
+async def test_a_namespace_without_any_rights_is_one_sentence_and_leaves_nothing_to_do(hub, cluster):
+    """Not even a search for a pod that cannot be there: the searches of each vain start would never end."""
+    with (
+        struck(cluster, forbidden("any", "namespaces"), resource="namespaces"),
+        struck(cluster, forbidden("list", "pods", "user-ada"), resource="*"),
+    ):
+        async with hub(**OWN) as hub:
+            await hub.start_server("ada")
+            with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
+                await hub.wait_ready("ada")
+            assert "The hub is not allowed to list pods in the cluster." in sentence_of(failure.value)
+            assert hub.failure_count == 0
+            await eventually(lambda: "undelivered deletes" not in tasks(), seconds=120)
 
 
 async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
