@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -268,3 +269,14 @@ def test_no_cluster_is_a_failure_in_one_sentence(environment, capsys):
     assert "/nowhere" in error
     assert error.count("\n") == 1
     assert "secret-token" not in error
+
+
+@pytest.mark.parametrize("action", ["list", "prune"])
+def test_the_how_to_names_every_option_and_no_other(action, capsys):
+    with pytest.raises(SystemExit):
+        volumes.run([action, "--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "volumes.md").read_text()
+    documented = {option for option, _ in re.findall(r"^\| `(--[a-z-]+)[^|]*\|(.*)\|$", page, re.MULTILINE)}
+    only_prune = {"--delete", "--older-than"}
+    assert documented - (only_prune if action == "list" else set()) == known - {"--dry-run"}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
@@ -251,6 +251,7 @@ users = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(
     st.lists(claims, max_size=5, unique_by=key_of),
     st.lists(users, max_size=3, unique_by=lambda user: user.name),
