@@ -4,11 +4,12 @@ PYTHON ?= python3
 HUB ?= 6
 ARGS ?=
 ROOMS ?=
+EXAMPLES ?= 20000
 
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-cluster cluster-up cluster-down bench bench-spawner bench-rooms lock clean
+.PHONY: demo test lint types law unit test-hub test-cluster differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -37,11 +38,17 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(BIN)/python -m tests.box.suites $(ARGS)
 
+reference: $(VENV)/.ready  # docs/reference/traits.md, from the options of KubeSpawner and of this package
+	$(BIN)/python -W ignore -m tests.reference
+
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
 	$(BIN)/python -m tests.box up --hub $(HUB)
 
 cluster-down: $(VENV)/.ready
 	$(BIN)/python -m tests.box down
+
+differential: $(VENV)/.ready  # many more cases beside KubeSpawner than the tests; one that differs is kept as a test
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m tests.differential
 
 bench: bench-spawner bench-rooms  # prints figures, asserts none; needs Go
 

@@ -37,6 +37,8 @@ def container_security_context(
 
 def _checked(configured: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:
     """Refuse snake_case here: a misspelled key would be a protection that is silently missing."""
+    if not isinstance(configured, Mapping | None):
+        raise ManifestError(f"{field} must be a dict, not {configured!r}")
     for key in configured or {}:
         if "_" in key:
             raise ManifestError(f"{field} has the key {key!r}: its keys are the API's, in camelCase")

@@ -89,3 +89,11 @@ def test_a_snake_case_key_is_refused_by_name(build, field):
 def test_an_id_that_is_no_number_is_refused_by_name(build, field, value):
     with pytest.raises(ManifestError, match=f"{field} must be an integer"):
         build(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "build, field", [(container, "container_security_context"), (pod, "pod_security_context")]
+)
+def test_a_context_that_is_no_dict_is_refused_by_name(build, field):
+    with pytest.raises(ManifestError, match=f"{field} must be a dict, not 7"):
+        build(configured=7)

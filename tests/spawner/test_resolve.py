@@ -118,3 +118,7 @@ async def test_any_user_name_gives_valid_names(username):
         assert name.replace("-", "").isalnum()
         assert name.isascii()
     assert pod["metadata"]["annotations"]["hub.jupyter.org/username"] == username
+
+
+async def test_an_empty_name_of_a_claim_is_known_too():
+    assert bare_spawner(pvc_name_template="{servername}")._expand_user_properties("x{pvc_name}") == "x"

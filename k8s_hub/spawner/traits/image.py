@@ -1,6 +1,7 @@
 """The image of a user's container."""
 
-from traitlets import HasTraits, List, Unicode
+from traitlets import HasTraits, List, Unicode, validate
+from traitlets.utils.bunch import Bunch
 
 from k8s_hub.spawner.traits.kinds import OneOf
 
@@ -36,3 +37,8 @@ class ImageTraits(HasTraits):
         Secrets with the credentials of private registries: names, or references like {"name": "regcred"}.
         """,
     )
+
+    @validate("image_pull_secrets")
+    def _one_name_is_a_list(self, proposal: Bunch) -> object:
+        secrets = proposal.value
+        return [{"name": secrets}] if isinstance(secrets, str) else secrets
