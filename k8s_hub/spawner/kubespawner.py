@@ -17,6 +17,7 @@ from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.hiding import hiding
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
@@ -58,6 +59,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self.pod_id = ""
         self._creates = Creates()
         self._mark = ""
+        #: What must not be said of the pod that is being started.
+        self._secrets: frozenset[str] = frozenset()
         #: The home claim that was used last, as the saved state says.
         self.remembered_pvc_name: str | None = None
         self._pvc_exists = False
@@ -155,13 +158,14 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self._feed = feed
             claims = await self._ensure_claims(attempt, feed)
             manifest = await self._pod()
-            if self.storage_same_node:
-                manifest = await storage.placed(attempt, manifest, claims)
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
+            self._secrets = security.secrets_of(self, manifest)
             secure = security.secured(self, manifest)
-            pod = await launch.create_pod(attempt, secure.pod)
+            async with storage.in_turn(self, attempt) as turn:
+                placed = await storage.placed(self, attempt, secure.pod, claims)
+                pod = turn.created = await launch.create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             companions = [*self._companions(pod), *self._environment_secret(secure.content)]
             await create_companions(attempt, pod, companions)
@@ -206,7 +210,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         return claim
 
     def _tell(self, diagnosis: Diagnosis) -> None:
-        told = self._progress.tell(diagnosis)
+        told = self._progress.tell(self._without_secrets(diagnosis))
         if told is not None:
             # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
             level = logging.DEBUG if told.reason is None else logging.INFO
@@ -217,7 +221,11 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         return at_deadline(latest, waited)
 
     def _hub_error(self, diagnosis: Diagnosis) -> HTTPError:
-        return hub_error(diagnosis, self)
+        return hub_error(self._without_secrets(diagnosis), self)
+
+    def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
+        """Return what may be said: where something is wrong, the cluster may quote the pod."""
+        return diagnosis if diagnosis.reason is None else hiding(diagnosis, self._secrets)
 
     def _forget_progress(self) -> None:
         """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""

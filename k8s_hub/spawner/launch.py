@@ -187,6 +187,14 @@ async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
     await asyncio.sleep(FIRST_KNOCK)
 
 
+async def until_seen(attempt: Attempt, pod: Raw) -> None:
+    """Return once the view shows what has become of a pod since its creation."""
+    view, created = attempt.cluster.pods.view, version_of(pod)
+    await watch_until(
+        attempt, lambda: True if view.has_seen(created) else requested(attempt), pod=key_of(pod)
+    )
+
+
 async def until_serving(
     attempt: Attempt,
     pod: Raw,

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
+from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Kept
 from k8s_hub.claims.extra import ExtraClaim, Keep, choose_extra, may_delete_extra, parse_extra_claims
@@ -28,6 +30,7 @@ from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -139,11 +142,49 @@ async def _ask_for_more(attempt: launch.Attempt, key: Key, capacity: str | None)
 # --- Node ---
 
 
-async def placed(attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
+class Turn:
+    """One server of a user is placed at a time, where they share claims: each has to see where the last one went."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        #: The pod that was created last; its place may not be in view yet.
+        self.created: Raw | None = None
+
+
+_turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
+"""By API server, namespace and user, as long as any of the user's servers starts."""
+
+
+@asynccontextmanager
+async def in_turn(spawner: "KubeSpawner", attempt: launch.Attempt) -> AsyncIterator[Turn]:
+    """Let no other server of the user be placed meanwhile; who creates a pod inside notes it in the turn."""
+    turn = Turn()
+    if not (spawner.storage_same_node and _shares_claims(spawner)):
+        yield turn
+        return
+    whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
+    turn = _turns.setdefault(whose, turn)
+    async with turn.lock:
+        if turn.created is not None:
+            await launch.until_seen(attempt, turn.created)
+        yield turn
+
+
+def _shares_claims(spawner: "KubeSpawner") -> bool:
+    templates = [
+        spawner.pvc_name_template,
+        *(extra.name_template for extra in parse_extra_claims(spawner.extra_claims)),
+    ]
+    return any(scope_of(template) is not Scope.SERVER for template in templates)
+
+
+async def placed(spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
     """Return the pod, bound to the node where another server of the user holds one of these claims, if one does.
 
     Fails where no node can be right. Seen are the pods of the hub's own component.
     """
+    if not spawner.storage_same_node:
+        return pod
     names = mounted_claims(pod)
     mounted = [claim for claim in claims if key_of(claim).name in names]
     placement = await _until_known(attempt, mounted)

@@ -51,6 +51,17 @@ async def test_the_servers_of_a_user_that_share_a_claim_run_on_one_node(hub, obj
         )
 
 
+async def test_so_do_those_that_are_started_at_once(hub, objects):
+    names = ("", "two", "three", "four")
+    async with hub(**SHARED, **LARGE) as hub:
+        for name in names:
+            await hub.start_server("ada", name)
+        for name in names:
+            await hub.wait_ready("ada", name, seconds=30)
+
+        assert len(nodes_of(objects)) == 1
+
+
 async def test_without_that_they_would_not(hub, objects):
     async with hub(**SHARED, **LARGE, storage_same_node=False) as hub:
         for name in ("", "two", "three"):

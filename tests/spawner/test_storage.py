@@ -11,13 +11,14 @@ from traitlets.config import Config
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.minicluster.faults import CutWatch, Slow
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
 from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, sentences, takes
+from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, sentences, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -416,6 +417,53 @@ async def test_a_server_without_a_machine_yet_is_waited_for(cluster):
         "Your default server uses the same volume and has no machine yet; this one waits to be placed on the "
         "same machine." in await sentences(second)
     )
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+async def test_servers_that_are_started_at_once_are_placed_one_after_the_other(cluster, seconds):
+    takes(cluster, schedule=1)
+    with struck(cluster, Slow(seconds=seconds), "create", "pods"):
+        await asyncio.gather(*(Run("ada", name, **SHARED).start() for name in ("", "a", "b")))
+
+    bound = [BESIDE_ANNOTATION in annotations_of(pod) for pod in pods(cluster)]
+    assert sorted(bound) == [False, True, True]
+
+
+async def test_a_server_is_not_placed_before_the_view_shows_where_the_last_one_went(cluster):
+    await Run("bob").start()
+    with (
+        struck(cluster, CutWatch(), "watch", "pods", count=1) as cut,
+        struck(cluster, Slow(seconds=2), "watch", "pods"),
+    ):
+        first = asyncio.create_task(Run(**SHARED).start())
+        await eventually(lambda: cluster.faults.hits(cut) == 1)
+        await Run("ada", "gpu", **SHARED).start()
+        await first
+
+    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+
+
+async def test_servers_with_claims_of_their_own_do_not_wait_for_each_other(cluster, looptime):
+    with struck(cluster, Slow(seconds=2), "create", "pods"):
+        await asyncio.gather(*(Run("ada", name).start() for name in ("", "a", "b")))
+
+    assert looptime < 4
+
+
+async def test_a_start_that_is_cancelled_in_its_turn_gives_it_to_the_next(cluster, looptime):
+    takes(cluster, schedule=1000)
+    first, second = Run(**SHARED), Run("ada", "a", **SHARED)
+    starting = [asyncio.create_task(run.start()) for run in (first, second)]
+    await eventually(lambda: len(pods(cluster)) == 1)
+    for task in starting:
+        task.cancel()
+    await asyncio.wait(starting)
+    for run in (first, second):
+        await run.spawner.stop()
+    takes(cluster, schedule=0)
+    await Run("ada", "b", **SHARED).start()
+
+    assert "affinity" not in pod_of(cluster, "b")["spec"]
 
 
 async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cluster, looptime):
