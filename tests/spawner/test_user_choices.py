@@ -142,6 +142,13 @@ class TestOverrides:
 
         assert shared == one(init_containers=[{"name": "first"}])
 
+    async def test_a_list_that_a_function_returns_stays_its_own(self):
+        shared = [{"name": "first"}]
+        spawner = await chosen(profile_list=one(init_containers=lambda spawner: shared))
+        spawner.init_containers.append({"name": "second"})
+
+        assert shared == [{"name": "first"}]
+
     async def test_functions_are_called_with_the_spawner_in_order_and_awaited(self):
         async def tag(spawner):
             await asyncio.sleep(0)
