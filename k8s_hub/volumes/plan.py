@@ -59,6 +59,8 @@ class Residents:
     """The hub's users and what their servers may use, by name."""
 
     users: Mapping[str, User]
+    #: Their names in small letters; a hub may have changed what it makes of capitals.
+    small_names: frozenset[str]
     #: Servers by the claim that their saved state names.
     homes: Mapping[Key, tuple[Server, ...]]
     #: Of a state that names no namespace.
@@ -93,7 +95,14 @@ class Residents:
                     continue
                 for name in _names(user.name, servername, templates):
                     _append(guesses, name, f"{user.name}/{servername}" if servername else user.name)
-        return cls(users=by_name, homes=homes, homes_anywhere=anywhere, guesses=guesses, pods=pods)
+        return cls(
+            users=by_name,
+            small_names=frozenset(name.lower() for name in by_name),
+            homes=homes,
+            homes_anywhere=anywhere,
+            guesses=guesses,
+            pods=pods,
+        )
 
     def users_of(self, key: Key) -> tuple[Server, ...]:
         """Return the servers whose saved state names the claim."""
@@ -232,6 +241,8 @@ def _reasons_of_gone_server(
 def _reasons_of_gone_user(
     finding: Finding, username: str, servername: str, residents: Residents, choice: Choice
 ) -> Iterator[str]:
+    if username.lower() in residents.small_names:
+        yield f"a user lives whose name differs from {username!r} only in capitals"
     name = _NUMBERED.sub("", finding.key.name)
     if name not in _names(username, servername, choice.templates, {Scope.SERVER, Scope.USER}):
         yield (

@@ -112,4 +112,9 @@ async def _delete(sources: Sources, finding: Finding, tell: Callable[[Finding, O
             tell(finding, outcome)
             raise
 
-    tell(finding, await retrying(ASKING, ask_undisturbed, on=Unavailable))
+    try:
+        outcome = await retrying(ASKING, ask_undisturbed, on=Unavailable)
+    except Unavailable as error:
+        tell(finding, Unclear(error=str(error)))
+        raise
+    tell(finding, outcome)

@@ -159,6 +159,11 @@ def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
             None,
         ),
         (claim("claim-7", "bob"), {"templates": ["claim-{userid}"]}, "may be shared by several users"),
+        (
+            claim("claim-bob", "Bob"),
+            {"users": [ADA, user("bob", default=server("claim-b"))]},
+            "a user lives whose name differs from 'Bob' only in capitals",
+        ),
         # in use
         (claim("claim-bob", "bob"), {"mounts": {"claim-bob": ("copy",)}}, "it is mounted by the pod copy"),
         # its own condition

@@ -198,6 +198,19 @@ async def test_a_lost_reply_is_asked_for_again_and_the_claim_counts_as_deleted(
     assert "claim-gone" not in names()
 
 
+async def test_an_api_server_that_goes_away_in_the_middle_of_a_deletion_leaves_it_unclear(
+    pruning, plant, cluster
+):
+    plant("claim-gone", "gone")
+    plant("claim-x", "x")
+    await pruning.look()
+    away = refuse({"kind": "Status", "code": 503, "message": "away"})
+    cluster.faults.add(FaultRule(verb="delete", resource="persistentvolumeclaims", effect=away))
+    with pytest.raises(KubeError):
+        await pruning.act()
+    assert pruning.told == {"claim-gone": Unclear(error="away")}
+
+
 # --- Ctrl-C ---
 
 
