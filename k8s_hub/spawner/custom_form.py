@@ -25,7 +25,5 @@ def _template(environment: Environment, text: str) -> Template | None:
         return environment.from_string(text)
     try:
         return environment.get_template("form.html")
-    except TemplateNotFound as error:
-        if error.name != "form.html":
-            raise
+    except TemplateNotFound:
         return None

@@ -66,6 +66,10 @@ UNLISTED = {"enabled": True}
             [{"display_name": "A", "allowed_groups": "staff"}],
             "profile_list[0].allowed_groups: must be a list of names, not a text",
         ),
+        (
+            option(unlisted_choice={"enabled": True, "allowed_users": {"ada": True}}),
+            f"{PLACE}.unlisted_choice.allowed_users: must be a list of names, not a dictionary",
+        ),
         (option(choices={"a": {"allowed_users": [7]}}), f"{PLACE}.choices.a.allowed_users: 7 is no name"),
     ],
 )
