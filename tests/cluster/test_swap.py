@@ -25,7 +25,7 @@ from tests.spawner.runs import HOME
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
 OURS, THEIRS = "k8s_hub.KubeSpawner", "kubespawner.KubeSpawner"
-LONGEST = 90.0  # seconds
+LONGEST = 180.0  # seconds
 
 VERSION_6 = {
     "slug_scheme": "escape",
@@ -59,6 +59,36 @@ STOPPED = {
     ("old-friend", ""),
 }
 ALL = RUNNING | STOPPED
+
+PROFILES = [
+    {"display_name": "Small", "default": True, "kubespawner_override": {"mem_guarantee": "64M"}},
+    {
+        "display_name": "Large",
+        "kubespawner_override": {"extra_labels": {"size": "large"}, "cpu_guarantee": 0.5},
+        "profile_options": {
+            "memory": {
+                "display_name": "Memory",
+                "choices": {
+                    size: {
+                        "display_name": f"{size} GB",
+                        "kubespawner_override": {
+                            "mem_guarantee": f"{size}G",
+                            "environment": {"SIZE": f"{size} for {{username}}"},
+                        },
+                    }
+                    for size in ("4", "8")
+                },
+            },
+            "image": {
+                "display_name": "Image",
+                "unlisted_choice": {"enabled": True, "kubespawner_override": {"image": "{value}"}},
+            },
+        },
+    },
+]
+LARGE = {"profile": "large", "memory": "8", "image--unlisted-choice": "example.test/own:1"}
+CHOSEN = {("Grace Hopper", ""): LARGE, ("ada", "gpu"): LARGE, ("a.b", ""): LARGE, ("ada", "data-lab"): LARGE}
+"""What some have chosen; all others have the default profile."""
 
 Server = tuple[str, str]
 """A user's name and a server's."""
@@ -104,7 +134,9 @@ class Town:
     async def start(self, servers: Iterable[Server]) -> None:
         """Start them all at once, and wait until all are ready."""
         servers = set(servers)
-        answers = await asyncio.gather(*(self.hub.api("POST", _path(server)) for server in servers))
+        answers = await asyncio.gather(
+            *(self.hub.api("POST", _path(server), body=CHOSEN.get(server)) for server in servers)
+        )
         assert {status for status, _ in answers} <= {201, 202}, answers
 
         async def are_ready() -> bool:
@@ -151,6 +183,10 @@ class Town:
             claims={name: claim["metadata"]["uid"] for name, claim in claims.items()},
             homes={_owner(pod): _home(pod) for pod in pods.values()},
         )
+
+    def shapes(self) -> dict[Server, Any]:
+        """What the pods are like, apart from what differs from start to start."""
+        return {_owner(pod): _shape(pod) for pod in self.stage.all("pods").values()}
 
     async def expect_reachable(self, seen: Seen) -> None:
         """Ask each server as its user's browser would, through the proxy's route."""
@@ -203,6 +239,25 @@ def _home(pod: Mapping[str, Any]) -> str:
     return claim
 
 
+def _shape(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod as the API server has completed it, without tokens, place and the mark of one start."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    annotations = {key: text for key, text in metadata["annotations"].items() if "start-attempt" not in key}
+    containers = []
+    for container in spec["containers"]:
+        env = {one["name"]: one.get("value", "") for one in container["env"] if "TOKEN" not in one["name"]}
+        mounts = [mount for mount in container["volumeMounts"] if "serviceaccount" not in mount["mountPath"]]
+        containers.append({**container, "env": env, "volumeMounts": mounts})
+    volumes = [volume for volume in spec["volumes"] if "projected" not in volume]
+    return {
+        "labels": metadata["labels"],
+        "annotations": annotations,
+        **{key: value for key, value in spec.items() if key != "nodeName"},
+        "containers": containers,
+        "volumes": volumes,
+    }
+
+
 def _make_states_of_version_6(hub: HubProcess) -> None:
     """Leave in the database what KubeSpawner 6 would have: neither a version nor a claim's name."""
     with closing(sqlite3.connect(hub.database)) as database, database:
@@ -232,6 +287,7 @@ async def founded(control_plane, folder, port, scheme):
             namespace=stage.namespace,
             port=port,
             poll_interval=POLL_INTERVAL,
+            profile_list=PROFILES,
             delete_grace_period=0,
             **HOME,
             **VERSION_6,
@@ -252,13 +308,14 @@ async def founded(control_plane, folder, port, scheme):
             await town.live_under(THEIRS, slug_scheme=scheme, **of_version_7)
             await town.start(ALL - OF_VERSION_6)
             homes |= (await town.look()).homes
+            shapes = town.shapes()
             await town.stop(STOPPED - OF_VERSION_6)
-            yield town, homes
+            yield town, homes, shapes
 
 
 @pytest.mark.parametrize("scheme", ["safe", "escape"])
 async def test_twenty_servers_outlive_the_swap_and_the_way_back(control_plane, tmp_path, port, scheme):
-    async with founded(control_plane, tmp_path, port, scheme) as (town, homes):
+    async with founded(control_plane, tmp_path, port, scheme) as (town, homes, shapes):
         before = await town.look()
         assert set(before.models) == set(before.pods) == RUNNING
         assert len(before.claims) == len(ALL)
@@ -268,6 +325,11 @@ async def test_twenty_servers_outlive_the_swap_and_the_way_back(control_plane, t
         await town.start(STOPPED)
         full = await _expect_homes(town, ALL, homes, before)
         assert full.pods.items() > before.pods.items()
+        restarted, now = STOPPED - OF_VERSION_6, town.shapes()
+        assert {server: now[server] for server in restarted} == {
+            server: shapes[server] for server in restarted
+        }
+        assert {server for server in now if now[server]["labels"].get("size") == "large"} == set(CHOSEN)
         await _lead_an_ordinary_life(town, homes, full)
         town.expect_quiet_log()
 
