@@ -1,9 +1,12 @@
 """Several servers and volumes of one user, judged by the real scheduler and the real admission."""
 
 import logging
+import re
 import secrets
+from pathlib import Path
 
 import pytest
+import yaml
 from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
@@ -13,6 +16,7 @@ from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "extra-volumes.md"
 SHARED = {"pvc_name_template": "claim-{username}"}
 # Servers of this size are spread over the machines, if nothing keeps them together.
 LARGE = {"cpu_guarantee": 8}
@@ -155,18 +159,15 @@ def growing_class(control_plane):
 
 @pytest.fixture
 def may_patch(control_plane, fresh_namespace):
-    """A function that gives the hub what docs/howto/extra-volumes.md tells to give."""
+    """A function that gives the hub what the page tells to give."""
 
     def grant():
+        (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        role, binding = yaml.safe_load_all(
+            block.replace("namespace: jupyterhub", f"namespace: {fresh_namespace}")
+        )
         rbac = f"{RBAC}/namespaces/{fresh_namespace}"
-        metadata = {"name": "hub-grows-volumes"}
-        rules = [{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["patch"]}]
-        control_plane.admin.create(f"{rbac}/roles", {"metadata": metadata, "rules": rules})
-        binding = {
-            "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": metadata["name"]},
-            "subjects": [{"kind": "ServiceAccount", "name": "hub", "namespace": fresh_namespace}],
-        }
+        control_plane.admin.create(f"{rbac}/roles", role)
         control_plane.admin.create(f"{rbac}/rolebindings", binding)
 
     return grant

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+from pathlib import Path
 
 import jupyterhub
 import pytest
@@ -22,6 +24,7 @@ from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, 
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "extra-volumes.md"
 SCRATCH = {"name": "scratch", "capacity": "5Gi", "mount_path": "/scratch"}
 FIELDS = "requiredDuringSchedulingIgnoredDuringExecution"
 
@@ -239,6 +242,16 @@ async def test_the_saved_state_names_extra_claims_and_forgets_what_is_no_name():
 
     spawner.load_state({"pod_name": "jupyter-ada", "extra_claims": "junk"})
     assert "extra_claims" not in spawner.get_state()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+async def test_a_server_starts_with_each_piece_of_the_page(cluster, code):
+    c = Config()
+    exec(code.replace('"fast"', '"standard"'), {"c": c})
+    await Run(**c.KubeSpawner).start()
+
+    (pod,) = pods(cluster)
+    assert pod["status"]["phase"] == "Running"
 
 
 # --- Its end ---
