@@ -4,12 +4,12 @@ Without either, everybody may. With them, whoever is in one of the groups or is 
 are empty. An option that somebody may not choose from does not exist for them: none of its overrides applies.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.listing import choices_of, options_of, unlisted_choice_of, with_defaults
+from k8s_hub.profiles.listing import choices_of, complete, options_of, unlisted_choice_of
 
 GROUPS, USERS = RULES = ("allowed_groups", "allowed_users")
 
@@ -35,9 +35,11 @@ def has_rules(profiles: Iterable[Raw]) -> bool:
     return any(ruled.get(rule) is not None for ruled in _ruled(profiles) for rule in RULES)
 
 
-def offered(profiles: Iterable[Raw], person: Person) -> list[dict[str, Any]]:
+def offered(profiles: Sequence[Raw], person: Person) -> Sequence[Raw]:
     """Return what of initialised profiles is for this person, without the rules; defaults are among what is left."""
-    return with_defaults(
+    if not has_rules(profiles):
+        return list(profiles)
+    return complete(
         [_offered_profile(profile, person) for profile in profiles if may_choose(profile, person)]
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import RULES
-from k8s_hub.profiles.listing import choices_of, initialised, options_of, unlisted_choice_of
+from k8s_hub.profiles.listing import choices_of, options_of, slug_of, unlisted_choice_of
 from k8s_hub.profiles.overrides import filled_in
 
 
@@ -30,10 +30,9 @@ def check(profile_list: Any, *, path: str = "profile_list") -> None:
 
 def check_slugs(profile_list: Any, *, path: str = "profile_list") -> None:
     """Raise UnusableProfiles where a profile of a list without other faults could never be chosen."""
-    places = dict(placed(profile_list, path))
     seen: dict[str, str] = {}
-    for place, profile in zip(places, initialised(places.values()), strict=True):
-        slug = str(profile["slug"])
+    for place, profile in placed(profile_list, path):
+        slug = str(slug_of(profile))
         if slug in seen:
             raise UnusableProfiles(
                 f'{place}: its slug "{slug}" is already that of {seen[slug]}; give it another'

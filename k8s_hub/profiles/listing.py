@@ -19,15 +19,25 @@ def in_order(profile_list: Any) -> list[Any]:
 
 def initialised(profiles: Iterable[Raw]) -> list[dict[str, Any]]:
     """Return a copy with each profile's slug, one default profile, and each option's default and unlisted choice."""
-    return with_defaults([_initialised(profile) for profile in profiles])
+    return complete([_initialised(profile) for profile in profiles])
 
 
-def with_defaults(profiles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the profiles with a default among them, and among the choices of each option: the first if none is."""
-    completed = [_with_default_choices(profile) for profile in profiles]
-    if completed and not any(profile.get("default") for profile in completed):
-        completed[0]["default"] = True
-    return completed
+def slug_of(profile: Raw) -> Any:
+    """Return the profile's slug: its own, else one of its name."""
+    slug = profile.get("slug")
+    return slugify(str(profile["display_name"])) if slug is None else slug
+
+
+def complete(fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark a default among profiles, and among the choices of each option, in dictionaries that nobody else has.
+
+    It is the first where none is marked.
+    """
+    _mark_default(fresh)
+    for profile in fresh:
+        for option in options_of(profile).values():
+            _mark_default(list(choices_of(option).values()))
+    return fresh
 
 
 def options_of(profile: Raw) -> Mapping[str, Any]:
@@ -57,8 +67,7 @@ def copied(value: Any) -> Any:
 
 def _initialised(profile: Raw) -> dict[str, Any]:
     result: dict[str, Any] = copied(dict(profile))
-    if result.get("slug") is None:
-        result["slug"] = slugify(str(profile["display_name"]))
+    result["slug"] = slug_of(result)
     for option in options_of(result).values():
         unlisted = option["unlisted_choice"] = option.get("unlisted_choice") or {}
         unlisted.setdefault("enabled", False)
@@ -67,10 +76,6 @@ def _initialised(profile: Raw) -> dict[str, Any]:
     return result
 
 
-def _with_default_choices(profile: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = copied(profile)
-    for option in options_of(result).values():
-        choices = list(choices_of(option).values())
-        if choices and not any(choice.get("default") for choice in choices):
-            choices[0]["default"] = True
-    return result
+def _mark_default(items: list[dict[str, Any]]) -> None:
+    if items and not any(item.get("default") for item in items):
+        items[0]["default"] = True

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from traitlets import Callable, Dict, HasTraits, List, TraitError, Unicode, validate
+from traitlets import Callable, Dict, HasTraits, List, TraitError, TraitType, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.profiles.checks import UnusableProfiles, check, check_slugs, fixed_overrides
@@ -73,17 +73,16 @@ class ProfileTraits(HasTraits):
             check_slugs(proposal.value)
         except UnusableProfiles as error:
             raise TraitError(f"KubeSpawner.{error}") from None
-        for path, name, value in fixed_overrides(proposal.value):
-            self._check_value(path, name, value)
+        traits = self.traits()
+        with self.cross_validation_lock:
+            for path, name, value in fixed_overrides(proposal.value):
+                if name in traits:
+                    self._check_value(path, traits[name], value)
         return proposal.value
 
-    def _check_value(self, path: str, name: str, value: Any) -> None:
-        trait = self.traits().get(name)
-        if trait is None:
-            return
+    def _check_value(self, path: str, trait: TraitType[Any, Any], value: Any) -> None:
         try:
-            with self.cross_validation_lock:
-                trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
+            trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
         except TraitError as error:
             # A dictionary's values may be secret, and so may what was meant to be one.
             kind = f"must be {trait.info()}, not a {type(value).__name__}"
