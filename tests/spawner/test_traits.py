@@ -23,7 +23,7 @@ from tests.spawner.test_resolve import golden
         ("extra_labels", ["a"]),
         ("delete_grace_period", "soon"),
         ("modify_pod_hook", "not a function"),
-        ("environment", ["A=1"]),
+        ("node_selector", ["a"]),
         ("profile_list", 7),
         ("slow_spawn_message", "{minutes} minutes so far"),
     ],
