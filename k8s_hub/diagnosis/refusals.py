@@ -55,6 +55,8 @@ class Refusal:
     status: Raw
     kind: str
     name: str
+    thing: str
+    """What the user calls it."""
 
     @property
     def message(self) -> str:
@@ -71,11 +73,6 @@ class Refusal:
         """The wrong fields, one by one, if the refusal is about fields."""
         return list((self.status.get("details") or {}).get("causes") or ())
 
-    @property
-    def thing(self) -> str:
-        """What the user calls it."""
-        return _THINGS.get(self.kind, f"your server's {self.kind}")
-
     def failed(self, reason: Reason, sentence: str, detail: str | None = None) -> Diagnosis:
         """Make the diagnosis; its detail is the API server's sentence."""
         return Diagnosis.failed(
@@ -86,9 +83,10 @@ class Refusal:
         )
 
 
-def diagnose_refusal(status: Raw, kind: str, name: str) -> Diagnosis:
-    """Say why an object of this kind and name could not be created."""
-    refusal = Refusal(status=status, kind=kind, name=name)
+def diagnose_refusal(status: Raw, kind: str, name: str, thing: str = "") -> Diagnosis:
+    """Say why an object of this kind and name could not be created; ``thing`` is what the user calls it."""
+    thing = thing or _THINGS.get(kind, f"your server's {kind}")
+    refusal = Refusal(status=status, kind=kind, name=name, thing=thing)
     for rule in RULES:
         if (diagnosis := rule(refusal)) is not None:
             return diagnosis

@@ -17,6 +17,12 @@ _MULTI_ATTACH = re.compile("Multi-Attach error")
 _MISSING_SOURCE = re.compile(r'\b(?P<kind>secret|configmap) "(?P<name>[^"]+)" not found', re.IGNORECASE)
 
 
+def volume_in_words(claim: Raw) -> str:
+    """Say which volume of the user it is: the home, or another by the name that the admin gave it."""
+    extra = annotations_of(claim).get(_EXTRA_CLAIM)
+    return "your home volume" if extra is None else f'your volume "{extra}"'
+
+
 def claim_lost(seen: Observation) -> Diagnosis | None:
     """The claim's volume is gone; neither this start nor the next can bring it back."""
     if seen.claim is None or _phase(seen.claim) != "Lost":
@@ -221,9 +227,7 @@ def _claim_pending(seen: Observation, sentence: str, detail: str, lasting: timed
 
 
 def _volume(seen: Observation) -> str:
-    """Say which volume it is: the home, or another by the name that the admin gave it."""
-    extra = annotations_of(seen.claim or {}).get(_EXTRA_CLAIM)
-    return "your home volume" if extra is None else f'your volume "{extra}"'
+    return volume_in_words(seen.claim or {})
 
 
 def _phase(claim: Raw) -> str:

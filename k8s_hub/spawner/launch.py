@@ -25,6 +25,7 @@ from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.events import Feed, Involved
 from k8s_hub.kube.informer import Informer
@@ -337,11 +338,11 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> R
     except Forbidden as error:
         # A full quota refuses also what exists already.
         if await _get(attempt, CLAIMS, key) is None:
-            raise refused(error, "PersistentVolumeClaim", key.name) from error
+            raise refused(error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None
     except KubeError as error:
-        raise refused(error, "PersistentVolumeClaim", key.name) from error
+        raise refused(error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
 
 
 def _is_pending(claim: Raw) -> bool:
@@ -402,7 +403,7 @@ def _waiting_for_cluster(error: KubeError) -> Diagnosis:
     return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 
-def refused(error: KubeError, kind: str, name: str) -> SpawnFailed:
+def refused(error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
     """Return the failure of a start whose request about this object the API server refuses."""
     status = error.status or {"message": error.message, "code": error.code, "reason": error.reason}
-    return SpawnFailed(diagnose_refusal(status, kind, name))
+    return SpawnFailed(diagnose_refusal(status, kind, name, thing))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -25,7 +25,7 @@ from k8s_hub.claims.placement import (
 )
 from k8s_hub.diagnosis import sharing
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.kube.errors import Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.claim import build_claim
@@ -76,25 +76,23 @@ async def delete_extra_claims(spawner: "KubeSpawner", cluster: Cluster) -> None:
     to_keep = {extra.name for extra in parse_extra_claims(spawner.extra_claims) if extra.keep is Keep.ALWAYS}
     for name, claim_name in spawner.extra_claim_names.items():
         key = Key(spawner.namespace, claim_name)
-        try:
+        with suppress(NotFound, Conflict):  # gone already, or another one by now
             claim = await retrying(policy, partial(cluster.api.get, CLAIMS, key), on=Unavailable)
-        except NotFound:
-            continue
-        decision = may_delete_extra(
-            claim,
-            name,
-            is_kept=name in to_keep,
-            identity=resolve.identity(spawner),
-            siblings=resolve.siblings_with_extra(spawner, name),
-            other_users=resolve.users_with_claim(spawner, claim_name),
-        )
-        match decision:
-            case Deletable(uid=uid):
-                delete = partial(cluster.api.delete, CLAIMS, key, uid=uid)
-                await retrying(policy, delete, on=Unavailable)
-                logger.info("%s: the claim is deleted", key)
-            case Kept(reason=reason):
-                logger.info("%s: the claim is kept because %s", key, reason)
+            decision = may_delete_extra(
+                claim,
+                name,
+                is_kept=name in to_keep,
+                identity=resolve.identity(spawner),
+                siblings=resolve.siblings_with_extra(spawner, name),
+                other_users=resolve.users_with_claim(spawner, claim_name),
+            )
+            match decision:
+                case Deletable(uid=uid):
+                    delete = partial(cluster.api.delete, CLAIMS, key, uid=uid)
+                    await retrying(policy, delete, on=Unavailable)
+                    logger.info("%s: the claim is deleted", key)
+                case Kept(reason=reason):
+                    logger.info("%s: the claim is kept because %s", key, reason)
 
 
 # --- Size ---

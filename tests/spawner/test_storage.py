@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.minicluster.faults import CutWatch, Slow
+from k8s_hub.minicluster.faults import CutWatch, Refuse, Slow
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
@@ -210,6 +210,16 @@ async def test_a_home_of_that_name_is_refused_in_a_sentence(cluster):
 
     assert sentence_of(error).startswith('The volume "scratch" cannot be opened')
     assert pods(cluster) == []
+
+
+async def test_a_refused_claim_is_named_to_the_user(cluster):
+    words = "exceeded quota: q, requested: requests.storage=5Gi, used: requests.storage=1Gi, limited: requests.storage=2Gi"
+    refused = Refuse(code=403, body={"kind": "Status", "code": 403, "reason": "Forbidden", "message": words})
+    with struck(cluster, refused, "create", "persistentvolumeclaims", name="scratch--*"):
+        error = await rejection(Run(extra_claims=[SCRATCH]))
+
+    assert sentence_of(error).startswith('There is not enough quota left for your volume "scratch": ')
+    assert error.reason == "quota"
 
 
 async def test_the_claim_that_has_a_trouble_is_the_one_that_is_named(cluster):
