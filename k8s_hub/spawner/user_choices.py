@@ -27,23 +27,31 @@ from k8s_hub.spawner.failures import SpawnFailed
 
 EXPANDED_LATER = frozenset(
     {
+        "default_url",
         "environment",
         "extra_annotations",
+        "extra_claims",
         "extra_containers",
         "extra_labels",
         "extra_pod_config",
         "init_containers",
+        "notebook_dir",
         "pod_connect_ip",
+        "pod_name_template",
+        "pvc_name_template",
+        "secret_name_template",
         "service_account",
         "storage_extra_annotations",
         "storage_extra_labels",
         "storage_selector",
+        "user_namespace_annotations",
+        "user_namespace_labels",
         "volume_mounts",
         "volumes",
         "working_dir",
     }
 )
-"""Settings whose texts are templates: what a user wrote must not be taken for one."""
+"""Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
 
 _Steps = Generator[Awaitable[Any], Any, None]
 

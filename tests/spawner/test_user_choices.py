@@ -184,12 +184,22 @@ class TestOverrides:
         assert "mem_limit" in (await refusal({}, profile_list=one(mem_limit=wrong))).sentence
 
     async def test_a_users_braces_never_become_a_template(self):
-        unlisted = {"enabled": True, "kubespawner_override": {"extra_labels": {"tag": "{value}-{username}"}}}
+        override = {
+            "extra_labels": {"tag": "{value}-{username}"},
+            "environment": {"TAG": "{value}"},
+            "default_url": "/lab/{value}",
+            "image": "lab:{value}",
+        }
+        unlisted = {"enabled": True, "kubespawner_override": override}
         tagged = [{"display_name": "One", "profile_options": {"tag": {"unlisted_choice": unlisted}}}]
         spawner = await chosen({"tag--unlisted-choice": "{nope}"}, profile_list=tagged)
 
         pod = await spawner.get_pod_manifest()
+        env = {variable.name: variable.value for variable in pod.spec.containers[0].env}
         assert pod.metadata.labels["tag"] == "{nope}-ada"
+        assert env["TAG"] == "{nope}"
+        assert env["JUPYTERHUB_DEFAULT_URL"] == "/lab/{nope}"
+        assert pod.spec.containers[0].image == "lab:{nope}"
 
     async def test_subclasses_may_call_these_methods_without_awaiting_them(self):
         class Ours(KubeSpawner):
