@@ -186,15 +186,15 @@ def server_restarts(seen: Observation) -> Diagnosis | None:
     return _tried_again(seen.pod) if isinstance(life, Alive) and life.restarting else None
 
 
-def server_silent(pod: Raw, url: str) -> Diagnosis:
-    """The container runs, perhaps not for the first time, and nothing listens where its server should."""
+def server_silent(pod: Raw, words: str) -> Diagnosis:
+    """The container runs, perhaps not for the first time, and its server does not answer, as the words say."""
     if restarts(pod):
         return _tried_again(pod)
     return Diagnosis.waiting(
         Stage.RUNNING,
         _RUNS,
         reason=Reason.NO_ANSWER,
-        detail=f"pod {key_of(pod)}: nothing listens at {url}",
+        detail=f"pod {key_of(pod)}: {words}",
         missed="it did not",
     )
 

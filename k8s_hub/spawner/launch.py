@@ -5,6 +5,7 @@ Every function may be cancelled at any point: what it has asked for is found aga
 
 import asyncio
 import math
+import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -217,7 +218,7 @@ async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: floa
     seconds, as most broken images do, would be waited for in vain, without a reason, and be counted as the hub's
     failure.
     """
-    if await _is_listening(url):
+    if await _silence_at(url) is None:
         return
     clock = asyncio.get_running_loop().time
     begun, pause = clock(), FIRST_KNOCK
@@ -227,9 +228,10 @@ async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: floa
             bell.clear()
             seen = look()
             if not isinstance(seen, Diagnosis):
-                if await _is_listening(url):
+                silence = await _silence_at(url)
+                if silence is None:
                     return
-                seen = server_silent(seen, url)
+                seen = server_silent(seen, silence)
             waited = clock() - begun
             if waited >= seconds:
                 seen = at_deadline(seen, timedelta(seconds=waited))
@@ -240,8 +242,8 @@ async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: floa
             pause = min(2 * pause, LAST_KNOCK)
 
 
-async def _is_listening(url: str) -> bool:
-    """Knock once; the request that comes next is the hub's."""
+async def _silence_at(url: str) -> str | None:
+    """Knock once, and say why nobody answers; None if somebody does: the request that comes next is the hub's."""
     address = urlsplit(url)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
@@ -249,10 +251,12 @@ async def _is_listening(url: str) -> bool:
             transport, _ = await asyncio.get_running_loop().create_connection(
                 asyncio.Protocol, address.hostname or "", port
             )
+    except socket.gaierror:
+        return f"the name in {url} has no address for the hub"
     except (OSError, TimeoutError):
-        return False
+        return f"nothing listens at {url}"
     transport.close()
-    return True
+    return None
 
 
 def _looking_at(

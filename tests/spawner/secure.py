@@ -1,6 +1,7 @@
 """What ``internal_ssl`` needs around a mini cluster: a DNS for Services, servers that speak TLS, a hub that does."""
 
 import asyncio
+import socket
 import ssl
 from base64 import b64decode
 from pathlib import Path
@@ -39,7 +40,7 @@ def serve_names(monkeypatch, cluster):
         if isinstance(host, str) and host.endswith(ZONE):
             host = resolve(cluster, host)
             if host is None:
-                raise OSError("Name or service not known")
+                raise socket.gaierror("Name or service not known")
         return await ordinary(loop, host, *args, **kwargs)
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)

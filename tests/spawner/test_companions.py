@@ -57,6 +57,18 @@ async def test_a_hub_serves_by_the_name(hub, cluster):
         assert hub.spawner("ada").ready
 
 
+async def test_a_hub_that_does_not_know_the_name_says_so(cluster, monkeypatch, caplog):
+    """Such as one outside the cluster, which has another DNS."""
+    monkeypatch.setattr("tests.spawner.secure.resolve", lambda cluster, host: None)
+    run = Run(services_enabled=True, http_timeout=10)
+    with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
+        await run.start()
+    assert "it did not in 10 seconds" in sentence_of(failure.value)
+    url = "http://jupyter-ada.default.svc.cluster.local:8888"
+    assert f"the name in {url} has no address for the hub" in str(failure.value)
+    await run.stop()
+
+
 async def test_without_the_option_there_is_none_and_nobody_asks(cluster, witness):
     run = Run()
     await run.start()
