@@ -307,6 +307,16 @@ async def test_what_a_profile_gave_goes_too_although_nobody_chooses_it_any_more(
         assert claim_names(cluster) == {"claim-ada--gpu", "data--ada--gpu"}
 
 
+async def test_one_that_somebody_has_deleted_does_not_keep_the_next(hub, cluster):
+    both = [{**extra, "keep": "with-server"} for extra in BOTH]
+    async with hub(extra_claims=both) as hub:
+        await run_once(hub, name="gpu")
+        cluster.database.remove(CLAIMS, Key(NAMESPACE, "scratch--ada--gpu"))
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
+
+
 async def test_what_is_to_be_kept_by_now_is_kept(hub, cluster):
     async with hub(extra_claims=BOTH) as hub:
         await run_once(hub, name="gpu")
@@ -417,6 +427,36 @@ async def test_a_claim_for_one_pod_is_refused_at_once_with_the_server_that_has_i
     assert error.reason == "volume_in_use"
     assert looptime < 5
     assert len(pods(cluster)) == 1
+
+
+async def test_a_server_between_two_machines_is_refused_with_both_names(cluster):
+    takes(cluster, schedule=1000)
+    for server, node, claim in (("a", "one", "claim-ada"), ("b", "two", "scratch-ada")):
+        holder = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"jupyter-ada--{server}",
+                "namespace": NAMESPACE,
+                "labels": {"component": "singleuser-server"},
+                "annotations": {USERNAME_ANNOTATION: "ada", SERVERNAME_ANNOTATION: server},
+            },
+            "spec": {
+                "nodeName": node,
+                "containers": [{"name": "notebook", "image": "singleuser"}],
+                "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": claim}}],
+            },
+            "status": {"phase": "Running"},
+        }
+        cluster.database.create(PODS, holder)
+    extra = [{**SCRATCH, "name_template": "scratch-{username}"}]
+    error = await rejection(Run(extra_claims=extra, **SHARED))
+
+    assert sentence_of(error) == (
+        'This server needs the volumes of your server "a" and your server "b", which run on different machines. '
+        "Please stop one of them first."
+    )
+    assert error.reason == "volume_in_use"
 
 
 async def test_a_server_whose_node_is_named_elsewhere_is_refused(cluster):
