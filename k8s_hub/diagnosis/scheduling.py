@@ -169,7 +169,7 @@ def unschedulable(seen: Observation) -> Diagnosis | None:
     obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
     return Diagnosis.waiting(
         obstacle.stage,
-        obstacle.sentence,
+        _of_any_volume(obstacle.sentence) if seen.other_claims else obstacle.sentence,
         reason=obstacle.reason,
         detail=_with_selector(seen.spec, message),
         lasting=seen.lasting(seen.since("PodScheduled")),
@@ -232,6 +232,13 @@ _ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a m
 
 def _obstacle_in(verdict: str) -> Obstacle:
     return next((obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict)), _ANY)
+
+
+def _of_any_volume(sentence: str) -> str:
+    """Where a server has several volumes, the scheduler does not say which one it means."""
+    return sentence.replace("Your home volume", "A volume of your server").replace(
+        "its home volume", "one of its volumes"
+    )
 
 
 def _with_selector(spec: Raw, message: str) -> str:

@@ -217,3 +217,19 @@ def test_the_disk_that_is_still_attached_may_be_any_of_several():
     assert alone.sentence.startswith("The disk of your home volume is")
     several = told_of(creating(), [claim("Bound"), extra("Bound")], attached)
     assert several.sentence.startswith("The disk of a volume of your server is")
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("1 node(s) had volume node affinity conflict", "in the zone of one of its volumes, because"),
+        (
+            "1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode already in-use",
+            "A volume of your server is still in use by another server.",
+        ),
+    ],
+)
+def test_an_obstacle_may_be_about_any_of_several(words, sentence):
+    pod = unscheduled(f"0/1 nodes are available: {words}.")
+    assert sentence in told_of(pod, [claim("Bound"), extra("Bound")]).sentence
+    assert sentence not in told_of(pod, [claim("Bound")]).sentence
