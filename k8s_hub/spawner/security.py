@@ -36,6 +36,9 @@ _DECISIVE = (
 
 _SHOWN = 3
 
+_PUBLIC = ("JUPYTERHUB_", "JUPYTER_IMAGE", "MEM_", "CPU_")
+"""How the hub's own variables begin, of which only the token is a secret."""
+
 
 def refuse_contradictions(spawner: "KubeSpawner") -> None:
     """Raise TraitError if an option, as it is configured, contradicts `security_profile`.
@@ -87,6 +90,23 @@ def secured(spawner: "KubeSpawner", pod: Raw) -> SecretEnvironment:
                 detail=str(error),
             )
         ) from error
+
+
+def secrets_of(spawner: "KubeSpawner", pod: Raw) -> frozenset[str]:
+    """Return the values of the pod's variables that nobody may read in a log or a sentence."""
+    shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
+    variables = (
+        (str(entry.get("name")), str(entry.get("value") or ""))
+        for kind in ("initContainers", "containers")
+        for container in pod["spec"].get(kind) or ()
+        for entry in container.get("env") or ()
+    )
+    values = {
+        value
+        for name, value in variables
+        if name in TOKEN_VARIABLES or not (name.startswith(_PUBLIC) or any(value in each for each in shown))
+    }
+    return frozenset(values | {spawner.api_token})
 
 
 def _contradictions(**inputs: Any) -> list[Contradiction]:
