@@ -44,6 +44,8 @@ def compared(case: dict[str, Any]) -> Counter[str]:
     hits: Counter[str] = Counter()
     configured = case
     for aspect in dict.fromkeys([*theirs, *ours]):
+        if aspect not in theirs or aspect not in ours:
+            continue  # an error was before it, which is explained
         seen, names = explained(Seen(configured, case, aspect, theirs[aspect], ours[aspect], theirs, ours))
         hits.update(names)
         if aspect in LAST_IF_RAISED:

@@ -243,6 +243,7 @@ def _no_ports(seen: Seen) -> Any:
 # --- Manifests ---
 
 _PODS = ("pod", "pod after its hook")
+_FROM_PODS = (*_PODS, "models of the pod")
 
 
 @adjusts(
@@ -331,12 +332,14 @@ def _without_nulls(value: Any) -> Any:
     reason="The cluster's API stays out of users' reach unless an account was asked for.",
 )
 def _empty_service_account(seen: Seen) -> Any:
-    if seen.name not in (*_PODS, "models of the pod") or seen.theirs.raised or seen.ours.raised:
+    traits = seen.theirs_altogether.get("traits")
+    if seen.name not in _FROM_PODS or traits is None:
         return None
-    pod = seen.theirs_altogether["pod"]
-    if pod.raised or pod.value["spec"].get("serviceAccountName") != "":
+    account = traits.value["service_account"]
+    if account is None or (account and _expanding(seen, "expanded at last")(account)):
         return None
-    return _with_traits(seen.case, service_account=None)
+    case = _in_profiles(seen, lambda name, value: None if name == "service_account" else value) or seen.case
+    return _with_traits(case, service_account=None)
 
 
 @adjusts(
@@ -465,9 +468,6 @@ def _working_dir_of_profile(seen: Seen) -> Any:
     return Outcome(pod)
 
 
-_FROM_PODS = (*_PODS, "models of the pod")
-
-
 @rewrites(
     "working_dir is judged for the pod",
     upstream="A wrong template in `working_dir` makes the spawner itself impossible, and with it the user's page.",
@@ -592,14 +592,34 @@ def _typed_with(case: dict[str, Any], change: Callable[[str], str]) -> dict[str,
 def _valid_options(seen: Seen) -> Any:
     if seen.aspect != "rendered choices" or seen.theirs.raised or seen.ours.raised:
         return None
+    parsed = seen.theirs_altogether.get("user options of the form")
+    given = seen.case.get("user_options", {}) if parsed is None else parsed.value
+    valid = still_valid(_profiles(seen), given, Person(name=seen.case["username"]))
+    case = {key: value for key, value in seen.case.items() if key != "form"}
+    return {**case, "user_options": valid} if valid.items() <= given.items() else None
+
+
+@rewrites(
+    "choices are judged without a profile too",
+    upstream="Where `user_options` name no profile, the default one is taken, and values that are not listed are "
+    "neither matched with `validation_regex` nor refused where they are not enabled.",
+    here="They are judged like those of a profile that is named.",
+    reason="A rule that ends where the API is used without a profile is none.",
+)
+def _judged(seen: Seen) -> Any:
+    given = seen.case.get("user_options", {})
+    if seen.aspect != "user options applied" or "form" in seen.case or given.get("profile"):
+        return None
+    default = next((profile for profile in _profiles(seen) if profile["default"]), None)
+    return default and {**seen.case, "user_options": {**given, "profile": default["slug"]}}
+
+
+def _profiles(seen: Seen) -> list[dict[str, Any]]:
+    """Return the profiles of the case with their slugs and defaults."""
     profiles = seen.traits["profile_list"]
     for mark in (recipes.FUNCTION, recipes.COROUTINE):
         profiles = profiles.get(mark, profiles) if isinstance(profiles, dict) else profiles
-    parsed = seen.theirs_altogether.get("user options of the form")
-    given = seen.case.get("user_options", {}) if parsed is None else parsed.value
-    valid = still_valid(initialised(in_order(profiles)), given, Person(name=seen.case["username"]))
-    case = {key: value for key, value in seen.case.items() if key != "form"}
-    return {**case, "user_options": valid} if valid.items() <= given.items() else None
+    return [{"default": False, **profile} for profile in initialised(in_order(profiles))]
 
 
 @adjusts(

@@ -635,7 +635,10 @@ states = st.fixed_dictionaries(
 def _traits(names: list[str], max_size: int) -> Drawn:
     @st.composite
     def draw_traits(draw: Any) -> dict[str, Any]:
-        chosen = draw(st.lists(st.sampled_from(names), max_size=max_size, unique=True))
+        size = draw(st.integers(0, max_size))
+        chosen = draw(st.lists(st.sampled_from(names), min_size=size, max_size=size, unique=True))
+        if "environment" in names and "environment" not in chosen and draw(st.booleans()):
+            chosen.append("environment")  # the one that everybody has
         return {name: draw(TRAITS[name]) for name in chosen}
 
     return draw_traits()
@@ -661,13 +664,13 @@ _NAMING = [
 _WHO = {"username": usernames, "servername": servernames}
 
 naming_cases = st.fixed_dictionaries(
-    {**_WHO, "traits": _traits(_NAMING, 6), "templates": st.lists(templates, max_size=3), "pod": pods},
+    {**_WHO, "traits": _traits(_NAMING, 8), "templates": st.lists(templates, max_size=3), "pod": pods},
     optional={"state": states, "userid": userids, "internal_ssl": st.booleans()},
 )
 """Names, state, address: all kinds of users, few traits."""
 
 manifest_cases = st.fixed_dictionaries(
-    {**_WHO, "traits": _traits(sorted(TRAITS), 12)},
+    {**_WHO, "traits": _traits(sorted(TRAITS), 24)},
     optional={"internal_ssl": st.booleans(), "userid": userids},
 )
 """Manifests: any traits together."""

@@ -3,7 +3,7 @@
 Each side gets its own values, made anew, so that one that changes what it was given does not help the other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -70,8 +70,19 @@ class _Function(_Named):
 
 
 class _Coroutine(_Named):
-    async def __call__(self, spawner: Any) -> Any:
-        return realised(self.recipe[COROUTINE])
+    def __call__(self, spawner: Any) -> Any:
+        return _Awaitable(realised(self.recipe[COROUTINE]))
+
+
+class _Awaitable:
+    """What an async function returns, but without a complaint if nobody awaits it: upstream sometimes does not."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        return self._value
+        yield
 
 
 class _OfUser(_Named):
