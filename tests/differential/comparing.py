@@ -100,7 +100,7 @@ def _as_configured(seen: Seen) -> Outcome:
 def _told(seen: Seen, names: set[str]) -> str:
     parts = [f"{seen.aspect} differs (explained so far: {', '.join(sorted(names)) or 'nothing'})"]
     if seen.theirs.raised or seen.ours.raised:
-        parts += [f"KubeSpawner: {seen.theirs}", f"k8s_hub: {seen.ours}"]
+        parts += [f"KubeSpawner: {str(seen.theirs)[:500]}", f"k8s_hub: {str(seen.ours)[:500]}"]
     else:
         parts += [
             f"at {path or '/'}:\n  KubeSpawner: {theirs!r}\n  k8s_hub: {ours!r}"

@@ -336,7 +336,7 @@ def _empty_service_account(seen: Seen) -> Any:
     if seen.name not in _FROM_PODS or traits is None:
         return None
     account = traits.value["service_account"]
-    if account is None or (account and _expanding(seen, "expanded at last")(account)):
+    if account is None or (account and _expanding(seen, "expanded at last")(account) != ""):
         return None
     case = _in_profiles(seen, lambda name, value: None if name == "service_account" else value) or seen.case
     return _with_traits(case, service_account=None)
