@@ -139,7 +139,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             if not url:
                 raise self._hub_error(self._at_deadline(utcnow() - started)) from None
         except SpawnFailed as failure:
-            raise self._hub_error(failure.diagnosis) from failure
+            # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
+            raise self._hub_error(failure.diagnosis) from None
         finally:
             self._progress.end()
         self._may_have_created = False
