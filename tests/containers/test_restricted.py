@@ -39,5 +39,4 @@ def test_the_charts_values_say_the_same():
     config = Config()
     exec(documented("python"), {"c": config})
     in_chart = yaml.safe_load(documented("yaml"))["hub"]["config"]["KubeSpawner"]
-    by_default = {"uid": 1000, "allow_privilege_escalation": False}
-    assert config["KubeSpawner"] == in_chart | by_default
+    assert config["KubeSpawner"] == in_chart
