@@ -265,7 +265,7 @@ def _no_capacity(seen: Seen) -> Any:
     "an order of variables in which more references resolve",
     upstream="A variable that refers to one that is not in the list (Kubernetes sets some itself) stands at the "
     "end, and so does, by name only, every variable that refers to it.",
-    here="Who refers to such a variable stands behind it.",
+    here="Who refers to such a variable stands behind it, at the end of the list too.",
     reason="Kubernetes resolves a reference only to what stands before.",
 )
 def _order_of_variables(seen: Seen) -> Any:
@@ -275,7 +275,8 @@ def _order_of_variables(seen: Seen) -> Any:
     theirs, ours = (_variables(outcome.value) for outcome in (seen.theirs, seen.ours))
     if theirs == ours or sorted(map(repr, theirs)) != sorted(map(repr, ours)):
         return None
-    if not _resolved(ours) > _resolved(theirs):
+    settled = len(_settled(theirs))
+    if theirs[:settled] != ours[:settled] or not _resolved(ours) >= _resolved(theirs):
         return None
     _notebook(pod)["env"] = ours
     return Outcome(pod)
@@ -288,6 +289,18 @@ def _notebook(pod: dict[str, Any]) -> dict[str, Any]:
 
 def _variables(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return _notebook(pod).get("env") or []
+
+
+def _settled(variables: list[dict[str, Any]]) -> set[str]:
+    """Return the names of those that refer, over others too, to nothing that is missing and in no circle."""
+    references = {
+        variable["name"]: set(re.findall(r"\$\(([^)]+)\)", variable.get("value") or "")) - {variable["name"]}
+        for variable in variables
+    }
+    settled: set[str] = set()
+    while more := {name for name, others in references.items() if others <= settled} - settled:
+        settled |= more
+    return settled
 
 
 def _resolved(variables: list[dict[str, Any]]) -> set[tuple[str, str]]:
