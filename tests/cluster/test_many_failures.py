@@ -84,13 +84,15 @@ async def test_five_failures_of_the_cluster_end_the_hub_for_another_to_begin(
     options = {
         "consecutive_failure_limit": 5,
         "port": servers,
-        "start_timeout": 3,
+        "start_timeout": 5,
         "k8s_api_request_retry_timeout": 1,
     }
     async with hub_process(control_plane, tmp_path, users=USERS, **options) as (_, hub):
         with control_plane.absent_apiserver():
-            for user in USERS[:5]:
-                await hub.api("POST", f"/users/{user}/server")
-                assert "does not answer" in (await hub.last_words(user))["message"]
-            await eventually(lambda: not hub.is_alive)
+            await asyncio.gather(*(hub.api("POST", f"/users/{user}/server") for user in USERS[:5]))
+            await eventually(lambda: not hub.is_alive, seconds=60)
+        # Where this machine is very busy, the hub's own deadline may come before a word of the spawner.
+        told = [line for line in hub.lines() if "Error starting" in line]
+        assert told
+        assert all("does not answer" in line for line in told)
         assert [line for line in hub.lines() if "Aborting due to 5 consecutive spawn failures" in line]
