@@ -7,6 +7,7 @@ from k8s_hub.minicluster.faults import FaultRule, refuse
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of
+from tests.spawner.cells import AWAY, UP, cell
 from tests.spawner.conftest import NAMESPACE
 from tests.spawner.runs import claims, restart_process
 
@@ -72,6 +73,7 @@ async def renamed(hub, old, new):
     assert status == 200, body
 
 
+@cell("rename (JupyterHub 6)", UP)
 @needs_rename
 async def test_a_renamed_server_keeps_its_files(hub, cluster):
     async with hub() as hub:
@@ -211,6 +213,7 @@ async def test_what_state_names_needs_no_cluster_to_be_renamed(hub, cluster):
         await renamed(hub, "a", "b")
 
 
+@cell("rename (JupyterHub 6)", AWAY)
 @needs_rename
 async def test_where_nobody_can_say_what_the_home_is_the_name_stays(hub, cluster):
     plant_claim(cluster, "claim-ada--a", "ada", "a")
