@@ -289,9 +289,7 @@ def siblings(spawner: "KubeSpawner") -> list[Sibling]:
 def siblings_with_extra(spawner: "KubeSpawner", name: str) -> list[Sibling]:
     """Return this user's other servers, with what their states call the extra claim of this name."""
     return [
-        Sibling(
-            servername=servername, claim=SavedState.load(row.state or {}).extra_claims.get(name)
-        )
+        Sibling(servername=servername, claim=SavedState.load(row.state or {}).extra_claims.get(name))
         for servername, row in spawner.user.orm_user.orm_spawners.items()
         if servername != spawner.name
     ]
