@@ -31,20 +31,21 @@ def filled_in(override: Raw, value: str, *, templates: Collection[str] = ()) -> 
     """
     literal = value.replace("{", "{{").replace("}", "}}")
     return {
-        name: _filled(template, literal if name in templates else value)
+        name: _filled(template, literal if name in templates else value, key=value)
         for name, template in override.items()
     }
 
 
-def _filled(template: Any, value: str) -> Any:
+def _filled(template: Any, value: str, *, key: str) -> Any:
+    """Return the template with the value; with ``key`` in the keys of dictionaries, which are no templates later."""
     if isinstance(template, str):
         return template.format_map(_Fields(value=value))
     if isinstance(template, list):
-        return [_filled(item, value) for item in template]
+        return [_filled(item, value, key=key) for item in template]
     if isinstance(template, set):
-        return {_filled(item, value) for item in template}
+        return {_filled(item, value, key=key) for item in template}
     if isinstance(template, Mapping):
-        return {_filled(key, value): _filled(item, value) for key, item in template.items()}
+        return {_filled(name, key, key=key): _filled(item, value, key=key) for name, item in template.items()}
     return template
 
 

@@ -100,7 +100,7 @@ def overrides(draw: Any) -> Any:
 _FORMATTED = {
     "image": "{value}",
     "mem_limit": "{value}G",
-    "environment": {"A": "{value}", "{value}": "x", "B": "{{value}}", "C": "{other} {value!r}", "D": None},
+    "environment": {"A": "{value}", "B": "{{value}}", "C": "{other} {value!r}", "D": None},
     "extra_labels": {"v": "v-{value}"},
     "node_selector": {"a": ["{value}", {"b": "{value}"}]},
     "args": ["--x={value}", "{{{value}}}"],

@@ -19,6 +19,7 @@ from k8s_hub.profiles.access import Person
 from k8s_hub.profiles.listing import in_order, initialised
 from k8s_hub.profiles.selection import still_valid
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.user_choices import EXPANDED_LATER
 from tests.differential import peers, recipes
 from tests.differential.comparing import Seen
 from tests.differential.observing import Outcome, observed
@@ -176,10 +177,11 @@ def _secret_name(seen: Seen) -> Any:
 def _alternative_name(seen: Seen) -> Any:
     if seen.aspect != "ssl_alt_names" or seen.theirs.raised or seen.ours.raised:
         return None
-    if not seen.traits.get("pod_connect_ip") or "ssl_alt_names" in seen.traits:
+    template = seen.theirs_altogether["traits"].value["pod_connect_ip"]
+    if not template or "ssl_alt_names" in seen.traits:
         return None
     added = seen.ours.value[4:]
-    host = expand_host(seen.traits["pod_connect_ip"], _expanding(seen, "expanded at last"))
+    host = expand_host(template, _expanding(seen, "expanded at last"))
     return Outcome(seen.theirs.value + added) if added in ([f"DNS:{host}"], [f"IP:{host}"]) else None
 
 
@@ -240,6 +242,28 @@ def _no_ports(seen: Seen) -> Any:
     return {**seen.case, "pod": pod}
 
 
+@adjusts(
+    "a pod_connect_ip that comes out empty",
+    upstream="A template in `pod_connect_ip` that is empty for a server, as `{servername}` is for the default one, "
+    "gives an address without a host.",
+    here="The pod's own address is taken.",
+    reason="An address without a host leads nowhere.",
+)
+def _no_host(seen: Seen) -> Any:
+    if (
+        seen.aspect != "address"
+        or seen.theirs.raised
+        or not seen.theirs.value.startswith(("http://:", "https://:"))
+    ):
+        return None
+    template = seen.theirs_altogether["traits"].value["pod_connect_ip"]
+    return (
+        Outcome(observed(peers.Theirs, _with_traits(seen.case, pod_connect_ip=""))["address"].value)
+        if template
+        else None
+    )
+
+
 # --- Manifests ---
 
 _PODS = ("pod", "pod after its hook")
@@ -291,12 +315,13 @@ def _variables(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return _notebook(pod).get("env") or []
 
 
+def _references(variable: dict[str, Any]) -> set[str]:
+    return set(re.findall(r"\$\(([^)]+)\)", variable.get("value") or ""))
+
+
 def _settled(variables: list[dict[str, Any]]) -> set[str]:
     """Return the names of those that refer, over others too, to nothing that is missing and in no circle."""
-    references = {
-        variable["name"]: set(re.findall(r"\$\(([^)]+)\)", variable.get("value") or "")) - {variable["name"]}
-        for variable in variables
-    }
+    references = {variable["name"]: _references(variable) - {variable["name"]} for variable in variables}
     settled: set[str] = set()
     while more := {name for name, others in references.items() if others <= settled} - settled:
         settled |= more
@@ -309,7 +334,7 @@ def _resolved(variables: list[dict[str, Any]]) -> set[tuple[str, str]]:
         (variable["name"], earlier["name"])
         for index, variable in enumerate(variables)
         for earlier in variables[:index]
-        if f"$({earlier['name']})" in (variable.get("value") or "")
+        if earlier["name"] in _references(variable)
     }
 
 
@@ -578,22 +603,22 @@ def _whole_value(seen: Seen) -> Any:
     reason="Users do not write templates.",
 )
 def _typed_braces(seen: Seen) -> Any:
-    if "profile_list" not in seen.traits or seen.aspect not in ("environment", *_PODS, "models of the pod"):
+    if "profile_list" not in seen.traits or seen.aspect not in ("traits", "environment", *_FROM_PODS):
         return None
-    return _typed_with(seen.case, lambda text: text.replace("{", "{{").replace("}", "}}"))
+    ends = [
+        f"{name}--unlisted-choice"
+        for profile in _profiles(seen)
+        for name, option in profile.get("profile_options", {}).items()
+        if EXPANDED_LATER & option["unlisted_choice"].get("kubespawner_override", {}).keys()
+    ]
 
+    def literal(key: str, text: str) -> str:
+        typed = any(key == end or key.endswith(f"--{end}") for end in ends)
+        return text.replace("{", "{{").replace("}", "}}") if typed else text
 
-def _typed_with(case: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    suffix = "--unlisted-choice"
-    options = {
-        key: change(value) if key.endswith(suffix) else value
-        for key, value in case.get("user_options", {}).items()
-    }
-    form = {
-        key: [change(value[0])] if key.endswith(suffix) else value
-        for key, value in case.get("form", {}).items()
-    }
-    return case | ({"form": form} if "form" in case else {"user_options": options})
+    options = {key: literal(key, text) for key, text in seen.case.get("user_options", {}).items()}
+    form = {key: [literal(key, texts[0])] for key, texts in seen.case.get("form", {}).items()}
+    return seen.case | ({"form": form} if "form" in seen.case else {"user_options": options})
 
 
 @rewrites(

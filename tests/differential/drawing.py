@@ -455,7 +455,7 @@ TRAITS: dict[str, Drawn] = {
     "init_containers": listed(containers),
     "ip": st.sampled_from(["", "0.0.0.0", "::", "127.0.0.1", "host.example.org"]),
     "k8s_api_request_retry_timeout": _seconds,
-    "k8s_api_request_timeout": _seconds,
+    "k8s_api_request_timeout": st.integers(1, 60),
     "lifecycle_hooks": lifecycle_hooks,
     "mem_guarantee": _memory,
     "mem_limit": _memory,

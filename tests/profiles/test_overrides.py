@@ -69,3 +69,9 @@ def test_a_users_braces_stay_literal_in_what_is_a_template_later():
 
     assert filled == {"image": "{x}", "extra_labels": {"tag": "{{x}}-{username}"}}
     assert filled["extra_labels"]["tag"].format(username="ada") == "{x}-ada"
+
+
+def test_braces_that_a_user_typed_stay_in_keys_which_are_no_templates_later():
+    filled = filled_in({"environment": {"{value}": "{value}"}}, "{a}", templates={"environment"})
+
+    assert filled == {"environment": {"{a}": "{{a}}"}}
