@@ -649,7 +649,9 @@ def _judged(seen: Seen) -> Any:
     if seen.aspect != "user options applied" or "form" in seen.case or given.get("profile"):
         return None
     default = next((profile for profile in _profiles(seen) if profile["default"]), None)
-    return default and {**seen.case, "user_options": {**given, "profile": default["slug"]}}
+    if default is None or "profile" in default.get("profile_options", {}):
+        return None  # an option of this name would take the slug for its choice
+    return {**seen.case, "user_options": {**given, "profile": default["slug"]}}
 
 
 def _profiles(seen: Seen) -> list[dict[str, Any]]:
