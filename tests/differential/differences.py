@@ -268,6 +268,7 @@ def _no_host(seen: Seen) -> Any:
 
 _PODS = ("pod", "pod after its hook")
 _FROM_PODS = (*_PODS, "models of the pod")
+_WITH_TEMPLATES = ("traits", "environment", "service", "secret", "claim", *_FROM_PODS)
 
 
 @adjusts(
@@ -603,7 +604,7 @@ def _whole_value(seen: Seen) -> Any:
     reason="Users do not write templates.",
 )
 def _typed_braces(seen: Seen) -> Any:
-    if "profile_list" not in seen.traits or seen.aspect not in ("traits", "environment", *_FROM_PODS):
+    if "profile_list" not in seen.traits or seen.name not in _WITH_TEMPLATES:
         return None
     ends = [
         f"{name}--unlisted-choice"
