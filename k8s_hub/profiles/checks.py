@@ -28,18 +28,16 @@ def check(profile_list: Any, *, path: str = "profile_list") -> None:
         _check_options(profile, f"{place}.profile_options")
 
 
-def check_slugs(profile_list: Any, *, path: str = "profile_list") -> None:
-    """Raise UnusableProfiles where a profile of a list without other faults could never be chosen."""
+def useless_slugs(profile_list: Any, *, path: str = "profile_list") -> Iterator[str]:
+    """Yield a sentence, path first, for each profile of a list without other faults that nobody can choose."""
     seen: dict[str, str] = {}
     for place, profile in placed(profile_list, path):
         slug = str(slug_of(profile))
         if slug in seen:
-            raise UnusableProfiles(
-                f'{place}: its slug "{slug}" is already that of {seen[slug]}; give it another'
-            )
-        if not slug and not (profile.get("default") or not seen):
-            raise UnusableProfiles(f"{place}: display_name has no letters to make a slug of; give it a slug")
-        seen[slug] = place
+            yield f'{place}: its slug "{slug}" is already that of {seen[slug]}; give it another'
+        elif not slug and not (profile.get("default") or not seen):
+            yield f"{place}: display_name has no letters to make a slug of; give it a slug"
+        seen.setdefault(slug, place)
 
 
 def fixed_overrides(profile_list: Any, *, path: str = "profile_list") -> Iterator[tuple[str, str, Any]]:

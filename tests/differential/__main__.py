@@ -10,6 +10,7 @@ from multiprocessing import Pool
 from time import monotonic
 
 from tests.differential.differences import ADJUSTMENTS, REWRITES
+from tests.differential.peers import certificates
 from tests.differential.properties import PROPERTIES, REGRESSIONS
 
 
@@ -28,6 +29,7 @@ def main() -> int:
     """Compare, each kind of cases in a process of its own, and tell how often each listed difference was met."""
     logging.disable(logging.CRITICAL)
     started = monotonic()
+    certificates()  # before there are processes that would each leave them behind
     with Pool(len(PROPERTIES)) as pool:
         reports = []
         for report in pool.imap_unordered(_run, range(len(PROPERTIES))):

@@ -710,9 +710,9 @@ def _no_profiles(seen: Seen) -> Any:
 
 @adjusts(
     "profiles that could never work",
-    upstream="A profile without display_name, two with one slug, an option without anything to choose, or an "
-    "override that its trait refuses are found when a user chooses them, if at all.",
-    here="The hub does not start, and the error names the place in `profile_list`.",
+    upstream="A profile without display_name or an option without anything to choose is found when a user chooses "
+    "it or looks at the form.",
+    here="No server and no form is made, and the error names the place in `profile_list`.",
     reason="The admin finds the mistake before the users do.",
 )
 def _useless_profiles(seen: Seen) -> Any:
@@ -778,7 +778,7 @@ def _missing_fields(seen: Seen) -> Any:
     "values that no server could be started with",
     upstream="A `storage_capacity` that is no quantity or a `slow_spawn_message` with another field than its own is "
     "found when servers are started: every start fails.",
-    here="The hub does not start, and the error names the option and the value.",
+    here="No spawner is made, and the error names the option and the value.",
     reason="The admin finds the mistake before the users do.",
 )
 def _early(seen: Seen) -> Any:

@@ -14,6 +14,7 @@ from traitlets.config import Config
 
 from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 from tests.profiles.samples import REQUIRED, profiles, ruled
 from tests.spawner.bare import bare_spawner
@@ -52,14 +53,6 @@ class TestConfiguration:
         [
             ([{"slug": "a"}], r"KubeSpawner\.profile_list\[0\]: display_name is missing"),
             (
-                [{"display_name": "A"}, {"display_name": "a"}],
-                r'KubeSpawner\.profile_list\[1\]: its slug "a" is already that of profile_list\[0\]',
-            ),
-            (
-                one(mem_limit="lots"),
-                r"KubeSpawner\.profile_list\[0\]\.kubespawner_override\.mem_limit: lots is not a valid memory",
-            ),
-            (
                 {"a": {"display_name": "A", "profile_options": []}},
                 r"profile_list\.a\.profile_options: must be",
             ),
@@ -69,10 +62,37 @@ class TestConfiguration:
         with pytest.raises(traitlets.TraitError, match=message):
             bare_spawner(config=Config({"KubeSpawner": {"profile_list": profile_list}}))
 
-    async def test_a_refused_value_of_the_environment_is_not_shown(self):
-        with pytest.raises(traitlets.TraitError, match="environment: must be a dict, not a str") as error:
-            bare_spawner(profile_list=one(environment="PASSWORD=hunter2"))
-        assert "hunter2" not in str(error.value)
+    @pytest.mark.parametrize(
+        ("useless", "message"),
+        [
+            (
+                {"display_name": "one"},
+                'KubeSpawner.profile_list[1]: its slug "one" is already that of profile_list[0]',
+            ),
+            (
+                {"display_name": "Much", "kubespawner_override": {"mem_limit": "lots"}},
+                "KubeSpawner.profile_list[1].kubespawner_override.mem_limit: lots is not a valid memory",
+            ),
+            (
+                {"display_name": "Secret", "kubespawner_override": {"environment": "PASSWORD=hunter2"}},
+                "KubeSpawner.profile_list[1].kubespawner_override.environment: must be a dict, not a str",
+            ),
+        ],
+    )
+    async def test_a_profile_that_nobody_can_use_is_told_and_leaves_the_others_alone(
+        self, useless, message, caplog
+    ):
+        tell_once.cache_clear()
+        spawner = await chosen({"profile": "one"}, profile_list=[*one(image="good"), useless])
+
+        assert spawner.image == "good"
+        assert message in caplog.text
+        assert "hunter2" not in caplog.text
+
+    async def test_a_value_that_its_setting_refuses_is_refused_when_it_is_chosen(self):
+        diagnosis = await refusal({"profile": "one"}, profile_list=one(mem_limit="lots"))
+
+        assert "mem_limit would get a value that it cannot have" in diagnosis.sentence
 
     async def test_profiles_have_the_defaults_of_kubespawner(self):
         spawner = bare_spawner()

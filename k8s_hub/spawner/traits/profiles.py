@@ -1,11 +1,14 @@
 """Choices that users have."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 from traitlets import Callable, Dict, HasTraits, List, TraitError, TraitType, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
-from k8s_hub.profiles.checks import UnusableProfiles, check, check_slugs, fixed_overrides
+from k8s_hub.profiles.checks import UnusableProfiles, check, fixed_overrides, useless_slugs
+from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.traits.kinds import OneOf
 
 
@@ -65,25 +68,37 @@ class ProfileTraits(HasTraits):
 
     @validate("profile_list")
     def _usable(self, proposal: Bunch) -> Any:
-        """Refuse what could never work; what a function returns is looked at when it has."""
+        """Refuse what no form could show; of a profile that cannot be chosen or started the log warns.
+
+        The others are as good as before. What a function returns is looked at when it has.
+        """
         if callable(proposal.value):
             return proposal.value
         try:
             check(proposal.value)
-            check_slugs(proposal.value)
         except UnusableProfiles as error:
             raise TraitError(f"KubeSpawner.{error}") from None
-        traits = self.traits()
-        with self.cross_validation_lock:
-            for path, name, value in fixed_overrides(proposal.value):
-                if name in traits:
-                    self._check_value(path, traits[name], value)
+        for fault in (*useless_slugs(proposal.value), *self._refused_values(proposal.value)):
+            tell_once(_log_of(self), f"KubeSpawner.{fault}")
         return proposal.value
 
-    def _check_value(self, path: str, trait: TraitType[Any, Any], value: Any) -> None:
+    def _refused_values(self, profile_list: Any) -> Iterator[str]:
+        traits = self.traits()
+        with self.cross_validation_lock:
+            for path, name, value in fixed_overrides(profile_list):
+                if name in traits and (fault := self._fault(traits[name], value)):
+                    yield f"{path}: {fault}"
+
+    def _fault(self, trait: TraitType[Any, Any], value: Any) -> str:
         try:
             trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
         except TraitError as error:
             # A dictionary's values may be secret, and so may what was meant to be one.
             kind = f"must be {trait.info()}, not a {type(value).__name__}"
-            raise TraitError(f"KubeSpawner.{path}: {kind if isinstance(trait, Dict) else error}") from None
+            return kind if isinstance(trait, Dict) else str(error)
+        return ""
+
+
+def _log_of(options: Any) -> logging.Logger:
+    log: logging.Logger = options.log
+    return log
