@@ -125,6 +125,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._forget_progress()
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         url = ""
+        self._is_starting = True
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
                 await self.load_user_options()
@@ -142,6 +143,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
             raise self._hub_error(failure.diagnosis) from None
         finally:
+            self._is_starting = False
             self._progress.end()
         self._may_have_created = False
         return url

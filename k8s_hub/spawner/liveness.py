@@ -40,6 +40,8 @@ class Liveness(Blueprints):
         #: URL or stop() saw to it that nothing is left. While it is set, poll() says None, so that the hub
         #: calls stop().
         self._may_have_created = False
+        #: True while start() runs, which needs the views whatever a poll() that began before it finds.
+        self._is_starting = False
         #: "The hub may have died in the middle of this server's start": until a run begins in this process, or
         #: poll() has waited for the cluster's word once.
         self._may_be_unfinished = True
@@ -90,7 +92,7 @@ class Liveness(Blueprints):
         ended is removed in the background, because the hub will not call stop() for it.
         """
         code = await self._exit_code()
-        if code is not None:
+        if code is not None and not self._is_starting:
             await self._leave()
         return code
 

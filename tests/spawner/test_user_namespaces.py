@@ -8,13 +8,13 @@ from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.minicluster.controllers import delete
-from k8s_hub.minicluster.faults import FaultRule, Refuse
+from k8s_hub.minicluster.faults import FaultRule, Refuse, Slow
 from k8s_hub.minicluster.resources import CLAIMS, NAMESPACES, PODS
 from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import sentence_of, struck, takes
+from tests.spawner.runs import Run, sentence_of, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -262,3 +262,16 @@ def test_every_user_has_a_namespace_with_a_valid_name(username, slug_scheme):
     assert spawner.namespace.isascii()
     assert spawner.namespace[0].isalnum()
     assert spawner.namespace[-1].isalnum()
+
+
+async def test_a_page_that_asks_for_the_server_just_before_its_start_takes_no_view_from_it(cluster):
+    """The answer comes while the start waits for the same lists, which it needs until its pod runs."""
+    run = Run(**OWN, start_timeout=60)
+    with struck(cluster, Slow(seconds=1), verb="list", resource="pods"):
+        asked = asyncio.create_task(run.spawner.poll())
+        await asyncio.sleep(0.5)
+        await run.start()
+    assert await asked is not None
+    assert await run.spawner.poll() is None
+    await run.stop()
+    assert informers() == []
