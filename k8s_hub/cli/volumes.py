@@ -214,6 +214,7 @@ def _choice(parsed: argparse.Namespace) -> Choice:
         release=parsed.release,
         templates=tuple(parsed.template),
         older_than=None if days is None else timedelta(days=days),
+        is_everywhere=parsed.all_namespaces,
     )
 
 

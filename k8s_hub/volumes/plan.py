@@ -52,6 +52,8 @@ class Choice:
     templates: Sequence[str] = ()
     #: Younger claims, and those used later, are kept.
     older_than: timedelta | None = None
+    #: Namespaces of others are among those looked at: a claim must lie in one that bears its user's name.
+    is_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +211,11 @@ def _reasons(finding: Finding, residents: Residents, choice: Choice) -> Iterator
         return
     if not is_of_release(claim, choice.release):
         yield f"it belongs to the release {', '.join(sorted(_releases_of(claim)))}"
+    if choice.is_everywhere and not _bears_name(finding.key.namespace, username):
+        yield (
+            f"the namespace {finding.key.namespace} does not bear the user's name, so another hub's users may have it; "
+            f"if it is this hub's, look at it with --namespace {finding.key.namespace}"
+        )
     yield from (
         f"it may be used by {who}, whose saved state names no claim"
         for who in residents.guesses.get(finding.key.name, ())
@@ -310,6 +317,12 @@ def _names(
         if scope_of(template) in set(scopes)
         for legacy in legacy_names(template, fields)
     }
+
+
+def _bears_name(namespace: str, username: str) -> bool:
+    fields = names_of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
+    slugs = {fields.safe_username, fields.escaped_username}
+    return any(f"-{slug}-" in f"-{namespace}-" for slug in slugs)
 
 
 def _pods(username: str, servername: str) -> set[str]:

@@ -158,6 +158,16 @@ async def test_prune_with_the_flag_deletes(place):
 
 
 @pytest.mark.hub
+async def test_prune_in_all_namespaces_spares_those_that_may_be_another_hubs(place):
+    code, output, _ = await place.run("prune", "--delete", "--all-namespaces", "--json")
+    assert code == 0
+    gone = next(found for found in json.loads(output)["claims"] if found["name"] == "claim-gone")
+    assert gone["outcome"] is None
+    assert "look at it with --namespace default" in gone["kept_because"]
+    assert place.claims() == {"claim-ada", "claim-gone", "course"}
+
+
+@pytest.mark.hub
 async def test_prune_as_json(place):
     code, output, _ = await place.run("prune", "--delete", "--json")
     assert code == 0

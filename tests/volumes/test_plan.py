@@ -222,6 +222,31 @@ def test_with_claims_of_two_hubs_nothing_goes_until_one_is_named():
     assert [found.key.name for found in planned(*claims, release="jhub") if found.may_go] == ["claim-bob"]
 
 
+# --- Hubs in other namespaces ---
+
+
+@pytest.mark.parametrize("owner, of", [("bob", ""), ("ada", "gpu"), ("stag", "")])
+def test_of_all_namespaces_those_of_another_hub_with_the_same_release_are_left_alone(owner, of):
+    name = f"claim-{owner}--{of}" if of else f"claim-{owner}"
+    found = finding(claim(name, owner, of, namespace="staging"), is_everywhere=True)
+    assert "the namespace staging does not bear the user's name" in found.kept_because
+    assert finding(claim(name, owner, of, namespace="staging")).may_go
+
+
+@pytest.mark.parametrize(
+    "namespace, owner",
+    [
+        ("jhub-bob", "bob"),
+        ("bob", "bob"),
+        ("user-jane-doe-example-org---7f73355b", "jane.doe@example.org"),
+        ("jhub-jane-2edoe-40example-2eorg", "jane.doe@example.org"),
+    ],
+)
+def test_of_all_namespaces_those_of_gone_users_are_judged_as_ever(namespace, owner):
+    name = "claim-bob" if owner == "bob" else "claim-jane-doe-example-org---7f73355b"
+    assert finding(claim(name, owner, namespace=namespace), is_everywhere=True).may_go
+
+
 # --- What is known of a claim ---
 
 
