@@ -92,7 +92,8 @@ def unknown_to(profile: Raw, user_options: Iterable[str]) -> list[str]:
 
 def quoted(text: str) -> str:
     """Return the text in quotation marks, cut to what is readable in a sentence."""
-    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
+    readable = text[: _SHOWN + 1].encode(errors="backslashreplace").decode()
+    return f'"{readable}"' if len(text) <= _SHOWN else f'"{readable[:_SHOWN]}…"'
 
 
 def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw]:
@@ -201,7 +202,11 @@ def _is_meant_for_an_option(key: str) -> bool:
 def _text(value: Any, key: str) -> str:
     """Return a text or a number as text: API clients may send either."""
     if isinstance(value, str | int | float):
-        return str(value)
+        text = str(value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            # JSON can say it, but no page, request or file can be written with it.
+            raise WrongChoice(f"{quoted(key)} must be a text; half a character is in {quoted(text)}.")
+        return text
     raise WrongChoice(f"{quoted(key)} must be a text, not {_KINDS.get(type(value), 'something else')}.")
 
 

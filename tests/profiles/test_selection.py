@@ -107,6 +107,15 @@ WRONG = [
         {"profile": "anything", "image": "lab"},
         'The option "image" has no choice "lab"; values of your own belong into "image--unlisted-choice".',
     ),
+    (
+        {"profile": "anything", "image--unlisted-choice": "a\ud800"},
+        '"image--unlisted-choice" must be a text; half a character is in "a\\ud800".',
+    ),
+    ({"profile": "\udfff"}, '"profile" must be a text; half a character is in "\\udfff".'),
+    (
+        {"profile": "small", "\ud800--unlisted-choice": "8"},
+        'The profile "small" has no option "\\ud800".',
+    ),
     ({"profile": "small", "disk--unlisted-choice": "8"}, 'The profile "small" has no option "disk".'),
     (
         {"profile": "gpu", "profile-option-gpu--image": "old"},

@@ -139,6 +139,7 @@ async def test_wrong_choices_over_the_api_are_refused_before_any_call_and_never_
         ({"profile": "gpu", "image--unlisted-choice": {"a": 1}}, "must be a text, not an object"),
         ({"profile": "gpu", "image--unlisted-choice": "pangeo/" + 100_000 * "x"}, "at most 4000"),
         ({"profile": "anything"}, 'The option "image" needs a value'),
+        ({"profile": "anything", "image--unlisted-choice": "\ud800"}, "half a character"),
         ({"profile": "small", "profile-option-small--image": "x"}, "is the name of a form's field"),
     ]
     async with hub(profile_list=profiles(), **LIMIT) as hub:
