@@ -150,6 +150,20 @@ async def ensure_claim(
                 assert_never(choice)
 
 
+async def make_room(attempt: Attempt, name: str) -> None:
+    """Remove an older pod of this server that is in view under this name, and return when it is gone."""
+    key = attempt.key(name)
+    while (existing := attempt.cluster.pods.view.get(key)) is not None:
+        match relation(existing, attempt.identity, attempt.mark):
+            case Relation.OLDER:
+                await _delete_pod(attempt, existing)
+                await _until_pod_gone(attempt, existing)
+            case Relation.DYING:
+                await _until_pod_gone(attempt, existing)
+            case _:
+                return
+
+
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
     body = marked(manifest, attempt.mark)

@@ -162,6 +162,8 @@ async def in_turn(spawner: "KubeSpawner", attempt: launch.Attempt) -> AsyncItera
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     turn = _turns.setdefault(whose, turn)
+    # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers need not wait.
+    await launch.make_room(attempt, spawner.pod_name)
     async with turn.lock:
         if turn.created is not None:
             await launch.until_seen(attempt, turn.created)

@@ -529,6 +529,20 @@ async def test_a_start_that_is_cancelled_in_its_turn_gives_it_to_the_next(cluste
     assert "affinity" not in pod_of(cluster, "b")["spec"]
 
 
+async def test_a_server_whose_earlier_pod_is_slow_to_go_holds_up_no_other(cluster, looptime):
+    first = Run(**SHARED, stop_timeout=1)
+    await first.start()
+    takes(cluster, stop=40)
+    await first.stop()
+    again = asyncio.create_task(first.next(**SHARED).start())
+    await asyncio.sleep(2)
+    await Run("ada", "gpu", **SHARED).start()
+    assert looptime < 10
+
+    await again
+    assert annotations_of(pod_of(cluster, ""))[BESIDE_ANNOTATION] == "gpu"
+
+
 async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cluster, looptime):
     takes(cluster, schedule=1000)
     starting = asyncio.create_task(Run(**SHARED).start())
