@@ -166,7 +166,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             launch.follow(feed, PODS, self._pod_key)
             self._secrets = security.secrets_of(self, manifest)
             secure = security.secured(self, manifest)
-            async with storage.in_turn(self, attempt) as turn:
+            async with storage.in_turn(self, attempt, secure.pod, claims) as turn:
                 placed = await storage.placed(self, attempt, secure.pod, claims)
                 pod = turn.created = await launch.create_pod(attempt, placed)
             self.pod_id = uid_of(pod)

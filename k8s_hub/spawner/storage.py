@@ -154,7 +154,9 @@ _turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
 
 
 @asynccontextmanager
-async def in_turn(spawner: "KubeSpawner", attempt: launch.Attempt) -> AsyncIterator[Turn]:
+async def in_turn(
+    spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]
+) -> AsyncIterator[Turn]:
     """Let no other server of the user be placed meanwhile; who creates a pod inside notes it in the turn."""
     turn = Turn()
     if not (spawner.storage_same_node and _shares_claims(spawner)):
@@ -164,6 +166,8 @@ async def in_turn(spawner: "KubeSpawner", attempt: launch.Attempt) -> AsyncItera
     turn = _turns.setdefault(whose, turn)
     # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers need not wait.
     await launch.make_room(attempt, spawner.pod_name)
+    # Before it too: who waits here for another server's node reads so, and not who waits for the turn.
+    await _until_known(attempt, _mounted(pod, claims))
     async with turn.lock:
         if turn.created is not None:
             await launch.until_seen(attempt, turn.created)
@@ -185,9 +189,7 @@ async def placed(spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, clai
     """
     if not spawner.storage_same_node:
         return pod
-    names = mounted_claims(pod)
-    mounted = [claim for claim in claims if key_of(claim).name in names]
-    placement = await _until_known(attempt, mounted)
+    placement = await _until_known(attempt, _mounted(pod, claims))
     match placement:
         case Anywhere():
             return pod
@@ -203,6 +205,11 @@ async def placed(spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, clai
             raise SpawnFailed(sharing.torn_apart(servernames, nodes))
         case _:
             assert_never(placement)
+
+
+def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
+    names = mounted_claims(pod)
+    return [claim for claim in claims if key_of(claim).name in names]
 
 
 async def _until_known(

@@ -559,6 +559,17 @@ async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cl
     assert looptime < 60
 
 
+async def test_each_of_several_servers_that_wait_for_a_machine_says_so(cluster):
+    takes(cluster, schedule=1000)
+    starting = asyncio.create_task(Run(**SHARED).start())
+    await eventually(lambda: len(pods(cluster)) == 1)
+    errors = await asyncio.gather(*(rejection(Run("ada", name, **SHARED)) for name in ("a", "b")))
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert [error.reason for error in errors] == ["volume_in_use", "volume_in_use"]
+
+
 async def test_after_a_restart_of_the_hub_a_holder_is_still_known(cluster):
     await Run(**SHARED).start()
     await restart_process()
