@@ -650,9 +650,27 @@ def _judged(seen: Seen) -> Any:
     if seen.aspect != "user options applied" or "form" in seen.case or given.get("profile"):
         return None
     default = next((profile for profile in _profiles(seen) if profile["default"]), None)
-    if default is None or "profile" in default.get("profile_options", {}):
-        return None  # an option of this name would take the slug for its choice
-    return {**seen.case, "user_options": {**given, "profile": default["slug"]}}
+    if default is None:
+        return None
+    named = {**seen.case, "user_options": {**given, "profile": default["slug"]}}
+    if "profile" not in default.get("profile_options", {}):
+        return named
+    # An option of this name would take the slug for its choice; without it, what is refused stays the same.
+    fewer = _without_option(seen.traits["profile_list"], "profile")
+    return _with_traits(named, profile_list=fewer) if seen.ours.raised else None
+
+
+def _without_option(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        return [_without_option(item, name) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: {option: each for option, each in item.items() if option != name}
+        if key == "profile_options" and isinstance(item, dict)
+        else _without_option(item, name)
+        for key, item in value.items()
+    }
 
 
 def _profiles(seen: Seen) -> list[dict[str, Any]]:
