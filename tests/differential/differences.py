@@ -657,7 +657,8 @@ def _judged(seen: Seen) -> Any:
         return named
     # An option of this name would take the slug for its choice; without it, what is refused stays the same.
     fewer = _without_option(seen.traits["profile_list"], "profile")
-    return _with_traits(named, profile_list=fewer) if seen.ours.raised else None
+    only_here = seen.ours.raised and not seen.theirs.raised
+    return _with_traits(named, profile_list=fewer) if only_here else None
 
 
 def _without_option(value: Any, name: str) -> Any:
