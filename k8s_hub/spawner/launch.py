@@ -154,14 +154,9 @@ async def make_room(attempt: Attempt, name: str) -> None:
     """Remove an older pod of this server that is in view under this name, and return when it is gone."""
     key = attempt.key(name)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
-        match relation(existing, attempt.identity, attempt.mark):
-            case Relation.OLDER:
-                await _delete_pod(attempt, existing)
-                await _until_pod_gone(attempt, existing)
-            case Relation.DYING:
-                await _until_pod_gone(attempt, existing)
-            case _:
-                return
+        if relation(existing, attempt.identity, attempt.mark) not in {Relation.OLDER, Relation.DYING}:
+            return
+        await _clear_away(attempt, existing)
 
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
@@ -187,11 +182,8 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
                 return existing
             case Relation.FOREIGN:
                 raise SpawnFailed(foreign_pod(existing))
-            case Relation.OLDER:
-                await _delete_pod(attempt, existing)
-                await _until_pod_gone(attempt, existing)
-            case Relation.DYING:
-                await _until_pod_gone(attempt, existing)
+            case Relation.OLDER | Relation.DYING:
+                await _clear_away(attempt, existing)
 
 
 async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
@@ -379,6 +371,13 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
         )
 
     await watch_until(attempt, look, claims=[key])
+
+
+async def _clear_away(attempt: Attempt, pod: Raw) -> None:
+    """Return when an earlier pod of this server is gone, which somebody may have deleted before."""
+    if not is_dying(pod):
+        await _delete_pod(attempt, pod)
+    await _until_pod_gone(attempt, pod)
 
 
 async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
