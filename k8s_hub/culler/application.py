@@ -1,14 +1,11 @@
 """IdleCuller: the culler's configuration, from flags, a config file and the environment of a hub's service."""
 
-import asyncio
-import inspect
 import logging
 import os
 import ssl
 import sys
-import typing
-from collections.abc import Awaitable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
@@ -19,25 +16,19 @@ from traitlets.config import Application
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
+from k8s_hub.culler.deciding import Decider
 from k8s_hub.culler.flags import UsageError, normalised
-from k8s_hub.culler.policy import Cause, Limits, Verdict, judge
+from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
-from k8s_hub.hub.users import Server
 from k8s_hub.signals import run_until_told
-
-ArbiterHook = typing.Callable[..., bool | Awaitable[bool]]
-"""Called with ``inactive``, ``inactive_limit`` and ``server``."""
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
-
-HOOK_SECONDS = 60.0
-"""What an async hook may take for one server; one that never answered would end all culling."""
 
 _SWITCHES = (
     "cull_admin_users",
@@ -211,18 +202,23 @@ class IdleCuller(Application):
     def orders(self) -> Orders:
         """What each sweep is to do."""
         return Orders(
-            limits=Limits(
-                idle=timedelta(seconds=self.timeout),
-                age=timedelta(seconds=self.max_age) if self.max_age else None,
-                default_servers=self.cull_default_servers,
-                named_servers=self.cull_named_servers,
-                admins=self.cull_admin_users,
-            ),
             concurrency=self.concurrency,
             page_size=self.api_page_size,
             cull_users=self.cull_users,
             remove_named_servers=self.remove_named_servers,
         )
+
+    @property
+    def decider(self) -> Decider:
+        """What decides."""
+        limits = Limits(
+            idle=timedelta(seconds=self.timeout),
+            age=timedelta(seconds=self.max_age) if self.max_age else None,
+            default_servers=self.cull_default_servers,
+            named_servers=self.cull_named_servers,
+            admins=self.cull_admin_users,
+        )
+        return Decider(limits=limits, hook=self.cull_arbiter_hook)
 
     @property
     def every(self) -> timedelta:
@@ -269,21 +265,6 @@ class IdleCuller(Application):
                 f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
             )
 
-    async def judge(self, server: Server, now: datetime) -> Verdict:
-        """Judge one server by the limits, and by the arbiter hook where there is one."""
-        limits = self.orders.limits
-        verdict = judge(server, limits, now)
-        idle = server.idle_for(now)
-        is_a_question_of_time = verdict.cause in {Cause.IDLE, Cause.IN_USE}
-        hook: ArbiterHook | None = self.cull_arbiter_hook
-        if hook is None or idle is None or not is_a_question_of_time:
-            return verdict
-        opinion = hook(inactive=idle, inactive_limit=self.timeout, server=server.raw)
-        if inspect.isawaitable(opinion):
-            async with asyncio.timeout(HOOK_SECONDS):
-                opinion = await opinion
-        return judge(server, limits, now, opinion=bool(opinion))
-
     # --- Running ---
 
     def start(self) -> None:
@@ -299,7 +280,7 @@ class IdleCuller(Application):
 
     async def _serve(self, settings: ConnectionSettings, hub_pid: int | None) -> None:
         async with HubConnection(settings) as connection:
-            sweep = Sweep(HubApi(connection), self.orders, self.judge, utcnow)
+            sweep = Sweep(HubApi(connection), self.orders, self.decider, utcnow)
             service = CullerService(sweep.look, sweep.run, every=self.every, now=utcnow)
             self.log.info(
                 "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, auto
 from typing import Protocol, TypeVar
 
-from k8s_hub.culler.policy import Limits, Verdict, judge_user
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.facts import Facts
+from k8s_hub.culler.policy import Verdict
 from k8s_hub.culler.report import Report
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, HubError, NotFound, Unavailable
@@ -28,8 +30,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
-Judge = Callable[[Server, datetime], Awaitable[Verdict]]
-"""`policy.judge` with its limits, after asking the arbiter hook."""
+Sink = Callable[[Decision, Action], None]
+"""Is told of every decision, once its server's fate is known."""
 
 PAGE_SIZE = 50
 """Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
@@ -61,7 +63,6 @@ class Hub(Protocol):
 class Orders:
     """What a sweep is to do."""
 
-    limits: Limits
     concurrency: int = 10  # servers handled at once; 0: no limit
     page_size: int = 0  # users per page; 0: PAGE_SIZE
     cull_users: bool = False  # delete users without servers, too
@@ -69,20 +70,11 @@ class Orders:
     dry_run: bool = False  # decide and report, but stop and delete nothing
 
 
-class Fate(Enum):
-    """What became of one server."""
-
-    STOPPED = auto()
-    STOPPING = auto()
-    GONE = auto()
-    KEPT = auto()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one server, and the verdict behind it."""
 
-    fate: Fate
+    action: Action
     verdict: Verdict
 
 
@@ -92,7 +84,7 @@ class Sweep:
 
     hub: Hub
     orders: Orders
-    judge: Judge
+    decider: Decider
     now: Callable[[], datetime]
 
     async def look(self) -> Report:
@@ -105,20 +97,20 @@ class Sweep:
         begun = loop.time()
         listing = await self._read()
         users = {user.name: user for page in listing.pages for user in page.users}
-        servers = [server for user in users.values() for server in user.servers or ()]
+        servers = {server: user for user in users.values() for server in user.servers or ()}
         self._tell_hidden(users.values())
 
-        outcomes = await self._each(servers, self._handle)
+        outcomes = await self._each(list(servers), lambda server: self._handle(server, servers[server]))
         deletes = self.orders.cull_users and not self.orders.dry_run
         deletions = await self._delete_users(users, outcomes) if deletes else {}
 
-        fates = Counter(outcome.fate for outcome in outcomes.values() if isinstance(outcome, Outcome))
+        actions = Counter(outcome.action for outcome in outcomes.values() if isinstance(outcome, Outcome))
         return Report(
             users=len(users),
             servers=len(servers),
-            stopped=fates[Fate.STOPPED],
-            stopping=fates[Fate.STOPPING],
-            gone=fates[Fate.GONE],
+            stopped=actions[Action.STOPPED],
+            stopping=actions[Action.STOPPING],
+            gone=actions[Action.GONE],
             kept=_kept_by_cause(outcomes.values()),
             failed=_tell_failures("server", outcomes),
             hidden=sum(user.servers is None for user in users.values()),
@@ -157,38 +149,42 @@ class Sweep:
 
     # --- Servers ---
 
-    async def _handle(self, server: Server) -> Outcome:
-        verdict = await self.judge(server, self.now())
+    async def _handle(self, server: Server, user: User) -> Outcome:
+        verdict = await self._judge(server, user)
         if not verdict.culls:
             log.debug("%s is kept: it %s", server, verdict.reason)
-            return Outcome(fate=Fate.KEPT, verdict=verdict)
+            return Outcome(action=Action.KEPT, verdict=verdict)
         if self.orders.dry_run:
             log.info("%s would be stopped: it %s", server, verdict.reason)
-            return Outcome(fate=Fate.KEPT, verdict=verdict)
+            return Outcome(action=Action.WOULD_STOP, verdict=verdict)
         outcome = await _ask(lambda: self._look_again_and_stop(server, verdict))
-        match outcome.fate:
-            case Fate.STOPPED | Fate.STOPPING:
+        match outcome.action:
+            case Action.STOPPED | Action.STOPPING:
                 log.info("%s is stopped: it %s", server, outcome.verdict.reason)
-            case Fate.KEPT:
+            case Action.KEPT:
                 log.info("%s is kept after all: it %s", server, outcome.verdict.reason)
-            case Fate.GONE:
+            case Action.GONE:
                 log.debug("%s is gone already", server)
         return outcome
 
     async def _look_again_and_stop(self, server: Server, verdict: Verdict) -> Outcome:
         """Stop a server if it is still to be stopped: the list is seconds or minutes old by now."""
         try:
-            fresh = (await self.hub.user(server.user)).server(server.name)
+            user = await self.hub.user(server.user)
+            fresh = user.server(server.name)
             if fresh is None:
-                return Outcome(fate=Fate.GONE, verdict=verdict)
-            verdict = await self.judge(fresh, self.now())
+                return Outcome(action=Action.GONE, verdict=verdict)
+            verdict = await self._judge(fresh, user)
             if not verdict.culls:
-                return Outcome(fate=Fate.KEPT, verdict=verdict)
+                return Outcome(action=Action.KEPT, verdict=verdict)
             remove = bool(server.name) and self.orders.remove_named_servers
             is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
         except NotFound:
-            return Outcome(fate=Fate.GONE, verdict=verdict)
-        return Outcome(fate=Fate.STOPPED if is_gone else Fate.STOPPING, verdict=verdict)
+            return Outcome(action=Action.GONE, verdict=verdict)
+        return Outcome(action=Action.STOPPED if is_gone else Action.STOPPING, verdict=verdict)
+
+    async def _judge(self, server: Server, user: User) -> Verdict:
+        return (await self.decider.decide(Facts(server=server, user=user), self.now())).verdict
 
     # --- Users ---
 
@@ -202,7 +198,7 @@ class Sweep:
 
     async def _delete(self, user: User) -> bool:
         """Delete a user whose servers are gone, if it is time for it; return whether it was."""
-        verdict = judge_user(user, self.orders.limits, self.now())
+        verdict = self.decider.decide_user(user, self.now())
         if not verdict.culls:
             return False
         is_deleted = await _ask(lambda: self._look_again_and_delete(user))
@@ -216,7 +212,7 @@ class Sweep:
             if fresh.servers != ():
                 return False
             # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
-            if not user.servers and not judge_user(fresh, self.orders.limits, self.now()).culls:
+            if not user.servers and not self.decider.decide_user(fresh, self.now()).culls:
                 return False
             await self.hub.delete_user(user.name)
         except NotFound:
@@ -247,7 +243,7 @@ async def _ask(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DE
 
 
 def _is_gone(outcome: Outcome | BaseException) -> bool:
-    return isinstance(outcome, Outcome) and outcome.fate in {Fate.STOPPED, Fate.GONE}
+    return isinstance(outcome, Outcome) and outcome.action in {Action.STOPPED, Action.GONE}
 
 
 def _kept_by_cause(outcomes: Iterable[Outcome | BaseException]) -> dict[str, int]:
@@ -255,7 +251,7 @@ def _kept_by_cause(outcomes: Iterable[Outcome | BaseException]) -> dict[str, int
         Counter(
             outcome.verdict.cause.value
             for outcome in outcomes
-            if isinstance(outcome, Outcome) and outcome.fate is Fate.KEPT
+            if isinstance(outcome, Outcome) and outcome.action in {Action.KEPT, Action.WOULD_STOP}
         )
     )
 

@@ -51,6 +51,8 @@ class User:
     created: datetime | None  # None: not known, or hidden from the token
     last_activity: datetime | None  # None: none was seen yet, or hidden from the token
     servers: tuple[Server, ...] | None  # None: hidden, because the token lacks the scope read:servers
+    groups: tuple[str, ...] | None = None  # None: hidden, because the token lacks the scope read:users:groups
+    raw: Raw = field(default_factory=dict, repr=False, compare=False)  # the hub's own words, for hooks
 
     def age(self, now: datetime) -> timedelta | None:
         """Return the time since the user was created; None where that is not known."""
@@ -81,7 +83,17 @@ def user_of(raw: Any) -> User:
         servers=None
         if servers is None
         else tuple(_server(name, key, value) for key, value in servers.items()),
+        groups=_groups(raw.get("groups"), name),
+        raw=raw,
     )
+
+
+def _groups(raw: Any, user: str) -> tuple[str, ...] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or not all(isinstance(group, str) for group in raw):
+        raise BadReply(f"user {user}: groups is {raw!r}, not a list of names")
+    return tuple(raw)
 
 
 def _server(user: str, name: str, raw: Any) -> Server:

@@ -1,0 +1,34 @@
+"""What is known about one server when it is judged; what is not known is None."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from k8s_hub.hub.users import Server, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a server itself says of its kernels and terminals."""
+
+    busy: int  # kernels that execute something now
+    connections: int  # to kernels: open tabs
+    last_execution: datetime | None  # newest message of a kernel or output of a terminal; None: has neither
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A warning that was given to a server's user."""
+
+    at: datetime
+    since: datetime  # when the period began that it was about: activity begins another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that a verdict depends on, but for limits and time."""
+
+    server: Server
+    user: User
+    work: Work | None = None  # None: was not asked, or gave no answer
+    kept_until: datetime | None = None  # its user asked for it
+    notice: Notice | None = None  # the last one
