@@ -8,7 +8,11 @@ from urllib.parse import quote
 
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import BadReply, HubError
+from k8s_hub.hub.routes import ServerKey, routes_of
 from k8s_hub.hub.users import User, user_of
+
+PAGINATED = "application/jupyterhub-pagination+json"
+"""Without it the hub cuts a list off at 200 and says nothing."""
 
 
 class State(StrEnum):
@@ -57,8 +61,7 @@ class HubApi:
             params={"offset": str(offset), "limit": str(limit), "sort": "id"}
             | ({"state": state.value} if state else {})
             | _stopped(with_stopped),
-            # Without it the hub cuts the list off at 200 users and says nothing.
-            accept="application/jupyterhub-pagination+json",
+            accept=PAGINATED,
         )
         return _page_of(reply.body, offset)
 
@@ -87,6 +90,23 @@ class HubApi:
         )
         return reply.code != 202
 
+    async def routes(self) -> dict[ServerKey, str]:
+        """Return each server's URL, the proxy left out, by user and server name; as many requests as it has pages."""
+        found: dict[ServerKey, str] = {}
+        offset: int | None = 0
+        while offset is not None:
+            reply = await self._connection.request(
+                "GET",
+                "/proxy",
+                scope="proxy",
+                params={"offset": str(offset), "limit": "200"},
+                accept=PAGINATED,
+            )
+            pagination = _pagination_of(reply.body, Mapping, "routes")
+            found |= routes_of(reply.body["items"])
+            offset = _next_offset(pagination, offset, "routes")
+        return found
+
     async def delete_user(self, name: str) -> None:
         """Delete a user, whose servers must be stopped."""
         await self._connection.request("DELETE", f"/users/{_quoted(name)}", scope="delete:users")
@@ -101,29 +121,48 @@ def _quoted(name: str) -> str:
 
 
 def _page_of(body: Any, offset: int) -> Page:
-    pagination = body.get("_pagination") if isinstance(body, Mapping) else None
-    if not isinstance(pagination, Mapping) or not isinstance(body.get("items"), list):
-        raise BadReply(
-            "the list of users has no pages: something between us and the hub drops the Accept header"
-        )
+    pagination = _pagination_of(body, list, "users")
     users, unreadable = [], []
     for raw in body["items"]:
         try:
             users.append(user_of(raw))
         except BadReply as error:
             unreadable.append(error)
+    next_offset = _next_offset(pagination, offset, "users")
     try:
-        following = pagination["next"]
-        page = Page(
+        return Page(
             users=tuple(users),
             unreadable=tuple(unreadable),
             limit=int(pagination["limit"]),
             total=int(pagination["total"]),
-            # Not its URL, which repeats the host of the request as the hub saw it.
-            next_offset=None if following is None else int(following["offset"]),
+            next_offset=next_offset,
         )
     except (KeyError, TypeError, ValueError, OverflowError):
-        page = None
-    if page is None or (page.next_offset is not None and page.next_offset <= offset):
-        raise BadReply(f"the list of users has pages that make no sense: {pagination!r}")
-    return page
+        raise _senseless(pagination, "users") from None
+
+
+def _pagination_of(body: Any, kind: type, what: str) -> Mapping[str, Any]:
+    """Return what a page says of itself; its items are of this ``kind``."""
+    pagination = body.get("_pagination") if isinstance(body, Mapping) else None
+    if not isinstance(pagination, Mapping) or not isinstance(body.get("items"), kind):
+        raise BadReply(
+            f"the list of {what} has no pages: something between us and the hub drops the Accept header"
+        )
+    return pagination
+
+
+def _next_offset(pagination: Mapping[str, Any], offset: int, what: str) -> int | None:
+    """Return where the next page begins, after ``offset``; None: this is the last."""
+    try:
+        # Not its URL, which repeats the host of the request as the hub saw it.
+        following = pagination["next"]
+        next_offset = None if following is None else int(following["offset"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise _senseless(pagination, what) from None
+    if next_offset is not None and next_offset <= offset:
+        raise _senseless(pagination, what)
+    return next_offset
+
+
+def _senseless(pagination: Mapping[str, Any], what: str) -> BadReply:
+    return BadReply(f"the list of {what} has pages that make no sense: {pagination!r}")

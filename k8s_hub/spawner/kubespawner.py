@@ -100,8 +100,14 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             dns_name=self.dns_name,
             pvc_name=self.pvc_name if self._pvc_exists else None,
             extra_claims=self.extra_claim_names,
+            url=self._url_in_state,
         )
         return {**super().get_state(), **saved.dump()}
+
+    @property
+    def _url_in_state(self) -> str | None:
+        """The address that the hub has of this server, one of an earlier spawner too; None before it is known."""
+        return self.server.url if self.server is not None and self.server.ip else None
 
     def clear_state(self) -> None:
         """Forget the pod; the claim stays this server's."""

@@ -22,6 +22,8 @@ class SavedState:
     pvc_name: str | None = None
     #: The claims besides the home, by the names that the admin gave them.
     extra_claims: Mapping[str, str] = field(default_factory=dict)
+    #: Where a running server listens, for programs that ask it without the proxy. It is not read back: the hub knows.
+    url: str | None = None
     #: None where there is no state.
     version: str | None = None
 
@@ -57,6 +59,7 @@ class SavedState:
             "dns_name": self.dns_name,
             "pvc_name": self.pvc_name,
             "extra_claims": dict(self.extra_claims) or None,
+            "url": self.url,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
