@@ -9,7 +9,7 @@ EXAMPLES ?= 20000
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-cluster differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test lint types law unit test-hub test-browser test-cluster differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -33,7 +33,10 @@ unit: $(VENV)/.ready proxy/node_modules/.ready
 	$(BIN)/coverage report
 
 test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a hub
-	$(BIN)/pytest -m "hub and not cluster" $(ARGS)
+	$(BIN)/pytest -m "hub and not cluster and not browser" $(ARGS)
+
+test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
+	$(BIN)/pytest -m browser $(ARGS)
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(BIN)/python -m tests.box.suites $(ARGS)

@@ -39,6 +39,8 @@ DEBIAN = (
     Tool(program="/bin/busybox", package="busybox-static"),
 )
 
+BROWSER = Tool(program="chromium", package="chromium")  # of `make test-browser`
+
 
 def lacks_of_a_control_plane() -> list[str]:
     """One line for each thing that is missing to build and run a control plane."""
@@ -50,7 +52,7 @@ def lacks_of_a_node() -> list[str]:
     lacks = lacks_of_a_control_plane()
     if os.geteuid() != 0:
         lacks.append("only root can run containers; run as root")
-    packages = packages_to_install()
+    packages = packages_to_install(DEBIAN)
     if packages:
         missing = sorted({tool.program for tool in DEBIAN if not tool.is_there})
         lacks.append(
@@ -59,9 +61,9 @@ def lacks_of_a_node() -> list[str]:
     return lacks
 
 
-def packages_to_install() -> Sequence[str]:
-    """The Debian packages of the programs that are not there."""
-    return sorted({tool.package for tool in DEBIAN if not tool.is_there})
+def packages_to_install(tools: Sequence[Tool]) -> Sequence[str]:
+    """The Debian packages of those programs that are not there."""
+    return sorted({tool.package for tool in tools if not tool.is_there})
 
 
 def demand_a_node() -> None:

@@ -63,7 +63,7 @@ def test_one_message_names_what_is_missing_and_the_packages_that_have_it(monkeyp
             needs.Tool(program="no-such-runc", package="runc"),
         ),
     )
-    assert needs.packages_to_install() == ["containerd", "runc"]
+    assert needs.packages_to_install(needs.DEBIAN) == ["containerd", "runc"]
     with pytest.raises(needs.BoxUnavailableError) as unavailable:
         needs.demand_a_node()
     assert (
