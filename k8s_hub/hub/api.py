@@ -91,7 +91,7 @@ class HubApi:
         return reply.code != 202
 
     async def routes(self) -> dict[ServerKey, str]:
-        """Return each server's URL, the proxy left out, by user and server name; as many requests as it has pages."""
+        """Return where the proxy sends the requests of each server, by user and server name."""
         found: dict[ServerKey, str] = {}
         offset: int | None = 0
         while offset is not None:

@@ -8,15 +8,10 @@ ServerKey = tuple[str, str]
 
 
 def routes_of(raw: Mapping[str, Any]) -> dict[ServerKey, str]:
-    """Return each server's URL, the proxy left out; routes of services and what makes no sense are skipped."""
+    """Return each server's address, such as http://10.0.0.7:8888; routes of services and junk are skipped."""
     found: dict[ServerKey, str] = {}
     for route in raw.values():
         match route:
-            case {
-                "data": {"user": str(user), "server_name": str(name)},
-                "target": str(target),
-                "routespec": str(spec),
-            } if "/" in spec:
-                # With a domain for each user, a host is in front of the path.
-                found[user, name] = target.rstrip("/") + spec[spec.index("/") :]
+            case {"data": {"user": str(user), "server_name": str(name)}, "target": str(target)}:
+                found[user, name] = target
     return found
