@@ -82,6 +82,7 @@ class SingleUserServers:
     """
 
     def __init__(self, settings: SingleUserSettings, routes: Routes | None = None) -> None:
+        self.per_sweep = settings.per_sweep
         self.silent: Counter[Silence] = Counter()  # since the last refresh
         self._settings = settings
         self._routes = routes
