@@ -103,7 +103,7 @@ class Rules:
     def parse(cls, raw: Any, path: str = "rules") -> Self:
         """Read a list of rules, or a mapping whose only key ``rules`` has it; raise BadRule."""
         if isinstance(raw, Mapping):
-            raw = mapping(raw, path, keys=("rules",)).get("rules")
+            raw = mapping(raw, path, keys=("rules",)).get("rules", raw)
         if not isinstance(raw, list | tuple):
             raise BadRule(f"{path}: must be a list of rules, not {shown(raw)}")
         rules = tuple(_rule(item, f"{path}[{index}]") for index, item in enumerate(raw))

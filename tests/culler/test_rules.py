@@ -1,0 +1,379 @@
+"""Rules: who they are for, what they set, in which order, and how they are refused."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.reading import BadRule
+from k8s_hub.culler.rules import Rules, Ruling
+from tests.inmemoryhub import NOW, server, user
+
+DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)
+MINUTE = timedelta(minutes=1)
+
+
+def matches(condition, subject, owner):
+    """Return whether one rule with this condition holds for a server."""
+    rules = Rules.parse([{"match": condition, "timeout": 60}])
+    return rules.for_server(subject, owner, DEFAULTS, NOW).rule is not None
+
+
+def chosen(name="", **user_options):
+    """A server for which this was chosen."""
+    return replace(server("ann", name), raw={"name": name, "user_options": user_options})
+
+
+def person(**known):
+    return replace(user("ann"), **known)
+
+
+# --- Who is meant ---
+
+
+@pytest.mark.parametrize(
+    ("condition", "subject", "is_meant"),
+    [
+        ({}, chosen(), True),
+        (None, chosen(), True),
+        ({"profile": "gpu"}, chosen(profile="gpu"), True),
+        ({"profile": "gpu"}, chosen(profile="gpu-large"), False),
+        ({"profile": "gpu*"}, chosen(profile="gpu-large"), True),
+        ({"profile": "GPU"}, chosen(profile="gpu"), False),
+        ({"profile": ["cpu", "g?u"]}, chosen(profile="gpu"), True),
+        ({"profile": "[cg]pu"}, chosen(profile="gpu"), True),
+        ({"profile": "[!c]pu"}, chosen(profile="cpu"), False),
+        ({"profile": "a|b"}, chosen(profile="a"), False),
+        ({"profile": "g.u"}, chosen(profile="gpu"), False),
+        ({"profile": "*"}, chosen(), False),
+        ({"profile": "*"}, chosen(profile=["gpu"]), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"user_options": "gpu"}), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"user_options": None}), False),
+        ({"options": {"image": "pytorch"}}, chosen(profile="gpu", image="pytorch"), True),
+        ({"options": {"image": "pytorch"}}, chosen(profile="gpu"), False),
+        ({"options": {"image": ["r", "py*"]}}, chosen(image="pytorch"), True),
+        ({"options": {"image": "*", "gpus": "2"}}, chosen(image="pytorch"), False),
+        ({"options": {"image": "*", "gpus": "2"}}, chosen(image="pytorch", gpus=2), True),
+        ({"options": {"gpu": "true"}}, chosen(gpu=True), True),
+        ({"options": {"gpu": "True"}}, chosen(gpu=True), False),
+        ({"options": {"hours": "1.5"}}, chosen(hours=1.5), True),
+        ({"options": {"image": "*"}}, chosen(image=None), False),
+        # What was written in place of a choice is under a key of its own.
+        (
+            {"options": {"image": "quay.io/*"}},
+            chosen(**{"image": "unlisted-choice", "image--unlisted-choice": "quay.io/a:1"}),
+            True,
+        ),
+        ({"options": {"image": "unlisted-choice"}}, chosen(image="unlisted-choice"), True),
+        ({"options": {"image": "quay.io/*"}}, chosen(**{"image--unlisted-choice": "quay.io/a:1"}), False),
+        ({"server": ""}, chosen(), True),
+        ({"server": ""}, chosen("big"), False),
+        ({"server": "?*"}, chosen(), False),
+        ({"server": "?*"}, chosen("big"), True),
+        ({"server": ["", "big"]}, chosen("big"), True),
+    ],
+)
+def test_conditions_about_the_server(condition, subject, is_meant):
+    assert matches(condition, subject, user("ann", subject)) is is_meant
+
+
+@pytest.mark.parametrize(
+    ("condition", "owner", "is_meant"),
+    [
+        ({"user": "ann"}, person(name="ann"), True),
+        ({"user": "ann"}, person(name="anna"), False),
+        ({"user": "*@example.org"}, person(name="ann@example.org"), True),
+        ({"user": "x*y"}, person(name="x\ny"), True),
+        ({"group": "staff"}, person(groups=("all", "staff")), True),
+        ({"group": "staff"}, person(groups=("staff2",)), False),
+        ({"group": "*"}, person(groups=()), False),
+        # The token may not see groups.
+        ({"group": "*"}, person(groups=None), False),
+        ({"admin": True}, person(admin=True), True),
+        ({"admin": True}, person(admin=False), False),
+        ({"admin": False}, person(admin=False), True),
+        ({"admin": False, "user": "a*", "group": ["x", "y"]}, person(admin=False, groups=("y",)), True),
+        ({"admin": False, "user": "b*", "group": ["x", "y"]}, person(admin=False, groups=("y",)), False),
+    ],
+)
+def test_conditions_about_the_user(condition, owner, is_meant):
+    assert matches(condition, server("ann"), owner) is is_meant
+
+
+# --- What is set ---
+
+
+def test_the_first_rule_that_matches_decides_and_leaves_the_rest_to_the_defaults():
+    rules = Rules.parse(
+        [
+            {"name": "gpu", "match": {"profile": "gpu"}, "timeout": "30m"},
+            {"match": {"user": "ann"}, "max_age": "never", "busy_limit": 0},
+            {"timeout": "2h", "max_age": "1d", "busy_limit": "2h"},
+        ]
+    )
+    ann, bob = user("ann"), user("bob")
+    assert rules.for_server(chosen(profile="gpu"), ann, DEFAULTS, NOW) == Ruling(
+        limits=replace(DEFAULTS, idle=30 * MINUTE), rule="gpu"
+    )
+    assert rules.for_server(chosen(profile="cpu"), ann, DEFAULTS, NOW) == Ruling(
+        limits=replace(DEFAULTS, age=None, busy=None), rule="rules[1]"
+    )
+    assert rules.for_server(chosen(), bob, DEFAULTS, NOW) == Ruling(
+        limits=replace(DEFAULTS, idle=120 * MINUTE, age=timedelta(days=1), busy=120 * MINUTE), rule="rules[2]"
+    )
+
+
+def test_without_a_rule_that_matches_the_defaults_hold():
+    assert Rules().for_server(chosen(), user("ann"), DEFAULTS, NOW) == Ruling(limits=DEFAULTS)
+    rules = Rules.parse([{"match": {"user": "bob"}, "exempt": True}])
+    assert rules.for_server(chosen(), user("ann"), DEFAULTS, NOW) == Ruling(limits=DEFAULTS)
+
+
+def test_one_of_an_exempt_group_can_be_treated_like_everybody():
+    rules = Rules.parse(
+        [
+            {"match": {"user": "robot"}, "exempt": False},
+            {"match": {"group": "staff"}, "exempt": True},
+        ]
+    )
+    staff = person(groups=("staff",))
+    assert rules.for_server(chosen(), staff, DEFAULTS, NOW).limits.exempt
+    assert not rules.for_server(chosen(), replace(staff, name="robot"), DEFAULTS, NOW).limits.exempt
+
+
+def test_a_rule_holds_within_its_schedule_and_says_until_when():
+    rules = Rules.parse(
+        [
+            {"name": "nights", "timeout": "15m", "schedule": {"hours": "22:00-06:00"}},
+            {"name": "days", "timeout": "8h"},
+        ]
+    )
+
+    def ruling(hour, minute=0):
+        return rules.for_server(
+            chosen(), user("ann"), DEFAULTS, datetime(2026, 7, 1, hour, minute, tzinfo=UTC)
+        )
+
+    assert (ruling(21, 59).rule, ruling(21, 59).until) == ("days", datetime(2026, 7, 1, 22, tzinfo=UTC))
+    assert (ruling(22).rule, ruling(22).until) == ("nights", datetime(2026, 7, 2, 6, tzinfo=UTC))
+    assert ruling(22).limits.idle == 15 * MINUTE
+
+
+def test_schedules_of_rules_for_others_or_behind_the_one_that_holds_change_nothing():
+    nights = {"hours": "22:00-06:00"}
+    rules = Rules.parse(
+        [
+            {"match": {"user": "bob"}, "timeout": 60, "schedule": nights},
+            {"match": {"user": "ann"}, "timeout": 60},
+            {"timeout": 90, "schedule": nights},
+        ]
+    )
+    assert rules.for_server(chosen(), user("ann"), DEFAULTS, NOW).until is None
+    assert rules.for_server(chosen(), user("cem"), DEFAULTS, NOW).until == NOW.replace(hour=22)
+
+
+# --- Users without a server ---
+
+
+@pytest.mark.parametrize("condition", [{"profile": "*"}, {"options": {"image": "*"}}, {"server": "*"}])
+def test_rules_that_speak_of_servers_do_not_count_for_users(condition):
+    rules = Rules.parse([{"match": {"user": "ann", **condition}, "exempt": True}, {"timeout": 60}])
+    assert rules.for_user(user("ann"), DEFAULTS, NOW) == Ruling(
+        limits=replace(DEFAULTS, idle=MINUTE), rule="rules[1]"
+    )
+
+
+@pytest.mark.parametrize("condition", [{"user": "ann"}, {"group": "staff"}, {"admin": False}, {}])
+def test_rules_that_speak_of_users_count_for_users(condition):
+    rules = Rules.parse([{"name": "kept", "match": condition, "exempt": True}])
+    ruling = rules.for_user(person(groups=("staff",)), DEFAULTS, NOW)
+    assert (ruling.rule, ruling.limits.exempt) == ("kept", True)
+
+
+# --- Scopes ---
+
+
+def test_only_groups_need_a_scope():
+    asks_all = {"profile": "a", "options": {"b": "c"}, "user": "d", "server": "e", "admin": True}
+    assert Rules.parse([{"match": asks_all, "timeout": 60}]).scopes == ()
+    assert Rules.parse([{"match": {"group": "a"}, "timeout": 60}]).scopes == ("read:users:groups",)
+
+
+# --- Reading ---
+
+
+def test_a_file_may_hold_the_list_or_a_mapping_with_it():
+    rules = [{"match": {"user": "ann"}, "timeout": "15m"}]
+    assert Rules.parse({"rules": rules}) == Rules.parse(rules)
+    assert Rules.parse([]) == Rules()
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        (None, "rules: must be a list of rules, not None"),
+        ("x", "rules: must be a list of rules, not 'x'"),
+        ({}, "rules: must be a list of rules, not {}"),
+        ({"rules": None}, "rules: must be a list of rules, not None"),
+        ({"rule": []}, "rules.rule: is unknown; is rules meant?"),
+        ([5], "rules[0]: must be a mapping, not 5"),
+        ([{}], "rules[0]: sets nothing; a rule sets timeout, max_age, busy_limit, exempt"),
+        (
+            [{"match": {"user": "ann"}}],
+            "rules[0]: sets nothing; a rule sets timeout, max_age, busy_limit, exempt",
+        ),
+        ([{"timeot": 5}], "rules[0].timeot: is unknown; is timeout meant?"),
+        (
+            [{"timeout": 5, "match": {"user": "a"}}, {"exempt": True, "match": {"usr": "b"}}],
+            "rules[1].match.usr: is unknown; is user meant?",
+        ),
+        (
+            [{"timeout": 5, "match": {"image": "b"}}],
+            "rules[0].match.image: is unknown; there are admin, group, options, profile, server, user",
+        ),
+        ([{"timeout": 5, "match": "ann"}], "rules[0].match: must be a mapping, not 'ann'"),
+        (
+            [{"timeout": 5, "match": {"user": 1234}}],
+            "rules[0].match.user: must be a text, not 1234 (in quotes it is one)",
+        ),
+        (
+            [{"timeout": 5, "match": {"user": ["a", True]}}],
+            "rules[0].match.user[1]: must be a text, not True (in quotes it is one)",
+        ),
+        (
+            [{"timeout": 5, "match": {"group": []}}],
+            "rules[0].match.group: is an empty list; leave it out where nothing is meant",
+        ),
+        (
+            [{"timeout": 5, "match": {"user": ""}}],
+            'rules[0].match.user: is empty, which matches nothing; "*" matches everything',
+        ),
+        (
+            [{"timeout": 5, "match": {"admin": "yes"}}],
+            "rules[0].match.admin: must be true or false, not 'yes'",
+        ),
+        (
+            [{"timeout": 5, "match": {"options": []}}],
+            "rules[0].match.options: must be a mapping of options to their values, not []",
+        ),
+        (
+            [{"timeout": 5, "match": {"options": {"gpus": 2}}}],
+            "rules[0].match.options.gpus: must be a text, not 2 (in quotes it is one)",
+        ),
+        (
+            [{"timeout": 5, "match": {"options": {2: "a"}}}],
+            "rules[0].match.options.2: must be a text, not 2 (in quotes it is one)",
+        ),
+        (
+            [{"timeout": 0}],
+            "rules[0].timeout: 0 is no time; for servers that are never stopped, set exempt: true",
+        ),
+        (
+            [{"max_age": "1.5h"}],
+            "rules[0].max_age: '1.5h' is no duration such as 900 (seconds), 15m or 1d 12h",
+        ),
+        ([{"busy_limit": -1}], "rules[0].busy_limit: -1 is not between one second and 31 years"),
+        ([{"exempt": "true"}], "rules[0].exempt: must be true or false, not 'true'"),
+        ([{"exempt": True, "timeout": 5}], "rules[0].exempt: true leaves no meaning to timeout"),
+        (
+            [{"exempt": True, "max_age": 0, "busy_limit": 0}],
+            "rules[0].exempt: true leaves no meaning to max_age, busy_limit",
+        ),
+        ([{"timeout": 5, "name": " "}], "rules[0].name: is empty"),
+        (
+            [{"timeout": 5, "name": "a", "match": {"user": "a"}}, {"timeout": 5, "name": "a"}],
+            "rules[1].name: 'a' is already the name of rules[0]",
+        ),
+        (
+            [{"timeout": 5}, {"timeout": 6, "match": {"user": "a"}}],
+            "rules[1]: can never hold, because rules[0] holds for everybody; put that one last",
+        ),
+        (
+            [{"timeout": 5, "schedule": [{"hours": "22:00-06:00", "day": "mon"}]}],
+            "rules[0].schedule[0].day: is unknown; there are hours, time_zone, weekdays",
+        ),
+    ],
+)
+def test_refusals_begin_with_the_path(written, sentence):
+    with pytest.raises(BadRule) as refused:
+        Rules.parse(written)
+    assert str(refused.value) == sentence
+
+
+def test_what_is_shown_of_a_value_is_short_and_can_be_printed():
+    with pytest.raises(BadRule) as refused:
+        Rules.parse([{"timeout": "\ud800" * 10_000}])
+    assert len(str(refused.value)) < 500
+    assert str(refused.value).encode()
+
+
+def test_a_value_that_holds_itself_is_refused():
+    """An anchor in YAML can say so."""
+    endless = []
+    endless.append(endless)
+    with pytest.raises(BadRule, match=r"^rules\[0\]: must be a mapping"):
+        Rules.parse(endless)
+
+
+KEYS = st.sampled_from(
+    [
+        "name",
+        "match",
+        "schedule",
+        "timeout",
+        "max_age",
+        "busy_limit",
+        "exempt",
+        "profile",
+        "options",
+        "group",
+        "user",
+        "server",
+        "admin",
+        "time_zone",
+        "weekdays",
+        "hours",
+        "rules",
+        "x",
+        "",
+    ]
+)
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["15m", "*", "[z-a]", "[!", "mon-fri", "22:00-06:00", "Europe/Berlin", "never"]),
+)
+JUNK = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, LEAVES), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.one_of(JUNK, st.lists(st.dictionaries(KEYS, JUNK, max_size=4), max_size=3)), st.text(max_size=5))
+def test_junk_is_refused_or_can_be_asked(junk, name):
+    with suppress(BadRule):
+        rules = Rules.parse(junk)
+        owner = replace(user(name), groups=(name,))
+        subject = replace(server(name), raw={"user_options": {"profile": name, "x": name}})
+        assert isinstance(rules.for_server(subject, owner, DEFAULTS, NOW), Ruling)
+        assert isinstance(rules.for_user(owner, DEFAULTS, NOW), Ruling)
+
+
+@given(st.text("ab*?[!]-\\", max_size=8), st.text("ab*?[!]-\\", max_size=8))
+def test_a_glob_without_wildcards_means_itself(glob, word):
+    rules = Rules.parse([{"match": {"server": glob}, "timeout": 60}])
+    found = rules.for_server(server("ann", word), user("ann"), DEFAULTS, NOW).rule is not None
+    if not set(glob) & set("*?["):
+        assert found == (glob == word)
+    if glob == "*":
+        assert found
