@@ -21,7 +21,11 @@ class Tool:
 
     @property
     def is_there(self) -> bool:
-        return shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:{PATH}") is not None
+        return self.path is not None
+
+    @property
+    def path(self) -> str | None:
+        return shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:{PATH}")
 
 
 GO = Tool(program="go", package="")

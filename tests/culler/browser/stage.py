@@ -1,0 +1,180 @@
+"""The stage: the demo's processes with a culler of the test's choice, and people who use chromium."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from k8s_hub.demo.plan import Plan, make_plan
+from k8s_hub.demo.settings import REPOSITORY, Settings, claimed, free_port
+from k8s_hub.demo.stack import running
+from k8s_hub.demo.witness import Witness, witness
+from tests.box.needs import BROWSER
+
+PEOPLE = ("ada", "grace", "admin")
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
+
+CORE = ("list:users", "read:servers", "delete:servers")
+SECOND_SOURCE = ("access:servers", "admin:server_state")
+GROUPS = ("read:users:groups",)
+
+CONFIG = """
+import json
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+exec(compile({base!r}, "jupyterhub_config.py", "exec"))
+c.JupyterHub.services = [
+    {{**service, **json.loads({service!r}), "command": [*service["command"], *json.loads({flags!r})]}}
+    for service in c.JupyterHub.services
+]
+c.JupyterHub.load_roles = json.loads({roles!r})
+c.Authenticator.admin_users = {{"admin"}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culling:
+    """How the culler is to run: flags beside the demo's own, scopes, and whether it has a page."""
+
+    flags: Sequence[str] = ()
+    scopes: Sequence[str] = CORE
+    idle_seconds: int = 20
+    has_page: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """What the tests see and touch."""
+
+    plan: Plan
+    browser: Browser
+    witness: Witness
+    people: dict[str, "Person"] = field(default_factory=dict)
+
+    @property
+    def page_url(self) -> str:
+        """The culler's own page."""
+        return f"{self.plan.url}/services/idle-culler/"
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """What the culler wrote into its decision log so far."""
+        log = decision_log(self.plan.directory)
+        lines = log.read_text().splitlines() if log.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    async def person(self, name: str, size: Mapping[str, int] = DESKTOP, **options: Any) -> "Person":
+        """Somebody who is logged in, with a browser profile of their own."""
+        context = await self.browser.new_context(viewport=dict(size), **options)
+        context.set_default_timeout(PATIENCE * 1000)
+        page = await context.new_page()
+        await page.goto(f"{self.plan.url}/hub/login?next=/hub/home")
+        await page.fill("#username_input", name)
+        await page.fill("#password_input", self.plan.password or "any")
+        await page.click("#login_submit")
+        await page.wait_for_url("**/hub/home")
+        return Person(name=name, stage=self, page=page)
+
+    async def wait_until_gone(self, name: str, *, seconds: float) -> None:
+        """Return once that user has no pod; DemoError after so long."""
+        await self.witness.wait_for_pods(
+            lambda pods: all(pod.username != name for pod in pods),
+            meaning=f"the removal of {name}'s pod",
+            deadline=seconds,
+        )
+
+    async def has_pod(self, name: str) -> bool:
+        return any(pod.username == name for pod in await self.witness.pods())
+
+
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """A user at their browser."""
+
+    name: str
+    stage: Stage
+    page: Page
+
+    async def open_lab(self) -> None:
+        """Start the server and wait until JupyterLab's launcher is there."""
+        await self.page.goto(f"{self.stage.plan.url}/hub/spawn/{self.name}")
+        await self.page.wait_for_url(f"**/user/{self.name}/lab**", wait_until="commit")
+        await self.page.locator(".jp-Launcher").wait_for()
+
+    async def run_cell(self, code: str, *, shows: str) -> None:
+        """Open a new notebook, run one cell, and wait for what it prints."""
+        await self.page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+        await cell.click()
+        # A kernel that is not there yet would let the cell wait without a word.
+        await self.page.locator('.jp-NotebookPanel-toolbar [data-status="idle"]').wait_for()
+        await self.page.keyboard.insert_text(code)
+        await self.page.keyboard.press("Shift+Enter")
+        await self.page.locator(".jp-OutputArea-output", has_text=shows).wait_for()
+
+    async def open_culler_page(self) -> None:
+        """Open the culler's page, through the hub's own page of consent where it asks."""
+        await self.page.goto(self.stage.page_url)
+
+    async def leave(self) -> None:
+        """Close the browser with all its tabs."""
+        await self.page.context.close()
+
+
+def decision_log(directory: Path) -> Path:
+    """Where the culler of this stage writes its decisions."""
+    return directory / "decisions.jsonl"
+
+
+@asynccontextmanager
+async def raised(directory: Path, culling: Culling) -> AsyncIterator[Stage]:
+    """A stage that is ready; nothing is left of it when the context ends."""
+    settings = Settings(
+        directory=directory / "demo",
+        port=free_port(),
+        idle_seconds=culling.idle_seconds,
+        activity_seconds=1,
+        hub_config=directory / "hub_config.py",
+    )
+    settings.hub_config.write_text(_hub_config(settings, culling))
+    with claimed(settings.directory):
+        plan = make_plan(settings)
+        async with (
+            running(plan),
+            witness(plan.kubeconfig, settings.namespace, frozenset(PEOPLE)) as seen,
+            chromium() as browser,
+        ):
+            yield Stage(plan=plan, browser=browser, witness=seen)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's, without a window; root runs it without its sandbox."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=BROWSER.path, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+def _hub_config(settings: Settings, culling: Culling) -> str:
+    service = {"url": f"http://127.0.0.1:{free_port()}"} if culling.has_page else {}
+    role = {"name": "idle-culler", "services": ["idle-culler"], "scopes": list(culling.scopes)}
+    user = {"name": "user", "scopes": ["self", "access:services!service=idle-culler"]}
+    return CONFIG.format(
+        base=(REPOSITORY / "jupyterhub_config.py").read_text(),
+        service=json.dumps(service),
+        flags=json.dumps(list(culling.flags)),
+        roles=json.dumps([role, user] if culling.has_page else [role]),
+    )
