@@ -4,7 +4,7 @@ Promises:
 - never through the proxy and always with ``no_track_activity``: to be asked is no activity;
 - an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is told once a sweep;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
-- the token goes to no other address than the server's: redirects are not followed, cookies not kept.
+- a token goes to no other address than its server's: redirects are not followed, cookies not kept.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from yarl import URL
 
 from k8s_hub.culler.addresses import Addresses, Template
 from k8s_hub.culler.facts import Work
+from k8s_hub.culler.server_tokens import ServerTokens
 from k8s_hub.culler.work import BadWork, work_of
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.routes import ServerKey
@@ -49,6 +50,7 @@ class Silence(Enum):
     UNREACHABLE = "is its port open to the culler (NetworkPolicy), and are its certificates known to it?"
     SLOW = "ask_timeout may be too short, or a NetworkPolicy drops what the culler sends"
     REFUSED = "the token lacks the scope access:servers, or the server cannot reach the hub"
+    NO_TOKEN = "the token lacks the scope tokens, or users may not access their own servers"  # noqa: S105 - a sentence
     UNREADABLE = "it is no Jupyter server, or something answers in its place"
 
 
@@ -78,14 +80,18 @@ class _NoAnswer(Exception):  # noqa: N818 - it says what it is
 class SingleUserServers:
     """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of what was silent.
 
-    routes: `HubApi.routes`, where the token has the scope ``proxy``.
+    routes: `HubApi.routes`, where the token has the scope ``proxy``; tokens: where it has the scope ``tokens``, and
+    is then shown to no server itself.
     """
 
-    def __init__(self, settings: SingleUserSettings, routes: Routes | None = None) -> None:
+    def __init__(
+        self, settings: SingleUserSettings, routes: Routes | None = None, tokens: ServerTokens | None = None
+    ) -> None:
         self.per_sweep = settings.per_sweep
         self.silent: Counter[Silence] = Counter()  # since the last refresh
         self._settings = settings
         self._routes = routes
+        self._tokens = tokens
         self._addresses = Addresses(template=settings.template)
         self._places = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
@@ -112,6 +118,8 @@ class SingleUserServers:
     async def refresh(self) -> None:
         """Begin a sweep: read the proxy's routes anew, and tell again of each kind of silence."""
         self.silent.clear()
+        if self._tokens is not None:
+            self._tokens.forget_old()
         if self._routes is None:
             return
         try:
@@ -145,26 +153,36 @@ class SingleUserServers:
         url = self._addresses.url_of(server)
         if url is None:
             raise _NoAnswer(Silence.NO_ADDRESS, "its address is not known")
+        token = await self._token_for(server)
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
-                kernels = await self._get(f"{url}/api/kernels")
-                if kernels is None:
-                    raise _NoAnswer(Silence.UNREADABLE, f"{url}/api/kernels does not exist")
-                terminals = await self._get(f"{url}/api/terminals")
+                kernels = await self._get(f"{url}/api/kernels", token)
+                terminals = await self._get(f"{url}/api/terminals", token)
+            return work_of(kernels, terminals)
         except TimeoutError:
             seconds = self._settings.timeout_seconds
             raise _NoAnswer(Silence.SLOW, f"{url} did not answer within {seconds:g} s") from None
-        try:
-            return work_of(kernels, terminals)
         except BadWork as error:
             raise _NoAnswer(Silence.UNREADABLE, f"{url}: {error}") from None
+        except _NoAnswer as silence:
+            if silence.kind is Silence.REFUSED and self._tokens is not None:
+                self._tokens.forget(server)
+            raise
 
-    async def _get(self, url: str) -> Any:
+    async def _token_for(self, server: Server) -> str:
+        if self._tokens is None:
+            return self._settings.token
+        try:
+            return await self._tokens.token_for(server)
+        except HubError as error:
+            raise _NoAnswer(Silence.NO_TOKEN, str(error)) from None
+
+    async def _get(self, url: str, token: str) -> Any:
         """Return a decoded answer; None: there is no such thing."""
         try:
             async with self._session.get(
                 URL(f"{url}?no_track_activity=1", encoded=True),
-                headers={"Authorization": f"token {self._settings.token}"},
+                headers={"Authorization": f"token {token}"},
                 allow_redirects=False,
             ) as response:
                 body = await _bounded(response)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -106,6 +107,19 @@ class HubApi:
             found |= routes_of(reply.body["items"])
             offset = _next_offset(pagination, offset, "routes")
         return found
+
+    async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
+        """Return a new token of a user, which has these scopes of theirs for so long."""
+        reply = await self._connection.request(
+            "POST",
+            f"/users/{_quoted(user)}/tokens",
+            scope="tokens",
+            body={"scopes": scopes, "expires_in": int(lifetime.total_seconds()), "note": note},
+        )
+        token = reply.body.get("token") if isinstance(reply.body, Mapping) else None
+        if not isinstance(token, str):
+            raise BadReply(f"the new token of user {user} is not told")
+        return token
 
     async def delete_user(self, name: str) -> None:
         """Delete a user, whose servers must be stopped."""
