@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from k8s_hub.culler.decision import Decision
 from k8s_hub.culler.facts import Facts
@@ -13,7 +14,7 @@ from k8s_hub.culler.rules import Rules
 from k8s_hub.hub.users import User
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
-"""Called with ``inactive``, ``inactive_limit`` and ``server``; with ``user`` too, where it takes that."""
+"""Called with ``inactive``, ``inactive_limit`` and ``server`` by name; with ``user`` too, where it names that."""
 
 HOOK_SECONDS = 60.0
 """What an async hook may take for one server; one that never answered would end all culling."""
@@ -29,44 +30,48 @@ class Decider:
     notice: timedelta | None = None  # how long before a stop its user is warned; None: never
 
     async def decide(self, facts: Facts, now: datetime) -> Decision:
-        """Decide about one server."""
+        """Decide about one server.
+
+        The hook is asked where nothing but time decides. What it raises is raised; TimeoutError where it took
+        longer than HOOK_SECONDS.
+        """
         ruling = self.rules.for_server(facts.server, facts.user, self.limits, now)
-        verdict = judge(facts, ruling.limits, now, notice=self.notice)
-        if self.hook is not None and _is_a_question_of_time(facts, verdict):
-            opinion = await self._opinion(self.hook, facts, ruling.limits, now)
-            verdict = judge(facts, ruling.limits, now, opinion=opinion, notice=self.notice)
+        opinion = None
+        if self.hook is not None and judge(facts, ruling.limits, now).cause in {Cause.IDLE, Cause.IN_USE}:
+            opinion = await _opinion(self.hook, facts, ruling.limits, now)
+        verdict = judge(facts, ruling.limits, now, opinion=opinion, notice=self.notice)
         return Decision(facts=facts, ruling=ruling, verdict=verdict, at=now)
 
     def decide_user(self, user: User, now: datetime) -> Verdict:
         """Decide about one user who has no server left."""
         return judge_user(user, self.rules.for_user(user, self.limits, now).limits, now)
 
-    async def _opinion(self, hook: ArbiterHook, facts: Facts, limits: Limits, now: datetime) -> bool:
-        inactive = now - (active_at(facts) or now)
-        arguments = {
-            "inactive": inactive,
-            "inactive_limit": int(limits.idle.total_seconds()),
-            "server": facts.server.raw,
-        }
-        if _takes_user(hook):
-            arguments["user"] = facts.user.raw
-        opinion = hook(**arguments)
-        if inspect.isawaitable(opinion):
-            async with asyncio.timeout(HOOK_SECONDS):
-                opinion = await opinion
-        return bool(opinion)
+
+async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetime) -> bool:
+    arguments: dict[str, Any] = {
+        "inactive": now - (active_at(facts, now) or now),
+        "inactive_limit": int(limits.idle.total_seconds()),
+        "server": facts.server.raw,
+    }
+    if _names_user(hook):
+        arguments["user"] = facts.user.raw
+    opinion = hook(**arguments)
+    if inspect.isawaitable(opinion):
+        async with asyncio.timeout(HOOK_SECONDS):
+            opinion = await opinion
+    return bool(opinion)
 
 
-def _is_a_question_of_time(facts: Facts, verdict: Verdict) -> bool:
-    """Return whether idle time decides: then the hook does in its place."""
-    if verdict.cause is Cause.WARNED:
-        return verdict.since != facts.server.started
-    return verdict.cause in {Cause.IDLE, Cause.IN_USE}
+def _names_user(hook: ArbiterHook) -> bool:
+    """Return whether a hook has a parameter ``user``.
 
-
-def _takes_user(hook: ArbiterHook) -> bool:
+    ``**kwargs`` is none: a hook that hands all it gets to a function of three arguments must go on to work.
+    """
     try:
-        parameters = inspect.signature(hook).parameters.values()
+        parameter = inspect.signature(hook).parameters.get("user")
     except (TypeError, ValueError):  # a callable without a signature
         return False
-    return any(each.name == "user" or each.kind is each.VAR_KEYWORD for each in parameters)
+    return parameter is not None and parameter.kind in {
+        parameter.POSITIONAL_OR_KEYWORD,
+        parameter.KEYWORD_ONLY,
+    }

@@ -1,13 +1,13 @@
 """A decision: the facts about one server, the rule that holds, the verdict, and what would change it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Verdict
+from k8s_hub.culler.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
 from k8s_hub.culler.rules import Ruling
 
 
@@ -22,6 +22,10 @@ class Action(StrEnum):
     FAILED = "failed"  # to stop it
 
 
+_STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
+"""They go before every limit and rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided about one server, at one time."""
@@ -31,10 +35,190 @@ class Decision:
     verdict: Verdict
     at: datetime
 
+    @property
+    def idle(self) -> timedelta | None:
+        """How long ago it was active; None where that is not known, or in the future."""
+        since = active_at(self.facts, self.at)
+        return None if since is None or since > self.at else self.at - since
+
     def record(self, action: Action) -> dict[str, Any]:
         """Return it as JSON: the same keys for decision log, dry run, explain and page."""
-        raise NotImplementedError
+        facts, verdict, limits = self.facts, self.verdict, self.ruling.limits
+        server, work, notice = facts.server, facts.work, facts.notice
+        return {
+            "time": _iso(self.at),
+            "user": server.user,
+            "server": server.name,
+            "action": action.value,
+            "verdict": "stop" if verdict.culls else "keep",
+            "cause": verdict.cause.value,
+            "reason": verdict.reason,
+            "rule": self.ruling.rule,
+            "since": _iso(verdict.since),
+            "due": _iso(verdict.due),
+            "idle_seconds": _seconds(self.idle),
+            "idle_limit_seconds": _seconds(limits.idle),
+            "age_limit_seconds": _seconds(limits.age),
+            "started": _iso(server.started),
+            "last_activity": _iso(server.last_activity),
+            "ready": server.ready,
+            "pending": server.pending,
+            "busy_kernels": None if work is None else work.busy,
+            "connections": None if work is None else work.connections,
+            "last_execution": None if work is None else _iso(work.last_execution),
+            "kept_until": _iso(facts.kept_until),
+            "warned_at": None if notice is None else _iso(notice.at),
+        }
+
+    def sentence(self) -> str:
+        """Return it in one line, for logs and dry run."""
+        fate = "is to be stopped" if self.verdict.culls else "is kept"
+        details = ", ".join(self._limits_in_words())
+        return f"{self.facts.server} {fate}: it {self.verdict.reason}" + (f" ({details})" if details else "")
 
     def changes(self) -> Sequence[str]:
         """Return sentences that say what would change the verdict."""
-        raise NotImplementedError
+        if self.verdict.cause in _STATES:
+            return tuple(self._changes_of_cause())
+        return (*self._changes_of_cause(), *self._changes_of_age(), *self._changes_of_rules())
+
+    # --- The sentence's end ---
+
+    def _limits_in_words(self) -> Iterator[str]:
+        limits, cause = self.ruling.limits, self.verdict.cause
+        if cause in _STATES:
+            return
+        if self._is_by_age:
+            yield f"max age {span(limits.age or timedelta())}"
+        elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED} and not self._is_busy:
+            yield f"limit {span(limits.idle)}"
+        elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
+            yield self._busy_limit()
+        if self.ruling.rule is not None:
+            yield self._rule()
+
+    def _busy_limit(self) -> str:
+        limits = self.ruling.limits
+        return "no busy limit" if limits.busy is None else f"busy limit {span(max(limits.idle, limits.busy))}"
+
+    def _rule(self) -> str:
+        rule = self.ruling.rule or ""
+        return rule if rule.startswith("rules[") else f"rule {rule!r}"
+
+    # --- What would change it ---
+
+    def _changes_of_cause(self) -> Iterator[str]:  # noqa: C901, PLR0912 - one case a cause
+        verdict = self.verdict
+        server = self.facts.server
+        match verdict.cause:
+            case Cause.PENDING:
+                yield f"Nothing, until its {server.pending} has ended: a pending server is never stopped."
+            case Cause.NOT_READY:
+                yield "Nothing, until the hub says that it is ready."
+            case Cause.UNKNOWN:
+                yield from self._what_is_unknown()
+            case Cause.EXEMPT if self.ruling.limits.exempt:
+                yield f"It is judged where no rule with exempt: true holds; now {self._rule()} does."
+            case Cause.EXEMPT:
+                yield f"It is judged where cull_{'named' if server.name else 'default'}_servers is true."
+            case Cause.HELD | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
+                yield from self._what_it_waits_for()
+            case Cause.WARNED if self._is_by_age:
+                yield f"It is stopped at {self._clock(verdict.due)}, whatever its activity: its user was warned."
+            case Cause.WARNED:
+                yield f"Activity before {self._clock(verdict.due)} keeps it; then it is stopped."
+            case Cause.IDLE:
+                yield "Activity before it is stopped keeps it."
+            case Cause.OLD:
+                yield "Nothing that its user does: its max age has come."
+            case Cause.SPARED:
+                yield "The arbiter hook is asked again in every sweep."
+            case Cause.BRAKED:
+                yield "The next sweep stops it, if it still is to be stopped: the brake holds for one sweep."
+            case Cause.QUIET:
+                yield "It is judged again once the hub has answered for a while after its outage."
+            case _:
+                pass  # its age, which is told in any case
+        if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
+            yield "Only the hub's word counts: the server itself was not asked (ask_servers), or did not answer."
+
+    def _what_it_waits_for(self) -> Iterator[str]:
+        verdict = self.verdict
+        if verdict.due is None:
+            yield f"It is not stopped while its kernels are busy: there is {self._busy_limit()}."
+            return
+        news = "nothing is executed" if self._has_tabs else "its kernels say nothing"
+        if not (self._has_tabs or self._is_busy):
+            news = "there is no activity"
+        yield f"It is stopped at {self._clock(verdict.due)} if {news} until then."
+        if verdict.cause is Cause.HELD and self.idle is not None and self.idle >= self.ruling.limits.idle:
+            yield "It would be stopped now if its user did not keep it."
+
+    def _what_is_unknown(self) -> Iterator[str]:
+        server, work = self.facts.server, self.facts.work
+        seen = server.started if server.last_activity is None else server.last_activity
+        if seen is None:
+            yield (
+                "It is judged once the hub tells its last_activity or started: look at GET /hub/api/users/"
+                f"{server.user}, and whether the token's scope read:servers includes this user."
+            )
+        elif seen < EARLIEST:
+            yield f"It is judged once the hub tells a time that can be true, not {_iso(seen)}."
+        elif seen > self.at:
+            yield f"It is judged from {self._clock(seen)} on: look at the clocks of the hub and of this service."
+        elif work is not None and work.last_execution is not None:
+            yield (
+                f"It is judged from {self._clock(work.last_execution)} on: look at the clock of its node. "
+                f"A time more than {span(CLOCK_SKEW)} ahead would not count."
+            )
+
+    def _changes_of_age(self) -> Iterator[str]:
+        end = age_ends(self.facts.server, self.ruling.limits)
+        if end is not None and end > self.at and self.verdict.cause is not Cause.EXEMPT:
+            yield f"Its max age ends at {self._clock(end)}, whatever its activity."
+
+    def _changes_of_rules(self) -> Iterator[str]:
+        if self.ruling.rule is None:
+            yield "The default limits hold: no rule matches."
+        elif self.verdict.cause is not Cause.EXEMPT:
+            yield f"The limits are those of {self._rule()}: an earlier rule that matches would hold instead."
+        if self.ruling.until is not None:
+            yield f"Other limits may hold from {self._clock(self.ruling.until)} on, by the schedule of a rule."
+        if self.verdict.culls:
+            yield "A rule with exempt: true would keep it."
+
+    # --- What is the case ---
+
+    @property
+    def _is_by_age(self) -> bool:
+        """Whether it is its age that ends it, or will."""
+        verdict = self.verdict
+        if verdict.cause is Cause.OLD:
+            return True
+        end = age_ends(self.facts.server, self.ruling.limits)
+        if verdict.cause is Cause.WARNED:
+            return end is not None and end <= self.at
+        return end is not None and verdict.due == end
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.facts.work is not None and self.facts.work.busy > 0
+
+    @property
+    def _has_tabs(self) -> bool:
+        return self.facts.work is not None and self.facts.work.connections > 0
+
+    def _clock(self, moment: datetime | None) -> str:
+        """Return a time in words; without its date where that is today's."""
+        if moment is None:
+            return "a time beyond all dates"
+        is_today = moment.astimezone(UTC).date() == self.at.astimezone(UTC).date()
+        return f"{moment.astimezone(UTC):{'%H:%M' if is_today else '%Y-%m-%d %H:%M'} UTC}"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())

@@ -1,15 +1,22 @@
-"""What to do with one server or one user, and why: decided from values, without effects."""
+"""What to do with one server or one user, and why: decided from values, without effects.
+
+A server's time is up when its limit has passed since it was last active, or when its greatest age has come,
+whichever is first. What it runs, and what its user asked for, put off the first, never the second.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from k8s_hub.culler.facts import Facts
-from k8s_hub.hub.users import User
+from k8s_hub.culler.facts import Facts, Work
+from k8s_hub.hub.users import Server, User
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """A time before it is a zero that somebody wrote for "unknown"."""
+
+CLOCK_SKEW = timedelta(days=1)
+"""A server's clock may be ahead of ours. What it says of a time further ahead is no clock's word."""
 
 
 class Cause(StrEnum):
@@ -32,18 +39,20 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """To cull or to keep; ``reason`` completes the sentence "the server ..."."""
+    """To cull or to keep; ``reason`` completes the sentence "it ..."."""
 
     culls: bool
     cause: Cause
     reason: str
     since: datetime | None = None  # when the period began that ends it: its last activity, or its start
-    due: datetime | None = None  # when it is to be stopped if nothing changes; None: not in sight
+    due: datetime | None = None  # when its time is up if nothing changes; None: not in sight
 
     @classmethod
-    def cull(cls, cause: Cause, reason: str, *, since: datetime | None = None) -> Self:
+    def cull(
+        cls, cause: Cause, reason: str, *, since: datetime | None = None, due: datetime | None = None
+    ) -> Self:
         """Return the verdict that it goes."""
-        return cls(culls=True, cause=cause, reason=reason, since=since)
+        return cls(culls=True, cause=cause, reason=reason, since=since, due=due)
 
     @classmethod
     def keep(
@@ -59,7 +68,7 @@ class Limits:
 
     idle: timedelta
     age: timedelta | None = None  # whatever the activity; None: any age is fine
-    busy: timedelta | None = None  # how long a kernel that says nothing counts as busy; None: for ever
+    busy: timedelta | None = None  # the idle limit while kernels are busy, if that is longer; None: none
     exempt: bool = False  # True: it is never stopped, nor its user deleted
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
@@ -80,31 +89,39 @@ def judge(
     future keeps it too. ``opinion`` is what the arbiter hook said in place of the idle limit; None: no hook.
     ``notice`` is how long before a stop its user is warned; None: never.
     """
-    verdict = _unwarned(facts, limits, now, opinion)
-    if notice is None or not verdict.culls or _is_warned(facts, verdict, now - notice):
+    server = facts.server
+    if spared := _by_state(server, limits):
+        return spared
+    verdict = _by_age(_by_activity(facts, limits, now, opinion), server.started, limits, now, "started")
+    if notice is None or not verdict.culls:
         return verdict
-    begun = facts.notice.at if facts.notice and facts.notice.since == verdict.since else now
-    return replace(verdict, culls=False, cause=Cause.WARNED, due=begun + notice)
+    return _unless_warned(verdict, _warned_at(facts, verdict, now, notice), now, notice)
 
 
-def active_at(facts: Facts) -> datetime | None:
-    """Return when a server was last active; None where that is not known.
+def active_at(facts: Facts, now: datetime) -> datetime | None:
+    """Return when a server was last active, maybe in the future; None where that is not known.
 
     Where tabs are open, they look like activity to the hub: then it is what the server executed last.
     """
-    seen = facts.server.last_activity or facts.server.started
-    work = facts.work
-    if seen is None or seen < EARLIEST or work is None or work.last_execution is None:
-        return None if seen is None or seen < EARLIEST else seen
-    if work.connections:
-        return max(work.last_execution, facts.server.started or EARLIEST)
-    return max(work.last_execution, seen)
+    seen = _seen_at(facts.server)
+    executed = _executed_at(facts.work, now)
+    if seen is None or seen > now or executed is None:
+        return seen
+    if facts.work is not None and facts.work.connections:
+        return max(executed, facts.server.started or executed)
+    return max(executed, seen)
+
+
+def age_ends(server: Server, limits: Limits) -> datetime | None:
+    """Return when a server's greatest age comes; None: it has none, or its start is not known."""
+    return _end(server.started, limits)
 
 
 def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
     """Return whether it is time to warn a server's user, who was not warned yet in this period."""
-    is_told = facts.notice is not None and facts.notice.since == verdict.since
-    return verdict.due is not None and verdict.due - now <= notice and not is_told
+    if verdict.culls or verdict.due is None or verdict.due - now > notice:
+        return False
+    return _warned_at(facts, verdict, now, notice) is None
 
 
 def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
@@ -113,13 +130,26 @@ def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
         return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
     if user.admin and not limits.admins:
         return Verdict.keep(Cause.EXEMPT, "is an admin")
-    return _too_old(user.created, limits, now, "created") or _by_time(
-        user.last_activity or user.created, limits, now
-    )
+    since = _known(user.created if user.last_activity is None else user.last_activity)
+    if since is None:
+        verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
+    elif since > now:
+        verdict = Verdict.keep(Cause.UNKNOWN, f"was active in the future, {span(since - now)} from now")
+    else:
+        verdict = _by_idle_limit(now - since, limits.idle, "was active", "was idle for")
+        verdict = replace(verdict, since=since, due=_plus(since, limits.idle))
+    return _by_age(verdict, user.created, limits, now, "created")
 
 
-def _unwarned(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:
-    server = facts.server
+def span(duration: timedelta) -> str:
+    """Return a duration in words of whole seconds, such as ``2 days, 1:00:00``."""
+    return str(timedelta(seconds=int(duration.total_seconds())))
+
+
+# --- The verdict, step by step ---
+
+
+def _by_state(server: Server, limits: Limits) -> Verdict | None:
     if server.pending is not None:
         return Verdict.keep(Cause.PENDING, f"has a pending {server.pending}")
     if not server.ready:
@@ -128,66 +158,147 @@ def _unwarned(facts: Facts, limits: Limits, now: datetime, opinion: bool | None)
         return Verdict.keep(Cause.EXEMPT, "is of a kind that is not culled")
     if limits.exempt:
         return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
-    verdict = _too_old(server.started, limits, now, "started") or _by_activity(facts, limits, now, opinion)
-    end = _end(server.started, limits)
-    if verdict.culls or end is None or (verdict.due is not None and verdict.due <= end):
-        return verdict
-    return replace(verdict, since=server.started, due=end)  # its age ends it first
+    return None
 
 
 def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:
-    since = active_at(facts)
+    since = active_at(facts, now)
     if since is None:
         return Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
-    if facts.kept_until is not None and facts.kept_until > now:
-        due = max(facts.kept_until, since + limits.idle)
-        return Verdict.keep(
-            Cause.HELD,
-            f"is kept by its user for {_whole_seconds(facts.kept_until - now)}",
-            since=since,
-            due=due,
-        )
-    if (work := facts.work) is not None and work.busy and work.last_execution is not None:
-        silent = now - work.last_execution
-        if limits.busy is None or silent < limits.busy:
-            until = None if limits.busy is None else work.last_execution + limits.busy
-            return Verdict.keep(Cause.BUSY, f"runs {work.busy} busy kernels", since=since, due=until)
-    return _by_time(since, limits, now) if opinion is None else _by_opinion(since, opinion=opinion)
+    used, unused = _words(facts, since)
+    if since > now:
+        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {span(since - now)} from now")
 
+    limit = _limit(facts.work, limits)
+    due = None if limit is None else _plus(since, limit)
+    kept_until = _kept_until(facts, limits)
+    if due is not None and kept_until is not None:
+        due = max(due, kept_until)
 
-def _end(started: datetime | None, limits: Limits) -> datetime | None:
-    return None if started is None or started < EARLIEST or limits.age is None else started + limits.age
-
-
-def _is_warned(facts: Facts, verdict: Verdict, latest: datetime) -> bool:
-    notice = facts.notice
-    return notice is not None and notice.since == verdict.since and notice.at <= latest
-
-
-def _by_time(since: datetime | None, limits: Limits, now: datetime) -> Verdict:
-    if since is None or since < EARLIEST:
-        return Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     idle = now - since
-    if idle >= limits.idle:
-        return Verdict.cull(Cause.IDLE, f"was idle for {_whole_seconds(idle)}", since=since)
-    if idle < timedelta():
-        return Verdict.keep(Cause.UNKNOWN, f"was active in the future, {_whole_seconds(-idle)} from now")
-    return Verdict.keep(
-        Cause.IN_USE, f"was active {_whole_seconds(idle)} ago", since=since, due=since + limits.idle
+    if kept_until is not None and kept_until > now:
+        verdict = Verdict.keep(Cause.HELD, f"is kept by its user for {span(kept_until - now)}")
+    elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {span(idle)}")
+    elif opinion is not None:
+        return replace(_by_opinion(opinion=opinion), since=since)  # when it changes is the hook's to know
+    else:
+        verdict = _by_idle_limit(idle, limits.idle, used, unused)
+    return replace(verdict, since=since, due=due)
+
+
+def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) -> Verdict:
+    if idle >= limit:
+        return Verdict.cull(Cause.IDLE, f"{unused} {span(idle)}")
+    return Verdict.keep(Cause.IN_USE, f"{used} {span(idle)} ago")
+
+
+def _by_opinion(*, opinion: bool) -> Verdict:
+    if opinion:
+        return Verdict.cull(Cause.IDLE, "was idle in the eyes of the arbiter hook")
+    return Verdict.keep(Cause.SPARED, "was spared by the arbiter hook")
+
+
+def _by_age(verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, word: str) -> Verdict:
+    """Return the verdict with what the greatest age says to it: that goes before all else."""
+    end = _end(begun, limits)
+    if begun is None or end is None:
+        return verdict
+    ends_first = not verdict.culls if verdict.due is None else end < verdict.due
+    if ends_first:
+        verdict = replace(verdict, since=begun, due=end)
+    if now < end:
+        return verdict
+    return replace(verdict, culls=True, cause=Cause.OLD, reason=f"was {word} {span(now - begun)} ago")
+
+
+def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
+    if warned_at is None:
+        wait = "but its user is warned first"
+    elif now - warned_at < notice:
+        wait = f"but its user was warned only {span(now - warned_at)} ago"
+    else:
+        return verdict
+    return replace(
+        verdict,
+        culls=False,
+        cause=Cause.WARNED,
+        reason=f"{verdict.reason}, {wait}",
+        due=_plus(warned_at or now, notice),
     )
 
 
-def _too_old(begun: datetime | None, limits: Limits, now: datetime, word: str) -> Verdict | None:
-    if begun is None or begun < EARLIEST or limits.age is None or now - begun < limits.age:
+def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
+    """Return when the warning was given that is about this stop.
+
+    Activity makes an earlier one void; so does what puts off the stop, as its user's wish does: for the warning
+    was too early then.
+    """
+    given = facts.notice
+    if given is None or given.since != verdict.since or given.at > now:
         return None
-    return Verdict.cull(Cause.OLD, f"was {word} {_whole_seconds(now - begun)} ago", since=begun)
+    was_too_early = verdict.due is not None and verdict.due - given.at > notice
+    return None if was_too_early else given.at
 
 
-def _by_opinion(since: datetime, *, opinion: bool) -> Verdict:
-    if opinion:
-        return Verdict.cull(Cause.IDLE, "was idle in the eyes of the arbiter hook", since=since)
-    return Verdict.keep(Cause.SPARED, "was spared by the arbiter hook", since=since)
+# --- Its parts ---
 
 
-def _whole_seconds(duration: timedelta) -> timedelta:
-    return timedelta(seconds=int(duration.total_seconds()))
+def _end(begun: datetime | None, limits: Limits) -> datetime | None:
+    begun = _known(begun)
+    return None if begun is None or limits.age is None else _plus(begun, limits.age)
+
+
+def _kept_until(facts: Facts, limits: Limits) -> datetime | None:
+    """Return until when its user keeps it: never beyond its greatest age."""
+    end = age_ends(facts.server, limits)
+    return facts.kept_until if facts.kept_until is None or end is None else min(facts.kept_until, end)
+
+
+def _limit(work: Work | None, limits: Limits) -> timedelta | None:
+    """Return how long it may be silent; None: for ever."""
+    if work is None or not work.busy:
+        return limits.idle
+    return None if limits.busy is None else max(limits.idle, limits.busy)
+
+
+def _seen_at(server: Server) -> datetime | None:
+    """Return the last activity that the hub saw, or the start where it saw none."""
+    return _known(server.started if server.last_activity is None else server.last_activity)
+
+
+def _executed_at(work: Work | None, now: datetime) -> datetime | None:
+    executed = None if work is None else _known(work.last_execution)
+    return None if executed is None or executed - now > CLOCK_SKEW else executed
+
+
+def _words(facts: Facts, since: datetime) -> tuple[str, str]:
+    """Return what it did at this time, and what it did not since then: by the hub's word, or by its own."""
+    work, server = facts.work, facts.server
+    is_hubs_word = since == _seen_at(server)
+    if is_hubs_word:
+        used, unused = "was active", "was idle for"
+    else:
+        used = "was started" if since == server.started else "executed something"
+        unused = "executed nothing for"
+    if work is not None and work.busy:
+        unused = f"{_busy(work)}, silent for"
+    elif work is not None and work.connections and not is_hubs_word:
+        unused = f"has open tabs, but {unused}"
+    return used, unused
+
+
+def _busy(work: Work) -> str:
+    return "runs a busy kernel" if work.busy == 1 else f"runs {work.busy} busy kernels"
+
+
+def _known(moment: datetime | None) -> datetime | None:
+    return None if moment is None or moment < EARLIEST else moment
+
+
+def _plus(moment: datetime, duration: timedelta) -> datetime | None:
+    """Return the sum; None where that is beyond all dates."""
+    try:
+        return moment + duration
+    except OverflowError:
+        return None

@@ -1,15 +1,22 @@
 """Every verdict of the policy, from values alone."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from k8s_hub.culler.facts import Facts
 from k8s_hub.culler.policy import Cause, Limits, judge, judge_user
+from k8s_hub.hub.users import Server
 from tests.inmemoryhub import NOW, server, user
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 LIMITS = Limits(idle=HOUR)
+
+
+def facts(subject: Server, **more: Any) -> Facts:
+    return Facts(server=subject, user=user(subject.user, subject), **more)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +87,21 @@ LIMITS = Limits(idle=HOUR)
     ],
 )
 def test_servers(subject, limits, culls, cause, reason):
-    verdict = judge(subject, limits, NOW)
+    verdict = judge(facts(subject), limits, NOW)
     assert (verdict.culls, verdict.cause, verdict.reason) == (culls, cause, reason)
 
 
 def test_the_opinion_of_the_hook_replaces_the_idle_limit():
-    assert judge(server("a", idle=SECOND), LIMITS, NOW, opinion=True).culls
-    spared = judge(server("a", idle=9 * HOUR), LIMITS, NOW, opinion=False)
+    assert judge(facts(server("a", idle=SECOND)), LIMITS, NOW, opinion=True).culls
+    spared = judge(facts(server("a", idle=9 * HOUR)), LIMITS, NOW, opinion=False)
     assert (spared.culls, spared.cause) == (False, Cause.SPARED)
 
 
 def test_the_opinion_of_the_hook_goes_after_age_and_state():
     limits = Limits(idle=HOUR, age=2 * HOUR)
-    assert judge(server("a", idle=SECOND, age=2 * HOUR), limits, NOW, opinion=False).cause is Cause.OLD
-    assert not judge(server("a", pending="stop"), limits, NOW, opinion=True).culls
-    assert not judge(server("a", ready=False), limits, NOW, opinion=True).culls
+    assert judge(facts(server("a", idle=SECOND, age=2 * HOUR)), limits, NOW, opinion=False).cause is Cause.OLD
+    assert not judge(facts(server("a", pending="stop")), limits, NOW, opinion=True).culls
+    assert not judge(facts(server("a", ready=False)), limits, NOW, opinion=True).culls
 
 
 @pytest.mark.parametrize(
@@ -114,4 +121,4 @@ def test_users(subject, limits, culls, reason):
 
 
 def test_admins_are_exempt_as_users_not_their_servers():
-    assert judge(server("admin"), Limits(idle=HOUR, admins=False), NOW).culls
+    assert judge(facts(server("admin")), Limits(idle=HOUR, admins=False), NOW).culls
