@@ -1,8 +1,9 @@
 """The connection to one hub: its address, the token, time limits and certificates; one attempt per request."""
 
+import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,9 @@ import aiohttp
 from yarl import URL
 
 from k8s_hub.hub.errors import BadReply, Unavailable, error_of
+
+OnReply = Callable[[str, int, float], None]
+"""Is told of every request that was answered or failed: its method, the answer's status (0: none came), seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,9 @@ def internal_ssl_context(certificates: Path) -> ssl.SSLContext:
 class HubConnection:
     """Owns the HTTP session; raises `HubError` for everything that is not a success."""
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, on_reply: OnReply | None = None) -> None:
         self._url = settings.url.rstrip("/")
+        self._on_reply = on_reply
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"token {settings.token}"},
             timeout=aiohttp.ClientTimeout(total=settings.request_timeout),
@@ -78,6 +83,7 @@ class HubConnection:
     ) -> Reply:
         """Send one request; ``path`` is below the API's URL, its parts quoted; ``scope`` is what it needs."""
         asked = f"{method} {self._url}{path}"
+        begun = asyncio.get_running_loop().time()
         try:
             async with self._session.request(
                 method,
@@ -90,9 +96,12 @@ class HubConnection:
             ) as response:
                 text = await response.read()
         except TimeoutError:
+            self._tell(method, 0, begun)
             raise Unavailable(f"{asked} was not answered in time") from None
         except aiohttp.ClientError as error:
+            self._tell(method, 0, begun)
             raise Unavailable(f"{asked} failed: {error}") from error
+        self._tell(method, response.status, begun)
         if not 200 <= response.status < 300:
             raise error_of(
                 response.status,
@@ -102,6 +111,10 @@ class HubConnection:
                 retry_after=_seconds(response.headers.get("Retry-After")),
             )
         return Reply(code=response.status, body=_decoded(text, asked))
+
+    def _tell(self, method: str, code: int, begun: float) -> None:
+        if self._on_reply is not None:
+            self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
 
 
 def _decoded(text: bytes, asked: str) -> Any:

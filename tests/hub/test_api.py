@@ -163,6 +163,16 @@ async def test_a_server_that_stops_slowly_is_not_gone():
 
 
 @asynccontextmanager
+async def observed(url, told, **settings):
+    def on_reply(method, code, seconds):
+        told.append((method, code, seconds))
+
+    settings = ConnectionSettings(url=url, token="token", **settings)
+    async with HubConnection(settings, on_reply) as connection:
+        yield HubApi(connection)
+
+
+@asynccontextmanager
 async def answering(handler, *, ssl_context=None):
     """A server that answers every request with this handler; yields its URL."""
     server = web.Server(handler, shutdown_timeout=0.1)
@@ -254,6 +264,75 @@ async def test_a_request_has_a_time_limit():
         with pytest.raises(Unavailable, match="not answered in time"):
             await api.user("alice")
         released.set()
+
+
+class TestObserver:
+    """Whoever wants to know how the hub does is told of each request once."""
+
+    async def test_answers_good_and_bad_with_their_time(self):
+        codes, told = iter([204, 503, 404]), []
+
+        async def handler(_request):
+            await asyncio.sleep(0.02)
+            return web.Response(status=next(codes))
+
+        async with answering(handler) as url, observed(url, told) as api:
+            await api.stop_server("ada")
+            with pytest.raises(Unavailable):
+                await api.user("ada")
+            with pytest.raises(NotFound):
+                await api.delete_user("ada")
+        assert [(method, code) for method, code, _ in told] == [
+            ("DELETE", 204),
+            ("GET", 503),
+            ("DELETE", 404),
+        ]
+        assert all(0.02 <= seconds < 5 for _, _, seconds in told)
+
+    async def test_an_answer_that_makes_no_sense_was_an_answer(self):
+        told = []
+
+        async def handler(_request):
+            return web.Response(text="<html>")
+
+        async with answering(handler) as url, observed(url, told) as api:
+            with pytest.raises(BadReply):
+                await api.user("ada")
+        assert [(method, code) for method, code, _ in told] == [("GET", 200)]
+
+    async def test_no_answer_is_zero(self):
+        told, released = [], asyncio.Event()
+
+        async def handler(request):
+            if request.method == "DELETE":
+                request.transport.abort()
+            await released.wait()
+            return web.Response()
+
+        async with answering(handler) as url, observed(url, told, request_timeout=0.05) as api:
+            for call in (api.stop_server, api.user):
+                with pytest.raises(Unavailable):
+                    await call("ada")
+            released.set()
+        assert [(method, code) for method, code, _ in told] == [("DELETE", 0), ("GET", 0)]
+        assert told[1][2] >= 0.05
+
+    async def test_who_gives_up_was_not_left_without_an_answer(self):
+        told, arrived, released = [], asyncio.Event(), asyncio.Event()
+
+        async def handler(_request):
+            arrived.set()
+            await released.wait()
+            return web.Response()
+
+        async with answering(handler) as url, observed(url, told) as api:
+            asking = asyncio.create_task(api.user("ada"))
+            await arrived.wait()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            released.set()
+        assert told == []
 
 
 async def test_as_many_requests_are_under_way_as_the_caller_likes():
