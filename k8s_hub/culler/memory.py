@@ -1,1 +1,244 @@
-"""The culler's memory: what users asked for and were told, in a small file that survives restarts."""
+"""The culler's memory: what users asked for and were told, in a small file that survives restarts.
+
+Promises:
+- each change is on disk before it is answered, and the file holds the old or the new state, never a half;
+- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from k8s_hub.culler import keeping
+from k8s_hub.culler.facts import Notice
+from k8s_hub.culler.keeping import Allowance, Keep, KeepLimits, KeepRefused
+from k8s_hub.objects import timestamps
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+CONTACT_STEP = timedelta(seconds=15)
+"""A newer time of contact is worth a write to the disk after so long."""
+
+Key = tuple[str, str]
+"""A user's name and the name of a server, "" for the default one."""
+
+
+class BadStateFile(Exception):  # noqa: N818 - it says what it is
+    """The file cannot be used; the message begins with the name of the flag and holds its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
+    notices: Mapping[Key, Notice] = field(default_factory=dict)
+    last_contact: datetime | None = None
+
+
+class Memory:
+    """Owns the state file. Without a path it remembers as long as the process lives.
+
+    read_only: for another process than the culler's own. Nothing is written, neither set aside.
+    Raise BadStateFile where the file cannot be read or written, or is of another version.
+    """
+
+    def __init__(
+        self, path: Path | None, limits: KeepLimits, now: Callable[[], datetime], *, read_only: bool = False
+    ) -> None:
+        self.limits = limits
+        self._now = now
+        # Where it is a symbolic link, its target is replaced and not the link.
+        self._path = None if path is None else path.resolve()
+        self._named = f"state_file: {str(path)!r}"
+        self._is_read_only = read_only
+        self._state = _State()
+        if self._path is not None:
+            self._state = self._read(self._path)
+            if not read_only:
+                self._write_at_start()
+
+    # --- Keeping ---
+
+    def kept_until(self, user: str, server: str) -> datetime | None:
+        """Return until when the user wants this server to be kept; None: not at all, or no longer."""
+        return keeping.kept_until(self._keeps(user), server, self.limits, self._now())
+
+    def allowance(self, user: str, server: str = "") -> Allowance:  # noqa: ARG002 - all servers share it
+        """Return what may still be asked for."""
+        return keeping.allowance(self._keeps(user), self.limits, self._now())
+
+    def keep(self, user: str, server: str, for_: timedelta) -> datetime:
+        """Keep a server from now on; return until when. Raise KeepRefused, with nothing changed."""
+        now = self._now()
+        self._store_keeps(user, keeping.keep(self._keeps(user), server, for_, self.limits, now))
+        return now + for_
+
+    def release(self, user: str, server: str) -> None:
+        """Let a server go that was kept. Raise KeepRefused where that could not be stored."""
+        if self.kept_until(user, server) is not None:
+            self._store_keeps(user, keeping.release(self._keeps(user), server, self._now()))
+
+    def _keeps(self, user: str) -> tuple[Keep, ...]:
+        return self._state.keeps.get(user, ())
+
+    def _store_keeps(self, user: str, keeps: tuple[Keep, ...]) -> None:
+        now = self._now()
+        try:
+            self._store(replace(self._state, keeps=_lasting({**self._state.keeps, user: keeps}, now)))
+        except OSError as error:
+            log.error("%s: a user's wish was not stored: %s", self._named, error)  # noqa: TRY400 - says all
+            raise KeepRefused("This cannot be stored at the moment. Please try again later.") from None
+
+    # --- Warnings ---
+
+    def notice(self, user: str, server: str) -> Notice | None:
+        """Return the last warning about this server."""
+        return self._state.notices.get((user, server))
+
+    def told(self, user: str, server: str, notice: Notice) -> None:
+        """Remember that a user was warned."""
+        self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
+
+    def forget_all_but(self, keys: Collection[Key]) -> None:
+        """Forget the warnings about all other servers, which do not run any more. What was kept stays."""
+        notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
+        if len(notices) < len(self._state.notices):
+            self._store_or_tell(replace(self._state, notices=notices))
+
+    # --- The hub ---
+
+    @property
+    def last_contact(self) -> datetime | None:
+        """When the hub last answered, which may be before this process began; None: never yet."""
+        return self._state.last_contact
+
+    @last_contact.setter
+    def last_contact(self, at: datetime) -> None:
+        before = self._state.last_contact
+        if before is None or abs(at - before) >= CONTACT_STEP:
+            self._store_or_tell(replace(self._state, last_contact=at))
+
+    # --- The file ---
+
+    def _read(self, path: Path) -> _State:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return _State()
+        except OSError as error:
+            raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
+        try:
+            return _state_of(json.loads(content))
+        except _OtherVersion as error:
+            raise BadStateFile(f"{self._named} is of version {error}; this culler knows {VERSION}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._set_aside(path, error)
+            return _State()
+
+    def _set_aside(self, path: Path, error: Exception) -> None:
+        if self._is_read_only:
+            log.warning("%s makes no sense, and is taken for empty: %r", self._named, error)
+            return
+        aside = path.with_name(f"{path.name}.broken-{self._now():%Y%m%dT%H%M%S.%fZ}")
+        try:
+            path.rename(aside)
+        except OSError as problem:
+            raise BadStateFile(
+                f"{self._named} makes no sense and cannot be moved: {problem.strerror}"
+            ) from None
+        log.error(
+            "%s makes no sense (%r): it is now %s, and nothing is remembered", self._named, error, aside
+        )
+
+    def _write_at_start(self) -> None:
+        """Find out now, and not when a user asks, that the file cannot be written."""
+        try:
+            self._store(self._state)
+        except FileNotFoundError:
+            raise BadStateFile(f"{self._named} is in a folder that does not exist") from None
+        except OSError as error:
+            raise BadStateFile(f"{self._named} cannot be written: {error.strerror}") from None
+
+    def _store_or_tell(self, state: _State) -> None:
+        try:
+            self._store(state)
+        except OSError as error:
+            log.error("%s was not written: %s", self._named, error)  # noqa: TRY400 - the sentence says all
+            self._state = state
+
+    def _store(self, state: _State) -> None:
+        if self._path is not None and not self._is_read_only:
+            _write_atomically(self._path, json.dumps(_json_of(state), indent=1).encode())
+        self._state = state
+
+
+class _OtherVersion(Exception):  # noqa: N818 - it says what it is
+    pass
+
+
+def _lasting(keeps: Mapping[str, tuple[Keep, ...]], now: datetime) -> dict[str, tuple[Keep, ...]]:
+    left = {user: keeping.lasting(each, now) for user, each in keeps.items()}
+    return {user: each for user, each in left.items() if each}
+
+
+def _json_of(state: _State) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "last_contact": state.last_contact and state.last_contact.isoformat(),
+        "keeps": {
+            user: [
+                {"server": keep.server, "at": keep.at.isoformat(), "until": keep.until.isoformat()}
+                for keep in keeps
+            ]
+            for user, keeps in state.keeps.items()
+        },
+        "notices": [
+            {"user": user, "server": server, "at": notice.at.isoformat(), "since": notice.since.isoformat()}
+            for (user, server), notice in state.notices.items()
+        ],
+    }
+
+
+def _state_of(raw: Any) -> _State:
+    """Read the file's content; raise whatever Python does where it makes no sense."""
+    if raw["version"] != VERSION:
+        raise _OtherVersion(repr(raw["version"]))
+    contact = raw["last_contact"]
+    return _State(
+        last_contact=None if contact is None else timestamps.parse(contact),
+        keeps={user: tuple(map(_keep_of, keeps)) for user, keeps in raw["keeps"].items()},
+        notices={
+            (str(each["user"]), str(each["server"])): Notice(
+                at=timestamps.parse(each["at"]), since=timestamps.parse(each["since"])
+            )
+            for each in raw["notices"]
+        },
+    )
+
+
+def _keep_of(raw: Any) -> Keep:
+    return Keep(
+        server=str(raw["server"]), at=timestamps.parse(raw["at"]), until=timestamps.parse(raw["until"])
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,90 @@
+"""Keeping a server for a while, as its user asks: what the admin's limits allow, decided from values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from k8s_hub.culler import words
+
+WEEK = timedelta(days=7)
+
+
+class KeepRefused(Exception):  # noqa: N818 - it says what it is
+    """A keep that is beyond the limits, or could not be stored; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepLimits:
+    """What users may ask for."""
+
+    longest: timedelta = timedelta(hours=8)  # from the time of asking
+    per_week: int = 5  # per user, in any seven days; 0: nothing can be kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """One time that a server was kept; a release ends it early, and it counts on."""
+
+    server: str  # "" is the user's default server
+    at: datetime  # when it was asked for
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a user may ask for now."""
+
+    left: int  # times within these seven days
+    longest: timedelta
+    again: datetime | None = (
+        None  # when the next is free, where none is left; None: one is, or there is none ever
+    )
+
+
+def kept_until(keeps: Sequence[Keep], server: str, limits: KeepLimits, now: datetime) -> datetime | None:
+    """Return until when a server is kept; None where it is not. A limit that was lowered holds for old keeps too."""
+    ends = (min(each.until, each.at + limits.longest) for each in keeps if each.server == server)
+    return max((end for end in ends if end > now), default=None)
+
+
+def allowance(keeps: Sequence[Keep], limits: KeepLimits, now: datetime) -> Allowance:
+    """Return what the user of these keeps may still ask for."""
+    counted = sorted(each.at for each in keeps if now - each.at < WEEK)
+    left = max(0, limits.per_week - len(counted))
+    again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
+    return Allowance(left=left, longest=limits.longest, again=again)
+
+
+def keep(
+    keeps: Sequence[Keep], server: str, duration: timedelta, limits: KeepLimits, now: datetime
+) -> tuple[Keep, ...]:
+    """Return the user's keeps with one more, from now on; raise KeepRefused where the limits forbid it."""
+    allowed = allowance(keeps, limits, now)
+    if not limits.per_week:
+        raise KeepRefused("Servers cannot be kept here.")
+    if duration <= timedelta():
+        raise KeepRefused("A server can only be kept for a time to come.")
+    if duration > allowed.longest:
+        raise KeepRefused(f"A server can be kept for at most {words.duration(allowed.longest)} at a time.")
+    until = kept_until(keeps, server, limits, now)
+    if until is not None and until >= now + duration:
+        raise KeepRefused(f"It is already kept until {words.moment(until)}, which is longer.")
+    if allowed.again is not None:
+        raise KeepRefused(
+            f"The {limits.per_week} times within seven days are used up;"
+            f" the next is free on {words.moment(allowed.again)}."
+        )
+    return (*keeps, Keep(server=server, at=now, until=now + duration))
+
+
+def release(keeps: Sequence[Keep], server: str, now: datetime) -> tuple[Keep, ...]:
+    """Return the user's keeps after the server was let go; what was used up stays so."""
+    return tuple(
+        Keep(server=each.server, at=each.at, until=min(each.until, now)) if each.server == server else each
+        for each in keeps
+    )
+
+
+def lasting(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
+    """Return the keeps that still hold or still count."""
+    return tuple(each for each in keeps if each.until > now or now - each.at < WEEK)
