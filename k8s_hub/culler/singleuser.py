@@ -59,7 +59,7 @@ class SingleUserSettings:
     """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
 
     token: str = field(repr=False)
-    timeout_seconds: float = 5.0  # for one server, all in all
+    timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
     concurrency: int = 20  # servers asked at the same time
     per_sweep: int = 1000  # servers asked in one sweep
     url_template: str = ""  # of the address of servers whose state does not tell it; empty: none
@@ -173,7 +173,10 @@ class SingleUserServers:
         if self._tokens is None:
             return self._settings.token
         try:
-            return await self._tokens.token_for(server)
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                return await self._tokens.token_for(server)
+        except TimeoutError:
+            raise _NoAnswer(Silence.NO_TOKEN, "the hub made no token for it in time") from None
         except HubError as error:
             raise _NoAnswer(Silence.NO_TOKEN, str(error)) from None
 
