@@ -1,10 +1,10 @@
 """A decision: the facts about one server, the rule that holds, the verdict, and what would change it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from k8s_hub.culler.facts import Facts
 from k8s_hub.culler.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
@@ -40,6 +40,11 @@ class Decision:
         """How long ago it was active; None where that is not known, or in the future."""
         since = active_at(self.facts, self.at)
         return None if since is None or since > self.at else self.at - since
+
+    def held_back(self, cause: Cause, why: str) -> Self:
+        """Return the decision not to stop it this time, although its time is up; ``why`` ends the sentence."""
+        reason = f"{self.verdict.reason}, but {why}"
+        return replace(self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason))
 
     def record(self, action: Action) -> dict[str, Any]:
         """Return it as JSON: the same keys for decision log, dry run, explain and page."""
@@ -137,6 +142,8 @@ class Decision:
                 yield "The next sweep stops it, if it still is to be stopped: the brake holds for one sweep."
             case Cause.QUIET:
                 yield "It is judged again once the hub has answered for a while after its outage."
+            case Cause.UNASKED:
+                yield "It is asked in one of the next sweeps what it runs, and then judged again."
             case _:
                 pass  # its age, which is told in any case
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:

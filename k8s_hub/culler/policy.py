@@ -35,6 +35,7 @@ class Cause(StrEnum):
     SPARED = "spared by the arbiter hook"
     BRAKED = "held back by the brake"
     QUIET = "held back after an outage"
+    UNASKED = "not yet asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
