@@ -48,6 +48,7 @@ def user(
         created=NOW - timedelta(hours=3),
         last_activity=None if idle is None else NOW - idle,
         servers=None if hidden else servers,
+        raw={"name": name},
     )
 
 

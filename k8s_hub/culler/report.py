@@ -2,24 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The counts of one sweep. Servers seen are stopped, stopping, gone, kept or failed."""
+    """The counts of one sweep. Servers seen are stopped, stopping, gone, kept, failed or, without effects, would be stopped."""
 
     users: int = 0
     servers: int = 0
     stopped: int = 0
     stopping: int = 0  # told to stop; the hub is still at it
     gone: int = 0  # stopped by somebody else meanwhile
+    would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
+    braked: int = 0  # of those kept: held back by the brake
+    quiet: int = 0  # of those kept: held back after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token may not see
+    warned: int = 0  # users told, or given up, that their server will be stopped
+    asked: int = 0  # servers asked what they run
+    answered: int = 0  # of those asked
     deleted: int = 0  # users
     delete_failed: int = 0  # users
     lost: int = 0  # pages, or users in them, that could not be read
     seconds: float = 0.0
+    stop_seconds: tuple[float, ...] = ()  # what the hub took to answer each stop
 
     def __str__(self) -> str:
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
@@ -28,11 +37,25 @@ class Report:
             f"{self.stopped} stopped",
             f"{self.stopping} stopping" if self.stopping else "",
             f"{self.gone} gone meanwhile" if self.gone else "",
+            f"{self.would_stop} would be stopped" if self.would_stop else "",
             f"{sum(self.kept.values())} kept" + (f" ({kept})" if kept else ""),
             f"{self.hidden} users with hidden servers" if self.hidden else "",
+            f"{self.warned} users warned" if self.warned else "",
+            f"{self.answered} of {self.asked} said what they run" if self.asked else "",
             f"{self.deleted} users deleted" if self.deleted else "",
             f"{self.failed + self.delete_failed} failed",
             f"{self.lost} parts of the list lost" if self.lost else "",
             f"{self.seconds:.1f} s",
         ]
         return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """One pass of the service over all servers: a look, which stops nothing, or a sweep."""
+
+    kind: Literal["look", "sweep"]
+    begun: datetime
+    seconds: float
+    report: Report | None  # None: it failed
+    error: str | None  # None: it did not

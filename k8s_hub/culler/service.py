@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Literal
 
-from k8s_hub.culler.report import Report
+from k8s_hub.culler.report import PassRecord, Report
 from k8s_hub.hub.errors import HubError
 
 log = logging.getLogger(__name__)
@@ -18,16 +20,37 @@ PARENT_CHECK_SECONDS = 1.0
 """A killed hub is followed by the next within seconds, which starts a culler of its own."""
 
 
-class CullerService:
-    """Owns the last report and the time of the next sweep; outlives hub restarts and failing sweeps."""
+SPREAD_PART = 0.8
+"""Of the time between two sweeps: over so much of it stops are spread on request, so that the last ones end."""
 
-    def __init__(self, look: Pass, sweep: Pass, *, every: timedelta, now: Callable[[], datetime]) -> None:
-        self.last_report: Report | None = None  # None: no sweep has ended well yet
+PASSES_KEPT = 20
+
+
+class CullerService:
+    """Owns the last passes and the time of the next sweep; outlives hub restarts and failing sweeps.
+
+    heartbeat: runs for ever beside the passes; on_pass: is told of each pass when it is over.
+    """
+
+    def __init__(
+        self,
+        look: Pass,
+        sweep: Pass,
+        *,
+        every: timedelta,
+        now: Callable[[], datetime],
+        heartbeat: Callable[[], Awaitable[None]] | None = None,
+        on_pass: Callable[[PassRecord], None] = lambda _record: None,
+    ) -> None:
+        self.last_report: Report | None = None  # None: no pass has ended well yet
         self.next_sweep: datetime | None = None  # None: a sweep is under way
+        self.history: deque[PassRecord] = deque(maxlen=PASSES_KEPT)  # the newest is the last
+        self.on_pass = on_pass
         self._look = look
         self._sweep = sweep
         self._every = every
         self._now = now
+        self._heartbeat = heartbeat
 
     async def run(self) -> None:
         """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
@@ -36,35 +59,58 @@ class CullerService:
         has not heard yet who was active while it was away. What is wrong with the URL, the token or its scopes
         shows at once nevertheless.
         """
+        async with asyncio.TaskGroup() as tasks:
+            if self._heartbeat is not None:
+                tasks.create_task(_beating(self._heartbeat))
+            tasks.create_task(self._pass_after_pass())
+
+    async def once(self) -> Report | None:
+        """Sweep once, now; return its report, None where it failed."""
+        return (await self._supervised("sweep")).report
+
+    async def _pass_after_pass(self) -> None:
+        clock = asyncio.get_running_loop().time
         has_looked = False
         while True:
-            if has_looked:
-                has_looked = await self._in_its_time("Sweep", self._sweep)
-            else:
-                has_looked = await self._in_its_time("First a look, nothing is stopped", self._look)
+            begun = clock()
+            self.next_sweep = None
+            record = await self._supervised("sweep" if has_looked else "look")
+            has_looked = record.error is None
+            pause = max(0.0, begun + self._every.total_seconds() - clock())
+            self.next_sweep = self._now() + timedelta(seconds=pause)
+            await asyncio.sleep(pause)
 
-    async def _in_its_time(self, name: str, act: Pass) -> bool:
-        """Do one pass, then wait until it is time for the next; return whether it ended well."""
+    async def _supervised(self, kind: Literal["look", "sweep"]) -> PassRecord:
+        """Do one pass, whatever it raises; return how it went."""
         clock = asyncio.get_running_loop().time
-        begun = clock()
-        self.next_sweep = None
-        went_well = await self._supervised(name, act)
-        pause = max(0.0, begun + self._every.total_seconds() - clock())
-        self.next_sweep = self._now() + timedelta(seconds=pause)
-        await asyncio.sleep(pause)
-        return went_well
+        begun, begun_at = clock(), self._now()
+        report, error = await self._result(kind)
+        record = PassRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
+        self.history.append(record)
+        self.on_pass(record)
+        return record
 
-    async def _supervised(self, name: str, act: Pass) -> bool:
+    async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
+        name, act = (
+            ("First a look, nothing is stopped", self._look) if kind == "look" else ("Sweep", self._sweep)
+        )
         try:
             self.last_report = await act()
         except HubError as error:
             log.error("%s: it failed: %s", name, error)  # noqa: TRY400 - the sentence says all
-        except Exception:  # The supervisor: a mistake in one sweep must not end all further ones.
+            return None, str(error)
+        except Exception as error:  # The supervisor: a mistake in one sweep must not end all further ones.
             log.exception("%s: it failed", name)
-        else:
-            log.info("%s: %s", name, self.last_report)
-            return True
-        return False
+            return None, repr(error)
+        log.info("%s: %s", name, self.last_report)
+        return self.last_report, None
+
+
+async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await heartbeat()
+    except Exception:  # As above: without it, sweeps go on.
+        log.exception("The hub's outages are no longer noticed between sweeps")
 
 
 async def parent_is_gone(parent: int) -> None:

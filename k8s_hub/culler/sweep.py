@@ -1,62 +1,43 @@
-"""One pass over all servers: read everything, judge, look again, stop; then users, then a report.
+"""One pass over all servers: gather, ask, decide, hold back, warn, look again and stop; then users, then a report.
 
 Promises:
 - every page is read before the first server is stopped, because stopping shifts the pages;
 - a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
-- at most ``concurrency`` servers are handled at once;
-- what fails for one page, server or user is told, counted, and costs the others nothing.
+- at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
+- what fails for one page, server or user is told, counted, and costs the others nothing;
+- of each server that was decided about, the decision and what was done are told exactly once.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime, timedelta
 
+from k8s_hub.culler.asking import Choice, candidate, choose
+from k8s_hub.culler.brake import braked
 from k8s_hub.culler.deciding import Decider
 from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Verdict
+from k8s_hub.culler.deleting import Deleting
+from k8s_hub.culler.facts import Notice, Work, facts_of
+from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.pace import Pace, each
+from k8s_hub.culler.partners import Hub, Memory, Servers, Sink, Warn
+from k8s_hub.culler.past import Past, key_of
+from k8s_hub.culler.patience import patiently, tell_failures
+from k8s_hub.culler.policy import Cause, wants_notice
 from k8s_hub.culler.report import Report
+from k8s_hub.culler.stopping import Outcome, Stopping
 from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import Forbidden, HubError, NotFound, Unavailable
+from k8s_hub.hub.errors import Forbidden
 from k8s_hub.hub.listing import Listing, read_all
 from k8s_hub.hub.users import Server, User
-from k8s_hub.retries import RetryPolicy, retrying
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-R = TypeVar("R")
-Sink = Callable[[Decision, Action], None]
-"""Is told of every decision, once its server's fate is known."""
-
 PAGE_SIZE = 50
 """Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
-
-ASKING = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
-"""A hub restarts in less than the deadline.
-
-Short at first: a server keeps its place while it waits, so that a hub that is away is not asked for all of them.
-"""
-
-
-class Hub(Protocol):
-    """What a sweep needs of the hub."""
-
-    async def page(self, *, offset: int, limit: int, state: State) -> Page:
-        """As HubApi.page."""
-
-    async def user(self, name: str) -> User:
-        """As HubApi.user."""
-
-    async def stop_server(self, user: str, name: str, *, remove: bool) -> bool:
-        """As HubApi.stop_server."""
-
-    async def delete_user(self, name: str) -> None:
-        """As HubApi.delete_user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,69 +48,105 @@ class Orders:
     page_size: int = 0  # users per page; 0: PAGE_SIZE
     cull_users: bool = False  # delete users without servers, too
     remove_named_servers: bool = False  # forget named servers, not only stop them
-    dry_run: bool = False  # decide and report, but stop and delete nothing
+    dry_run: bool = False  # decide and report, but stop, delete, warn and remember nothing
+    brake_percent: int = 50  # of the servers that run may be stopped although they were just in use; 0: all
+    spread: timedelta = (
+        timedelta()
+    )  # over this time the stops begin, evenly; zero: as soon as there is a place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one server, and the verdict behind it."""
+class _Seen:
+    """What the list says."""
 
-    action: Action
-    verdict: Verdict
+    users: dict[str, User]
+    servers: dict[Server, User]
+    lost: int  # parts of the list that could not be read
+
+    @property
+    def hidden(self) -> int:
+        return sum(user.servers is None for user in self.users.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; ``now`` is the clock."""
+    """One pass; ``now`` is the clock. What is None is off; ``tell`` is told of every decision."""
 
     hub: Hub
     orders: Orders
     decider: Decider
     now: Callable[[], datetime]
+    _: KW_ONLY
+    memory: Memory | None = None
+    servers: Servers | None = None  # the second source
+    warn: Warn | None = None
+    pace: Pace | None = None  # None: as many at once as ordered, however slow the hub is
+    outages: Outages = field(default_factory=Outages)
+    tell: Sink = lambda _decision, _action: None
+    past: Past = field(default_factory=Past)
 
     async def look(self) -> Report:
-        """Do all that a sweep does, but stop and delete nothing."""
+        """Do all that a sweep does, but stop, delete, warn and remember nothing."""
         return await replace(self, orders=replace(self.orders, dry_run=True)).run()
 
     async def run(self) -> Report:
         """Sweep once. Raise HubError only where no user at all could be read."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        listing = await self._read()
-        users = {user.name: user for page in listing.pages for user in page.users}
-        servers = {server: user for user in users.values() for server in user.servers or ()}
-        self._tell_hidden(users.values())
-
-        outcomes = await self._each(list(servers), lambda server: self._handle(server, servers[server]))
-        deletes = self.orders.cull_users and not self.orders.dry_run
-        deletions = await self._delete_users(users, outcomes) if deletes else {}
-
-        actions = Counter(outcome.action for outcome in outcomes.values() if isinstance(outcome, Outcome))
+        seen = await self._gather()
+        choice = await self._choose(seen)
+        work = await self._ask(choice.asked)
+        decisions, undecided = await self._decide(seen, choice, work)
+        decisions = self._hold_back(decisions)
+        decisions, warned = await self._warn(decisions)
+        outcomes, unstopped = await self._stop(decisions)
+        deleted, undeleted = await self._delete_users(seen, outcomes)
+        self._remember(seen)
+        actions = Counter(outcome.action for outcome in outcomes)
+        kept = Counter(
+            outcome.decision.verdict.cause for outcome in outcomes if outcome.action is Action.KEPT
+        )
         return Report(
-            users=len(users),
-            servers=len(servers),
+            users=len(seen.users),
+            servers=len(seen.servers),
             stopped=actions[Action.STOPPED],
             stopping=actions[Action.STOPPING],
             gone=actions[Action.GONE],
-            kept=_kept_by_cause(outcomes.values()),
-            failed=_tell_failures("server", outcomes),
-            hidden=sum(user.servers is None for user in users.values()),
-            deleted=sum(result is True for result in deletions.values()),
-            delete_failed=_tell_failures("user", deletions),
-            lost=len(listing.lost),
+            would_stop=actions[Action.WOULD_STOP],
+            kept={cause.value: number for cause, number in kept.items()},
+            braked=kept[Cause.BRAKED],
+            quiet=kept[Cause.QUIET],
+            failed=tell_failures("server", undecided | unstopped),
+            hidden=seen.hidden,
+            warned=warned,
+            asked=len(choice.asked),
+            answered=sum(answer is not None for answer in work.values()),
+            deleted=deleted,
+            delete_failed=tell_failures("user", undeleted),
+            lost=seen.lost,
             seconds=loop.time() - begun,
+            stop_seconds=tuple(each.seconds for each in outcomes if each.seconds is not None),
         )
 
     # --- Gather ---
+
+    async def _gather(self) -> _Seen:
+        listing = await self._read()
+        users = {user.name: user for page in listing.pages for user in page.users}
+        self._tell_hidden(users.values())
+        servers = {server: user for user in users.values() for server in user.servers or ()}
+        return _Seen(users=users, servers=servers, lost=len(listing.lost))
 
     async def _read(self) -> Listing:
         size = self.orders.page_size or PAGE_SIZE
         state = State.ALL if self.orders.cull_users else State.ACTIVE
 
         async def read_page(offset: int) -> Page:
-            return await _ask(
+            page = await patiently(
                 lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
             )
+            self.outages.heard(self.now())
+            return page
 
         listing = await read_all(read_page, page_size=size)
         for lost in listing.lost:
@@ -147,133 +164,199 @@ class Sweep:
                 "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"
             )
 
-    # --- Servers ---
+    # --- Ask: the second source ---
 
-    async def _handle(self, server: Server, user: User) -> Outcome:
-        verdict = await self._judge(server, user)
-        if not verdict.culls:
-            log.debug("%s is kept: it %s", server, verdict.reason)
-            return Outcome(action=Action.KEPT, verdict=verdict)
+    async def _choose(self, seen: _Seen) -> Choice:
+        """Choose which servers are asked what they run."""
+        if self.servers is None:
+            return Choice()
+        now = self.now()
+        candidates = []
+        for server, user in seen.servers.items():
+            limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
+            asked_at = self.past.asked_at.get((server.user, server.name))
+            if found := candidate(facts_of(server, user, self.memory), limits, now, asked_at):
+                candidates.append(found)
+        choice = choose(candidates, self.servers.per_sweep)
+        self.past.asked([(server.user, server.name) for server in choice.asked], now)
+        return choice
+
+    async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
+        if self.servers is None or not servers:
+            return {}
+        await self.servers.refresh()
+        answers = await asyncio.gather(*map(self.servers.work, servers))
+        return dict(zip(servers, answers, strict=True))
+
+    # --- Decide ---
+
+    async def _decide(
+        self, seen: _Seen, choice: Choice, work: Mapping[Server, Work | None]
+    ) -> tuple[list[Decision], dict[str, Exception]]:
+        """Decide about each server; return the decisions, and why there is none about the others."""
+
+        async def decide(server: Server) -> Decision:
+            facts = facts_of(server, seen.servers[server], self.memory, work.get(server))
+            decision = await self.decider.decide(facts, self.now())
+            if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
+                return decision.held_back(Cause.UNASKED, "waits its turn to be asked what it runs")
+            return decision
+
+        servers = list(seen.servers)
+        results = await each(servers, decide, Pace(self.orders.concurrency))
+        return _decisions(results), _failures(map(str, servers), results)
+
+    # --- Hold back ---
+
+    def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Return the decisions as they hold after an outage, and with the brake."""
+        now = self.now()
+        decisions = [self.outages.held_back(decision, now) for decision in decisions]
+        to_stop = [key_of(decision) for decision in decisions if decision.verdict.culls]
+        running = sum(decision.facts.server.ready for decision in decisions)
+        held = braked(to_stop, self.past.in_use, running, self.orders.brake_percent)
+        self.past.decided(decisions)
+        if not held:
+            return decisions
+        log.error(
+            "Brake: %d of %d servers would be stopped at once that the last sweep saw in use. The next sweep stops "
+            "them. Are the clocks and limits right?",
+            len(held),
+            running,
+        )
+        return [
+            decision.held_back(Cause.BRAKED, "so were too many others at once")
+            if key_of(decision) in held
+            else decision
+            for decision in decisions
+        ]
+
+    # --- Warn ---
+
+    async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
+        """Warn whose time is nearly up; return the decisions with the notices, and how many were told."""
+        notice, is_quiet = self.decider.notice, self.outages.quiet_until(self.now()) is not None
+        if self.warn is None or self.memory is None or notice is None or self.orders.dry_run or is_quiet:
+            return decisions, 0
+        due = [
+            decision
+            for decision in decisions
+            if wants_notice(decision.facts, decision.verdict, decision.at, notice)
+        ]
+        notices = await each(due, self._warn_one, Pace(self.orders.concurrency))
+        tell_failures("server", _failures(map(_name, due), notices))
+        told = {
+            key_of(decision): given
+            for decision, given in zip(due, notices, strict=True)
+            if isinstance(given, Notice)
+        }
+        return [_with_notice(decision, told.get(key_of(decision))) for decision in decisions], len(told)
+
+    async def _warn_one(self, decision: Decision) -> Notice | None:
+        """Warn one user; return the notice, or None where they could not be told."""
+        server, verdict, now = decision.facts.server, decision.verdict, self.now()
+        stop_at = max(verdict.due or now, now + (self.decider.notice or timedelta()))
+        if self.warn is not None and await self.warn(decision, stop_at):
+            given: Notice | None = Notice(at=now, since=verdict.since or now)
+        else:
+            given = self.past.could_not_warn(decision)
+            if given is not None:
+                log.warning("%s could not be warned, and is stopped all the same when its time is up", server)
+        if given is not None and self.memory is not None:
+            self.memory.told(server.user, server.name, given)
+        return given
+
+    # --- Stop ---
+
+    async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
+        """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
+        to_stop = [decision for decision in decisions if decision.verdict.culls]
+        outcomes = [self._kept(decision) for decision in decisions if not decision.verdict.culls]
         if self.orders.dry_run:
-            log.info("%s would be stopped: it %s", server, verdict.reason)
-            return Outcome(action=Action.WOULD_STOP, verdict=verdict)
-        outcome = await _ask(lambda: self._look_again_and_stop(server, verdict))
-        match outcome.action:
-            case Action.STOPPED | Action.STOPPING:
-                log.info("%s is stopped: it %s", server, outcome.verdict.reason)
-            case Action.KEPT:
-                log.info("%s is kept after all: it %s", server, outcome.verdict.reason)
-            case Action.GONE:
-                log.debug("%s is gone already", server)
-        return outcome
+            return outcomes + [self._would_stop(decision) for decision in to_stop], {}
+        stopping = Stopping(
+            hub=self.hub,
+            decider=self.decider,
+            now=self.now,
+            outages=self.outages,
+            memory=self.memory,
+            servers=self.servers,
+            remove_named=self.orders.remove_named_servers,
+        )
 
-    async def _look_again_and_stop(self, server: Server, verdict: Verdict) -> Outcome:
-        """Stop a server if it is still to be stopped: the list is seconds or minutes old by now."""
-        try:
-            user = await self.hub.user(server.user)
-            fresh = user.server(server.name)
-            if fresh is None:
-                return Outcome(action=Action.GONE, verdict=verdict)
-            verdict = await self._judge(fresh, user)
-            if not verdict.culls:
-                return Outcome(action=Action.KEPT, verdict=verdict)
-            remove = bool(server.name) and self.orders.remove_named_servers
-            is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
-        except NotFound:
-            return Outcome(action=Action.GONE, verdict=verdict)
-        return Outcome(action=Action.STOPPED if is_gone else Action.STOPPING, verdict=verdict)
+        async def stop(decision: Decision) -> Outcome:
+            try:
+                outcome = await stopping.stop(decision)
+            except Exception:
+                self.tell(decision, Action.FAILED)
+                raise
+            self.tell(outcome.decision, outcome.action)
+            return outcome
 
-    async def _judge(self, server: Server, user: User) -> Verdict:
-        return (await self.decider.decide(Facts(server=server, user=user), self.now())).verdict
+        results = await each(to_stop, stop, self._pace, over=self.orders.spread.total_seconds())
+        done = [result for result in results if isinstance(result, Outcome)]
+        return outcomes + done, _failures(map(_name, to_stop), results)
+
+    def _kept(self, decision: Decision) -> Outcome:
+        log.debug("%s is kept: it %s", decision.facts.server, decision.verdict.reason)
+        self.tell(decision, Action.KEPT)
+        return Outcome(action=Action.KEPT, decision=decision)
+
+    def _would_stop(self, decision: Decision) -> Outcome:
+        log.info("%s would be stopped: it %s", decision.facts.server, decision.verdict.reason)
+        self.tell(decision, Action.WOULD_STOP)
+        return Outcome(action=Action.WOULD_STOP, decision=decision)
 
     # --- Users ---
 
     async def _delete_users(
-        self, users: dict[str, User], outcomes: dict[Server, Outcome | BaseException]
-    ) -> dict[User, bool | BaseException]:
-        def has_no_server(user: User) -> bool:
-            return user.servers is not None and all(_is_gone(outcomes[server]) for server in user.servers)
-
-        return await self._each([user for user in users.values() if has_no_server(user)], self._delete)
-
-    async def _delete(self, user: User) -> bool:
-        """Delete a user whose servers are gone, if it is time for it; return whether it was."""
-        verdict = self.decider.decide_user(user, self.now())
-        if not verdict.culls:
-            return False
-        is_deleted = await _ask(lambda: self._look_again_and_delete(user))
-        if is_deleted:
-            log.info("User %s is deleted: it %s", user.name, verdict.reason)
-        return is_deleted
-
-    async def _look_again_and_delete(self, user: User) -> bool:
-        try:
-            fresh = await self.hub.user(user.name)
-            if fresh.servers != ():
-                return False
-            # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
-            if not user.servers and not self.decider.decide_user(fresh, self.now()).culls:
-                return False
-            await self.hub.delete_user(user.name)
-        except NotFound:
-            return False
-        return True
-
-    # --- Many at once ---
-
-    async def _each(
-        self, things: Sequence[T], handle: Callable[[T], Awaitable[R]]
-    ) -> dict[T, R | BaseException]:
-        """Handle things, no more than ``concurrency`` at once; what went wrong stands in place of a result."""
-        places = asyncio.Semaphore(self.orders.concurrency or max(1, len(things)))
-
-        async def in_turn(thing: T) -> R:
-            async with places:
-                return await handle(thing)
-
-        results = await asyncio.gather(*map(in_turn, things), return_exceptions=True)
-        return dict(zip(things, results, strict=True))
-
-
-async def _ask(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
-    def tell(error: Unavailable, delay: float) -> None:
-        log.log(wait_level, "%s; again in %.1f s", error, delay)
-
-    return await retrying(ASKING, call, on=Unavailable, on_wait=tell)
-
-
-def _is_gone(outcome: Outcome | BaseException) -> bool:
-    return isinstance(outcome, Outcome) and outcome.action in {Action.STOPPED, Action.GONE}
-
-
-def _kept_by_cause(outcomes: Iterable[Outcome | BaseException]) -> dict[str, int]:
-    return dict(
-        Counter(
-            outcome.verdict.cause.value
+        self, seen: _Seen, outcomes: Iterable[Outcome]
+    ) -> tuple[int, dict[str, Exception]]:
+        """Delete users who have no server left; return how many, and why others could not be."""
+        is_quiet = self.outages.quiet_until(self.now()) is not None
+        if not self.orders.cull_users or self.orders.dry_run or is_quiet:
+            return 0, {}
+        gone = {
+            key_of(outcome.decision)
             for outcome in outcomes
-            if isinstance(outcome, Outcome) and outcome.action in {Action.KEPT, Action.WOULD_STOP}
-        )
-    )
+            if outcome.action in {Action.STOPPED, Action.GONE}
+        }
+        users = [
+            user
+            for user in seen.users.values()
+            if user.servers is not None and all((user.name, server.name) in gone for server in user.servers)
+        ]
+        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
+        results = await each(users, deleting.delete, self._pace)
+        return sum(result is True for result in results), _failures((user.name for user in users), results)
+
+    # --- Remember ---
+
+    def _remember(self, seen: _Seen) -> None:
+        if self.orders.dry_run or seen.lost or seen.hidden:
+            return
+        running = self.past.saw_all([(server.user, server.name) for server in seen.servers])
+        if self.memory is not None:
+            self.memory.forget_all_but(running)
+
+    @property
+    def _pace(self) -> Pace:
+        return self.pace or Pace(self.orders.concurrency)
 
 
-def _tell_failures(kind: str, results: Mapping[T, R | BaseException]) -> int:
-    failures = {thing: result for thing, result in results.items() if isinstance(result, BaseException)}
-    forbidden = [error for error in failures.values() if isinstance(error, Forbidden)]
-    if forbidden:  # It is about the token: the same sentence for every server would hide the others.
-        log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
-    shown: set[type[BaseException]] = set()
-    for thing, error in failures.items():
-        name = thing.name if isinstance(thing, User) else thing
-        match error:
-            case Forbidden():
-                pass
-            case HubError():
-                log.error("Failed on %s %s: %s", kind, name, error)
-            case (
-                _
-            ):  # No answer of the hub, but a mistake in the arbiter hook or here: one traceback tells it.
-                log.error(
-                    "Failed on %s %s: %r", kind, name, error, exc_info=None if type(error) in shown else error
-                )
-                shown.add(type(error))
-    return len(failures)
+def _name(decision: Decision) -> str:
+    return str(decision.facts.server)
+
+
+def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
+    return decision if notice is None else replace(decision, facts=replace(decision.facts, notice=notice))
+
+
+def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:
+    return [result for result in results if isinstance(result, Decision)]
+
+
+def _failures(names: Iterable[str], results: Iterable[object]) -> dict[str, Exception]:
+    return {
+        name: result for name, result in zip(names, results, strict=True) if isinstance(result, Exception)
+    }

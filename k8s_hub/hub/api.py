@@ -40,6 +40,14 @@ class HubApi:
     def __init__(self, connection: HubConnection) -> None:
         self._connection = connection
 
+    async def version(self) -> str:
+        """Return the hub's version: the cheapest question that it answers to anybody."""
+        reply = await self._connection.request("GET", "/", scope="none")
+        version = reply.body.get("version") if isinstance(reply.body, Mapping) else None
+        if not isinstance(version, str):
+            raise BadReply("the hub tells no version")
+        return version
+
     async def scopes(self) -> frozenset[str]:
         """Return what the token may do, all implied scopes among them; a scope with a filter has it in its name."""
         reply = await self._connection.request("GET", "/user", scope="read:users!user")

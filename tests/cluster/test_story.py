@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.policy import Limits, judge
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
@@ -18,13 +19,9 @@ LIMITS = Limits(idle=timedelta(minutes=10))
 async def sweep(hub):
     """One pass of the culler over a hub's servers."""
 
-    async def verdict(server, now):
-        return judge(server, LIMITS, now)
-
     settings = ConnectionSettings(url=hub.api_url, token=hub.token())
     async with HubConnection(settings) as connection:
-        orders = Orders(limits=LIMITS)
-        return await Sweep(hub=HubApi(connection), orders=orders, judge=verdict, now=utcnow).run()
+        return await Sweep(HubApi(connection), Orders(), Decider(limits=LIMITS), utcnow).run()
 
 
 async def test_two_users_are_served_culled_and_served_again_with_the_same_claims(hub, objects):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.policy import Limits, judge
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
@@ -25,13 +26,10 @@ ODD_NAME = "zoë o'neill@example.org"
 
 
 @contextlib.asynccontextmanager
-async def sweep_of(hub, *, scopes=CHART_SCOPES, **orders):
-    async def judge_by_limits(server, now):
-        return judge(server, LIMITS, now)
-
+async def sweep_of(hub, *, scopes=CHART_SCOPES, limits=LIMITS, **orders):
     settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
     async with HubConnection(settings) as connection:
-        yield Sweep(HubApi(connection), Orders(limits=LIMITS, **orders), judge_by_limits, utcnow)
+        yield Sweep(HubApi(connection), Orders(**orders), Decider(limits=limits), utcnow)
 
 
 async def start_idle(hub, user, name=""):
@@ -105,7 +103,7 @@ async def test_users_without_servers_are_deleted_when_told_to():
     limits = Limits(idle=LIMITS.idle, admins=False)
     async with (
         RealHub(users=[ODD_NAME, "away", "active", "half"]) as hub,
-        sweep_of(hub, scopes=scopes) as sweep,
+        sweep_of(hub, scopes=scopes, limits=limits, cull_users=True) as sweep,
     ):
         await start_idle(hub, ODD_NAME)
         await start_idle(hub, "half")
@@ -114,8 +112,7 @@ async def test_users_without_servers_are_deleted_when_told_to():
             hub.app.users[name].last_activity = LONG_AGO.replace(tzinfo=None)
         hub.app.db.commit()
 
-        orders = Orders(limits=limits, cull_users=True)
-        report = await Sweep(sweep.hub, orders, sweep.judge, utcnow).run()
+        report = await sweep.run()
 
         assert (report.deleted, report.delete_failed) == (2, 0)
         _, users = await hub.api("GET", "/users")

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.policy import Limits, judge
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
@@ -17,12 +18,8 @@ LIMITS = Limits(idle=timedelta(hours=1))
 BUSY = timedelta(minutes=1)
 
 
-async def judge_by_limits(subject, now):
-    return judge(subject, LIMITS, now)
-
-
-def sweep_of(hub, judge=judge_by_limits, **orders):
-    return Sweep(hub, Orders(limits=LIMITS, **orders), judge, lambda: NOW)
+def sweep_of(hub, hook=None, *, limits=LIMITS, **orders):
+    return Sweep(hub, Orders(**orders), Decider(limits=limits, hook=hook), lambda: NOW)
 
 
 def idle_users(number):
@@ -223,10 +220,8 @@ async def test_a_missing_scope_is_told_once(caplog):
 async def test_a_hook_that_raises_costs_only_its_server(caplog):
     """The traceback of the admin's own code is in the log."""
 
-    async def hook(subject, now):
-        if subject.user == "user1":
-            raise KeyError("profile_name")
-        return judge(subject, LIMITS, now)
+    async def hook(inactive, inactive_limit, server, user):
+        return user["name"] != "user1" or server["profile_name"]
 
     report = await sweep_of(InMemoryHub(*idle_users(3)), hook).run()
     assert (report.stopped, report.failed) == (2, 1)
@@ -236,8 +231,8 @@ async def test_a_hook_that_raises_costs_only_its_server(caplog):
 async def test_a_hook_that_always_raises_shows_one_traceback(caplog):
     """Thousands of the same would hide everything else."""
 
-    async def hook(subject, now):
-        raise KeyError(subject.user)
+    async def hook(inactive, inactive_limit, server, user):
+        raise KeyError(user["name"])
 
     assert (await sweep_of(InMemoryHub(*idle_users(3)), hook).run()).failed == 3
     assert caplog.text.count("Traceback") == 1
@@ -304,8 +299,7 @@ async def test_a_user_who_starts_a_server_meanwhile_stays():
 async def test_admins_are_spared_on_order():
     hub = InMemoryHub(user("root", admin=True), user("a"))
     limits = replace(LIMITS, admins=False)
-    sweep = Sweep(hub, Orders(limits=limits, cull_users=True), judge_by_limits, lambda: NOW)
-    assert (await sweep.run()).deleted == 1
+    assert (await sweep_of(hub, limits=limits, cull_users=True).run()).deleted == 1
     assert set(hub.users) == {"root"}
 
 

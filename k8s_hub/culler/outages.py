@@ -1,0 +1,93 @@
+"""Outages of the hub: after one, its record of activity is old, and nothing is stopped for a while.
+
+While the hub is away, nobody can tell it that they are active, neither can its proxy. The first activity that it
+hears afterwards is that of a whole interval.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from k8s_hub.culler.decision import Decision
+from k8s_hub.culler.policy import Cause
+from k8s_hub.hub.errors import HubError
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 30.0
+"""Between two questions whether the hub is there. One costs it less than a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """When the hub answered last, and until when nothing is stopped because it was silent before."""
+
+    last: datetime | None = None  # None: never yet
+    quiet_until: datetime | None = None
+
+    def heard(self, now: datetime, longest: timedelta | None) -> "Contact":
+        """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is."""
+        if longest is None or self.last is None or now - self.last <= longest:
+            return replace(self, last=now)
+        return Contact(last=now, quiet_until=now + longest)
+
+
+class RemembersContact(Protocol):
+    """Remembers the last contact across restarts of this process."""
+
+    last_contact: datetime | None
+
+
+class Outages:
+    """Owns the contact with the hub; ``memory`` may know of the time before this process.
+
+    longest: the activity interval; a longer silence is an outage; None: no silence is.
+    """
+
+    def __init__(self, longest: timedelta | None = None, memory: RemembersContact | None = None) -> None:
+        self._longest = longest
+        self._memory = memory
+        self._contact = Contact(last=None if memory is None else memory.last_contact)
+
+    def heard(self, now: datetime) -> None:
+        """Note an answer of the hub."""
+        before, self._contact = self._contact, self._contact.heard(now, self._longest)
+        if self._contact.quiet_until != before.quiet_until:
+            log.warning(
+                "The hub was not heard since %s; nothing is stopped before %s",
+                before.last,
+                self._contact.quiet_until,
+            )
+        if self._memory is not None:
+            self._memory.last_contact = now
+
+    def held_back(self, decision: Decision, now: datetime) -> Decision:
+        """Return the decision as it holds after an outage: to stop nothing yet."""
+        until = self.quiet_until(now)
+        if until is None or not decision.verdict.culls:
+            return decision
+        return decision.held_back(
+            Cause.QUIET, f"the hub was away: nothing is stopped before {until:%H:%M:%S}"
+        )
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """Return until when nothing is stopped; None: there was no outage of late."""
+        until = self._contact.quiet_until
+        return until if until is not None and now < until else None
+
+
+async def heartbeat(
+    ask: Callable[[], Awaitable[object]], outages: Outages, now: Callable[[], datetime]
+) -> None:
+    """Notice outages between and during the sweeps, until cancelled; ``ask`` is `HubApi.version`."""
+    while True:
+        try:
+            await ask()
+        except HubError as error:
+            log.debug("No heartbeat: %s", error)
+        else:
+            outages.heard(now())
+        await asyncio.sleep(HEARTBEAT_SECONDS)

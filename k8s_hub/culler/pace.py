@@ -1,0 +1,123 @@
+"""Pace: how many servers are handled at once, and less of it while the hub is slow."""
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from statistics import median
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SLOW_SECONDS = 1.0
+"""A hub whose median answer takes longer has too much to do."""
+
+FAST_SECONDS = 0.2
+"""A hub whose median answer takes less can do more."""
+
+GROWTH_SECONDS = 60.0
+"""Of sweeping, between two places more."""
+
+ANSWERS = 20
+"""So many of the last answers count ..."""
+
+ANSWERS_AT_LEAST = 5
+"""... and fewer say nothing."""
+
+
+def adapted(places: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
+    """Return how many places there are from now on; ``answers`` are the seconds that the hub's last ones took."""
+    if len(answers) < ANSWERS_AT_LEAST:
+        return places
+    typical = median(answers)
+    if typical > SLOW_SECONDS:
+        return max(1, places // 2)
+    if typical < FAST_SECONDS and seconds_since_change >= GROWTH_SECONDS:
+        return min(most, places + 1)
+    return places
+
+
+class Pace:
+    """Owns the places: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
+
+    def __init__(self, most: int = 0) -> None:
+        self.most: float = most or math.inf
+        self.places: float = self.most
+        self.in_use = 0
+        self._freed = asyncio.Event()
+        self._answers: deque[float] = deque(maxlen=ANSWERS)
+        self._swept = 0.0  # seconds in which places were in use, but for the stretch that is under way
+        self._stretch_begun = 0.0
+        self._changed_at = 0.0  # in seconds swept
+        self._halved_at = -math.inf  # in the loop's time
+
+    def heard(self, code: int, seconds: float, method: str) -> None:
+        """Note an answer of the hub; code 0: none came. Stops take long by design, and tell nothing."""
+        is_answer = 200 <= code < 500 and code != 429
+        if method != "GET" or not (is_answer or seconds > SLOW_SECONDS):
+            return
+        now = asyncio.get_running_loop().time()
+        if now - seconds < self._halved_at:  # It is of the pace before.
+            return
+        self._answers.append(seconds)
+        if self.in_use:
+            self._adapt(now)
+
+    def _adapt(self, now: float) -> None:
+        swept = self._swept + now - self._stretch_begun
+        before = self.places
+        self.places = adapted(before, self._answers, swept - self._changed_at, self.most)
+        if self.places == before:
+            return
+        self._changed_at = swept
+        if self.places < before:
+            self._answers.clear()
+            self._halved_at = now
+        self._freed.set()
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place, and hold it."""
+        while self.in_use >= self.places:
+            self._freed.clear()
+            await self._freed.wait()
+        clock = asyncio.get_running_loop().time
+        if not self.in_use:
+            self._stretch_begun = clock()
+        self.in_use += 1
+        try:
+            yield
+        finally:
+            self.in_use -= 1
+            self._freed.set()
+            if not self.in_use:
+                self._swept += clock() - self._stretch_begun
+
+
+async def each(
+    things: Sequence[T], handle: Callable[[T], Awaitable[R]], pace: Pace, *, over: float = 0.0
+) -> list[R | Exception]:
+    """Handle things, each in a place of its own; what went wrong stands in place of a result.
+
+    over: begin them evenly over so many seconds, not as soon as there is a place.
+    """
+    results: dict[int, R | Exception] = {}
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    coming = iter(enumerate(things))
+
+    async def work() -> None:
+        for index, thing in coming:
+            await asyncio.sleep(max(0.0, begun + over * index / len(things) - loop.time()))
+            async with pace.place():
+                try:
+                    results[index] = await handle(thing)
+                except Exception as error:  # noqa: BLE001 - the caller tells it
+                    results[index] = error
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(int(min(pace.most, len(things)))):
+            tasks.create_task(work())
+    return [results[index] for index in range(len(things))]

@@ -1,0 +1,89 @@
+"""One server is stopped: looked at once more, by itself and by the hub, right before each attempt."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.facts import Work, facts_of
+from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.partners import Hub, Memory, Servers
+from k8s_hub.culler.patience import patiently
+from k8s_hub.culler.policy import Cause
+from k8s_hub.hub.errors import NotFound
+from k8s_hub.hub.users import Server, User
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one server, and the last decision about it."""
+
+    action: Action
+    decision: Decision
+    seconds: float | None = None  # that the hub took to answer the stop; None: it was not told to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """Stops servers, one by one."""
+
+    hub: Hub
+    decider: Decider
+    now: Callable[[], datetime]
+    outages: Outages
+    memory: Memory | None
+    servers: Servers | None
+    remove_named: bool  # forget named servers, not only stop them
+
+    async def stop(self, decision: Decision) -> Outcome:
+        """Stop a server, if it is still to be stopped; raise HubError where that cannot be done."""
+        outcome = await patiently(lambda: self._look_again_and_stop(decision))
+        server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
+        match outcome.action:
+            case Action.STOPPED | Action.STOPPING:
+                log.info("%s is stopped: it %s", server, reason)
+            case Action.KEPT:
+                log.info("%s is kept after all: it %s", server, reason)
+            case _:
+                log.debug("%s is gone already", server)
+        return outcome
+
+    async def _look_again_and_stop(self, decision: Decision) -> Outcome:
+        """The list is seconds or minutes old by now; the hub's word is the last before the stop."""
+        server = decision.facts.server
+        work = await self._work(server, decision.verdict.cause)
+        try:
+            user = await self.hub.user(server.user)
+            self.outages.heard(self.now())
+            fresh = user.server(server.name)
+            if fresh is None:
+                return Outcome(action=Action.GONE, decision=decision)
+            decision = await self._decide(fresh, user, work if fresh.started == server.started else None)
+            if not decision.verdict.culls:
+                return Outcome(action=Action.KEPT, decision=decision)
+            return await self._stop(decision)
+        except NotFound:
+            return Outcome(action=Action.GONE, decision=decision)
+
+    async def _work(self, server: Server, cause: Cause) -> Work | None:
+        """Ask a server what it runs, where that can save it."""
+        return await self.servers.work(server) if self.servers is not None and cause is Cause.IDLE else None
+
+    async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
+        now = self.now()
+        decision = await self.decider.decide(facts_of(server, user, self.memory, work), now)
+        return self.outages.held_back(decision, now)
+
+    async def _stop(self, decision: Decision) -> Outcome:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        server = decision.facts.server
+        remove = bool(server.name) and self.remove_named
+        is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
+        action = Action.STOPPED if is_gone else Action.STOPPING
+        return Outcome(action=action, decision=decision, seconds=clock() - begun)
