@@ -5,6 +5,7 @@ the claim, and the state that the version saved.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -154,6 +155,23 @@ def test_what_we_save_has_the_fields_that_the_version_itself_saved(version, user
     """An earlier version reads its own fields by name and leaves the others alone."""
     saved = loaded(user, server, state).get_state()
     assert {name: saved[name] for name in state if name != "kubespawner_version"}.items() <= state.items()
+
+
+def test_the_url_is_saved_for_others_and_does_not_disturb_kubespawner_7(kubespawner_7):
+    state = {
+        "kubespawner_version": "7.1.0",
+        "pod_name": "jupyter-ada",
+        "namespace": "jhub",
+        "pvc_name": "claim-ada",
+    }
+    saved = replace(SavedState.load(state), url="http://10.0.0.7:8888/user/ada/").dump()
+    assert saved == {**state, "url": "http://10.0.0.7:8888/user/ada/"}
+    assert SavedState.load(saved).url is None
+
+    theirs, without = kubespawner_7("ada", ""), kubespawner_7("ada", "")
+    theirs.load_state(saved)
+    without.load_state(state)
+    assert theirs.get_state() == without.get_state() == {**state, "dns_name": theirs.dns_name}
 
 
 def test_the_claims_name_is_saved_only_once_it_is_known():
