@@ -3,14 +3,14 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_hub.culler.decision import Decision
 from k8s_hub.culler.facts import Facts
 from k8s_hub.culler.policy import Cause, Limits, Verdict, active_at, judge, judge_user
-from k8s_hub.culler.rules import Rules
+from k8s_hub.culler.rules import Rules, Ruling
 from k8s_hub.hub.users import User
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
@@ -18,6 +18,14 @@ ArbiterHook = Callable[..., bool | Awaitable[bool]]
 
 HOOK_SECONDS = 60.0
 """What an async hook may take for one server; one that never answered would end all culling."""
+
+CHANGES_FORESEEN = 20
+"""Changes of rules by their schedules: more than a week has, where days and nights differ."""
+
+_ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.SPARED, Cause.EXEMPT})
+
+_MAY_CHANGE = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.EXEMPT})
+"""What a rule keeps, another may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +48,27 @@ class Decider:
         if self.hook is not None and judge(facts, ruling.limits, now).cause in {Cause.IDLE, Cause.IN_USE}:
             opinion = await _opinion(self.hook, facts, ruling.limits, now)
         verdict = judge(facts, ruling.limits, now, opinion=opinion, notice=self.notice)
+        if verdict.cause in _ENDED_BY_TIME:
+            verdict = self._foreseen(verdict, facts, ruling, opinion)
         return Decision(facts=facts, ruling=ruling, verdict=verdict, at=now)
 
     def decide_user(self, user: User, now: datetime) -> Verdict:
         """Decide about one user who has no server left."""
         return judge_user(user, self.rules.for_user(user, self.limits, now).limits, now)
+
+    def _foreseen(self, verdict: Verdict, facts: Facts, ruling: Ruling, opinion: bool | None) -> Verdict:
+        """Return the verdict with the time when it will be up: before that, schedules may bring other limits."""
+        then = verdict
+        for _ in range(CHANGES_FORESEEN):
+            if ruling.until is None or (then.due is not None and then.due <= ruling.until):
+                break
+            moment = ruling.until
+            ruling = self.rules.for_server(facts.server, facts.user, self.limits, moment)
+            then = judge(facts, ruling.limits, moment, opinion=opinion)
+            if then.culls:
+                then = replace(then, due=moment)
+                break
+        return replace(verdict, since=then.since, due=then.due)
 
 
 async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetime) -> bool:

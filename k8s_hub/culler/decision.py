@@ -124,6 +124,8 @@ class Decision:
                 yield from self._what_is_unknown()
             case Cause.EXEMPT if self.ruling.limits.exempt:
                 yield f"It is judged where no rule with exempt: true holds; now {self._rule()} does."
+                if verdict.due is not None:
+                    yield from self._what_it_waits_for()
             case Cause.EXEMPT:
                 yield f"It is judged where cull_{'named' if server.name else 'default'}_servers is true."
             case Cause.HELD | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
