@@ -106,7 +106,7 @@ class Rules:
             raw = mapping(raw, path, keys=("rules",)).get("rules", raw)
         if not isinstance(raw, list | tuple):
             raise BadRule(f"{path}: must be a list of rules, not {shown(raw)}")
-        rules = tuple(_rule(item, f"{path}[{index}]") for index, item in enumerate(raw))
+        rules = tuple(_rule(item, f"{path}[{index}]", f"rules[{index}]") for index, item in enumerate(raw))
         _refuse_doubles(rules, path)
         _refuse_unreachable(rules, path)
         return cls(rules)
@@ -179,10 +179,10 @@ _LIMITS = {"timeout": "idle", "max_age": "age", "busy_limit": "busy", "exempt": 
 _KEYS = ("name", "match", "schedule", *_LIMITS)
 
 
-def _rule(raw: Any, path: str) -> Rule:
+def _rule(raw: Any, path: str, place: str) -> Rule:
     raw = mapping(raw, path, keys=_KEYS)
     return Rule(
-        name=_name(raw["name"], f"{path}.name") if "name" in raw else path,
+        name=_name(raw["name"], f"{path}.name") if "name" in raw else place,
         limits=_limits(raw, path),
         match=_match(raw["match"], f"{path}.match") if "match" in raw else Match(),
         schedule=parse_schedule(raw["schedule"], f"{path}.schedule") if "schedule" in raw else None,

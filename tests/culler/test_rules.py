@@ -209,7 +209,13 @@ def test_only_groups_need_a_scope():
 def test_a_file_may_hold_the_list_or_a_mapping_with_it():
     rules = [{"match": {"user": "ann"}, "timeout": "15m"}]
     assert Rules.parse({"rules": rules}) == Rules.parse(rules)
+    assert Rules.parse(rules, "culling.yaml: rules") == Rules.parse(rules)
     assert Rules.parse([]) == Rules()
+
+
+def test_refusals_name_the_file():
+    with pytest.raises(BadRule, match=r"^culling\.yaml: rules\[0\]\.timeuot: is unknown"):
+        Rules.parse([{"timeuot": 5}], "culling.yaml: rules")
 
 
 @pytest.mark.parametrize(
