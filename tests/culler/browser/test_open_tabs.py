@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.culler.browser.stage import CORE, Culling
+from tests.culler.browser.stage import Culling
 
 pytestmark = pytest.mark.browser
 
