@@ -21,3 +21,10 @@ def duration(length: timedelta) -> str:
 def moment(at: datetime) -> str:
     """Return for instance "2026-07-01 12:00 UTC"."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """Return for instance "in 5 min" or "5 min ago"."""
+    if abs(at - now) < timedelta(seconds=1):
+        return "now"
+    return f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"

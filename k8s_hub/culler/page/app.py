@@ -1,0 +1,148 @@
+"""The page's server: an application of handlers, on the address that the hub's proxy knows."""
+
+import hashlib
+import hmac
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from jupyterhub.services.auth import HubOAuth
+from jupyterhub.utils import make_ssl_context
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, StaticFileHandler
+
+from k8s_hub.culler.board import Board
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.page.handlers import (
+    POLICY,
+    AllServersHandler,
+    CallbackHandler,
+    Hub,
+    KeepHandler,
+    NowhereHandler,
+    ReleaseHandler,
+    ServersHandler,
+    Site,
+)
+from k8s_hub.culler.page.settings import PageSettings
+
+log = logging.getLogger(__name__)
+
+LOGIN_SECONDS = 60
+"""So long the hub's word about who somebody is, and what they may, is believed."""
+
+LARGEST_BODY = 64 * 1024
+"""In bytes: more than any of the forms."""
+
+
+@asynccontextmanager
+async def serve_page(
+    settings: PageSettings,
+    *,
+    board: Board,
+    decider: Decider,
+    memory: Memory,
+    hub: Hub,
+    now: Callable[[], datetime],
+    is_dry_run: bool = False,
+) -> AsyncIterator[None]:
+    """Serve the pages until the context ends; raise OSError where the address is taken or not ours."""
+    site = Site(
+        settings=settings,
+        board=board,
+        decider=decider,
+        memory=memory,
+        hub=hub,
+        now=now,
+        is_dry_run=is_dry_run,
+        login=_login(settings),
+    )
+    server = HTTPServer(
+        application(site),
+        xheaders=True,
+        ssl_options=_ssl_context(settings),
+        max_body_size=LARGEST_BODY,
+        max_buffer_size=2 * LARGEST_BODY,
+    )
+    server.listen(settings.port, settings.ip)
+    log.info("The page is at %s, on %s port %d", settings.prefix, settings.ip or "*", settings.port)
+    try:
+        yield
+    finally:
+        server.stop()
+        await server.close_all_connections()
+        await _close_hubs_client()
+
+
+def application(site: Site) -> Application:
+    """Return the pages below the prefix."""
+    prefix = site.settings.prefix
+    shared = {"site": site}
+    return Application(
+        [
+            (prefix, ServersHandler, shared),
+            (prefix + "all", AllServersHandler, shared),
+            (prefix + "keep", KeepHandler, shared),
+            (prefix + "release", ReleaseHandler, shared),
+            (prefix + "oauth_callback", CallbackHandler, shared),
+            (prefix + r"static/([a-z]+\.(?:css|js))", _Static, {"path": Path(__file__).parent / "static"}),
+        ],
+        default_handler_class=NowhereHandler,
+        default_handler_args=shared,
+        cookie_secret=_secret(settings=site.settings),
+        xsrf_cookies=True,
+        log_function=lambda _handler: None,
+    )
+
+
+class _Static(StaticFileHandler):
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - all files alike
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-cache")
+
+
+def _login(settings: PageSettings) -> HubOAuth:
+    return HubOAuth(
+        api_url=settings.api_url,
+        api_token=settings.token,
+        base_url=settings.prefix,
+        hub_prefix=settings.hub_prefix,
+        hub_host=settings.hub_host,
+        oauth_client_id=settings.client_id,
+        oauth_redirect_uri=f"{settings.hub_host}{settings.prefix}oauth_callback",
+        access_scopes=set(settings.access_scopes),
+        cache_max_age=LOGIN_SECONDS,
+        keyfile=settings.keyfile,
+        certfile=settings.certfile,
+        client_ca=settings.client_ca,
+    )
+
+
+def _secret(*, settings: PageSettings) -> bytes:
+    """Return what signs cookies: as long as the token stays, a restart logs nobody out."""
+    return hmac.digest(settings.token.encode(), b"cookies of the culler's page", hashlib.sha256)
+
+
+def _ssl_context(settings: PageSettings) -> ssl.SSLContext | None:
+    context: ssl.SSLContext | None = make_ssl_context(
+        settings.keyfile,
+        settings.certfile,
+        cafile=settings.client_ca or None,
+        purpose=ssl.Purpose.CLIENT_AUTH,
+    )
+    return context
+
+
+async def _close_hubs_client() -> None:
+    """Close the HTTP client that JupyterHub's login opens, since version 6."""
+    try:
+        from jupyterhub.httpclient import JupyterHubHTTPClient
+    except ImportError:
+        return
+    if JupyterHubHTTPClient.initialized():
+        await JupyterHubHTTPClient.loop_instance().close()

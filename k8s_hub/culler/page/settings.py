@@ -1,0 +1,94 @@
+"""Where the page listens, and how it logs people in: from the environment that the hub gives its services."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+
+class BadPageSettings(Exception):  # noqa: N818 - it says what it is
+    """The environment makes no sense for a page; the message names the variable and its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """What a page needs to know of the hub and of itself."""
+
+    ip: str  # to listen on; empty: all interfaces
+    port: int
+    prefix: str  # the path of the page behind the proxy, such as /services/idle-culler/
+    client_id: str  # of OAuth
+    access_scopes: frozenset[str]  # one of them lets a user in
+    api_url: str
+    token: str = field(repr=False)
+    hub_prefix: str = "/hub/"
+    hub_host: str = ""  # where the hub has a domain of its own
+    keyfile: str = ""  # of internal_ssl
+    certfile: str = ""
+    client_ca: str = ""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], *, api_url: str, token: str) -> Self:
+        """Read the environment; raise BadPageSettings."""
+        name = environ.get("JUPYTERHUB_SERVICE_NAME", "")
+        if not name:
+            raise BadPageSettings("JUPYTERHUB_SERVICE_NAME is not set: the page is a service of the hub")
+        ip, port = _address(environ.get("JUPYTERHUB_SERVICE_URL", ""))
+        base = _path(environ.get("JUPYTERHUB_BASE_URL") or "/")
+        return cls(
+            ip=ip,
+            port=port,
+            prefix=_path(environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"{base}services/{name}/"),
+            client_id=environ.get("JUPYTERHUB_CLIENT_ID") or f"service-{name}",
+            access_scopes=_scopes(environ.get("JUPYTERHUB_OAUTH_ACCESS_SCOPES", ""), name),
+            api_url=api_url,
+            token=token,
+            hub_prefix=f"{base}hub/",
+            hub_host=environ.get("JUPYTERHUB_HOST", ""),
+            keyfile=environ.get("JUPYTERHUB_SSL_KEYFILE", ""),
+            certfile=environ.get("JUPYTERHUB_SSL_CERTFILE", ""),
+            client_ca=environ.get("JUPYTERHUB_SSL_CLIENT_CA", ""),
+        )
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Return where to listen. A name that is not this machine's own is the proxy's way here, through all interfaces."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a bracket without its pair, a port beyond 65535
+        host, port = None, None
+    if not host or not port:
+        raise BadPageSettings(
+            f"JUPYTERHUB_SERVICE_URL must be one such as http://127.0.0.1:10101, not {url!r}"
+        )
+    if host == "localhost":
+        return "127.0.0.1", port
+    try:
+        ip_address(host)
+    except ValueError:
+        return "", port
+    return host, port
+
+
+def _path(prefix: str) -> str:
+    stripped = prefix.strip("/")
+    return f"/{stripped}/" if stripped else "/"
+
+
+def _scopes(raw: str, name: str) -> frozenset[str]:
+    if not raw:
+        return frozenset({f"access:services!service={name}"})
+    scopes = _decoded(raw)
+    if not isinstance(scopes, list) or not scopes or not all(isinstance(scope, str) for scope in scopes):
+        raise BadPageSettings(f"JUPYTERHUB_OAUTH_ACCESS_SCOPES must be a list of scopes, not {raw!r}")
+    return frozenset(scopes)
+
+
+def _decoded(raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None

@@ -1,0 +1,44 @@
+// Everything works without this: it says times in the reader's own zone, and looks again every half minute.
+"use strict";
+
+const EVERY_MS = 30000;
+
+function localise(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    time.title = time.title || time.textContent;
+    time.textContent = moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+async function fresh() {
+  const token = document.querySelector("meta[name=xsrf]").content;
+  const reply = await fetch(location.href, {
+    headers: { "X-XSRFToken": token },
+    mode: "same-origin",
+    redirect: "error",
+    cache: "no-store",
+  });
+  if (!reply.ok) throw new Error(String(reply.status));
+  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+  return page.getElementById("live");
+}
+
+async function refresh() {
+  const old = document.getElementById("live");
+  const isTyping = old.contains(document.activeElement) && document.activeElement.matches("input, select");
+  if (document.hidden || isTyping) return;
+  const next = await fresh();
+  if (!next) return;
+  localise(next);
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  old.replaceWith(next);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+localise(document);
+if (document.querySelector("#live[data-live]")) {
+  // A hub that is away, or a login that has ended: the page stays as it is, with its time, and can be reloaded.
+  setInterval(() => refresh().catch(() => {}), EVERY_MS);
+}
