@@ -24,9 +24,6 @@ CHANGES_FORESEEN = 20
 
 _ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.SPARED, Cause.EXEMPT})
 
-_MAY_CHANGE = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.EXEMPT})
-"""What a rule keeps, another may not."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
