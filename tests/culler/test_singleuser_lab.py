@@ -42,6 +42,7 @@ async def lab(tmp_path, monkeypatch):
             "JupyterHub": {
                 "services": [{"name": name, "api_token": token_of(name)} for name in SERVICES],
                 "load_roles": roles,
+                "activity_resolution": 0,
             },
             "KubeSpawner": {
                 "namespace": NAMESPACE,
