@@ -65,7 +65,7 @@ class Decider:
             if then.culls:
                 then = replace(then, due=moment)
                 break
-        return replace(verdict, since=then.since, due=then.due)
+        return replace(verdict, since=then.since or verdict.since, due=then.due)
 
 
 async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetime) -> bool:

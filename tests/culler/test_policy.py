@@ -1,12 +1,22 @@
 """Every verdict of the policy, from values alone."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Cause, Limits, judge, judge_user
+from k8s_hub.culler.facts import Facts, Notice, Work
+from k8s_hub.culler.policy import (
+    CLOCK_SKEW,
+    Cause,
+    Limits,
+    active_at,
+    age_ends,
+    judge,
+    judge_user,
+    wants_notice,
+)
 from k8s_hub.hub.users import Server
 from tests.inmemoryhub import NOW, server, user
 
@@ -17,6 +27,11 @@ LIMITS = Limits(idle=HOUR)
 
 def facts(subject: Server, **more: Any) -> Facts:
     return Facts(server=subject, user=user(subject.user, subject), **more)
+
+
+def work(*, busy: int = 0, tabs: int = 0, silent: timedelta | None = 2 * HOUR) -> Work:
+    """What a server says that executed something ``silent`` before NOW."""
+    return Work(busy=busy, connections=tabs, last_execution=None if silent is None else NOW - silent)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +137,287 @@ def test_users(subject, limits, culls, reason):
 
 def test_admins_are_exempt_as_users_not_their_servers():
     assert judge(facts(server("admin")), Limits(idle=HOUR, admins=False), NOW).culls
+
+
+# --- Times that cannot be true ---
+
+ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+NOBODY_KNOWS = "has no known activity or start"
+
+
+@pytest.mark.parametrize("zero", [ZERO, datetime(1, 1, 1, tzinfo=UTC), datetime(1999, 12, 31, tzinfo=UTC)])
+def test_a_zero_is_not_known(zero):
+    for subject in (
+        replace(server("a"), last_activity=zero),
+        replace(server("a"), last_activity=None, started=zero),
+    ):
+        verdict = judge(facts(subject), LIMITS, NOW)
+        assert (verdict.culls, verdict.cause, verdict.reason) == (False, Cause.UNKNOWN, NOBODY_KNOWS)
+    of_age = judge(facts(replace(server("a", idle=SECOND), started=zero)), Limits(idle=HOUR, age=HOUR), NOW)
+    assert of_age.cause is Cause.IN_USE
+
+
+@pytest.mark.parametrize("zero", [ZERO, datetime.min.replace(tzinfo=UTC)])
+def test_a_user_of_zeros_is_not_deleted(zero):
+    for person in (
+        replace(user("a"), last_activity=zero),
+        replace(user("a"), last_activity=None, created=zero),
+        replace(user("a"), last_activity=NOW + HOUR),
+    ):
+        assert judge_user(person, LIMITS, NOW).cause is Cause.UNKNOWN
+    assert judge_user(
+        replace(user("a", idle=SECOND), created=zero), Limits(idle=HOUR, age=HOUR), NOW
+    ).cause is (Cause.IN_USE)
+
+
+def test_a_zero_of_the_server_is_no_answer():
+    """Its tabs would else make it 56 years idle."""
+    answer = Work(busy=0, connections=2, last_execution=ZERO)
+    assert judge(facts(server("a", idle=SECOND), work=answer), LIMITS, NOW).reason == "was active 0:00:01 ago"
+
+
+def test_a_server_whose_clock_is_ahead_is_kept_until_its_time_has_come():
+    ahead = facts(server("a", idle=9 * HOUR, age=10 * HOUR), work=work(silent=-HOUR))
+    verdict = judge(ahead, LIMITS, NOW)
+    assert (verdict.culls, verdict.cause) == (False, Cause.UNKNOWN)
+    assert verdict.reason == "executed something in the future, 1:00:00 from now"
+    assert judge(ahead, LIMITS, NOW + HOUR).cause is Cause.IN_USE
+    assert judge(ahead, LIMITS, NOW + 2 * HOUR).culls
+
+
+def test_a_clock_that_is_far_ahead_does_not_count():
+    far = facts(server("a"), work=work(tabs=1, silent=-CLOCK_SKEW - SECOND))
+    assert judge(far, LIMITS, NOW).reason == "was idle for 2:00:00"
+    assert not judge(facts(server("a"), work=work(tabs=1, silent=-CLOCK_SKEW)), LIMITS, NOW).culls
+
+
+def test_the_hubs_future_counts_before_the_servers_past():
+    strange = facts(server("a", idle=-HOUR), work=work(tabs=1))
+    assert judge(strange, LIMITS, NOW).cause is Cause.UNKNOWN
+
+
+# --- What the server itself says ---
+
+
+@pytest.mark.parametrize(
+    ("subject", "answer", "cause", "reason"),
+    [
+        # An open tab: the hub sees activity all the time.
+        (
+            server("a", idle=SECOND),
+            work(tabs=1),
+            Cause.IDLE,
+            "has open tabs, but executed nothing for 2:00:00",
+        ),
+        (
+            server("a", idle=SECOND),
+            work(tabs=1, silent=HOUR / 4),
+            Cause.IN_USE,
+            "executed something 0:15:00 ago",
+        ),
+        # Without tabs, the newer word counts, whoever said it.
+        (server("a", idle=SECOND), work(), Cause.IN_USE, "was active 0:00:01 ago"),
+        (server("a"), work(silent=HOUR / 4), Cause.IN_USE, "executed something 0:15:00 ago"),
+        (server("a", idle=3 * HOUR), work(), Cause.IDLE, "executed nothing for 2:00:00"),
+        (server("a", idle=HOUR), work(), Cause.IDLE, "was idle for 1:00:00"),
+        # Nothing runs in it, or it does not say when: the hub's word is all there is.
+        (server("a", idle=SECOND), work(silent=None), Cause.IN_USE, "was active 0:00:01 ago"),
+        (server("a", idle=SECOND), work(tabs=2, silent=None), Cause.IN_USE, "was active 0:00:01 ago"),
+        # What was executed before the start is another server's; a start is activity.
+        (
+            server("a", idle=SECOND, age=HOUR / 2),
+            work(tabs=1),
+            Cause.IN_USE,
+            "was started 0:30:00 ago",
+        ),
+        (
+            server("a", idle=SECOND, age=None),
+            work(tabs=1),
+            Cause.IDLE,
+            "has open tabs, but executed nothing for 2:00:00",
+        ),
+        # A kernel that is busy and silent is at work.
+        (server("a"), work(busy=1), Cause.BUSY, "runs a busy kernel, silent for 2:00:00"),
+        (server("a"), work(busy=3), Cause.BUSY, "runs 3 busy kernels, silent for 2:00:00"),
+        (server("a"), work(busy=1, silent=None), Cause.BUSY, "runs a busy kernel, silent for 2:00:00"),
+        (
+            server("a", idle=SECOND),
+            work(busy=1, tabs=1),
+            Cause.BUSY,
+            "runs a busy kernel, silent for 2:00:00",
+        ),
+    ],
+)
+def test_the_servers_own_word(subject, answer, cause, reason):
+    verdict = judge(facts(subject, work=answer), LIMITS, NOW)
+    assert (verdict.culls, verdict.cause, verdict.reason) == (cause is Cause.IDLE, cause, reason)
+
+
+def test_a_kernel_is_not_busy_for_ever():
+    limits = Limits(idle=HOUR, busy=2 * HOUR)
+    capped = judge(facts(server("a", idle=SECOND), work=work(busy=1, tabs=1)), limits, NOW)
+    assert (capped.culls, capped.reason) == (True, "runs a busy kernel, silent for 2:00:00")
+    kept = judge(facts(server("a"), work=work(busy=1, silent=HOUR)), limits, NOW)
+    assert (kept.cause, kept.due) == (Cause.BUSY, NOW + HOUR)
+
+
+def test_a_busy_limit_below_the_idle_limit_makes_no_server_go_earlier():
+    kept = judge(facts(server("a", idle=HOUR / 2), work=work(busy=1)), Limits(idle=HOUR, busy=SECOND), NOW)
+    assert (kept.culls, kept.due) == (False, NOW + HOUR / 2)
+
+
+def test_a_kernel_may_be_busy_for_ever_without_a_limit():
+    assert (
+        judge(facts(server("a", idle=900 * HOUR), work=work(busy=1, silent=900 * HOUR)), LIMITS, NOW).due
+        is None
+    )
+
+
+def test_unknown_activity_stays_unknown_whatever_the_server_says():
+    nameless = facts(server("a", idle=None, age=None), work=work(tabs=1))
+    assert judge(nameless, LIMITS, NOW).cause is Cause.UNKNOWN
+    assert active_at(nameless, NOW) is None
+
+
+# --- Its user's wish, its age, and rules ---
+
+
+def test_a_user_keeps_a_server():
+    kept = judge(facts(server("a"), kept_until=NOW + HOUR), LIMITS, NOW)
+    assert (kept.culls, kept.cause, kept.due) == (False, Cause.HELD, NOW + HOUR)
+    assert kept.reason == "is kept by its user for 1:00:00"
+    assert judge(facts(server("a"), kept_until=NOW), LIMITS, NOW).culls
+    in_use = judge(facts(server("a", idle=SECOND), kept_until=NOW + SECOND), LIMITS, NOW)
+    assert in_use.due == NOW + HOUR - SECOND
+
+
+def test_a_user_keeps_nothing_beyond_its_greatest_age():
+    limits = Limits(idle=HOUR, age=4 * HOUR)
+    kept = judge(facts(server("a"), kept_until=NOW + 9 * HOUR), limits, NOW)
+    assert (kept.reason, kept.due) == ("is kept by its user for 1:00:00", NOW + HOUR)
+    assert judge(facts(server("a"), kept_until=NOW + 9 * HOUR), limits, NOW + HOUR).cause is Cause.OLD
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"work": work(busy=1, silent=SECOND)}, {"kept_until": NOW + HOUR}, {"work": work(silent=SECOND)}],
+)
+def test_the_greatest_age_goes_before_everything_that_keeps(more):
+    limits = Limits(idle=HOUR, age=3 * HOUR)
+    for opinion in (None, False, True):
+        assert judge(facts(server("a", idle=SECOND), **more), limits, NOW, opinion=opinion).cause is Cause.OLD
+    assert judge(facts(server("a", pending="stop"), **more), limits, NOW).cause is Cause.PENDING
+    assert judge(facts(server("a"), **more), replace(limits, exempt=True), NOW).cause is Cause.EXEMPT
+
+
+def test_exempt_by_a_rule():
+    verdict = judge(facts(server("a")), Limits(idle=HOUR, exempt=True), NOW)
+    assert (verdict.culls, verdict.reason, verdict.due) == (False, "is exempt by a rule", None)
+    assert judge_user(user("a"), Limits(idle=HOUR, age=HOUR, exempt=True), NOW).cause is Cause.EXEMPT
+
+
+@pytest.mark.parametrize(
+    ("subject", "limits", "since", "due"),
+    [
+        (server("a", idle=SECOND), LIMITS, NOW - SECOND, NOW + HOUR - SECOND),
+        (server("a", idle=None, age=SECOND), LIMITS, NOW - SECOND, NOW + HOUR - SECOND),
+        # Whichever is first: the idle limit or the greatest age.
+        (server("a", idle=SECOND), Limits(idle=HOUR, age=9 * HOUR), NOW - SECOND, NOW + HOUR - SECOND),
+        (server("a", idle=SECOND), Limits(idle=HOUR, age=3.5 * HOUR), NOW - 3 * HOUR, NOW + HOUR / 2),
+        (server("a", idle=-HOUR), Limits(idle=HOUR, age=4 * HOUR), NOW - 3 * HOUR, NOW + HOUR),
+        (server("a", idle=-HOUR), LIMITS, None, None),
+        (server("a", idle=2 * HOUR), LIMITS, NOW - 2 * HOUR, NOW - HOUR),
+        (server("a", idle=SECOND), Limits(idle=timedelta.max, age=timedelta.max), NOW - SECOND, None),
+    ],
+)
+def test_since_and_due(subject, limits, since, due):
+    verdict = judge(facts(subject), limits, NOW)
+    assert (verdict.since, verdict.due) == (since, due)
+
+
+def test_when_the_greatest_age_comes():
+    assert age_ends(server("a"), Limits(idle=HOUR, age=4 * HOUR)) == NOW + HOUR
+    assert age_ends(server("a"), LIMITS) is None
+    assert age_ends(server("a", age=None), Limits(idle=HOUR, age=HOUR)) is None
+
+
+# --- Warnings ---
+
+MINUTE = timedelta(minutes=1)
+NOTICE = 10 * MINUTE
+
+
+def told(verdict_since: datetime | None, ago: timedelta) -> Notice:
+    assert verdict_since is not None
+    return Notice(at=NOW - ago, since=verdict_since)
+
+
+def test_nothing_is_stopped_without_a_warning():
+    idle = server("a")
+    unwarned = judge(facts(idle), LIMITS, NOW, notice=NOTICE)
+    assert (unwarned.culls, unwarned.cause, unwarned.due) == (False, Cause.WARNED, NOW + NOTICE)
+    assert unwarned.reason == "was idle for 2:00:00, but its user is warned first"
+    assert wants_notice(facts(idle), unwarned, NOW, NOTICE)
+
+
+def test_a_warning_takes_its_time():
+    idle = server("a", idle=HOUR)
+    early = facts(idle, notice=told(idle.last_activity, NOTICE - SECOND))
+    verdict = judge(early, LIMITS, NOW, notice=NOTICE)
+    assert (verdict.cause, verdict.due) == (Cause.WARNED, NOW + SECOND)
+    assert verdict.reason == "was idle for 1:00:00, but its user was warned only 0:09:59 ago"
+    assert not wants_notice(early, verdict, NOW, NOTICE)
+    assert judge(facts(idle, notice=told(idle.last_activity, NOTICE)), LIMITS, NOW, notice=NOTICE).culls
+
+
+def test_it_is_time_to_warn_once():
+    for idle, expected in ((HOUR - NOTICE - SECOND, False), (HOUR - NOTICE, True), (HOUR - SECOND, True)):
+        subject = server("a", idle=idle)
+        verdict = judge(facts(subject), LIMITS, NOW, notice=NOTICE)
+        assert wants_notice(facts(subject), verdict, NOW, NOTICE) is expected
+        warned = facts(subject, notice=told(subject.last_activity, timedelta()))
+        if expected:
+            assert not wants_notice(warned, judge(warned, LIMITS, NOW, notice=NOTICE), NOW, NOTICE)
+
+
+def test_activity_makes_a_warning_void():
+    subject = server("a", idle=HOUR)
+    old = Notice(at=NOW - 2 * HOUR, since=NOW - 3 * HOUR)
+    assert judge(facts(subject, notice=old), LIMITS, NOW, notice=NOTICE).cause is Cause.WARNED
+
+
+def test_its_users_wish_makes_a_warning_void():
+    """They were warned, kept it for an hour, and are warned again before that hour is over."""
+    idle = server("a", idle=2 * HOUR)
+    old = told(idle.last_activity, HOUR)
+    near = facts(idle, notice=old, kept_until=NOW + NOTICE)
+    assert wants_notice(near, judge(near, LIMITS, NOW, notice=NOTICE), NOW, NOTICE)
+    over = facts(idle, notice=old, kept_until=NOW)
+    assert judge(over, LIMITS, NOW, notice=NOTICE).cause is Cause.WARNED
+    warned_again = facts(idle, notice=told(idle.last_activity, NOTICE), kept_until=NOW)
+    assert judge(warned_again, LIMITS, NOW, notice=NOTICE).culls
+
+
+def test_who_was_warned_of_the_idle_limit_is_not_warned_of_the_age_that_came_meanwhile():
+    """The sweep at its time failed; in the next, both are over."""
+    limits = Limits(idle=HOUR, age=3 * HOUR)
+    subject = server("a", idle=HOUR + MINUTE)
+    verdict = judge(facts(subject, notice=told(subject.last_activity, NOTICE)), limits, NOW, notice=NOTICE)
+    assert (verdict.culls, verdict.cause) == (True, Cause.OLD)
+
+
+def test_a_warning_from_the_future_is_none():
+    subject = server("a")
+    strange = facts(subject, notice=told(subject.last_activity, -HOUR))
+    verdict = judge(strange, LIMITS, NOW, notice=NOTICE)
+    assert verdict.due == NOW + NOTICE
+    assert wants_notice(strange, verdict, NOW, NOTICE)
+
+
+def test_of_its_age_users_are_warned_too():
+    limits = Limits(idle=HOUR, age=3 * HOUR + NOTICE)
+    subject = server("a", idle=SECOND)
+    verdict = judge(facts(subject), limits, NOW, notice=NOTICE)
+    assert wants_notice(facts(subject), verdict, NOW, NOTICE)
+    warned = facts(subject, notice=told(verdict.since, timedelta()))
+    assert judge(warned, limits, NOW + NOTICE, notice=NOTICE).cause is Cause.OLD
