@@ -1,8 +1,20 @@
 """The acceptance table: the same decisions from library, dry run, explain and page."""
 
+from datetime import datetime
+from html.parser import HTMLParser
+
+import aiohttp
 import pytest
 
+from k8s_hub.culler.board import Board
+from k8s_hub.culler.decision import Action
+from k8s_hub.culler.page.app import serve_page
+from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.culler import table
+from tests.culler.tablehub import CULLER_TOKEN, PERSON_TOKEN, hub_of
+from tests.realhub import free_port
 
 ROWS = pytest.mark.parametrize("row", table.rows(), ids=lambda row: row.what)
 
@@ -14,9 +26,16 @@ def test_the_table_is_as_large_as_promised():
     assert all("#" in row.source for row in rows)
 
 
+# --- The library ---
+
+
+async def decided(row):
+    return await row.decider.decide(row.facts(), row.now)
+
+
 @ROWS
 async def test_library(row):
-    decision = await row.decider.decide(row.facts(), row.now)
+    decision = await decided(row)
     verdict, expected = decision.verdict, row.expected
     assert ("stop" if verdict.culls else "keep", verdict.cause.value, decision.ruling.rule) == (
         expected.verdict,
@@ -25,3 +44,73 @@ async def test_library(row):
     )
     if expected.looks_at_due:
         assert verdict.due == expected.due
+
+
+# --- The page ---
+
+
+class Servers(HTMLParser):
+    """Reads the servers of a page: what its elements say of themselves, and the time that is shown as due."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = {}
+        self._is_due = False
+        self._server = None
+        self.feed(page)
+
+    def handle_starttag(self, _tag, attributes):
+        given = dict(attributes)
+        if "data-server" in given:
+            self._server = {
+                key.removeprefix("data-"): value for key, value in given.items() if key[:5] == "data-"
+            }
+            self.found[given["data-server"]] = self._server
+        if "data-due" in given:
+            self._is_due = True
+        if "datetime" in given and self._is_due:
+            self._server["due"] = datetime.fromisoformat(given["datetime"])
+            self._is_due = False
+
+    def handle_endtag(self, tag):
+        if tag in {"td", "span"}:
+            self._is_due = False
+
+
+@ROWS
+async def test_page(row):
+    """The user's page decides anew by what the hub and the last sweep said; the admin's shows that sweep's decision."""
+    decision = await decided(row)
+    board = Board()
+    board.tell(decision, Action.WOULD_STOP if decision.verdict.culls else Action.KEPT)
+    port = free_port()
+    environment = {"JUPYTERHUB_SERVICE_NAME": "culler", "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}"}
+    async with hub_of(row) as hub:
+        settings = PageSettings.of(environment, api_url=hub.api_url, token=CULLER_TOKEN)
+        connection_settings = ConnectionSettings(url=hub.api_url, token=CULLER_TOKEN)
+        async with (
+            HubConnection(connection_settings) as connection,
+            serve_page(
+                settings,
+                board=board,
+                decider=row.decider,
+                memory=row.memory(None),
+                hub=HubApi(connection),
+                now=lambda: row.now,
+            ),
+            aiohttp.ClientSession(headers={"Authorization": f"token {PERSON_TOKEN}"}) as person,
+        ):
+            for name in ("", "all"):
+                reply = await person.get(f"http://127.0.0.1:{port}/services/culler/{name}")
+                page = await reply.text()
+                assert reply.status == 200, page
+                [server] = Servers(page).found.values()
+                assert server["server"] == str(decision.facts.server)
+                assert (server["verdict"], server["cause"], server["rule"] or None) == (
+                    row.expected.verdict,
+                    row.expected.cause,
+                    row.expected.rule,
+                )
+                if name == "all" or not decision.verdict.culls:  # a user reads "at the next sweep"
+                    assert server.get("due") == decision.verdict.due
+        assert hub.changes == []
