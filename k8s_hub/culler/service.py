@@ -101,7 +101,7 @@ class CullerService:
             return None, str(error)
         except Exception as error:  # The supervisor: a mistake in one sweep must not end all further ones.
             log.exception("%s: it failed", name)
-            return None, repr(error)
+            return None, f"{type(error).__name__}: a mistake, see the log"  # Its words may hold a user's name.
         log.info("%s: %s", name, self.last_report)
         return self.last_report, None
 
