@@ -39,7 +39,7 @@ class Served:
             aiohttp.ClientSession() as session,
             session.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers) as response,
         ):
-            return Answer(response.status, response.headers, response.text)
+            return Answer(response.status, response.headers, await response.text())
 
 
 @pytest.fixture
