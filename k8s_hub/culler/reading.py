@@ -19,7 +19,7 @@ _short.maxstring = _short.maxother = 60
 def shown(value: Any) -> str:
     """Return a value as Python writes it, cut to what is readable in a sentence."""
     try:
-        return _short.repr(value).encode(errors="backslashreplace").decode()
+        return _short.repr(value)
     except ValueError:  # an integer of thousands of digits
         return "a number without end"
 

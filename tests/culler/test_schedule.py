@@ -124,6 +124,21 @@ def test_a_window_that_the_clock_shows_twice_is_twice():
     assert twice.next_change(first[1]) == second[0]
 
 
+@pytest.mark.parametrize(
+    ("hours", "day", "change"),
+    [
+        # At 01:00 UTC the clock goes from 02:00 to 03:00: into the window, past its beginning.
+        ("02:30-04:00", (2026, 3, 29), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        # At 01:00 UTC it goes from 03:00 to 02:00: out of the window that it had entered at 02:30.
+        ("02:30-04:00", (2026, 10, 25, 2, 45), datetime(2026, 10, 25, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_clock_that_is_changed_can_begin_and_end_a_window(hours, day, change):
+    subject = schedule(time_zone="Europe/Berlin", hours=hours)
+    begin = local("Europe/Berlin", *day).astimezone(UTC)
+    assert subject.next_change(begin) == change
+
+
 # --- Against the clock on the wall ---
 
 
