@@ -12,6 +12,12 @@ from k8s_hub.minicluster.cluster import MiniCluster
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quiet-seconds", type=float, default=60, help="how long a quiet cluster is watched")
     parser.addoption("--rounds", type=int, default=3, help="how often each figure is taken")
+    parser.addoption("--scale", type=float, default=1.0, help="part of the users in benchmarks of large hubs")
+
+
+@pytest.fixture
+def scale(request: pytest.FixtureRequest) -> float:
+    return request.config.getoption("scale", 1.0)
 
 
 @pytest.fixture

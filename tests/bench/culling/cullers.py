@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from tests.bench.culling.gateway import Gateway, Request
 from tests.bench.culling.idle_hub import TOKEN
@@ -16,6 +17,12 @@ PEER_PYTHON = Path(__file__).parents[3] / ".venv-peer/bin/python"
 
 LONGEST_SWEEP = 900.0
 """Seconds: three times what the slowest takes."""
+
+
+class HasUrl(Protocol):
+    """Something a culler can take for a hub."""
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,13 @@ class Culler:
 
     def with_pages_of(self, users: int) -> "Culler":
         """Return the same with pages of another size."""
-        return replace(self, command=(*self.command, f"--api-page-size={users}"))
+        return self.with_flags(f"--api-page-size={users}")
+
+    def with_flags(self, *flags: str) -> "Culler":
+        """Return the same with these flags, in place of those of the same name."""
+        names = tuple(flag.partition("=")[0] + "=" for flag in flags)
+        others = (part for part in self.command if not part.startswith(names))
+        return replace(self, command=(*others, *flags))
 
 
 OURS = Culler(
@@ -120,15 +133,17 @@ def tail_of(log: Path) -> str:
 
 
 @asynccontextmanager
-async def started(culler: Culler, gate: Gateway, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a culler; at the end it is told to stop."""
+async def started(
+    culler: Culler, gate: HasUrl, log: Path, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a culler, with more in its environment; at the end it is told to stop."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTERHUB_")}
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *culler.command,
             "--timeout=3600",
             f"--url={gate.url}/hub/api",
-            env={**kept, "JUPYTERHUB_API_TOKEN": TOKEN},
+            env={**kept, "JUPYTERHUB_API_TOKEN": TOKEN, **environment},
             stdout=output,
             stderr=output,
         )

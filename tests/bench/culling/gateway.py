@@ -1,4 +1,4 @@
-"""What stands between a culler and its hub: it notes every request, and answers some with 503 by itself."""
+"""What stands between a culler and its hub: it notes every request, answers some with 503 by itself, and loses the answers of others."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from yarl import URL
+
+Which = Callable[[int], bool]
 
 SILENT_SECONDS = 3.0
 """A culler that does not tell a sweep's end and has asked nothing for so long has done with it."""
@@ -32,13 +34,18 @@ class Request:
 
 
 class Gateway:
-    """Passes requests on to a hub; ``refuses(number)`` says which are answered with 503 instead, from 0."""
+    """Passes requests on to a hub.
 
-    def __init__(self, hub_url: str, refuses: Callable[[int], bool]) -> None:
+    refuses(number): which are answered with 503 instead, from 0; resets(number): of which the answer is lost,
+    because the connection is reset when the hub has done what was asked.
+    """
+
+    def __init__(self, hub_url: str, refuses: Which, resets: Which) -> None:
         self.url = ""
         self.requests: list[Request] = []  # may be emptied at any time
         self._hub_url = hub_url
         self._refuses = refuses
+        self._resets = resets
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
@@ -53,16 +60,26 @@ class Gateway:
     async def answer(self, asked: web.BaseRequest) -> web.StreamResponse:
         """Pass one request on, unless it is one to refuse."""
         request = Request(method=asked.method, path=asked.raw_path, begun=monotonic())
-        is_refused = self._refuses(len(self.requests))
+        number = len(self.requests)
+        is_refused = self._refuses(number)
         self.requests.append(request)
         try:
             response = refusal() if is_refused else await self._pass_on(asked)
             request.status = response.status
+            if self._resets(number) and asked.transport is not None:
+                request.status = 0
+                asked.transport.abort()
         finally:
             request.ended = monotonic()
         return response
 
     async def _pass_on(self, asked: web.BaseRequest) -> web.Response:
+        try:
+            return await self._asked_of_the_hub(asked)
+        except aiohttp.ClientError:  # The hub is away.
+            return refusal()
+
+    async def _asked_of_the_hub(self, asked: web.BaseRequest) -> web.Response:
         # With the caller's Host: the hub makes the next page's address of it.
         async with self._session.request(
             asked.method,
@@ -91,10 +108,10 @@ def refusal() -> web.Response:
 
 @asynccontextmanager
 async def gateway(
-    hub_url: str, *, refuses: Callable[[int], bool] = lambda _number: False
+    hub_url: str, *, refuses: Which = lambda _number: False, resets: Which = lambda _number: False
 ) -> AsyncIterator[Gateway]:
     """Run a gateway to the hub on a port of its own."""
-    gate = Gateway(hub_url, refuses)
+    gate = Gateway(hub_url, refuses, resets)
     runner = web.ServerRunner(web.Server(gate.answer), shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -7,13 +7,15 @@ the culler costs itself. There is no node proxy: routes live in a dictionary.
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import aiohttp
 from jupyterhub import orm
@@ -58,13 +60,40 @@ class Stall:
         return self.cpu - self.collecting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class IdleHub:
-    """A running hub, seen from outside."""
+    """A hub, seen from outside; it may be killed and started again."""
 
     url: str
     directory: Path
-    process: asyncio.subprocess.Process
+    command: tuple[str, ...]
+    idle: frozenset[str]  # users whose servers are idle; all others are active
+    process: asyncio.subprocess.Process | None = None
+    starts: int = 0
+
+    async def start(self) -> None:
+        """Start it, and wait until it has found its servers."""
+        self.starts += 1
+        with (self.directory / "hub.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command,
+                cwd=self.directory,
+                env={**os.environ, "CULLER_TOKEN": TOKEN},
+                stdout=log,
+                stderr=log,
+            )
+        await until_up(self)
+
+    async def end(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal and wait for its end."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+            await self.process.wait()
+
+    async def restart(self) -> None:
+        """Kill it, as if its node had died, and start it again with the same database."""
+        await self.end(signal.SIGKILL)
+        await self.start()
 
     @property
     def api_url(self) -> str:
@@ -73,15 +102,29 @@ class IdleHub:
 
     async def active_users(self) -> int:
         """Return how many users have a server."""
+        return (await self._users(0, 1))["_pagination"]["total"]
+
+    async def running(self) -> frozenset[str]:
+        """Return the users who have a server."""
+        names: list[str] = []
+        offset = 0
+        while True:
+            page = await self._users(offset, 200)
+            names += [user["name"] for user in page["items"]]
+            if page["_pagination"]["next"] is None:
+                return frozenset(names)
+            offset = page["_pagination"]["next"]["offset"]
+
+    async def _users(self, offset: int, limit: int) -> dict[str, Any]:
         headers = {
             "Authorization": f"token {TOKEN}",
             "Accept": "application/jupyterhub-pagination+json",
         }
         async with (
             aiohttp.ClientSession(headers=headers) as session,
-            session.get(f"{self.api_url}/users?state=active&limit=1") as response,
+            session.get(f"{self.api_url}/users?state=active&offset={offset}&limit={limit}") as response,
         ):
-            return (await response.json())["_pagination"]["total"]
+            return await response.json()
 
     def stalls(self, *, since: float, until: float) -> list[Stall]:
         """Return what the probe saw in this time."""
@@ -92,12 +135,25 @@ class IdleHub:
 
 @asynccontextmanager
 async def idle_hub(
-    directory: Path, *, users: int, idle: timedelta, **settings: int
+    directory: Path,
+    *,
+    users: int,
+    idle: timedelta,
+    others: int = 0,
+    stop_seconds: float = 1.0,
+    **settings: int,
 ) -> AsyncIterator[IdleHub]:
-    """Run a hub with so many servers, all active ``idle`` ago; ``settings`` are of the class JupyterHub."""
+    """Run a hub with so many servers, all active ``idle`` ago, and those of ``others`` among them, active now.
+
+    stop_seconds: how long each takes to stop; ``settings`` are of the class JupyterHub.
+    """
     servers = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", 0)
+    names = [f"user-{number:05}" for number in range(users + others)]
+    idle_names = frozenset(names[index * len(names) // users] for index in range(users))
     write_database(
-        directory / "hub.sqlite", users=users, idle=idle, server_port=servers.sockets[0].getsockname()[1]
+        directory / "hub.sqlite",
+        {name: idle if name in idle_names else timedelta() for name in names},
+        server_port=servers.sockets[0].getsockname()[1],
     )
     url = f"http://127.0.0.1:{free_port()}"
     arguments = {
@@ -107,37 +163,34 @@ async def idle_hub(
         "cleanup_servers": False,
         **settings,
     }
-    with (directory / "hub.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jupyterhub", "-f", Path(__file__).with_name("hub_config.py")),
+    hub = IdleHub(
+        url=url,
+        directory=directory,
+        idle=idle_names,
+        command=(
+            *(sys.executable, "-m", "jupyterhub", "-f", str(Path(__file__).with_name("hub_config.py"))),
             *(f"--JupyterHub.{name}={value}" for name, value in arguments.items()),
+            f"--IdleSpawner.stop_seconds={stop_seconds}",
             "--Authenticator.allow_all=True",
-            cwd=directory,
-            env={**os.environ, "CULLER_TOKEN": TOKEN},
-            stdout=log,
-            stderr=log,
-        )
+        ),
+    )
     try:
-        hub = IdleHub(url=url, directory=directory, process=process)
-        await until_up(hub, users=users)
+        await hub.start()
+        if await hub.active_users() != len(names):
+            raise AssertionError(f"the hub did not find its servers: {log_of(hub)[-3000:]}")
         yield hub
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await hub.end()
         servers.close()
         await servers.wait_closed()
 
 
-async def until_up(hub: IdleHub, *, users: int) -> None:
-    """Wait until the hub has found every server running; raise what it logged where it does not come up."""
-    deadline = monotonic() + 120
-    while monotonic() < deadline and hub.process.returncode is None:
-        try:
-            if await hub.active_users() == users and "JupyterHub is now running" in log_of(hub):
-                return
-        except aiohttp.ClientError:
-            pass
+async def until_up(hub: IdleHub) -> None:
+    """Wait until the hub has looked at every server; raise what it logged where it does not come up."""
+    deadline = monotonic() + 300
+    while monotonic() < deadline and hub.process is not None and hub.process.returncode is None:
+        if log_of(hub).count("JupyterHub is now running") == hub.starts:
+            return
         await asyncio.sleep(0.2)
     raise AssertionError(f"the hub did not come up: {log_of(hub)[-3000:]}")
 
@@ -147,18 +200,18 @@ def log_of(hub: IdleHub) -> str:
     return (hub.directory / "hub.log").read_text(encoding="utf-8")
 
 
-def write_database(path: Path, *, users: int, idle: timedelta, server_port: int) -> None:
-    """Write what a hub leaves behind whose users' servers run on, into a folder of its own."""
-    active = utcnow().replace(tzinfo=None) - idle
+def write_database(path: Path, idle: Mapping[str, timedelta], *, server_port: int) -> None:
+    """Write what a hub leaves behind whose users' servers run on, idle for so long, into a folder of its own."""
+    now, created = utcnow().replace(tzinfo=None), max(idle.values()) + timedelta(days=1)
     path.parent.mkdir()
     session_factory = orm.new_session_factory(f"sqlite:///{path}")
     with session_factory() as session:
-        for number in range(users):
-            name = f"user-{number:04}"
+        for name, for_so_long in idle.items():
+            active = now - for_so_long
             server = orm.Server(
                 proto="http", ip="127.0.0.1", port=server_port, base_url=f"/user/{name}/", cookie_name=name
             )
-            user = orm.User(name=name, created=active - timedelta(days=1), last_activity=active)
+            user = orm.User(name=name, created=now - created, last_activity=active)
             session.add(user)
             session.add(
                 orm.Spawner(user=user, name="", state={}, server=server, started=active, last_activity=active)
