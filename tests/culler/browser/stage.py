@@ -2,9 +2,10 @@
 
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,21 @@ from k8s_hub.demo.stack import running
 from k8s_hub.demo.witness import Witness, witness
 from tests.box.needs import BROWSER
 
-PEOPLE = ("ada", "grace", "admin")
+PEOPLE = ("ada", "grace", "barbara", "admin")
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+SWEEP_EVERY = 2  # seconds
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
-SECOND_SOURCE = ("access:servers", "admin:server_state")
-GROUPS = ("read:users:groups",)
+SECOND_SOURCE = ("tokens", "admin:server_state")
 
 CONFIG = """
 import json
-from pathlib import Path
 
 c = get_config()  # noqa: F821
 exec(compile({base!r}, "jupyterhub_config.py", "exec"))
-c.JupyterHub.services = [
-    {{**service, **json.loads({service!r}), "command": [*service["command"], *json.loads({flags!r})]}}
-    for service in c.JupyterHub.services
-]
+c.JupyterHub.services = json.loads({services!r})
 c.JupyterHub.load_roles = json.loads({roles!r})
 c.Authenticator.admin_users = {{"admin"}}
 """
@@ -42,9 +39,10 @@ c.Authenticator.admin_users = {{"admin"}}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Culling:
-    """How the culler is to run: flags beside the demo's own, scopes, and whether it has a page."""
+    """How the culler is to run; a sweep every other second, and a decision log, come with it."""
 
     flags: Sequence[str] = ()
+    rules: Sequence[Mapping[str, Any]] = ()
     scopes: Sequence[str] = CORE
     idle_seconds: int = 20
     has_page: bool = False
@@ -57,7 +55,6 @@ class Stage:
     plan: Plan
     browser: Browser
     witness: Witness
-    people: dict[str, "Person"] = field(default_factory=dict)
 
     @property
     def page_url(self) -> str:
@@ -103,10 +100,11 @@ class Person:
     stage: Stage
     page: Page
 
-    async def open_lab(self) -> None:
+    async def open_lab(self, server: str = "") -> None:
         """Start the server and wait until JupyterLab's launcher is there."""
-        await self.page.goto(f"{self.stage.plan.url}/hub/spawn/{self.name}")
-        await self.page.wait_for_url(f"**/user/{self.name}/lab**", wait_until="commit")
+        path = f"{self.name}/{server}".rstrip("/")
+        await self.page.goto(f"{self.stage.plan.url}/hub/spawn/{path}")
+        await self.page.wait_for_url(f"**/user/{path}/lab**", wait_until="commit")
         await self.page.locator(".jp-Launcher").wait_for()
 
     async def run_cell(self, code: str, *, shows: str) -> None:
@@ -120,9 +118,11 @@ class Person:
         await self.page.keyboard.press("Shift+Enter")
         await self.page.locator(".jp-OutputArea-output", has_text=shows).wait_for()
 
-    async def open_culler_page(self) -> None:
-        """Open the culler's page, through the hub's own page of consent where it asks."""
-        await self.page.goto(self.stage.page_url)
+    async def another_tab(self, url: str) -> Page:
+        """Open a page beside the others."""
+        tab = await self.page.context.new_page()
+        await tab.goto(url)
+        return tab
 
     async def leave(self) -> None:
         """Close the browser with all its tabs."""
@@ -169,12 +169,22 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 def _hub_config(settings: Settings, culling: Culling) -> str:
-    service = {"url": f"http://127.0.0.1:{free_port()}"} if culling.has_page else {}
+    command = [
+        *(sys.executable, "-m", "k8s_hub.culler"),
+        *(f"--timeout={culling.idle_seconds}", f"--cull-every={SWEEP_EVERY}"),
+        f"--decision-log={decision_log(settings.directory)}",
+        f"--activity-interval={settings.activity_seconds}",
+        *culling.flags,
+    ]
+    if culling.rules:
+        rules = settings.hub_config.with_name("rules.json")
+        rules.write_text(json.dumps(list(culling.rules)))
+        command.append(f"--rules-file={rules}")
+    page = {"url": f"http://127.0.0.1:{free_port()}", "oauth_no_confirm": True} if culling.has_page else {}
     role = {"name": "idle-culler", "services": ["idle-culler"], "scopes": list(culling.scopes)}
     user = {"name": "user", "scopes": ["self", "access:services!service=idle-culler"]}
     return CONFIG.format(
         base=(REPOSITORY / "jupyterhub_config.py").read_text(),
-        service=json.dumps(service),
-        flags=json.dumps(list(culling.flags)),
+        services=json.dumps([{"name": "idle-culler", "command": command, **page}]),
         roles=json.dumps([role, user] if culling.has_page else [role]),
     )

@@ -1,21 +1,56 @@
 """JupyterLab in a browser: an open tab keeps no server alive, a cell that runs does."""
 
 import asyncio
+import time
 
 import pytest
 
-from tests.culler.browser.stage import Culling
+from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling
 
 pytestmark = pytest.mark.browser
 
 IDLE = 20  # seconds
+CELL = 60  # seconds; three times as long as the limit
+MARGIN = SWEEP_EVERY + 15  # seconds: a sweep, the stop, and a slow machine
+
+ASKING = Culling(idle_seconds=IDLE, flags=["--ask-servers"], scopes=[*CORE, *SECOND_SOURCE])
+NOT_ASKING = Culling(idle_seconds=IDLE)
 
 
-async def test_without_the_second_source_an_open_tab_keeps_its_server(stage):
-    async with stage(Culling(idle_seconds=IDLE)) as on:
+async def test_a_tab_in_which_nothing_runs_is_no_reason_to_keep_a_server(stage):
+    async with stage(ASKING) as on:
         ada = await on.person("ada")
         await ada.open_lab()
         await ada.run_cell("print(6 * 7)", shows="42")
-        await ada.page.screenshot(path="/tmp/h8-lab.png")
-        await asyncio.sleep(2 * IDLE)
+        ran = time.monotonic()
+        await on.wait_until_gone("ada", seconds=IDLE + MARGIN)
+        assert time.monotonic() - ran > IDLE - 2
+
+        (stop,) = [each for each in on.decisions if each["action"] in {"stopped", "stopping"}]
+        assert (stop["user"], stop["cause"], stop["busy_kernels"]) == ("ada", "idle", 0)
+        assert stop["connections"] > 0
+        assert stop["last_activity"] > stop["last_execution"], "to the hub, it was in use"
+
+
+async def test_without_the_second_source_the_tab_keeps_it(stage):
+    async with stage(NOT_ASKING) as on:
+        ada = await on.person("ada")
+        await ada.open_lab()
+        await ada.run_cell("print(6 * 7)", shows="42")
+        await asyncio.sleep(IDLE + MARGIN)
         assert await on.has_pod("ada")
+        assert {each["cause"] for each in on.decisions[-3:]} == {"in use"}
+
+
+async def test_a_cell_that_runs_and_says_nothing_keeps_its_server_until_it_has_ended(stage):
+    async with stage(ASKING) as on:
+        ada = await on.person("ada")
+        await ada.open_lab()
+        await ada.run_cell(f"import time; print('begun', flush=True); time.sleep({CELL})", shows="begun")
+        begun = time.monotonic()
+        await ada.leave()
+        await on.wait_until_gone("ada", seconds=CELL + IDLE + MARGIN)
+        assert time.monotonic() - begun > CELL + IDLE - 2
+
+        causes = [each["cause"] for each in on.decisions]
+        assert causes.index("busy") < causes.index("idle")

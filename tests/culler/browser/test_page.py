@@ -1,0 +1,155 @@
+"""The culler's page in a browser: a user is warned, keeps the server, within limits; an admin sees all."""
+
+import os
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from k8s_hub.clock import utcnow
+from k8s_hub.objects.timestamps import parse
+from tests.box.suites import YES
+from tests.culler.browser.stage import CORE, DESKTOP, PHONE, REPOSITORY, SECOND_SOURCE, SWEEP_EVERY, Culling
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.browser
+
+IDLE = 30  # seconds
+WARN = 15
+KEEP = 40
+MARGIN = SWEEP_EVERY + 15
+IMAGES = REPOSITORY / "docs" / "images"
+
+
+@asynccontextmanager
+async def webhook():
+    """A URL, and the warnings that were sent there."""
+    warnings = []
+
+    async def receive(request):
+        warnings.append(await request.json())
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/warnings", receive)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/warnings", warnings
+    finally:
+        await runner.cleanup()
+
+
+async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
+    async with webhook() as (url, warnings):
+        culling = Culling(
+            idle_seconds=IDLE,
+            has_page=True,
+            scopes=[*CORE, *SECOND_SOURCE],
+            flags=[
+                "--ask-servers",
+                *(f"--warn-before={WARN}", f"--warn-url={url}"),
+                *(f"--keep-longest={KEEP}", "--keep-per-week=1", f"--state-file={tmp_path}/culler.json"),
+            ],
+        )
+        async with stage(culling) as on:
+            ada = await on.person("ada")
+            await ada.open_lab()
+            await ada.run_cell("print(6 * 7)", shows="42")
+
+            warning = await eventually(lambda: warnings and warnings[0], seconds=IDLE + MARGIN)
+            assert (warning["user"], warning["server"]) == ("ada", "")
+            assert 0 < warning["seconds_left"] <= WARN + SWEEP_EVERY
+            assert on.page_url.endswith(warning["keep_url"])
+
+            first, second = [await ada.another_tab(on.page_url) for _ in range(2)]
+            await first.get_by_role("button", name="Keep").first.click()
+            assert "kept" in (await first.get_by_role("status").inner_text()).lower()
+            kept_until = parse(await first.locator("[data-kept] time").first.get_attribute("datetime"))
+            assert 0 < (kept_until - utcnow()).total_seconds() <= KEEP
+
+            # It still shows the button, but the one time of this week is used up.
+            await second.get_by_role("button", name="Keep").first.click()
+            assert "used up" in await second.get_by_role("alert").inner_text()
+            assert await second.get_by_role("button", name="Keep Default server for").count() == 0
+
+            await on.wait_until_gone("ada", seconds=KEEP + MARGIN)
+            assert utcnow() >= kept_until
+            assert len(warnings) == 1
+
+
+async def test_both_pages_are_readable_at_both_widths(stage):
+    """SCREENSHOTS=1 keeps what they look like in docs/images."""
+    rules = [
+        {"name": "staff", "match": {"user": "barbara"}, "exempt": True},
+        {"name": "course", "match": {"server": "course"}, "timeout": "6h", "max_age": "1d"},
+        {"name": "short trials", "match": {"user": "grace"}, "timeout": 1},
+    ]
+    culling = Culling(
+        idle_seconds=3600,
+        has_page=True,
+        scopes=[*CORE, *SECOND_SOURCE],
+        flags=["--ask-servers", "--keep-per-week=5"],
+        rules=rules,
+    )
+    async with stage(culling) as on:
+        grace = await on.person("grace")
+        await grace.open_lab()
+        await grace.run_cell("import time; print('begun', flush=True); time.sleep(600)", shows="begun")
+        barbara = await on.person("barbara")
+        await barbara.open_lab()
+        ada = await on.person("ada")
+        await ada.open_lab()
+        await ada.open_lab("course")
+        admin = await on.person("admin")
+        servers = {"ada", "ada/course", "barbara", "grace"}
+        await eventually(lambda: _seen(on) >= servers and "busy" in _causes(on), seconds=30)
+
+        page = await ada.another_tab(on.page_url)
+        await page.get_by_role("button", name="Keep course for 4 h").click()
+        assert await page.locator("article").count() == 2
+        await page.goto(on.page_url)
+        await _look(page, "culler-user")
+
+        page = await admin.another_tab(on.page_url + "all")
+        await eventually(lambda: _rows(page, servers), seconds=30)
+        causes = {
+            await row.get_attribute("data-server"): await row.get_attribute("data-cause")
+            for row in await page.locator("tr[data-server]").all()
+        }
+        assert causes == {
+            "ada": "in use",
+            "ada/course": "kept by its user",
+            "barbara": "exempt",
+            "grace": "busy",
+        }
+        await _look(page, "culler-all")
+
+        response = await ada.page.goto(on.page_url + "all")
+        assert response.status == 403
+        assert "grace" not in await ada.page.inner_text("body")
+
+
+async def _look(page, name):
+    """Nothing is wider than the screen, in a wide and in a narrow one; keep a picture where that is asked for."""
+    for size, ending in ((DESKTOP, ""), (PHONE, "-phone")):
+        await page.set_viewport_size(size)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
+        if os.environ.get("SCREENSHOTS", "").lower() in YES:
+            await page.screenshot(path=IMAGES / f"{name}{ending}.png", full_page=True)
+
+
+async def _rows(page, servers):
+    await page.reload()
+    rows = await page.locator("tr[data-server]").all()
+    return {await row.get_attribute("data-server") for row in rows} == servers
+
+
+def _seen(on):
+    return {"/".join(filter(None, (each["user"], each["server"]))) for each in on.decisions}
+
+
+def _causes(on):
+    return {each["cause"] for each in on.decisions}

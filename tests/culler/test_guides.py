@@ -1,0 +1,234 @@
+"""What the guides of the culler say is tried: rules, configurations, flags, scopes, metrics and causes exist."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from jupyterhub.app import JupyterHub
+from jupyterhub.scopes import scope_definitions
+from traitlets.config import Config
+
+from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.decision import Decision
+from k8s_hub.culler.facts import Facts
+from k8s_hub.culler.metrics import Metrics
+from k8s_hub.culler.policy import Cause, Limits, Verdict
+from k8s_hub.culler.rules import BadRule, Rules, Ruling
+from k8s_hub.culler.warning import words_of
+from k8s_hub.hub.users import user_of
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+CULLING = DOCS / "howto" / "culling.md"
+MIGRATION = DOCS / "howto" / "migrate-from-idle-culler.md"
+PAGES = (CULLING, MIGRATION)
+
+DEFAULTS = Limits(idle=timedelta(hours=1))
+WEDNESDAY_NOON = datetime(2026, 7, 1, 10, tzinfo=UTC)  # noon in Berlin
+WEDNESDAY_NIGHT = datetime(2026, 7, 1, 21, tzinfo=UTC)
+SUNDAY_NOON = datetime(2026, 7, 5, 10, tzinfo=UTC)
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def rules_of_the_guide():
+    (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("rules:"))
+    return yaml.safe_load(text)
+
+
+# --- Rules ---
+
+
+def user_model(**fields):
+    return {"name": "ada", "admin": False, "groups": [], "servers": {}, **fields}
+
+
+def ruling(now=SUNDAY_NOON, *, groups=(), name="", options=None):
+    server = {"name": name, "ready": True, "user_options": options or {}}
+    user = user_of(user_model(groups=list(groups), servers={name: server}))
+    return Rules.parse(rules_of_the_guide()).for_server(user.servers[0], user, DEFAULTS, now)
+
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "found, rule, limits",
+    [
+        (ruling(groups=["staff"]), "staff", Limits(idle=HOUR, exempt=True)),
+        (ruling(options={"profile": "gpu-small"}), "gpu", Limits(idle=2 * HOUR, age=24 * HOUR)),
+        (
+            ruling(options={"profile": "ds", "image": "lab:nightly"}),
+            "trial image",
+            Limits(idle=20 * MINUTE),
+        ),
+        (ruling(options={"profile": "ds", "image": "lab:4"}), None, DEFAULTS),
+        (ruling(WEDNESDAY_NIGHT), "nights", Limits(idle=15 * MINUTE)),
+        (ruling(WEDNESDAY_NOON), "workdays", Limits(idle=3 * HOUR)),
+        (ruling(name="ml-course-7"), "course", Limits(idle=6 * HOUR, busy=12 * HOUR)),
+        (ruling(), None, DEFAULTS),
+    ],
+)
+def test_the_rules_of_the_guide_do_what_it_says(found, rule, limits):
+    assert (found.rule, found.limits) == (rule, limits)
+
+
+def test_the_guide_explains_every_key_of_a_match():
+    table = CULLING.read_text().split("| key of `match` |")[1].split("\n\n")[0]
+    with pytest.raises(BadRule, match="there are ") as refused:
+        Rules.parse([{"match": {"xyz": "*"}, "timeout": 1}])
+    keys = str(refused.value).rpartition("there are ")[2].split(", ")
+    assert set(keys) == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def test_what_makes_no_sense_is_refused_as_the_guide_shows():
+    (shown,) = (text.strip() for text in blocks(CULLING, "text"))
+    fine = {"match": {"user": "ada"}, "timeout": 1}
+    with pytest.raises(BadRule) as refused:
+        Rules.parse([fine, fine, {"match": {"usr": "ada"}, "timeout": 1}])
+    assert str(refused.value) == shown
+
+
+def test_the_arbiter_of_the_guide_answers():
+    (code,) = (code for code in blocks(CULLING, "python") if "def arbiter" in code)
+    hook = configured(code).IdleCuller.cull_arbiter_hook
+    answers = [
+        hook(inactive=1.5 * HOUR, inactive_limit=3600, server={}, user=user_model(groups=groups))
+        for groups in ([], ["teachers"])
+    ]
+    assert answers == [True, False]
+
+
+# --- Configurations ---
+
+
+def configured(code, c=None):
+    c = Config() if c is None else c
+    exec(code, {"c": c, "sys": sys})
+    return c
+
+
+def refuse_nothing(command):
+    """Start a culler with these flags as far as reading them goes."""
+    arguments = command[command.index("k8s_hub.culler") + 1 :]
+    IdleCuller().initialize(arguments)
+
+
+SERVICES = [
+    (page, code) for page in PAGES for code in blocks(page, "python") if "JupyterHub.services" in code
+]
+
+
+@pytest.mark.parametrize(("page", "code"), SERVICES)
+def test_services_of_the_guides_have_flags_that_exist(page, code):
+    hub = JupyterHub(config=configured(code))
+    (service,) = hub.services
+    refuse_nothing(service["command"])
+    for role in hub.load_roles:
+        assert all_exist(role["scopes"])
+
+
+def all_exist(scopes):
+    return {scope.partition("!")[0] for scope in scopes} <= scope_definitions.keys()
+
+
+def test_the_scopes_of_the_guide_exist():
+    table = CULLING.read_text().split("| for | scopes |")[1].split("\n\n")[0]
+    cells = [line.split("|")[2] for line in table.splitlines() if line.count("|") == 3]
+    scopes = [scope for cell in cells for scope in re.findall(r"`([^`]+)`", cell)]
+    assert len(scopes) > 8
+    assert all_exist(scopes)
+
+
+def test_the_values_for_the_chart_change_its_service_and_role():
+    (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("hub:"))
+    values = yaml.safe_load(text)["hub"]
+    c = Config()
+    c.JupyterHub.services = [
+        {
+            "name": "jupyterhub-idle-culler",
+            "command": ["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600", "--cull-users"],
+        }
+    ]
+    c.JupyterHub.load_roles = [
+        {"name": "jupyterhub-idle-culler", "scopes": ["list:users"], "services": ["jupyterhub-idle-culler"]}
+    ]
+    for code in values["extraConfig"].values():
+        configured(code, c)
+
+    (service,), (role,) = c.JupyterHub.services, c.JupyterHub.load_roles
+    refuse_nothing(service["command"])
+    (rules,) = values["extraFiles"].values()
+    assert f"--rules-file={rules['mountPath']}" in service["command"]
+    assert Rules.parse(rules["data"]).rules
+    assert all_exist(role["scopes"] + values["loadRoles"]["user"]["scopes"])
+    port = values["service"]["extraPorts"][0]["port"]
+    assert service["url"].endswith(f":{port}")
+    assert values["networkPolicy"]["ingress"][0]["ports"] == [{"port": port}]
+
+
+@pytest.mark.parametrize("commands", [text for page in PAGES for text in blocks(page, "bash")])
+def test_the_commands_are_commands(commands):
+    subprocess.run(["bash", "-n"], input=commands, text=True, check=True)
+    for line in commands.splitlines():
+        refuse_nothing(line.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_flags_and_links_lead_somewhere(page):
+    text = page.read_text()
+    flags = {flag.replace("_", "-") for flag in re.findall(r"`[^`\n]*?--([a-z_-]+)", text)}
+    known = {"debug", *IdleCuller.aliases, *IdleCuller.flags}
+    assert flags <= known, flags - known
+    for target, part in re.findall(r"\]\(([^)#]*)(?:#([\w-]+))?\)", text):
+        assert "://" in target or not target or (page.parent / target).exists(), target
+        if not target:
+            assert part in anchors(text), part
+
+
+def anchors(text):
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+# --- What it says of itself ---
+
+
+def test_the_metrics_of_the_guide_exist():
+    named = set(re.findall(r"`(k8s_hub_culler_\w+)`", CULLING.read_text()))
+    metrics = list(Metrics().registry.collect())
+    there = {metric.name + ("_total" if metric.type == "counter" else "") for metric in metrics}
+    assert named
+    assert named <= there, named - there
+
+
+def test_every_cause_to_keep_a_server_has_a_row():
+    table = CULLING.read_text().split("| cause | what it is |")[1].split("\n\n")[0]
+    causes = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    words = {cause.value for cause in Cause} - {Cause.IDLE.value, Cause.OLD.value, Cause.QUIET.value}
+    assert not [each for each in words if each not in causes]
+    assert "after an outage" in causes
+
+
+def test_a_warning_has_the_keys_that_the_guide_shows():
+    (shown,) = (json.loads(text) for text in blocks(CULLING, "json"))
+    user = user_of(user_model(servers={"": {"name": "", "ready": True}}))
+    now = datetime(2026, 7, 1, 11, 50, tzinfo=UTC)
+    decision = Decision(
+        facts=Facts(server=user.servers[0], user=user),
+        ruling=Ruling(limits=DEFAULTS),
+        verdict=Verdict.keep(Cause.IN_USE, shown["reason"]),
+        at=now,
+    )
+    said = words_of(decision, now + 10 * MINUTE, shown["keep_url"])
+    assert shown.keys() <= said.keys()
+    assert {key: said[key] for key in shown if key != "stop_at"} == {
+        key: value for key, value in shown.items() if key != "stop_at"
+    }
+    assert said["stop_at"] == datetime.fromisoformat(shown["stop_at"])
