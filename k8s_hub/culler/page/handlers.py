@@ -15,7 +15,7 @@ from k8s_hub.culler import words
 from k8s_hub.culler.board import Board, Seen
 from k8s_hub.culler.deciding import Decider
 from k8s_hub.culler.decision import Action
-from k8s_hub.culler.facts import Facts
+from k8s_hub.culler.facts import facts_of
 from k8s_hub.culler.keeping import KeepRefused
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.page import views
@@ -158,13 +158,7 @@ class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has 
         memory, board, decider = self.site.memory, self.site.board, self.site.decider
         decisions = [
             await decider.decide(
-                Facts(
-                    server=server,
-                    user=user,
-                    work=board.work(name, server.name),
-                    kept_until=memory.kept_until(name, server.name),
-                    notice=memory.notice(name, server.name),
-                ),
+                facts_of(server, user, memory, board.work(name, server.name)),
                 now,
             )
             for server in sorted(user.servers or (), key=lambda server: server.name)

@@ -239,7 +239,7 @@ def _fate(seen: Seen, *, is_dry_run: bool) -> tuple[str, str]:
                 "",
             )
         )
-    if verdict.cause in {Cause.BRAKED, Cause.QUIET}:
+    if verdict.cause in {Cause.BRAKED, Cause.QUIET, Cause.UNASKED}:
         return "It is not stopped this time; a later sweep decides again.", ""
     if verdict.due is None:
         return _NEVER.get(verdict.cause, "It is not stopped."), ""

@@ -1,0 +1,179 @@
+"""A page beside a real hub, and browsers without scripts that visit it."""
+
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import aiohttp
+from yarl import URL
+
+from k8s_hub.culler.board import Board
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.page.app import serve_page
+from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.culler.policy import Limits
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from tests.realhub import RealHub, free_port
+
+NAME = "idle-culler"
+TOKEN = "a-token-of-the-service-that-is-long"
+SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, at=NOW):
+        self.at = at
+
+    def __call__(self):
+        return self.at
+
+
+def hub_config(port, *, base="/"):
+    return {
+        "JupyterHub": {
+            "base_url": base,
+            "services": [
+                {"name": NAME, "url": f"http://127.0.0.1:{port}", "api_token": TOKEN, "oauth_no_confirm": True}
+            ],
+            "load_roles": [
+                {"name": "culler", "scopes": SCOPES, "services": [NAME]},
+                {"name": "user", "scopes": ["self", f"access:services!service={NAME}"]},
+            ],
+        }
+    }
+
+
+class Site:
+    """The page's parts, and where it is."""
+
+    def __init__(self, hub, port, *, base="/", state_file=None, limits=None, keep=None, is_dry_run=False):
+        self.hub = hub
+        self.clock = Clock()
+        self.board = Board()
+        self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)))
+        self.memory = Memory(state_file, keep or KeepLimits(longest=timedelta(hours=6), per_week=2), self.clock)
+        self.is_dry_run = is_dry_run
+        self.settings = PageSettings.of(
+            {
+                "JUPYTERHUB_SERVICE_NAME": NAME,
+                "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}",
+                "JUPYTERHUB_BASE_URL": base,
+            },
+            api_url=hub.api_url,
+            token=TOKEN,
+        )
+        self.url = f"http://127.0.0.1:{port}{self.settings.prefix}"
+
+    @contextlib.asynccontextmanager
+    async def served(self):
+        async with (
+            HubConnection(ConnectionSettings(url=self.hub.api_url, token=TOKEN)) as connection,
+            serve_page(
+                self.settings,
+                board=self.board,
+                decider=self.decider,
+                memory=self.memory,
+                hub=HubApi(connection),
+                now=self.clock,
+                is_dry_run=self.is_dry_run,
+            ),
+        ):
+            yield self
+
+    async def start(self, user, name="", *, idle=timedelta(minutes=10), age=timedelta(hours=3)):
+        """Start a server that was last active so long before the page's time."""
+        await self.hub.start_server(user, name)
+        await self.hub.wait_ready(user, name)
+        orm = self.hub.app.users[user].orm_spawners[name]
+        orm.started = (self.clock() - age).replace(tzinfo=None)
+        self.hub.set_activity(user, self.clock() - idle, name)
+
+
+@contextlib.asynccontextmanager
+async def page_of(users=("alice", "bob"), *, base="/", **how):
+    """A hub with these users, and the page of its culler."""
+    port = free_port()
+    hub = RealHub(users=users, config=hub_config(port, base=base))
+    site = Site(hub, port, base=base, **how)
+    async with site.served(), hub:  # a hub waits for its services when it starts
+        yield site
+
+
+class Visitor:
+    """A browser without scripts: cookies, redirects between the hub and the page, forms."""
+
+    def __init__(self, site, name):
+        self.site = site
+        self.name = name
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_error):
+        await self.session.close()
+
+    async def get(self, path="", **how):
+        return await self._visit("GET", URL(self.site.url + path), **how)
+
+    async def login(self, path=""):
+        """Visit the page, be sent to the hub's login, and come back."""
+        asked = await self.get(path)
+        assert asked.url.path.endswith("/hub/login"), asked.url
+        form = {"username": self.name, "password": "x", "_xsrf": asked.xsrf}
+        shown = await self._visit("POST", asked.url, data=form)
+        assert shown.url.path_qs == self.site.settings.prefix + path, shown.url
+        return shown
+
+    async def post(self, path, *, headers=None, **form):
+        return await self._visit("POST", URL(self.site.url + path), data=form, headers=headers)
+
+    async def _visit(self, method, url, **how):
+        """Follow redirects as a browser behind the proxy would, which is not there."""
+        hops = []
+        while True:
+            async with self.session.request(method, url, allow_redirects=False, **how) as reply:
+                text = await reply.text()
+            if reply.status not in {301, 302, 303, 307, 308}:
+                return Shown(reply, text, hops)
+            hops.append((method, reply.status))
+            method, how = "GET", {"headers": how.get("headers")}
+            url = self._behind_the_proxy(url.join(URL(reply.headers["Location"])))
+
+    def _behind_the_proxy(self, url):
+        page, hub = URL(self.site.url), URL(self.site.hub.url)
+        return url.with_port(page.port if url.path.startswith(page.path) else hub.port)
+
+
+class Shown:
+    """A page as it came."""
+
+    def __init__(self, reply, text, hops):
+        self.status = reply.status
+        self.url = reply.url
+        self.headers = reply.headers
+        self.hops = hops  # methods and statuses of the redirects on the way
+        self.text = text
+
+    @property
+    def xsrf(self):
+        return unescape(re.search(r'name="(?:_xsrf|xsrf)" (?:value|content)="([^"]*)"', self.text)[1])
+
+    @property
+    def servers(self):
+        """The state of each server by its name."""
+        found = re.findall(r'data-server="([^"]*)"[^>]* data-cause="([^"]*)"', self.text)
+        return {unescape(name): cause for name, cause in found}
+
+    @property
+    def message(self):
+        """What stands in the message about what was done, or not."""
+        found = re.search(r'<p role="(?:status|alert)"[^>]*>(.*?)</p>', self.text, re.DOTALL)
+        return found and unescape(found[1])
