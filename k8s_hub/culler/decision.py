@@ -154,7 +154,12 @@ class Decision:
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
         if verdict.due is None:
-            yield f"It is not stopped while its kernels are busy: there is {self._busy_limit()}."
+            is_busy = self._is_busy and self.ruling.limits.busy is None
+            yield (
+                f"It is not stopped while its kernels are busy: there is {self._busy_limit()}."
+                if is_busy
+                else "It is not stopped in sight."
+            )
             return
         news = "nothing is executed" if self._has_tabs else "its kernels say nothing"
         if not (self._has_tabs or self._is_busy):

@@ -1,0 +1,250 @@
+"""The decider: rules, the arbiter hook in its two forms, and what schedules bring."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from k8s_hub.culler.deciding import HOOK_SECONDS, Decider
+from k8s_hub.culler.facts import Facts, Notice, Work
+from k8s_hub.culler.policy import Cause, Limits, wants_notice
+from k8s_hub.culler.rules import Rules
+from k8s_hub.hub.users import user_of
+from tests.inmemoryhub import NOW, server, user
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+LIMITS = Limits(idle=HOUR)
+DAYS_AND_NIGHTS = [
+    {"name": "night", "timeout": "15m", "schedule": {"hours": "22:00-06:00"}},
+    {"name": "day", "timeout": "8h"},
+]
+
+
+def facts(idle: timedelta | None = 2 * HOUR, **more: Any) -> Facts:
+    subject = server(
+        "ada", "lab", idle=idle, **{key: more.pop(key) for key in ("age", "pending") if key in more}
+    )
+    return Facts(server=subject, user=user("ada", subject), **more)
+
+
+def asked() -> tuple[list[dict[str, Any]], Callable[..., bool]]:
+    """A hook of idle-culler 2.0.0, and what it was asked."""
+    questions = []
+
+    def hook(inactive, inactive_limit, server):
+        questions.append({"inactive": inactive, "inactive_limit": inactive_limit, "server": server})
+        return inactive.total_seconds() >= inactive_limit
+
+    return questions, hook
+
+
+# --- The hook ---
+
+
+async def test_the_hook_of_three_arguments():
+    questions, hook = asked()
+    decision = await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
+    assert (decision.verdict.culls, decision.verdict.reason) == (
+        True,
+        "was idle in the eyes of the arbiter hook",
+    )
+    assert questions == [
+        {"inactive": 2 * HOUR, "inactive_limit": 3600, "server": {"name": "lab", "state": {}}},
+    ]
+
+
+async def test_the_limit_that_it_is_told_is_the_rules():
+    questions, hook = asked()
+    rules = Rules.parse([{"name": "long", "match": {"server": "lab"}, "timeout": "3h"}])
+    decision = await Decider(limits=LIMITS, rules=rules, hook=hook).decide(facts(), NOW)
+    assert [question["inactive_limit"] for question in questions] == [3 * 3600]
+    assert (decision.verdict.cause, decision.ruling.rule) == (Cause.SPARED, "long")
+
+
+async def test_its_idle_time_is_that_of_the_server_where_tabs_are_open():
+    questions, hook = asked()
+    work = Work(busy=0, connections=1, last_execution=NOW - 2 * HOUR)
+    assert (await Decider(limits=LIMITS, hook=hook).decide(facts(MINUTE, work=work), NOW)).verdict.culls
+    assert [question["inactive"] for question in questions] == [2 * HOUR]
+
+
+def named(inactive, inactive_limit, server, user):
+    return user["groups"] == ["staff"]
+
+
+def named_only(*, user, **_others):
+    return user["groups"] == ["staff"]
+
+
+class Callee:
+    async def __call__(self, inactive, inactive_limit, server, user=None):
+        return user["groups"] == ["staff"]
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        named,
+        named_only,
+        Callee(),
+        functools.partial(named),
+    ],
+)
+async def test_a_hook_that_names_user_gets_the_hubs_model(hook):
+    ada = user_of({"name": "ada", "groups": ["staff"], "servers": {"lab": {"ready": True}}})
+    subject = Facts(server=server("ada", "lab"), user=ada)
+    assert (await Decider(limits=LIMITS, hook=hook).decide(subject, NOW)).verdict.culls
+
+
+@pytest.mark.parametrize("kind", ["kwargs", "positional"])
+async def test_a_hook_that_does_not_name_user_gets_three_arguments(kind):
+    """Such as one that hands all it gets to the older form."""
+    questions, older = asked()
+
+    def handing_on(**all_):
+        return older(**all_)
+
+    def first_positional(user=None, /, **all_):
+        return older(**all_)
+
+    hook = handing_on if kind == "kwargs" else first_positional
+    assert (await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)).verdict.culls
+    assert len(questions) == 1
+
+
+async def test_a_hook_without_a_signature():
+    """Some callables of C have none."""
+    with pytest.raises(TypeError, match="keyword"):
+        await Decider(limits=LIMITS, hook=getattr).decide(facts(), NOW)
+
+
+EXEMPT = Rules.parse([{"exempt": True}])
+BUSY = Work(busy=1, connections=0, last_execution=NOW - 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("subject", "rules", "cause"),
+    [
+        (facts(None, age=None), Rules(), Cause.UNKNOWN),
+        (facts(-HOUR), Rules(), Cause.UNKNOWN),
+        (facts(pending="stop"), Rules(), Cause.PENDING),
+        (facts(), EXEMPT, Cause.EXEMPT),
+        (facts(kept_until=NOW + HOUR), Rules(), Cause.HELD),
+        (facts(work=BUSY), Rules(), Cause.BUSY),
+        (facts(age=9 * HOUR), Rules(), Cause.OLD),
+    ],
+)
+async def test_it_is_asked_where_nothing_but_time_decides(subject, rules, cause):
+    questions, hook = asked()
+    limits = Limits(idle=HOUR, age=8 * HOUR)
+    decision = await Decider(limits=limits, rules=rules, hook=hook).decide(subject, NOW)
+    assert (decision.verdict.cause, questions) == (cause, [])
+
+
+@pytest.mark.parametrize("subject", [facts(), facts(MINUTE), facts(None, age=2 * HOUR)])
+async def test_it_is_asked_whether_its_user_is_to_be_warned_or_not(subject):
+    questions, hook = asked()
+    decider = Decider(limits=LIMITS, hook=hook, notice=10 * MINUTE)
+    verdict = (await decider.decide(subject, NOW)).verdict
+    assert len(questions) == 1
+    assert not verdict.culls
+    assert wants_notice(subject, verdict, NOW, 10 * MINUTE) is (verdict.cause is Cause.WARNED)
+
+
+async def test_after_the_warning_the_hooks_word_holds():
+    subject = facts(MINUTE)
+    decider = Decider(limits=LIMITS, hook=lambda **_: True, notice=10 * MINUTE)
+    told = facts(MINUTE, notice=Notice(at=NOW, since=subject.server.last_activity))
+    for later, culls in ((MINUTE, False), (10 * MINUTE, True), (9 * HOUR, True)):
+        assert (await decider.decide(told, NOW + later)).verdict.culls is culls
+
+
+async def test_what_it_raises_is_raised():
+    def hook(**_):
+        raise KeyError("profile_name")
+
+    with pytest.raises(KeyError):
+        await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
+
+
+@pytest.mark.looptime
+async def test_it_may_not_take_for_ever(looptime):
+    async def hook(inactive, inactive_limit, server):
+        await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
+    assert looptime == pytest.approx(HOOK_SECONDS, abs=0.1)
+
+
+# --- Users ---
+
+
+def test_users_are_decided_by_the_rules_that_speak_of_users():
+    rules = Rules.parse(
+        [{"match": {"server": "*"}, "timeout": "9h"}, {"match": {"user": "eve"}, "exempt": True}]
+    )
+    decider = Decider(limits=LIMITS, rules=rules)
+    assert decider.decide_user(user("ada"), NOW).culls
+    assert decider.decide_user(user("eve"), NOW).cause is Cause.EXEMPT
+
+
+# --- What schedules bring ---
+
+
+def evening(minutes: int) -> datetime:
+    return datetime(2026, 7, 1, 22, tzinfo=UTC) + minutes * MINUTE
+
+
+async def decided(rules: list[dict[str, Any]], now: datetime, *, idle: timedelta, **more: Any) -> Any:
+    subject = server("ada", idle=NOW - now + idle, age=NOW - now + 9 * HOUR)
+    decider = Decider(limits=LIMITS, rules=Rules.parse(rules), **more)
+    return (await decider.decide(Facts(server=subject, user=user("ada", subject)), now)).verdict
+
+
+@pytest.mark.parametrize(
+    ("now", "idle", "due"),
+    [
+        (
+            evening(-120),
+            timedelta(),
+            evening(0),
+        ),  # by day 8 h; the night stops at once what is idle for 15 min
+        (evening(-10), 5 * MINUTE, evening(0)),
+        (evening(-10), MINUTE, evening(4)),
+        (evening(-9 * 60), timedelta(), evening(-60)),  # over before the night
+        (evening(475), timedelta(), evening(475) + 8 * HOUR),  # 05:55: it is day before the 15 min are over
+    ],
+)
+async def test_when_it_is_up_across_a_change_of_schedule(now, idle, due):
+    verdict = await decided(DAYS_AND_NIGHTS, now, idle=idle)
+    assert (verdict.cause, verdict.since, verdict.due) == (Cause.IN_USE, now - idle, due)
+
+
+async def test_a_night_that_ends_an_exemption_is_in_sight():
+    rules = [{"name": "office", "exempt": True, "schedule": {"hours": "08:00-22:00"}}]
+    verdict = await decided(rules, evening(-10), idle=2 * HOUR)
+    assert (verdict.cause, verdict.due) == (Cause.EXEMPT, evening(0))
+
+
+async def test_the_warning_before_a_night_is_given_once_and_holds():
+    notice = 10 * MINUTE
+    verdict = await decided(DAYS_AND_NIGHTS, evening(-10), idle=HOUR, notice=notice)
+    subject = server("ada", idle=NOW - evening(-10) + HOUR, age=None)
+    told = Facts(
+        server=subject, user=user("ada", subject), notice=Notice(at=evening(-10), since=verdict.since)
+    )
+    assert not wants_notice(told, verdict, evening(-9), notice)
+    decider = Decider(limits=LIMITS, rules=Rules.parse(DAYS_AND_NIGHTS), notice=notice)
+    assert (await decider.decide(told, evening(0))).verdict.culls
+
+
+async def test_an_age_that_only_the_night_has():
+    """The period that it ends began with the start: what a warning is about."""
+    rules = [{"timeout": "8h", "max_age": "9h", "schedule": {"hours": "22:00-06:00"}}]
+    verdict = await decided([*rules, {"timeout": "8h"}], evening(-10), idle=MINUTE)
+    assert (verdict.cause, verdict.since, verdict.due) == (Cause.IN_USE, evening(-10) - 9 * HOUR, evening(0))

@@ -1,0 +1,305 @@
+"""Decisions in words and as JSON."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.facts import Facts, Notice, Work, facts_of
+from k8s_hub.culler.policy import Cause, Limits
+from k8s_hub.culler.rules import Rules
+from tests.inmemoryhub import NOW, server, user
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+ONLY_THE_HUB = "Only the hub's word counts: the server itself was not asked (ask_servers), or did not answer."
+NO_RULE = "The default limits hold: no rule matches."
+GPU = [{"name": "gpu", "timeout": "1h"}]
+
+
+async def decided(
+    *,
+    idle: timedelta | None = 10 * MINUTE,
+    limits: Limits = Limits(idle=HOUR),  # noqa: B008 - a value
+    rules: list[dict[str, Any]] = GPU,
+    notice: timedelta | None = None,
+    hook: Any = None,
+    subject: dict[str, Any] | None = None,
+    **more: Any,
+) -> Decision:
+    lab = server("ada", "lab", idle=idle, **(subject or {}))
+    facts = Facts(server=lab, user=user("ada", lab), **more)
+    return await Decider(limits=limits, rules=Rules.parse(rules), notice=notice, hook=hook).decide(facts, NOW)
+
+
+def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
+    return Work(busy=busy, connections=tabs, last_execution=NOW - silent)
+
+
+# --- One line ---
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ({}, "ada/lab is kept: it was active 0:10:00 ago (limit 1:00:00, rule 'gpu')"),
+        ({"rules": []}, "ada/lab is kept: it was active 0:10:00 ago (limit 1:00:00)"),
+        (
+            {"rules": [{"timeout": "3h"}]},
+            "ada/lab is kept: it was active 0:10:00 ago (limit 3:00:00, rules[0])",
+        ),
+        (
+            {"work": work(tabs=1), "rules": []},
+            "ada/lab is to be stopped: it has open tabs, but executed nothing for 2:00:00 (limit 1:00:00)",
+        ),
+        (
+            {"work": work(busy=1), "idle": HOUR, "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
+            "ada/lab is kept: it runs a busy kernel, silent for 1:00:00 (busy limit 1 day, 0:00:00)",
+        ),
+        (
+            {"work": work(busy=2), "idle": 2 * HOUR},
+            "ada/lab is kept: it runs 2 busy kernels, silent for 2:00:00 (no busy limit, rule 'gpu')",
+        ),
+        ({"subject": {"pending": "stop"}}, "ada/lab is kept: it has a pending stop"),
+        (
+            {"rules": [{"name": "staff", "exempt": True}]},
+            "ada/lab is kept: it is exempt by a rule (rule 'staff')",
+        ),
+        (
+            {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
+            "ada/lab is to be stopped: it was started 3:00:00 ago (max age 3:00:00)",
+        ),
+        (
+            {"idle": HOUR, "notice": MINUTE, "rules": []},
+            "ada/lab is kept: it was idle for 1:00:00, but its user is warned first (limit 1:00:00)",
+        ),
+    ],
+)
+async def test_sentence(case, sentence):
+    assert (await decided(**case)).sentence() == sentence
+
+
+# --- What would change it ---
+
+
+@pytest.mark.parametrize(
+    ("case", "changes"),
+    [
+        (
+            {"rules": []},
+            ["It is stopped at 12:50 UTC if there is no activity until then.", ONLY_THE_HUB, NO_RULE],
+        ),
+        (
+            {"work": work(tabs=1, silent=MINUTE), "rules": []},
+            ["It is stopped at 12:59 UTC if nothing is executed until then.", NO_RULE],
+        ),
+        (
+            {"work": work(busy=1), "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
+            ["It is stopped at 2026-07-02 11:50 UTC if its kernels say nothing until then.", NO_RULE],
+        ),
+        (
+            {"work": work(busy=1), "rules": []},
+            ["It is not stopped while its kernels are busy: there is no busy limit.", NO_RULE],
+        ),
+        (
+            {"idle": 2 * HOUR, "kept_until": NOW + HOUR, "rules": []},
+            [
+                "It is stopped at 13:00 UTC if there is no activity until then.",
+                "It would be stopped now if its user did not keep it.",
+                NO_RULE,
+            ],
+        ),
+        (
+            {"idle": HOUR, "rules": []},
+            [
+                "Activity before it is stopped keeps it.",
+                ONLY_THE_HUB,
+                NO_RULE,
+                "A rule with exempt: true would keep it.",
+            ],
+        ),
+        (
+            {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
+            [
+                "Nothing that its user does: its max age has come.",
+                NO_RULE,
+                "A rule with exempt: true would keep it.",
+            ],
+        ),
+        (
+            {"limits": Limits(idle=HOUR, age=3.5 * HOUR), "rules": [], "work": work(silent=HOUR)},
+            ["Its max age ends at 12:30 UTC, whatever its activity.", NO_RULE],
+        ),
+        (
+            {"idle": HOUR, "notice": 5 * MINUTE, "rules": []},
+            ["Activity before 12:05 UTC keeps it; then it is stopped.", NO_RULE],
+        ),
+        (
+            {"limits": Limits(idle=HOUR, age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
+            ["It is stopped at 12:05 UTC, whatever its activity: its user was warned.", NO_RULE],
+        ),
+        (
+            {"hook": lambda **_: False, "rules": []},
+            ["The arbiter hook is asked again in every sweep.", NO_RULE],
+        ),
+        (
+            {"rules": [{"name": "staff", "exempt": True}]},
+            ["It is judged where no rule with exempt: true holds; now rule 'staff' does."],
+        ),
+        (
+            {"limits": Limits(idle=HOUR, named_servers=False), "rules": []},
+            ["It is judged where cull_named_servers is true.", NO_RULE],
+        ),
+        (
+            {"subject": {"pending": "spawn"}},
+            ["Nothing, until its spawn has ended: a pending server is never stopped."],
+        ),
+        ({"subject": {"ready": False}}, ["Nothing, until the hub says that it is ready."]),
+        (
+            {"idle": -HOUR, "rules": []},
+            ["It is judged from 13:00 UTC on: look at the clocks of the hub and of this service.", NO_RULE],
+        ),
+        (
+            {"work": work(silent=-HOUR), "rules": []},
+            [
+                (
+                    "It is judged from 13:00 UTC on: look at the clock of its node. A time more than 1 day, 0:00:00 "
+                    "ahead would not count."
+                ),
+                NO_RULE,
+            ],
+        ),
+        (
+            {"idle": None, "subject": {"age": None}, "rules": []},
+            [
+                (
+                    "It is judged once the hub tells its last_activity or started: look at GET /hub/api/users/ada, "
+                    "and whether the token's scope read:servers includes this user."
+                ),
+                NO_RULE,
+            ],
+        ),
+        (
+            {"idle": NOW - datetime(1970, 1, 1, tzinfo=UTC), "rules": []},
+            ["It is judged once the hub tells a time that can be true, not 1970-01-01T00:00:00Z.", NO_RULE],
+        ),
+        (
+            {
+                "rules": [{"name": "day", "timeout": "1h", "schedule": {"hours": "08:00-18:00"}}],
+                "work": work(),
+            },
+            [
+                "It is stopped at 12:50 UTC if there is no activity until then.",
+                "The limits are those of rule 'day': an earlier rule that matches would hold instead.",
+                "Other limits may hold from 18:00 UTC on, by the schedule of a rule.",
+            ],
+        ),
+    ],
+)
+async def test_changes(case, changes):
+    assert list((await decided(**case)).changes()) == changes
+
+
+async def test_what_is_held_back():
+    decision = await decided(idle=2 * HOUR, rules=[])
+    for cause, words in ((Cause.BRAKED, "brake"), (Cause.QUIET, "outage"), (Cause.UNASKED, "asked")):
+        held = decision.held_back(cause, "not now")
+        assert (held.verdict.culls, held.verdict.cause) == (False, cause)
+        assert held.sentence().startswith("ada/lab is kept: it was idle for 2:00:00, but not now")
+        assert words in held.changes()[0]
+        assert "A rule with exempt: true would keep it." not in held.changes()
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+async def test_every_cause_has_a_word_about_what_would_change_it(cause):
+    decision = await decided()
+    decision = replace(decision, verdict=replace(decision.verdict, cause=cause))
+    assert all(sentence.endswith(".") for sentence in decision.changes())
+    assert decision.changes()
+
+
+async def test_a_time_beyond_all_dates_is_said_so():
+    decision = await decided(work=work(), limits=Limits(idle=timedelta.max), rules=[])
+    assert decision.verdict.due is None
+    assert decision.changes() == ("It is not stopped in sight.", NO_RULE)
+
+
+# --- JSON ---
+
+
+async def test_record():
+    since = NOW - 2 * HOUR
+    decision = await decided(
+        idle=2 * HOUR,
+        limits=Limits(idle=HOUR, age=24 * HOUR),
+        work=work(tabs=2),
+        kept_until=NOW - MINUTE,
+        notice=5 * MINUTE,
+    )
+    decision = replace(decision, facts=replace(decision.facts, notice=Notice(at=NOW - MINUTE, since=since)))
+    record = decision.record(Action.KEPT)
+    assert json.loads(json.dumps(record)) == {
+        "time": "2026-07-01T12:00:00Z",
+        "user": "ada",
+        "server": "lab",
+        "action": "kept",
+        "verdict": "keep",
+        "cause": "warned",
+        "reason": "was idle for 2:00:00, but its user is warned first",
+        "rule": "gpu",
+        "since": "2026-07-01T10:00:00Z",
+        "due": "2026-07-01T12:05:00Z",
+        "idle_seconds": 7200,
+        "idle_limit_seconds": 3600,
+        "age_limit_seconds": 86400,
+        "started": "2026-07-01T09:00:00Z",
+        "last_activity": "2026-07-01T10:00:00Z",
+        "ready": True,
+        "pending": None,
+        "busy_kernels": 0,
+        "connections": 2,
+        "last_execution": "2026-07-01T10:00:00Z",
+        "kept_until": "2026-07-01T11:59:00Z",
+        "warned_at": "2026-07-01T11:59:00Z",
+    }
+
+
+async def test_what_is_not_known_is_null():
+    record = (await decided(idle=None, subject={"age": None}, rules=[])).record(Action.KEPT)
+    known = {key for key, value in record.items() if value is not None}
+    assert known == {
+        "time",
+        "user",
+        "server",
+        "action",
+        "verdict",
+        "cause",
+        "reason",
+        "idle_limit_seconds",
+        "ready",
+    }
+    assert (await decided(idle=-HOUR)).record(Action.KEPT)["idle_seconds"] is None
+
+
+# --- Facts ---
+
+
+class Memory:
+    def kept_until(self, user: str, server: str) -> datetime | None:
+        return NOW if (user, server) == ("ada", "lab") else None
+
+    def notice(self, user: str, server: str) -> Notice | None:
+        return Notice(at=NOW, since=NOW) if (user, server) == ("ada", "lab") else None
+
+
+def test_facts_of():
+    lab = server("ada", "lab")
+    ada = user("ada", lab)
+    assert facts_of(lab, ada) == Facts(server=lab, user=ada)
+    everything = Facts(server=lab, user=ada, work=work(), kept_until=NOW, notice=Notice(at=NOW, since=NOW))
+    assert facts_of(lab, ada, Memory(), work()) == everything
+    assert facts_of(server("ada"), ada, Memory()).kept_until is None
