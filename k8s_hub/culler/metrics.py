@@ -24,7 +24,7 @@ class Metrics:
     places: how many servers are handled at once, now; None: there is no such metric.
     """
 
-    def __init__(self, places: Callable[[], int] | None = None) -> None:
+    def __init__(self, places: Callable[[], float] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._tally: Tally[tuple[Action, str]] = Tally()  # of the pass under way

@@ -199,9 +199,11 @@ async def memory_of(culler: Culler, log: Path, number: int, *, page: bool) -> tu
     """Return megabytes: resident, private, and the highest that was resident."""
     command = tuple(part.replace("{port}", str(free_port())) for part in culler.command)
     environment = PAGE | {"JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{free_port()}/"} if page else {}
-    async with many_users(number) as hub:
-        async with started(replace(culler, command=command), hub, log, **environment) as process:
-            await until(lambda: hub.lists_read >= 3, process, log)
-            await asyncio.sleep(1.5)
-            used = memory(process.pid)
-            return used.resident, used.private, highest_resident(process.pid)
+    async with (
+        many_users(number) as hub,
+        started(replace(culler, command=command), hub, log, **environment) as process,
+    ):
+        await until(lambda: hub.lists_read >= 3, process, log)
+        await asyncio.sleep(1.5)
+        used = memory(process.pid)
+        return used.resident, used.private, highest_resident(process.pid)

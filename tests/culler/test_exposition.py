@@ -103,6 +103,12 @@ async def test_a_port_in_use_is_told_before_anything_runs(served):
             pytest.fail("it runs")
 
 
+async def test_without_an_ip_it_listens_everywhere():
+    served = Served()
+    async with serving(served.metrics.registry, served.pulse, ip="", port=0) as served.port:
+        assert (await served.ask("GET", "/health")).status == 200
+
+
 async def test_afterwards_the_port_is_free():
     served = Served()
     async with serving(served.metrics.registry, served.pulse, ip="127.0.0.1", port=0) as port:

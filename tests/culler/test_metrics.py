@@ -171,6 +171,12 @@ def test_the_reference_lists_every_metric_with_type_labels_and_words(metrics):
     assert listed == known
 
 
+@pytest.mark.parametrize("words", [Action, Cause])
+def test_the_reference_lists_what_labels_can_be(words):
+    reference = " ".join(REFERENCE.read_text().split())
+    assert [word.value for word in words if f"`{word.value}`" not in reference] == []
+
+
 def _labels(metrics, family):
     return ", ".join(f"`{label}`" for label in metrics.registry._names_to_collectors[family]._labelnames)
 
