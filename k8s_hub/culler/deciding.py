@@ -11,6 +11,7 @@ from k8s_hub.culler.decision import Decision
 from k8s_hub.culler.facts import Facts
 from k8s_hub.culler.policy import Cause, Limits, Verdict, active_at, judge, judge_user
 from k8s_hub.culler.rules import Rules, Ruling
+from k8s_hub.hub.packing import unpacked
 from k8s_hub.hub.users import User
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
@@ -72,10 +73,10 @@ async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetim
     arguments: dict[str, Any] = {
         "inactive": now - (active_at(facts, now) or now),
         "inactive_limit": int(limits.idle.total_seconds()),
-        "server": facts.server.raw,
+        "server": unpacked(facts.server.raw),
     }
     if _names_user(hook):
-        arguments["user"] = facts.user.raw
+        arguments["user"] = unpacked(facts.user.raw)
     opinion = hook(**arguments)
     if inspect.isawaitable(opinion):
         async with asyncio.timeout(HOOK_SECONDS):

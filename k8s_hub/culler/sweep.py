@@ -32,6 +32,7 @@ from k8s_hub.culler.stopping import Outcome, Stopping
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden
 from k8s_hub.hub.listing import Listing, read_all
+from k8s_hub.hub.packing import packed
 from k8s_hub.hub.users import Server, User
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ class Sweep:
                 lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
             )
             self.outages.heard(self.now())
-            return page
+            return replace(page, users=tuple(map(packed, page.users)))
 
         listing = await read_all(read_page, page_size=size)
         for lost in listing.lost:
