@@ -1,13 +1,17 @@
 """The acceptance table: the same decisions from library, dry run, explain and page."""
 
+import json
+import logging
 from datetime import datetime
 from html.parser import HTMLParser
 
 import aiohttp
 import pytest
 
+from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.board import Board
 from k8s_hub.culler.decision import Action
+from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.page.app import serve_page
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.hub.api import HubApi
@@ -44,6 +48,88 @@ async def test_library(row):
     )
     if expected.looks_at_due:
         assert verdict.due == expected.due
+
+
+# --- The program: dry run and explain ---
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_as_before():
+    """An application configures the logging of its process."""
+    package = logging.getLogger("k8s_hub")
+    handlers, level, propagates = [*package.handlers], package.level, package.propagate
+    yield
+    package.handlers[:] = handlers
+    package.setLevel(level)
+    package.propagate = propagates
+
+
+@pytest.fixture
+def configured(monkeypatch, tmp_path):
+    """Return a function that configures the program for a row, as its admin would, and gives it the row's clock."""
+
+    def configure(application, row, hub, *arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("JUPYTERHUB_SERVICE_URL", raising=False)
+        monkeypatch.setenv("JUPYTERHUB_API_URL", hub.api_url)
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", CULLER_TOKEN)
+        warns = {"warn_url": f"{hub.url}/warnings"} if "warn_before" in row.settings else {}
+        options = {
+            **row.settings,
+            **warns,
+            "rules": row.rules,
+            "ask_servers": row.is_asked,
+            "state_file": str(tmp_path / "state.json"),
+        }
+        (tmp_path / "config.json").write_text(json.dumps({"IdleCuller": options}))
+        row.memory(tmp_path / "state.json")
+        application.clock = lambda: row.now
+        application.initialize([*arguments, "--config=config.json"])
+        return application
+
+    return configure
+
+
+async def assert_is_as_decided(record, row):
+    """Check a record as JSON against the table, and against what the library says of the same."""
+    decision = await decided(row)
+    action = Action.WOULD_STOP if decision.verdict.culls else Action.KEPT
+    assert (record["verdict"], record["cause"], record["rule"]) == (
+        row.expected.verdict,
+        row.expected.cause,
+        row.expected.rule,
+    )
+    facts_of_the_server = {"busy_kernels", "connections", "last_execution"}  # asked only where it matters
+    expected = decision.record(action)
+    same = expected.keys() - facts_of_the_server
+    assert {key: record[key] for key in same} == {key: expected[key] for key in same}
+
+
+@ROWS
+async def test_dry_run(row, configured, tmp_path, capfd):
+    async with hub_of(row) as hub:
+        culler = configured(IdleCuller(), row, hub, "--dry-run", "--once", "--decision-log=decisions.jsonl")
+        before = (tmp_path / "state.json").read_bytes()
+        assert await culler.serve() == 0
+        assert hub.changes == []  # nothing stopped, nobody warned
+        assert (hub.asked_servers > 0) == (row.is_asked and row.expected.cause != "too old")
+    assert capfd.readouterr().out.splitlines() == [(await decided(row)).sentence()]
+    (line,) = (tmp_path / "decisions.jsonl").read_text().splitlines()
+    await assert_is_as_decided(json.loads(line), row)
+    assert (tmp_path / "state.json").read_bytes() == before
+
+
+@ROWS
+async def test_explain(row, configured, tmp_path, capfd):
+    async with hub_of(row) as hub:
+        which = f"{row.user_name}/{row.server_name}"
+        explain = configured(Explain(), row, hub, which, "--json")
+        before = (tmp_path / "state.json").read_bytes()
+        assert await explain.serve() == 0
+        assert hub.changes == []
+    (line,) = capfd.readouterr().out.splitlines()
+    await assert_is_as_decided(json.loads(line), row)
+    assert (tmp_path / "state.json").read_bytes() == before
 
 
 # --- The page ---
