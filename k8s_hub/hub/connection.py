@@ -37,11 +37,20 @@ class Reply:
 
 
 def internal_ssl_context(certificates: Path) -> ssl.SSLContext:
-    """Return what ``JupyterHub.internal_ssl`` asks of clients, from its ``internal_certs_location``.
+    """Return what ``JupyterHub.internal_ssl`` asks of the hub's clients, from its ``internal_certs_location``.
 
     Raise OSError where a file is missing, and ssl.SSLError (an OSError too) where one cannot be used.
     """
-    context = ssl.create_default_context(cafile=str(certificates / "hub-ca" / "hub-ca.crt"))
+    return _context(certificates, "hub-ca")
+
+
+def servers_ssl_context(certificates: Path) -> ssl.SSLContext:
+    """Return the same for clients of users' servers, whose certificates another authority signs."""
+    return _context(certificates, "notebooks-ca")
+
+
+def _context(certificates: Path, authority: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certificates / authority / f"{authority}.crt"))
     own = certificates / "hub-internal"
     context.load_cert_chain(own / "hub-internal.crt", own / "hub-internal.key")
     return context

@@ -4,16 +4,21 @@ import asyncio
 import gzip
 import json
 import logging
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from certipy import Certipy
+from jupyterhub.app import JupyterHub
+from jupyterhub.utils import make_ssl_context
 
 from k8s_hub.culler.addresses import BadTemplate
 from k8s_hub.culler.facts import Work
 from k8s_hub.culler.server_tokens import LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden
 from tests.inmemoryhub import NOW, server
 from tests.realhub import free_port
@@ -60,15 +65,18 @@ class Machine:
             writer.close()
 
     @asynccontextmanager
-    async def listening(self):
+    async def listening(self, context=None):
         """Listen, and yield the server as the hub describes it."""
         tasks = set()
         listener = await asyncio.start_server(
-            lambda reader, writer: tasks.add(asyncio.create_task(self._serve(reader, writer))), "127.0.0.1", 0
+            lambda reader, writer: tasks.add(asyncio.create_task(self._serve(reader, writer))),
+            "127.0.0.1",
+            0,
+            ssl=context,
         )
         async with listener:
             port = listener.sockets[0].getsockname()[1]
-            yield at(f"http://127.0.0.1:{port}/user/ada/")
+            yield at(f"{'https' if context else 'http'}://127.0.0.1:{port}/user/ada/")
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -281,6 +289,31 @@ def test_a_bad_template_is_refused_when_the_settings_are_made():
 
 def test_the_token_is_not_shown():
     assert TOKEN not in repr(SingleUserSettings(token=TOKEN))
+
+
+@pytest.mark.hub
+async def test_with_internal_ssl_servers_are_known_by_an_authority_of_their_own(tmp_path, caplog):
+    app = JupyterHub(internal_ssl=True, internal_certs_location=str(tmp_path))
+    app.init_internal_ssl()
+    pair = Certipy(store_dir=str(tmp_path)).create_signed_pair(
+        "user-ada", "notebooks-ca", alt_names=["IP:127.0.0.1"]
+    )
+    server_side = make_ssl_context(
+        pair["files"]["key"],
+        pair["files"]["cert"],
+        cafile=app.internal_trust_bundles["notebooks-ca"],
+        purpose=ssl.Purpose.CLIENT_AUTH,
+    )
+    machine = Machine(kernels=reply(), terminals=reply())
+    async with machine.listening(server_side) as described:
+        async with asking(ssl_context=servers_ssl_context(tmp_path)) as servers:
+            assert await servers.work(described) == NOTHING
+        for wrong in (internal_ssl_context(tmp_path), None):
+            async with asking(ssl_context=wrong) as servers:
+                assert await servers.work(described) is None
+                assert servers.silent == {Silence.UNREACHABLE: 1}
+            assert "certificate" in caplog.text
+            caplog.clear()
 
 
 # --- Tokens that open one server ---
