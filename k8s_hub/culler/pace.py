@@ -28,8 +28,8 @@ ANSWERS_AT_LEAST = 5
 
 
 def adapted(places: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
-    """Return how many places there are from now on; ``answers`` are the seconds that the hub's last ones took."""
-    if len(answers) < ANSWERS_AT_LEAST:
+    """Return how many places there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
+    if len(answers) < ANSWERS_AT_LEAST or math.isinf(places):
         return places
     typical = median(answers)
     if typical > SLOW_SECONDS:

@@ -1,0 +1,68 @@
+"""The brake: who is held back when too much would stop at once."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.culler.brake import braked
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.sweep import Orders, Sweep
+from tests.inmemoryhub import NOW, InMemoryHub, server, user
+
+LIMITS = Limits(idle=timedelta(hours=1))
+
+
+def keys(number, start=0):
+    return [(f"user{index}", "") for index in range(start, start + number)]
+
+
+@pytest.mark.parametrize(
+    ("to_stop", "in_use_before", "running", "percent", "held"),
+    [
+        (keys(60), keys(100), 100, 50, 60),
+        (keys(50), keys(100), 100, 50, 0),  # not more than half
+        (keys(51), keys(100), 100, 50, 51),
+        (keys(9), keys(9), 9, 50, 0),  # a small hub
+        (keys(10), keys(10), 10, 50, 10),
+        (keys(90), keys(40, start=60), 100, 50, 0),  # 60 were idle before: these 30 are not too many
+        (keys(90), keys(60, start=30), 100, 50, 60),  # ... and these are, but the other 30 go
+        (keys(90), [], 100, 50, 0),  # nobody was in use before
+        (keys(100), keys(100), 100, 0, 0),  # no brake
+        (keys(100), keys(100), 100, 100, 0),
+        ([], keys(100), 100, 50, 0),
+        ([], [], 0, 50, 0),
+    ],
+)
+def test_so_many_are_held_back(to_stop, in_use_before, running, percent, held):
+    assert len(braked(to_stop, frozenset(in_use_before), running, percent)) == held
+
+
+async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
+    """The look before saw all in use. One sweep is left out; if the clock is still there, the next goes on."""
+    hub = InMemoryHub(
+        *(user(f"user{index}", server(f"user{index}", idle=timedelta(minutes=1))) for index in range(20)),
+        *(user(f"idle{index}", server(f"idle{index}")) for index in range(5)),
+    )
+    clock = [NOW]
+    told = []
+    sweep = Sweep(
+        hub, Orders(), Decider(limits=LIMITS), lambda: clock[0], tell=lambda *fate: told.append(fate)
+    )
+    await sweep.look()
+    clock[0] += timedelta(hours=5)
+    report = await sweep.run()
+    assert (report.stopped, report.braked, report.kept) == (5, 20, {"held back by the brake": 20})
+    assert [each.levelno for each in caplog.records] == [logging.ERROR]
+    assert "20 of 25 servers" in caplog.text
+    assert "was idle for 5:01:00, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
+    report = await sweep.run()
+    assert (report.stopped, report.braked) == (20, 0)
+
+
+async def test_a_sweep_that_stops_what_was_idle_before_is_not_braked():
+    hub = InMemoryHub(*(user(f"user{index}", server(f"user{index}")) for index in range(20)))
+    sweep = Sweep(hub, Orders(), Decider(limits=LIMITS), lambda: NOW)
+    assert (await sweep.look()).would_stop == 20
+    assert (await sweep.run()).stopped == 20

@@ -1,0 +1,166 @@
+"""Outages: while the hub was away nobody could tell it that they are active."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.outages import Contact, Outages, heartbeat
+from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.service import CullerService
+from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.hub.errors import Unavailable
+from tests.inmemoryhub import NOW, InMemoryHub, server, user
+
+MINUTE = timedelta(minutes=1)
+INTERVAL = 5 * MINUTE
+KEEPS = KeepLimits(longest=timedelta(hours=1), per_week=1)
+
+
+@pytest.mark.parametrize(
+    ("last", "interval", "quiet_until"),
+    [
+        (None, INTERVAL, None),
+        (NOW - INTERVAL, INTERVAL, None),
+        (NOW - 6 * MINUTE, INTERVAL, NOW + INTERVAL),
+        (NOW + MINUTE, INTERVAL, None),  # a clock that was set back
+        (NOW - 6 * MINUTE, None, None),
+    ],
+)
+def test_a_longer_silence_was_an_outage(last, interval, quiet_until):
+    assert Contact(last=last).heard(NOW, interval) == Contact(last=NOW, quiet_until=quiet_until)
+
+
+def test_further_answers_do_not_shorten_the_quiet():
+    contact = Contact(last=NOW - 6 * MINUTE).heard(NOW, INTERVAL).heard(NOW + MINUTE, INTERVAL)
+    assert contact.quiet_until == NOW + INTERVAL
+
+
+class Culler:
+    """A culler's service in virtual time, and its hub, which is away between two minutes."""
+
+    def __init__(self, *users, away=(0, 0), every=10, memory=None, **orders):
+        self.away = away
+        self.hub = InMemoryHub(*users, trouble=self._trouble)
+        self.outages = Outages(INTERVAL, memory)
+        self.sweep = Sweep(
+            self.hub,
+            Orders(**orders),
+            Decider(limits=Limits(idle=12 * MINUTE)),
+            self.now,
+            outages=self.outages,
+        )
+        self.service = CullerService(
+            self.sweep.look,
+            self.sweep.run,
+            every=every * MINUTE,
+            now=self.now,
+            heartbeat=partial(heartbeat, self.hub.version, self.outages, self.now),
+        )
+
+    def now(self):
+        return NOW + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def _trouble(self, _call):
+        begin, end = (NOW + minute * MINUTE for minute in self.away)
+        return Unavailable("connection refused") if begin <= self.now() < end else None
+
+    async def runs(self, minutes):
+        task = asyncio.create_task(self.service.run())
+        await asyncio.sleep(minutes * 60)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    @property
+    def passes(self):
+        return [
+            (each.kind, each.report and (each.report.stopped, each.report.quiet))
+            for each in self.service.history
+        ]
+
+
+def in_use():
+    """A user whose server is idle for 12 minutes before the second sweep, at 20 minutes, and not before the first."""
+    return user("alice", server("alice", idle=-5 * MINUTE))
+
+
+@pytest.mark.looptime
+async def test_an_hour_without_outage():
+    culler = Culler(in_use())
+    await culler.runs(25)
+    assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
+
+
+@pytest.mark.looptime
+async def test_a_short_outage_makes_no_quiet():
+    culler = Culler(in_use(), away=(14, 18))
+    await culler.runs(25)
+    assert culler.passes[2] == ("sweep", (1, 0))
+
+
+@pytest.mark.looptime
+async def test_an_outage_between_two_sweeps_is_noticed_and_nothing_is_stopped_for_a_while(caplog):
+    """No sweep failed; only the heartbeat knows. Back at 17, quiet until 22, stopped by the sweep at 30."""
+    culler = Culler(in_use(), away=(11, 17.1))
+    await culler.runs(35)
+    assert culler.passes[1:] == [("sweep", (0, 0)), ("sweep", (0, 1)), ("sweep", (1, 0))]
+    assert "The hub was not heard since 2026-07-01 12:1" in caplog.text
+    assert "nothing is stopped before 2026-07-01 12:22:30" in caplog.text
+
+
+@pytest.mark.looptime
+async def test_an_outage_in_the_middle_of_a_sweep_holds_back_what_is_left():
+    """Three stops, at 10, 20 and 30 minutes: the second finds a hub that has just come back."""
+    users = (user(f"u{number}", server(f"u{number}")) for number in range(3))
+    culler = Culler(*users, away=(11, 17.1), spread=timedelta(minutes=30))
+    await culler.runs(35)
+    assert culler.passes == [("look", (0, 0)), ("sweep", (2, 1))]
+
+
+@pytest.mark.looptime
+async def test_a_sweep_that_fails_is_followed_by_a_look_and_quiet():
+    culler = Culler(in_use(), away=(9, 18))
+    await culler.runs(45)
+    assert [kind for kind, _ in culler.passes] == ["look", "sweep", "look", "sweep", "sweep"]
+    assert culler.passes[1] == ("sweep", None)
+    assert culler.passes[2] == ("look", (0, 1))
+    assert culler.passes[3] == ("sweep", (1, 0))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("minutes", "quiet"), [(4, 0), (7, 1)])
+async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(tmp_path, minutes, quiet):
+    """In the chart it dies with the hub. What is to be stopped is held back at the first sweep already."""
+    path, idle = tmp_path / "state.json", user("bob", server("bob"))
+    clock = asyncio.get_running_loop().time
+
+    def remembered():
+        return Memory(path, KEEPS, lambda: NOW + timedelta(seconds=clock()))
+
+    culler = Culler(in_use(), memory=remembered())
+    await culler.runs(2)
+    await asyncio.sleep(minutes * 60)
+    culler = Culler(idle, every=3, memory=remembered())
+    await culler.runs(4)
+    assert culler.passes == [("look", (0, quiet)), ("sweep", (1 - quiet, quiet))]
+
+
+@pytest.mark.looptime
+async def test_users_are_not_deleted_either():
+    clock = [NOW - 10 * MINUTE]
+    outages = Outages(INTERVAL)
+    outages.heard(clock[0])
+    clock[0] = NOW
+    hub = InMemoryHub(user("away"))
+    sweep = Sweep(
+        hub, Orders(cull_users=True), Decider(limits=Limits(idle=MINUTE)), lambda: clock[0], outages=outages
+    )
+    assert (await sweep.run()).deleted == 0
+    clock[0] = NOW + INTERVAL
+    assert (await sweep.run()).deleted == 1
