@@ -1,4 +1,4 @@
-"""``k8s-hub cull``: the idle culler, with its own flags."""
+"""``k8s-hub cull``: the idle culler, with its own flags; ``k8s-hub cull explain``: why it does what it does."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,11 @@ from k8s_hub.culler.application import IdleCuller
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the culler until it ends."""
-    IdleCuller.launch_instance(list(arguments))
+    """Run the culler until it ends, or explain."""
+    if arguments and arguments[0] == "explain":
+        from k8s_hub.culler.explain import Explain
+
+        Explain.launch_instance(list(arguments[1:]))
+    else:
+        IdleCuller.launch_instance(list(arguments))
     return 0

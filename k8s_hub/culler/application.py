@@ -4,124 +4,87 @@ import logging
 import os
 import ssl
 import sys
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
-from traitlets import Bool, Callable, Integer, Unicode, default
+from traitlets import Bool, TraitType, Unicode, default
 from traitlets.config import Application
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
+from k8s_hub.culler import options_help
+from k8s_hub.culler.addresses import BadTemplate
 from k8s_hub.culler.deciding import Decider
 from k8s_hub.culler.flags import UsageError, normalised
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.options import (
+    GROUPS,
+    WITHOUT_FLAG,
+    AskingOptions,
+    CareOptions,
+    HubOptions,
+    LimitOptions,
+    SeeingOptions,
+    UserOptions,
+    WarningOptions,
+    names_of,
+)
+from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
 from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.sweep import Orders, Sweep
-from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
+from k8s_hub.culler.rules import BadRule, Rules
+from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
+from k8s_hub.culler.service import SPREAD_PART, parent_is_gone
+from k8s_hub.culler.singleuser import SingleUserSettings
+from k8s_hub.culler.sweep import Orders
+from k8s_hub.culler.urls import is_http_url
+from k8s_hub.culler.warning import WarningSettings
+from k8s_hub.culler.wiring import CannotStart, Plan, serve
+from k8s_hub.hub.connection import ConnectionSettings, internal_ssl_context
 from k8s_hub.signals import run_until_told
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
-LONGEST = 1_000_000_000
-"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
-
-_SWITCHES = (
-    "cull_admin_users",
-    "cull_default_servers",
-    "cull_named_servers",
-    "cull_users",
-    "generate_config",
-    "remove_named_servers",
-    "ssl_enabled",
-)
-_VALUES = (
-    "api_page_size",
-    "concurrency",
-    "cull_every",
-    "internal_certs_location",
-    "max_age",
-    "timeout",
-    "url",
-)
-
 _OF_TRAITLETS = frozenset({"help", "help-all", "h", "version", "V", "show-config", "show-config-json"})
 """Flags that traitlets handles itself."""
+
+_OPTIONS: Mapping[str, TraitType[Any, Any]] = {
+    "generate_config": Bool(),
+    **{name: group.class_traits()[name] for group in GROUPS.values() for name in names_of(group)},
+}
+_FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
+_SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
 
 
 def _flag(trait: str) -> str:
     return trait.replace("_", "-")
 
 
-class IdleCuller(Application):
+class IdleCuller(
+    LimitOptions,
+    UserOptions,
+    AskingOptions,
+    WarningOptions,
+    CareOptions,
+    SeeingOptions,
+    HubOptions,
+    Application,
+):
     """Stops servers of a JupyterHub that nobody uses. Volumes stay."""
+
+    clock: Callable[[], datetime] = staticmethod(utcnow)
+    """The only one that is read."""
 
     name = "idle-culler"
     version = __version__
     description = __doc__ or ""
     examples = """
-    As a service that the hub starts (it needs the scopes list:users, read:servers and delete:servers):
+As a service that the hub starts (it needs the scopes list:users, read:servers and delete:servers):
         c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
     """
 
-    url = Unicode(config=True, help="URL of the hub's REST API. By default $JUPYTERHUB_API_URL.")
-    timeout = Integer(
-        600, min=1, max=LONGEST, config=True, help="Seconds without activity after which a server is stopped."
-    )
-    cull_every = Integer(
-        0, min=0, max=LONGEST, config=True, help="Seconds between two sweeps; 0: half of timeout."
-    )
-    max_age = Integer(
-        0,
-        min=0,
-        max=LONGEST,
-        config=True,
-        help="Seconds after which a server is stopped even if it is in use; 0: never.",
-    )
-    concurrency = Integer(10, min=0, config=True, help="Servers stopped at the same time; 0: no limit.")
-    api_page_size = Integer(
-        0, min=0, config=True, help="Users asked for at once; 0: 50. The hub allows 200 at most."
-    )
-    cull_users = Bool(
-        default_value=False,
-        config=True,
-        help="Also delete users without activity once all their servers are stopped. For temporary users. "
-        "Needs the scopes read:users:activity and delete:users.",
-    )
-    cull_admin_users = Bool(
-        default_value=True,
-        config=True,
-        help="False: admins are not deleted by cull_users. Their servers are stopped.",
-    )
-    remove_named_servers = Bool(
-        default_value=False,
-        config=True,
-        help="Forget named servers when they are stopped. The spawner may then delete their volumes.",
-    )
-    cull_default_servers = Bool(
-        default_value=True, config=True, help="False: default servers are never stopped."
-    )
-    cull_named_servers = Bool(default_value=True, config=True, help="False: named servers are never stopped.")
-    ssl_enabled = Bool(default_value=False, config=True, help="True where the hub runs with internal_ssl.")
-    internal_certs_location = Unicode(
-        "internal-ssl", config=True, help="The hub's internal_certs_location, for ssl_enabled."
-    )
-    cull_arbiter_hook = Callable(
-        None,
-        allow_none=True,
-        config=True,
-        help="""
-        Decides in place of timeout: a function, sync or async, of inactive (timedelta since the last activity),
-        inactive_limit (timeout, in seconds) and server (the hub's description of it); true stops the server.
-
-        It is asked about ready servers of known activity, and again right before one is stopped. max_age goes
-        before it.
-        """,
-    )
     config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
     generate_config = Bool(
         default_value=False, config=True, help="Print a config file with every setting, and end."
@@ -130,17 +93,25 @@ class IdleCuller(Application):
     aliases = {  # noqa: RUF012 - as traitlets declares it
         "log-level": "Application.log_level",
         "config": "IdleCuller.config_file",
-        **{_flag(trait): f"IdleCuller.{trait}" for trait in (*_SWITCHES, *_VALUES)},
+        **{_flag(name): f"IdleCuller.{name}" for name in _FLAGGED},
     }
     flags = {  # noqa: RUF012 - as above
         "debug": ({"Application": {"log_level": logging.DEBUG}}, "Log every decision."),
-        **{_flag(trait): ({"IdleCuller": {trait: True}}, "The same as true.") for trait in _SWITCHES},
+        **{_flag(name): ({"IdleCuller": {name: True}}, "The same as true.") for name in _SWITCHES},
     }
     raise_config_file_errors = True
 
-    @default("url")
-    def _url_default(self) -> str:
-        return os.environ.get("JUPYTERHUB_API_URL", "")
+    @classmethod
+    def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
+        """Return the options of the groups, too: a config file that is generated shows them as this class's."""
+        groups = cls.class_traits(**metadata) if cls is IdleCuller else {}
+        return super().class_own_traits(**metadata) | {
+            name: trait for name, trait in groups.items() if trait.this_class in GROUPS.values()
+        }
+
+    def emit_options_help(self) -> Generator[str, None, None]:
+        """Yield the help of all options, by group."""
+        yield from options_help.lines()
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -166,10 +137,15 @@ class IdleCuller(Application):
         except UsageError as error:
             self._refuse(str(error))
         self.parse_command_line(flags)
-        if self.extra_args:
-            self._refuse(f"unexpected argument {self.extra_args[0]!r}")
+        self._take(self.extra_args)
         if not self.generate_config:
             self._read_config_file()
+            self._refuse_what_contradicts()
+
+    def _take(self, arguments: Sequence[str]) -> None:
+        """Read what is no flag."""
+        if arguments:
+            self._refuse(f"unexpected argument {arguments[0]!r}")
 
     def _read_config_file(self) -> None:
         path = Path(self.config_file)
@@ -198,6 +174,25 @@ class IdleCuller(Application):
 
     # --- What it means ---
 
+    def plan(self) -> Plan:
+        """Return all that is to be done. Ends the process where that makes no sense."""
+        return Plan(
+            hub=self.connection_settings(),
+            orders=self.orders,
+            decider=self.decider,
+            every=self.every,
+            activity_interval=_time(self.activity_interval),
+            asking=self._asking() if self.ask_servers else None,
+            warning=self._warning() if self.warn_before else None,
+            keeping=KeepLimits(longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week),
+            state_file=Path(self.state_file) if self.state_file else None,
+            once=self.once,
+            decision_log=self.decision_log,
+            metrics_ip=self.metrics_ip,
+            metrics_port=self.metrics_port,
+            page=self._page() if os.environ.get("JUPYTERHUB_SERVICE_URL") else None,
+        )
+
     @property
     def orders(self) -> Orders:
         """What each sweep is to do."""
@@ -206,6 +201,9 @@ class IdleCuller(Application):
             page_size=self.api_page_size,
             cull_users=self.cull_users,
             remove_named_servers=self.remove_named_servers,
+            dry_run=self.dry_run,
+            brake_percent=self.brake_percent,
+            spread=self.every * SPREAD_PART if self.spread else timedelta(),
         )
 
     @property
@@ -213,17 +211,71 @@ class IdleCuller(Application):
         """What decides."""
         limits = Limits(
             idle=timedelta(seconds=self.timeout),
-            age=timedelta(seconds=self.max_age) if self.max_age else None,
+            age=_time(self.max_age),
+            busy=_time(self.busy_limit),
             default_servers=self.cull_default_servers,
             named_servers=self.cull_named_servers,
             admins=self.cull_admin_users,
         )
-        return Decider(limits=limits, hook=self.cull_arbiter_hook)
+        return Decider(
+            limits=limits, rules=self._rules(), hook=self.cull_arbiter_hook, notice=_time(self.warn_before)
+        )
 
     @property
     def every(self) -> timedelta:
         """The time between two sweeps."""
         return timedelta(seconds=self.cull_every or max(1, self.timeout // 2))
+
+    def _rules(self) -> Rules:
+        try:
+            if self.rules_file:
+                return Rules.parse(read_rules_file(Path(self.rules_file)), f"{self.rules_file}: rules")
+            return Rules.parse(self.rules)
+        except (BadRule, BadRulesFile) as error:
+            self._refuse(str(error))
+
+    def _asking(self) -> SingleUserSettings:
+        try:
+            return SingleUserSettings(
+                token=self._token(),
+                timeout_seconds=self.ask_timeout,
+                concurrency=self.ask_concurrency,
+                per_sweep=self.ask_limit,
+                url_template=self.server_url_template,
+                ssl_context=self._ssl_context() if self.ssl_enabled else None,
+            )
+        except BadTemplate as error:
+            self._refuse(str(error))
+
+    def _page(self) -> PageSettings:
+        try:
+            return PageSettings.of(os.environ, api_url=self._checked_url(), token=self._token())
+        except BadPageSettings as error:
+            self._refuse(str(error))
+
+    def _warning(self) -> WarningSettings:
+        return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
+
+    def _refuse_what_contradicts(self) -> None:
+        if self.rules and self.rules_file:
+            self._refuse(
+                f"rules are given, and rules_file {self.rules_file!r} as well: only one of them can be"
+            )
+        if self.warn_url and self.warn_hook is not None:
+            self._refuse("warn_url and warn_hook are given: only one of them can be")
+        if self.warn_url and not is_http_url(self.warn_url):
+            self._refuse("warn_url must be one such as https://example.org/warnings")  # it may hold a secret
+        has_way = bool(self.warn_url) or self.warn_hook is not None
+        if self.warn_before and not has_way:
+            self._refuse(
+                f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: nobody would be warned"
+            )
+        if has_way and not self.warn_before:
+            self._refuse("warn_url or warn_hook is set, but warn_before is 0: nobody would be warned")
+        if self.warn_before >= self.timeout:
+            self._refuse(
+                f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
+            )
 
     def connection_settings(self) -> ConnectionSettings:
         """Return how to reach the hub. Ends the process where that is not known."""
@@ -239,7 +291,7 @@ class IdleCuller(Application):
             self._refuse(
                 "where is the hub? Set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
             )
-        if not _is_http_url(self.url):
+        if not is_http_url(self.url):
             self._refuse(f"url must be one such as http://localhost:8081/hub/api, not {self.url!r}")
         return self.url
 
@@ -275,17 +327,17 @@ class IdleCuller(Application):
         # The hub gives its name to the services that it starts itself. Which process that was is asked first of
         # all: a hub that dies a moment later cannot be told from whoever inherits its children.
         hub_pid = os.getppid() if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
-        settings = self.connection_settings()
-        sys.exit(run_until_told(self._serve(settings, hub_pid)))
+        try:
+            sys.exit(run_until_told(self.serve(hub_pid)))
+        except CannotStart as error:
+            self._refuse(str(error))
 
-    async def _serve(self, settings: ConnectionSettings, hub_pid: int | None) -> None:
-        async with HubConnection(settings) as connection:
-            sweep = Sweep(HubApi(connection), self.orders, self.decider, utcnow)
-            service = CullerService(sweep.look, sweep.run, every=self.every, now=utcnow)
-            self.log.info(
-                "Stopping servers of %s that are idle for %d s, every %s", self.url, self.timeout, self.every
-            )
-            await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
+    def serve(self, hub_pid: int | None = None) -> Coroutine[Any, Any, int]:
+        """Return what is to be awaited; it returns the exit code. Raise CannotStart for what only shows now.
+
+        hub_pid: the process that is to end this one by its own end; None: nobody's.
+        """
+        return serve(self.plan(), self.clock, None if hub_pid is None else parent_is_gone(hub_pid))
 
 
 def _trait_flags() -> set[str]:
@@ -297,9 +349,13 @@ def _trait_flags() -> set[str]:
     }
 
 
-def _is_http_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # a bracket without its pair, a port beyond 65535
-        return False
+def _time(seconds: int) -> timedelta | None:
+    """Return it; 0 is none."""
+    return timedelta(seconds=seconds) if seconds else None
+
+
+def _keep_url() -> str | None:
+    """Return the URL of the service's page: whole where the hub knows the one that browsers see."""
+    if not os.environ.get("JUPYTERHUB_SERVICE_URL"):
+        return None
+    return os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_SERVICE_PREFIX")

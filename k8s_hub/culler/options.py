@@ -1,0 +1,244 @@
+"""Options of the culler, in the groups in which ``--help`` shows them."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from traitlets import Bool, Callable, HasTraits, Integer, List, Unicode, default
+
+LONGEST = 1_000_000_000
+"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+
+class LimitOptions(HasTraits):
+    """Limits of time, and which servers have them."""
+
+    timeout = Integer(
+        600, min=1, max=LONGEST, config=True, help="Seconds without activity after which a server is stopped."
+    )
+    max_age = Integer(
+        0,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds after which a server is stopped even if it is in use; 0: never.",
+    )
+    cull_default_servers = Bool(
+        default_value=True, config=True, help="False: default servers are never stopped."
+    )
+    cull_named_servers = Bool(default_value=True, config=True, help="False: named servers are never stopped.")
+    remove_named_servers = Bool(
+        default_value=False,
+        config=True,
+        help="Forget named servers when they are stopped. The spawner may then delete their volumes.",
+    )
+    rules: List[Any] = List(
+        config=True,
+        help="""
+        Other limits for some servers: a list of rules, of which the first that matches decides. Without one,
+        timeout and max_age do.
+
+        A rule matches users, groups, server names and profiles, and sets limits, always or at some hours. See
+        docs/howto/culling.md. Rules that match groups need the scope read:users:groups.
+        """,
+    )
+    rules_file = Unicode(config=True, help="A .yaml or .json file with the list of rules, in place of rules.")
+    cull_arbiter_hook = Callable(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Decides in place of timeout: a function, sync or async, of inactive (timedelta since the last activity),
+        inactive_limit (timeout, in seconds) and server (the hub's description of it); true stops the server.
+        One that also has an argument user gets the hub's description of the user in it.
+
+        It is asked about ready servers of known activity, and again right before one is stopped. max_age goes
+        before it.
+        """,
+    )
+
+
+class UserOptions(HasTraits):
+    """Whether users are deleted, too."""
+
+    cull_users = Bool(
+        default_value=False,
+        config=True,
+        help="Also delete users without activity once all their servers are stopped. For temporary users. "
+        "Needs the scopes read:users:activity and delete:users.",
+    )
+    cull_admin_users = Bool(
+        default_value=True,
+        config=True,
+        help="False: admins are not deleted by cull_users. Their servers are stopped.",
+    )
+
+
+class AskingOptions(HasTraits):
+    """The second source: what a server itself says."""
+
+    ask_servers = Bool(
+        default_value=False,
+        config=True,
+        help="Ask servers that run longer than their limit what they do: a busy kernel keeps a server, an open "
+        "tab in which nothing runs does not. Needs the scopes tokens (or access:servers) and admin:server_state.",
+    )
+    ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
+    ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers asked at the same time.")
+    ask_limit = Integer(
+        1000, min=1, config=True, help="Servers asked in one sweep. The others wait for the next."
+    )
+    busy_limit = Integer(
+        86400,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds for which a busy kernel that prints nothing keeps its server; 0: for ever.",
+    )
+    server_url_template = Unicode(
+        config=True,
+        help="""
+        The address at which a server is asked, where the hub does not tell it: such as
+        http://{pod_name}.{namespace}:8888. By default the address that KubeSpawner saves in the server's state.
+        """,
+    )
+
+
+class WarningOptions(HasTraits):
+    """What users are told and can do."""
+
+    warn_before = Integer(
+        0,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
+        "period; 0: never. A server is not stopped earlier than this after the warning.",
+    )
+    warn_url = Unicode(
+        config=True,
+        help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, seconds_left "
+        "and keep_url.",
+    )
+    warn_hook = Callable(
+        None,
+        allow_none=True,
+        config=True,
+        help="In place of warn_url: a function, sync or async, with the keys of warn_url's JSON as keyword "
+        "arguments. stop_at is a datetime there.",
+    )
+    state_file = Unicode(
+        config=True,
+        help="A file for what users asked to keep and were told, so that it survives restarts of the culler. "
+        "In the chart it belongs on the hub's volume.",
+    )
+    keep_longest = Integer(
+        28800,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds for which users can keep a server, at most, at the service's page; 0: they cannot. "
+        "max_age goes before it.",
+    )
+    keep_per_week = Integer(
+        5, min=0, config=True, help="How often users can keep a server within a week; 0: they cannot."
+    )
+
+
+class CareOptions(HasTraits):
+    """What keeps the load low and mistakes small."""
+
+    cull_every = Integer(
+        0, min=0, max=LONGEST, config=True, help="Seconds between two sweeps; 0: half of timeout."
+    )
+    concurrency = Integer(
+        10,
+        min=0,
+        config=True,
+        help="Servers stopped at the same time; 0: no limit. While the hub answers slowly, fewer are.",
+    )
+    spread = Bool(
+        default_value=False,
+        config=True,
+        help="Spread the stops of a sweep over the time until the next, in place of one after another at once.",
+    )
+    brake_percent = Integer(
+        50,
+        min=0,
+        max=100,
+        config=True,
+        help="A sweep that would stop more than this part of all servers, which the sweep before saw in use, "
+        "stops none of them: something is wrong with the times. The next goes on. 0: no brake.",
+    )
+    activity_interval = Integer(
+        300,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds between two reports of activity to the hub. After a longer outage of the hub nothing is "
+        "stopped for this time. 0: at once.",
+    )
+
+
+class SeeingOptions(HasTraits):
+    """What it shows of itself."""
+
+    dry_run = Bool(
+        default_value=False,
+        config=True,
+        help="Decide and print, but stop, delete and warn nobody.",
+    )
+    once = Bool(
+        default_value=False,
+        config=True,
+        help="One sweep, then end: with 0, or with 1 where something failed.",
+    )
+    decision_log = Unicode(
+        config=True, help="A file that gets each decision as one line of JSON; -: standard output."
+    )
+    metrics_port = Integer(
+        0,
+        min=0,
+        max=65535,
+        config=True,
+        help="Port for Prometheus: /metrics, and /health, which fails when three sweeps in a row did; 0: none.",
+    )
+    metrics_ip = Unicode(config=True, help="The address for metrics_port; by default all addresses.")
+
+
+class HubOptions(HasTraits):
+    """Where the hub is."""
+
+    url = Unicode(config=True, help="URL of the hub's REST API. By default $JUPYTERHUB_API_URL.")
+    api_page_size = Integer(
+        0, min=0, config=True, help="Users asked for at once; 0: 50. The hub allows 200 at most."
+    )
+    ssl_enabled = Bool(default_value=False, config=True, help="True where the hub runs with internal_ssl.")
+    internal_certs_location = Unicode(
+        "internal-ssl", config=True, help="The hub's internal_certs_location, for ssl_enabled."
+    )
+
+    @default("url")
+    def _url_default(self) -> str:
+        return os.environ.get("JUPYTERHUB_API_URL", "")
+
+
+GROUPS: Mapping[str, type[HasTraits]] = {
+    "What is stopped, and when": LimitOptions,
+    "Users that are deleted": UserOptions,
+    "Running work and open tabs": AskingOptions,
+    "Users warned and in control": WarningOptions,
+    "How often, how fast, how careful": CareOptions,
+    "Seeing what it does": SeeingOptions,
+    "The hub": HubOptions,
+}
+"""By heading."""
+
+WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "warn_hook"})
+"""Options that only the config file can give."""
+
+
+def names_of(group: type[HasTraits]) -> list[str]:
+    """Return the names of a group's options in the order in which they are written."""
+    options = group.class_traits(config=True)
+    return [name for name in vars(group) if name in options]

@@ -1,0 +1,69 @@
+"""The file that holds the rules: YAML or JSON, whatever suits the admin."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class BadRulesFile(Exception):  # noqa: N818 - it says what it is
+    """The file cannot be read; the message begins with its name and, where one is known, the line."""
+
+
+def read_rules_file(path: Path) -> Any:
+    """Return what a file holds; raise BadRulesFile."""
+    named = f"rules_file {str(path)!r}"
+    if path.suffix not in {".yaml", ".yml", ".json"}:
+        raise BadRulesFile(f"{named} must be a .yaml or .json file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRulesFile(f"{named} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadRulesFile(f"{named} is not UTF-8: {error.reason} at byte {error.start}") from None
+    return _json(text, named) if path.suffix == ".json" else _yaml(text, named)
+
+
+def _json(text: str, named: str) -> Any:
+    def unambiguous(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise BadRulesFile(f"{named} has the key {key!r} twice in one place")
+            found[key] = value
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unambiguous)
+    except json.JSONDecodeError as error:
+        raise BadRulesFile(f"{named}, line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise BadRulesFile(f"{named} is too deep") from None
+
+
+def _yaml(text: str, named: str) -> Any:
+    import yaml  # tens of milliseconds, and megabytes, that cullers without such a file do not pay
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+        """A loader that refuses a key that is written twice, of which PyYAML would drop the first."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):
+                    continue
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} is there twice")
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - it is a safe one
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        raise BadRulesFile(f"{named}{where}: {problem}") from None
+    except (RecursionError, ValueError) as error:  # a date that does not exist, for instance
+        raise BadRulesFile(f"{named}: {error}") from None

@@ -1,0 +1,296 @@
+"""Everything put together: from a plan, which is all that the configuration says, to a service that runs."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from k8s_hub.culler import needs
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
+from k8s_hub.culler.health import Pulse
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import BadStateFile, Memory
+from k8s_hub.culler.outages import Outages, heartbeat
+from k8s_hub.culler.pace import Pace
+from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.culler.partners import Sink
+from k8s_hub.culler.report import PassRecord, Report
+from k8s_hub.culler.server_tokens import ServerTokens
+from k8s_hub.culler.service import CullerService, run_while
+from k8s_hub.culler.singleuser import SingleUserServers, SingleUserSettings
+from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.warning import Warnings, WarningSettings
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.errors import HubError, Unavailable
+from k8s_hub.retries import RetryPolicy, retrying
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+FIRST_ANSWER = RetryPolicy(initial=0.5, ceiling=10.0, deadline=math.inf, jitter=0.5)
+"""A hub that is away when the culler starts is waited for."""
+
+ANSWER_NOW = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
+"""Whoever asks once does not wait for ever."""
+
+
+class CannotStart(Exception):  # noqa: N818 - it says what it is
+    """Something that was asked for cannot be; the message is a sentence for the admin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that the configuration says, checked. What is None or empty is off."""
+
+    hub: ConnectionSettings
+    orders: Orders
+    decider: Decider
+    every: timedelta
+    activity_interval: timedelta | None
+    asking: SingleUserSettings | None
+    warning: WarningSettings | None
+    keeping: KeepLimits
+    state_file: Path | None
+    once: bool
+    decision_log: str
+    metrics_ip: str
+    metrics_port: int
+    page: PageSettings | None
+
+
+async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = None) -> int:
+    """Cull until cancelled or until the hub is gone; once, if so planned. Return the exit code.
+
+    Raise CannotStart where a file or a port cannot be had.
+    """
+    async with AsyncExitStack() as stack:
+        ears = _Ears()
+        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
+        memory = memory_of(plan, now, read_only=plan.orders.dry_run)
+        _listen_for_decisions(plan, ears, stack)
+        if not plan.once:
+            log.info(
+                "Stopping servers of %s that are idle for %d s, every %s",
+                plan.hub.url,
+                plan.decider.limits.idle.total_seconds(),
+                plan.every,
+            )
+            await _show(plan, now, api, memory, ears, stack)
+        telling = stack.enter_context(
+            _cancelled_at_the_end(asyncio.create_task(_tell_scopes(plan, api, ears)))
+        )
+        servers = None
+        if plan.asking is not None:  # how servers are asked depends on what the token may do
+            servers = await servers_of(plan.asking, api, await telling, now, stack)
+        elif plan.once:
+            await telling
+        service = await _service(plan, now, api, memory, servers, ears, stack)
+        if plan.once:
+            return _exit_code(await service.once())
+        await run_while(service, hub_is_gone)
+    return 0
+
+
+class _Ears:
+    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing."""
+
+    def __init__(self) -> None:
+        self.of_decisions: list[Sink] = []
+        self.of_passes: list[Callable[[PassRecord], None]] = []
+        self.of_replies: list[Callable[[str, int, float], None]] = []
+        self.of_missing: list[Callable[[tuple[str, ...]], None]] = []
+
+    def decided(self, decision: Decision, action: Action) -> None:
+        for ear in self.of_decisions:
+            ear(decision, action)
+
+    def passed(self, record: PassRecord) -> None:
+        for ear in self.of_passes:
+            ear(record)
+
+    def heard(self, method: str, code: int, seconds: float) -> None:
+        for ear in self.of_replies:
+            ear(method, code, seconds)
+
+    def missing(self, sentences: tuple[str, ...]) -> None:
+        for ear in self.of_missing:
+            ear(sentences)
+
+
+async def _service(
+    plan: Plan,
+    now: Clock,
+    api: HubApi,
+    memory: Memory,
+    servers: SingleUserServers | None,
+    ears: _Ears,
+    stack: AsyncExitStack,
+) -> CullerService:
+    pace = Pace(plan.orders.concurrency)
+    ears.of_replies.append(lambda method, code, seconds: pace.heard(code, seconds, method))
+    outages = Outages(plan.activity_interval, None if plan.orders.dry_run else memory)
+    warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
+    sweep = Sweep(
+        api,
+        plan.orders,
+        plan.decider,
+        now,
+        memory=memory,
+        servers=servers,
+        warn=warn,
+        pace=pace,
+        outages=outages,
+        tell=ears.decided,
+    )
+    return CullerService(
+        sweep.look,
+        sweep.run,
+        every=plan.every,
+        now=now,
+        heartbeat=partial(heartbeat, api.version, outages, now),
+        on_pass=ears.passed,
+    )
+
+
+def memory_of(plan: Plan, now: Clock, *, read_only: bool) -> Memory:
+    """Return what users asked for and were told; raise CannotStart."""
+    try:
+        return Memory(plan.state_file, plan.keeping, now, read_only=read_only)
+    except BadStateFile as error:
+        raise CannotStart(str(error)) from None
+
+
+def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
+    if plan.decision_log:
+        try:
+            written = DecisionLog(plan.decision_log)
+        except OSError as error:
+            raise CannotStart(
+                f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
+            ) from None
+        stack.callback(written.close)
+        ears.of_decisions.append(written)
+    if plan.orders.dry_run and plan.decision_log != STANDARD_OUTPUT:
+        ears.of_decisions.append(_print)
+
+
+def _print(decision: Decision, _action: Action) -> None:
+    print(decision.sentence(), flush=True)  # noqa: T201 - it is what a dry run is for
+
+
+async def _show(
+    plan: Plan, now: Clock, api: HubApi, memory: Memory, ears: _Ears, stack: AsyncExitStack
+) -> None:
+    """Serve metrics and page, where they are wanted."""
+    if plan.metrics_port:
+        from k8s_hub.culler.exposition import serving
+        from k8s_hub.culler.metrics import Metrics
+
+        metrics, pulse = Metrics(), Pulse(plan.every, now)
+        ears.of_decisions.append(metrics.tell)
+        ears.of_passes += [metrics.on_pass, pulse.on_pass]
+        ears.of_replies.append(metrics.on_reply)
+        address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
+        await _had(
+            stack,
+            serving(metrics.registry, pulse, ip=plan.metrics_ip, port=plan.metrics_port),
+            address,
+        )
+    if plan.page is not None:
+        from k8s_hub.culler.board import Board
+        from k8s_hub.culler.page.app import serve_page
+
+        board = Board()
+        ears.of_decisions.append(board.tell)
+        ears.of_passes.append(board.passed)
+        ears.of_missing.append(partial(setattr, board, "missing_scopes"))
+        page = serve_page(
+            plan.page,
+            board=board,
+            decider=plan.decider,
+            memory=memory,
+            hub=api,
+            now=now,
+            is_dry_run=plan.orders.dry_run,
+        )
+        await _had(stack, page, f"JUPYTERHUB_SERVICE_URL with port {plan.page.port}")
+        if plan.state_file is None:
+            log.warning("state_file is not set: what users keep is forgotten when the culler restarts")
+
+
+async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise CannotStart(f"{address} cannot be used: {error.strerror or error}") from None
+
+
+# --- What the token may do ---
+
+
+async def servers_of(
+    asking: SingleUserSettings, api: HubApi, has: Collection[str], now: Clock, stack: AsyncExitStack
+) -> SingleUserServers:
+    """Return the second source, asked in the way that the token's scopes allow."""
+    servers = SingleUserServers(
+        asking,
+        routes=api.routes if needs.ROUTES in has else None,
+        tokens=ServerTokens(api, now) if needs.TOKENS in has else None,
+    )
+    return await stack.enter_async_context(servers)
+
+
+async def _tell_scopes(plan: Plan, api: HubApi, ears: _Ears) -> frozenset[str]:
+    """Name each scope that the token lacks; return those that it has, none where the hub does not tell."""
+    try:
+        has = await retrying(
+            ANSWER_NOW if plan.once else FIRST_ANSWER,
+            api.scopes,
+            on=Unavailable,
+            on_wait=lambda error, delay: log.debug("%s; again in %.1f s", error, delay),
+        )
+    except HubError as error:
+        log.debug("The scopes of the token are not known: %s", error)  # the first look fails and tells why
+        return frozenset()
+    wanted = [
+        *needs.needs(
+            culls_users=plan.orders.cull_users,
+            is_dry_run=plan.orders.dry_run,
+            of_rules=plan.decider.rules.scopes,
+        ),
+    ]
+    if plan.asking is not None:
+        wanted += needs.needs_of_asking(has, has_template=bool(plan.asking.url_template))
+        if needs.TOKENS not in has and needs.ACCESS in has:
+            log.warning(
+                "ask_servers: with the scope access:servers every server is shown a token that opens all servers; "
+                "give the scope tokens in its place, and each sees one that opens itself only"
+            )
+    sentences = tuple(needs.lacking(wanted, has))
+    for sentence in sentences:
+        log.warning("%s", sentence)
+    ears.missing(sentences)
+    return has
+
+
+@contextmanager
+def _cancelled_at_the_end(task: asyncio.Task[T]) -> Iterator[asyncio.Task[T]]:
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+def _exit_code(report: Report | None) -> int:
+    return int(report is None or bool(report.failed or report.delete_failed or report.lost))
