@@ -58,4 +58,4 @@ class PassRecord:
     begun: datetime
     seconds: float
     report: Report | None  # None: it failed
-    error: str | None  # None: it did not
+    error: str | None  # None: it did not; names no user
