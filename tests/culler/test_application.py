@@ -1,16 +1,19 @@
 """IdleCuller: every flag in every spelling, the chart's command lines, the config file, the hook, the mistakes."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
 
 import k8s_hub
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.policy import Cause, Limits
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.facts import Facts
+from k8s_hub.culler.policy import Cause, Limits, Verdict
 from k8s_hub.culler.sweep import Orders
-from tests.inmemoryhub import NOW, server
+from k8s_hub.hub.users import Server
+from tests.inmemoryhub import NOW, server, user
 
 URL = "http://localhost:8081/hub/api"
 
@@ -34,10 +37,15 @@ def culler(*arguments: str) -> IdleCuller:
     return app
 
 
+async def verdict_of(app: IdleCuller, subject: Server, now: datetime) -> Verdict:
+    facts = Facts(server=subject, user=user(subject.user, subject))
+    return (await app.decider.decide(facts, now)).verdict
+
+
 def refusal(capfd, *arguments: str) -> str:
     """Return the last line of what a refused command line prints."""
     with pytest.raises(SystemExit) as caught:
-        culler(*arguments).connection_settings()
+        culler(*arguments).plan()
     assert caught.value.code in {1, 2}
     printed = capfd.readouterr().err.strip()
     assert "Traceback" not in printed
@@ -47,20 +55,26 @@ def refusal(capfd, *arguments: str) -> str:
 
 def test_defaults():
     app = culler()
-    assert app.orders == Orders(limits=Limits(idle=timedelta(seconds=600)))
-    assert app.orders.concurrency == 10
+    assert app.orders == Orders(concurrency=10)
+    assert app.decider == Decider(limits=Limits(idle=timedelta(seconds=600), busy=timedelta(days=1)))
     assert app.every == timedelta(seconds=300)
     settings = app.connection_settings()
     assert (settings.url, settings.token, settings.request_timeout) == (URL, "secret", 60)
     assert "secret" not in repr(settings)
 
 
-INTEGERS = ["api_page_size", "concurrency", "cull_every", "max_age", "timeout"]
+INTEGERS = [
+    "activity_interval", "api_page_size", "ask_concurrency", "ask_limit", "ask_timeout", "brake_percent",
+    "busy_limit", "concurrency", "cull_every", "keep_longest", "keep_per_week", "max_age", "metrics_port",
+    "timeout",
+]  # fmt: skip
 BOOLEANS = [
-    "cull_admin_users", "cull_default_servers", "cull_named_servers", "cull_users", "remove_named_servers",
+    "ask_servers", "dry_run", "once", "spread", "cull_admin_users", "cull_default_servers", "cull_named_servers", "cull_users", "remove_named_servers",
     "ssl_enabled",
 ]  # fmt: skip
-STRINGS = ["internal_certs_location", "url"]
+STRINGS = [
+    "decision_log", "internal_certs_location", "metrics_ip", "server_url_template", "state_file", "url",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("trait", [*INTEGERS, *STRINGS])
@@ -117,12 +131,19 @@ def test_command_lines_of_the_chart(values):
     ]
     app = culler(*arguments)
     timeout = values["timeout"] or 600
-    assert app.orders == Orders(
+    assert app.decider == Decider(
         limits=Limits(
             idle=timedelta(seconds=timeout),
             age=timedelta(seconds=values["maxAge"]) if values["maxAge"] else None,
+            busy=timedelta(days=1),
             admins=values["adminUsers"],
-        ),
+        )
+    )
+    plan = app.plan()
+    assert (plan.asking, plan.warning, plan.page, plan.state_file) == (None, None, None, None)
+    assert not plan.decision_log
+    assert not plan.metrics_port
+    assert app.orders == Orders(
         concurrency=values["concurrency"] or 10,
         cull_users=values["users"],
         remove_named_servers=values["removeNamedServers"],
@@ -153,7 +174,17 @@ def test_a_generated_config_file_is_a_config_file(tmp_path, capsys):
     """It names every setting, and says nothing until something is uncommented."""
     culler("--generate-config").start()
     text = capsys.readouterr().out
-    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "cull_arbiter_hook"]:
+    for trait in [
+        *INTEGERS,
+        *BOOLEANS,
+        *STRINGS,
+        "cull_arbiter_hook",
+        "rules",
+        "rules_file",
+        "warn_before",
+        "warn_hook",
+        "warn_url",
+    ]:
         assert f"# c.IdleCuller.{trait} = " in text
     (tmp_path / "generated.py").write_text(text)
     assert culler("--config=generated.py").orders == culler().orders
@@ -179,8 +210,8 @@ async def test_a_hook_decides_in_place_of_the_timeout(tmp_path, kind):
         "    return server['name'] == 'lab' and inactive.total_seconds() >= inactive_limit / 2\n",
     )
     half_an_hour = timedelta(minutes=30)
-    assert (await app.judge(server("a", "lab", idle=half_an_hour), NOW)).culls
-    assert (await app.judge(server("a", "big", idle=timedelta(days=2)), NOW)).cause is Cause.SPARED
+    assert (await verdict_of(app, server("a", "lab", idle=half_an_hour), NOW)).culls
+    assert (await verdict_of(app, server("a", "big", idle=timedelta(days=2)), NOW)).cause is Cause.SPARED
 
 
 async def test_a_hook_is_asked_about_time_only(tmp_path):
@@ -192,9 +223,9 @@ async def test_a_hook_is_asked_about_time_only(tmp_path):
         (server("a", idle=None, age=None), Cause.UNKNOWN),
         (server("a", age=timedelta(days=9)), Cause.OLD),
     ):
-        assert (await app.judge(subject, NOW)).cause is cause
+        assert (await verdict_of(app, subject, NOW)).cause is cause
     with pytest.raises(AssertionError):
-        await app.judge(server("a"), NOW)
+        await verdict_of(app, server("a"), NOW)
 
 
 @pytest.mark.looptime
@@ -204,14 +235,14 @@ async def test_a_hook_that_never_answers_costs_a_minute_and_its_server_only(tmp_
         "import asyncio\nasync def hook(inactive, inactive_limit, server):\n    await asyncio.Event().wait()\n",
     )
     with pytest.raises(TimeoutError):
-        await app.judge(server("a"), NOW)
+        await verdict_of(app, server("a"), NOW)
     assert looptime == pytest.approx(60, abs=0.1)
 
 
 async def test_without_a_hook_the_timeout_decides():
     app = culler("--timeout=3600")
-    assert (await app.judge(server("a"), NOW)).cause is Cause.IDLE
-    assert (await app.judge(server("a", idle=timedelta(minutes=59)), NOW)).cause is Cause.IN_USE
+    assert (await verdict_of(app, server("a"), NOW)).cause is Cause.IDLE
+    assert (await verdict_of(app, server("a", idle=timedelta(minutes=59)), NOW)).cause is Cause.IN_USE
 
 
 # --- Mistakes: one sentence that names key and value ---
@@ -239,6 +270,20 @@ async def test_without_a_hook_the_timeout_decides():
         (["--url=http://[::1/"], ["url", "'http://[::1/'"]),
         (["--config=."], ["'.'"]),
         (["--url="], ["JUPYTERHUB_API_URL"]),
+        (["--ask-timeout=0"], ["ask_timeout", "0"]),
+        (["--ask-concurrency=0"], ["ask_concurrency", "0"]),
+        (["--ask-limit=0"], ["ask_limit", "0"]),
+        (["--brake-percent=101"], ["brake_percent", "101"]),
+        (["--metrics-port=65536"], ["metrics_port", "65536"]),
+        (["--keep-longest=-1"], ["keep_longest", "-1"]),
+        (["--keep-per-week=-1"], ["keep_per_week", "-1"]),
+        (["--warn-before=60"], ["warn_before is 60", "warn_url", "warn_hook"]),
+        (["--warn-url=https://example.org/"], ["warn_before is 0"]),
+        (["--warn-url=secret", "--warn-before=60"], ["warn_url must be"]),
+        (["--warn-url=https://example.org/", "--warn-before=600"], ["warn_before", "600"]),
+        (["--rules-file=rules.toml"], ["rules_file 'rules.toml'"]),
+        (["--rules-file=missing.yaml"], ["rules_file 'missing.yaml'", "No such file"]),
+        (["--ask-servers", "--server-url-template={x}"], ["server_url_template", "'{x}'"]),
         (["--ssl-enabled", "--internal-certs-location=/nowhere"], ["ssl-enabled", "'/nowhere'"]),
     ],
 )
@@ -277,6 +322,45 @@ def test_a_directory_is_no_config_file(capfd, tmp_path):
 def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
     assert f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {value!r}" in refusal(capfd)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("r.yaml", "- match:\n  - [", ["'r.yaml', line 2"]),
+        (
+            "r.yaml",
+            "- match: {user: a}\n  timeout: 60\n  timeout: 70\n",
+            ["line 3", "'timeout' is there twice"],
+        ),
+        ("r.yaml", "- match: {usr: a}\n  timeout: 60\n", ["r.yaml: rules[0].match", "usr"]),
+        ("r.json", "[\n{", ["'r.json', line 2"]),
+        ("r.json", '[{"timeout": 1, "timeout": 2}]', ["'timeout' twice"]),
+        ("r.json", b"\xff", ["not UTF-8"]),
+    ],
+)
+def test_a_broken_rules_file_is_one_sentence(capfd, tmp_path, name, text, words):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    printed = refusal(capfd, f"--rules-file={name}")
+    assert all(word in printed for word in words), printed
+
+
+def test_rules_come_from_one_place(capfd, tmp_path):
+    rule = "{'match': {'user': 'a*'}, 'timeout': '15m'}"
+    (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.rules = [{rule}]")
+    (tmp_path / "rules.yaml").write_text("- match: {user: a*}\n  timeout: 15m\n")
+    (tmp_path / "none.py").write_text("")
+    assert culler("--rules-file=rules.yaml", "--config=none.py").decider.rules == culler().decider.rules
+    assert "rules_file 'rules.yaml'" in refusal(capfd, "--rules-file=rules.yaml")
+
+
+def test_help_shows_each_option_once(capsys):
+    with pytest.raises(SystemExit):
+        culler("--help")
+    text = capsys.readouterr().out
+    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "rules_file", "warn_url"]:
+        name = "--" + trait.replace("_", "-")
+        assert sum(line.startswith((f"{name}=", f"{name}[")) for line in text.splitlines()) == 1
 
 
 def test_a_missing_token_is_one_sentence(capfd, monkeypatch):

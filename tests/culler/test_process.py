@@ -25,7 +25,9 @@ def test_it_is_light():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "traitlets" in loaded
-    assert loaded.isdisjoint({"jupyterhub", "kubernetes_asyncio", "tornado", "sqlalchemy", "jinja2"})
+    assert loaded.isdisjoint(
+        {"jupyterhub", "kubernetes_asyncio", "tornado", "sqlalchemy", "jinja2", "yaml", "prometheus_client"}
+    )
     assert not any(name in done.stdout.split() for name in ("k8s_hub.spawner", "k8s_hub.kube"))
 
 
