@@ -1,6 +1,7 @@
 """A page beside a real hub, and browsers without scripts that visit it."""
 
 import contextlib
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -15,6 +16,8 @@ from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.page.app import serve_page
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.report import PassRecord
+from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.realhub import RealHub, free_port
@@ -22,6 +25,7 @@ from tests.realhub import RealHub, free_port
 NAME = "idle-culler"
 TOKEN = "a-token-of-the-service-that-is-long"
 SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+ACCESS = f"access:services!service={NAME}"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
@@ -35,16 +39,21 @@ class Clock:
         return self.at
 
 
-def hub_config(port, *, base="/"):
+def hub_config(port, *, base, open_to_users):
     return {
         "JupyterHub": {
             "base_url": base,
             "services": [
-                {"name": NAME, "url": f"http://127.0.0.1:{port}", "api_token": TOKEN, "oauth_no_confirm": True}
+                {
+                    "name": NAME,
+                    "url": f"http://127.0.0.1:{port}",
+                    "api_token": TOKEN,
+                    "oauth_no_confirm": True,
+                }
             ],
             "load_roles": [
                 {"name": "culler", "scopes": SCOPES, "services": [NAME]},
-                {"name": "user", "scopes": ["self", f"access:services!service={NAME}"]},
+                {"name": "user", "scopes": ["self", *([ACCESS] if open_to_users else [])]},
             ],
         }
     }
@@ -58,7 +67,9 @@ class Site:
         self.clock = Clock()
         self.board = Board()
         self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)))
-        self.memory = Memory(state_file, keep or KeepLimits(longest=timedelta(hours=6), per_week=2), self.clock)
+        self.memory = Memory(
+            state_file, keep or KeepLimits(longest=timedelta(hours=6), per_week=2), self.clock
+        )
         self.is_dry_run = is_dry_run
         self.settings = PageSettings.of(
             {
@@ -71,10 +82,20 @@ class Site:
         )
         self.url = f"http://127.0.0.1:{port}{self.settings.prefix}"
 
+    async def sweep(self):
+        """Look at all servers, as the service does at its start."""
+        record = functools.partial(PassRecord, kind="look", begun=self.clock(), seconds=1.0)
+        async with self.connected() as connection:
+            sweep = Sweep(HubApi(connection), Orders(), self.decider, self.clock, tell=self.board.tell)
+            self.board.passed(record(report=await sweep.look(), error=None))
+
+    def connected(self):
+        return HubConnection(ConnectionSettings(url=self.hub.api_url, token=TOKEN))
+
     @contextlib.asynccontextmanager
     async def served(self):
         async with (
-            HubConnection(ConnectionSettings(url=self.hub.api_url, token=TOKEN)) as connection,
+            self.connected() as connection,
             serve_page(
                 self.settings,
                 board=self.board,
@@ -97,10 +118,10 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def page_of(users=("alice", "bob"), *, base="/", **how):
+async def page_of(users=("alice", "bob"), *, base="/", open_to_users=True, **how):
     """A hub with these users, and the page of its culler."""
     port = free_port()
-    hub = RealHub(users=users, config=hub_config(port, base=base))
+    hub = RealHub(users=users, config=hub_config(port, base=base, open_to_users=open_to_users))
     site = Site(hub, port, base=base, **how)
     async with site.served(), hub:  # a hub waits for its services when it starts
         yield site
@@ -123,25 +144,26 @@ class Visitor:
     async def get(self, path="", **how):
         return await self._visit("GET", URL(self.site.url + path), **how)
 
-    async def login(self, path=""):
+    async def login(self, path="", *, arrives=True):
         """Visit the page, be sent to the hub's login, and come back."""
         asked = await self.get(path)
         assert asked.url.path.endswith("/hub/login"), asked.url
         form = {"username": self.name, "password": "x", "_xsrf": asked.xsrf}
         shown = await self._visit("POST", asked.url, data=form)
-        assert shown.url.path_qs == self.site.settings.prefix + path, shown.url
+        if arrives:
+            assert shown.url.path_qs == self.site.settings.prefix + path, shown.text
         return shown
 
     async def post(self, path, *, headers=None, **form):
         return await self._visit("POST", URL(self.site.url + path), data=form, headers=headers)
 
-    async def _visit(self, method, url, **how):
+    async def _visit(self, method, url, *, follows=True, **how):
         """Follow redirects as a browser behind the proxy would, which is not there."""
         hops = []
         while True:
             async with self.session.request(method, url, allow_redirects=False, **how) as reply:
                 text = await reply.text()
-            if reply.status not in {301, 302, 303, 307, 308}:
+            if not follows or reply.status not in {301, 302, 303, 307, 308}:
                 return Shown(reply, text, hops)
             hops.append((method, reply.status))
             method, how = "GET", {"headers": how.get("headers")}
