@@ -42,7 +42,7 @@ from k8s_hub.culler.sweep import Orders
 from k8s_hub.culler.urls import is_http_url
 from k8s_hub.culler.warning import WarningSettings
 from k8s_hub.culler.wiring import CannotStart, Plan, serve
-from k8s_hub.hub.connection import ConnectionSettings, internal_ssl_context
+from k8s_hub.hub.connection import ConnectionSettings, internal_ssl_context, servers_ssl_context
 from k8s_hub.signals import run_until_told
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
@@ -242,7 +242,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 concurrency=self.ask_concurrency,
                 per_sweep=self.ask_limit,
                 url_template=self.server_url_template,
-                ssl_context=self._ssl_context() if self.ssl_enabled else None,
+                ssl_context=self._ssl_context(servers_ssl_context) if self.ssl_enabled else None,
             )
         except BadTemplate as error:
             self._refuse(str(error))
@@ -283,7 +283,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             url=self._checked_url(),
             token=self._token(),
             request_timeout=self._request_timeout(),
-            ssl_context=self._ssl_context() if self.ssl_enabled else None,
+            ssl_context=self._ssl_context(internal_ssl_context) if self.ssl_enabled else None,
         )
 
     def _checked_url(self) -> str:
@@ -309,9 +309,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {seconds!r}")
         return int(seconds)
 
-    def _ssl_context(self) -> ssl.SSLContext:
+    def _ssl_context(self, of: Callable[[Path], ssl.SSLContext]) -> ssl.SSLContext:
         try:
-            return internal_ssl_context(Path(self.internal_certs_location))
+            return of(Path(self.internal_certs_location))
         except OSError as error:
             self._refuse(
                 f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
