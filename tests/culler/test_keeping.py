@@ -1,0 +1,94 @@
+"""What users may keep, from values."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from k8s_hub.culler import keeping, words
+from k8s_hub.culler.keeping import Keep, KeepLimits, KeepRefused
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+LIMITS = KeepLimits(longest=4 * HOUR, per_week=2)
+
+
+def kept(ago, stretch=HOUR, server=""):
+    return Keep(server=server, at=NOW - ago, until=NOW - ago + stretch)
+
+
+def test_a_server_is_kept_until_the_longest_of_its_keeps_ends():
+    keeps = (kept(timedelta(0), 3 * HOUR), kept(HOUR, HOUR * 2), kept(timedelta(0), 4 * HOUR, "lab"))
+    assert keeping.kept_until(keeps, "", LIMITS, NOW) == NOW + 3 * HOUR
+    assert keeping.kept_until(keeps, "lab", LIMITS, NOW) == NOW + 4 * HOUR
+    assert keeping.kept_until(keeps, "other", LIMITS, NOW) is None
+    assert keeping.kept_until(keeps, "", LIMITS, NOW + 3 * HOUR) is None, "its end is not part of it"
+
+
+def test_a_lowered_limit_holds_for_what_was_kept_before():
+    keeps = (kept(HOUR, 30 * HOUR),)
+    assert keeping.kept_until(keeps, "", LIMITS, NOW) == NOW + 3 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("keeps", "left", "again"),
+    [
+        ((), 2, None),
+        ((kept(DAY),), 1, None),
+        ((kept(DAY), kept(2 * DAY)), 0, NOW + 5 * DAY),
+        ((kept(DAY), kept(2 * DAY), kept(3 * DAY)), 0, NOW + 5 * DAY),
+        ((kept(DAY), kept(7 * DAY)), 1, None),
+        ((kept(DAY), kept(7 * DAY - timedelta(seconds=1))), 0, NOW + timedelta(seconds=1)),
+    ],
+)
+def test_what_is_left_of_any_seven_days(keeps, left, again):
+    allowed = keeping.allowance(keeps, LIMITS, NOW)
+    assert (allowed.left, allowed.again) == (left, again)
+    if again is not None:
+        assert keeping.allowance(keeps, LIMITS, again).left == 1
+
+
+@pytest.mark.parametrize(
+    ("keeps", "stretch", "limits", "sentence"),
+    [
+        ((), HOUR, KeepLimits(per_week=0), "Servers cannot be kept here."),
+        ((), timedelta(0), LIMITS, "A server can only be kept for a time to come."),
+        ((), -HOUR, LIMITS, "A server can only be kept for a time to come."),
+        ((), 5 * HOUR, LIMITS, "A server can be kept for at most 4 h at a time."),
+        (
+            (kept(timedelta(0), 2 * HOUR),),
+            HOUR,
+            LIMITS,
+            "It is already kept until 2026-07-01 14:00 UTC, which is longer.",
+        ),
+        (
+            (kept(DAY), kept(2 * DAY)),
+            HOUR,
+            LIMITS,
+            "The 2 times within seven days are used up; the next is free on 2026-07-06 12:00 UTC.",
+        ),
+    ],
+)
+def test_what_is_refused(keeps, stretch, limits, sentence):
+    with pytest.raises(KeepRefused, match=sentence):
+        keeping.keep(keeps, "", stretch, limits, NOW)
+
+
+def test_releasing_gives_nothing_back():
+    keeps = keeping.release(keeping.keep((), "lab", HOUR, LIMITS, NOW), "lab", NOW)
+    assert keeping.kept_until(keeps, "lab", LIMITS, NOW) is None
+    assert keeping.allowance(keeps, LIMITS, NOW).left == 1
+
+
+def test_what_neither_holds_nor_counts_is_forgotten():
+    counts, holds, over = kept(6 * DAY), kept(8 * DAY, 9 * DAY), kept(7 * DAY)
+    assert keeping.lasting((counts, holds, over), NOW) == (counts, holds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (61, "1 min"), (3600, "1 h"), (5400, "1 h 30 min"),
+     (86_400, "1 day"), (2 * 86_400 + 3600 + 60, "2 days 1 h"), (86_400 + 60, "1 day 1 min")],
+)  # fmt: skip
+def test_durations_in_words(seconds, said):
+    assert words.duration(timedelta(seconds=seconds)) == said

@@ -1,0 +1,142 @@
+"""The state file: what survives, what is set aside, what is refused."""
+
+import errno
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from k8s_hub.culler.facts import Notice
+from k8s_hub.culler.keeping import KeepLimits, KeepRefused
+from k8s_hub.culler.memory import BadStateFile, Memory
+
+NOW = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LIMITS = KeepLimits(longest=8 * HOUR, per_week=3)
+
+
+def memory(path, **how):
+    return Memory(path, LIMITS, lambda: NOW, **how)
+
+
+def test_everything_survives_a_restart(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    assert first.keep("zoë", "lab", 2 * HOUR) == NOW + 2 * HOUR
+    first.told("zoë", "", Notice(at=NOW, since=NOW - HOUR))
+    first.last_contact = NOW
+    for second in (memory(path), memory(path, read_only=True)):
+        assert second.kept_until("zoë", "lab") == NOW + 2 * HOUR
+        assert second.allowance("zoë").left == 2
+        assert second.notice("zoë", "") == Notice(at=NOW, since=NOW - HOUR)
+        assert second.last_contact == NOW
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_path_it_remembers_as_long_as_it_lives():
+    here = memory(None)
+    here.keep("alice", "", HOUR)
+    assert here.kept_until("alice", "") == NOW + HOUR
+    here.release("alice", "")
+    assert here.kept_until("alice", "") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "{}", '{"version": 1}', '{"version": 1, "last_contact": 3, "keeps": {}, "notices": []}',
+     '{"version": 1, "last_contact": null, "keeps": {"a": [{"server": ""}]}, "notices": []}',
+     '{"version": 1, "last_contact": "2026-07-01T12:00:00", "keeps": {}, "notices": []}',
+     "[" * 100_000],
+)  # fmt: skip
+def test_what_makes_no_sense_is_set_aside_and_told(tmp_path, caplog, content):
+    path = tmp_path / "state.json"
+    path.write_text(content)
+    assert memory(path, read_only=True).last_contact is None
+    assert path.read_text() == content, "another process changes nothing"
+    assert memory(path).last_contact is None
+    [aside] = tmp_path.glob("state.json.broken-20260701T120000.123456Z")
+    assert aside.read_text() == content
+    assert str(aside) in caplog.text
+    assert json.loads(path.read_text())["version"] == 1
+
+
+def test_another_version_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text('{"version": 2}')
+    with pytest.raises(
+        BadStateFile, match=r"^state_file: '.*state\.json' is of version 2; this culler knows 1"
+    ):
+        memory(path)
+    assert path.read_text() == '{"version": 2}'
+
+
+def test_a_path_that_cannot_be_written_is_refused_at_start(tmp_path):
+    with pytest.raises(
+        BadStateFile, match=r"^state_file: '.*/none/state' is in a folder that does not exist"
+    ):
+        memory(tmp_path / "none" / "state")
+    with pytest.raises(BadStateFile, match=r"^state_file: '.*' cannot be read: Is a directory"):
+        memory(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadStateFile, match=r"^state_file: '.*/file/state' cannot be read: Not a directory"):
+        memory(tmp_path / "file" / "state")
+    with pytest.raises(BadStateFile, match=r"^state_file: '/proc/state' (cannot be written|is in a folder)"):
+        memory(type(tmp_path)("/proc/state"))
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "volume").mkdir()
+    link = tmp_path / "state.json"
+    link.symlink_to(tmp_path / "volume" / "state.json")
+    memory(link).keep("alice", "", HOUR)
+    assert link.is_symlink()
+    assert memory(link).kept_until("alice", "") == NOW + HOUR
+
+
+def test_a_wish_that_cannot_be_stored_is_refused_and_what_was_told_is_still_known(
+    tmp_path, monkeypatch, caplog
+):
+    path = tmp_path / "state.json"
+    here = memory(path)
+    here.keep("alice", "", HOUR)
+    before = path.read_bytes()
+
+    def full(_file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeepRefused, match="try again later"):
+        here.keep("alice", "", 2 * HOUR)
+    with pytest.raises(KeepRefused, match="try again later"):
+        here.release("alice", "")
+    here.told("alice", "", Notice(at=NOW, since=NOW))
+    assert here.kept_until("alice", "") == NOW + HOUR
+    assert here.notice("alice", "") is not None
+    assert "No space left" in caplog.text
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    here.keep("alice", "", 2 * HOUR)
+    assert memory(path).kept_until("alice", "") == NOW + 2 * HOUR
+
+
+def test_warnings_of_servers_that_are_gone_are_forgotten_and_keeps_are_not(tmp_path):
+    here = memory(tmp_path / "state.json")
+    here.keep("alice", "lab", HOUR)
+    for user in ("alice", "bob"):
+        here.told(user, "lab", Notice(at=NOW, since=NOW))
+    here.forget_all_but({("bob", "lab")})
+    again = memory(tmp_path / "state.json")
+    assert again.notice("alice", "lab") is None
+    assert again.notice("bob", "lab") is not None
+    assert again.kept_until("alice", "lab") == NOW + HOUR
+
+
+def test_contact_with_the_hub_is_not_written_at_every_answer(tmp_path):
+    path = tmp_path / "state.json"
+    here = memory(path)
+    for seconds in range(31):
+        here.last_contact = NOW + timedelta(seconds=seconds)
+        on_disk = memory(path, read_only=True).last_contact
+        assert timedelta(0) <= NOW + timedelta(seconds=seconds) - on_disk < timedelta(seconds=15)
