@@ -16,7 +16,7 @@ from jupyterhub.utils import make_ssl_context
 
 from k8s_hub.culler.addresses import BadTemplate
 from k8s_hub.culler.facts import Work
-from k8s_hub.culler.server_tokens import LAST_USE, LIFETIME, ServerTokens
+from k8s_hub.culler.server_tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden
@@ -358,6 +358,30 @@ async def test_a_server_is_shown_a_token_that_opens_only_itself_for_as_long_as_i
         ("ada", ["access:servers!server=ada/"], LIFETIME),
         ("bob", ["access:servers!server=bob/gpu"], LIFETIME),
     ]
+
+
+async def test_few_tokens_are_made_at_once():
+    go, arrived = asyncio.Event(), asyncio.Semaphore(0)
+
+    class SlowMint(Mint):
+        in_flight = peak = 0
+
+        async def new_token(self, *arguments, **options):
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
+            arrived.release()
+            await go.wait()
+            self.in_flight -= 1
+            return await super().new_token(*arguments, **options)
+
+    mint = SlowMint()
+    tokens = ServerTokens(mint, lambda: NOW)
+    made = asyncio.gather(*(tokens.token_for(at(None, f"user-{number}")) for number in range(10)))
+    for _ in range(AT_ONCE):
+        await arrived.acquire()
+    go.set()
+    assert len(set(await made)) == 10
+    assert mint.peak == AT_ONCE
 
 
 async def test_a_token_that_is_refused_is_made_anew():
