@@ -42,7 +42,12 @@ from k8s_hub.culler.sweep import Orders
 from k8s_hub.culler.urls import is_http_url
 from k8s_hub.culler.warning import WarningSettings
 from k8s_hub.culler.wiring import CannotStart, Plan, serve
-from k8s_hub.hub.connection import ConnectionSettings, internal_ssl_context, servers_ssl_context
+from k8s_hub.hub.connection import (
+    ConnectionSettings,
+    internal_ssl_context,
+    servers_ssl_context,
+    servers_ssl_context,
+)
 from k8s_hub.signals import run_until_told
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"

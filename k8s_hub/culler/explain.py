@@ -54,16 +54,15 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
             api = HubApi(await stack.enter_async_context(HubConnection(plan.hub)))
             found = await _user(api, user)
             servers = _chosen(found, server)
-            decisions = await _decisions(plan, now, api, found, servers, stack)
+            decisions = await _decisions(plan, now, api, found, servers, stack=stack)
     except HubError as error:
         print(f"k8s-hub cull explain: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
         return 1
     if not servers and not as_json:
         print(f"{user} has no server")  # noqa: T201
     for each in servers:
-        print(
-            _line(each, decisions.get(each), now) if as_json else "\n".join(_text(each, decisions.get(each)))
-        )  # noqa: T201
+        decision = decisions.get(each)
+        print(_line(each, decision, now) if as_json else "\n".join(_text(each, decision)))  # noqa: T201
     return 0
 
 
@@ -88,7 +87,7 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 
 
 async def _decisions(
-    plan: Plan, now: Clock, api: HubApi, user: User, servers: Sequence[Server], stack: AsyncExitStack
+    plan: Plan, now: Clock, api: HubApi, user: User, servers: Sequence[Server], *, stack: AsyncExitStack
 ) -> dict[Server, Decision]:
     memory = memory_of(plan, now, read_only=True)
     source = None

@@ -81,7 +81,7 @@ class AskingOptions(HasTraits):
         default_value=False,
         config=True,
         help="Ask servers that run longer than their limit what they do: a busy kernel keeps a server, an open "
-        "tab in which nothing runs does not. Needs the scopes tokens (or access:servers) and admin:server_state.",
+        "tab in which nothing runs does not. Needs the scopes tokens (or, less safely, access:servers) and admin:server_state.",
     )
     ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
     ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers asked at the same time.")
@@ -120,7 +120,7 @@ class WarningOptions(HasTraits):
         help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, seconds_left "
         "and keep_url.",
     )
-    warn_hook = Callable(
+    warn_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,

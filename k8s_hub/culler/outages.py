@@ -38,7 +38,13 @@ class Contact:
 class RemembersContact(Protocol):
     """Remembers the last contact across restarts of this process."""
 
-    last_contact: datetime | None
+    @property
+    def last_contact(self) -> datetime | None:
+        """When the hub last answered; None: never yet."""
+
+    @last_contact.setter
+    def last_contact(self, at: datetime) -> None:
+        """Remember an answer."""
 
 
 class Outages:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from k8s_hub.culler import needs
 from k8s_hub.culler.deciding import Decider
@@ -21,7 +21,6 @@ from k8s_hub.culler.memory import BadStateFile, Memory
 from k8s_hub.culler.outages import Outages, heartbeat
 from k8s_hub.culler.pace import Pace
 from k8s_hub.culler.page.settings import PageSettings
-from k8s_hub.culler.partners import Sink
 from k8s_hub.culler.report import PassRecord, Report
 from k8s_hub.culler.server_tokens import ServerTokens
 from k8s_hub.culler.service import CullerService, run_while
@@ -32,6 +31,9 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
+
+if TYPE_CHECKING:
+    from k8s_hub.culler.partners import Sink
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = No
         ears = _Ears()
         api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
         memory = memory_of(plan, now, read_only=plan.orders.dry_run)
+        pace = Pace(plan.orders.concurrency)
+        ears.of_replies.append(lambda method, code, seconds: pace.heard(code, seconds, method))
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
             log.info(
@@ -86,7 +90,7 @@ async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = No
                 plan.decider.limits.idle.total_seconds(),
                 plan.every,
             )
-            await _show(plan, now, api, memory, ears, stack)
+            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
         telling = stack.enter_context(
             _cancelled_at_the_end(asyncio.create_task(_tell_scopes(plan, api, ears)))
         )
@@ -95,7 +99,7 @@ async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = No
             servers = await servers_of(plan.asking, api, await telling, now, stack)
         elif plan.once:
             await telling
-        service = await _service(plan, now, api, memory, servers, ears, stack)
+        service = await _service(plan, now, api, memory, servers=servers, pace=pace, ears=ears, stack=stack)
         if plan.once:
             return _exit_code(await service.once())
         await run_while(service, hub_is_gone)
@@ -133,12 +137,12 @@ async def _service(
     now: Clock,
     api: HubApi,
     memory: Memory,
+    *,
     servers: SingleUserServers | None,
+    pace: Pace,
     ears: _Ears,
     stack: AsyncExitStack,
 ) -> CullerService:
-    pace = Pace(plan.orders.concurrency)
-    ears.of_replies.append(lambda method, code, seconds: pace.heard(code, seconds, method))
     outages = Outages(plan.activity_interval, None if plan.orders.dry_run else memory)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
@@ -190,14 +194,14 @@ def _print(decision: Decision, _action: Action) -> None:
 
 
 async def _show(
-    plan: Plan, now: Clock, api: HubApi, memory: Memory, ears: _Ears, stack: AsyncExitStack
+    plan: Plan, now: Clock, api: HubApi, memory: Memory, *, pace: Pace, ears: _Ears, stack: AsyncExitStack
 ) -> None:
     """Serve metrics and page, where they are wanted."""
     if plan.metrics_port:
         from k8s_hub.culler.exposition import serving
         from k8s_hub.culler.metrics import Metrics
 
-        metrics, pulse = Metrics(), Pulse(plan.every, now)
+        metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
         ears.of_decisions.append(metrics.tell)
         ears.of_passes += [metrics.on_pass, pulse.on_pass]
         ears.of_replies.append(metrics.on_reply)
@@ -263,13 +267,13 @@ async def _tell_scopes(plan: Plan, api: HubApi, ears: _Ears) -> frozenset[str]:
     except HubError as error:
         log.debug("The scopes of the token are not known: %s", error)  # the first look fails and tells why
         return frozenset()
-    wanted = [
-        *needs.needs(
+    wanted = list(
+        needs.needs(
             culls_users=plan.orders.cull_users,
             is_dry_run=plan.orders.dry_run,
             of_rules=plan.decider.rules.scopes,
-        ),
-    ]
+        )
+    )
     if plan.asking is not None:
         wanted += needs.needs_of_asking(has, has_template=bool(plan.asking.url_template))
         if needs.TOKENS not in has and needs.ACCESS in has:

@@ -1,0 +1,191 @@
+"""What the wired application does with a real hub: explain, dry run, decision log, scopes, warnings."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.explain import Explain
+from tests.realhub import RealHub
+
+pytestmark = pytest.mark.hub
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+CHART_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
+ODD_NAME = "zoë o'neill@example.org"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, tmp_path):
+    for name in ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_NAME", "JUPYTERHUB_REQUEST_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    package = logging.getLogger("k8s_hub")
+    handlers, level, propagates = [*package.handlers], package.level, package.propagate
+    yield
+    package.handlers[:] = handlers
+    package.setLevel(level)
+    package.propagate = propagates
+
+
+async def run(hub, monkeypatch, *arguments, kind=IdleCuller, scopes=CHART_SCOPES) -> int:
+    monkeypatch.setenv("JUPYTERHUB_API_URL", hub.api_url)
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", hub.token(scopes=scopes))
+    app = kind()
+    app.initialize([*arguments, "--timeout=3600"])
+    return await app.serve()
+
+
+async def start_idle(hub, user, name=""):
+    await hub.start_server(user, name)
+    await hub.wait_ready(user, name)
+    hub.set_activity(user, LONG_AGO, name)
+
+
+async def test_once_stops_what_is_idle_and_a_dry_run_does_not(monkeypatch, capsys, tmp_path):
+    async with RealHub(users=["idle", "busy"]) as hub:
+        await start_idle(hub, "idle")
+        await hub.start_server("busy")
+        assert await run(hub, monkeypatch, "--once", "--dry-run", "--decision-log=log", "--state-file=s") == 0
+        assert hub.spawner("idle").ready
+        assert not (tmp_path / "s").exists()
+        records = {
+            record["user"]: record for record in map(json.loads, (tmp_path / "log").read_text().splitlines())
+        }
+        assert {user: record["action"] for user, record in records.items()} == {
+            "idle": "would stop",
+            "busy": "kept",
+        }
+        printed = capsys.readouterr().out.splitlines()
+        assert len(printed) == 2
+        assert any(line.startswith("idle") for line in printed)
+
+        assert await run(hub, monkeypatch, "--once") == 0
+        await hub.wait_stopped("idle")
+        assert hub.spawner("busy").ready
+
+
+async def test_explain(monkeypatch, capsys):
+    async with RealHub(users=[ODD_NAME, "nothing"]) as hub:
+        await start_idle(hub, ODD_NAME, "lab")
+        await hub.start_server(ODD_NAME, "old")
+        await hub.stop_server(ODD_NAME, "old")
+
+        assert await run(hub, monkeypatch, f"{ODD_NAME}/lab", kind=Explain) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"{ODD_NAME}/lab")
+        assert "idle limit, seconds:" in text
+        assert "What would change it:" in text
+        assert hub.spawner(ODD_NAME, "lab").ready
+
+        assert await run(hub, monkeypatch, ODD_NAME, "--json", kind=Explain) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        answers = {line["server"]: line for line in lines}
+        assert answers["lab"]["verdict"] == "stop"
+        assert answers["lab"]["changes"]
+        assert answers["old"] | {"time": None} == {
+            "time": None, "user": ODD_NAME, "server": "old", "verdict": None, "reason": "is stopped"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [("nobody", "no user 'nobody'"), ("alice/nowhere", "'alice' has no server 'nowhere'")],
+)
+async def test_explain_of_what_is_not_there(monkeypatch, capsys, subject, words):
+    async with RealHub() as hub:
+        assert await run(hub, monkeypatch, subject, kind=Explain) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["/lab"]])
+def test_explain_asks_for_one_user(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        Explain().initialize(arguments)
+    assert caught.value.code == 2
+    assert "USER or USER/SERVER" in capsys.readouterr().err
+
+
+async def told(hub, monkeypatch, caplog, *arguments, scopes) -> list[str]:
+    """Return what the start says of scopes."""
+    caplog.clear()
+    # traitlets' configuration of logging takes the package's loggers away from pytest.
+    monkeypatch.setattr(IdleCuller, "_configure_logging", lambda _self: None)
+    await run(hub, monkeypatch, "--once", *arguments, scopes=scopes)
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.name == "k8s_hub.culler.wiring" and "scope" in r.getMessage()
+    ]
+
+
+async def test_the_chart_s_scopes_are_all_that_the_core_needs(monkeypatch, caplog):
+    async with RealHub() as hub:
+        assert await told(hub, monkeypatch, caplog, scopes=CHART_SCOPES) == []
+        assert not [r for r in caplog.records if "lacks the scope" in r.getMessage()]
+
+
+@pytest.mark.parametrize("missing", ["list:users", "read:servers", "delete:servers"])
+async def test_a_missing_scope_of_the_core_is_named_once(monkeypatch, caplog, missing):
+    async with RealHub() as hub:
+        scopes = [scope for scope in CHART_SCOPES if scope != missing]
+        (sentence,) = await told(hub, monkeypatch, caplog, scopes=scopes)
+        assert f"lacks the scope {missing}:" in sentence
+
+
+async def test_what_options_need_is_named_once(monkeypatch, caplog, tmp_path):
+    (tmp_path / "r.json").write_text('[{"match": {"group": "a"}, "timeout": "1h"}]')
+    flags = ["--cull-users", "--rules-file=r.json", "--ask-servers"]
+    async with RealHub() as hub:
+        sentences = await told(
+            hub, monkeypatch, caplog, *flags, scopes=["list:users", "read:servers", "delete:servers"]
+        )
+        named = [sentence.partition("scope ")[2].split()[0].removesuffix(":") for sentence in sentences]
+        assert named == [
+            "read:users:activity",
+            "delete:users",
+            "read:users:groups",
+            "admin:server_state",
+            "tokens",
+        ]
+        everything = [
+            *CHART_SCOPES, "delete:users", "read:users:groups", "admin:server_state", "tokens"
+        ]  # fmt: skip
+        assert await told(hub, monkeypatch, caplog, *flags, scopes=everything) == []
+
+
+async def test_a_webhook_warns_and_the_server_stays_for_now(monkeypatch, tmp_path):
+    got = []
+
+    async def answer(request):
+        got.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        async with RealHub() as hub:
+            await start_idle(hub, "alice", "lab")
+            flags = [
+                "--once",
+                "--warn-before=600",
+                f"--warn-url=http://127.0.0.1:{port}/hook",
+                "--state-file=s",
+            ]
+            assert await run(hub, monkeypatch, *flags) == 0
+            assert await run(hub, monkeypatch, *flags) == 0
+            assert hub.spawner("alice", "lab").ready
+    finally:
+        await runner.cleanup()
+    (warning,) = got
+    assert (warning["user"], warning["server"]) == ("alice", "lab")
+    assert 590 <= warning["seconds_left"] <= 600
+    assert warning["keep_url"] is None
