@@ -58,7 +58,7 @@ class Decider:
         """Return the verdict with the time when it will be up: before that, schedules may bring other limits."""
         then = verdict
         for _ in range(CHANGES_FORESEEN):
-            if ruling.until is None or (then.due is not None and then.due <= ruling.until):
+            if ruling.until is None or (then.due is not None and then.due < ruling.until):
                 break
             moment = ruling.until
             ruling = self.rules.for_server(facts.server, facts.user, self.limits, moment)

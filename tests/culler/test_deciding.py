@@ -231,6 +231,12 @@ async def test_a_night_that_ends_an_exemption_is_in_sight():
     assert (verdict.cause, verdict.due) == (Cause.EXEMPT, evening(0))
 
 
+async def test_at_the_moment_of_a_change_the_new_rule_holds():
+    rules = [{"exempt": True, "schedule": {"hours": "22:00-06:00"}}, {"timeout": "8h"}]
+    verdict = await decided(rules, evening(-10), idle=8 * HOUR - 10 * MINUTE)
+    assert (verdict.cause, verdict.due) == (Cause.IN_USE, evening(8 * 60))
+
+
 async def test_the_warning_before_a_night_is_given_once_and_holds():
     notice = 10 * MINUTE
     verdict = await decided(DAYS_AND_NIGHTS, evening(-10), idle=HOUR, notice=notice)

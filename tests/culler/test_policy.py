@@ -112,6 +112,12 @@ def test_the_opinion_of_the_hook_replaces_the_idle_limit():
     assert (spared.culls, spared.cause) == (False, Cause.SPARED)
 
 
+def test_what_the_hook_ends_began_with_its_last_activity():
+    """Not with its start, although its age is the only limit with a date."""
+    verdict = judge(facts(server("a", idle=SECOND)), Limits(idle=HOUR, age=9 * HOUR), NOW, opinion=True)
+    assert (verdict.culls, verdict.since, verdict.due) == (True, NOW - SECOND, None)
+
+
 def test_the_opinion_of_the_hook_goes_after_age_and_state():
     limits = Limits(idle=HOUR, age=2 * HOUR)
     assert judge(facts(server("a", idle=SECOND, age=2 * HOUR)), limits, NOW, opinion=False).cause is Cause.OLD
@@ -384,6 +390,13 @@ def test_activity_makes_a_warning_void():
     subject = server("a", idle=HOUR)
     old = Notice(at=NOW - 2 * HOUR, since=NOW - 3 * HOUR)
     assert judge(facts(subject, notice=old), LIMITS, NOW, notice=NOTICE).cause is Cause.WARNED
+
+
+def test_activity_makes_a_warning_void_that_is_still_young():
+    """Such as where users are warned longer before than the idle limit is."""
+    subject = server("a", idle=10 * MINUTE)
+    warned = facts(subject, notice=Notice(at=NOW - 30 * MINUTE, since=NOW - 90 * MINUTE))
+    assert wants_notice(warned, judge(warned, LIMITS, NOW, notice=2 * HOUR), NOW, 2 * HOUR)
 
 
 def test_its_users_wish_makes_a_warning_void():
