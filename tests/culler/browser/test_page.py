@@ -138,7 +138,9 @@ async def _look(page, name):
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
         if os.environ.get("SCREENSHOTS", "").lower() in YES:
-            await page.screenshot(path=IMAGES / f"{name}{ending}.png", full_page=True)
+            await page.screenshot(
+                path=IMAGES / f"{name}{ending}.png",
+            )
 
 
 async def _rows(page, servers):
