@@ -39,6 +39,7 @@ SENTENCES = {
     403: "This is not allowed. If the page was open for long, reload it and try again.",
     404: "There is no such page.",
     405: "There is no such page.",
+    502: AWAY,
     503: AWAY,
 }
 

@@ -22,9 +22,8 @@ async def test_a_visitor_logs_in_at_the_hub_and_sees_their_servers():
         assert "bob" not in shown.text
 
 
-@pytest.mark.parametrize("base", ["/jhub/"])
-async def test_below_a_base_url(base):
-    async with page_of(base=base) as site, Visitor(site, "alice") as alice:
+async def test_below_a_base_url():
+    async with page_of(base="/jhub/") as site, Visitor(site, "alice") as alice:
         shown = await alice.login()
         assert shown.url.path == "/jhub/services/idle-culler/"
         assert "No server runs" in shown.text

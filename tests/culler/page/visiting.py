@@ -64,6 +64,7 @@ class Site:
 
     def __init__(self, hub, port, *, base="/", state_file=None, limits=None, keep=None, is_dry_run=False):
         self.hub = hub
+        self.api_url = hub.api_url.replace("/hub/", f"{base}hub/")
         self.clock = Clock()
         self.board = Board()
         self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)))
@@ -77,7 +78,7 @@ class Site:
                 "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}",
                 "JUPYTERHUB_BASE_URL": base,
             },
-            api_url=hub.api_url,
+            api_url=self.api_url,
             token=TOKEN,
         )
         self.url = f"http://127.0.0.1:{port}{self.settings.prefix}"
@@ -90,7 +91,7 @@ class Site:
             self.board.passed(record(report=await sweep.look(), error=None))
 
     def connected(self):
-        return HubConnection(ConnectionSettings(url=self.hub.api_url, token=TOKEN))
+        return HubConnection(ConnectionSettings(url=self.api_url, token=TOKEN))
 
     @contextlib.asynccontextmanager
     async def served(self):
