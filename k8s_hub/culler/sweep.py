@@ -271,10 +271,11 @@ class Sweep:
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
         """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
+        tell = _safe(self.tell)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
-        outcomes = [self._kept(decision) for decision in decisions if not decision.verdict.culls]
+        outcomes = [_unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
         if self.orders.dry_run:
-            return outcomes + [self._would_stop(decision) for decision in to_stop], {}
+            return outcomes + [_unstopped(decision, tell) for decision in to_stop], {}
         stopping = Stopping(
             hub=self.hub,
             decider=self.decider,
@@ -289,24 +290,14 @@ class Sweep:
             try:
                 outcome = await stopping.stop(decision)
             except Exception:
-                self.tell(decision, Action.FAILED)
+                tell(decision, Action.FAILED)
                 raise
-            self.tell(outcome.decision, outcome.action)
+            tell(outcome.decision, outcome.action)
             return outcome
 
         results = await each(to_stop, stop, self._pace, over=self.orders.spread.total_seconds())
         done = [result for result in results if isinstance(result, Outcome)]
         return outcomes + done, _failures(map(_name, to_stop), results)
-
-    def _kept(self, decision: Decision) -> Outcome:
-        log.debug("%s is kept: it %s", decision.facts.server, decision.verdict.reason)
-        self.tell(decision, Action.KEPT)
-        return Outcome(action=Action.KEPT, decision=decision)
-
-    def _would_stop(self, decision: Decision) -> Outcome:
-        log.info("%s would be stopped: it %s", decision.facts.server, decision.verdict.reason)
-        self.tell(decision, Action.WOULD_STOP)
-        return Outcome(action=Action.WOULD_STOP, decision=decision)
 
     # --- Users ---
 
@@ -343,6 +334,39 @@ class Sweep:
     @property
     def _pace(self) -> Pace:
         return self.pace or Pace(self.orders.concurrency)
+
+
+def _unstopped(decision: Decision, tell: Sink) -> Outcome:
+    """Tell of a server that is not told to stop."""
+    server, reason = decision.facts.server, decision.verdict.reason
+    if decision.verdict.culls:
+        action = Action.WOULD_STOP
+        log.info("%s would be stopped: it %s", server, reason)
+    else:
+        action = Action.KEPT
+        log.debug("%s is kept: it %s", server, reason)
+    tell(decision, action)
+    return Outcome(action=action, decision=decision)
+
+
+def _safe(tell: Sink) -> Sink:
+    """Return a sink that never raises: who cannot be told costs no server its verdict; said once."""
+    is_said = False
+
+    def told(decision: Decision, action: Action) -> None:
+        nonlocal is_said
+        try:
+            tell(decision, action)
+        except Exception as error:  # The supervisor of all who listen.
+            log.error(  # noqa: TRY400 - the traceback of the first is enough
+                "What became of %s could not be told: %r",
+                decision.facts.server,
+                error,
+                exc_info=None if is_said else error,
+            )
+            is_said = True
+
+    return told
 
 
 def _name(decision: Decision) -> str:

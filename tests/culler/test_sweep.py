@@ -8,7 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from k8s_hub.culler.asking import Candidate, choose
 from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action
+from k8s_hub.culler.facts import Notice, Work
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
@@ -325,3 +330,217 @@ async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(capl
     assert not [call for call in hub.calls if "DELETE" in call or "stop" in call or "delete" in call]
     assert len(hub.users) == 2
     assert caplog.text.count("would be stopped") == 2
+
+
+@pytest.mark.looptime
+async def test_a_hub_that_says_when_to_ask_again_is_obeyed(looptime):
+    answers = iter([Unavailable("429: too many", code=429, retry_after=7), None])
+    hub = InMemoryHub(*idle_users(1), trouble=lambda call: next(answers) if call.startswith("stop") else None)
+    assert (await sweep_of(hub).run()).stopped == 1
+    assert looptime == pytest.approx(7, abs=0.1)
+
+
+@pytest.mark.looptime
+async def test_stops_are_spread_on_request(looptime):
+    """They begin evenly; a place is held only by who is at it."""
+    hub = InMemoryHub(*idle_users(10), stop_seconds=1)
+    report = await sweep_of(hub, concurrency=2, spread=timedelta(seconds=480)).run()
+    assert (report.stopped, hub.peak_in_flight) == (10, 1)
+    assert looptime == pytest.approx(9 * 48 + 1, abs=0.1)
+    assert report.stop_seconds == pytest.approx([1] * 10)
+
+
+# --- Who is told ---
+
+
+async def test_each_fate_is_told_once():
+    hub = ComesBack(
+        *idle_users(2),
+        user("busy", server("busy", idle=BUSY)),
+        trouble=lambda call: Refused("400") if call == "stop user1/" else None,
+    )
+    hub.change = {}
+    told = []
+    sweep = replace(
+        sweep_of(hub), tell=lambda decision, action: told.append((str(decision.facts.server), action))
+    )
+    await sweep.run()
+    assert sorted(told) == [("busy", Action.KEPT), ("user0", Action.STOPPED), ("user1", Action.FAILED)]
+    told.clear()
+    await sweep.look()
+    assert sorted(told) == [("busy", Action.KEPT), ("user1", Action.WOULD_STOP)]
+
+
+async def test_a_listener_that_fails_costs_no_server(caplog):
+    """A full disk under the decision log, for instance; it is said once in a sweep."""
+
+    def tell(decision, action):
+        raise OSError("No space left on device")
+
+    report = await replace(sweep_of(InMemoryHub(*idle_users(3))), tell=tell).run()
+    assert (report.stopped, report.failed) == (3, 0)
+    assert caplog.text.count("Traceback") == 1
+
+
+# --- The second source ---
+
+
+class Working:
+    """Servers that say what they run."""
+
+    def __init__(self, per_sweep=100, **works):
+        self.per_sweep = per_sweep
+        self.works = works
+        self.asked = []
+
+    async def refresh(self):
+        self.asked.append("refresh")
+
+    async def work(self, server):
+        self.asked.append(server.user)
+        return self.works.get(server.user)
+
+
+def work(*, busy=0, connections=0, ago=timedelta(hours=2)):
+    return Work(busy=busy, connections=connections, last_execution=NOW - ago)
+
+
+async def test_servers_say_themselves_what_they_run():
+    hub = InMemoryHub(
+        user("idle", server("idle")),
+        user("silent", server("silent")),
+        user("busy", server("busy")),
+        user("tab", server("tab", idle=BUSY)),
+        user("fresh", server("fresh", idle=BUSY, age=BUSY)),
+        user("starts", server("starts", pending="spawn", ready=False)),
+    )
+    servers = Working(idle=work(), busy=work(busy=1), tab=work(connections=1), fresh=work(), starts=work())
+    report = await replace(sweep_of(hub), servers=servers).run()
+    assert servers.asked[0] == "refresh"
+    assert sorted(servers.asked[1:5]) == ["busy", "idle", "silent", "tab"]
+    assert sorted(servers.asked[5:]) == ["idle", "silent", "tab"]  # again, right before their stops
+    assert (report.stopped, report.asked, report.answered) == (3, 4, 3)
+    assert report.kept == {"busy": 1, "in use": 1, "pending": 1}
+
+
+async def test_who_looks_idle_and_found_no_place_waits():
+    hub = InMemoryHub(*idle_users(3), user("tab", server("tab", idle=BUSY)))
+    sweep = replace(sweep_of(hub), servers=Working(per_sweep=2))
+    assert (await sweep.run()).kept == {"not yet asked": 1, "in use": 1}
+    report = await sweep.run()
+    assert (report.stopped, report.asked) == (1, 2)
+
+
+async def test_work_of_a_server_that_started_anew_meanwhile_counts_nothing():
+    hub = ComesBack(*idle_users(1))
+    hub.change = {"started": NOW - BUSY, "last_activity": None}
+    report = await replace(sweep_of(hub), servers=Working(user0=work(connections=1))).run()
+    assert report.kept == {"in use": 1}
+
+
+def test_those_that_look_idle_come_first_and_then_those_not_asked_for_longest():
+    def known(name, *, idle, asked):
+        asked_at = None if asked is None else NOW - timedelta(minutes=asked)
+        return Candidate(server=server(name), looks_idle=idle, asked_at=asked_at)
+
+    choice = choose(
+        [
+            known("a", idle=False, asked=5),
+            known("b", idle=False, asked=None),
+            known("c", idle=False, asked=10),
+            known("d", idle=True, asked=1),
+            known("e", idle=True, asked=2),
+        ],
+        4,
+    )
+    assert [each.user for each in choice.asked] == ["e", "d", "b", "c"]
+    assert not choice.waiting
+    assert {each.user for each in choose([known("d", idle=True, asked=1)], 0).waiting} == {"d"}
+
+
+# --- Warnings and memory ---
+
+
+class Warns:
+    def __init__(self, *answers):
+        self.answers = iter(answers)
+        self.told = []
+
+    async def __call__(self, decision, stop_at):
+        self.told.append((decision.facts.server.user, stop_at))
+        return next(self.answers)
+
+
+class Warned:
+    """A sweep every five minutes, with a warning ten minutes ahead."""
+
+    def __init__(self, hub, *answers):
+        self.clock = NOW
+        self.warn = Warns(*answers)
+        self.memory = Memory(None, KeepLimits(longest=timedelta(hours=1), per_week=1), lambda: self.clock)
+        self.sweep = Sweep(
+            hub,
+            Orders(),
+            Decider(limits=LIMITS, notice=timedelta(minutes=10)),
+            lambda: self.clock,
+            memory=self.memory,
+            warn=self.warn,
+        )
+
+    async def sweeps(self, number):
+        reports = []
+        for _ in range(number):
+            reports.append(await self.sweep.run())
+            self.clock += timedelta(minutes=5)
+        return reports
+
+
+async def test_a_user_is_warned_once_and_the_server_stopped_when_its_time_is_up():
+    """Idle for 45 minutes at noon; the warning comes at 12:05, the stop at 12:15."""
+    warned = Warned(InMemoryHub(user("a", server("a", idle=timedelta(minutes=45)))), True)
+    reports = await warned.sweeps(4)
+    assert warned.warn.told == [("a", NOW + timedelta(minutes=15))]
+    assert [(each.warned, each.stopped) for each in reports] == [(0, 0), (1, 0), (0, 0), (0, 1)]
+
+
+async def test_nobody_is_stopped_unwarned_even_if_the_time_is_up_long_since():
+    warned = Warned(InMemoryHub(user("a", server("a"))), True)
+    reports = await warned.sweeps(3)
+    assert warned.warn.told == [("a", NOW + timedelta(minutes=10))]
+    assert [(each.warned, each.stopped) for each in reports] == [(1, 0), (0, 0), (0, 1)]
+
+
+async def test_a_webhook_that_is_away_is_tried_three_times(caplog):
+    warned = Warned(InMemoryHub(user("a", server("a"))), False, False, False)
+    reports = await warned.sweeps(4)
+    assert len(warned.warn.told) == 3
+    assert [each.stopped for each in reports] == [0, 0, 0, 1]
+    assert caplog.text.count("a could not be warned") == 1
+
+
+async def test_a_look_warns_nobody():
+    warned = Warned(InMemoryHub(user("a", server("a"))))
+    assert (await warned.sweep.look()).warned == 0
+    assert warned.warn.told == []
+
+
+@pytest.mark.looptime
+async def test_warnings_about_servers_that_are_gone_are_forgotten_if_nothing_of_the_list_was_lost():
+    lost = []
+    hub = InMemoryHub(
+        *(user(f"u{number}", server(f"u{number}", idle=BUSY)) for number in range(3)),
+        trouble=lambda call: BadReply("no JSON") if call in lost else None,
+    )
+    warned = Warned(hub)
+    warned.sweep = replace(warned.sweep, orders=Orders(page_size=1))
+    notice = Notice(at=NOW, since=NOW)
+    await warned.sweeps(1)
+    for name in ("u0", "u1"):
+        warned.memory.told(name, "", notice)
+    hub.users["u0"] = user("u0")
+    lost.append("page 1")
+    await warned.sweeps(3)
+    assert warned.memory.notice("u0", "") == notice
+    lost.clear()
+    await warned.sweeps(2)
+    assert (warned.memory.notice("u0", ""), warned.memory.notice("u1", "")) == (None, notice)
