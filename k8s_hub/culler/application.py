@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from traitlets import Bool, TraitType, Unicode, default
 from traitlets.config import Application
@@ -36,7 +37,7 @@ from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
 from k8s_hub.culler.policy import Limits
 from k8s_hub.culler.rules import BadRule, Rules
 from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
-from k8s_hub.culler.service import SPREAD_PART, parent_is_gone
+from k8s_hub.culler.service import SPREAD_PART
 from k8s_hub.culler.singleuser import SingleUserSettings
 from k8s_hub.culler.sweep import Orders
 from k8s_hub.culler.urls import is_http_url
@@ -45,7 +46,6 @@ from k8s_hub.culler.wiring import CannotStart, Plan, serve
 from k8s_hub.hub.connection import (
     ConnectionSettings,
     internal_ssl_context,
-    servers_ssl_context,
     servers_ssl_context,
 )
 from k8s_hub.signals import run_until_told
@@ -195,7 +195,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             decision_log=self.decision_log,
             metrics_ip=self.metrics_ip,
             metrics_port=self.metrics_port,
-            page=self._page() if os.environ.get("JUPYTERHUB_SERVICE_URL") else None,
+            page=self._page() if _has_page() else None,
         )
 
     @property
@@ -342,7 +342,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
         hub_pid: the process that is to end this one by its own end; None: nobody's.
         """
-        return serve(self.plan(), self.clock, None if hub_pid is None else parent_is_gone(hub_pid))
+        return serve(self.plan(), self.clock, hub_pid)
 
 
 def _trait_flags() -> set[str]:
@@ -359,8 +359,17 @@ def _time(seconds: int) -> timedelta | None:
     return timedelta(seconds=seconds) if seconds else None
 
 
+def _has_page() -> bool:
+    """Return whether the hub gives this service an address; a service without one gets port 0 from some hubs."""
+    url = os.environ.get("JUPYTERHUB_SERVICE_URL", "")
+    try:
+        return bool(url) and urlsplit(url).port != 0
+    except ValueError:
+        return True  # what is wrong with it is told
+
+
 def _keep_url() -> str | None:
     """Return the URL of the service's page: whole where the hub knows the one that browsers see."""
-    if not os.environ.get("JUPYTERHUB_SERVICE_URL"):
+    if not _has_page():
         return None
     return os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_SERVICE_PREFIX")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from k8s_hub.culler.pace import Pace
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.culler.report import PassRecord, Report
 from k8s_hub.culler.server_tokens import ServerTokens
-from k8s_hub.culler.service import CullerService, run_while
+from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.singleuser import SingleUserServers, SingleUserSettings
 from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.culler.warning import Warnings, WarningSettings
@@ -71,8 +71,8 @@ class Plan:
     page: PageSettings | None
 
 
-async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = None) -> int:
-    """Cull until cancelled or until the hub is gone; once, if so planned. Return the exit code.
+async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
+    """Cull until cancelled, or until the process ``hub_pid`` is gone; once, if so planned. Return the exit code.
 
     Raise CannotStart where a file or a port cannot be had.
     """
@@ -102,7 +102,7 @@ async def serve(plan: Plan, now: Clock, hub_is_gone: Awaitable[None] | None = No
         service = await _service(plan, now, api, memory, servers=servers, pace=pace, ears=ears, stack=stack)
         if plan.once:
             return _exit_code(await service.once())
-        await run_while(service, hub_is_gone)
+        await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
 
 

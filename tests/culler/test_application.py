@@ -363,6 +363,20 @@ def test_help_shows_each_option_once(capsys):
         assert sum(line.startswith((f"{name}=", f"{name}[")) for line in text.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "has_page"),
+    [
+        ("", False),
+        ("http://127.0.0.1:0/", False),  # of JupyterHub 5 to a service without url
+        ("http://127.0.0.1:10101", True),
+    ],
+)
+def test_a_page_is_served_where_the_hub_gives_an_address(monkeypatch, url, has_page):
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "idle-culler")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", url)
+    assert (culler().plan().page is not None) is has_page
+
+
 def test_a_missing_token_is_one_sentence(capfd, monkeypatch):
     monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
     assert "JUPYTERHUB_API_TOKEN is not set" in refusal(capfd)
