@@ -29,6 +29,7 @@ from k8s_hub.culler.patience import patiently, tell_failures
 from k8s_hub.culler.policy import Cause, wants_notice
 from k8s_hub.culler.report import Report
 from k8s_hub.culler.stopping import Outcome, Stopping
+from k8s_hub.culler.telling import safe, unstopped
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden
 from k8s_hub.hub.listing import Listing, read_all
@@ -271,11 +272,11 @@ class Sweep:
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
         """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
-        tell = _safe(self.tell)
+        tell = safe(self.tell)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
-        outcomes = [_unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
+        outcomes = [unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
         if self.orders.dry_run:
-            return outcomes + [_unstopped(decision, tell) for decision in to_stop], {}
+            return outcomes + [unstopped(decision, tell) for decision in to_stop], {}
         stopping = Stopping(
             hub=self.hub,
             decider=self.decider,
@@ -334,39 +335,6 @@ class Sweep:
     @property
     def _pace(self) -> Pace:
         return self.pace or Pace(self.orders.concurrency)
-
-
-def _unstopped(decision: Decision, tell: Sink) -> Outcome:
-    """Tell of a server that is not told to stop."""
-    server, reason = decision.facts.server, decision.verdict.reason
-    if decision.verdict.culls:
-        action = Action.WOULD_STOP
-        log.info("%s would be stopped: it %s", server, reason)
-    else:
-        action = Action.KEPT
-        log.debug("%s is kept: it %s", server, reason)
-    tell(decision, action)
-    return Outcome(action=action, decision=decision)
-
-
-def _safe(tell: Sink) -> Sink:
-    """Return a sink that never raises: who cannot be told costs no server its verdict; said once."""
-    is_said = False
-
-    def told(decision: Decision, action: Action) -> None:
-        nonlocal is_said
-        try:
-            tell(decision, action)
-        except Exception as error:  # The supervisor of all who listen.
-            log.error(  # noqa: TRY400 - the traceback of the first is enough
-                "What became of %s could not be told: %r",
-                decision.facts.server,
-                error,
-                exc_info=None if is_said else error,
-            )
-            is_said = True
-
-    return told
 
 
 def _name(decision: Decision) -> str:

@@ -135,6 +135,67 @@ async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
     assert looptime == pytest.approx(5, abs=0.01)
 
 
+async def test_every_pass_is_on_record():
+    """The last twenty, for the page; each is told when it is over."""
+    sweeps = Sweeps(2, 1, errors={1: Unavailable("away"), 2: KeyError("alice")})
+    told = []
+    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_pass=told.append)
+    await run_while(service, asyncio.sleep(45))
+    kinds = [(each.kind, each.error) for each in service.history]
+    assert kinds == [
+        ("look", None),
+        ("sweep", "away"),
+        ("look", "KeyError: a mistake, see the log"),
+        ("look", None),
+        ("sweep", None),
+    ]
+    assert told == list(service.history)
+    assert [each.seconds for each in told[:2]] == pytest.approx([2, 1], abs=0.01)
+    assert (told[0].begun, told[0].report, told[1].report) == (NOW, Report(servers=0), None)
+    for _ in range(30):
+        await service.once()
+    assert len(service.history) == 20
+
+
+async def test_one_sweep_on_its_own():
+    """It may stop servers: whoever starts it by hand has looked already."""
+    done = []
+
+    async def look():
+        raise AssertionError
+
+    async def sweep():
+        done.append("sweep")
+        return Report(servers=7)
+
+    service = CullerService(look, sweep, every=timedelta(seconds=10), now=lambda: NOW)
+    assert await service.once() == Report(servers=7)
+    assert done == ["sweep"]
+    failing = Sweeps(errors={0: Unavailable("away")})
+    service = CullerService(failing, failing, every=timedelta(seconds=10), now=lambda: NOW)
+    assert await service.once() is None
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError("mistake")])
+async def test_a_heartbeat_goes_on_beside_the_passes_and_ends_with_them(error, caplog):
+    beats = []
+
+    async def heartbeat():
+        while True:
+            beats.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(3)
+            if error is not None:
+                raise error
+
+    sweeps = Sweeps(8)
+    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, heartbeat=heartbeat)
+    await run_while(service, asyncio.sleep(14))
+    await asyncio.sleep(60)
+    assert len(beats) == (5 if error is None else 1)
+    assert len(sweeps.begun) == 2
+    assert ("no longer noticed" in caplog.text) is (error is not None)
+
+
 async def test_a_report_is_one_line():
     report = Report(
         users=8, servers=9, stopped=2, stopping=1, gone=1, kept={"in use": 3, "pending": 1}, failed=1, lost=1,

@@ -1,0 +1,42 @@
+"""Those who listen are told what became of each server, and cost none its verdict."""
+
+import logging
+
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.partners import Sink
+from k8s_hub.culler.stopping import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def unstopped(decision: Decision, tell: Sink) -> Outcome:
+    """Tell of a server that is not told to stop."""
+    server, reason = decision.facts.server, decision.verdict.reason
+    if decision.verdict.culls:
+        action = Action.WOULD_STOP
+        log.info("%s would be stopped: it %s", server, reason)
+    else:
+        action = Action.KEPT
+        log.debug("%s is kept: it %s", server, reason)
+    tell(decision, action)
+    return Outcome(action=action, decision=decision)
+
+
+def safe(tell: Sink) -> Sink:
+    """Return a sink that never raises: who cannot be told costs no server its verdict; said once."""
+    is_said = False
+
+    def told(decision: Decision, action: Action) -> None:
+        nonlocal is_said
+        try:
+            tell(decision, action)
+        except Exception as error:  # The supervisor of all who listen.
+            log.error(  # noqa: TRY400 - the traceback of the first is enough
+                "What became of %s could not be told: %r",
+                decision.facts.server,
+                error,
+                exc_info=None if is_said else error,
+            )
+            is_said = True
+
+    return told
