@@ -1,0 +1,66 @@
+"""The board: what it still knows after a pass."""
+
+from datetime import timedelta
+
+from k8s_hub.culler.board import PASSES, Board
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action
+from k8s_hub.culler.facts import Work, facts_of
+from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.report import PassRecord, Report
+from tests.inmemoryhub import NOW, server, user
+
+DECIDER = Decider(limits=Limits(idle=timedelta(hours=1)))
+WORK = Work(busy=1, connections=2, last_execution=NOW)
+
+
+def ended(report=None, error=None):
+    return PassRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
+
+
+async def tell(board, *names, work=None, action=Action.KEPT):
+    for name in names:
+        one = server(name)
+        board.tell(await DECIDER.decide(facts_of(one, user(name, one), work=work), NOW), action)
+
+
+def names(board):
+    return [seen.user for seen in board.servers]
+
+
+async def test_a_whole_pass_forgets_what_it_did_not_see():
+    board = Board()
+    await tell(board, "bob", "alice")
+    assert names(board) == ["alice", "bob"]
+    board.passed(ended(Report()))
+    await tell(board, "alice", "zoe")
+    assert names(board) == ["alice", "bob", "zoe"], "the pass is under way"
+    board.passed(ended(Report()))
+    assert names(board) == ["alice", "zoe"]
+
+
+async def test_a_pass_that_failed_or_lost_something_forgets_nothing():
+    for record in (ended(error="the hub is away"), ended(Report(lost=1))):
+        board = Board()
+        await tell(board, "alice")
+        board.passed(ended(Report()))
+        await tell(board, "bob")
+        board.passed(record)
+        assert names(board) == ["alice", "bob"]
+
+
+async def test_the_last_answer_of_a_server_is_the_one_that_counts():
+    board = Board()
+    await tell(board, "alice", work=WORK)
+    board.passed(ended(Report()))
+    assert board.work("alice", "") == WORK
+    await tell(board, "alice")
+    assert board.work("alice", "") is None
+    assert board.work("bob", "") is None
+
+
+async def test_only_the_last_passes_are_held():
+    board = Board()
+    for _ in range(PASSES + 3):
+        board.passed(ended(Report()))
+    assert len(board.passes) == PASSES
