@@ -96,19 +96,30 @@ class Pace:
                 self._swept += clock() - self._stretch_begun
 
 
+STAGGER_SECONDS = 0.1
+"""Stops that begin together end together, and the hub has all their work at once, again and again."""
+
+
 async def each(
-    things: Sequence[T], handle: Callable[[T], Awaitable[R]], pace: Pace, *, over: float = 0.0
+    things: Sequence[T],
+    handle: Callable[[T], Awaitable[R]],
+    pace: Pace,
+    *,
+    over: float = 0.0,
+    apart: float = 0.0,
 ) -> list[R | Exception]:
     """Handle things, each in a place of its own; what went wrong stands in place of a result.
 
     over: begin them evenly over so many seconds, not as soon as there is a place.
+    apart: seconds between the first beginnings, one in each place; without a limit of places there are none.
     """
     results: dict[int, R | Exception] = {}
     loop = asyncio.get_running_loop()
     begun = loop.time()
     coming = iter(enumerate(things))
 
-    async def work() -> None:
+    async def work(number: int) -> None:
+        await asyncio.sleep(0 if math.isinf(pace.most) else number * apart)
         for index, thing in coming:
             await asyncio.sleep(max(0.0, begun + over * index / len(things) - loop.time()))
             async with pace.place():
@@ -118,6 +129,6 @@ async def each(
                     results[index] = error
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(int(min(pace.most, len(things)))):
-            tasks.create_task(work())
+        for number in range(int(min(pace.most, len(things)))):
+            tasks.create_task(work(number))
     return [results[index] for index in range(len(things))]

@@ -22,7 +22,7 @@ from k8s_hub.culler.decision import Action, Decision
 from k8s_hub.culler.deleting import Deleting
 from k8s_hub.culler.facts import Notice, Work, facts_of
 from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.pace import Pace, each
+from k8s_hub.culler.pace import STAGGER_SECONDS, Pace, each
 from k8s_hub.culler.partners import Hub, Memory, Servers, Sink, Warn
 from k8s_hub.culler.past import Past, key_of
 from k8s_hub.culler.patience import patiently, tell_failures
@@ -296,7 +296,9 @@ class Sweep:
             tell(outcome.decision, outcome.action)
             return outcome
 
-        results = await each(to_stop, stop, self._pace, over=self.orders.spread.total_seconds())
+        results = await each(
+            to_stop, stop, self._pace, over=self.orders.spread.total_seconds(), apart=STAGGER_SECONDS
+        )
         done = [result for result in results if isinstance(result, Outcome)]
         return outcomes + done, _failures(map(_name, to_stop), results)
 

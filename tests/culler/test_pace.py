@@ -147,3 +147,22 @@ async def test_begins_are_spread_evenly(looptime):
 
     await each(range(5), begin, Pace(2), over=100)
     assert begun == pytest.approx([0, 20, 40, 60, 80], abs=0.1)
+
+
+@pytest.mark.looptime
+async def test_what_begins_apart_stays_apart(looptime):
+    """Otherwise as many as there are places would end at once, again and again."""
+    begun = []
+
+    async def work(_number):
+        begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10)
+
+    await each(range(6), work, Pace(3), apart=0.1)
+    assert begun == pytest.approx([0, 0.1, 0.2, 10, 10.1, 10.2])
+
+
+@pytest.mark.looptime
+async def test_without_a_limit_nothing_waits(looptime):
+    await each(range(1000), lambda _number: asyncio.sleep(1), Pace(0), apart=0.1)
+    assert looptime == 1
