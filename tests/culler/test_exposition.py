@@ -16,6 +16,7 @@ from k8s_hub.culler.health import Pulse
 from k8s_hub.culler.metrics import Metrics
 from k8s_hub.culler.report import PassRecord
 from tests.inmemoryhub import NOW
+from tests.realhub import free_port
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ async def test_a_port_in_use_is_told_before_anything_runs(served):
 
 async def test_without_an_ip_it_listens_everywhere():
     served = Served()
-    async with serving(served.metrics.registry, served.pulse, ip="", port=0) as served.port:
+    served.port = free_port()
+    async with serving(served.metrics.registry, served.pulse, ip="", port=served.port):
         assert (await served.ask("GET", "/health")).status == 200
 
 
