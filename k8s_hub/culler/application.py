@@ -222,9 +222,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             named_servers=self.cull_named_servers,
             admins=self.cull_admin_users,
         )
-        return Decider(
-            limits=limits, rules=self._rules(), hook=self.cull_arbiter_hook, notice=_time(self.warn_before)
-        )
+        rules, notice = self._rules(), _time(self.warn_before)
+        for rule in rules.rules:
+            idle = rule.limits.get("idle")
+            if notice is not None and idle is not None and idle <= notice:
+                self._refuse(
+                    f"warn_before must be less than the timeout of each rule, not {self.warn_before}: "
+                    f"{rule.name} has {int(idle.total_seconds())}, and who is active would be warned"
+                )
+        return Decider(limits=limits, rules=rules, hook=self.cull_arbiter_hook, notice=notice)
 
     @property
     def every(self) -> timedelta:

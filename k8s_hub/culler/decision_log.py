@@ -1,5 +1,6 @@
 """The decision log: each decision as one line of JSON, in a file that may be rotated under it."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -28,8 +29,9 @@ class DecisionLog:
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))
 
     def close(self) -> None:
-        """Close the file."""
-        self._handler.close()
+        """Close the file; what it could not hold was told."""
+        with contextlib.suppress(OSError):
+            self._handler.close()
 
 
 class _File(WatchedFileHandler):

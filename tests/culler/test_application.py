@@ -354,6 +354,14 @@ def test_rules_come_from_one_place(capfd, tmp_path):
     assert "rules_file 'rules.yaml'" in refusal(capfd, "--rules-file=rules.yaml")
 
 
+def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path):
+    (tmp_path / "r.json").write_text('[{"name": "nights", "match": {"user": "a"}, "timeout": "15m"}]')
+    warning = "--warn-url=https://example.org/"
+    printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900", warning)
+    assert "not 900: nights has 900" in printed
+    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899", warning).decider.notice
+
+
 def test_help_shows_each_option_once(capsys):
     with pytest.raises(SystemExit):
         culler("--help")

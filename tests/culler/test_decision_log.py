@@ -1,0 +1,57 @@
+"""The decision log: a line of JSON for each decision, in whatever file has the name now."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.decision_log import DecisionLog
+from k8s_hub.culler.facts import Facts
+from k8s_hub.culler.policy import Limits
+from tests.inmemoryhub import NOW, server, user
+
+ODD = "a\n\"b\" 'ü' \ud800"
+
+
+async def decision(name: str) -> Decision:
+    subject = server(name)
+    facts = Facts(server=subject, user=user(name, subject))
+    return await Decider(limits=Limits(idle=timedelta(hours=1))).decide(facts, NOW)
+
+
+def users_in(path) -> list[str]:
+    return [json.loads(line)["user"] for line in path.read_text().splitlines()]
+
+
+async def test_each_decision_is_a_line_and_a_rotated_file_is_followed_by_another(tmp_path):
+    path = tmp_path / "log"
+    written = DecisionLog(str(path))
+    written(await decision(ODD), Action.KEPT)
+    written(await decision("b"), Action.STOPPED)
+    path.rename(tmp_path / "old")
+    written(await decision("c"), Action.KEPT)
+    written.close()
+    assert users_in(tmp_path / "old") == [ODD, "b"]
+    assert users_in(path) == ["c"]
+
+
+async def test_a_full_disk_is_told_once(caplog):
+    written = DecisionLog("/dev/full")
+    written(await decision("a"), Action.KEPT)
+    written(await decision("b"), Action.KEPT)
+    assert caplog.text.count("decision_log '/dev/full' cannot be written: [Errno 28] No space left") == 1
+    written.close()
+
+
+async def test_standard_output(capsys):
+    written = DecisionLog("-")
+    written(await decision("a"), Action.WOULD_STOP)
+    written.close()
+    assert json.loads(capsys.readouterr().out)["action"] == "would stop"
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="Is a directory"):
+        DecisionLog(str(tmp_path))
