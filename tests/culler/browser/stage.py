@@ -75,7 +75,7 @@ class Stage:
         page = await context.new_page()
         # JupyterLab gives its style sheet a few seconds, which on a slow machine is too short; it works without.
         dialog = page.get_by_role("dialog", name="Error Loading Theme")
-        await page.add_locator_handler(dialog, lambda: dialog.get_by_role("button").last.click())
+        await page.add_locator_handler(dialog, dialog.get_by_role("button").last.click)
         await page.goto(f"{self.plan.url}/hub/login?next=/hub/home")
         await page.fill("#username_input", name)
         await page.fill("#password_input", self.plan.password or "any")
