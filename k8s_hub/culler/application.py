@@ -17,9 +17,10 @@ from traitlets.config import Application
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
 from k8s_hub.culler import options_help
-from k8s_hub.culler.addresses import BadTemplate
-from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.asking.addresses import BadTemplate
+from k8s_hub.culler.asking.singleuser import SingleUserSettings
 from k8s_hub.culler.flags import UsageError, normalised
+from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
@@ -34,12 +35,11 @@ from k8s_hub.culler.options import (
     names_of,
 )
 from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.rules import BadRule, Rules
-from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
-from k8s_hub.culler.service import SPREAD_PART
-from k8s_hub.culler.singleuser import SingleUserSettings
-from k8s_hub.culler.sweep import Orders
+from k8s_hub.culler.ruling.file import BadRulesFile, read_rules_file
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import BadRule, Rules
+from k8s_hub.culler.sweeping.service import SPREAD_PART
+from k8s_hub.culler.sweeping.sweep import Orders
 from k8s_hub.culler.urls import is_http_url
 from k8s_hub.culler.warning import WarningSettings
 from k8s_hub.culler.wiring import CannotStart, Plan, serve

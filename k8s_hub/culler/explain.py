@@ -9,8 +9,8 @@ from typing import Any
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import facts_of
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import facts_of
 from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from k8s_hub.culler import words
+from k8s_hub.culler.judging import words
 
 WEEK = timedelta(days=7)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s_hub.culler import keeping
-from k8s_hub.culler.facts import Notice
+from k8s_hub.culler.judging.facts import Notice
 from k8s_hub.culler.keeping import Allowance, Keep, KeepLimits, KeepRefused
 from k8s_hub.objects import timestamps
 

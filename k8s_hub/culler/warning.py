@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from k8s_hub.culler.decision import Decision
+from k8s_hub.culler.judging.decision import Decision
 from k8s_hub.culler.urls import without_secrets
 
 log = logging.getLogger(__name__)

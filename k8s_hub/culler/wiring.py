@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from k8s_hub.culler import needs
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
-from k8s_hub.culler.health import Pulse
+from k8s_hub.culler.asking.singleuser import SingleUserServers, SingleUserSettings
+from k8s_hub.culler.asking.tokens import ServerTokens
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import BadStateFile, Memory
-from k8s_hub.culler.outages import Outages, heartbeat
-from k8s_hub.culler.pace import Pace
 from k8s_hub.culler.page.settings import PageSettings
-from k8s_hub.culler.report import PassRecord, Report
-from k8s_hub.culler.server_tokens import ServerTokens
-from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.singleuser import SingleUserServers, SingleUserSettings
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.seeing.decision_log import STANDARD_OUTPUT, DecisionLog
+from k8s_hub.culler.seeing.health import Pulse
+from k8s_hub.culler.sweeping.outages import Outages, heartbeat
+from k8s_hub.culler.sweeping.pace import Pace
+from k8s_hub.culler.sweeping.report import PassRecord, Report
+from k8s_hub.culler.sweeping.service import CullerService, parent_is_gone, run_while
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.culler.warning import Warnings, WarningSettings
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
@@ -33,7 +33,7 @@ from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
 
 if TYPE_CHECKING:
-    from k8s_hub.culler.partners import Sink
+    from k8s_hub.culler.sweeping.partners import Sink
 
 log = logging.getLogger(__name__)
 
@@ -198,8 +198,8 @@ async def _show(
 ) -> None:
     """Serve metrics and page, where they are wanted."""
     if plan.metrics_port:
-        from k8s_hub.culler.exposition import serving
-        from k8s_hub.culler.metrics import Metrics
+        from k8s_hub.culler.seeing.exposition import serving
+        from k8s_hub.culler.seeing.metrics import Metrics
 
         metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
         ears.of_decisions.append(metrics.tell)
@@ -212,8 +212,8 @@ async def _show(
             address,
         )
     if plan.page is not None:
-        from k8s_hub.culler.board import Board
         from k8s_hub.culler.page.app import serve_page
+        from k8s_hub.culler.page.board import Board
 
         board = Board()
         ears.of_decisions.append(board.tell)

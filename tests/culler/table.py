@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from k8s_hub.culler import durations
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.facts import Facts, Notice, facts_of
+from k8s_hub.culler.asking.work import work_of
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.facts import Facts, Notice, facts_of
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.rules import Rules
-from k8s_hub.culler.work import work_of
+from k8s_hub.culler.ruling import durations
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import Rules
 from k8s_hub.hub.users import user_of
 
 DATA = Path(__file__).parent.parent / "data" / "culling" / "decisions.yaml"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_hub.culler.addresses import Addresses, BadTemplate, Template
+from k8s_hub.culler.asking.addresses import Addresses, BadTemplate, Template
 from tests.inmemoryhub import server
 
 

@@ -8,10 +8,11 @@ import pytest
 
 import k8s_hub
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Cause, Limits, Verdict
-from k8s_hub.culler.sweep import Orders
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.policy import Cause, Verdict
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.sweep import Orders
 from k8s_hub.hub.users import Server
 from tests.inmemoryhub import NOW, server, user
 

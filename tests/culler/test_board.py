@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from k8s_hub.culler.board import PASSES, Board
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action
-from k8s_hub.culler.facts import Work, facts_of
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.report import PassRecord, Report
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action
+from k8s_hub.culler.judging.facts import Work, facts_of
+from k8s_hub.culler.page.board import PASSES, Board
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.report import PassRecord, Report
 from tests.inmemoryhub import NOW, server, user
 
 DECIDER = Decider(limits=Limits(idle=timedelta(hours=1)))

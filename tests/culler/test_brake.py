@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.brake import braked
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.brake import braked
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from tests.inmemoryhub import NOW, InMemoryHub, server, user
 
 LIMITS = Limits(idle=timedelta(hours=1))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from k8s_hub.culler.deciding import HOOK_SECONDS, Decider
-from k8s_hub.culler.facts import Facts, Notice, Work
-from k8s_hub.culler.policy import Cause, Limits, wants_notice
-from k8s_hub.culler.rules import Rules
+from k8s_hub.culler.judging.decider import HOOK_SECONDS, Decider
+from k8s_hub.culler.judging.facts import Facts, Notice, Work
+from k8s_hub.culler.judging.policy import Cause, wants_notice
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import Rules
 from k8s_hub.hub.users import user_of
 from tests.inmemoryhub import NOW, server, user
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.decision_log import DecisionLog
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.seeing.decision_log import DecisionLog
 from tests.inmemoryhub import NOW, server, user
 
 ODD = "a\n\"b\" 'ü' \ud800"

@@ -14,11 +14,12 @@ from jupyterhub.scopes import scope_definitions
 from traitlets.config import Config
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.decision import Decision
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.metrics import Metrics
-from k8s_hub.culler.policy import Cause, Limits, Verdict
-from k8s_hub.culler.rules import BadRule, Rules, Ruling
+from k8s_hub.culler.judging.decision import Decision
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.policy import Cause, Verdict
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import BadRule, Rules, Ruling
+from k8s_hub.culler.seeing.metrics import Metrics
 from k8s_hub.culler.warning import words_of
 from k8s_hub.hub.users import user_of
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.health import Pulse
-from k8s_hub.culler.report import PassRecord, Report
+from k8s_hub.culler.seeing.health import Pulse
+from k8s_hub.culler.sweeping.report import PassRecord, Report
 from tests.inmemoryhub import NOW
 
 EVERY = timedelta(minutes=5)

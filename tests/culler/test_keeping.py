@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.culler import keeping, words
+from k8s_hub.culler import keeping
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.keeping import Keep, KeepLimits, KeepRefused
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.culler.facts import Notice
+from k8s_hub.culler.judging.facts import Notice
 from k8s_hub.culler.keeping import KeepLimits, KeepRefused
 from k8s_hub.culler.memory import BadStateFile, Memory
 

@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.outages import Contact, Outages, heartbeat
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.service import CullerService
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.outages import Contact, Outages, heartbeat
+from k8s_hub.culler.sweeping.service import CullerService
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, server, user
 

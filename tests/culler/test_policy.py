@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from k8s_hub.culler.facts import Facts, Notice, Work
-from k8s_hub.culler.policy import (
+from k8s_hub.culler.judging.facts import Facts, Notice, Work
+from k8s_hub.culler.judging.policy import (
     CLOCK_SKEW,
     Cause,
-    Limits,
     active_at,
     age_ends,
     judge,
     judge_user,
     wants_notice,
 )
+from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.hub.users import Server
 from tests.inmemoryhub import NOW, server, user
 

@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Facts, Notice, Work
-from k8s_hub.culler.policy import (
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Facts, Notice, Work
+from k8s_hub.culler.judging.policy import (
     CLOCK_SKEW,
     EARLIEST,
     Cause,
-    Limits,
     active_at,
     age_ends,
     judge,
     judge_user,
     wants_notice,
 )
-from k8s_hub.culler.rules import Ruling
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import Ruling
 from k8s_hub.hub.users import Server, User
 from tests.inmemoryhub import NOW
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.reading import BadRule
-from k8s_hub.culler.rules import Rules, Ruling
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.culler.ruling.rules import Rules, Ruling
 from tests.inmemoryhub import NOW, server, user
 
 DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)

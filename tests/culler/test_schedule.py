@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8s_hub.culler.reading import BadRule
-from k8s_hub.culler.schedule import DAYS, Schedule, parse_schedule
+from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.culler.ruling.schedule import DAYS, Schedule, parse_schedule
 
 MINUTE = timedelta(minutes=1)
 

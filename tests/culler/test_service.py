@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.report import Report
-from k8s_hub.culler.service import CullerService, run_while
+from k8s_hub.culler.sweeping.report import Report
+from k8s_hub.culler.sweeping.service import CullerService, run_while
 from k8s_hub.hub.errors import Unavailable
 from tests.inmemoryhub import NOW
 

@@ -14,10 +14,10 @@ from certipy import Certipy
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import make_ssl_context
 
-from k8s_hub.culler.addresses import BadTemplate
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.server_tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
-from k8s_hub.culler.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.asking.addresses import BadTemplate
+from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
+from k8s_hub.culler.judging.facts import Work
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden
 from tests.inmemoryhub import NOW, server

@@ -8,9 +8,9 @@ import pytest
 
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.server_tokens import ServerTokens
-from k8s_hub.culler.singleuser import Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.asking.singleuser import Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.asking.tokens import ServerTokens
+from k8s_hub.culler.judging.facts import Work
 from k8s_hub.demo.kernel import PROTOCOL, Kernel
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.asking import Candidate, choose
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action
-from k8s_hub.culler.facts import Notice, Work
+from k8s_hub.culler.asking.choice import Candidate, choose
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action
+from k8s_hub.culler.judging.facts import Notice, Work
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 

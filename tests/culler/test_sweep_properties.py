@@ -10,11 +10,12 @@ import looptime
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.policy import EARLIEST, Limits
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action
+from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.judging.policy import EARLIEST
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, NotFound, Refused, Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, server, user
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.warning import Warnings, WarningSettings
 from tests.inmemoryhub import NOW, server, user
 

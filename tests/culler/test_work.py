@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.work import LONGEST_QUOTE, BadWork, work_of
+from k8s_hub.culler.asking.work import LONGEST_QUOTE, BadWork, work_of
+from k8s_hub.culler.judging.facts import Work
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

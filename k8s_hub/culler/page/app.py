@@ -14,9 +14,9 @@ from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, StaticFileHandler
 
-from k8s_hub.culler.board import Board
-from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.page.board import Board
 from k8s_hub.culler.page.handlers import (
     POLICY,
     AllServersHandler,

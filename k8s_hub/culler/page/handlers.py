@@ -11,14 +11,14 @@ from urllib.parse import urlencode, urlsplit
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
 from tornado.web import HTTPError, RequestHandler
 
-from k8s_hub.culler import words
-from k8s_hub.culler.board import Board, Seen
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action
-from k8s_hub.culler.facts import facts_of
+from k8s_hub.culler.judging import words
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action
+from k8s_hub.culler.judging.facts import facts_of
 from k8s_hub.culler.keeping import KeepRefused
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.page import views
+from k8s_hub.culler.page.board import Board, Seen
 from k8s_hub.culler.page.rendering import render
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.hub.errors import HubError, NotFound

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from k8s_hub.culler import words
+from k8s_hub.culler.judging import words
 
 
 def render(template: str, **values: Any) -> str:

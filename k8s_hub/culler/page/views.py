@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from k8s_hub.culler import words
-from k8s_hub.culler.board import Seen
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Work
+from k8s_hub.culler.judging import words
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.judging.policy import Cause
 from k8s_hub.culler.keeping import Allowance, KeepLimits
-from k8s_hub.culler.policy import Cause
-from k8s_hub.culler.report import PassRecord
+from k8s_hub.culler.page.board import Seen
+from k8s_hub.culler.sweeping.report import PassRecord
 
 PER_PAGE = 100
 

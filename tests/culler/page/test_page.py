@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.policy import Limits
+from k8s_hub.culler.ruling.limits import Limits
 from tests.culler.page.visiting import NOW, Visitor, page_of
 
 pytestmark = pytest.mark.hub

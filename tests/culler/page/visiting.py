@@ -9,15 +9,15 @@ from html import unescape
 import aiohttp
 from yarl import URL
 
-from k8s_hub.culler.board import Board
-from k8s_hub.culler.deciding import Decider
+from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.page.app import serve_page
+from k8s_hub.culler.page.board import Board
 from k8s_hub.culler.page.settings import PageSettings
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.report import PassRecord
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.report import PassRecord
+from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.realhub import RealHub, free_port

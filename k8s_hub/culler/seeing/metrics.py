@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.report import PassRecord, Report
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.sweeping.report import PassRecord, Report
 
 PREFIX = "k8s_hub_culler"
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from fnmatch import translate
 from typing import Any, Self
 
-from k8s_hub.culler import durations
-from k8s_hub.culler.policy import Limits
-from k8s_hub.culler.reading import BadRule, below, mapping, one_or_more, shown, text, truth
-from k8s_hub.culler.schedule import Schedule, parse_schedule
+from k8s_hub.culler.ruling import durations
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.reading import BadRule, below, mapping, one_or_more, shown, text, truth
+from k8s_hub.culler.ruling.schedule import Schedule, parse_schedule
 from k8s_hub.hub.users import Server, User
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.fields import PROFILE, UNLISTED_CHOICE, unlisted_key

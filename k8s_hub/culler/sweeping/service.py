@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from k8s_hub.culler.report import PassRecord, Report
+from k8s_hub.culler.sweeping.report import PassRecord, Report
 from k8s_hub.hub.errors import HubError
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,10 @@ class CullerService:
             return None, str(error)
         except Exception as error:  # The supervisor: a mistake in one sweep must not end all further ones.
             log.exception("%s: it failed", name)
-            return None, f"{type(error).__name__}: a mistake, see the log"  # Its words may hold a user's name.
+            return (
+                None,
+                f"{type(error).__name__}: a mistake, see the log",
+            )  # Its words may hold a user's name.
         log.info("%s: %s", name, self.last_report)
         return self.last_report, None
 

@@ -21,10 +21,10 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from k8s_hub.culler.addresses import Addresses, Template
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.server_tokens import ServerTokens
-from k8s_hub.culler.work import BadWork, work_of
+from k8s_hub.culler.asking.addresses import Addresses, Template
+from k8s_hub.culler.asking.tokens import ServerTokens
+from k8s_hub.culler.asking.work import BadWork, work_of
+from k8s_hub.culler.judging.facts import Work
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server

@@ -2,9 +2,9 @@
 
 import logging
 
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.partners import Sink
-from k8s_hub.culler.stopping import Outcome
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.sweeping.partners import Sink
+from k8s_hub.culler.sweeping.stopping import Outcome
 
 log = logging.getLogger(__name__)
 

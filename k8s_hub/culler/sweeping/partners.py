@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Protocol
 
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Notice, Recollection, Work
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Notice, Recollection, Work
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server, User

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from k8s_hub.culler.decision import Decision
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import Cause, Limits, Verdict, active_at, judge, judge_user
-from k8s_hub.culler.rules import Rules, Ruling
+from k8s_hub.culler.judging.decision import Decision
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.policy import Cause, Verdict, active_at, judge, judge_user
+from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.ruling.rules import Rules, Ruling
 from k8s_hub.hub.packing import unpacked
 from k8s_hub.hub.users import User
 

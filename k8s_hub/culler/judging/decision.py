@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
-from k8s_hub.culler.rules import Ruling
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
+from k8s_hub.culler.ruling.rules import Ruling
 
 
 class Action(StrEnum):

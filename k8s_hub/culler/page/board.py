@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Work
-from k8s_hub.culler.policy import Verdict, age_ends
-from k8s_hub.culler.report import PassRecord
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.judging.policy import Verdict, age_ends
+from k8s_hub.culler.sweeping.report import PassRecord
 
 PASSES = 20
 """So many passes are remembered."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from k8s_hub.culler.reading import BadRule, mapping, one_or_more, shown, suggestion, text
+from k8s_hub.culler.ruling.reading import BadRule, mapping, one_or_more, shown, suggestion, text
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EVERY_DAY = frozenset(range(7))

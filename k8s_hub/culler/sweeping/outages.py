@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from k8s_hub.culler.decision import Decision
-from k8s_hub.culler.policy import Cause
+from k8s_hub.culler.judging.decision import Decision
+from k8s_hub.culler.judging.policy import Cause
 from k8s_hub.hub.errors import HubError
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from k8s_hub.culler.decision import Decision
-from k8s_hub.culler.facts import Notice
-from k8s_hub.culler.policy import Cause
+from k8s_hub.culler.judging.decision import Decision
+from k8s_hub.culler.judging.facts import Notice
+from k8s_hub.culler.judging.policy import Cause
 from k8s_hub.hub.routes import ServerKey
 
 WARNING_TRIES = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from k8s_hub.culler.report import PassRecord
+from k8s_hub.culler.sweeping.report import PassRecord
 
 INTERVALS = 3
 """So many without a pass that ended well are a failure."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.partners import Hub
-from k8s_hub.culler.patience import patiently
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.sweeping.partners import Hub
+from k8s_hub.culler.sweeping.patience import patiently
 from k8s_hub.hub.errors import NotFound
 from k8s_hub.hub.users import User
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from k8s_hub.culler.facts import Work
+from k8s_hub.culler.judging.facts import Work
 from k8s_hub.objects import timestamps
 
 BUSY = "busy"

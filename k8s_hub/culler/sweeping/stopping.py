@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.facts import Work, facts_of
-from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.partners import Hub, Memory, Servers
-from k8s_hub.culler.patience import patiently
-from k8s_hub.culler.policy import Cause
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Work, facts_of
+from k8s_hub.culler.judging.policy import Cause
+from k8s_hub.culler.sweeping.outages import Outages
+from k8s_hub.culler.sweeping.partners import Hub, Memory, Servers
+from k8s_hub.culler.sweeping.patience import patiently
 from k8s_hub.hub.errors import NotFound
 from k8s_hub.hub.users import Server, User
 

@@ -15,21 +15,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 
-from k8s_hub.culler.asking import Choice, candidate, choose
-from k8s_hub.culler.brake import braked
-from k8s_hub.culler.deciding import Decider
-from k8s_hub.culler.decision import Action, Decision
-from k8s_hub.culler.deleting import Deleting
-from k8s_hub.culler.facts import Notice, Work, facts_of
-from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.pace import STAGGER_SECONDS, Pace, each
-from k8s_hub.culler.partners import Hub, Memory, Servers, Sink, Warn
-from k8s_hub.culler.past import Past, key_of
-from k8s_hub.culler.patience import patiently, tell_failures
-from k8s_hub.culler.policy import Cause, wants_notice
-from k8s_hub.culler.report import Report
-from k8s_hub.culler.stopping import Outcome, Stopping
-from k8s_hub.culler.telling import safe, unstopped
+from k8s_hub.culler.asking.choice import Choice, candidate, choose
+from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.facts import Notice, Work, facts_of
+from k8s_hub.culler.judging.policy import Cause, wants_notice
+from k8s_hub.culler.sweeping.brake import braked
+from k8s_hub.culler.sweeping.deleting import Deleting
+from k8s_hub.culler.sweeping.outages import Outages
+from k8s_hub.culler.sweeping.pace import STAGGER_SECONDS, Pace, each
+from k8s_hub.culler.sweeping.partners import Hub, Memory, Servers, Sink, Warn
+from k8s_hub.culler.sweeping.past import Past, key_of
+from k8s_hub.culler.sweeping.patience import patiently, tell_failures
+from k8s_hub.culler.sweeping.report import Report
+from k8s_hub.culler.sweeping.stopping import Outcome, Stopping
+from k8s_hub.culler.sweeping.telling import safe, unstopped
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden
 from k8s_hub.hub.listing import Listing, read_all

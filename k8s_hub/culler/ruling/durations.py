@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from k8s_hub.culler.reading import BadRule, shown
+from k8s_hub.culler.ruling.reading import BadRule, shown
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""

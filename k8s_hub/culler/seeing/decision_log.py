@@ -7,7 +7,7 @@ import sys
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
-from k8s_hub.culler.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from k8s_hub.culler.facts import Facts
-from k8s_hub.culler.policy import EARLIEST, Cause, Limits, judge
+from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.policy import EARLIEST, Cause, judge
+from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.hub.users import Server
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from k8s_hub.culler.facts import Facts, Work
+from k8s_hub.culler.judging.facts import Facts, Work
+from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.hub.users import Server, User
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -61,19 +62,6 @@ class Verdict:
     ) -> Self:
         """Return the verdict that it stays."""
         return cls(culls=False, cause=cause, reason=reason, since=since, due=due)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """When something has lived long enough."""
-
-    idle: timedelta
-    age: timedelta | None = None  # whatever the activity; None: any age is fine
-    busy: timedelta | None = None  # the idle limit while kernels are busy, if that is longer; None: none
-    exempt: bool = False  # True: it is never stopped, nor its user deleted
-    default_servers: bool = True  # False: default servers are exempt
-    named_servers: bool = True  # False: named servers are exempt
-    admins: bool = True  # False: admins are exempt from being deleted; their servers are not
 
 
 def judge(

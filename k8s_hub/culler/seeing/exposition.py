@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from k8s_hub.culler.health import Pulse
+from k8s_hub.culler.seeing.health import Pulse
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -1,0 +1,1 @@
+"""judging: facts and limits in, a decision with its reason out; pure but for the arbiter hook."""
