@@ -11,7 +11,7 @@ from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.outages import Contact, Outages, heartbeat
+from k8s_hub.culler.sweeping.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat
 from k8s_hub.culler.sweeping.service import CullerService
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import Unavailable
@@ -39,6 +39,16 @@ def test_a_longer_silence_was_an_outage(last, interval, quiet_until):
 def test_further_answers_do_not_shorten_the_quiet():
     contact = Contact(last=NOW - 6 * MINUTE).heard(NOW, INTERVAL).heard(NOW + MINUTE, INTERVAL)
     assert contact.quiet_until == NOW + INTERVAL
+
+
+def test_an_interval_below_two_heartbeats_makes_no_outage_of_them():
+    outages = Outages(timedelta(seconds=1))
+    for seconds in (0, HEARTBEAT_SECONDS, 2 * HEARTBEAT_SECONDS, 4 * HEARTBEAT_SECONDS):
+        outages.heard(NOW + timedelta(seconds=seconds))
+        assert outages.quiet_until(NOW + timedelta(seconds=seconds)) is None
+    late = NOW + timedelta(seconds=7 * HEARTBEAT_SECONDS)
+    outages.heard(late)
+    assert outages.quiet_until(late) == late + timedelta(seconds=2 * HEARTBEAT_SECONDS)
 
 
 class Culler:

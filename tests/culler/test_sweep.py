@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.culler.asking.choice import Candidate, choose
+from k8s_hub.culler.asking.choice import Candidate, candidate, choose
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action
-from k8s_hub.culler.judging.facts import Notice, Work
+from k8s_hub.culler.judging.facts import Facts, Notice, Work
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.ruling.limits import Limits
@@ -436,6 +436,14 @@ async def test_work_of_a_server_that_started_anew_meanwhile_counts_nothing():
     hub.change = {"started": NOW - BUSY, "last_activity": None}
     report = await replace(sweep_of(hub), servers=Working(user0=work(connections=1))).run()
     assert report.kept == {"in use": 1}
+
+
+def test_a_server_that_its_user_keeps_is_asked_too():
+    """When the wish ends, its own word counts at once; until then the page foresees it."""
+    facts = Facts(server=server("tab", idle=BUSY), user=user("tab"), kept_until=NOW + BUSY)
+    assert candidate(facts, LIMITS, NOW, None) == Candidate(
+        server=facts.server, looks_idle=False, asked_at=None
+    )
 
 
 def test_those_that_look_idle_come_first_and_then_those_not_asked_for_longest():

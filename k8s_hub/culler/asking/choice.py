@@ -36,7 +36,7 @@ class Choice:
 def candidate(facts: Facts, limits: Limits, now: datetime, asked_at: datetime | None) -> Candidate | None:
     """Return a server as a candidate; None where no answer of it would matter."""
     verdict = judge(facts, limits, now)
-    if verdict.cause not in {Cause.IDLE, Cause.IN_USE}:
+    if verdict.cause not in {Cause.IDLE, Cause.IN_USE, Cause.HELD}:  # when a wish ends, its own word counts
         return None
     begun = facts.server.started or facts.server.last_activity
     if begun is None or now - begun < limits.idle:

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 30.0
 """Between two questions whether the hub is there. One costs it less than a millisecond."""
 
+SHORTEST = timedelta(seconds=2 * HEARTBEAT_SECONDS)
+"""A silence of one heartbeat is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
@@ -50,11 +53,11 @@ class RemembersContact(Protocol):
 class Outages:
     """Owns the contact with the hub; ``memory`` may know of the time before this process.
 
-    longest: the activity interval; a longer silence is an outage; None: no silence is.
+    longest: the activity interval; a longer silence is an outage, if it is one of `SHORTEST` at least; None: no silence is.
     """
 
     def __init__(self, longest: timedelta | None = None, memory: RemembersContact | None = None) -> None:
-        self._longest = longest
+        self._longest = None if longest is None else max(longest, SHORTEST)
         self._memory = memory
         self._contact = Contact(last=None if memory is None else memory.last_contact)
 

@@ -176,7 +176,6 @@ def _hub_config(settings: Settings, culling: Culling) -> str:
         *(sys.executable, "-m", "k8s_hub.culler"),
         *(f"--timeout={culling.idle_seconds}", f"--cull-every={SWEEP_EVERY}"),
         f"--decision-log={decision_log(settings.directory)}",
-        "--activity-interval=0",
         *culling.flags,
     ]
     if culling.rules:
