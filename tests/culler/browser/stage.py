@@ -16,6 +16,7 @@ from k8s_hub.demo.settings import REPOSITORY, Settings, claimed, free_port
 from k8s_hub.demo.stack import running
 from k8s_hub.demo.witness import Witness, witness
 from tests.box.needs import BROWSER
+from tests.eventually import eventually
 
 PEOPLE = ("ada", "grace", "barbara", "admin")
 DESKTOP = {"width": 1280, "height": 800}
@@ -90,6 +91,15 @@ class Stage:
             meaning=f"the removal of {name}'s pod",
             deadline=seconds,
         )
+
+    async def stop_of(self, name: str) -> dict[str, Any]:
+        """Return the decision that stopped a server of this user; it is written once the hub has answered."""
+        stopped = {"stopped", "stopping"}
+        stops = await eventually(
+            lambda: [each for each in self.decisions if each["action"] in stopped and each["user"] == name],
+            seconds=20,
+        )
+        return stops[0]
 
     async def has_pod(self, name: str) -> bool:
         return any(pod.username == name for pod in await self.witness.pods())
