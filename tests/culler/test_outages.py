@@ -41,6 +41,13 @@ def test_further_answers_do_not_shorten_the_quiet():
     assert contact.quiet_until == NOW + INTERVAL
 
 
+def test_a_quiet_that_a_wrong_clock_began_is_not_kept_until_that_clock_s_time():
+    ahead = NOW + timedelta(days=365)
+    wrong = Contact(last=NOW).heard(ahead, INTERVAL)
+    assert wrong.quiet_until == ahead + INTERVAL
+    assert wrong.heard(NOW + MINUTE, INTERVAL).quiet_until == NOW + MINUTE + INTERVAL
+
+
 def test_an_interval_below_two_heartbeats_makes_no_outage_of_them():
     outages = Outages(timedelta(seconds=1))
     for seconds in (0, HEARTBEAT_SECONDS, 2 * HEARTBEAT_SECONDS, 4 * HEARTBEAT_SECONDS):
@@ -103,6 +110,23 @@ def in_use():
 @pytest.mark.looptime
 async def test_an_hour_without_outage():
     culler = Culler(in_use())
+    await culler.runs(25)
+    assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
+
+
+@pytest.mark.looptime
+async def test_a_mistake_in_one_heartbeat_does_not_end_the_others(monkeypatch):
+    """Without them, every sweep would find a silence of ten minutes, and stop nothing, for ever."""
+    culler = Culler(in_use())
+    beat, beats = culler.outages.heard, []
+
+    def heard(now):
+        beats.append(now)
+        if len(beats) == 3:  # the first two are at the look
+            raise RuntimeError("a mistake")
+        beat(now)
+
+    monkeypatch.setattr(culler.outages, "heard", heard)
     await culler.runs(25)
     assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
 

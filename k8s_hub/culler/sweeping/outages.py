@@ -32,7 +32,12 @@ class Contact:
     quiet_until: datetime | None = None
 
     def heard(self, now: datetime, longest: timedelta | None) -> "Contact":
-        """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is."""
+        """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is.
+
+        A quiet that would last longer than that was begun by a clock that has been set back since, and begins anew.
+        """
+        if longest is not None and self.quiet_until is not None and self.quiet_until - now > longest:
+            return Contact(last=now, quiet_until=now + longest)
         if longest is None or self.last is None or now - self.last <= longest:
             return replace(self, last=now)
         return Contact(last=now, quiet_until=now + longest)
@@ -95,8 +100,9 @@ async def heartbeat(
     while True:
         try:
             await ask()
+            outages.heard(now())
         except HubError as error:
             log.debug("No heartbeat: %s", error)
-        else:
-            outages.heard(now())
+        except Exception:  # Without further ones, the time between two sweeps would be an outage, for ever.
+            log.exception("No heartbeat")
         await asyncio.sleep(HEARTBEAT_SECONDS)
