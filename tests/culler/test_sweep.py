@@ -423,6 +423,19 @@ async def test_servers_say_themselves_what_they_run():
     assert report.kept == {"busy": 1, "in use": 1, "pending": 1}
 
 
+async def test_a_mistake_about_one_server_s_answer_costs_the_others_nothing(caplog):
+    class Mistaken(Working):
+        async def work(self, server):
+            if server.user == "user0":
+                raise RecursionError
+            return await super().work(server)
+
+    sweep = replace(sweep_of(InMemoryHub(*idle_users(3))), servers=Mistaken(user2=work(busy=1)))
+    report = await sweep.run()
+    assert (report.stopped, report.failed, report.kept) == (1, 1, {"busy": 1})
+    assert "Failed on server user0: RecursionError()" in caplog.text
+
+
 async def test_who_looks_idle_and_found_no_place_waits():
     hub = InMemoryHub(*idle_users(3), user("tab", server("tab", idle=BUSY)))
     sweep = replace(sweep_of(hub), servers=Working(per_sweep=2))

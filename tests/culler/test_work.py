@@ -45,6 +45,14 @@ def test_only_a_busy_kernel_is_busy_but_each_has_its_time(state):
     assert work_of([kernel(state)], None) == Work(busy=0, connections=0, last_execution=NOON)
 
 
+def test_an_answer_that_is_nested_as_deeply_as_can_be_is_a_bad_one():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(BadWork, match="nested too deeply"):
+        work_of([kernel(connections=deep)], None)
+
+
 def test_terminals_alone_have_a_time():
     assert work_of([], [terminal()]).last_execution == NOON
 

@@ -74,5 +74,8 @@ def _moment(raw: Mapping[str, Any], whose: str) -> datetime:
 
 
 def _quote(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # what is just deep enough to be decoded
+        return "nested too deeply"
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."

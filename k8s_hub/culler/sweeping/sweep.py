@@ -187,8 +187,12 @@ class Sweep:
         if self.servers is None or not servers:
             return {}
         await self.servers.refresh()
-        answers = await asyncio.gather(*map(self.servers.work, servers))
-        return dict(zip(servers, answers, strict=True))
+        answers = await each(servers, self.servers.work, Pace())  # its places are its own
+        tell_failures("server", _failures(map(str, servers), answers))
+        return {
+            server: None if isinstance(answer, Exception) else answer
+            for server, answer in zip(servers, answers, strict=True)
+        }
 
     # --- Decide ---
 
