@@ -47,6 +47,11 @@ def needs_of_asking(has: Collection[str], *, has_template: bool) -> Iterator[Nee
         yield Need(scope=TOKENS, without=off)
 
 
+def opens_servers(has: Collection[str]) -> bool:
+    """Return whether a token with these scopes opens servers itself: some, where the scope has a filter."""
+    return any(scope.partition("!")[0] == ACCESS for scope in has)
+
+
 def lacking(wanted: Sequence[Need], has: Collection[str]) -> Iterator[str]:
     """Return a sentence for each scope that is missing, once each."""
     reasons = {need.scope: need.without for need in reversed(wanted)}

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -246,9 +246,12 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
 async def servers_of(
     asking: SingleUserSettings, api: HubApi, has: Collection[str], now: Clock, stack: AsyncExitStack
 ) -> SingleUserServers:
-    """Return the second source, asked in the way that the token's scopes allow."""
+    """Return the second source, asked in the way that the token's scopes allow.
+
+    A token that opens no server, or of which that is not known, is shown to none.
+    """
     servers = SingleUserServers(
-        asking,
+        asking if needs.opens_servers(has) else replace(asking, token=""),
         routes=api.routes if needs.ROUTES in has else None,
         tokens=ServerTokens(api, now) if needs.TOKENS in has else None,
     )

@@ -5,7 +5,7 @@ import gzip
 import json
 import logging
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from k8s_hub.culler.asking.addresses import BadTemplate
 from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.wiring import servers_of
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden
 from tests.inmemoryhub import NOW, server
@@ -392,6 +393,25 @@ async def test_a_token_that_is_refused_is_made_anew():
         assert await servers.work(described) == NOTHING
     assert "token-2" in machine.requests[-1]
     assert TOKEN not in "".join(machine.requests)
+
+
+@pytest.mark.parametrize(
+    ("has", "token"),
+    [
+        (frozenset(), None),  # the hub did not tell
+        ({"list:users", "delete:servers"}, None),
+        ({"access:servers!group=a"}, TOKEN),
+        ({"access:servers"}, TOKEN),
+        ({"access:servers", "tokens"}, "token-1"),
+        ({"tokens"}, "token-1"),
+    ],
+)
+async def test_the_culler_s_own_token_is_shown_only_where_it_opens_servers(has, token):
+    machine = Machine(kernels=reply(), terminals=reply())
+    async with machine.listening() as described, AsyncExitStack() as stack:
+        servers = await servers_of(SingleUserSettings(token=TOKEN), Mint(), has, lambda: NOW, stack)
+        assert await servers.work(described) == (NOTHING if token else None)
+    assert shown(machine) == ([token] if token else [])
 
 
 async def test_without_such_a_token_a_server_is_not_asked(caplog):

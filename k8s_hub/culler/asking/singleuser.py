@@ -58,7 +58,7 @@ class Silence(Enum):
 class SingleUserSettings:
     """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
 
-    token: str = field(repr=False)
+    token: str = field(repr=False)  # empty: none, and without ServerTokens no server is asked
     timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
     concurrency: int = 20  # servers asked at the same time
     per_sweep: int = 1000  # servers asked in one sweep
@@ -171,6 +171,8 @@ class SingleUserServers:
 
     async def _token_for(self, server: Server) -> str:
         if self._tokens is None:
+            if not self._settings.token:
+                raise _NoAnswer(Silence.NO_TOKEN, "there is no token that opens it")
             return self._settings.token
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
