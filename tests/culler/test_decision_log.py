@@ -45,6 +45,22 @@ async def test_a_full_disk_is_told_once(caplog):
     written.close()
 
 
+async def test_a_folder_that_vanishes_costs_the_lines_until_it_is_back(tmp_path, caplog):
+    path, aside = tmp_path / "logs" / "log", tmp_path / "aside"
+    path.parent.mkdir()
+    written = DecisionLog(str(path))
+    written(await decision("a"), Action.KEPT)
+    path.parent.rename(aside)
+    written(await decision("b"), Action.KEPT)
+    written(await decision("c"), Action.KEPT)
+    path.parent.mkdir()
+    for name in "def":  # each in the same open file: one left open for each line would be a warning
+        written(await decision(name), Action.KEPT)
+    written.close()
+    assert (users_in(aside / "log"), users_in(path)) == (["a"], ["d", "e", "f"])
+    assert caplog.text.count("cannot be written") == 1
+
+
 async def test_standard_output(capsys):
     written = DecisionLog("-")
     written(await decision("a"), Action.WOULD_STOP)

@@ -42,9 +42,9 @@ class _File(WatchedFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.reopenIfNeeded()
-            stream = self.stream or self._open()
-            stream.write(f"{record.msg}\n")
-            stream.flush()
+            self.stream = self.stream or self._open()  # it has none after its folder was gone for a while
+            self.stream.write(f"{record.msg}\n")
+            self.stream.flush()
         except OSError as error:
             if not self.is_broken:
                 log.error("decision_log %r cannot be written: %s", self.baseFilename, error)  # noqa: TRY400
