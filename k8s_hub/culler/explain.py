@@ -39,6 +39,10 @@ class Explain(IdleCuller):
             return
         if len(arguments) != 1 or not arguments[0].partition("/")[0]:
             self._refuse(f"say which server: USER or USER/SERVER, not {' '.join(arguments)!r}")
+        try:
+            arguments[0].encode()
+        except UnicodeEncodeError:
+            self._refuse(f"{arguments[0]!r} is no name: it is not UTF-8")
         self.user, _, server = arguments[0].partition("/")
         self.server = server if "/" in arguments[0] else None
 

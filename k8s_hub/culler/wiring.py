@@ -143,7 +143,8 @@ async def _service(
     ears: _Ears,
     stack: AsyncExitStack,
 ) -> CullerService:
-    outages = Outages(plan.activity_interval, None if plan.orders.dry_run else memory)
+    # Between two processes that sweep once each, the hub is not heard, which is no outage of it.
+    outages = Outages(plan.activity_interval, None if plan.orders.dry_run or plan.once else memory)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
         api,
@@ -236,8 +237,9 @@ async def _show(
 async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:
     try:
         await stack.enter_async_context(server)
-    except OSError as error:
-        raise CannotStart(f"{address} cannot be used: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # the second is of a name that no host can have
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise CannotStart(f"{address} cannot be used: {reason or error}") from None
 
 
 # --- What the token may do ---

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
+from k8s_hub.culler.wiring import CannotStart
 from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
@@ -107,6 +108,29 @@ def test_explain_asks_for_one_user(capsys, arguments):
         Explain().initialize(arguments)
     assert caught.value.code == 2
     assert "USER or USER/SERVER" in capsys.readouterr().err
+
+
+def test_explain_refuses_a_name_that_is_no_text(capsys):
+    with pytest.raises(SystemExit) as caught:
+        Explain().initialize(["\udcff"])
+    assert caught.value.code == 2
+    assert "is no name: it is not UTF-8" in capsys.readouterr().err
+
+
+async def test_sweeping_once_now_and_then_is_no_outage_of_the_hub(monkeypatch, tmp_path):
+    """As a CronJob with a state file: each run would find a silence since the one before, and stop nothing ever."""
+    state = {"version": 1, "last_contact": LONG_AGO.isoformat(), "keeps": {}, "notices": []}
+    (tmp_path / "s").write_text(json.dumps(state))
+    async with RealHub() as hub:
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+        await hub.wait_stopped("alice")
+
+
+async def test_an_address_that_no_host_can_have_is_told(monkeypatch):
+    async with RealHub() as hub:
+        with pytest.raises(CannotStart, match=r"metrics_port 9877 on a\.\.b cannot be used"):
+            await run(hub, monkeypatch, "--metrics-port=9877", "--metrics-ip=a..b")
 
 
 async def told(hub, monkeypatch, caplog, *arguments, scopes) -> list[str]:
