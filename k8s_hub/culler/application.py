@@ -283,6 +283,11 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             )
         if has_way and not self.warn_before:
             self._refuse("warn_url or warn_hook is set, but warn_before is 0: nobody would be warned")
+        if self.warn_before and self.once and not (self.state_file or self.dry_run):
+            self._refuse(
+                f"once with warn_before, {self.warn_before}, needs a state_file: "
+                "without it each run would warn anew, and stop nothing"
+            )
         if self.warn_before >= self.timeout:
             self._refuse(
                 f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"

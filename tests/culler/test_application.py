@@ -280,6 +280,7 @@ async def test_without_a_hook_the_timeout_decides():
         (["--keep-per-week=-1"], ["keep_per_week", "-1"]),
         (["--warn-before=60"], ["warn_before is 60", "warn_url", "warn_hook"]),
         (["--warn-url=https://example.org/"], ["warn_before is 0"]),
+        (["--once", "--warn-before=60", "--warn-url=https://example.org/"], ["once", "60", "state_file"]),
         (["--warn-url=secret", "--warn-before=60"], ["warn_url must be"]),
         (["--warn-url=https://example.org/", "--warn-before=600"], ["warn_before", "600"]),
         (["--rules-file=rules.toml"], ["rules_file 'rules.toml'"]),
