@@ -47,6 +47,18 @@ async def running(sweep, *, every=10):
             await task
 
 
+async def test_a_listener_that_fails_ends_nothing(caplog):
+    def fail(_record):
+        raise RuntimeError("a mistake")
+
+    async def sweep():
+        return Report()
+
+    service = CullerService(sweep, sweep, every=timedelta(hours=1), now=lambda: NOW, on_pass=fail)
+    assert await service.once() == Report()
+    assert "RuntimeError: a mistake" in caplog.text
+
+
 async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
     """A hub that has just come back has not heard yet who was active while it was away."""
     done = []

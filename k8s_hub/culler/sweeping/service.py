@@ -87,7 +87,10 @@ class CullerService:
         report, error = await self._result(kind)
         record = PassRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
         self.history.append(record)
-        self.on_pass(record)
+        try:
+            self.on_pass(record)
+        except Exception:  # As below: who cannot be told must not end all further passes.
+            log.exception("Who listens could not be told of the pass")
         return record
 
     async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
