@@ -273,6 +273,19 @@ async def test_users_go_when_their_last_server_is_gone():
     assert set(hub.users) == {"active", "half", "hidden"}
 
 
+async def test_a_user_who_stopped_their_server_meanwhile_stays():
+    """They were there a moment ago, whatever the list said."""
+
+    class StoppedByHand(InMemoryHub):
+        async def user(self, name):
+            return replace(await super().user(name), servers=())
+
+    hub = StoppedByHand(user("a", server("a")))
+    report = await sweep_of(hub, cull_users=True).run()
+    assert (report.gone, report.deleted) == (1, 0)
+    assert set(hub.users) == {"a"}
+
+
 async def test_a_user_whose_server_still_stops_stays():
     """202: the hub would answer 400, and the volume may be in use."""
     hub = InMemoryHub(user("a", server("a")), stops_slowly=True)

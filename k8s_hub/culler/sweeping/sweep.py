@@ -315,15 +315,13 @@ class Sweep:
         is_quiet = self.outages.quiet_until(self.now()) is not None
         if not self.orders.cull_users or self.orders.dry_run or is_quiet:
             return 0, {}
-        gone = {
-            key_of(outcome.decision)
-            for outcome in outcomes
-            if outcome.action in {Action.STOPPED, Action.GONE}
-        }
+        # Who has stopped their own server was there a moment ago: the next sweep knows more.
+        stopped = {key_of(outcome.decision) for outcome in outcomes if outcome.action is Action.STOPPED}
         users = [
             user
             for user in seen.users.values()
-            if user.servers is not None and all((user.name, server.name) in gone for server in user.servers)
+            if user.servers is not None
+            and all((user.name, server.name) in stopped for server in user.servers)
         ]
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
         results = await each(users, deleting.delete, self._pace)
