@@ -54,8 +54,8 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
     clock[0] += timedelta(hours=5)
     report = await sweep.run()
     assert (report.stopped, report.braked, report.kept) == (5, 20, {"held back by the brake": 20})
-    told = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
-    assert told == [logging.ERROR]
+    loud = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
+    assert loud == [logging.ERROR]
     assert "20 of 25 servers" in caplog.text
     assert "was idle for 5:01:00, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
