@@ -117,8 +117,8 @@ class WarningOptions(HasTraits):
     )
     warn_url = Unicode(
         config=True,
-        help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, seconds_left "
-        "and keep_url.",
+        help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, "
+        "seconds_left, keep_url, cause and rule.",
     )
     warn_hook: Any = Callable(
         None,

@@ -1,6 +1,7 @@
 """The handlers: who asks, what is known now, which page; what is decided and stored is others' matter."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,9 @@ from k8s_hub.culler.page.board import Board, Seen
 from k8s_hub.culler.page.rendering import render
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.hub.errors import HubError, NotFound
-from k8s_hub.hub.users import User
+from k8s_hub.hub.users import Server, User
+
+log = logging.getLogger(__name__)
 
 HUB_SECONDS = 20.0
 """What the hub may take for an answer before a person is told that it is away."""
@@ -34,14 +37,20 @@ POLICY = (
 
 AWAY = "The hub does not answer at the moment. Please try again in a minute."
 
+UNDECIDED = "What becomes of your servers cannot be said at the moment; the service's log says why."
+
 SENTENCES = {
     400: "This request makes no sense.",
-    403: "This is not allowed. If the page was open for long, reload it and try again.",
+    403: "This is not allowed. If the page was open for long, go back to your servers and try again.",
     404: "There is no such page.",
     405: "There is no such page.",
     502: AWAY,
     503: AWAY,
 }
+
+
+class Undecided(Exception):  # noqa: N818 - it says what it is
+    """The administrator's own function failed."""
 
 
 class Hub(Protocol):
@@ -133,6 +142,8 @@ class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has 
             raise HTTPError(503) from None
         except HTTPError as error:  # JupyterHub's words for a hub that is away, or refuses this service
             raise HTTPError(503 if error.status_code >= 500 else error.status_code) from None
+        if person and person.get("kind") != "user":  # a service may have a user's name
+            raise HTTPError(403)
         try:
             return self.check_hub_user(person) if person else None
         except UserNotAllowed:
@@ -152,19 +163,20 @@ class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has 
     # --- What is known ---
 
     async def decided(self, name: str) -> list[Seen]:
-        """Return a user's servers, as they are decided about now. Raise HubError."""
+        """Return a user's servers, as they are decided about now. Raise HubError, TimeoutError or Undecided."""
         async with asyncio.timeout(HUB_SECONDS):
             user = await self.site.hub.user(name)
-        now = self.site.now()
-        memory, board, decider = self.site.memory, self.site.board, self.site.decider
-        decisions = [
-            await decider.decide(
-                facts_of(server, user, memory, board.work(name, server.name)),
-                now,
-            )
-            for server in sorted(user.servers or (), key=lambda server: server.name)
-        ]
-        return [Seen.of(decision, Action.KEPT) for decision in decisions]
+        servers = sorted(user.servers or (), key=lambda server: server.name)
+        return [await self._decided(server, user) for server in servers]
+
+    async def _decided(self, server: Server, user: User) -> Seen:
+        site = self.site
+        facts = facts_of(server, user, site.memory, site.board.work(user.name, server.name))
+        try:
+            return Seen.of(await site.decider.decide(facts, site.now()), Action.KEPT)
+        except Exception as error:  # The arbiter hook is the administrator's: it may raise anything.
+            log.exception("Nothing could be decided about %s", server)
+            raise Undecided from error
 
     def owner(self, name: str | None) -> str:
         """Return whose servers this is about; others' are for admins only."""
@@ -183,9 +195,14 @@ class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has 
             servers = await self.decided(owner)
         except NotFound:
             servers = []
-        except (HubError, TimeoutError):
-            self.set_status(503)
-            error, nobody, is_live = AWAY, "Nothing is known about your servers.", False
+        except (HubError, TimeoutError, Undecided) as failure:
+            is_undecided = isinstance(failure, Undecided)
+            self.set_status(500 if is_undecided else 503)
+            error, nobody, is_live = (
+                UNDECIDED if is_undecided else AWAY,
+                "Nothing is known about your servers.",
+                False,
+            )
             servers = list(site.board.servers_of(owner))
             as_of = max((seen.at for seen in servers), default=as_of)
         can_keep = bool(site.memory.limits.per_week)
@@ -291,7 +308,7 @@ class KeepHandler(_Page):
             servers = await self.decided(owner)
         except NotFound:
             servers = []
-        except (HubError, TimeoutError):
+        except (HubError, TimeoutError, Undecided):
             await self.show_servers(owner)
             return
         refusal = self._refusal(servers, owner, server, stretch)

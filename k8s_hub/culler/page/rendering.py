@@ -25,7 +25,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"time": _time, "relative": _relative, "duration": words.duration}
+    environment.filters |= {
+        "time": _time,
+        "second": _second,
+        "relative": _relative,
+        "duration": words.duration,
+    }
     return environment
 
 
@@ -33,6 +38,14 @@ def _time(at: datetime) -> Markup:
     """Return a time element: UTC for people, until a script says it in their own time."""
     utc = at.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", words.moment(utc))
+
+
+def _second(at: datetime) -> Markup:
+    """Return a time element to the second: sweeps may be seconds apart."""
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-seconds>{}</time>').format(
+        f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 @pass_context

@@ -6,7 +6,7 @@ import pytest
 
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.ruling.limits import Limits
-from tests.culler.page.visiting import NOW, Visitor, page_of
+from tests.culler.page.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
 
 pytestmark = pytest.mark.hub
 
@@ -191,6 +191,37 @@ async def test_a_hub_that_is_away_leaves_what_the_last_sweep_saw():
         assert refused.status == 503
         assert site.memory.kept_until("alice", "lab") is None
         await site.hub.boot()
+
+
+async def test_a_hook_that_fails_leaves_what_the_last_sweep_saw(caplog):
+    broken = []
+
+    def hook(inactive, inactive_limit, server):
+        if broken:
+            raise broken[0]
+        return False
+
+    async with page_of(hook=hook) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        await site.sweep()
+        xsrf = (await alice.login()).xsrf
+        for error in (KeyError("profile"), TimeoutError("the administrator's own")):
+            broken[:] = [error]
+            shown = await alice.get()
+            assert shown.status == 500
+            assert "cannot be said at the moment" in shown.message
+            assert shown.servers == {"alice": "spared by the arbiter hook"}
+            kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="", seconds="3600")
+            assert (kept.status, site.memory.kept_until("alice", "")) == (500, None)
+        assert "KeyError: 'profile'" in caplog.text
+
+
+async def test_a_service_that_is_called_as_a_user_sees_nothing():
+    async with page_of() as site, Visitor(site, "bob") as robot:
+        await site.start("bob")
+        shown = await robot.get(headers={"Authorization": f"token {ROBOT_TOKEN}"})
+        assert shown.status == 403
+        assert not shown.servers
 
 
 async def test_a_dry_run_says_so():

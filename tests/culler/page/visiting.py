@@ -24,6 +24,7 @@ from tests.realhub import RealHub, free_port
 
 NAME = "idle-culler"
 TOKEN = "a-token-of-the-service-that-is-long"
+ROBOT_TOKEN = "a-token-of-another-service-that-is-long"
 SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
 ACCESS = f"access:services!service={NAME}"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -49,10 +50,12 @@ def hub_config(port, *, base, open_to_users):
                     "url": f"http://127.0.0.1:{port}",
                     "api_token": TOKEN,
                     "oauth_no_confirm": True,
-                }
+                },
+                {"name": "bob", "api_token": ROBOT_TOKEN},  # as a user is called
             ],
             "load_roles": [
                 {"name": "culler", "scopes": SCOPES, "services": [NAME]},
+                {"name": "robot", "scopes": [ACCESS], "services": ["bob"]},
                 {"name": "user", "scopes": ["self", *([ACCESS] if open_to_users else [])]},
             ],
         }
@@ -62,12 +65,14 @@ def hub_config(port, *, base, open_to_users):
 class Site:
     """The page's parts, and where it is."""
 
-    def __init__(self, hub, port, *, base="/", state_file=None, limits=None, keep=None, is_dry_run=False):
+    def __init__(
+        self, hub, port, *, base="/", state_file=None, limits=None, keep=None, hook=None, is_dry_run=False
+    ):
         self.hub = hub
         self.api_url = hub.api_url.replace("/hub/", f"{base}hub/")
         self.clock = Clock()
         self.board = Board()
-        self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)))
+        self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)), hook=hook)
         self.memory = Memory(
             state_file, keep or KeepLimits(longest=timedelta(hours=6), per_week=2), self.clock
         )

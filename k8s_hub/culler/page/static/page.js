@@ -8,7 +8,8 @@ function localise(root) {
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     time.title = time.title || time.textContent;
-    time.textContent = moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    const timeStyle = "seconds" in time.dataset ? "medium" : "short";
+    time.textContent = moment.toLocaleString([], { dateStyle: "medium", timeStyle });
   }
 }
 
@@ -27,8 +28,9 @@ async function fresh() {
 
 async function refresh() {
   const old = document.getElementById("live");
-  const isTyping = old.contains(document.activeElement) && document.activeElement.matches("input, select");
-  if (document.hidden || isTyping) return;
+  const isOpen = old.contains(document.activeElement) && document.activeElement.matches("input, select");
+  const isTyped = [...old.querySelectorAll("input[type=search]")].some((each) => each.value !== each.defaultValue);
+  if (document.hidden || isOpen || isTyped) return;
   const next = await fresh();
   if (!next) return;
   localise(next);
