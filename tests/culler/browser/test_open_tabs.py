@@ -9,8 +9,8 @@ from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling
 
 pytestmark = pytest.mark.browser
 
-IDLE = 20  # seconds
-CELL = 60  # seconds; three times as long as the limit
+IDLE = 30  # seconds
+CELL = 90  # seconds; three times as long as the limit
 MARGIN = SWEEP_EVERY + 15  # seconds: a sweep, the stop, and a slow machine
 
 ASKING = Culling(idle_seconds=IDLE, flags=["--ask-servers"], scopes=[*CORE, *SECOND_SOURCE])

@@ -104,7 +104,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
         await ada.open_lab("course")
         admin = await on.person("admin")
         servers = {"ada", "ada/course", "barbara", "grace"}
-        await eventually(lambda: _seen(on) >= servers and "busy" in _causes(on), seconds=30)
+        await eventually(lambda: _seen(on) >= servers and "busy" in _causes(on), seconds=60)
 
         page = await ada.another_tab(on.page_url)
         await page.get_by_role("button", name="Keep course for 4 h").click()
@@ -119,7 +119,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
             "barbara": "exempt",
             "grace": "busy",
         }
-        await eventually(lambda: _shows(page, causes), seconds=30)
+        await eventually(lambda: _shows(page, causes), seconds=60)
         await _look(page, "culler-all")
 
         response = await ada.page.goto(on.page_url + "all")
