@@ -11,7 +11,7 @@ from traceback import extract_tb
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from traitlets import Bool, TraitType, Unicode, default
+from traitlets import Bool, Integer, TraitType, Unicode, default
 from traitlets.config import Application
 
 from k8s_hub._version import __version__
@@ -90,6 +90,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
     """
 
+    parent_pid = Integer(help="The process that started this one: of a managed service, the hub.")
     config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
     generate_config = Bool(
         default_value=False, config=True, help="Print a config file with every setting, and end."
@@ -117,6 +118,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def emit_options_help(self) -> Generator[str, None, None]:
         """Yield the help of all options, by group."""
         yield from options_help.lines()
+
+    @default("parent_pid")
+    def _parent_pid_default(self) -> int:
+        return os.getppid()
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -340,9 +345,8 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
-        # The hub gives its name to the services that it starts itself. Which process that was is asked first of
-        # all: a hub that dies a moment later cannot be told from whoever inherits its children.
-        hub_pid = os.getppid() if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
+        # The hub gives its name to the services that it starts itself.
+        hub_pid = self.parent_pid if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
         try:
             sys.exit(run_until_told(self.serve(hub_pid)))
         except CannotStart as error:

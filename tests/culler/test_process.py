@@ -115,6 +115,43 @@ def test_a_managed_culler_ends_when_its_hub_is_killed(is_managed):
             os.kill(culler, signal.SIGKILL)
 
 
+LOADS_SLOWLY = """
+import os, runpy, sys
+parent = os.getppid()
+
+class Waits:
+    def find_spec(self, name, path=None, target=None):
+        if name == "k8s_hub.culler.application":
+            print("loads", file=sys.stderr, flush=True)
+            while os.getppid() == parent:
+                pass
+
+sys.meta_path.insert(0, Waits())
+runpy.run_module("k8s_hub.culler", run_name="__main__")
+"""
+
+
+def test_a_culler_whose_hub_is_killed_while_it_loads_ends_too():
+    """On a busy machine that takes seconds."""
+    hub = subprocess.Popen(
+        [sys.executable, "-c", HUB, sys.executable, "-c", LOADS_SLOWLY],
+        env=environment(JUPYTERHUB_SERVICE_NAME="idle-culler"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        culler = int(hub.stdout.readline())
+    finally:
+        hub.kill()
+        hub.wait()
+        hub.stdout.close()
+    try:
+        assert is_gone_within(10, culler)
+    finally:
+        if not is_gone_within(0, culler):
+            os.kill(culler, signal.SIGKILL)
+
+
 def is_gone_within(seconds: float, pid: int) -> bool:
     """True when the process has ended; a zombie that nobody has waited for has ended."""
     deadline = time.monotonic() + seconds
