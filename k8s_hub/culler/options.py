@@ -113,7 +113,8 @@ class WarningOptions(HasTraits):
         max=LONGEST,
         config=True,
         help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
-        "period; 0: never. A server is not stopped earlier than this after the warning.",
+        "period, and once more where its user puts off the stop; 0: never. A server is not stopped earlier than "
+        "this after the warning.",
     )
     warn_url = Unicode(
         config=True,
