@@ -9,7 +9,7 @@ EXAMPLES ?= 20000
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-browser test-cluster test-python314 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test lint types law unit test-hub test-browser test-cluster differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -37,12 +37,6 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a 
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
 	$(BIN)/pytest -m browser $(ARGS)
-
-test-python314: $(VENV)/.ready  # hub 5.5 on Python 3.14, installed from the wheel; needs root and debootstrap
-	$(BIN)/python -m tests.box.python314 $(ARGS)
-
-docs: $(VENV)/.ready  # the docs as a site in site/; a warning is an error
-	$(BIN)/mkdocs build --quiet --strict
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(BIN)/python -m tests.box.suites $(ARGS)
