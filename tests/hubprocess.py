@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import aiohttp
 
+from k8s_hub.demo.settings import free_port
 from tests.box.process import Process
 from tests.eventually import eventually
-from tests.realhub import free_port
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """

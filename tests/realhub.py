@@ -8,7 +8,6 @@ In virtual time the hub's timeouts and tornado's periodic callbacks follow the l
 import asyncio
 import contextvars
 import logging
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Float, Unicode
 from traitlets.config import Config
 
+from k8s_hub.demo.settings import free_port
 from tests.eventually import eventually
 
 _owner: contextvars.ContextVar[object] = contextvars.ContextVar("realhub_owner", default=None)
@@ -360,13 +360,6 @@ class RealHub:
         orm_spawner = self.app.users[user].orm_spawners[name]
         orm_spawner.last_activity = when.replace(tzinfo=None)
         self.app.db.commit()
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _server_path(user: str, name: str) -> str:

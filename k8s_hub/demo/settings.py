@@ -3,6 +3,7 @@
 import fcntl
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 from k8s_hub.demo.failure import DemoError
@@ -17,6 +19,7 @@ from k8s_hub.demo.failure import DemoError
 LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).parents[2]
 NEEDED_BY_USERS = "jupyterlab"  # what their servers run
+NEVER_AN_ORIGIN = range(15_000, 30_000)  # systems draw the ports of outgoing connections from above
 OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
 
 
@@ -78,10 +81,23 @@ def _check_port(port: int) -> None:
 
 
 def free_port(address: str = LOOPBACK) -> int:
-    """Return a port that nobody listens on now."""
+    """Return a TCP port that nobody uses now, nor any connection that begins before it is listened on."""
+    return free_ports(1, address)[0]
+
+
+def free_ports(count: int, address: str = LOOPBACK) -> list[int]:
+    """Return ``count`` different ports of the kind that ``free_port`` returns."""
+    drawn = random.SystemRandom().sample(NEVER_AN_ORIGIN, len(NEVER_AN_ORIGIN))
+    return list(islice((port for port in drawn if _is_free(address, port)), count))
+
+
+def _is_free(address: str, port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

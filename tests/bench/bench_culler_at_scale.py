@@ -9,6 +9,7 @@ from time import monotonic
 
 import pytest
 
+from k8s_hub.demo.settings import free_port
 from tests.bench.bench_culler import LONG_AGO, row
 from tests.bench.beside.usage import highest_resident, memory
 from tests.bench.culling.cullers import OURS, PEER, Culler, last_answer, started, tail_of, until
@@ -16,7 +17,6 @@ from tests.bench.culling.gateway import Gateway, gateway
 from tests.bench.culling.idle_hub import IdleHub, idle_hub
 from tests.bench.culling.many_users import many_users
 from tests.bench.culling.prober import probed
-from tests.realhub import free_port
 
 pytestmark = pytest.mark.bench
 

@@ -179,7 +179,7 @@ def control_plane(
             folder=folder,
             logs=logs or folder,
             binaries=binaries,
-            ports=parts.free_ports(),
+            ports=parts.choose_ports(),
             credentials=make_credentials(folder / "credentials"),
         )
         manager = parts.controller_manager(

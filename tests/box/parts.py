@@ -1,13 +1,12 @@
 """The programs of the control plane: the flags of each, and where it says that it is ready."""
 
-import contextlib
 import os
 import signal
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from k8s_hub.demo.settings import free_ports
 from tests.box import audit
 from tests.box.api import Api
 from tests.box.build import Binaries
@@ -68,19 +67,10 @@ class Layout:
         return Api(url, self.credentials.ca_certificate, token)
 
 
-def free_ports() -> Ports:
+def choose_ports() -> Ports:
     """A free port for each part."""
     names = list(Ports.__dataclass_fields__)
-    return Ports(**dict(zip(names, free_port_numbers(len(names)), strict=True)))
-
-
-def free_port_numbers(count: int) -> list[int]:
-    """Ports that were free a moment ago; all are held until the last one is chosen, so that they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    return Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
 
 
 def etcd(layout: Layout) -> Process:

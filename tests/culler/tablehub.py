@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from k8s_hub.demo.settings import free_port
 from tests.culler.table import Row
-from tests.realhub import free_port
 
 CULLER_TOKEN = "token-of-the-culler"
 PERSON_TOKEN = "token-of-a-person"

@@ -14,11 +14,11 @@ from k8s_hub.culler.judging.decision import Action
 from k8s_hub.culler.page.app import serve_page
 from k8s_hub.culler.page.board import Board
 from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.culler import table
 from tests.culler.tablehub import CULLER_TOKEN, PERSON_TOKEN, hub_of
-from tests.realhub import free_port
 
 ROWS = pytest.mark.parametrize("row", table.rows(), ids=lambda row: row.what)
 

@@ -15,8 +15,8 @@ from k8s_hub.culler.seeing.exposition import serving
 from k8s_hub.culler.seeing.health import Pulse
 from k8s_hub.culler.seeing.metrics import Metrics
 from k8s_hub.culler.sweeping.report import PassRecord
+from k8s_hub.demo.settings import free_port
 from tests.inmemoryhub import NOW
-from tests.realhub import free_port
 
 
 @dataclass(frozen=True)

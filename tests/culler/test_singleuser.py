@@ -19,10 +19,10 @@ from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUser
 from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.judging.facts import Work
 from k8s_hub.culler.wiring import servers_of
+from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden
 from tests.inmemoryhub import NOW, server
-from tests.realhub import free_port
 
 TOKEN = "token-of-the-culler"
 KERNEL = {"last_activity": "2026-07-01T12:00:00.000000Z", "execution_state": "busy", "connections": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from k8s_hub.demo import settings
 from k8s_hub.demo.failure import DemoError
-from k8s_hub.demo.settings import Pods, Settings, claimed, free_port
+from k8s_hub.demo.settings import NEVER_AN_ORIGIN, Pods, Settings, claimed, free_port, free_ports
 
 
 @pytest.fixture
@@ -123,3 +123,19 @@ def test_a_directory_is_for_one_demo_and_for_its_owner(tmp_path):
 def test_reasons_are_the_operating_systems():
     assert settings._reason(OSError(13, "x")) == os.strerror(13)
     assert settings._reason(ValueError("odd")) == "odd"
+
+
+def test_free_ports_differ_and_belong_to_no_connection():
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert set(ports) <= set(NEVER_AN_ORIGIN)
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(NEVER_AN_ORIGIN) < lowest
+
+
+def test_a_port_in_use_is_not_free(monkeypatch):
+    with socket.socket() as taken:
+        port = free_port()
+        taken.bind(("127.0.0.1", port))
+        monkeypatch.setattr(settings, "NEVER_AN_ORIGIN", range(port, port + 2))
+        assert free_ports(2) in ([port + 1], [])

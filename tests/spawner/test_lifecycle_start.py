@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tornado.web import HTTPError
 
+from k8s_hub.demo.settings import free_port
 from k8s_hub.minicluster.faults import (
     CommitAfterDisconnect,
     Refuse,
@@ -16,7 +17,7 @@ from k8s_hub.minicluster.faults import (
 from k8s_hub.minicluster.resources import PODS
 from k8s_hub.minicluster.runtime import Exit
 from k8s_hub.objects.keys import Key, key_of, uid_of
-from tests.realhub import Answer, free_port
+from tests.realhub import Answer
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 from tests.spawner.runs import (
     Run,

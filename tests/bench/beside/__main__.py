@@ -15,6 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
+from k8s_hub.demo.settings import free_port
 from tests.bench.beside import cluster, measures
 from tests.bench.beside.hub import is_healthy
 from tests.bench.beside.measures import Field, Figures
@@ -23,7 +24,6 @@ from tests.bench.beside.table import Results, table
 from tests.box.build import BoxUnavailableError
 from tests.box.controlplane import control_plane
 from tests.box.process import Process, ProcessFailedError
-from tests.realhub import free_port
 
 BURSTS = {BARE_SCRIPT: measures.measure_script, HUB_AND_SCRIPT: measures.measure_together}
 LOAD_BEFORE = os.getloadavg()[0]

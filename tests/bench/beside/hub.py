@@ -13,13 +13,13 @@ from urllib.request import urlopen
 
 import aiohttp
 
+from k8s_hub.demo.settings import free_port
 from tests.bench.beside import inside, usage
 from tests.bench.beside.chart import chart_traits
 from tests.bench.beside.cluster import Place
 from tests.bench.beside.plan import ROOT, Subject
 from tests.box.controlplane import ControlPlane
 from tests.box.process import Process
-from tests.realhub import free_port
 
 USERS_A_REQUEST = 100
 

@@ -23,7 +23,8 @@ from jupyterhub.spawner import Spawner
 from traitlets import Float
 
 from k8s_hub.clock import utcnow
-from tests.realhub import Answer, free_port
+from k8s_hub.demo.settings import free_port
+from tests.realhub import Answer
 
 TOKEN = "a-token-for-the-culler-under-test"
 
