@@ -5,6 +5,7 @@ Its routes live in a dictionary of the process, as there is no node proxy.
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,15 +31,33 @@ from tests.realhub import MemoryProxy
 JupyterHub.memory_routes = {{}}
 c = get_config()
 c.JupyterHub.proxy_class = MemoryProxy
+if {base!r}:
+    load_subconfig({base!r})
 for section, traits in json.loads(Path({settings!r}).read_text()).items():
-    c[section].update(traits)
+    for name, value in traits.items():
+        is_added = name in ("services", "load_roles")
+        c[section][name] = [*c[section].get(name, []), *value] if is_added else value
 """
 
 
 class HubProcess:
-    """One hub that may be ended and started again, with other options, and a client of its REST API."""
+    """One hub that may be ended and started again, with other options, and a client of its REST API.
 
-    def __init__(self, folder: Path, *, users: Sequence[str], kubeconfig: Path, **options: Any) -> None:
+    base: a configuration file that is loaded first; it finds the hub's address in $TEST_HUB_URL.
+    python: of an environment that has JupyterHub and this package.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: Sequence[str],
+        kubeconfig: Path,
+        base: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+        **options: Any,
+    ) -> None:
         self.log = folder / "hub.log"
         self.database = folder / "hub.sqlite"
         self._url = f"http://127.0.0.1:{free_port()}"
@@ -70,15 +89,24 @@ class HubProcess:
             "KubeSpawner": options,
         }
         config = folder / "config.py"
-        config.write_text(CONFIG.format(root=str(ROOT), settings=str(self._settings_file)))
-        environment = {"KUBECONFIG": kubeconfig, "K8S_HUB_SLOW_CALLBACKS": 50, "PYTHONUNBUFFERED": 1}
+        config.write_text(
+            CONFIG.format(root=str(ROOT), settings=str(self._settings_file), base=str(base or ""))
+        )
+        given = {
+            "KUBECONFIG": kubeconfig,
+            "K8S_HUB_SLOW_CALLBACKS": 50,
+            "PYTHONUNBUFFERED": 1,
+            "TEST_HUB_URL": self._url,
+            "PATH": f"{Path(python).parent}:{os.environ['PATH']}",  # where services find python3
+            **(environment or {}),
+        }
         self._process = Process(
             name="hub",
             command=[
                 "env",
                 f"--chdir={folder}",
-                *(f"{name}={value}" for name, value in environment.items()),
-                *(sys.executable, "-m", "jupyterhub", "-f", config),
+                *(f"{name}={value}" for name, value in given.items()),
+                *(python, "-m", "jupyterhub", "-f", config),
             ],
             log=self.log,
             is_ready=lambda: "JupyterHub is now running" in self._words_since_start(),

@@ -1,0 +1,186 @@
+"""The files in helm-values/: what each changes, alone and with the others, in any order."""
+
+from itertools import combinations, product
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from jupyterhub.app import JupyterHub
+
+from k8s_hub import KubeSpawner
+from k8s_hub.culler.application import IdleCuller
+from tests.chart.evaluation import CULLER, evaluate
+from tests.chart.test_evaluation import as_json
+from tests.chart.values import FILES, schema, values_with
+
+PATHS = sorted(FILES.glob("*.yaml"))
+WAYS = [path for path in PATHS if path.stem.startswith("code-from-")]
+SWITCHES = [path for path in PATHS if path not in WAYS]
+SCHEMA = schema()
+CLASSES = {"JupyterHub": JupyterHub, "KubeSpawner": KubeSpawner, "Spawner": KubeSpawner}
+
+
+def combined() -> list[tuple[Path, ...]]:
+    """Every set of switches, with each way to bring in the code, or none."""
+    sets = [chosen for size in range(len(SWITCHES) + 1) for chosen in combinations(SWITCHES, size)]
+    return [(*chosen, *way) for chosen, way in product(sets, [(), *((one,) for one in WAYS)])]
+
+
+def name_of(paths: tuple[Path, ...]) -> str:
+    return "+".join(path.stem for path in paths) or "none"
+
+
+@pytest.mark.parametrize(
+    "path", [*PATHS, *sorted((FILES / "rbac").glob("*.yaml"))], ids=lambda path: path.stem
+)
+def test_a_file_begins_with_what_it_does_in_three_lines(path):
+    lines = path.read_text().splitlines()
+    assert [line.startswith("# ") for line in lines[:4]] == [True, True, True, False]
+    assert all(len(line) <= 120 for line in lines)
+
+
+@pytest.mark.parametrize("paths", combined(), ids=name_of)
+def test_files_combine_in_any_order_to_values_that_the_chart_has(paths):
+    values = values_with(*paths)
+    assert values == values_with(*reversed(paths))
+    jsonschema.validate(values, SCHEMA)
+
+
+@pytest.mark.parametrize("paths", combined(), ids=name_of)
+def test_files_set_traits_that_there_are(paths):
+    """JupyterHub itself only warns of others."""
+    config = evaluate(values_with(*paths))
+    for section, traits in config.items():
+        if section in CLASSES:
+            assert set(traits) <= set(CLASSES[section].class_trait_names(config=True))
+    known = {*CLASSES, "Authenticator"}
+    assert set(config) <= known
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"cull": {"maxage": 5}}, "maxage"),
+        ({"hub": {"extraconfig": {}}}, "extraconfig"),
+        ({"singleuser": {"cloudMetadata": {"blockWithIpTables": False}}}, "blockWithIpTables"),
+    ],
+)
+def test_a_key_that_the_chart_does_not_have_is_found(wrong, word):
+    """Otherwise the tests above would say nothing."""
+    with pytest.raises(jsonschema.ValidationError, match=word):
+        jsonschema.validate(values_with(wrong), SCHEMA)
+
+
+def test_the_spawner_is_switched_and_the_pod_stays_as_it_is():
+    before, after = evaluate(values_with()), evaluate(values_with(FILES / "spawner.yaml"))
+    assert after.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
+    assert as_json(after.KubeSpawner) == {**as_json(before.KubeSpawner), "delete_pvc": False}
+    assert after.JupyterHub.services == before.JupyterHub.services
+
+
+CULL = {
+    "timeout": [0, 1800],
+    "every": [0, 300],
+    "concurrency": [0, 20],
+    "maxAge": [0, 86400],
+    "users": [False, True],
+    "adminUsers": [True, False],
+    "removeNamedServers": [False, True],
+}
+FLAGS = {
+    "timeout": "timeout",
+    "every": "cull_every",
+    "concurrency": "concurrency",
+    "maxAge": "max_age",
+    "users": "cull_users",
+    "adminUsers": "cull_admin_users",
+    "removeNamedServers": "remove_named_servers",
+}
+
+
+@pytest.mark.parametrize(
+    "cull", [dict(zip(CULL, row, strict=True)) for row in product(*CULL.values())], ids=str
+)
+@pytest.mark.parametrize("more", [(), ("culler-page",)], ids=["alone", "with the page"])
+def test_the_culler_is_switched_and_every_value_goes_on_to_work(cull, more, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    files = [FILES / f"{name}.yaml" for name in ("culler", *more)]
+    config = evaluate(values_with(*files, {"cull": cull}))
+    (service,) = config.JupyterHub.services
+    assert service["command"][:4] == [
+        "python3",
+        "-m",
+        "k8s_hub.culler",
+        "--url=http://localhost:8081/hub/api",
+    ]
+    culler = IdleCuller()
+    culler.parse_command_line(service["command"][3:])
+    defaults = IdleCuller()
+    for value, trait in FLAGS.items():
+        expected = getattr(defaults, trait) if CULL[value][0] == 0 and not cull[value] else cull[value]
+        assert getattr(culler, trait) == expected
+
+
+def test_a_hub_without_a_culler_stays_without_one():
+    config = evaluate(
+        values_with(FILES / "culler.yaml", FILES / "culler-page.yaml", {"cull": {"enabled": False}})
+    )
+    assert config.JupyterHub.services == []
+    assert [role["name"] for role in config.JupyterHub.load_roles] == ["user"]
+
+
+def test_other_services_stay_as_they_are():
+    """Also one whose command has the culler's old name in it."""
+    mine = {"command": ["python3", "-m", "jupyterhub_idle_culler", "--timeout=5"]}
+    config = evaluate(values_with(FILES / "culler.yaml", {"hub": {"services": {"mine": mine}}}))
+    assert {"name": "mine", **mine} in config.JupyterHub.services
+
+
+def test_the_page_has_its_port_in_service_and_policies_of_hub_and_proxy():
+    values = values_with(FILES / "culler.yaml", FILES / "culler-page.yaml")
+    (service,) = evaluate(values).JupyterHub.services
+    port = int(service["url"].rpartition(":")[2])
+    assert service["url"] == f"http://hub:{port}"
+    (of_service,) = values["hub"]["service"]["extraPorts"]
+    assert (of_service["port"], of_service["targetPort"]) == (port, port)
+    (ingress,) = values["hub"]["networkPolicy"]["ingress"]
+    (egress,) = values["proxy"]["chp"]["networkPolicy"]["egress"]
+    assert [one["port"] for rule in (ingress, egress) for one in rule["ports"]] == [port, port]
+    assert ingress["from"] == [{"podSelector": {"matchLabels": {"component": "proxy"}}}]
+    assert egress["to"] == [{"podSelector": {"matchLabels": {"component": "hub"}}}]
+
+
+def test_the_page_alone_does_not_reach_the_chart_s_own_culler():
+    before, after = (evaluate(values_with(*files)) for files in ((), (FILES / "culler-page.yaml",)))
+    assert after.JupyterHub.services == before.JupyterHub.services
+
+
+def test_with_the_page_users_may_open_it_and_nothing_else_is_lost():
+    config = evaluate(values_with(FILES / "culler.yaml", FILES / "culler-page.yaml"))
+    roles = {role["name"]: role["scopes"] for role in config.JupyterHub.load_roles}
+    assert roles["user"] == ["self", f"access:services!service={CULLER}"]
+    assert {"list:users", "read:servers", "delete:servers", "tokens"} <= set(roles[CULLER])
+
+
+def test_a_restricted_pod_has_no_privileged_container():
+    config = evaluate(values_with(FILES / "spawner.yaml", FILES / "restricted.yaml"))
+    assert config.KubeSpawner.init_containers == []
+    assert config.KubeSpawner.security_profile == "restricted"
+
+
+def test_no_file_is_without_a_row_in_the_readme():
+    readme = (FILES / "README.md").read_text()
+    names = [path.relative_to(FILES) for path in FILES.rglob("*.yaml")]
+    assert [name for name in names if f"]({name})" not in readme] == []
+
+
+@pytest.mark.parametrize("path", sorted((FILES / "rbac").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_rights_are_those_of_the_page_that_explains_them(path):
+    """... which the tests of that feature take from there to the real API server."""
+    pages = [page.read_text() for page in (FILES.parent / "docs").rglob("*.md")]
+    objects = [one for one in yaml.safe_load_all(path.read_text()) if one]
+    assert objects
+    blocks = [block.partition("```")[0] for page in pages for block in page.split("```yaml\n")[1:]]
+    explained = [list(yaml.safe_load_all(block)) for block in blocks if block.startswith("# rights:")]
+    assert objects in explained

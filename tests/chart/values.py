@@ -1,0 +1,89 @@
+"""Values as Helm makes them of the chart's defaults and some files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = Path(__file__).parent / "small"
+FILES = ROOT / "helm-values"
+
+# Mappings whose keys are the administrator's.
+OPEN = {
+    *(
+        f"hub.{key}"
+        for key in (
+            "config",
+            "services",
+            "loadRoles",
+            "extraConfig",
+            "extraFiles",
+            "extraEnv",
+            "templateVars",
+        )
+    ),
+    *(
+        f"singleuser.{key}"
+        for key in ("extraLabels", "extraAnnotations", "nodeSelector", "lifecycleHooks", "extraEnv")
+    ),
+    *(f"singleuser.{key}" for key in ("extraPodConfig", "extraResource.limits", "extraResource.guarantees")),
+    *(f"singleuser.storage.{key}" for key in ("extraLabels", "extraVolumes", "extraVolumeMounts")),
+    "singleuser.networkTools.resources",
+    "global",
+}
+
+TYPES: dict[type, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": ["integer", "null"]},
+    str: {"type": ["string", "null"]},
+    list: {"type": "array"},
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return a JSON Schema of all values: the keys of the defaults and no others, of the same types or null."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        **_schema_of({**load(CHART / "values.yaml"), "global": {}}, ""),
+    }
+
+
+def _schema_of(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return TYPES.get(type(value), {})
+    if place in OPEN:
+        return {"type": "object"}
+    inner = {key: _schema_of(one, f"{place}.{key}".lstrip(".")) for key, one in value.items()}
+    return {"type": "object", "additionalProperties": False, "properties": inner}
+
+
+def values_with(*layers: Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chart's values with files, or what a file would hold, on top: the last one wins."""
+    values = load(CHART / "values.yaml")
+    for layer in layers:
+        values = merged(values, load(layer) if isinstance(layer, Path) else layer)
+    return values
+
+
+def load(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    assert isinstance(content, dict), f"{path} is no mapping"
+    return content
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, as Helm does it: mappings are merged, all else is replaced, null removes a key.
+
+    A null in the chart's own values, below, stays: only Helm 4.2 and later drops it, too.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = merged({}, value) if isinstance(value, Mapping) else value
+    return result
