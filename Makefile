@@ -39,6 +39,7 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 	$(BIN)/pytest -m browser $(ARGS)
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
+	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
 	$(BIN)/python -m tests.box.suites $(ARGS)
 
 reference: $(VENV)/.ready  # docs/reference/traits.md, from the options of KubeSpawner and of this package
