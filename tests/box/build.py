@@ -52,6 +52,7 @@ def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
 KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
 KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
 KWOK = Module(name="kwok", linker_flags="-s -w")
+HELM = Module(name="helm", linker_flags="-s -w")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,11 @@ def build_node() -> NodeBinaries:
     """The binaries of a node, from the cache or built now; raises BoxUnavailableError as `build` does."""
     folder = _built(KUBELET)
     return NodeBinaries(kubelet=folder / "kubelet", kubectl=folder / "kubectl", pause=folder / "pause")
+
+
+def build_helm() -> Path:
+    """The program helm, from the cache or built now; raises BoxUnavailableError as `build` does."""
+    return _built(HELM) / "helm"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:

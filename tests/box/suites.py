@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pytest
 
 from tests.box import leftovers
-from tests.box.build import BoxUnavailableError, build, build_node
+from tests.box.build import BoxUnavailableError, build, build_helm, build_node
 from tests.box.images import user_image
 from tests.box.needs import lacks_of_a_control_plane, lacks_of_a_node
 
@@ -31,6 +31,11 @@ class Suite:
     prepare: Callable[[], object]
 
 
+def _make_what_a_control_plane_takes() -> None:
+    build()
+    build_helm()
+
+
 def _make_what_a_node_takes() -> None:
     build()
     build_node()
@@ -42,7 +47,7 @@ SUITES = (
         name="the control plane's, with nodes that kwok plays",
         marker="cluster and not containers",
         lacks=lacks_of_a_control_plane,
-        prepare=build,
+        prepare=_make_what_a_control_plane_takes,
     ),
     Suite(
         name="the node's, with real containers",

@@ -6,7 +6,7 @@ import pytest
 
 from k8s_hub.spawner.models import to_json
 from tests.chart.evaluation import evaluate
-from tests.chart.values import merged, values_with
+from tests.chart.values import merged, on_top_of, values_with
 from tests.manifests.golden import CHART
 
 
@@ -59,11 +59,24 @@ def test_extra_config_is_run_in_the_order_of_its_names_in_one_namespace():
     [
         ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"a": {"b": 3, "c": 2}}),
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
-        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, {"a": {"c": 2}}),
-        ({"a": {"b": 1}}, {"a": None}, {}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, {"a": {"b": None, "c": 2}}),
         ({"a": 1}, {"b": {"c": {"d": 1}}}, {"a": 1, "b": {"c": {"d": 1}}}),
         ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
     ],
 )
-def test_values_are_merged_as_helm_does(below, above, expected):
+def test_files_are_merged_as_helm_does(below, above, expected):
     assert merged(below, above) == expected
+
+
+@pytest.mark.parametrize(
+    ("chart", "given", "expected"),
+    [
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, {"a": {"c": 2}}),
+        ({"a": {"b": 1}}, {"a": None}, {}),
+        ({"a": {}}, {"a": {"b": None}}, {"a": {"b": None}}),
+        ({"a": {"b": None}}, {}, {"a": {"b": None}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [2]}),
+    ],
+)
+def test_files_are_put_on_top_of_the_chart_as_helm_does(chart, given, expected):
+    assert on_top_of(chart, given) == expected

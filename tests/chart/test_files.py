@@ -130,6 +130,13 @@ def test_a_hub_without_a_culler_stays_without_one():
     assert [role["name"] for role in config.JupyterHub.load_roles] == ["user"]
 
 
+def test_a_piece_is_taken_out_by_an_empty_one():
+    """A null would not do: Helm keeps it, and the chart would run it."""
+    own = {"hub": {"extraConfig": {"50-k8s-hub-culler": ""}}}
+    (service,) = evaluate(values_with(FILES / "culler.yaml", own)).JupyterHub.services
+    assert "jupyterhub_idle_culler" in service["command"]
+
+
 def test_other_services_stay_as_they_are():
     """Also one whose command has the culler's old name in it."""
     mine = {"command": ["python3", "-m", "jupyterhub_idle_culler", "--timeout=5"]}

@@ -61,10 +61,10 @@ def _schema_of(value: Any, place: str) -> dict[str, Any]:
 
 def values_with(*layers: Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return the chart's values with files, or what a file would hold, on top: the last one wins."""
-    values = load(CHART / "values.yaml")
+    given: dict[str, Any] = {}
     for layer in layers:
-        values = merged(values, load(layer) if isinstance(layer, Path) else layer)
-    return values
+        given = merged(given, load(layer) if isinstance(layer, Path) else layer)
+    return on_top_of(load(CHART / "values.yaml"), given)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -74,16 +74,25 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, as Helm does it: mappings are merged, all else is replaced, null removes a key.
-
-    A null in the chart's own values, below, stays: only Helm 4.2 and later drops it, too.
-    """
+    """Return one file's values under another's, as Helm does it: mappings are merged, all else is replaced."""
     result = dict(below)
     for key, value in above.items():
-        if value is None:
-            result.pop(key, None)
+        is_mapping = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if is_mapping else value
+    return result
+
+
+def on_top_of(chart: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chart's values with those of all files; null takes away a key of the chart's, and only such.
+
+    A null in the chart's own values stays: only Helm 4.2 and later drops it, too.
+    """
+    result = dict(chart)
+    for key, value in given.items():
+        if value is None and key in chart:
+            del result[key]
         elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-            result[key] = merged(result[key], value)
+            result[key] = on_top_of(result[key], value)
         else:
-            result[key] = merged({}, value) if isinstance(value, Mapping) else value
+            result[key] = value
     return result
