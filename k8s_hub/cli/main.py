@@ -22,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verb = import_module(f"k8s_hub.cli.{parsed.verb}")
         return int(verb.run(parsed.arguments))
+    except ModuleNotFoundError as error:
+        if error.name != f"k8s_hub.cli.{parsed.verb}":
+            raise
+        print(f"k8s-hub {parsed.verb} runs from a checkout of the repository only", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
         return 128 + signal.SIGINT
 

@@ -15,10 +15,10 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import orjson
 from kubernetes_asyncio.client import Configuration
 
 from k8s_hub._version import __version__
+from k8s_hub.kube import decoding
 from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_access
 from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.kube.patience import patience
@@ -211,7 +211,7 @@ def _decode(response: aiohttp.ClientResponse, content: bytes) -> Raw:
     if not 200 <= response.status < 300:
         raise _refusal(response, content)
     try:
-        decoded: Raw = orjson.loads(content)
+        decoded: Raw = decoding.loads(content)
     except ValueError as error:
         # A proxy's login page, for example: the API server itself has not spoken.
         message = f"{response.host} answered with {len(content)} bytes of {response.content_type}, not JSON"

@@ -15,8 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
-import orjson
-
+from k8s_hub.kube import decoding
 from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
@@ -50,7 +49,7 @@ class Entry(NamedTuple):
     @property
     def kept(self) -> Raw:
         """What the projection returned, a copy for each reader."""
-        decoded: Raw = orjson.loads(self.text)
+        decoded: Raw = decoding.loads(self.text)
         return decoded
 
 
@@ -110,7 +109,7 @@ class Store:
         entry = Entry(
             uid=uid_of(obj),
             # Decoded, because the bytes hold on to a buffer of twice their size or more.
-            text=orjson.dumps(kept).decode(),
+            text=decoding.dumps(kept),
             values=tuple(self._index(kept)),
         )
         if content.entries.get(key) == entry:

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, assert_never
 
-import orjson
-
+from k8s_hub.kube import decoding
 from k8s_hub.kube.errors import Gone, Invalid, KubeError, Unavailable, error_of_status
 from k8s_hub.objects.keys import metadata_of, version_of
 from k8s_hub.objects.raw import Raw
@@ -180,7 +179,7 @@ _TYPES: Mapping[Any, type[Added] | type[Modified] | type[Deleted]] = {
 def decode(line: bytes) -> News:
     """Return what one line of a watch says; raise `Unavailable` for one that says nothing we know."""
     try:
-        raw: Raw = orjson.loads(line)
+        raw: Raw = decoding.loads(line)
         kind, obj = raw["type"], raw["object"]
         if kind == "BOOKMARK":
             return Bookmark(version_of(obj))

@@ -7,12 +7,12 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
+from importlib.resources import files
 
 from jupyterhub.services.auth import HubOAuth
 from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
-from tornado.web import Application, StaticFileHandler
+from tornado.web import Application, HTTPError, RequestHandler
 
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.memory import Memory
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 60
 """So long the hub's word about who somebody is, and what they may, is believed."""
+
+FILES = files("k8s_hub.culler.page") / "static"
+TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 LARGEST_BODY = 64 * 1024
 """In bytes: more than any of the forms."""
@@ -89,7 +92,7 @@ def application(site: Site) -> Application:
             (prefix + "keep", KeepHandler, shared),
             (prefix + "release", ReleaseHandler, shared),
             (prefix + "oauth_callback", CallbackHandler, shared),
-            (prefix + r"static/([a-z]+\.(?:css|js))", _Static, {"path": Path(__file__).parent / "static"}),
+            (prefix + r"static/([a-z]+\.(?:css|js))", _Static),
         ],
         default_handler_class=NowhereHandler,
         default_handler_args=shared,
@@ -99,11 +102,20 @@ def application(site: Site) -> Application:
     )
 
 
-class _Static(StaticFileHandler):
-    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - all files alike
+class _Static(RequestHandler):
+    """Files of this package, which may be in an archive."""
+
+    def get(self, name: str) -> None:
+        file = FILES / name
+        if not file.is_file():
+            raise HTTPError(404)
+        self.set_header("Content-Type", TYPES[name.rpartition(".")[2]])
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-cache")
+        self.finish(file.read_bytes())
+
+    head = get
 
 
 def _login(settings: PageSettings) -> HubOAuth:

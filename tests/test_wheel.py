@@ -1,0 +1,140 @@
+"""The wheel: small, without tests, complete, and usable as a single file on Python's path."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import HeaderParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from k8s_hub import __version__
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, WHEEL = PYPROJECT["project"], PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+LARGEST = 400_000  # bytes; a Secret of the chart takes it, base64 and all
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel of this working tree, as a release makes it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", f"--outdir={folder}")
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_it_is_small_and_has_the_package_and_nothing_else(wheel):
+    assert wheel.name == f"k8s_hub-{__version__}-py3-none-any.whl"
+    assert wheel.stat().st_size < LARGEST
+    with zipfile.ZipFile(wheel) as content:
+        names = set(content.namelist())
+    excluded = [ROOT / one for one in WHEEL["exclude"]]
+    ours = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "k8s_hub").rglob("*")
+        if path.is_file() and not {path, *path.parents} & set(excluded)
+    }
+    expected = {name for name in ours if "__pycache__" not in name}
+    info = f"k8s_hub-{__version__}.dist-info/"
+    assert {name for name in names if not name.startswith(info)} == expected
+    assert not [name for name in names if "test" in name.lower()]
+
+
+def test_it_names_its_dependencies_and_commands(wheel):
+    with zipfile.ZipFile(wheel) as content:
+        info = f"k8s_hub-{__version__}.dist-info"
+        metadata = HeaderParser().parsestr(content.read(f"{info}/METADATA").decode())
+        entries = content.read(f"{info}/entry_points.txt").decode()
+    always = [one for one in metadata.get_all("Requires-Dist") if "extra ==" not in one]
+    assert {name_of(one) for one in always} == {name_of(one) for one in PROJECT["dependencies"]}
+    assert metadata["Version"] == __version__ == "0.1.0"
+    assert "k8s-hub = k8s_hub.cli.main:main" in entries
+    assert "k8s-hub = k8s_hub:KubeSpawner" in entries
+
+
+def test_what_is_imported_is_declared():
+    """... and what is declared is imported, but for the time zones, which zoneinfo finds by itself."""
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "k8s_hub").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in names_in(node)
+    }
+    others = imported - sys.stdlib_module_names - {"k8s_hub"}
+    distributions = packages_distributions()
+    declared = {name_of(one) for one in PROJECT["dependencies"]}
+    brought_by_others = {"sqlalchemy", "yarl", "urllib3", "markupsafe"}  # by jupyterhub, aiohttp, ..., jinja2
+    found = {normal(distributions[name][0]) for name in others}
+    assert found - brought_by_others == declared - {"tzdata"}
+
+
+def names_in(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return [node.module]
+    return []
+
+
+def name_of(requirement):
+    return normal(re.match(r"[\w.-]+", requirement)[0])
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run_from(wheel, *arguments):
+    """Run Python with the wheel as it is on its path, and without orjson; return what it printed."""
+    hide = wheel.parent / "hidden"
+    hide.mkdir(exist_ok=True)
+    (hide / "orjson.py").write_text('raise ImportError("not installed")\n')
+    environment = {"PYTHONPATH": f"{wheel}:{hide}", "PATH": "/usr/bin:/bin", "JUPYTERHUB_API_TOKEN": "secret"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=wheel.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+FROM_A_FILE = """
+import k8s_hub, k8s_hub.kube.connection, k8s_hub.culler.page.app as page
+from k8s_hub.culler.page import rendering
+from k8s_hub.kube import decoding
+from k8s_hub.profiles.form import render_form
+assert "Small" in render_form([{"display_name": "Small", "slug": "small", "default": True}], {})
+print(k8s_hub.__file__, k8s_hub.KubeSpawner.__name__, k8s_hub.IdleCuller.__name__)
+print(hasattr(decoding, "orjson"), (page.FILES / "page.css").is_file())
+"""
+
+
+def test_it_works_as_a_file_on_pythons_path_and_without_orjson(wheel):
+    place, spawner, culler, *facts = run_from(wheel, "-c", FROM_A_FILE).split()
+    assert place == f"{wheel}/k8s_hub/__init__.py"
+    assert (spawner, culler, facts) == ("KubeSpawner", "IdleCuller", ["False", "True"])
+
+
+@pytest.mark.parametrize("module", ["k8s_hub.culler", "k8s_hub"])
+def test_its_commands_work_from_the_file(wheel, module):
+    assert "0.1.0" in run_from(wheel, "-m", module, "--version")
+
+
+def test_what_is_left_out_says_where_it_is(wheel):
+    environment = {"PYTHONPATH": str(wheel), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "k8s_hub", "demo"]
+    done = subprocess.run(
+        command, cwd=wheel.parent, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "k8s-hub demo runs from a checkout of the repository only\n")
