@@ -9,7 +9,7 @@ import inspect
 
 import pytest
 
-pytest_plugins = ["tests.box.fixtures", "tests.failures"]
+pytest_plugins = ["tests.box.fixtures", "tests.failures", "tests.wheels"]
 
 
 def pytest_configure() -> None:

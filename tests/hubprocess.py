@@ -24,9 +24,9 @@ CONFIG = """
 import json, sys
 from pathlib import Path
 
-sys.path.insert(0, {root!r})
+sys.path.append({root!r})  # behind what PYTHONPATH brings
 from jupyterhub.app import JupyterHub
-from tests.realhub import MemoryProxy
+from tests.memoryproxy import MemoryProxy
 
 JupyterHub.memory_routes = {{}}
 c = get_config()

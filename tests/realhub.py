@@ -18,7 +18,6 @@ from urllib.parse import quote
 import aiohttp
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import DummyAuthenticator
-from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
 from tornado.ioloop import IOLoop
 from traitlets import Float, Unicode
@@ -26,29 +25,10 @@ from traitlets.config import Config
 
 from k8s_hub.demo.settings import free_port
 from tests.eventually import eventually
+from tests.memoryproxy import MemoryProxy
 
 _owner: contextvars.ContextVar[object] = contextvars.ContextVar("realhub_owner", default=None)
 """Set while code of a hub runs; every task started there inherits it, so that a killed hub's tasks are known."""
-
-
-class MemoryProxy(Proxy):
-    """Routes in the dictionary that the RealHub keeps, as a proxy that outlives its hub would."""
-
-    should_start = False
-
-    @property
-    def routes(self) -> dict[str, dict[str, Any]]:
-        return self.app.memory_routes
-
-    async def add_route(self, routespec, target, data):
-        spec = self.validate_routespec(routespec)
-        self.routes[spec] = {"routespec": spec, "target": target, "data": dict(data)}
-
-    async def delete_route(self, routespec):
-        self.routes.pop(self.validate_routespec(routespec), None)
-
-    async def get_all_routes(self):
-        return {spec: {**route, "data": dict(route["data"])} for spec, route in self.routes.items()}
 
 
 class _Hub(JupyterHub):

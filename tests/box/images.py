@@ -72,6 +72,32 @@ def user_image(hub: int) -> Path:
     return archive
 
 
+def hub_image_name(hub: int) -> str:
+    """What the `image` of a hub's pod says."""
+    return f"k8s-hub/hub:hub-{hub}"
+
+
+def hub_image(hub: int) -> Path:
+    """The archive of a hub's image, as `user_image`: k8s_hub is there as helm-values/image/install.sh puts it there."""
+    with tempfile.TemporaryDirectory(prefix="k8s-hub-image-") as folder:
+        given = Path(folder)
+        wheel = _build_wheel(given)
+        for file in (REPOSITORY / "helm-values/image").iterdir():
+            shutil.copy(file, given)
+        contents = [_base(), _packages(hub)]
+        scripts = [(given / name).read_text() for name in ("install.sh", "requirements.txt")]
+        recipe = [*map(str, contents), _digest_of(wheel.read_bytes()), *scripts, hub_image_name(hub)]
+        archive = cache_folder() / f"image-of-hub-{hub}-{fingerprint(*recipe)}.tar"
+
+        def make(target: Path) -> None:
+            code = _install_hub(target.parent, contents, given)
+            write_archive(target, name=hub_image_name(hub), layers=[*contents, code])
+
+        _made_once(archive, make)
+    _drop_older(archive)
+    return archive
+
+
 def fingerprint(*made_of: str) -> str:
     """Short, and another one for other ingredients."""
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
@@ -105,6 +131,20 @@ def _packages(hub: int) -> Path:
         _pack(root, target, f"./{ENVIRONMENT}")
 
     return _layer(f"image-packages-{hub}-{fingerprint(*recipe)}.tar", make)
+
+
+def _install_hub(folder: Path, contents: Sequence[Path], given: Path) -> Path:
+    """A layer with what the script changes in a root file system with these contents."""
+    _check_machine()
+    root, layer = folder / "root", folder / "hub.tar"
+    root.mkdir()
+    for content in contents:
+        _run(["tar", "--extract", f"--file={content}", f"--directory={root}"])
+    _download((given / "requirements.txt").read_text().splitlines()[1:], "", given)
+    begun = time.time()  # noqa: TID251 - file systems have wall time
+    _install("hub", root, str(given), _installer())
+    _pack(root, layer, f"./{ENVIRONMENT}", f"--newer=@{begun}")
+    return layer
 
 
 def runtime_requirements(pyproject: str) -> list[str]:
@@ -270,9 +310,9 @@ def _build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def _pack(root: Path, target: Path, content: str) -> None:
+def _pack(root: Path, target: Path, content: str, *more: str) -> None:
     left_out = [f"--exclude={pattern}" for pattern in NOT_PACKED]
-    options = ["--create", "--sort=name", "--numeric-owner", "--one-file-system", *left_out]
+    options = ["--create", "--sort=name", "--numeric-owner", "--one-file-system", *left_out, *more]
     _run(["tar", *options, f"--directory={root}", f"--file={target}", content])
 
 

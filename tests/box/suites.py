@@ -13,7 +13,7 @@ import pytest
 
 from tests.box import leftovers
 from tests.box.build import BoxUnavailableError, build, build_helm, build_node
-from tests.box.images import user_image
+from tests.box.images import hub_image, user_image
 from tests.box.needs import lacks_of_a_control_plane, lacks_of_a_node
 
 NOTHING_TO_DO = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # `-k` may be for another suite
@@ -39,7 +39,9 @@ def _make_what_a_control_plane_takes() -> None:
 def _make_what_a_node_takes() -> None:
     build()
     build_node()
-    user_image(int(version("jupyterhub").partition(".")[0]))
+    hub = int(version("jupyterhub").partition(".")[0])
+    user_image(hub)
+    hub_image(hub)
 
 
 SUITES = (

@@ -30,20 +30,22 @@ async def chart_hub(
     kubeconfig: Path,
     namespace: str,
     more: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
     **process: Any,
 ) -> AsyncIterator["ChartHub"]:
     """Open the hub of a release with these files of helm-values/, and `more` values on top."""
     values = values_with(*(FILES / f"{name}.yaml" for name in names), QUICK, more or {})
     _write(folder, values)
     port = free_port()
-    environment = {
+    given = {
         "CHART_VALUES": str(folder / "values.json"),
         "CHART_NAMESPACE": namespace,
         "CHART_FOLDER": str(folder),
         "CHART_CULLER_PORT": str(port),
+        **(environment or {}),
     }
     async with HubProcess(
-        folder, users=("ada",), kubeconfig=kubeconfig, base=BASE, environment=environment, **process
+        folder, users=("ada",), kubeconfig=kubeconfig, base=BASE, environment=given, **process
     ) as hub:
         yield ChartHub(hub, port, values)
 

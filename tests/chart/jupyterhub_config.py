@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import k8s_hub
 from tests.chart.evaluation import Release, evaluate
 
 values = json.loads(Path(os.environ["CHART_VALUES"]).read_text())
@@ -25,3 +26,4 @@ for service in config.JupyterHub.services:
         port = os.environ.get("CHART_CULLER_PORT", address.port)
         service["url"] = f"http://127.0.0.1:{port}"
 get_config().merge(config)
+print("The code comes from", k8s_hub.__file__, flush=True)

@@ -15,7 +15,7 @@ from typing import Any
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import maybe_future
 
-from tests.realhub import MemoryProxy
+from tests.memoryproxy import MemoryProxy
 
 SETTINGS = "K8S_HUB_BENCH"
 """The environment variable that names the file of settings."""

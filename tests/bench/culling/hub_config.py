@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.bench.culling.idle_hub import IdleSpawner
-from tests.realhub import MemoryProxy
+from tests.memoryproxy import MemoryProxy
 
 PROBE_SECONDS = 0.001
 WORTH_TELLING = 0.005

@@ -1,8 +1,9 @@
 #!/bin/sh
-# The root file system of users' servers and of hubs, in two acts:
+# The root file system of users' servers and of hubs, in three acts:
 #
 #   install.sh base ROOT MIRROR                      Debian with Python, and the user jovyan
 #   install.sh packages ROOT WHEELS PIP REQUIREMENT...  on such a ROOT, a virtual environment in /opt/jupyter
+#   install.sh hub ROOT FOLDER PIP                   on such a ROOT, k8s_hub: by FOLDER/install.sh, from FOLDER's wheels
 #
 # Needs root, and a mount namespace of its own: what debootstrap mounts then goes with this process, however it ends.
 set -eu
@@ -29,6 +30,17 @@ make_packages() {
   PYTHONPATH=/tmp/installer chroot "$root" "$ENVIRONMENT/bin/python" -m pip install \
     --no-index --find-links=/tmp/wheels --no-cache-dir --disable-pip-version-check --root-user-action=ignore "$@"
   find "$root$ENVIRONMENT" -name "*.map" -delete # for the debuggers of browsers
+}
+
+make_hub() {
+  root=$1 folder=$2 pip=$3
+  mkdir "$root/tmp/k8s-hub" "$root/tmp/installer"
+  mount --bind "$folder" "$root/tmp/k8s-hub"
+  cp -r "$pip" "$root/tmp/installer/pip"
+  in_root() { chroot "$root" env "PATH=$ENVIRONMENT/bin:/usr/bin:/bin" PYTHONPATH=/tmp/installer "$@"; }
+  # The chart's image has neither.
+  in_root python3 -m pip uninstall --yes --disable-pip-version-check --root-user-action=ignore orjson tzdata
+  in_root sh -c 'sh /tmp/k8s-hub/install.sh /tmp/k8s-hub/k8s_hub-*.whl --no-index --find-links=/tmp/k8s-hub'
 }
 
 act=$1

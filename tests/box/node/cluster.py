@@ -62,6 +62,13 @@ class ContainerCluster:
             self.load_image(images.user_image(hub))
         return name
 
+    def load_hub_image(self, hub: int) -> str:
+        """Bring in the image of a hub of this version, made now if need be; answers its name."""
+        name = images.hub_image_name(hub)
+        if not has_image(self.folder, name):
+            self.load_image(images.hub_image(hub))
+        return name
+
     def stop_kubelet(self) -> None:
         """The node falls silent; its containers go on."""
         self.kubelet.stop()
