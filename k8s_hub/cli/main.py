@@ -12,6 +12,7 @@ VERBS = {
     "demo": "the whole story on this machine: log in, work, go idle, come back",
     "cluster": "a mini Kubernetes cluster for trying out; prints the path of its kubeconfig",
     "cull": "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+    "doctor": "what stands in the way of this package on a cluster, and what to do about it",
     "volumes": "which claims belong to whom; removes, when told to, those that belong to nobody any more",
 }
 

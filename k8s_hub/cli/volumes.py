@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_never
-from urllib.parse import urlsplit
 
 from k8s_hub.cli import numbers
+from k8s_hub.cli.hub_settings import hub_settings
 from k8s_hub.clock import utcnow
 from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
@@ -46,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = _hub_settings(parsed)
+        where = hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
         choice = _choice(parsed)
     except ValueError as error:
         parser.error(str(error))
@@ -179,30 +177,6 @@ def _print_json(claims: list[dict[str, Any]]) -> None:
 
 
 # --- What is asked for ---
-
-
-def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings:
-    url = parsed.url or os.environ.get("JUPYTERHUB_API_URL", "")
-    address = urlsplit(url)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError(
-            f"--url or JUPYTERHUB_API_URL must be one such as http://localhost:8081/hub/api, not {url!r}"
-        )
-    token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
-    if not token:
-        raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(SCOPES)}")
-    if not (token.isascii() and token.isprintable()):
-        raise ValueError("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
-    return hub.ConnectionSettings(url=url, token=token, ssl_context=_ssl_context(parsed.certificates))
-
-
-def _ssl_context(certificates: Path | None) -> ssl.SSLContext | None:
-    if certificates is None:
-        return None
-    try:
-        return hub.internal_ssl_context(certificates)
-    except OSError as error:
-        raise ValueError(f"--internal-certs-location {certificates} cannot be used: {error}") from error
 
 
 def _choice(parsed: argparse.Namespace) -> Choice:

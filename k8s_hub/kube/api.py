@@ -38,6 +38,10 @@ class KubeApi:
         """The API server's URL, for messages."""
         return self._connection.host
 
+    async def version(self) -> Raw:
+        """Return what the API server says of itself: ``gitVersion`` and the like."""
+        return await self._connection.request("GET", "/version")
+
     async def get(self, resource: Resource, key: Key) -> Raw:
         """Return the object as it is now: the answer is never older than the call."""
         with self._asked("get", resource, key.namespace):

@@ -42,3 +42,16 @@ SERVICES = Resource(plural="services", kind="Service")
 SECRETS = Resource(plural="secrets", kind="Secret")
 EVENTS = Resource(plural="events", kind="Event")
 NAMESPACES = Resource(plural="namespaces", kind="Namespace", namespaced=False)
+STORAGE_CLASSES = Resource(
+    group="storage.k8s.io", plural="storageclasses", kind="StorageClass", namespaced=False
+)
+NETWORK_POLICIES = Resource(group="networking.k8s.io", plural="networkpolicies", kind="NetworkPolicy")
+REVIEWS = Resource(
+    group="authorization.k8s.io",
+    plural="selfsubjectaccessreviews",
+    kind="SelfSubjectAccessReview",
+    namespaced=False,
+)
+REVIEWS_OF_OTHERS = Resource(
+    group="authorization.k8s.io", plural="subjectaccessreviews", kind="SubjectAccessReview", namespaced=False
+)

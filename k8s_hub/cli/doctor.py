@@ -1,0 +1,144 @@
+"""``k8s-hub doctor``: what stands in the way of this package on a cluster, and what to do about it."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from k8s_hub.cli.hub_settings import hub_settings
+from k8s_hub.doctor import table
+from k8s_hub.doctor.examination import Examination, findings_of
+from k8s_hub.doctor.findings import Finding, Status, is_well
+from k8s_hub.doctor.homes import Settings
+from k8s_hub.doctor.running_culler import environment_of_culler
+from k8s_hub.hub import connection as hub
+from k8s_hub.hub.api import HubApi
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.errors import KubeError
+from k8s_hub.naming.ownership import RELEASE_LABELS
+from k8s_hub.naming.templates import TemplateError, expand, names_of
+from k8s_hub.signals import run_until_told
+from k8s_hub.volumes.inventory import SCOPES
+
+KUBE_TIMEOUT = 10.0
+"""Seconds for one request to the API server: nobody waits for a page here."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return 0 where nothing is wrong, 1 where something is, 2 for wrong usage."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    try:
+        where = _hub_settings(parsed)
+        for option in ("claim_template", "pod_template"):
+            _check_template(option, getattr(parsed, option))
+    except ValueError as error:
+        parser.error(str(error))
+    return run_until_told(_run(parsed, where))
+
+
+async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> int:
+    findings = await _findings(parsed, where)
+    if parsed.json:
+        print(json.dumps({"findings": [found.as_json() for found in findings]}, indent=2))
+    else:
+        print("\n".join(table.lines(findings)))
+    return 0 if is_well(findings) else 1
+
+
+async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> list[Finding]:
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await Connection.open(
+                ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
+            )
+        except KubeError as error:
+            return [Finding(check="cluster", subject="API server", status=Status.WRONG, message=str(error))]
+        stack.push_async_callback(connection.close)
+        to_hub = None if where is None else await stack.enter_async_context(hub.HubConnection(where))
+        settings = Settings(
+            namespace=parsed.namespace or pod_namespace() or "default",
+            release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
+            claim_template=parsed.claim_template,
+            pod_template=parsed.pod_template,
+        )
+        examination = Examination(
+            kube=KubeApi(connection),
+            hub=None if to_hub is None else HubApi(to_hub),
+            settings=settings,
+            account=parsed.service_account,
+            storage_class=parsed.storage_class,
+            port=parsed.port,
+        )
+        return await findings_of(examination)
+
+
+def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
+    """Return how to ask the hub, if need be with the token of a culler that runs here; None where there is none."""
+    has_token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+    environment = os.environ if has_token else {**os.environ, **environment_of_culler()}
+    if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
+        return None
+    return hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
+
+
+def _check_template(option: str, template: str) -> None:
+    try:
+        expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
+    except TemplateError as error:
+        raise ValueError(f"--{option.replace('_', '-')}: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="k8s-hub doctor",
+        description="Looks for what stands in the way of k8s_hub on a cluster. It changes nothing.",
+        epilog="JUPYTERHUB_API_TOKEN holds the token of the hub that is looked at with: the culler's, to see its scopes; "
+        "to see users' pods and claims it needs the scopes " + ", ".join(SCOPES) + ".",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
+    parser.add_argument(
+        "--internal-certs-location",
+        dest="certificates",
+        type=Path,
+        metavar="DIRECTORY",
+        help="the hub's, where it runs with internal_ssl",
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
+    )
+    parser.add_argument(
+        "--namespace", metavar="NAME", help="of users' pods (default: that of this pod, else default)"
+    )
+    parser.add_argument(
+        "--service-account",
+        metavar="NAME",
+        help="judge the rights of this account, such as hub (default: those of whoever runs this)",
+    )
+    parser.add_argument(
+        "--storage-class", metavar="NAME", help="KubeSpawner.storage_class (default: the cluster's default)"
+    )
+    parser.add_argument(
+        "--claim-template",
+        default="claim-{user_server}",
+        metavar="TEMPLATE",
+        help="KubeSpawner.pvc_name_template (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pod-template",
+        default="jupyter-{user_server}",
+        metavar="TEMPLATE",
+        help="KubeSpawner.pod_name_template (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
+    )
+    parser.add_argument("--port", type=int, default=8888, help="KubeSpawner.port (default: %(default)s)")
+    return parser

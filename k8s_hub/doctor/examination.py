@@ -1,0 +1,182 @@
+"""The examination: reads what there is, and has each check judge it. Nothing is changed, anywhere."""
+
+import platform
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from k8s_hub._version import __version__
+from k8s_hub.doctor import homes, network, pods, rights, scopes, storage, versions
+from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.hub.api import HubApi, Page
+from k8s_hub.hub.errors import HubError
+from k8s_hub.hub.listing import read_everybody
+from k8s_hub.hub.users import User
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.errors import Forbidden, KubeError
+from k8s_hub.kube.resources import (
+    CLAIMS,
+    NETWORK_POLICIES,
+    PODS,
+    REVIEWS,
+    REVIEWS_OF_OTHERS,
+    STORAGE_CLASSES,
+    Resource,
+)
+from k8s_hub.objects.raw import Raw
+from k8s_hub.volumes.inventory import MADE_BY_SPAWNERS, PAGE_SIZE, SCOPES
+
+IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What is examined, and with which settings of the hub."""
+
+    kube: KubeApi
+    #: None: there is no token for it.
+    hub: HubApi | None
+    settings: homes.Settings
+    #: None: the account that runs this; else a service account of the namespace.
+    account: str | None
+    #: As KubeSpawner.storage_class.
+    storage_class: str | None
+    port: int
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Yield what each check finds; raise `KubeError` where the API server cannot be asked at all."""
+        for found in versions.judge(await self._versions()):
+            yield found
+        wanted = (*rights.NEEDED, *rights.OPTIONAL)
+        for found in rights.judge({right: await self._may(right) for right in wanted}):
+            yield found
+        for found in storage.judge(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
+            yield found
+        policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
+        for found in network.judge(policies, self.port):
+            yield found
+        async for found in self._of_hub():
+            yield found
+
+    async def _of_hub(self) -> AsyncIterator[Finding]:
+        """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
+        if self.hub is None:
+            for found in (*scopes.judge(None), *_unseen("no token")):
+                yield found
+            return
+        try:
+            held = await self.hub.scopes()
+            for found in scopes.judge(held):
+                yield found
+            missing = [scope for scope in SCOPES if scope not in held]
+            users = None if missing else await _everybody(self.hub)
+        except HubError as error:
+            yield Finding(
+                check="hub",
+                subject="REST API",
+                status=Status.WRONG,
+                message=str(error),
+                advice="see that --url and the token are the hub's",
+            )
+            return
+        if users is None:
+            for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
+                yield found
+            return
+        for found in await self._of_users(users):
+            yield found
+
+    async def _of_users(self, users: Sequence[User]) -> list[Finding]:
+        namespace = self.settings.namespace
+        claims = await self._list(CLAIMS, namespace, MADE_BY_SPAWNERS)
+        found_pods = await self._list(PODS, namespace)
+        servers = list(homes.servers_of(users, self.settings))
+        return [
+            *pods.judge(found_pods, servers, users),
+            *homes.judge(users, claims, self.settings),
+        ]
+
+    async def _versions(self) -> Mapping[str, str | None]:
+        server = await self.kube.version()
+        return {
+            "k8s_hub": __version__,
+            "Python": platform.python_version(),
+            **{name: _version_of(name) for name in IN_THE_HUB},
+            "Kubernetes": str(server.get("gitVersion", "")).removeprefix("v") or None,
+        }
+
+    async def _may(self, right: rights.Right) -> bool | None:
+        """Ask the API server; None where it does not say."""
+        namespace = self.settings.namespace
+        asked: dict[str, Any] = {
+            "resourceAttributes": {"verb": right.verb, "resource": right.resource, "group": right.group}
+        }
+        if not right.is_of_cluster:
+            asked["resourceAttributes"]["namespace"] = namespace
+        kind = REVIEWS
+        if self.account is not None:
+            kind = REVIEWS_OF_OTHERS
+            asked["user"] = f"system:serviceaccount:{namespace}:{self.account}"
+            of_all = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+            asked["groups"] = list(of_all)
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
+        try:
+            answer = await self.kube.create(kind, None, body)
+        except Forbidden:
+            return None
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
+        try:
+            return await self._list(resource, namespace)
+        except Forbidden:
+            return None
+
+    async def _list(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Raw]:
+        pages = self.kube.list_pages(resource, namespace, label_selector=selector)
+        return [item async for page in pages for item in page.items]
+
+
+def _unseen(why: str) -> Iterator[Finding]:
+    for check, subject in ((pods.CHECK, "servers' pods"), (homes.CHECK, "claims")):
+        yield Finding(
+            check=check,
+            subject=subject,
+            status=Status.UNKNOWN,
+            message=f"the hub's users are not seen: {why}",
+            advice=f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB_API_TOKEN",
+        )
+
+
+async def _everybody(hub: HubApi) -> tuple[User, ...]:
+    async def read_page(offset: int) -> Page:
+        return await hub.page(offset=offset, limit=PAGE_SIZE, with_stopped=True)
+
+    return await read_everybody(read_page)
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+async def findings_of(examination: Examination) -> list[Finding]:
+    """Return all findings; where the API server cannot be asked, what was found and that."""
+    found: list[Finding] = []
+    try:
+        async for one in examination.findings():
+            found.append(one)  # noqa: PERF401 - what was found before an error stays
+    except KubeError as error:
+        found.append(
+            Finding(
+                check="cluster",
+                subject="API server",
+                status=Status.WRONG,
+                message=str(error),
+                advice="see that the kubeconfig or the service account is right, and the API server there",
+            )
+        )
+    return found

@@ -1,0 +1,149 @@
+"""Homes: which claim each server would get at its next start, decided as the spawner decides; nothing is touched."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
+from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.lookup import usernames_of
+from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.hub.users import User
+from k8s_hub.naming.ownership import ServerIdentity
+from k8s_hub.naming.templates import Names, expand, names_of, scope_of
+from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.raw import Raw
+
+CHECK = "homes"
+UNKNOWN_NUMBER = "?"
+"""The REST API does not tell users' numbers; no claim or pod of a template with {userid} has this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the hub is configured with."""
+
+    namespace: str
+    release_labels: Mapping[str, str]
+    claim_template: str
+    pod_template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """The claims of a namespace, found by name and by user."""
+
+    claims: Sequence[Raw]
+
+    def get(self, key: Key, /) -> Raw | None:
+        """Return the claim of that name."""
+        return next((claim for claim in self.claims if key_of(claim) == key), None)
+
+    def find(self, value: Hashable, /) -> Iterable[Raw]:
+        """Return the claims that are annotated for the user of that name."""
+        return (claim for claim in self.claims if value in usernames_of(claim))
+
+
+def servers_of(users: Iterable[User], settings: Settings) -> Iterator[tuple[ServerIdentity, str]]:
+    """Yield each server of the hub, every user's default server among them, with the name of its pod."""
+    for user in users:
+        for servername in dict.fromkeys(["", *(server.name for server in user.servers or ())]):
+            remembered = _state(user, servername).get("pod_name")
+            name = remembered or expand(settings.pod_template, _names(user.name, servername, settings))
+            yield _identity(user.name, servername, settings), str(name)
+
+
+def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
+    """Say of each server that has run or has a claim which one it gets; the users' states must be visible."""
+    lookup = Claims(claims=claims)
+    held = {
+        (user.name, server.name): str(server.state["pvc_name"])
+        for user in users
+        for server in user.servers or ()
+        if server.state and server.state.get("pvc_name")
+    }
+    found = 0
+    for user in users:
+        for servername in dict.fromkeys(["", *(server.name for server in user.servers or ())]):
+            request = _request(user, servername, held, users, settings)
+            choice = choose_home(request, lookup)
+            if isinstance(choice, Create) and request.remembered_name is None:
+                continue  # it has none yet, and gets its first
+            found += 1
+            subject = f"{user.name}/{servername}" if servername else user.name
+            yield _finding(subject, choice, request.remembered_name)
+    if not found:
+        yield Finding(check=CHECK, subject="claims", status=Status.FINE, message="no server has one yet")
+
+
+def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Finding:
+    match choice:
+        case UseExisting(name=name, why=why) if remembered in {None, name}:
+            status = Status.NOTED if why in {Why.LEGACY, Why.ANNOTATED} else Status.FINE
+            return Finding(check=CHECK, subject=subject, status=status, message=f"{name}: {why}")
+        case UseExisting(name=name, why=why):
+            return Finding(
+                check=CHECK,
+                subject=subject,
+                status=Status.NOTED,
+                message=f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
+            )
+        case Create(name=name):
+            return Finding(
+                check=CHECK,
+                subject=subject,
+                status=Status.WRONG,
+                message=f"{remembered}, which its saved state names, is not there: it would get {name}, which is empty",
+                advice="restore the claim, see the page on volumes; if it was deleted on purpose, start the server",
+            )
+        case Refuse(detail=detail):
+            return Finding(
+                check=CHECK,
+                subject=subject,
+                status=Status.WRONG,
+                message=detail,
+                advice="correct the annotation of the claim before this server starts",
+            )
+        case _:
+            assert_never(choice)
+
+
+def _request(
+    user: User,
+    servername: str,
+    held: Mapping[tuple[str, str], str],
+    users: Sequence[User],
+    settings: Settings,
+) -> HomeRequest:
+    names = _names(user.name, servername, settings)
+    return HomeRequest(
+        identity=_identity(user.name, servername, settings),
+        template_name=expand(settings.claim_template, names),
+        scope=scope_of(settings.claim_template),
+        remembered_name=held.get((user.name, servername)),
+        legacy_names=legacy_names(settings.claim_template, names),
+        taken={claim for (name, server), claim in held.items() if name == user.name and server != servername},
+        known_since=user.created,
+        living_users={other.name: other.created for other in users if other.created and other is not user},
+        taken_by_others={claim for (name, _), claim in held.items() if name != user.name},
+    )
+
+
+def _identity(username: str, servername: str, settings: Settings) -> ServerIdentity:
+    return ServerIdentity(
+        namespace=settings.namespace,
+        username=username,
+        servername=servername,
+        release_labels=settings.release_labels,
+    )
+
+
+def _names(username: str, servername: str, settings: Settings) -> Names:
+    return names_of(
+        username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=settings.namespace
+    )
+
+
+def _state(user: User, servername: str) -> Raw:
+    server = user.server(servername)
+    return (server.state or {}) if server is not None else {}

@@ -1,0 +1,77 @@
+"""Pods: those that stand in the way of a server, and those that no server has any more."""
+
+from collections.abc import Iterator, Sequence
+
+from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.hub.users import Server, User
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity, is_ours
+from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of
+from k8s_hub.objects.raw import Raw
+
+CHECK = "pods"
+COMPONENT = "singleuser-server"
+
+
+def judge(
+    pods: Sequence[Raw], servers: Sequence[tuple[ServerIdentity, str]], users: Sequence[User]
+) -> Iterator[Finding]:
+    """Judge the pods of a namespace.
+
+    servers: every server of the hub, whether it runs or not, with the name that its pod has or would have.
+    """
+    by_name = {key_of(pod).name: pod for pod in pods}
+    foreign = [
+        (identity, by_name[name])
+        for identity, name in servers
+        if name in by_name and not is_ours(by_name[name], identity)
+    ]
+    for identity, pod in foreign:
+        yield _in_the_way(identity, pod)
+    left = [pod for pod in pods if _is_left_over(pod, users)]
+    for pod in left:
+        yield Finding(
+            check=CHECK,
+            subject=key_of(pod).name,
+            status=Status.NOTED,
+            message=f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
+            advice=f"kubectl delete pod {key_of(pod).name}, if it is not another hub's",
+        )
+    if not foreign and not left:
+        yield Finding(
+            check=CHECK,
+            subject="servers' pods",
+            status=Status.FINE,
+            message="none in the way, none left over",
+        )
+
+
+def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
+    server = f"{identity.username}/{identity.servername}" if identity.servername else identity.username
+    return Finding(
+        check=CHECK,
+        subject=key_of(pod).name,
+        status=Status.WRONG,
+        message=f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
+        advice="delete or rename it, or change KubeSpawner.pod_name_template",
+    )
+
+
+def _is_left_over(pod: Raw, users: Sequence[User]) -> bool:
+    if labels_of(pod).get("component") != COMPONENT or is_dying(pod):
+        return False
+    annotations = annotations_of(pod)
+    username = annotations.get(USERNAME_ANNOTATION)
+    user = next((user for user in users if user.name == username), None)
+    server = None if user is None else user.server(annotations.get(SERVERNAME_ANNOTATION, ""))
+    return server is None or not is_active(server)
+
+
+def is_active(server: Server) -> bool:
+    """Tell whether the hub knows it as running, starting or stopping."""
+    return server.ready or server.pending is not None
+
+
+def _owner(pod: Raw) -> str:
+    annotations = annotations_of(pod)
+    username, servername = annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION)
+    return f"{username}/{servername}" if servername else username or ""

@@ -1,0 +1,69 @@
+"""Storage: whether there is a class that makes users' volumes, and what it does with them later."""
+
+from collections.abc import Iterator, Sequence
+
+from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.objects.keys import annotations_of, key_of
+from k8s_hub.objects.raw import Raw
+
+CHECK = "storage"
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
+
+def judge(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
+    """Judge the cluster's storage classes.
+
+    classes: None where they may not be read.
+    wanted: the name in KubeSpawner.storage_class; None is the cluster's default, "" none.
+    """
+    subject = "default class" if wanted is None else wanted or "no class"
+    if classes is None:
+        yield Finding(
+            check=CHECK,
+            subject=subject,
+            status=Status.UNKNOWN,
+            message="this account may not read storage classes, which the hub need not",
+            advice="run it with an administrator's kubeconfig",
+        )
+    elif wanted == "":
+        yield Finding(
+            check=CHECK, subject=subject, status=Status.NOTED, message="volumes must be there beforehand"
+        )
+    else:
+        yield from _judge_found(_candidates(classes, wanted), subject)
+
+
+def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:
+    if wanted is not None:
+        return [one for one in classes if key_of(one).name == wanted]
+    return [one for one in classes if annotations_of(one).get(DEFAULT) == "true"]
+
+
+def _judge_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
+    if not found:
+        yield Finding(
+            check=CHECK,
+            subject=subject,
+            status=Status.WRONG,
+            message="there is no such storage class, so no volume is made and servers wait for theirs",
+            advice="make one, or name another one in KubeSpawner.storage_class",
+        )
+        return
+    names = ", ".join(key_of(one).name for one in found)
+    if len(found) > 1:
+        yield Finding(
+            check=CHECK,
+            subject=subject,
+            status=Status.NOTED,
+            message=f"there are several ({names}), and the latest is taken",
+        )
+    else:
+        yield Finding(check=CHECK, subject=subject, status=Status.FINE, message=names)
+    for one in found:
+        if one.get("reclaimPolicy", "Delete") == "Delete":
+            yield Finding(
+                check=CHECK,
+                subject=key_of(one).name,
+                status=Status.NOTED,
+                message="whoever deletes a claim deletes its files, too (reclaimPolicy Delete)",
+            )

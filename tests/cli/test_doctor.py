@@ -1,0 +1,47 @@
+"""``k8s-hub doctor``: usage, and what it says where there is no cluster and no hub."""
+
+import json
+
+import pytest
+
+from k8s_hub.cli import doctor
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch, tmp_path):
+    for name in ("KUBERNETES_SERVICE_HOST", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+
+
+def test_without_a_cluster_it_says_where_it_looked(capsys):
+    assert doctor.run(["--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["check"], found["status"]) == ("cluster", "wrong")
+    assert "missing" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--claim-template=claim-{user}"], "--claim-template: "),
+        (["--pod-template={"], "--pod-template: "),
+        (["--port=many"], "'many'"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage(arguments, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        doctor.run(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_token_without_an_address_is_wrong_usage(monkeypatch, capsys):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    with pytest.raises(SystemExit) as caught:
+        doctor.run([])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert "JUPYTERHUB_API_URL" in printed
+    assert "secret" not in printed
