@@ -9,7 +9,7 @@ EXAMPLES ?= 20000
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-browser test-cluster differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test lint types law unit test-hub test-browser test-cluster docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -42,7 +42,10 @@ test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
 	$(BIN)/python -m tests.box.suites $(ARGS)
 
-reference: $(VENV)/.ready  # docs/reference/traits.md, from the options of KubeSpawner and of this package
+docs: $(VENV)/.ready  # the pages as a site, in site/; what is wrong with a link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSpawner and of this package
 	$(BIN)/python -W ignore -m tests.reference
 
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root

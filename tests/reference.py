@@ -1,4 +1,4 @@
-"""``make reference``: docs/reference/traits.md, from KubeSpawner 7.1.0 and this version side by side."""
+"""``make reference``: the pages of options, the spawner's from KubeSpawner 7.1.0 and this version side by side."""
 
 import inspect
 import re
@@ -11,10 +11,13 @@ from typing import Any
 import traitlets
 from jupyterhub.spawner import Spawner
 
+from k8s_hub.culler.options import GROUPS, WITHOUT_FLAG, names_of
 from k8s_hub.spawner.deprecated import REFLECTORS, RENAMED
 from tests.differential import peers
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "traits.md"
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+PAGE = FOLDER / "traits.md"
+CULLER_PAGE = FOLDER / "culler-options.md"
 COMMAND = "make reference"
 
 DIFFERENT = {
@@ -229,9 +232,38 @@ after every failure by themselves, and there is nothing to tune.
 """
 
 
+def culler_page() -> str:
+    """Return the whole page of the culler's options."""
+    groups = "\n\n".join(
+        f"## {heading}\n\n"
+        + "\n".join(map(_line, [["option", "default", "effect"], ["---"] * 3, *_options_of(group)]))
+        for heading, group in GROUPS.items()
+    )
+    without = ", ".join(f"`{name}`" for name in sorted(WITHOUT_FLAG))
+    return f"""\
+# Options of the culler
+
+This page is written by `{COMMAND}`. `python3 -m k8s_hub.culler --help` says the same.
+
+Each is a flag, such as `--cull-every=600`, and a setting of the config file, such as `c.IdleCuller.cull_every = 600`;
+{without} are settings only. Times are in seconds where nothing else is said. [How culling
+decides](../howto/culling.md) shows them at work.
+
+{groups}
+"""
+
+
+def _options_of(group: type[traitlets.HasTraits]) -> Iterable[list[str]]:
+    for name in names_of(group):
+        trait = group.class_traits(config=True)[name]
+        shown = name if name in WITHOUT_FLAG else "--" + name.replace("_", "-")
+        yield [f"`{shown}`", f"`{trait.default_value_repr()}`", first_paragraph(trait)]
+
+
 def main() -> int:
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page())
+    CULLER_PAGE.write_text(culler_page())
     return 0
 
 

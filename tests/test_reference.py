@@ -37,6 +37,10 @@ def test_the_page_of_options_is_of_today():
     assert committed == today, f"run `{reference.COMMAND}` and commit the page:\n" + "\n".join(changes)
 
 
+def test_the_page_of_the_cullers_options_is_of_today():
+    assert reference.CULLER_PAGE.read_text() == reference.culler_page(), f"run `{reference.COMMAND}`"
+
+
 @pytest.mark.parametrize("name", [name for names in reference.options_of_kubespawner() for name in names])
 def test_every_option_of_kubespawner_is_here_or_its_absence_has_a_reason(name):
     (row,) = reference.rows([name])

@@ -1,0 +1,133 @@
+"""Every command in the documentation is tried, or marked as one for a cluster of the reader's own."""
+
+import re
+import shlex
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from traitlets.config import Config
+
+from k8s_hub import KubeSpawner
+from k8s_hub.cli.main import VERBS
+from k8s_hub.culler.application import IdleCuller
+from tests.box.accounts import RULES
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "helm-values/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+MARK = re.compile(r"on a cluster of your own", re.IGNORECASE)
+SHELLS = {"sh", "bash", "shell", "console"}
+FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"\n\n((?:    make .*\n)+)")
+PROGRAMS = ("$ ", "kubectl ", "helm ", "docker ", "k8s-hub ", "make ", "curl ")
+
+
+def blocks():
+    """Each block of commands: its page, whether it is marked, and its lines."""
+    for page in PAGES:
+        text, is_marked = page.read_text(), False
+        end = 0
+        for found in FENCED.finditer(text):
+            # A mark holds for what follows it, until there is other prose than a few words.
+            prose = text[end : found.start()].strip()
+            paragraph = prose.split("\n\n")[-1]
+            is_marked = bool(MARK.search(paragraph)) or (
+                is_marked and prose.count("\n") < 3 and "#" not in prose
+            )
+            end = found.end()
+            lines = found[3].splitlines()
+            if found[2] in SHELLS or (
+                not found[2] and any(line.strip().startswith(PROGRAMS) for line in lines)
+            ):
+                yield page, is_marked, lines
+        for found in INDENTED.finditer(text):
+            yield page, False, found[1].splitlines()
+
+
+def commands(lines):
+    """The commands among the lines, without comments; where some have a prompt, the others are output."""
+    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    prompted = [line.strip().removeprefix("$ ") for line in joined if line.strip().startswith("$ ")]
+    for line in prompted or joined:
+        words = shlex.split(line, comments=True)
+        if words:
+            yield words
+
+
+TRIED = [
+    pytest.param(words, id=f"{page.relative_to(ROOT)}: {shlex.join(words)}")
+    for page, is_marked, lines in blocks()
+    if not is_marked
+    for words in commands(lines)
+]
+
+
+def test_there_are_commands():
+    assert len(TRIED) > 12
+    assert sum(is_marked for _, is_marked, _ in blocks()) > 8
+
+
+@pytest.mark.parametrize("words", TRIED)
+def test_a_command_that_is_not_marked_is_one_that_there_is(words, monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    match words:
+        case ["make", *_]:
+            made = subprocess.run(
+                [*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert made.returncode == 0, made.stderr
+        case ["python3", "-m", "k8s_hub.culler", *arguments]:
+            IdleCuller().parse_command_line(arguments)
+        case ["python3", "-m", "build", "--wheel"]:
+            pass  # the fixture `wheel` runs it
+        case ["export", *assignments]:
+            assert all(re.match(r"[A-Z_]+=", one) for one in assignments)
+        case ["k8s-hub", verb, *arguments]:
+            assert verb in VERBS
+            import_module(f"k8s_hub.cli.{verb}")._parser().parse_args(arguments)
+        case _:
+            pytest.fail(
+                f"nobody tries {shlex.join(words)!r}: try it here, or mark it as one for a cluster of one's own"
+            )
+
+
+def test_the_marked_commands_of_this_package_are_such_that_there_are():
+    found = [
+        words[words.index("doctor") + 1 :]
+        for _, is_marked, lines in blocks()
+        if is_marked
+        for words in commands(lines)
+        if "doctor" in words
+    ]
+    assert len(found) >= 3
+    for arguments in found:
+        import_module("k8s_hub.cli.doctor")._parser().parse_args(arguments)
+
+
+# --- On your cluster, without the chart ---
+
+OWN = (ROOT / "docs/howto/own-cluster.md").read_text()
+
+
+def test_the_role_is_the_charts():
+    import yaml
+
+    (block,) = re.findall(r"```yaml\n(.*?)```", OWN, re.DOTALL)
+    (role,) = [one for one in yaml.safe_load_all(block) if one["kind"] == "Role"]
+    assert role["rules"] == RULES
+
+
+def test_the_configuration_has_options_that_there_are():
+    from jupyterhub.app import JupyterHub
+
+    (block,) = re.findall(r"```python\n(.*?)```", OWN, re.DOTALL)
+    c = Config()
+    exec(block, {"c": c})
+    assert set(c.KubeSpawner) <= set(KubeSpawner.class_trait_names(config=True))
+    hub = JupyterHub(config=c)
+    assert set(c.JupyterHub) <= set(hub.trait_names())
+    assert hub.spawner_class is KubeSpawner
