@@ -10,7 +10,7 @@ MERMAID = 11.12.0
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-browser test-cluster docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test lint types law unit test-hub test-browser test-cluster test-python314 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -42,6 +42,9 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
 	$(BIN)/python -m tests.box.suites $(ARGS)
+
+test-python314: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
+	$(BIN)/python -m tests.box.python314 $(ARGS)
 
 docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -58,16 +58,16 @@ def user_image(hub: int) -> Path:
     `ctr images import` takes it.
     """
     with tempfile.TemporaryDirectory(prefix="k8s-hub-image-") as folder:
-        wheel = _build_wheel(Path(folder))
+        wheel = build_wheel(Path(folder))
         contents = [_base(), _packages(hub)]
         recipe = [*contents, _digest_of(wheel.read_bytes()), image_name(hub), json.dumps(RUNTIME)]
         archive = cache_folder() / f"image-hub-{hub}-{fingerprint(*map(str, recipe))}.tar"
 
-        def pack(target: Path) -> None:
+        def make(target: Path) -> None:
             code = pack_wheel(wheel, Path(folder) / "code.tar")
             write_archive(target, name=image_name(hub), layers=[*contents, code])
 
-        _made_once(archive, pack)
+        made_once(archive, make)
     _drop_older(archive)
     return archive
 
@@ -81,7 +81,7 @@ def hub_image(hub: int) -> Path:
     """The archive of a hub's image, as `user_image`: k8s_hub is there as helm-values/image/install.sh puts it there."""
     with tempfile.TemporaryDirectory(prefix="k8s-hub-image-") as folder:
         given = Path(folder)
-        wheel = _build_wheel(given)
+        wheel = build_wheel(given)
         for file in (REPOSITORY / "helm-values/image").iterdir():
             shutil.copy(file, given)
         contents = [_base(), _packages(hub)]
@@ -93,7 +93,7 @@ def hub_image(hub: int) -> Path:
             code = _install_hub(target.parent, contents, given)
             write_archive(target, name=hub_image_name(hub), layers=[*contents, code])
 
-        _made_once(archive, make)
+        made_once(archive, make)
     _drop_older(archive)
     return archive
 
@@ -111,7 +111,7 @@ def _base() -> Path:
 
     def make(target: Path, root: Path) -> None:
         _install("base", root, find_mirror())
-        _pack(root, target, ".")
+        pack(root, target, ".")
 
     return _layer(f"image-base-{fingerprint(SCRIPT.read_text())}.tar", make)
 
@@ -125,25 +125,25 @@ def _packages(hub: int) -> Path:
     def make(target: Path, root: Path) -> None:
         root.mkdir()
         with tempfile.TemporaryDirectory(prefix="k8s-hub-wheels-") as wheels:
-            _download(wanted, pinned, Path(wheels))
-            _run(["tar", "--extract", f"--file={_base()}", f"--directory={root}"])
+            download(wanted, pinned, Path(wheels))
+            run(["tar", "--extract", f"--file={_base()}", f"--directory={root}"])
             _install("packages", root, wheels, _installer(), *wanted)
-        _pack(root, target, f"./{ENVIRONMENT}")
+        pack(root, target, f"./{ENVIRONMENT}")
 
     return _layer(f"image-packages-{hub}-{fingerprint(*recipe)}.tar", make)
 
 
 def _install_hub(folder: Path, contents: Sequence[Path], given: Path) -> Path:
     """A layer with what the script changes in a root file system with these contents."""
-    _check_machine()
+    check_machine()
     root, layer = folder / "root", folder / "hub.tar"
     root.mkdir()
     for content in contents:
-        _run(["tar", "--extract", f"--file={content}", f"--directory={root}"])
-    _download((given / "requirements.txt").read_text().splitlines()[1:], "", given)
+        run(["tar", "--extract", f"--file={content}", f"--directory={root}"])
+    download((given / "requirements.txt").read_text().splitlines()[1:], "", given)
     begun = time.time()  # noqa: TID251 - file systems have wall time
     _install("hub", root, str(given), _installer())
-    _pack(root, layer, f"./{ENVIRONMENT}", f"--newer=@{begun}")
+    pack(root, layer, f"./{ENVIRONMENT}", f"--newer=@{begun}")
     return layer
 
 
@@ -177,14 +177,14 @@ def _layer(name: str, make: Callable[[Path, Path], None]) -> Path:
     """The layer's tar, from the cache or made now in a root file system of its own."""
 
     def make_in_a_root(target: Path) -> None:
-        _check_machine()
+        check_machine()
         print(f"Making {name} of the box; this takes a minute or two, once.", file=sys.stderr, flush=True)
         make(target, target.parent / "root")
 
-    return _made_once(cache_folder() / name, make_in_a_root)
+    return made_once(cache_folder() / name, make_in_a_root)
 
 
-def _made_once(finished: Path, make: Callable[[Path], None]) -> Path:
+def made_once(finished: Path, make: Callable[[Path], None]) -> Path:
     """The finished file, which appears whole or not at all."""
     if not finished.is_file():
         finished.parent.mkdir(parents=True, exist_ok=True)
@@ -264,7 +264,7 @@ def _digest_of(content: bytes) -> str:
 
 def find_mirror() -> str:
     """Where this machine has Debian's packages from: its own apt knows."""
-    listed = _run(["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)"])
+    listed = run(["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)"])
     for line in listed.splitlines():
         suite, component, mirror = line.split(maxsplit=2)
         if (suite, component) == (SUITE, "main"):
@@ -274,7 +274,7 @@ def find_mirror() -> str:
     )
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing:
         raise BoxUnavailableError(f"The user image needs {', '.join(missing)}: no such program on the PATH.")
@@ -284,15 +284,15 @@ def _check_machine() -> None:
 
 def _install(act: str, root: Path, *arguments: str) -> None:
     """Run the script where nothing that it mounts or starts can outlive it."""
-    _run(["unshare", "--mount", "--pid", "--fork", "--kill-child", SCRIPT, act, root, *arguments])
+    run(["unshare", "--mount", "--pid", "--fork", "--kill-child", SCRIPT, act, root, *arguments])
 
 
-def _download(requirements: Sequence[str], pinned: str, wheels: Path) -> None:
+def download(requirements: Sequence[str], pinned: str, wheels: Path, *, python: str = PYTHON) -> None:
     """Fetch wheels with this machine's pip, which knows where from; the root file system needs no network."""
     constraints = wheels / "constraints.txt"
     constraints.write_text(pinned)
-    options = ["--quiet", "--only-binary=:all:", f"--python-version={PYTHON}", f"--constraint={constraints}"]
-    _run([sys.executable, "-m", "pip", "download", *options, f"--dest={wheels}", *requirements])
+    options = ["--quiet", "--only-binary=:all:", f"--python-version={python}", f"--constraint={constraints}"]
+    run([sys.executable, "-m", "pip", "download", *options, f"--dest={wheels}", *requirements])
 
 
 def _installer() -> str:
@@ -303,20 +303,20 @@ def _installer() -> str:
     return str(Path(found.origin).parent)
 
 
-def _build_wheel(folder: Path) -> Path:
+def build_wheel(folder: Path) -> Path:
     """This working tree's k8s_hub; the same code gives the same bytes."""
-    _run([sys.executable, "-m", "hatchling", "build", "--target=wheel", f"--directory={folder}"])
+    run([sys.executable, "-m", "hatchling", "build", "--target=wheel", f"--directory={folder}"])
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
-def _pack(root: Path, target: Path, content: str, *more: str) -> None:
+def pack(root: Path, target: Path, content: str, *more: str) -> None:
     left_out = [f"--exclude={pattern}" for pattern in NOT_PACKED]
     options = ["--create", "--sort=name", "--numeric-owner", "--one-file-system", *left_out, *more]
-    _run(["tar", *options, f"--directory={root}", f"--file={target}", content])
+    run(["tar", *options, f"--directory={root}", f"--file={target}", content])
 
 
-def _run(command: Sequence[str | Path]) -> str:
+def run(command: Sequence[str | Path]) -> str:
     return run_tool(command, folder=REPOSITORY, seconds=BUILD_DEADLINE_SECONDS)
 
 

@@ -80,10 +80,10 @@ def test_a_file_of_the_cache_is_made_once_and_whole_or_not_at_all(tmp_path):
         raise BoxUnavailableError("no network")
 
     with pytest.raises(BoxUnavailableError):
-        images._made_once(finished, fail_halfway)
+        images.made_once(finished, fail_halfway)
     assert list(finished.parent.iterdir()) == []
-    images._made_once(finished, lambda target: target.write_text("whole"))
-    images._made_once(finished, fail_halfway)
+    images.made_once(finished, lambda target: target.write_text("whole"))
+    images.made_once(finished, fail_halfway)
     assert [path.read_text() for path in finished.parent.iterdir()] == ["whole"]
 
 
@@ -103,7 +103,7 @@ def test_what_killed_builders_left_goes_when_the_next_one_builds(tmp_path):
         (tmp_path / name / "root").mkdir(parents=True)
     for old in tmp_path.glob("*-old"):
         os.utime(old, (0, 0))
-    images._made_once(tmp_path / "image-code.tar", lambda target: target.touch())
+    images.made_once(tmp_path / "image-code.tar", lambda target: target.touch())
     names = {"image-code.tar", "image-base-aaaa-young", "kwok-aaaa-old"}
     assert {path.name for path in tmp_path.iterdir()} == names
 
@@ -111,4 +111,4 @@ def test_what_killed_builders_left_goes_when_the_next_one_builds(tmp_path):
 def test_without_the_tools_one_sentence_says_which_are_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BoxUnavailableError, match=r"needs debootstrap, unshare, tar: no such program"):
-        images._check_machine()
+        images.check_machine()

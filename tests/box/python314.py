@@ -1,0 +1,136 @@
+"""`make test-python314`: the tests on Debian testing's Python 3.14 with JupyterHub 5.5, the chart's combination.
+
+The wheel is installed by pip with its dependencies, as a user would; of the source there are only the tests.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.box.build import BoxUnavailableError, cache_folder
+from tests.box.images import (
+    REPOSITORY,
+    build_wheel,
+    check_machine,
+    download,
+    find_mirror,
+    fingerprint,
+    made_once,
+    pack,
+    pinned_for,
+    run,
+)
+
+SCRIPT = Path(__file__).parent / "python314.sh"
+PYTHON = "3.14.0"
+HUB = 5
+TOOLS = (
+    "pytest",
+    "pytest-asyncio",
+    "looptime",
+    "hypothesis",
+    "jupyterhub-kubespawner",
+    "build",
+    "hatchling",
+    "editables",
+)
+# What tests read beside the code.
+BESIDE = (
+    "tests",
+    "docs",
+    "helm-values",
+    "requirements",
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "jupyterhub_config.py",
+)
+LEFT_OUT = {
+    "tests/test_wheel.py": "builds the wheel from the source, which is not here",
+    "tests/chart/test_ways.py": "as above",
+    "tests/docs/test_commands.py": "asks the repository's Makefile, for which there is no make here",
+    "tests/demo": "runs from a checkout, with the proxy and its node",
+    "tests/culler/browser": "drives chromium, which is not here",
+    "tests/box": "is about this machine's tools",
+    "tests/differential": "compares with another package on the Python of developers",
+    "tests/test_reference.py": "the pages are made with the latest JupyterHub",
+}
+
+
+def base() -> Path:
+    """The root file system as a tar, from the cache or made now; raises BoxUnavailableError."""
+
+    def make(target: Path) -> None:
+        check_machine()
+        print("Making Debian testing's Python 3.14; this takes a minute, once.", file=sys.stderr, flush=True)
+        root = target.parent / "root"
+        run([*OWN_MOUNTS, SCRIPT, "base", root, find_mirror()])
+        pack(root, target, ".")
+
+    return made_once(cache_folder() / f"image-python314-{fingerprint(SCRIPT.read_text())}.tar", make)
+
+
+OWN_MOUNTS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def wheels(folder: Path) -> list[str]:
+    """Fetch all wheels into a folder; return what pip is to install."""
+    wheel = build_wheel(folder)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    pinned = pinned_for(PYTHON, (REPOSITORY / f"requirements/hub-{HUB}.txt").read_text())
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"], *TOOLS]
+    download(wanted, pinned, folder, python=PYTHON)
+    version = wheel.name.split("-")[1]
+    return [f"k8s-hub[demo]=={version}", *TOOLS]
+
+
+def project(folder: Path) -> None:
+    """Copy the tests and what they read, without the code of the package but for what the wheel leaves out."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in BESIDE:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    for name in wheel["exclude"]:
+        source, target = REPOSITORY / name, folder / "beside" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            shutil.copy(source, target)
+
+
+def main(arguments: Sequence[str]) -> int:
+    try:
+        system = base()
+        with tempfile.TemporaryDirectory(prefix="k8s-hub-python314-") as place:
+            root, fetched, tests = (Path(place) / name for name in ("root", "wheels", "project"))
+            for folder in (root, fetched, tests):
+                folder.mkdir()
+            run(["tar", "--extract", f"--file={system}", f"--directory={root}"])
+            requirements = wheels(fetched)
+            project(tests)
+            left_out = [f"--ignore={name}" for name in LEFT_OUT]
+            command = ["python", "-m", "pytest", "-p", "no:cacheprovider", *left_out, *arguments]
+            script = [*OWN_MOUNTS, SCRIPT, "test", root, fetched, tests, *requirements, "--", *command]
+            return subprocess.run(script, cwd=REPOSITORY, env=os.environ, check=False).returncode
+    except BoxUnavailableError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
