@@ -59,6 +59,7 @@ LEFT_OUT = {
     "tests/docs/test_commands.py": "asks the repository's Makefile, for which there is no make here",
     "tests/demo": "runs from a checkout, with the proxy and its node",
     "tests/culler/browser": "drives chromium, which is not here",
+    "tests/cli/test_demo.py": "as tests/demo",
     "tests/box": "is about this machine's tools",
     "tests/differential": "compares with another package on the Python of developers",
     "tests/test_reference.py": "the pages are made with the latest JupyterHub",
@@ -104,7 +105,7 @@ def project(folder: Path) -> None:
     wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
         "wheel"
     ]
-    for name in wheel["exclude"]:
+    for name in (*wheel["exclude"], "jupyterhub_config.py"):
         source, target = REPOSITORY / name, folder / "beside" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

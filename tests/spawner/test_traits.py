@@ -57,7 +57,7 @@ def taken(spawner, trait, value):
     """Return what becomes of a value."""
     try:
         setattr(spawner, trait, value)
-    except (traitlets.TraitError, TypeError):
+    except (traitlets.TraitError, TypeError, KeyError):  # the last since Python 3.12: a dict that is sliced
         return "refused"
     return getattr(spawner, trait)
 

@@ -12,16 +12,22 @@ class BadRule(Exception):  # noqa: N818 - it says what it is
     """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
 
 
-_short = Repr()
+ENDLESS = 10**4300
+"""What Python itself does not write as digits."""
+
+
+class _Short(Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        return "a number without end" if abs(x) >= ENDLESS else super().repr_int(x, level)
+
+
+_short = _Short()
 _short.maxstring = _short.maxother = 60
 
 
 def shown(value: Any) -> str:
     """Return a value as Python writes it, cut to what is readable in a sentence."""
-    try:
-        return _short.repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "a number without end"
+    return _short.repr(value)
 
 
 def suggestion(word: Any, known: Collection[str]) -> str:
