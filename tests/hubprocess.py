@@ -117,6 +117,11 @@ class HubProcess:
         """True unless it was ended, or has ended itself."""
         return self._process.is_alive
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None while there is none."""
+        return self._process.pid
+
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"Authorization": f"token {self._token}"})
         await self.boot()

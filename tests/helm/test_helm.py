@@ -1,5 +1,7 @@
 """Helm itself takes the files in helm-values/, and merges them as tests/chart/values.py says."""
 
+import base64
+import gzip
 import json
 import shutil
 import subprocess
@@ -10,6 +12,9 @@ import yaml
 
 from tests.box.build import build_helm
 from tests.chart.values import CHART, FILES, schema, values_with
+
+LARGEST_SECRET = 1024 * 1024  # bytes
+OF_THE_CHART = 100_000  # bytes that the chart itself and an admin's values take, roughly
 
 pytestmark = pytest.mark.cluster
 
@@ -96,3 +101,18 @@ def test_an_admins_own_values_are_merged_as_the_other_tests_believe(helm, tmp_pa
     code, printed = helm("template", "jhub", "small", *with_files(paths))
     assert code == 0, printed
     assert values_in(printed) == values_with(*paths)
+
+
+def test_the_wheel_is_carried_by_helm_and_leaves_room_in_its_secret(helm, wheel, tmp_path):
+    """Helm keeps a release, compressed and in base64, in a Secret: of the wheel the values and what is made of them."""
+    text = base64.b64encode(wheel.read_bytes()).decode()
+    (tmp_path / "k8s_hub.base64").write_text(text)
+    file = f"hub.extraFiles.k8s-hub.binaryData={tmp_path / 'k8s_hub.base64'}"
+    code, printed = helm(
+        "template", "jhub", "small", *with_files([FILES / "code-from-wheel.yaml"]), "--set-file", file
+    )
+    assert code == 0, printed
+    (carried,) = values_in(printed)["hub"]["extraFiles"].values()
+    assert base64.b64decode(carried["binaryData"]) == wheel.read_bytes()
+    release = base64.b64encode(gzip.compress(text.encode() * 2))
+    assert len(release) < LARGEST_SECRET - OF_THE_CHART
