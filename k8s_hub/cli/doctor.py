@@ -5,9 +5,8 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
-from k8s_hub.cli.hub_settings import hub_settings
+from k8s_hub.cli import sources
 from k8s_hub.doctor import table
 from k8s_hub.doctor.examination import Examination, findings_of
 from k8s_hub.doctor.findings import Finding, Status, is_well
@@ -83,7 +82,7 @@ def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
     environment = os.environ if has_token else {**os.environ, **environment_of_culler()}
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
         return None
-    return hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
+    return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
 
 
 def _check_template(option: str, template: str) -> None:
@@ -101,19 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "to see users' pods and claims it needs the scopes " + ", ".join(SCOPES) + ".",
     )
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
-    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
-    parser.add_argument(
-        "--internal-certs-location",
-        dest="certificates",
-        type=Path,
-        metavar="DIRECTORY",
-        help="the hub's, where it runs with internal_ssl",
-    )
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
-    )
+    sources.add_arguments(parser)
     parser.add_argument(
         "--namespace", metavar="NAME", help="of users' pods (default: that of this pod, else default)"
     )

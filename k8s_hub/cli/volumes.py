@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, assert_never
 
-from k8s_hub.cli import numbers
-from k8s_hub.cli.hub_settings import hub_settings
+from k8s_hub.cli import numbers, sources
 from k8s_hub.clock import utcnow
 from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
@@ -44,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
+        where = sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
         choice = _choice(parsed)
     except ValueError as error:
         parser.error(str(error))
@@ -56,8 +54,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, choice: Choice) -> None:
-    async with _sources(parsed, where) as sources:
-        inventory = await sources.read()
+    async with _sources(parsed, where) as found:
+        inventory = await found.read()
         residents = Residents.of(inventory.users, choice.templates)
         findings = sorted(
             plan(inventory.claims, inventory.mounts, residents, choice), key=lambda found: found.key
@@ -73,7 +71,7 @@ async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, choice
                 raise HubError(f"nothing is deleted, because {doubt}")
             report = Report(choice=choice, is_json=parsed.json)
             try:
-                await prune(sources, findings, choice, report.tell)
+                await prune(found, findings, choice, report.tell)
             finally:  # also of a run that was stopped or failed in the middle
                 report.end(findings)
 
@@ -236,19 +234,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         metavar="TEMPLATE",
         help="KubeSpawner.pvc_name_template, now or earlier, or that of an extra claim; may be repeated",
     )
-    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
-    parser.add_argument(
-        "--internal-certs-location",
-        dest="certificates",
-        type=Path,
-        metavar="DIRECTORY",
-        help="the hub's, where it runs with internal_ssl",
-    )
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
-    )
+    sources.add_arguments(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--namespace",

@@ -9,11 +9,15 @@ from typing import Any
 import aiohttp
 
 from k8s_hub.demo.settings import free_port
+from k8s_hub.minicluster.cluster import MiniCluster
+from k8s_hub.minicluster.resources import CLAIMS, PODS
 from tests.chart.evaluation import CULLER
 from tests.chart.values import FILES, values_with
 from tests.eventually import eventually
 from tests.hubprocess import HubProcess
 
+NAMESPACE = "default"  # of the mini cluster
+KINDS = {"pods": PODS, "persistentvolumeclaims": CLAIMS}
 BASE = Path(__file__).parent / "jupyterhub_config.py"
 # What an admin who tries it out would set: idle servers go at once, and the cluster has no other scheduler.
 QUICK = {
@@ -48,6 +52,23 @@ async def chart_hub(
         folder, users=("ada",), kubeconfig=kubeconfig, base=BASE, environment=given, **process
     ) as hub:
         yield ChartHub(hub, port, values)
+
+
+@asynccontextmanager
+async def mini_cluster(
+    folder: Path,
+) -> AsyncIterator[tuple[Path, Callable[[str], Awaitable[dict[str, Any]]]]]:
+    """Open a mini cluster; yield its kubeconfig, and the function that returns its objects by kind and name."""
+    kubeconfig = folder / "kubeconfig"
+
+    async with MiniCluster(directory=folder / "cluster", runtime="listener") as cluster:
+        cluster.write_kubeconfig(kubeconfig)
+
+        async def objects(plural: str) -> dict[str, Any]:
+            found = cluster.database.all(KINDS[plural], NAMESPACE)
+            return {obj["metadata"]["name"]: obj for obj in found}
+
+        yield kubeconfig, objects
 
 
 def _write(folder: Path, values: Mapping[str, Any]) -> None:

@@ -4,14 +4,10 @@ import sqlite3
 
 import pytest
 
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.resources import CLAIMS, PODS
-from tests.chart.hubs import chart_hub, tell_story
+from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
 
 pytestmark = pytest.mark.hub
 
-NAMESPACE = "default"
-KINDS = {"pods": PODS, "persistentvolumeclaims": CLAIMS}
 SETS = [
     ("spawner", "culler"),
     ("spawner", "culler", "culler-page", "restricted", "large-hub"),
@@ -20,16 +16,8 @@ SETS = [
 
 @pytest.mark.parametrize("names", SETS, ids="+".join)
 async def test_a_server_is_started_culled_and_started_again(names, tmp_path):
-    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
-        cluster.write_kubeconfig(tmp_path / "kubeconfig")
-
-        async def objects(plural):
-            found = cluster.database.all(KINDS[plural], NAMESPACE)
-            return {obj["metadata"]["name"]: obj for obj in found}
-
-        async with chart_hub(
-            tmp_path / "hub", *names, kubeconfig=tmp_path / "kubeconfig", namespace=NAMESPACE
-        ) as hub:
+    async with mini_cluster(tmp_path) as (kubeconfig, objects):
+        async with chart_hub(tmp_path / "hub", *names, kubeconfig=kubeconfig, namespace=NAMESPACE) as hub:
             pod = await tell_story(hub, objects)
             if "culler-page" in names:
                 status, location = await hub.page()

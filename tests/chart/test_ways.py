@@ -12,36 +12,27 @@ from threading import Thread
 
 import pytest
 
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.resources import CLAIMS, PODS
-from tests.chart.hubs import chart_hub, tell_story
+from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
 from tests.chart.values import FILES, ROOT, values_with
 
 pytestmark = pytest.mark.hub
 
-NAMESPACE = "default"
-KINDS = {"pods": PODS, "persistentvolumeclaims": CLAIMS}
-
 
 async def spawns_and_culls(tmp_path, way, python_path):
     """Tell the story with a hub on whose Python path is only this; return where its code came from."""
-    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
-        cluster.write_kubeconfig(tmp_path / "kubeconfig")
-
-        async def objects(plural):
-            found = cluster.database.all(KINDS[plural], NAMESPACE)
-            return {obj["metadata"]["name"]: obj for obj in found}
-
-        async with chart_hub(
+    async with (
+        mini_cluster(tmp_path) as (kubeconfig, objects),
+        chart_hub(
             tmp_path / "hub",
             *(way, "spawner", "culler", "culler-page"),
-            kubeconfig=tmp_path / "kubeconfig",
+            kubeconfig=kubeconfig,
             namespace=NAMESPACE,
             environment={"PYTHONPATH": python_path},
-        ) as hub:
-            await tell_story(hub, objects)
-            assert (await hub.page())[0] == 302
-            (line,) = [line for line in hub.hub.lines() if line.startswith("The code comes from ")]
+        ) as hub,
+    ):
+        await tell_story(hub, objects)
+        assert (await hub.page())[0] == 302
+        (line,) = [line for line in hub.hub.lines() if line.startswith("The code comes from ")]
     return line.removeprefix("The code comes from ")
 
 

@@ -1,5 +1,6 @@
-"""Where a command finds the hub's REST API, and with which token."""
+"""Where a command finds cluster and hub, and with which token: the options of all that ask both."""
 
+import argparse
 import os
 import ssl
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from k8s_hub.hub import connection as hub
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options ``url``, ``certificates`` and ``kubeconfig``."""
+    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
+    parser.add_argument(
+        "--internal-certs-location",
+        dest="certificates",
+        type=Path,
+        metavar="DIRECTORY",
+        help="the hub's, where it runs with internal_ssl",
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
+    )
 
 
 def hub_settings(
