@@ -7,9 +7,11 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+import yaml
 
 from k8s_hub.volumes.inventory import SCOPES
 from tests.box.accounts import RBAC, RULES
+from tests.chart.values import FILES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
@@ -168,3 +170,28 @@ async def test_an_api_server_that_is_away_is_said(hub, examine, control_plane):
             code, output = await examine(hub, "--json")
     assert code == 1
     assert list(wrong(output)) == [("cluster", "API server")]
+
+
+async def test_with_the_rights_for_it_nothing_is_unknown_to_the_hub(
+    hub, examine, control_plane, fresh_namespace
+):
+    text = (
+        (FILES / "rbac/doctor.yaml")
+        .read_text()
+        .replace("namespace: jupyterhub", f"namespace: {fresh_namespace}")
+    )
+    text = text.replace("jupyterhub-doctor", f"doctor-{fresh_namespace}")  # of the cluster
+    made = []
+    for one in yaml.safe_load_all(text):
+        inner = f"/namespaces/{fresh_namespace}" if "namespace" in one["metadata"] else ""
+        path = f"{RBAC}{inner}/{one['kind'].lower()}s"
+        control_plane.admin.create(f"{path}?fieldValidation=Strict", one)
+        made.append(f"{path}/{one['metadata']['name']}")
+    try:
+        async with hub() as hub:
+            code, output = await examine(hub, "--json")
+    finally:
+        for path in made:
+            control_plane.admin.delete(path)
+    assert code == 0
+    assert "unknown" not in {one["status"] for one in json.loads(output)["findings"]}
