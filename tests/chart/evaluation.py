@@ -58,6 +58,11 @@ OF_HUB = {
     "template_paths": "templatePaths",
     "template_vars": "templateVars",
 }
+# The two spellings of the taint that keeps other pods off machines for users.
+TOLERATIONS = [
+    {"key": key, "operator": "Equal", "value": "user", "effect": "NoSchedule"}
+    for key in ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
+]
 # Set by the chart alone, whatever `hub.config.JupyterHub` says.
 NOT_FROM_CONFIG = {"services", "cookie_secret", "proxy_auth_token"}
 
@@ -158,7 +163,7 @@ def _set_scheduling(c: Config, scheduling: Mapping[str, Any], tolerations: list[
             c.KubeSpawner.node_affinity_preferred.append(preference)
         case "require":
             c.KubeSpawner.node_affinity_required.append({"matchExpressions": [expression]})
-    c.KubeSpawner.tolerations = [*scheduling["_tolerations"], *tolerations]
+    c.KubeSpawner.tolerations = [*TOLERATIONS, *tolerations]
 
 
 def _set_culler(c: Config, cull: Mapping[str, Any], hub: Mapping[str, Any]) -> None:
