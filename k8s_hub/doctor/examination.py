@@ -54,15 +54,16 @@ class Examination:
         for found in storage.judge(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
             yield found
         policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
-        for found in network.judge(policies, self.port):
+        found_pods = await self._if_allowed(PODS, self.settings.namespace)
+        for found in network.judge(policies, found_pods or (), self.port):
             yield found
-        async for found in self._of_hub():
+        async for found in self._of_hub(found_pods):
             yield found
 
-    async def _of_hub(self) -> AsyncIterator[Finding]:
+    async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
         """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
         if self.hub is None:
-            for found in (*scopes.judge(None), *_unseen("no token")):
+            for found in (*scopes.judge(None), *_unseen("there is no token of the hub")):
                 yield found
             return
         try:
@@ -84,13 +85,13 @@ class Examination:
             for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
                 yield found
             return
-        for found in await self._of_users(users):
+        for found in await self._of_users(users, found_pods):
             yield found
 
-    async def _of_users(self, users: Sequence[User]) -> list[Finding]:
-        namespace = self.settings.namespace
-        claims = await self._list(CLAIMS, namespace, MADE_BY_SPAWNERS)
-        found_pods = await self._list(PODS, namespace)
+    async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
+        claims = await self._if_allowed(CLAIMS, self.settings.namespace, MADE_BY_SPAWNERS)
+        if found_pods is None or claims is None:
+            return list(_unseen("this account may not list pods or claims", "see rights"))
         servers = list(homes.servers_of(users, self.settings))
         return [
             *pods.judge(found_pods, servers, users),
@@ -127,25 +128,28 @@ class Examination:
             return None
         return bool((answer.get("status") or {}).get("allowed"))
 
-    async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
+    async def _if_allowed(
+        self, resource: Resource, namespace: str | None, selector: str = ""
+    ) -> list[Raw] | None:
+        """List objects; None where this account may not."""
+        pages = self.kube.list_pages(resource, namespace, label_selector=selector)
         try:
-            return await self._list(resource, namespace)
+            return [item async for page in pages for item in page.items]
         except Forbidden:
             return None
 
-    async def _list(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Raw]:
-        pages = self.kube.list_pages(resource, namespace, label_selector=selector)
-        return [item async for page in pages for item in page.items]
+
+TOKEN_FOR_ALL = f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB_API_TOKEN"
 
 
-def _unseen(why: str) -> Iterator[Finding]:
+def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
     for check, subject in ((pods.CHECK, "servers' pods"), (homes.CHECK, "claims")):
         yield Finding(
             check=check,
             subject=subject,
             status=Status.UNKNOWN,
-            message=f"the hub's users are not seen: {why}",
-            advice=f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB_API_TOKEN",
+            message=f"not seen, because {why}",
+            advice=advice,
         )
 
 

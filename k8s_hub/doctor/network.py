@@ -4,17 +4,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k8s_hub.doctor.findings import Finding, Status
-from k8s_hub.objects.keys import key_of
+from k8s_hub.objects.keys import key_of, labels_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
 CHECK = "network"
 PORT_NAME = "notebook-port"
 SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "singleuser-server"}
+OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
+"""Labels whose values only a pod tells."""
+
+OPERATORS = {
+    "In": Operator.IN,
+    "NotIn": Operator.NOT_IN,
+    "Exists": Operator.EXISTS,
+    "DoesNotExist": Operator.ABSENT,
+}
 HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
-def judge(policies: Sequence[Raw] | None, port: int) -> Iterator[Finding]:
-    """Judge the policies of the hub's namespace; None where they may not be read."""
+def judge(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
+    """Judge the policies of the hub's namespace, for the pods in it; None where they may not be read."""
     if policies is None:
         yield Finding(
             check=CHECK,
@@ -24,8 +34,15 @@ def judge(policies: Sequence[Raw] | None, port: int) -> Iterator[Finding]:
             advice="run it with an administrator's kubeconfig",
         )
         return
-    yield _way(policies, SERVERS, "Ingress", (port, PORT_NAME), f"into servers, port {port}")
-    yield _way(policies, HUB, "Egress", (port,), f"out of the hub, port {port}")
+    into, out = (f"into servers, port {port}", f"out of the hub, port {port}")
+    yield _way(policies, _labels(pods, SERVERS), "Ingress", (port, PORT_NAME), into)
+    yield _way(policies, _labels(pods, HUB), "Egress", (port,), out)
+
+
+def _labels(pods: Sequence[Raw], usual: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the labels of one of these pods; those that the chart gives them, as far as known, where there is none."""
+    component = usual["component"]
+    return next((labels_of(pod) for pod in pods if labels_of(pod).get("component") == component), usual)
 
 
 def _way(
@@ -53,9 +70,28 @@ def _way(
 
 
 def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
-    """Tell whether a policy is for these pods, as far as the labels that the chart gives them say."""
-    wanted = (policy["spec"].get("podSelector") or {}).get("matchLabels") or {}
-    return all(labels[name] == value for name, value in wanted.items() if name in labels)
+    """Tell whether a policy is for pods with these labels."""
+    selector = policy["spec"].get("podSelector") or {}
+    wanted = dict(selector.get("matchLabels") or {})
+    if "component" in wanted and not OF_A_RELEASE & labels.keys():
+        wanted = {name: value for name, value in wanted.items() if name not in OF_A_RELEASE}
+    return LabelSelector(
+        requirements=(
+            *(
+                Requirement(label=name, operator=Operator.IN, values=frozenset({value}))
+                for name, value in wanted.items()
+            ),
+            *map(_requirement, selector.get("matchExpressions") or ()),
+        )
+    ).matches(labels)
+
+
+def _requirement(expression: Mapping[str, Any]) -> Requirement:
+    return Requirement(
+        label=expression["key"],
+        operator=OPERATORS[expression["operator"]],
+        values=frozenset(expression.get("values") or ()),
+    )
 
 
 def _is_for(policy: Raw, direction: str) -> bool:

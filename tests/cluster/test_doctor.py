@@ -115,6 +115,22 @@ async def test_a_verb_that_is_missing(hub, examine, control_plane, fresh_namespa
     assert wrong(output) == {("rights", "delete pods"): "not allowed"}
 
 
+async def test_pods_that_may_not_be_listed_are_unknown_and_the_right_is_missing(
+    hub, examine, control_plane, fresh_namespace
+):
+    rules = [{**RULES[0], "resources": RULES[0]["resources"][1:]}, RULES[1]]
+    path = f"{RBAC}/namespaces/{fresh_namespace}/roles/hub"
+    async with hub() as hub:
+        control_plane.admin.patch(path, {"rules": rules})
+        code, output = await examine(hub, "--json")
+    assert code == 1
+    assert set(wrong(output)) == {
+        ("rights", f"{verb} pods") for verb in ("get", "list", "watch", "create", "delete")
+    }
+    found = {(one["check"], one["subject"]): one["status"] for one in json.loads(output)["findings"]}
+    assert found["pods", "servers' pods"] == "unknown"
+
+
 async def test_a_storage_class_that_is_missing(hub, examine):
     async with hub() as hub:
         code, output = await examine(

@@ -121,7 +121,39 @@ INTO, OUT = "Ingress", "Egress"
     ],
 )
 def test_network(policies, statuses):
-    assert [found.status for found in network.judge(policies, 8888)] == statuses
+    assert [found.status for found in network.judge(policies, [], 8888)] == statuses
+
+
+def test_a_policy_of_others_is_none_of_ours():
+    others = [
+        policy({"app": "postgres"}, policyTypes=[INTO]),
+        policy({"component": "hub", "app": "jupyterhub"}, policyTypes=[INTO]),
+        {"metadata": {"name": "x"}, "spec": {"podSelector": {"matchExpressions": [expression("In", "hub")]}}},
+        {
+            "metadata": {"name": "x"},
+            "spec": {"podSelector": {"matchExpressions": [expression("DoesNotExist")]}},
+        },
+    ]
+    assert [found.message for found in network.judge(others, [], 8888)] == ["no policy restricts it"] * 2
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"matchExpressions": [{"key": "component", "operator": "In", "values": ["singleuser-server"]}]},
+        {"matchExpressions": [{"key": "component", "operator": "NotIn", "values": ["hub"]}]},
+        {"matchExpressions": [{"key": "component", "operator": "Exists"}]},
+        {"matchLabels": {"release": "jhub"}},
+    ],
+)
+def test_a_policy_is_for_pods_by_their_labels(selector):
+    closed = {"metadata": {"name": "closed"}, "spec": {"podSelector": selector, "policyTypes": [INTO]}}
+    running = pod("jupyter-ada", "ada")
+    assert [found.status for found in network.judge([closed], [running], 8888)] == [WRONG, FINE]
+
+
+def expression(operator, *values):
+    return {"key": "component", "operator": operator, "values": list(values)}
 
 
 # --- Scopes ---
