@@ -12,7 +12,10 @@ except ImportError:
 
     def loads(text: bytes | str) -> Any:
         """Return what a text says."""
-        return json.loads(text, parse_constant=_refuse)
+        try:
+            return json.loads(text, parse_constant=_refuse)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
     def dumps(value: Any) -> str:
         """Return a value as text."""

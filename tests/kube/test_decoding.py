@@ -25,7 +25,9 @@ def test_what_is_written_is_read_again(decoder):
     assert text == decoding.dumps(value)
 
 
-@pytest.mark.parametrize("text", [b"", b"<html>", b"{", b"NaN", b"[Infinity]", b'"\xff"', b"{} {}"])
+@pytest.mark.parametrize(
+    "text", [b"", b"<html>", b"{", b"NaN", b"[Infinity]", b'"\xff"', b"{} {}", b"[" * 100_000]
+)
 def test_what_is_no_json_is_a_value_error(decoder, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - each decoder has its own words
         decoder.loads(text)
