@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from k8s_hub.objects.timestamps import parse
 from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling
 
 pytestmark = pytest.mark.browser
@@ -22,11 +23,10 @@ async def test_a_tab_in_which_nothing_runs_is_no_reason_to_keep_a_server(stage):
         ada = await on.person("ada")
         await ada.open_lab()
         await ada.run_cell("print(6 * 7)", shows="42")
-        ran = time.monotonic()
         await on.wait_until_gone("ada", seconds=IDLE + MARGIN)
-        assert time.monotonic() - ran > IDLE - 2
 
         stop = await on.stop_of("ada")
+        assert (parse(stop["time"]) - parse(stop["last_execution"])).total_seconds() >= IDLE
         assert (stop["cause"], stop["busy_kernels"]) == ("idle", 0)
         assert stop["connections"] > 0
         assert stop["last_activity"] > stop["last_execution"], "to the hub, it was in use"
@@ -46,11 +46,11 @@ async def test_a_cell_that_runs_and_says_nothing_keeps_its_server_until_it_has_e
     async with stage(ASKING) as on:
         ada = await on.person("ada")
         await ada.open_lab()
-        await ada.run_cell(f"import time; print('begun', flush=True); time.sleep({CELL})", shows="begun")
         begun = time.monotonic()
+        await ada.run_cell(f"import time; print('begun', flush=True); time.sleep({CELL})", shows="begun")
         await ada.leave()
         await on.wait_until_gone("ada", seconds=CELL + IDLE + MARGIN)
-        assert time.monotonic() - begun > CELL + IDLE - 2
+        assert time.monotonic() - begun > CELL + IDLE
 
         assert (await on.stop_of("ada"))["cause"] == "idle"
         assert "busy" in {each["cause"] for each in on.decisions}
