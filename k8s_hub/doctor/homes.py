@@ -1,7 +1,9 @@
 """Homes: which claim each server would get at its next start, decided as the spawner decides; nothing is touched."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
@@ -33,21 +35,70 @@ class Settings:
 class Claims:
     """The claims of a namespace, found by name and by user."""
 
-    claims: Sequence[Raw]
+    by_key: Mapping[Key, Raw]
+    by_user: Mapping[Hashable, Sequence[Raw]]
 
     def get(self, key: Key, /) -> Raw | None:
         """Return the claim of that name."""
-        return next((claim for claim in self.claims if key_of(claim) == key), None)
+        return self.by_key.get(key)
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
         """Return the claims that are annotated for the user of that name."""
-        return (claim for claim in self.claims if value in usernames_of(claim))
+        return self.by_user.get(value, ())
+
+
+def indexed(claims: Iterable[Raw]) -> Claims:
+    """Return the claims as the choice of a home asks for them."""
+    by_key, by_user = {}, defaultdict[Hashable, list[Raw]](list)
+    for claim in claims:
+        by_key[key_of(claim)] = claim
+        for username in usernames_of(claim):
+            by_user[username].append(claim)
+    return Claims(by_key=by_key, by_user=by_user)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """What the hub says of all users."""
+
+    settings: Settings
+    since: Mapping[str, datetime]
+    """When it came to know each user, where it says so."""
+    held: Mapping[str, Mapping[str, str]]
+    """The claims in the saved states, by user and server."""
+    holders: Mapping[str, Collection[str]]
+    """The users in whose saved states a claim is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldByOthers:
+    """The claims that other users' servers have in their saved state."""
+
+    username: str
+    holders: Mapping[str, Collection[str]]
+
+    def __contains__(self, name: object) -> bool:
+        return any(holder != self.username for holder in self.holders.get(str(name), ()))
+
+
+def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
+    """Return what the hub says of all users; the states must be visible."""
+    held, holders = {}, defaultdict[str, set[str]](set)
+    for user in users:
+        states = {server.name: server.state or {} for server in user.servers or ()}
+        held[user.name] = {
+            name: str(state["pvc_name"]) for name, state in states.items() if state.get("pvc_name")
+        }
+        for claim in held[user.name].values():
+            holders[claim].add(user.name)
+    since = {user.name: user.created for user in users if user.created}
+    return Hub(settings=settings, since=since, held=held, holders=holders)
 
 
 def servers_of(users: Iterable[User], settings: Settings) -> Iterator[tuple[ServerIdentity, str]]:
     """Yield each server of the hub, every user's default server among them, with the name of its pod."""
     for user in users:
-        for servername in dict.fromkeys(["", *(server.name for server in user.servers or ())]):
+        for servername in _servernames(user):
             remembered = _state(user, servername).get("pod_name")
             name = remembered or expand(settings.pod_template, _names(user.name, servername, settings))
             yield _identity(user.name, servername, settings), str(name)
@@ -55,17 +106,11 @@ def servers_of(users: Iterable[User], settings: Settings) -> Iterator[tuple[Serv
 
 def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
     """Say of each server that has run or has a claim which one it gets; the users' states must be visible."""
-    lookup = Claims(claims=claims)
-    held = {
-        (user.name, server.name): str(server.state["pvc_name"])
-        for user in users
-        for server in user.servers or ()
-        if server.state and server.state.get("pvc_name")
-    }
+    lookup, hub = indexed(claims), what_is_known(users, settings)
     found = 0
     for user in users:
-        for servername in dict.fromkeys(["", *(server.name for server in user.servers or ())]):
-            request = _request(user, servername, held, users, settings)
+        for servername in _servernames(user):
+            request = _request(user, servername, hub)
             choice = choose_home(request, lookup)
             if isinstance(choice, Create) and request.remembered_name is None:
                 continue  # it has none yet, and gets its first
@@ -108,25 +153,25 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
             assert_never(choice)
 
 
-def _request(
-    user: User,
-    servername: str,
-    held: Mapping[tuple[str, str], str],
-    users: Sequence[User],
-    settings: Settings,
-) -> HomeRequest:
-    names = _names(user.name, servername, settings)
+def _request(user: User, servername: str, hub: Hub) -> HomeRequest:
+    template, names = hub.settings.claim_template, _names(user.name, servername, hub.settings)
+    held = hub.held[user.name]
     return HomeRequest(
-        identity=_identity(user.name, servername, settings),
-        template_name=expand(settings.claim_template, names),
-        scope=scope_of(settings.claim_template),
-        remembered_name=held.get((user.name, servername)),
-        legacy_names=legacy_names(settings.claim_template, names),
-        taken={claim for (name, server), claim in held.items() if name == user.name and server != servername},
+        identity=_identity(user.name, servername, hub.settings),
+        template_name=expand(template, names),
+        scope=scope_of(template),
+        remembered_name=held.get(servername),
+        legacy_names=legacy_names(template, names),
+        taken={claim for server, claim in held.items() if server != servername},
         known_since=user.created,
-        living_users={other.name: other.created for other in users if other.created and other is not user},
-        taken_by_others={claim for (name, _), claim in held.items() if name != user.name},
+        living_users=hub.since,
+        taken_by_others=HeldByOthers(username=user.name, holders=hub.holders),
     )
+
+
+def _servernames(user: User) -> Iterable[str]:
+    """Return the names of a user's servers, the default server's first, whether it ever ran or not."""
+    return dict.fromkeys(["", *(server.name for server in user.servers or ())])
 
 
 def _identity(username: str, servername: str, settings: Settings) -> ServerIdentity:

@@ -1,6 +1,6 @@
 """Pods: those that stand in the way of a server, and those that no server has any more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.users import Server, User
@@ -27,7 +27,10 @@ def judge(
     ]
     for identity, pod in foreign:
         yield _in_the_way(identity, pod)
-    left = [pod for pod in pods if _is_left_over(pod, users)]
+    running = {
+        (user.name, server.name) for user in users for server in user.servers or () if is_active(server)
+    }
+    left = [pod for pod in pods if _is_left_over(pod, running)]
     for pod in left:
         yield Finding(
             check=CHECK,
@@ -56,14 +59,12 @@ def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
     )
 
 
-def _is_left_over(pod: Raw, users: Sequence[User]) -> bool:
+def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
     if labels_of(pod).get("component") != COMPONENT or is_dying(pod):
         return False
     annotations = annotations_of(pod)
-    username = annotations.get(USERNAME_ANNOTATION)
-    user = next((user for user in users if user.name == username), None)
-    server = None if user is None else user.server(annotations.get(SERVERNAME_ANNOTATION, ""))
-    return server is None or not is_active(server)
+    owner = (annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, ""))
+    return owner not in running
 
 
 def is_active(server: Server) -> bool:

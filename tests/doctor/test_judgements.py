@@ -182,11 +182,11 @@ SETTINGS = homes.Settings(
 )
 
 
-def user(name, *, ready=(), **servers):
+def user(name, *, ready=(), created="2026-01-01T00:00:00Z", **servers):
     named = {
         ("" if key == "default" else key): {**value, "ready": key in ready} for key, value in servers.items()
     }
-    return user_of({"name": name, "servers": named, "created": "2026-01-01T00:00:00Z"})
+    return user_of({"name": name, "servers": named, "created": created})
 
 
 def pod(name, username=None, servername="", *, release="jhub", component="singleuser-server"):
@@ -266,6 +266,14 @@ def test_the_files_of_somebody_else_are_wrong():
     )[:1]
     assert (subject, status) == ("ada", WRONG)
     assert "bob" in message
+
+
+def test_a_renamed_user_keeps_the_home_that_carries_the_old_name():
+    """... and the new user of that name gets none of it: a first home of their own, which is no row."""
+    home = claim("claim-ada", "ada", created="2026-01-02T00:00:00Z")
+    augusta = user("augusta", created="2026-01-01T00:00:00Z", default=server("claim-ada"))
+    ada = user("ada", created="2026-03-01T00:00:00Z")
+    assert [row[:2] for row in judged_homes([home], ada, augusta)] == [("augusta", FINE)]
 
 
 def test_without_claims_there_is_nothing_to_change():
