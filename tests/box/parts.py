@@ -152,6 +152,8 @@ def controller_manager(
         f"--service-account-private-key-file={made.service_account_key}",
         f"--root-ca-file={made.ca_certificate}",
         "--enable-hostpath-provisioner=true",
+        # Made where it is missing; the default one is outside of the box.
+        f"--flex-volume-plugin-dir={layout.folder / 'volume-plugins'}",
         "--node-monitor-period=1s",
         f"--node-monitor-grace-period={node_grace_period}",
     ]
