@@ -92,10 +92,10 @@ def plan_placement(identity: ServerIdentity, mounted: Iterable[Mounted]) -> Plac
 
 
 def mounted_claims(pod: Raw) -> tuple[str, ...]:
-    """Return the names of the claims that a pod mounts."""
+    """Return the names of the claims that a pod mounts, each once, whatever number of volumes show it."""
     volumes: Sequence[Mapping[str, Raw]] = (pod.get("spec") or {}).get("volumes") or ()
     sources = (volume.get("persistentVolumeClaim") for volume in volumes)
-    return tuple(source["claimName"] for source in sources if source)
+    return tuple(dict.fromkeys(source["claimName"] for source in sources if source))
 
 
 def _modes(claim: Raw) -> set[str]:

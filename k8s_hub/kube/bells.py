@@ -21,15 +21,15 @@ class Bells(Generic[K]):
 
         ``bell`` is the listener's own event, for one who listens in several places.
         """
-        bell = bell or asyncio.Event()
+        bell, wanted = bell or asyncio.Event(), set(keys)
         self._all.add(bell)
-        for key in keys:
+        for key in wanted:
             self._by_key.setdefault(key, set()).add(bell)
         try:
             yield bell
         finally:
             self._all.discard(bell)
-            for key in keys:
+            for key in wanted:
                 self._leave(key, bell)
 
     def _leave(self, key: K, bell: asyncio.Event) -> None:

@@ -110,7 +110,7 @@ class Store:
             uid=uid_of(obj),
             # Decoded, because the bytes hold on to a buffer of twice their size or more.
             text=decoding.dumps(kept),
-            values=tuple(self._index(kept)),
+            values=tuple(dict.fromkeys(self._index(kept))),
         )
         if content.entries.get(key) == entry:
             return NOTHING

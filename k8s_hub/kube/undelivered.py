@@ -50,6 +50,9 @@ class Search:
     is_meant: Callable[[Raw], bool]
     grace_seconds: int | None = None
     expires: float  # the loop's time until which a missing object may still appear
+    is_of_one_create: bool = (
+        False  # that one's object only is meant, so that a later one of its name is in no danger
+    )
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}, if it exists"
@@ -68,7 +71,7 @@ class UndeliveredDeletes:
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._waiting: dict[Undelivered, None] = {}  # in the order they came
+        self._waiting: dict[Undelivered, None] = {}  # in the order in which they are tried
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -87,9 +90,9 @@ class UndeliveredDeletes:
             self._task = asyncio.create_task(self._deliver_all(), name="undelivered deletes")
 
     def withdraw_searches(self, key: Key) -> None:
-        """Search no longer for an object of this name: its owner is about to create a new one."""
+        """Search no longer for any object of this name: its owner is about to create a new one."""
         for delete in tuple(self._waiting):
-            if isinstance(delete, Search) and delete.key == key:
+            if isinstance(delete, Search) and delete.key == key and not delete.is_of_one_create:
                 self._drop(delete)
 
     async def close(self) -> None:
@@ -110,7 +113,10 @@ class UndeliveredDeletes:
                 await asyncio.sleep(DELIVER.delay(failures))
 
     async def _deliver_some(self) -> bool:
-        """Try each once, up to the first that shows the server is still away; true if any was delivered."""
+        """Try each once, up to the first that shows the server is still away; true if any was delivered.
+
+        That one is the last of the next round, because it may be the only one that gets such an answer.
+        """
         before = len(self._waiting)
         for delete in tuple(self._waiting):
             try:
@@ -118,6 +124,7 @@ class UndeliveredDeletes:
                     self._drop(delete)
             except Unavailable as error:
                 logger.debug("%s: still not delivered: %s", delete, error)
+                self._to_the_end(delete)
                 break
             except KubeError as error:
                 # Refused, by a Role or a webhook: kept, as it may be allowed later, but it stops no other.
@@ -147,6 +154,11 @@ class UndeliveredDeletes:
         with suppress(NotFound, Conflict):
             await self._api.delete(delete.resource, delete.key, uid=uid, grace_seconds=delete.grace_seconds)
         logger.info("%s: its deletion is delivered", delete)
+
+    def _to_the_end(self, delete: Undelivered) -> None:
+        if delete in self._waiting:
+            del self._waiting[delete]
+            self._waiting[delete] = None
 
     def _drop(self, delete: Undelivered) -> None:
         if delete in self._waiting:

@@ -55,8 +55,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().__init__(*args, **kwargs)
         self._progress = Progress()
         self._feed: Feed | None = None
-        #: The uid of the pod of the last start; for subclasses and hooks.
-        self.pod_id = ""
         self._creates = Creates()
         self._mark = ""
         #: What must not be said of the pod that is being started.
@@ -81,6 +79,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().load_state(state)
         saved = SavedState.load(state)
         self.pod_name = saved.pod_name or self.pod_name
+        self.pod_id = saved.pod_uid or self.pod_id
         self.namespace = saved.namespace or self.namespace
         self.dns_name = saved.dns_name or self.dns_name
         self._state_version = saved.version or COMPATIBLE_VERSION
@@ -96,6 +95,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
             version=COMPATIBLE_VERSION if self._pvc_exists else self._state_version,
             pod_name=self.pod_name,
+            pod_uid=self.pod_id or None,
             namespace=self.namespace,
             dns_name=self.dns_name,
             pvc_name=self.pvc_name if self._pvc_exists else None,
@@ -113,6 +113,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """Forget the pod; the claim stays this server's."""
         super().clear_state()
         self._name_objects()
+        self.pod_id = ""
         self._may_be_unfinished = False
         self._alive = None
         self._run_log = RunLog(self.log)
@@ -134,10 +135,13 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._is_starting = True
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
+                # Until the cluster is asked, what takes long is an administrator's function.
+                self._tell(launch.requested(started))
                 await self.load_user_options()
                 attempt = await self._attempt(started)
                 pod = await self._launch(attempt)
-                url = self._get_pod_url(pod)
+                whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
+                url = self._get_pod_url(whole)
                 await launch.until_answering(attempt, pod, url, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
@@ -157,7 +161,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
-        self._tell(launch.requested(attempt))
         if self.enable_user_namespaces:
             await ensure_namespace(attempt, self._namespace_to_create())
         for informer in (attempt.cluster.pods, attempt.cluster.claims):
@@ -392,7 +395,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         except (SpawnFailed, TimeoutError) as error:
             self.log.warning("%s: its address is not known: %s", self._log_name, error)
             return known
-        return f"{self._get_pod_url(serving)}{self.server.base_url}"
+        address = await self._address(attempt.cluster, serving)
+        return known if address is None else f"{address}{self.server.base_url}"
 
     async def _until_serving(self, attempt: launch.Attempt, pod: Raw) -> Raw:
         """Wait for a pod of an earlier hub's start, whose events so far nobody here has heard."""

@@ -88,9 +88,9 @@ class Attempt:
         return Key(self.identity.namespace, name)
 
 
-def requested(attempt: Attempt) -> Diagnosis:
+def requested(started: datetime) -> Diagnosis:
     """Return what is known of a start that has only begun."""
-    return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=attempt.started))
+    return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=started))
 
 
 async def until_synced(attempt: Attempt, informer: Informer) -> None:
@@ -101,7 +101,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
             return True
         failure = informer.failure
         if failure is None:
-            return requested(attempt)
+            return requested(attempt.started)
         if not isinstance(failure, Unavailable):
             raise refused(failure, "List", str(informer))
         return _waiting_for_cluster(failure)
@@ -199,7 +199,7 @@ async def until_seen(attempt: Attempt, pod: Raw) -> None:
     """Return once the view shows what has become of a pod since its creation."""
     view, created = attempt.cluster.pods.view, version_of(pod)
     await watch_until(
-        attempt, lambda: True if view.has_seen(created) else requested(attempt), pod=key_of(pod)
+        attempt, lambda: True if view.has_seen(created) else requested(attempt.started), pod=key_of(pod)
     )
 
 

@@ -5,15 +5,16 @@ import logging
 import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from k8s_hub.diagnosis.pod_life import Ended, end_in_words, judge_pod
+from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve, judge_pod
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.library import core_v1
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import PODS
 from k8s_hub.naming.ownership import is_ours
-from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import resolve
@@ -40,6 +41,8 @@ class Liveness(Blueprints):
         #: URL or stop() saw to it that nothing is left. While it is set, poll() says None, so that the hub
         #: calls stop().
         self._may_have_created = False
+        #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
+        self.pod_id = ""
         #: True while start() runs, which needs the views whatever a poll() that began before it finds.
         self._is_starting = False
         #: "The hub may have died in the middle of this server's start": until a run begins in this process, or
@@ -48,6 +51,8 @@ class Liveness(Blueprints):
         #: The pod as poll() last found it alive.
         self._alive: Entry | None = None
         self._run_log = RunLog(self.log)
+        #: As configured, before a hook, a profile or a saved state: what all users share is always watched.
+        self._shared_namespace = self.namespace
         #: The namespaces whose views this spawner has part in.
         self._watched: set[str] = set()
 
@@ -79,11 +84,10 @@ class Liveness(Blueprints):
         )
 
     async def _leave(self) -> None:
-        """Stop watching a namespace that has no server any more; one that all users share is always watched."""
-        if not self.enable_user_namespaces:
-            return
-        while self._watched:
-            await leave(self._connection_settings, namespace=self._watched.pop(), holder=self)
+        """Stop watching a namespace that has no server any more; the one that all users share is always watched."""
+        for namespace in self._watched - {self._shared_namespace}:
+            self._watched.discard(namespace)
+            await leave(self._connection_settings, namespace=namespace, holder=self)
 
     async def poll(self) -> int | None:
         """Return None while the server runs, may run or may come to run; else its exit code.
@@ -119,6 +123,7 @@ class Liveness(Blueprints):
             case _:
                 self._run_log.tell_trouble(pod, {} if self._alive is None else self._alive.kept)
                 self._alive = cluster.pods.view.entry(key_of(pod))
+                await self._follow(cluster, pod)
                 return None
 
     def _without_pod(self) -> int:
@@ -171,8 +176,52 @@ class Liveness(Blueprints):
         """True when the hub died in the middle of this server's start: its row has no address."""
         return self._may_be_unfinished and self.server is not None and not self.server.ip
 
+    async def _follow(self, cluster: Cluster, pod: Raw) -> None:
+        """Know the pod again whatever its user is called later, and tell the hub an address that is another now.
+
+        A machine that was restarted gives its pods other addresses. The hub's routes follow at its next check.
+        """
+        self.pod_id = uid_of(pod)
+        if self.server is None or not self.server.ip or not is_ready_to_serve(pod):
+            return
+        address = await self._address(cluster, pod)
+        if address is None:
+            return
+        parts = urlsplit(address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if (parts.scheme, parts.hostname, port) == (self.server.proto, self.server.ip, self.server.port):
+            return
+        self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), address, self.server.host)
+        self.server.proto, self.server.ip, self.server.port = parts.scheme, parts.hostname, port
+        self.user.db.commit()
+
+    async def _address(self, cluster: Cluster, pod: Raw) -> str | None:
+        """Return where the server of a pod listens; None where nobody can say.
+
+        A hook or a template that fails may neither end a poll nor keep the hub from booting: it is told, and the
+        hub's address stays.
+        """
+        try:
+            async with asyncio.timeout(self.k8s_api_request_timeout):
+                return self._get_pod_url(await self._as_hooks_see_it(cluster, pod))
+        except (KubeError, TimeoutError) as error:
+            self.log.debug("%s: its address is not known: %s", key_of(pod), error)
+        except Exception:
+            self.log.exception("%s: its address is not known", key_of(pod))
+        return None
+
+    async def _as_hooks_see_it(self, cluster: Cluster, pod: Raw) -> Raw:
+        """Return the whole pod where an administrator's code tells its address, else what is kept of it.
+
+        Raises KubeError.
+        """
+        if self.get_pod_url is None and not self._overrides("_get_pod_url"):
+            return pod
+        return await cluster.api.get(PODS, key_of(pod))
+
     def _remove_ended(self, cluster: Cluster, pod: Raw, reason: str) -> None:
-        if self.delete_stopped_pods:
+        # A pod that somebody drains has its own time to end, which another delete would cut short.
+        if self.delete_stopped_pods and not is_dying(pod):
             delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {reason}")
 
     def _pod_in_view(self, cluster: Cluster) -> Raw | None:
@@ -181,11 +230,14 @@ class Liveness(Blueprints):
 
     def _pods_in_view(self, cluster: Cluster) -> list[Raw]:
         """Return this server's pods, the one of its name first."""
-        own = [pod for pod in cluster.pods.view.find(owner(self.user.name, self.name)) if self._is_ours(pod)]
-        return sorted(own, key=lambda pod: key_of(pod) != self._pod_key)
+        view = cluster.pods.view
+        named, annotated = view.get(self._pod_key), view.find(owner(self.user.name, self.name))
+        others = (pod for pod in annotated if key_of(pod) != self._pod_key)
+        return [pod for pod in (named, *others) if pod is not None and self._is_ours(pod)]
 
     def _is_ours(self, pod: Raw) -> bool:
-        return is_ours(pod, resolve.identity(self))
+        """Tell a pod of this server by its annotations, or as the one that was, before its user was renamed."""
+        return is_ours(pod, resolve.identity(self)) or (bool(self.pod_id) and uid_of(pod) == self.pod_id)
 
     @property
     def _pod_key(self) -> Key:

@@ -16,6 +16,8 @@ class SavedState:
     """The state of one server. None where the state says nothing."""
 
     pod_name: str | None = None
+    #: By which the pod is known although its user was renamed while it ran.
+    pod_uid: str | None = None
     namespace: str | None = None
     dns_name: str | None = None
     #: Only of a claim that was seen to exist.
@@ -37,6 +39,7 @@ class SavedState:
 
         return cls(
             pod_name=text("pod_name"),
+            pod_uid=text("pod_uid"),
             namespace=text("namespace"),
             dns_name=text("dns_name"),
             pvc_name=text("pvc_name"),
@@ -55,6 +58,7 @@ class SavedState:
         fields = {
             "kubespawner_version": None if self.version == UNKNOWN_VERSION else self.version,
             "pod_name": self.pod_name,
+            "pod_uid": self.pod_uid,
             "namespace": self.namespace,
             "dns_name": self.dns_name,
             "pvc_name": self.pvc_name,

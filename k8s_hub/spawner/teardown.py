@@ -65,7 +65,7 @@ class Removal:
             self._leave_to_background(pods, str(error))
             return
         if self.uncertain_mark is not None:
-            self._search(self._has_mark, "the reply to its creation was lost")
+            self._search(self._has_mark, "the reply to its creation was lost", is_of_one_create=True)
         for resource, key in self.companions:
             await self._remove_companion(resource, key, deadline)
         for pod in pods:
@@ -137,7 +137,7 @@ class Removal:
     def _has_mark(self, pod: Raw) -> bool:
         return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
 
-    def _search(self, is_meant: Callable[[Raw], bool], why: str) -> None:
+    def _search(self, is_meant: Callable[[Raw], bool], why: str, *, is_of_one_create: bool = False) -> None:
         self.cluster.undelivered.add(
             Search(
                 resource=PODS,
@@ -145,6 +145,7 @@ class Removal:
                 is_meant=is_meant,
                 grace_seconds=self.grace_seconds,
                 expires=asyncio.get_running_loop().time() + LATE_COMMIT,
+                is_of_one_create=is_of_one_create,
             ),
             why,
         )

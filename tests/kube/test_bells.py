@@ -28,3 +28,11 @@ def test_nothing_is_left_of_a_listener():
 
     assert len(bells) == 0
     assert bells._by_key == {}
+
+
+def test_a_key_named_twice_is_one():
+    bells = Bells[str]()
+    with bells.listening("a", "a") as bell:
+        bells.ring(["a"])
+        assert bell.is_set()
+    assert bells._by_key == {}

@@ -219,3 +219,13 @@ def test_iterating_survives_a_change(store):
         store.apply(Deleted(pod(key.name, "11")))
 
     assert len(store.view) == 0
+
+
+def test_what_has_an_index_value_twice_changes_and_goes_like_others():
+    """Two volumes of one claim in one pod."""
+    store = Store(lambda raw: raw, index=lambda kept: ("claim", "claim"))
+    store.apply(page(pod("a")))
+    store.apply(Modified(pod("a", "11")))
+    assert names(store.view.find("claim")) == ["a"]
+    store.apply(Deleted(pod("a", "12")))
+    assert store.view.find("claim") == ()

@@ -1,6 +1,7 @@
 """A delete is delivered in the end, and only to the object it was meant for."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -100,6 +101,18 @@ async def test_one_that_is_refused_keeps_its_place_and_stops_no_other(undelivere
     assert names() == set()
 
 
+async def test_one_that_is_never_taken_stops_no_other(undelivered, cluster, names):
+    """A webhook that fails for one pod gives the answer of a server that is away."""
+    cluster.faults.add(
+        FaultRule(effect=refuse(status_body(500, "InternalError", "no", {})), verb="delete", name="ada")
+    )
+    for name in ("ada", "bob", "cyd"):
+        undelivered.add(delete(plant(cluster, pod(name))), "ended")
+    await asyncio.sleep(60)
+    assert names() == {"ada"}
+    assert undelivered.count == 1
+
+
 async def test_closing_names_what_was_never_delivered(undelivered, cluster, caplog):
     planted = plant(cluster, pod())
     await cluster.go_away()
@@ -171,6 +184,17 @@ async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluste
     await asyncio.sleep(31)
 
     assert names() == {"ada"}
+
+
+async def test_a_search_for_what_one_create_made_is_not_withdrawn(undelivered, cluster, names):
+    """A later create may be refused, and the earlier one come late all the same."""
+    undelivered.add(replace(search(), is_of_one_create=True), "its create was never answered")
+    undelivered.withdraw_searches(key())
+    await asyncio.sleep(10)
+    plant(cluster, pod())
+    await asyncio.sleep(31)
+
+    assert names() == set()
 
 
 async def test_a_search_that_is_withdrawn_while_it_asks_spares_what_it_hears_of(undelivered, cluster, names):

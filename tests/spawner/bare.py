@@ -20,13 +20,13 @@ def bare_spawner(
     config: Config | None = None,
     **traits: Any,
 ) -> KubeSpawner:
-    """Return a spawner for a user that no database knows."""
+    """Return a spawner for a user that no database knows; what is to be committed is nobody's."""
     user = SimpleNamespace(
         name=username,
         id=7,
         url=f"/user/{username}/",
         escaped_name=username,
-        db=None,
+        db=SimpleNamespace(commit=lambda: None),
         orm_user=SimpleNamespace(orm_spawners={}, created=None),
     )
     orm_spawner = SimpleNamespace(name=servername, server=None, state={}, user_options={})

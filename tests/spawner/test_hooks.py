@@ -148,6 +148,7 @@ async def test_an_administrator_s_code_takes_part_in_this_order(hub, cluster):
         "modify_pod_hook",
         "after_pod_created_hook",
         "get_pod_url",
+        "get_pod_url",  # by the poll before the stop
         "post_stop_hook",
     ]
 

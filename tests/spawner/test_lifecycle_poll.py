@@ -145,6 +145,57 @@ async def test_poll_seen_dying__api_up(cluster):
     assert await run.spawner.poll() == 1
 
 
+async def test_a_pod_that_is_drained_keeps_its_time_to_end(cluster, witness):
+    run = await started()
+    takes(cluster, stop=120)
+    edit_pod(cluster, deletionTimestamp="2100-01-01T00:02:00Z", deletionGracePeriodSeconds=120)
+    await asyncio.sleep(0.1)
+    witness.calls.clear()
+
+    assert await run.spawner.poll() == 1
+    await asyncio.sleep(5)
+    assert [call.verb for call in witness.calls if call.verb == "delete"] == []
+
+
+async def test_the_hub_gets_the_address_that_the_pod_has_now(cluster):
+    """A machine that was restarted gives its pods others."""
+    run = await started()
+    [pod] = pods(cluster)
+    set_status(cluster, **{**pod["status"], "podIP": "127.9.9.9", "podIPs": [{"ip": "127.9.9.9"}]})
+    await asyncio.sleep(0.1)
+
+    assert await run.spawner.poll() is None
+    assert run.spawner.server.url == "http://127.9.9.9:8888/user/ada/"
+
+
+async def test_a_hook_gets_the_whole_pod_and_one_that_fails_changes_nothing(cluster, caplog):
+    def of_whole_pod(_, pod):
+        assert pod["metadata"]["annotations"]["example.org/network"] == "fast"
+        return f"http://{pod['status']['podIP']}:8888"
+
+    run = await started(get_pod_url=of_whole_pod, extra_annotations={"example.org/network": "fast"})
+    known = run.spawner.server.url
+    again = await restarted(run, get_pod_url=lambda _, pod: pod["no such key"])
+    again.is_at(known.removesuffix("/user/ada/"))
+
+    assert await again.spawner.poll() is None
+    assert await again.spawner.get_url() == known
+    assert "its address is not known" in caplog.text
+
+
+async def test_a_pod_whose_user_was_renamed_is_still_its_own(cluster):
+    run = await started()
+    run.spawner.user.name = "augusta"
+    assert await run.spawner.poll() is None
+
+    again = await restarted(run)
+    again.spawner.user.name = "augusta"
+    again.is_at("http://127.0.0.1:8888")
+    assert await again.spawner.poll() is None
+    await again.stop()
+    assert pods(cluster) == []
+
+
 async def test_a_pod_that_ended_may_be_kept_for_inspection(cluster):
     run = await started(delete_stopped_pods=False)
     await exit_with(cluster, 0)
