@@ -1,6 +1,6 @@
 """Where may a pod run that mounts a claim of another server of its user? Most volumes are on one machine at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -57,31 +57,27 @@ class Torn:
 Placement: TypeAlias = Anywhere | Beside | NotKnownYet | Exclusive | Torn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mounted:
-    """A claim that the pod to come mounts, and the pods that mount it now."""
+def plan_placement(
+    identity: ServerIdentity, claims: Iterable[Raw], mounting: Callable[[Key], Iterable[Raw]]
+) -> Placement:
+    """Decide where this server's pod may run that is to mount these claims.
 
-    claim: Raw
-    pods: Sequence[Raw]
-
-
-def plan_placement(identity: ServerIdentity, mounted: Iterable[Mounted]) -> Placement:
-    """Decide where this server's pod may run.
-
+    ``mounting`` returns the user's pods that mount a claim now. It is not asked about a claim for many machines.
     A pod that is shutting down binds nobody: its machine may be going too, and the disk follows in a moment.
     """
     besides: list[Beside] = []
-    for each in mounted:
-        modes, claim = _modes(each.claim), key_of(each.claim)
-        for pod in (pod for pod in each.pods if _is_holder(pod, identity)):
+    for each in claims:
+        modes, claim = _modes(each), key_of(each)
+        if modes != {READ_WRITE_ONCE} and READ_WRITE_ONCE_POD not in modes:
+            continue
+        for pod in (pod for pod in mounting(claim) if _is_holder(pod, identity)):
             servername = annotations_of(pod).get(SERVERNAME_ANNOTATION, "")
             if READ_WRITE_ONCE_POD in modes:
                 return Exclusive(claim=claim, servername=servername)
-            if modes == {READ_WRITE_ONCE}:
-                node = (pod.get("spec") or {}).get("nodeName")
-                if not node:
-                    return NotKnownYet(pod=key_of(pod), claim=claim, servername=servername)
-                besides.append(Beside(node=node, claim=claim, servername=servername))
+            node = (pod.get("spec") or {}).get("nodeName")
+            if not node:
+                return NotKnownYet(pod=key_of(pod), claim=claim, servername=servername)
+            besides.append(Beside(node=node, claim=claim, servername=servername))
     if not besides:
         return Anywhere()
     first = besides[0]

@@ -58,7 +58,8 @@ class _Content:
     """Entries and their index, filled by one list and then by a watch."""
 
     entries: dict[Key, Entry] = field(default_factory=dict)
-    index: dict[Hashable, tuple[Key, ...]] = field(default_factory=dict)
+    #: By value the keys, as a dict without values: a set in the order in which they came.
+    index: dict[Hashable, dict[Key, None]] = field(default_factory=dict)
 
 
 class Store:
@@ -112,13 +113,18 @@ class Store:
             text=decoding.dumps(kept),
             values=tuple(dict.fromkeys(self._index(kept))),
         )
-        if content.entries.get(key) == entry:
+        old = content.entries.get(key)
+        if old == entry:
             return NOTHING
+        if old is not None and old.values == entry.values:
+            # With the values that the index has, because equal ones would be in memory twice.
+            content.entries[key] = entry._replace(values=old.values)
+            return frozenset((key,))
         self._remove(content, key)
         key = Key(sys.intern(key.namespace), key.name)
         content.entries[key] = entry
         for value in entry.values:
-            content.index[value] = (*content.index.get(value, ()), key)
+            content.index.setdefault(value, {})[key] = None
         return frozenset((key,))
 
     def _remove(self, content: _Content, key: Key) -> frozenset[Key]:
@@ -126,10 +132,9 @@ class Store:
         if entry is None:
             return NOTHING
         for value in entry.values:
-            keys = tuple(other for other in content.index[value] if other != key)
-            if keys:
-                content.index[value] = keys
-            else:
+            keys = content.index[value]
+            del keys[key]
+            if not keys:
                 del content.index[value]
         return frozenset((key,))
 

@@ -72,19 +72,19 @@ def owner(username: str, servername: str) -> Hashable:
     return (username, servername)
 
 
-def mounting(claim: Key) -> Hashable:
-    """Return what the view of pods files the pods that mount a claim under."""
-    return ("claim", *claim)
+def mounting(username: str, claim: Key) -> Hashable:
+    """Return what the view of pods files the pods of one user that mount a claim under.
+
+    By user, because one claim may be in the pods of all users, and reading ten thousand holds the loop.
+    """
+    return ("claim", username, *claim)
 
 
 def found_by(pod: Raw) -> Iterable[Hashable]:
-    """Return what an index of pods files this one under: its server and its claims."""
-    namespace = key_of(pod).namespace
-    return (*owners_of(pod), *(mounting(Key(namespace, name)) for name in mounted_claims(pod)))
-
-
-def owners_of(pod: Raw) -> Iterable[Hashable]:
-    """Return the server that the pod is annotated for."""
-    annotations = annotations_of(pod)
+    """Return what an index of pods files this one under: the server that it is annotated for, and its claims."""
+    annotations, namespace = annotations_of(pod), key_of(pod).namespace
     username = annotations.get(USERNAME_ANNOTATION)
-    return () if username is None else (owner(username, annotations.get(SERVERNAME_ANNOTATION, "")),)
+    if username is None:
+        return ()
+    claims = (mounting(username, Key(namespace, name)) for name in mounted_claims(pod))
+    return (owner(username, annotations.get(SERVERNAME_ANNOTATION, "")), *claims)

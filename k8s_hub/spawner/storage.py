@@ -16,7 +16,6 @@ from k8s_hub.claims.placement import (
     Anywhere,
     Beside,
     Exclusive,
-    Mounted,
     NotKnownYet,
     Placement,
     Torn,
@@ -216,6 +215,9 @@ async def _until_known(
     attempt: launch.Attempt, claims: Sequence[Raw]
 ) -> Anywhere | Beside | Exclusive | Torn:
     """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
+    first = _plan(attempt, claims)
+    if not isinstance(first, NotKnownYet):
+        return first
     clock = asyncio.get_running_loop().time
     begun = clock()
 
@@ -226,16 +228,12 @@ async def _until_known(
         waited = timedelta(seconds=clock() - begun)
         return sharing.waits_for_other_server(plan.servername, plan.claim, waited)
 
-    first = _plan(attempt, claims)
-    return await launch.watch_until(attempt, look, pod=first.pod if isinstance(first, NotKnownYet) else None)
+    return await launch.watch_until(attempt, look, pod=first.pod)
 
 
 def _plan(attempt: launch.Attempt, claims: Sequence[Raw]) -> Placement:
-    pods = attempt.cluster.pods.view
-    return plan_placement(
-        attempt.identity,
-        [Mounted(claim=claim, pods=pods.find(mounting(key_of(claim)))) for claim in claims],
-    )
+    pods, identity = attempt.cluster.pods.view, attempt.identity
+    return plan_placement(identity, claims, lambda claim: pods.find(mounting(identity.username, claim)))
 
 
 def _beside(pod: Raw, beside: Beside) -> Raw:

@@ -6,13 +6,12 @@ from k8s_hub.claims.placement import (
     Anywhere,
     Beside,
     Exclusive,
-    Mounted,
     NotKnownYet,
     Torn,
     mounted_claims,
     plan_placement,
 )
-from k8s_hub.objects.keys import Key
+from k8s_hub.objects.keys import Key, key_of
 from tests.claims.objects import NAMESPACE, claim, identity
 
 HOME = Key(NAMESPACE, "claim-ada")
@@ -34,7 +33,8 @@ def pod(server="gpu", node="one", *, user="ada", phase="Running", **more):
 
 
 def planned(*mounted):
-    return plan_placement(identity(), [Mounted(claim=each, pods=pods) for each, pods in mounted])
+    pods = {key_of(each): pods for each, pods in mounted}
+    return plan_placement(identity(), [each for each, _pods in mounted], pods.__getitem__)
 
 
 def test_a_claim_that_nobody_mounts_binds_nobody():
@@ -84,6 +84,19 @@ def test_a_pod_that_is_no_living_server_of_this_user_binds_nobody(other, mode):
 )
 def test_a_volume_for_many_machines_binds_nobody(modes, had):
     assert planned((home(*modes, had=had), [pod()])) == Anywhere()
+
+
+def test_nobody_is_asked_who_mounts_a_volume_for_many_machines():
+    asked = []
+
+    def mounting(claim):
+        asked.append(claim.name)
+        return [pod()]
+
+    claims = [home(mode, name=mode.lower()) for mode in ("ReadWriteMany", "ReadOnlyMany", "ReadWriteOnce")]
+
+    assert isinstance(plan_placement(identity(), claims, mounting), Beside)
+    assert asked == ["readwriteonce"]
 
 
 def test_a_pod_without_a_node_is_to_be_waited_for():

@@ -3,6 +3,8 @@
 import gc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k8s_hub.kube.errors import Gone
 from k8s_hub.kube.store import Store
@@ -193,6 +195,51 @@ def test_many_under_one_index_value(store):
     store.apply(Deleted(pod("b", "11")))
 
     assert names(store.view.find("ada")) == ["a", "c"]
+
+
+def by_groups(kept):
+    return kept["metadata"]["labels"]["owner"].split()
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from([Added, Modified, Deleted]),
+        st.sampled_from("abcd"),
+        st.sampled_from(["", "x", "y", "x y", "y x"]),
+        st.sampled_from(["Pending", "Running", "Unwanted"]),
+    ),
+    max_size=12,
+)
+
+
+@given(changes)
+def test_the_index_has_what_is_there_under_its_values_whatever_has_happened(happened):
+    store, there = Store(project, by_groups), {}
+    store.apply(page())
+    for version, (news, name, groups, phase) in enumerate(happened, start=11):
+        store.apply(news(pod(name, str(version), owner=groups, phase=phase)))
+        there.pop(name, None)
+        if news is not Deleted and phase != "Unwanted":
+            there[name] = groups.split()
+
+    expected = {
+        group: {name for name, groups in there.items() if group in groups}
+        for group in {group for groups in there.values() for group in groups}
+    }
+    assert {group: {key.name for key in keys} for group, keys in store._content.index.items()} == expected
+    for group in "xy":
+        assert names(store.view.find(group)) == sorted(expected.get(group, ()))
+
+
+def test_a_change_elsewhere_in_an_object_leaves_the_index_alone(store):
+    store.apply(page(pod("a"), pod("b")))
+    before = store.view.entry(A).values
+
+    store.apply(Modified(pod("a", "11", phase="Pending")))
+
+    assert list(store._content.index["ada"]) == [A, B]
+    assert store.view.entry(A).values is before
+    assert names(store.view.find("ada")) == ["a", "b"]
 
 
 def test_what_is_kept_is_little_for_the_garbage_collector_to_visit():

@@ -13,6 +13,7 @@ from traitlets.config import Config
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.kube.store import View
 from k8s_hub.minicluster.faults import CutWatch, Refuse, Slow
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
@@ -413,6 +414,31 @@ async def test_a_claim_of_all_users_binds_nobody(cluster):
         await Run(user, pvc_name_template="claim-of-the-course").start()
 
     assert [pod["spec"].get("affinity") for pod in pods(cluster)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "mode, read",
+    [("ReadWriteOnce", ["jupyter-ada--gpu", "jupyter-ada--gpu"]), ("ReadWriteMany", [])],
+    ids=["one machine", "many"],
+)
+async def test_of_a_claim_of_all_users_only_pods_that_can_bind_this_server_are_read(
+    cluster, monkeypatch, mode, read
+):
+    everybody = {"pvc_name_template": "claim-of-the-course", "storage_access_modes": [mode]}
+    for user, name in (("bob", ""), ("eve", ""), ("ada", "gpu")):
+        await Run(user, name, **everybody).start()
+    seen, find = [], View.find
+
+    def watched(view, value):
+        found = find(view, value)
+        seen.extend(key_of(each).name for each in found)
+        return found
+
+    monkeypatch.setattr(View, "find", watched)
+    await Run(**everybody).start()
+
+    # Once before its turn and once in it.
+    assert [name for name in seen if name.startswith("jupyter-")] == read
 
 
 async def test_a_claim_for_one_pod_is_refused_at_once_with_the_server_that_has_it(cluster, looptime):
