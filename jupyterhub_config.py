@@ -13,7 +13,7 @@ c = get_config()
 # --- Servers: one pod per user ---
 
 c.JupyterHub.spawner_class = "k8s_hub.KubeSpawner"
-c.KubeSpawner.image = "quay.io/jupyterhub/k8s-singleuser-sample:4.3.0"  # any image with jupyterhub-singleuser
+c.KubeSpawner.image = "quay.io/jupyterhub/k8s-singleuser-sample:4.4.0"  # any image with jupyterhub-singleuser
 c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
 c.KubeSpawner.default_url = "/lab"
 c.KubeSpawner.start_timeout = 300  # seconds; a new node and a large image take minutes

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from k8s_hub.cli import sources
 from k8s_hub.doctor import table
-from k8s_hub.doctor.examination import Examination, findings_of
+from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.doctor.findings import Finding, Status, is_well
 from k8s_hub.doctor.homes import Settings
 from k8s_hub.doctor.running_culler import environment_of_culler
@@ -21,7 +21,6 @@ from k8s_hub.kube.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import TemplateError, expand, names_of
 from k8s_hub.signals import run_until_told
-from k8s_hub.volumes.inventory import SCOPES
 
 KUBE_TIMEOUT = 10.0
 """Seconds for one request to the API server: nobody waits for a page here."""

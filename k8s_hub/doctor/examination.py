@@ -25,7 +25,10 @@ from k8s_hub.kube.resources import (
     Resource,
 )
 from k8s_hub.objects.raw import Raw
-from k8s_hub.volumes.inventory import MADE_BY_SPAWNERS, PAGE_SIZE, SCOPES
+from k8s_hub.volumes import inventory
+
+SCOPES = (*inventory.SCOPES, "read:users")
+"""To see users with their states, and since when the hub knows them: a name may have had an earlier bearer."""
 
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
 
@@ -89,7 +92,7 @@ class Examination:
             yield found
 
     async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
-        claims = await self._if_allowed(CLAIMS, self.settings.namespace, MADE_BY_SPAWNERS)
+        claims = await self._if_allowed(CLAIMS, self.settings.namespace)
         if found_pods is None or claims is None:
             return list(_unseen("this account may not list pods or claims", "see rights"))
         servers = list(homes.servers_of(users, self.settings))
@@ -99,12 +102,15 @@ class Examination:
         ]
 
     async def _versions(self) -> Mapping[str, str | None]:
-        server = await self.kube.version()
+        try:
+            server = await self.kube.version()
+        except Forbidden:
+            server = {}
         return {
             "k8s_hub": __version__,
             "Python": platform.python_version(),
             **{name: _version_of(name) for name in IN_THE_HUB},
-            "Kubernetes": str(server.get("gitVersion", "")).removeprefix("v") or None,
+            "Kubernetes": str(server.get("gitVersion") or "").removeprefix("v") or None,
         }
 
     async def _may(self, right: rights.Right) -> bool | None:
@@ -128,11 +134,9 @@ class Examination:
             return None
         return bool((answer.get("status") or {}).get("allowed"))
 
-    async def _if_allowed(
-        self, resource: Resource, namespace: str | None, selector: str = ""
-    ) -> list[Raw] | None:
+    async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
         """List objects; None where this account may not."""
-        pages = self.kube.list_pages(resource, namespace, label_selector=selector)
+        pages = self.kube.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
         except Forbidden:
@@ -155,7 +159,7 @@ def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
 
 async def _everybody(hub: HubApi) -> tuple[User, ...]:
     async def read_page(offset: int) -> Page:
-        return await hub.page(offset=offset, limit=PAGE_SIZE, with_stopped=True)
+        return await hub.page(offset=offset, limit=inventory.PAGE_SIZE, with_stopped=True)
 
     return await read_everybody(read_page)
 

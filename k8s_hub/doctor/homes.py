@@ -13,7 +13,7 @@ from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, expand, names_of, scope_of
-from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.keys import Key, is_dying, key_of
 from k8s_hub.objects.raw import Raw
 
 CHECK = "homes"
@@ -123,6 +123,14 @@ def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> I
 
 def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Finding:
     match choice:
+        case UseExisting(name=name, claim=claim) if trouble := _trouble(claim):
+            return Finding(
+                check=CHECK,
+                subject=subject,
+                status=Status.WRONG,
+                message=f"{name}: {trouble}",
+                advice="see the page on volumes before this server starts",
+            )
         case UseExisting(name=name, why=why) if remembered in {None, name}:
             status = Status.NOTED if why in {Why.LEGACY, Why.ANNOTATED} else Status.FINE
             return Finding(check=CHECK, subject=subject, status=status, message=f"{name}: {why}")
@@ -151,6 +159,15 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
             )
         case _:
             assert_never(choice)
+
+
+def _trouble(claim: Raw) -> str:
+    """Say what is wrong with a claim as it is; empty where nothing is."""
+    if is_dying(claim):
+        return "it is being deleted, and the server would then get an empty one"
+    if (claim.get("status") or {}).get("phase") == "Lost":
+        return "its volume is gone (Lost), so the server cannot start"
+    return ""
 
 
 def _request(user: User, servername: str, hub: Hub) -> HomeRequest:

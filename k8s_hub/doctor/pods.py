@@ -4,7 +4,13 @@ from collections.abc import Collection, Iterator, Sequence
 
 from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.users import Server, User
-from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity, is_ours
+from k8s_hub.naming.ownership import (
+    SERVERNAME_ANNOTATION,
+    USERNAME_ANNOTATION,
+    ServerIdentity,
+    is_of_release,
+    is_ours,
+)
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of
 from k8s_hub.objects.raw import Raw
 
@@ -30,7 +36,7 @@ def judge(
     running = {
         (user.name, server.name) for user in users for server in user.servers or () if is_active(server)
     }
-    left = [pod for pod in pods if _is_left_over(pod, running)]
+    left = [pod for pod in pods if _is_left_over(pod, running) and _is_of_this_hub(pod, servers)]
     for pod in left:
         yield Finding(
             check=CHECK,
@@ -55,7 +61,7 @@ def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
         subject=key_of(pod).name,
         status=Status.WRONG,
         message=f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
-        advice="delete or rename it, or change KubeSpawner.pod_name_template",
+        advice="delete it, or change KubeSpawner.pod_name_template",
     )
 
 
@@ -65,6 +71,11 @@ def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
     annotations = annotations_of(pod)
     owner = (annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, ""))
     return owner not in running
+
+
+def _is_of_this_hub(pod: Raw, servers: Sequence[tuple[ServerIdentity, str]]) -> bool:
+    """False where the release is known, and the pod is another one's: one that runs for all that this hub knows."""
+    return all(is_of_release(pod, identity) for identity, _ in servers[:1])
 
 
 def is_active(server: Server) -> bool:

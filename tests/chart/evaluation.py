@@ -74,7 +74,7 @@ class Release:
     name: str = "jhub"
     namespace: str = "jhub"
     chart: str = "jupyterhub"
-    version: str = "4.3.0"
+    version: str = "4.4.0"
 
 
 def evaluate(values: Mapping[str, Any], release: Release | None = None) -> Config:

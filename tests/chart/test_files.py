@@ -122,6 +122,23 @@ def test_the_culler_is_switched_and_every_value_goes_on_to_work(cull, more, monk
         assert getattr(culler, trait) == expected
 
 
+def test_the_culler_alone_never_takes_a_claim_along_with_a_user():
+    """The chart's own spawner would."""
+    config = evaluate(values_with(FILES / "culler.yaml", {"cull": {"users": True}}))
+    assert config.JupyterHub.spawner_class == "kubespawner.KubeSpawner"
+    assert config.KubeSpawner.delete_pvc is False
+
+
+def test_of_a_large_hub_the_culler_knows_how_rarely_servers_report():
+    """It stops nothing for as long after an outage."""
+    values = values_with(FILES / "large-hub.yaml", FILES / "culler.yaml")
+    seconds = values["singleuser"]["extraEnv"]["JUPYTERHUB_ACTIVITY_INTERVAL"]
+    (service,) = evaluate(values).JupyterHub.services
+    assert f"--activity-interval={seconds}" in service["command"]
+    (other,) = evaluate(values_with(FILES / "large-hub.yaml")).JupyterHub.services
+    assert not [word for word in other["command"] if "activity-interval" in word]
+
+
 def test_a_hub_without_a_culler_stays_without_one():
     config = evaluate(
         values_with(FILES / "culler.yaml", FILES / "culler-page.yaml", {"cull": {"enabled": False}})
@@ -152,10 +169,13 @@ def test_the_page_has_its_port_in_service_and_policies_of_hub_and_proxy():
     (of_service,) = values["hub"]["service"]["extraPorts"]
     assert (of_service["port"], of_service["targetPort"]) == (port, port)
     (ingress,) = values["hub"]["networkPolicy"]["ingress"]
+    (own,) = values["hub"]["networkPolicy"]["egress"]
     (egress,) = values["proxy"]["chp"]["networkPolicy"]["egress"]
-    assert [one["port"] for rule in (ingress, egress) for one in rule["ports"]] == [port, port]
-    assert ingress["from"] == [{"podSelector": {"matchLabels": {"component": "proxy"}}}]
-    assert egress["to"] == [{"podSelector": {"matchLabels": {"component": "hub"}}}]
+    assert [one["port"] for rule in (ingress, own, egress) for one in rule["ports"]] == [port] * 3
+    # The hub, too: JupyterHub asks a service for its page when it has started it, and ends where nobody answers.
+    proxy, hub = ({"podSelector": {"matchLabels": {"component": one}}} for one in ("proxy", "hub"))
+    assert ingress["from"] == [proxy, hub]
+    assert egress["to"] == own["to"] == [hub]
 
 
 def test_the_page_alone_does_not_reach_the_chart_s_own_culler():

@@ -52,10 +52,11 @@ def served(folder):
 
 
 async def test_from_a_wheel_as_a_file(wheel, without_orjson, tmp_path):
-    values = values_with(FILES / "code-from-wheel.yaml")
-    (file,) = values["hub"]["extraFiles"].values()
-    assert values["hub"]["extraEnv"]["PYTHONPATH"] == file["mountPath"]
-    assert file["mountPath"].endswith(f"/{wheel.name}")
+    hub = values_with(FILES / "code-from-wheel.yaml")["hub"]
+    (volume,), (mount,) = hub["extraVolumes"], hub["extraVolumeMounts"]
+    assert volume["name"] == mount["name"]
+    assert hub["extraEnv"]["PYTHONPATH"] == mount["mountPath"] == f"/usr/local/share/{mount['subPath']}"
+    assert mount["subPath"] == wheel.name  # the key that `kubectl create configmap --from-file` makes of it
     place = await spawns_and_culls(tmp_path, "code-from-wheel", f"{wheel}:{without_orjson}")
     assert place == f"{wheel}/k8s_hub/__init__.py"
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import yaml
 
-from k8s_hub.volumes.inventory import SCOPES
+from k8s_hub.doctor.examination import SCOPES
 from tests.box.accounts import RBAC, RULES
 from tests.chart.values import FILES
 

@@ -168,7 +168,7 @@ async def test_a_user_logs_in_works_is_culled_and_finds_the_files_again(
                 f"/api/v1/namespaces/{settings.namespace}/pods/jupyter-ada"
             )
             assert pod["metadata"]["labels"]["hub.jupyter.org/network-access-hub"] == "true"
-            assert pod["metadata"]["labels"]["helm.sh/chart"] == "jupyterhub-4.3.0"
+            assert pod["metadata"]["labels"]["helm.sh/chart"] == "jupyterhub-4.4.0"
             assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
             await eventually(lambda: names_of(settings.namespace, "pods") == {"hub"}, seconds=90)
             await ada.start_server()

@@ -231,6 +231,11 @@ def test_a_pod_without_a_server_that_runs_is_left_over(owner):
     assert judged_pods([pod("jupyter-some", *owner)], ada) == [("jupyter-some", NOTED)]
 
 
+def test_the_pods_of_another_release_are_not_for_this_hub_to_remove():
+    ada = user("ada", default=server("claim-ada", pod="jupyter-ada"))
+    assert judged_pods([pod("jupyter-zoe", "zoe", release="other")], ada) == [("servers' pods", FINE)]
+
+
 def judged_homes(claims, *users):
     return [(one.subject, one.status, one.message) for one in homes.judge(users, claims, SETTINGS)]
 
@@ -266,6 +271,17 @@ def test_the_files_of_somebody_else_are_wrong():
     )[:1]
     assert (subject, status) == ("ada", WRONG)
     assert "bob" in message
+
+
+@pytest.mark.parametrize(
+    ("trouble", "word"),
+    [({"deletionTimestamp": "2026-01-03T00:00:00Z"}, "being deleted"), ({"phase": "Lost"}, "volume is gone")],
+)
+def test_a_home_that_cannot_be_used_is_wrong(trouble, word):
+    ada = user("ada", default=server("claim-ada"))
+    ((subject, status, message),) = judged_homes([claim("claim-ada", "ada", **trouble)], ada)
+    assert (subject, status) == ("ada", WRONG)
+    assert word in message
 
 
 def test_a_renamed_user_keeps_the_home_that_carries_the_old_name():
