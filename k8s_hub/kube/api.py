@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextman
 from typing import Any
 
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.errors import Conflict, KubeError, Unavailable
 from k8s_hub.kube.metrics import REQUESTS
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.rights import Rights
@@ -50,11 +50,18 @@ class KubeApi:
     async def create(self, resource: Resource, namespace: str | None, body: Raw) -> Raw:
         """Create the object and return it as stored.
 
-        An `Unavailable` leaves open whether it exists; try again and tell by a mark of your own whose it is
-        that a `Conflict` then meets.
+        A `Conflict` means that the name is taken. An `Unavailable` leaves open whether the object exists; try
+        again and tell by a mark of your own whose it is that a `Conflict` then meets.
         """
         with self._asked("create", resource, namespace):
-            return await self._connection.request("POST", resource.path(namespace), body=body)
+            try:
+                return await self._connection.request("POST", resource.path(namespace), body=body)
+            except Conflict as error:
+                if error.already_exists:
+                    raise
+                # Admission lost a race for another object, such as the count of a ResourceQuota
+                # (kubernetes/kubernetes#67761).
+                raise Unavailable.of(error) from error
 
     async def patch(self, resource: Resource, key: Key, change: Raw) -> Raw:
         """Merge ``change`` into the object and return it as stored.

@@ -3,12 +3,13 @@
     KubeError
     |-- ConfigurationError   no cluster is configured, or its configuration cannot be used
     |-- NotFound             404
-    |-- Conflict             409: exists already, or a precondition (a uid) does not hold
+    |-- Conflict             409: exists already, or a precondition (a uid) of a change does not hold
     |-- Forbidden            401, 403
     |-- Gone                 410: a resourceVersion or continue token from too long ago
     |-- Invalid              400, 422 and every other 4xx: asking again cannot help
-    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; and for some
-                             seconds a refusal of what was allowed before (`k8s_hub.kube.rights`)
+    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; also a create's
+                             409 about another object (`k8s_hub.kube.api`), and for some seconds a refusal of
+                             what was allowed before (`k8s_hub.kube.rights`)
 
 A Status body's reason and message are kept. A body that is no Status comes from something between us and the
 API server and may echo headers, so it is told by size and type only.
@@ -16,7 +17,7 @@ API server and may echo headers, so it is told by size and type only.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from k8s_hub.objects.raw import Raw
 
@@ -72,6 +73,17 @@ class Invalid(KubeError):  # noqa: N818
 
 class Unavailable(KubeError):  # noqa: N818
     """The API server is away, busy or slow: nothing is known about the object."""
+
+    @classmethod
+    def of(cls, error: KubeError) -> Self:
+        """Return the same answer as one that may pass by itself."""
+        return cls(
+            error.message,
+            code=error.code,
+            reason=error.reason,
+            status=error.status,
+            retry_after=error.retry_after,
+        )
 
 
 _BY_CODE: Mapping[int, type[KubeError]] = {

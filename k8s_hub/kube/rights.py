@@ -34,7 +34,7 @@ class Rights:
         if not isinstance(error, Forbidden):
             return error
         if _NOT_READY.search(error.message) or self._is_in_doubt(error, (verb, resource, namespace)):
-            return Unavailable(error.message, code=error.code, reason=error.reason, status=error.status)
+            return Unavailable.of(error)
         return error
 
     def _is_in_doubt(self, error: Forbidden, asked: tuple[str, Resource, str | None]) -> bool:

@@ -37,7 +37,7 @@ class Creates:
     def _note_outcome(self, task: asyncio.Task[Raw]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
-        # Told to come back later (429), or refused for now, the server has done nothing; failing any other way
-        # it may have.
-        if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 429}):
+        # Told to come back later (429), refused for now, or beaten to a quota (409), the server has done nothing;
+        # failing any other way it may have.
+        if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 409, 429}):
             self.is_uncertain = True

@@ -7,7 +7,8 @@ import pytest
 from k8s_hub.kube.errors import Conflict, Gone, Invalid, NotFound, Unavailable
 from k8s_hub.kube.resources import EVENTS, PODS
 from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified
-from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, too_many_requests
+from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
+from k8s_hub.minicluster.statuses import conflict
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.kube.samples import NAMESPACE, key, pod, remove, set_phase
 
@@ -29,6 +30,16 @@ async def test_creating_twice_is_a_conflict_that_says_so(api):
     with pytest.raises(Conflict) as caught:
         await api.create(PODS, NAMESPACE, pod())
     assert caught.value.already_exists
+
+
+async def test_a_create_that_lost_a_race_for_another_object_may_be_repeated(api, cluster):
+    lost = conflict("resourcequotas", "users", "the object has been modified").body
+    cluster.faults.add(FaultRule(effect=refuse(lost), count=1))
+
+    with pytest.raises(Unavailable) as caught:
+        await api.create(PODS, NAMESPACE, pod())
+    assert (caught.value.code, caught.value.reason, caught.value.status) == (409, "Conflict", lost)
+    assert await api.create(PODS, NAMESPACE, pod())
 
 
 async def test_deleting_by_uid_spares_another_of_that_name(api):

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from k8s_hub.minicluster.faults import CommitAfterDisconnect, Refuse, ReplyLost, RequestLost
+from k8s_hub.minicluster.faults import CommitAfterDisconnect, Refuse, ReplyLost, RequestLost, refuse
 from k8s_hub.minicluster.resources import SERVICES
-from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.minicluster.statuses import conflict, status_body
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.owners import owner_uids
 from tests.eventually import eventually
@@ -113,6 +113,15 @@ async def test_a_refused_service_fails_the_start_with_its_reason_and_leaves_no_p
     assert "not enough quota left for your server's service" in sentence_of(failure.value)
     await run.stop()
     assert pods(cluster) == services(cluster) == []
+
+
+async def test_a_service_whose_create_lost_a_race_is_asked_for_again(cluster):
+    run = Run(services_enabled=True)
+    lost = refuse(conflict("resourcequotas", "users", "the object has been modified").body)
+    with struck(cluster, lost, verb="create", resource="services", count=3):
+        await run.start()
+    assert len(services(cluster)) == 1
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
 
 
 async def test_a_start_that_is_cancelled_meanwhile_leaves_nothing(cluster):

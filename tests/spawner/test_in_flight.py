@@ -34,6 +34,7 @@ async def test_a_cancelled_start_does_not_cut_off_its_create():
         (Unavailable("no answer"), True),
         (Unavailable("gateway", code=504), True),
         (Unavailable("come back later", code=429), False),
+        (Unavailable("the quota has been modified", code=409), False),
         (Invalid("no", code=422), False),
     ],
 )

@@ -16,6 +16,7 @@ from k8s_hub.minicluster.faults import (
 )
 from k8s_hub.minicluster.resources import PODS
 from k8s_hub.minicluster.runtime import Exit
+from k8s_hub.minicluster.statuses import conflict
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.realhub import Answer
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
@@ -39,6 +40,15 @@ BUSY = {
     "500": Refuse(code=500, body="etcdserver: leader changed"),
     "503": Refuse(code=503, body="<html>upstream connect error</html>"),
 }
+QUOTA_HAS_CHANGED = refuse(
+    conflict(
+        "resourcequotas",
+        "users",
+        "the object has been modified; please apply your changes to the latest version and try again",
+    ).body
+)
+"""The answer to some of many creates at once where a ResourceQuota counts them; nothing was made."""
+
 RESOURCES = ["persistentvolumeclaims", "pods"]
 
 
@@ -80,6 +90,34 @@ async def test_start_no_pod__api_busy(cluster, looptime, resource, effect):
     assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
     assert looptime >= 3 * (effect.retry_after_seconds or 0)
     assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+@cell("start, no pod", SLOW)
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_create_that_lost_a_race_for_its_quota_is_repeated(cluster, looptime, resource):
+    """A 409 that is no AlreadyExists: there is no object to wait for or to make room."""
+    run = Run()
+    with struck(cluster, QUOTA_HAS_CHANGED, "create", resource, count=3) as rule:
+        await run.start()
+
+    assert cluster.faults.hits(rule) == 3
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert looptime <= 10
+    assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_create_that_loses_every_race_is_repeated_with_pauses(cluster, looptime, resource):
+    """Up to the start's own deadline, and no create is in doubt then."""
+    run = Run(start_timeout=60)
+    with struck(cluster, QUOTA_HAS_CHANGED, "create", resource, count=1000) as rule:
+        error = await rejection(run)
+
+    assert 57 <= looptime <= 59
+    assert 10 <= cluster.faults.hits(rule) <= 100
+    assert error.reason == "cluster_busy"
+    assert not run.spawner._creates.is_uncertain
+    assert pods(cluster) == []
 
 
 @cell("start, no pod", SLOW)

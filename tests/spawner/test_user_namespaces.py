@@ -8,13 +8,13 @@ from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.minicluster.controllers import delete
-from k8s_hub.minicluster.faults import FaultRule, Refuse, Slow
+from k8s_hub.minicluster.faults import FaultRule, Refuse, Slow, refuse
 from k8s_hub.minicluster.resources import CLAIMS, NAMESPACES, PODS
-from k8s_hub.minicluster.statuses import status_body
+from k8s_hub.minicluster.statuses import conflict, status_body
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import Run, sentence_of, struck, takes
+from tests.spawner.runs import Run, sentence_of, sentences, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -210,6 +210,16 @@ NO_ACCOUNT = Refuse(
         'serviceaccount "default" not found',
     ),
 )
+
+
+async def test_a_namespace_whose_create_lost_a_race_is_asked_for_again(cluster):
+    """It is not there, so that it cannot be looked at instead."""
+    run = Run(**OWN)
+    lost = refuse(conflict("resourcequotas", "users", "the object has been modified").body)
+    with struck(cluster, lost, verb="create", resource="namespaces", count=3):
+        await run.start()
+    assert namespace(cluster, "user-ada")
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
 
 
 async def test_a_new_namespace_is_given_the_time_to_get_its_service_account(hub, cluster):
