@@ -203,21 +203,27 @@ class Liveness(Blueprints):
         """
         try:
             async with asyncio.timeout(self.k8s_api_request_timeout):
-                return self._get_pod_url(await self._as_hooks_see_it(cluster, pod))
+                address = self._get_pod_url(await self._as_hooks_see_it(cluster, pod))
+            _ = urlsplit(address).port  # ValueError: no port that there is
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: its address is not known: %s", key_of(pod), error)
         except Exception:
             self.log.exception("%s: its address is not known", key_of(pod))
+        else:
+            return address
         return None
 
     async def _as_hooks_see_it(self, cluster: Cluster, pod: Raw) -> Raw:
         """Return the whole pod where an administrator's code tells its address, else what is kept of it.
 
-        Raises KubeError.
+        One that has gone meanwhile stays what was kept of it. Raises KubeError where the cluster does not say.
         """
         if self.get_pod_url is None and not self._overrides("_get_pod_url"):
             return pod
-        return await cluster.api.get(PODS, key_of(pod))
+        try:
+            return await cluster.api.get(PODS, key_of(pod))
+        except NotFound:
+            return pod
 
     def _remove_ended(self, cluster: Cluster, pod: Raw, reason: str) -> None:
         # A pod that somebody drains has its own time to end, which another delete would cut short.

@@ -5,9 +5,10 @@ from contextlib import nullcontext
 
 import pytest
 
-from k8s_hub.minicluster.faults import Refuse, Slow, too_many_requests
+from k8s_hub.minicluster.faults import Refuse, Slow, refuse, too_many_requests
 from k8s_hub.minicluster.resources import PODS
 from k8s_hub.minicluster.runtime import Exit
+from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import Key
 from tests.spawner.cells import AWAY, SLOW, UP, cell
 from tests.spawner.runs import Run, edit_pod, plant_pod, pods, restart_process, struck, takes
@@ -181,6 +182,29 @@ async def test_a_hook_gets_the_whole_pod_and_one_that_fails_changes_nothing(clus
     assert await again.spawner.poll() is None
     assert await again.spawner.get_url() == known
     assert "its address is not known" in caplog.text
+
+
+async def test_a_hook_that_returns_no_port_that_there_is_changes_nothing(cluster, caplog):
+    run = await restarted(await started(), get_pod_url=lambda _, __: "http://127.0.0.1:eighty")
+    run.is_at("http://127.0.0.1:8888")
+
+    assert await run.spawner.poll() is None
+    assert run.spawner.server.url == "http://127.0.0.1:8888/user/ada/"
+    assert "its address is not known" in caplog.text
+
+
+async def test_a_hook_gets_what_was_kept_of_a_pod_that_has_gone_meanwhile(cluster):
+    """The API server's word for it would be a failure that the hub counts as its own."""
+
+    def as_it_was(_, pod):
+        asked.append(pod["metadata"]["name"])
+        return f"http://{pod['status']['podIP']}:8888"
+
+    asked = []
+    gone = refuse(status_body(404, "NotFound", 'pods "jupyter-ada" not found', {}))
+    with struck(cluster, gone, "get"):
+        await started(get_pod_url=as_it_was)
+    assert asked == ["jupyter-ada"]
 
 
 async def test_a_pod_whose_user_was_renamed_is_still_its_own(cluster):
