@@ -50,9 +50,7 @@ class Search:
     is_meant: Callable[[Raw], bool]
     grace_seconds: int | None = None
     expires: float  # the loop's time until which a missing object may still appear
-    is_of_one_create: bool = (
-        False  # that one's object only is meant, so that a later one of its name is in no danger
-    )
+    is_of_one_create: bool = False  # a later object of the name is never meant
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}, if it exists"
