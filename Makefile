@@ -7,10 +7,14 @@ ROOMS ?=
 EXAMPLES ?= 20000
 MERMAID = 11.12.0
 
+# Tests on all cores; those that take longest only where they are asked for.
+CORES = --numprocesses=auto --dist=worksteal
+ALL = not cluster and not bench and not browser
+
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types law unit test-hub test-browser test-cluster test-python314 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test test-all lint types law unit coverage test-hub test-browser test-cluster test-python314 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -27,14 +31,20 @@ types: $(VENV)/.ready
 law: $(VENV)/.ready
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.ready proxy/node_modules/.ready
+unit: $(VENV)/.ready proxy/node_modules/.ready  # on all cores
+	$(BIN)/pytest $(CORES) $(ARGS)
+
+test-all: lint types law  # the slow tests, too
+	$(MAKE) --no-print-directory unit ARGS="-m '$(ALL)' $(ARGS)"
+
+coverage: $(VENV)/.ready proxy/node_modules/.ready  # of all of them
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest $(CORES) -m '$(ALL)' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a hub
-	$(BIN)/pytest -m "hub and not cluster and not browser" $(ARGS)
+	$(BIN)/pytest $(CORES) -m "hub and not cluster and not browser" $(ARGS)
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
 	$(BIN)/pytest -m browser $(ARGS)

@@ -77,7 +77,7 @@ def test_help_says_something_in_few_lines_with_one_example(name):
     assert "defaults to" not in text.lower()
 
 
-@pytest.mark.parametrize("name", OURS.keys() & peers.Theirs.class_traits(config=True).keys())
+@pytest.mark.parametrize("name", sorted(OURS.keys() & peers.Theirs.class_traits(config=True).keys()))
 def test_help_is_written_by_us(name):
     theirs = peers.Theirs.class_traits(config=True)[name].help
 

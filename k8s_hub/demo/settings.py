@@ -7,11 +7,11 @@ import random
 import shutil
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 
 from k8s_hub.demo.failure import DemoError
@@ -21,6 +21,9 @@ REPOSITORY = Path(__file__).parents[2]
 NEEDED_BY_USERS = "jupyterlab"  # what their servers run
 NEVER_AN_ORIGIN = range(15_000, 30_000)  # systems draw the ports of outgoing connections from above
 OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
+_DRAWS = 1000  # before it is said that no port is free
+_MOST_RESERVED = 256  # file descriptors; a port that was drawn so long ago is in use by now
+_RESERVED: deque[socket.socket] = deque()
 
 
 class Pods(StrEnum):
@@ -81,23 +84,32 @@ def _check_port(port: int) -> None:
 
 
 def free_port(address: str = LOOPBACK) -> int:
-    """Return a TCP port that nobody uses now, nor any connection that begins before it is listened on."""
-    return free_ports(1, address)[0]
+    """Return a free TCP port and reserve it for the servers of this process and its children.
+
+    The reservation is a socket that is bound but does not listen: another caller finds the port taken, and a
+    server that sets SO_REUSEADDR (asyncio, tornado, node and Go do) can still bind it.
+    """
+    draw = random.SystemRandom()
+    for _ in range(_DRAWS):
+        port = draw.choice(NEVER_AN_ORIGIN)
+        reservation = _reserve(address, port)
+        if reservation is not None:
+            _RESERVED.append(reservation)
+            if len(_RESERVED) > _MOST_RESERVED:
+                _RESERVED.popleft().close()
+            return port
+    raise DemoError(f"no free port on {address} in {NEVER_AN_ORIGIN}")
 
 
-def free_ports(count: int, address: str = LOOPBACK) -> list[int]:
-    """Return ``count`` different ports of the kind that ``free_port`` returns."""
-    drawn = random.SystemRandom().sample(NEVER_AN_ORIGIN, len(NEVER_AN_ORIGIN))
-    return list(islice((port for port in drawn if _is_free(address, port)), count))
-
-
-def _is_free(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+def _reserve(address: str, port: int) -> socket.socket | None:
+    reservation = socket.socket()
+    try:
+        reservation.bind((address, port))
+    except OSError:
+        reservation.close()
+        return None
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return reservation
 
 
 @contextmanager

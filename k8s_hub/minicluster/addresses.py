@@ -18,13 +18,14 @@ class AddressError(Exception):
 
 
 class Addresses:
-    """The addresses 127.x.*.* of one cluster; x is random, because clusters share the machine."""
+    """The addresses 127.x.y.* of one cluster, beginning at a random x and y, because clusters share the machine."""
 
     def __init__(self) -> None:
-        network = 16 + secrets.randbelow(239)
+        network, first = 16 + secrets.randbelow(239), secrets.randbelow(256)
         self._used: set[str] = set()
         self._candidates = cycle(
-            f"127.{network}.{third}.{fourth}" for third, fourth in product(range(256), range(1, 255))
+            f"127.{network}.{(first + third) % 256}.{fourth}"
+            for third, fourth in product(range(256), range(1, 255))
         )
 
     def take(self, port: int) -> str:

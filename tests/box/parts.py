@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8s_hub.demo.settings import free_ports
+from k8s_hub.demo.settings import free_port
 from tests.box import audit
 from tests.box.api import Api
 from tests.box.build import Binaries
@@ -69,8 +69,7 @@ class Layout:
 
 def choose_ports() -> Ports:
     """A free port for each part."""
-    names = list(Ports.__dataclass_fields__)
-    return Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
+    return Ports(**{name: free_port() for name in Ports.__dataclass_fields__})
 
 
 def etcd(layout: Layout) -> Process:

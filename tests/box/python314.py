@@ -32,6 +32,7 @@ HUB = 5
 TOOLS = (
     "pytest",
     "pytest-asyncio",
+    "pytest-xdist",
     "looptime",
     "hypothesis",
     "jupyterhub-kubespawner",
@@ -125,7 +126,8 @@ def main(arguments: Sequence[str]) -> int:
             requirements = wheels(fetched)
             project(tests)
             left_out = [f"--ignore={name}" for name in LEFT_OUT]
-            command = ["python", "-m", "pytest", "-p", "no:cacheprovider", *left_out, *arguments]
+            on_all_cores = ["--numprocesses=auto", "--dist=worksteal", "-p", "no:cacheprovider"]
+            command = ["python", "-m", "pytest", *on_all_cores, *left_out, *arguments]
             script = [*OWN_MOUNTS, SCRIPT, "test", root, fetched, tests, *requirements, "--", *command]
             return subprocess.run(script, cwd=REPOSITORY, env=os.environ, check=False).returncode
     except BoxUnavailableError as error:

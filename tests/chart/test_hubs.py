@@ -6,7 +6,7 @@ import pytest
 
 from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
 
-pytestmark = pytest.mark.hub
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
 SETS = [
     ("spawner", "culler"),

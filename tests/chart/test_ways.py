@@ -15,7 +15,7 @@ import pytest
 from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
 from tests.chart.values import FILES, ROOT, values_with
 
-pytestmark = pytest.mark.hub
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
 
 async def spawns_and_culls(tmp_path, way, python_path):

@@ -11,7 +11,7 @@ import pytest
 
 from k8s_hub.demo.settings import free_port
 
-pytestmark = pytest.mark.hub
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
 
 @pytest.fixture

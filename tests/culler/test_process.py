@@ -92,6 +92,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_managed", [True, False])
 def test_a_managed_culler_ends_when_its_hub_is_killed(is_managed):
     """The next hub starts its own. One that runs beside the hub stays: whoever started it does not matter."""

@@ -21,7 +21,7 @@ from tests.eventually import eventually
 from tests.realhub import RealHub
 from tests.spawner.runs import HOME, NAMESPACE
 
-pytestmark = pytest.mark.hub
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
 CHART = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 OWN = (*CHART, "access:servers", "admin:server_state")  # shows its own token to servers

@@ -53,6 +53,7 @@ def test_a_listener_plays_the_story_without_files_and_kernels():
 
 
 @pytest.mark.hub
+@pytest.mark.slow
 async def test_the_check_fails_when_users_get_no_claim(tmp_path, capsys):
     """With a real hub, proxy, culler and mini cluster, and one line broken on purpose."""
     config = tmp_path / "jupyterhub_config.py"

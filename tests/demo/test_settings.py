@@ -8,7 +8,7 @@ import pytest
 
 from k8s_hub.demo import settings
 from k8s_hub.demo.failure import DemoError
-from k8s_hub.demo.settings import NEVER_AN_ORIGIN, Pods, Settings, claimed, free_port, free_ports
+from k8s_hub.demo.settings import NEVER_AN_ORIGIN, Pods, Settings, claimed, free_port
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_reasons_are_the_operating_systems():
 
 
 def test_free_ports_differ_and_belong_to_no_connection():
-    ports = free_ports(50)
+    ports = [free_port() for _ in range(50)]
     assert len(set(ports)) == 50
     assert set(ports) <= set(NEVER_AN_ORIGIN)
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -135,7 +135,17 @@ def test_free_ports_differ_and_belong_to_no_connection():
 
 def test_a_port_in_use_is_not_free(monkeypatch):
     with socket.socket() as taken:
-        port = free_port()
-        taken.bind(("127.0.0.1", port))
-        monkeypatch.setattr(settings, "NEVER_AN_ORIGIN", range(port, port + 2))
-        assert free_ports(2) in ([port + 1], [])
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(settings, "NEVER_AN_ORIGIN", range(port, port + 1))
+        with pytest.raises(DemoError, match=f"no free port on 127.0.0.1 in .*{port}"):
+            free_port()
+
+
+def test_a_free_port_is_nobody_elses_and_a_server_can_listen_there(monkeypatch):
+    port = free_port()
+    monkeypatch.setattr(settings, "NEVER_AN_ORIGIN", range(port, port + 1))
+    with pytest.raises(DemoError):
+        free_port()
+    with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(server.getsockname()):
+        pass

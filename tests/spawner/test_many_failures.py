@@ -12,7 +12,7 @@ from k8s_hub.minicluster.faults import refuse
 from k8s_hub.minicluster.statuses import status_body
 from tests.spawner.runs import pods, struck
 
-pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+pytestmark = [pytest.mark.looptime, pytest.mark.hub, pytest.mark.slow]
 
 USERS = tuple(f"ada-{number}" for number in range(50))
 AT_ONCE = 10

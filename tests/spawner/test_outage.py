@@ -10,7 +10,7 @@ from k8s_hub.minicluster.runtime import Exit
 from tests.eventually import eventually
 from tests.spawner.runs import NAMESPACE, pods
 
-pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+pytestmark = [pytest.mark.looptime, pytest.mark.hub, pytest.mark.slow]
 
 USERS = [f"user-{number}" for number in range(100)]
 

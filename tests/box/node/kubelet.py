@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from k8s_hub.demo.settings import free_ports
+from k8s_hub.demo.settings import free_port
 from tests.box.api import Api
 from tests.box.build import NodeBinaries
 from tests.box.controlplane import ControlPlane
@@ -19,7 +19,7 @@ def kubelet(
     folder: Path, logs: Path, *, plane: ControlPlane, binaries: NodeBinaries, network: Network, space: Space
 ) -> Process:
     """The process, with its configuration written; it registers the node at the control plane."""
-    port, health_port = free_ports(2)
+    port, health_port = free_port(), free_port()
     config, kubeconfig = folder / "kubelet.json", folder / "kubelet.kubeconfig"
     config.write_text(
         json.dumps(_configuration(folder, plane=plane, network=network, port=port, health_port=health_port))
