@@ -3,7 +3,7 @@
 ``python -m tests.diagnosis.table`` writes it into docs/troubleshooting.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,17 @@ def image_for_now(file: str) -> Row:
     )
 
 
+def image_limited(file: str) -> Row:
+    """An image whose registry wants fewer downloads."""
+    limit = "because its registry allows no more downloads for now."
+    return replace(
+        image_for_now(file),
+        sentence=f"The image {IMAGE} cannot be downloaded, {limit} "
+        "Please try again later, or tell your administrator.",
+        meanwhile=f"The image {IMAGE} is not downloaded yet, {limit}",
+    )
+
+
 def ended(file: str, reason: Reason, sentence: str) -> Row:
     """A pod that will not come to run."""
     return Row(file=file, stage=Stage.STARTING, reason=reason, sentence=sentence)
@@ -236,7 +247,12 @@ MACHINE = (
     ),
     ended("preempted", Reason.EVICTED, TAKEN_AWAY),
     ended("evicted", Reason.EVICTED, TAKEN_AWAY),
-    ended("evicted_disk", Reason.EVICTED, TAKEN_AWAY),
+    ended(
+        "evicted_disk",
+        Reason.EVICTED,
+        "Your server used more than its limit of 1 GiB of temporary disk space, and was stopped. "
+        "Please choose a larger server, or tell your administrator.",
+    ),
     ended("node_shutdown", Reason.EVICTED, TAKEN_AWAY),
     ended("node_lost", Reason.EVICTED, TAKEN_AWAY),
 )
@@ -314,7 +330,7 @@ IMAGES = (
     image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
     image("image_forbidden", Reason.IMAGE_DENIED, NO_ACCESS),
     image_for_now("image_registry_away"),
-    image_for_now("image_too_many_requests"),
+    image_limited("image_too_many_requests"),
 )
 
 CONTAINERS = (
