@@ -165,7 +165,7 @@ def no_machine_will_come(seen: Observation) -> Diagnosis | None:
             obstacle,
             sentence=f"{obstacle.sentence} The cluster could not add one and tries again in some minutes.",
             detail=detail,
-            expired=f"{obstacle.sentence} The cluster could not add one within {{waited}}. {_LATER}",
+            expired=f"The cluster could not add a machine for your server within {{waited}}. {_LATER}",
         )
     if seen.lasting(max(scaler.since for scaler in scalers)) < seen.patience.no_scale_up:
         return None
@@ -183,13 +183,15 @@ def unschedulable(seen: Observation) -> Diagnosis | None:
         return None
     verdict = message.split(" preemption:")[0]
     obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
+    sentence = _of_its_volume(seen, obstacle)
     return Diagnosis.waiting(
         obstacle.stage,
-        _of_its_volume(seen, obstacle),
+        sentence,
         reason=obstacle.reason,
         detail=_with_selector(seen.spec, message),
         lasting=seen.lasting(seen.since("PodScheduled")),
         missed=obstacle.missed,
+        expired=_without_disk(sentence) if sentence != obstacle.sentence else "",
     )
 
 
@@ -266,6 +268,12 @@ def _of_its_volume(seen: Observation, obstacle: Obstacle) -> str:
     return obstacle.sentence.replace("Your home volume", volume).replace(
         "its home volume", "one of its volumes"
     )
+
+
+def _without_disk(sentence: str) -> str:
+    """Say what it came to where a volume of the administrator's got no disk; empty for all other sentences."""
+    volume, mark, _ = sentence.partition(" has no disk yet")
+    return f"{volume} did not get a disk within {{waited}}. Please tell your administrator." if mark else ""
 
 
 def _with_selector(spec: Raw, message: str) -> str:
