@@ -224,7 +224,7 @@ class TestTheAutoscalerSaysNotNow:
         )
         assert words in diagnosis.detail
         assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
-            f"{self.WAITING} The cluster could not add one within 5 minutes. "
+            "The cluster could not add a machine for your server within 5 minutes. "
             "Please try again later, or choose another kind of server."
         )
 
@@ -352,6 +352,10 @@ class TestAClaimOfAnother:
         diagnosis = diagnose(seen(mounted, claim("Bound")))
         assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.CLAIM_PENDING)
         assert diagnosis.sentence == 'The volume "shared-data" of your server has no disk yet.'
+        assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
+            'The volume "shared-data" of your server did not get a disk within 5 minutes. '
+            "Please tell your administrator."
+        )
 
     def test_is_told_without_its_name_where_there_are_several(self):
         for each in (
