@@ -216,7 +216,12 @@ def _evicted(pod: Raw, life: Ended) -> Diagnosis:
 def _is_refused(pod: Raw, life: Ended) -> bool:
     """True where the kubelet would not have the pod (OutOfcpu, NodeAffinity, ...) or never started its server."""
     has_run = bool(last_exit(notebook_status(pod) or {}))
-    return life.code != 0 and (bool((pod.get("status") or {}).get("reason")) or not has_run)
+    return life.code != 0 and (_is_of_pod(pod, life) or not has_run)
+
+
+def _is_of_pod(pod: Raw, life: Ended) -> bool:
+    """True where the pod itself says why it ended, and not one of its containers."""
+    return life.reason in {(pod.get("status") or {}).get("reason"), *_EVICTIONS}
 
 
 def _refusal_in_words(life: Ended) -> str:
@@ -243,8 +248,7 @@ def _refusal_in_words(life: Ended) -> str:
 
 def _failed_pod(pod: Raw, life: Ended, reason: Reason, sentence: str) -> Diagnosis:
     """The words on a pod are Kubernetes' own; those of a container may be what its program has printed."""
-    is_own = bool((pod.get("status") or {}).get("reason")) or life.reason in _EVICTIONS
-    words = f": {life.message}" if is_own and life.message else ""
+    words = f": {life.message}" if life.message and _is_of_pod(pod, life) else ""
     return Diagnosis.failed(
         Stage.STARTING,
         reason,
