@@ -161,6 +161,22 @@ def step_runs(seen: Observation) -> Diagnosis | None:
     return None
 
 
+def side_container_starts(seen: Observation) -> Diagnosis | None:
+    """A native side container runs, and has not passed its startup probe; the server begins after it."""
+    for container in seen.status.get("initContainerStatuses") or ():
+        if seen.role_of(container) is not Role.SIDECAR or container.get("started") is not False:
+            continue
+        if not state_of(container, "running") or seen.server_has_turn:
+            continue
+        return _waits_for_side(
+            seen,
+            container,
+            Stage.STARTING,
+            f'Your server waits for the container "{container.get("name")}" beside it, which has not started yet.',
+        )
+    return None
+
+
 def others_not_ready(seen: Observation) -> Diagnosis | None:
     """The server itself is ready, and what runs beside it is not, so that its pod is not."""
     if not (notebook_status(seen.pod or {}) or {}).get("ready"):
@@ -168,17 +184,28 @@ def others_not_ready(seen: Observation) -> Diagnosis | None:
     for container in seen.status.get("containerStatuses") or ():
         if container.get("ready") or is_out(container):
             continue
-        complaints = _complaints(seen, container)
-        name = container.get("name")
-        return Diagnosis.waiting(
+        return _waits_for_side(
+            seen,
+            container,
             Stage.RUNNING,
-            f'Your server is running and waits for the container "{name}" beside it, which is not ready.',
-            reason=Reason.NOT_READY if complaints else None,
-            detail=f"container {name} is not ready: {words_of(complaints[-1]) if complaints else 'it does not say why'}",
-            lasting=seen.lasting(first_seen(complaints[0]) if complaints else seen.since("PodScheduled")),
-            expired=f'The container "{name}" beside your server was not ready within {{waited}}. {_AGAIN}',
+            f'Your server is running and waits for the container "{container.get("name")}" beside it, '
+            "which is not ready.",
         )
     return None
+
+
+def _waits_for_side(seen: Observation, container: Raw, stage: Stage, sentence: str) -> Diagnosis:
+    complaints, name = _complaints(seen, container), container.get("name")
+    waiting = state_of(container, "waiting")
+    why = words_of(complaints[-1]) if complaints else words_in(waiting) or waiting.get("reason")
+    return Diagnosis.waiting(
+        stage,
+        sentence,
+        reason=Reason.NOT_READY if complaints else None,
+        detail=f"container {name} is not ready: {why or 'it does not say why'}",
+        lasting=seen.lasting(first_seen(complaints[0]) if complaints else seen.since("PodScheduled")),
+        expired=f'The container "{name}" beside your server was not ready within {{waited}}. {_AGAIN}',
+    )
 
 
 def server_runs(seen: Observation) -> Diagnosis | None:
@@ -229,4 +256,4 @@ TROUBLE_RULES = (
     machine_silent,
     sandbox_fails,
 )
-PROGRESS_RULES = (step_runs, others_not_ready, server_runs, machine_sets_up)
+PROGRESS_RULES = (step_runs, side_container_starts, others_not_ready, server_runs, machine_sets_up)

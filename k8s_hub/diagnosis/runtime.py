@@ -22,7 +22,7 @@ class _Obstacle:
     """What runtimes say of one reason why a program does not run, and what its user reads of the image."""
 
     patterns: tuple[re.Pattern[str], ...]
-    #: ``{program}`` is the program, or the folder, that the runtime has named.
+    #: ``{program}`` is the program, or the folder or user, that the runtime has named; empty if it never names one.
     told: str
     #: Where it has named none.
     told_without: str = ""
@@ -58,6 +58,15 @@ _OBSTACLES = (
     _Obstacle(
         patterns=_patterns(r'chdir to cwd \("(?P<program>[^"]{1,200})"\) set in config.json failed'),
         told='has no folder "{program}" in which its program can start',
+    ),
+    _Obstacle(
+        patterns=_patterns("no command specified"),
+        told="",
+        told_without="does not say which program to run",
+    ),
+    _Obstacle(
+        patterns=_patterns(r"unable to find (?:user|group) (?P<program>[^\s:]{1,200}): no matching entries"),
+        told='has no user "{program}"',
     ),
 )
 # containerd's words, in two versions, and CRI-O's.

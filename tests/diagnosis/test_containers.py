@@ -69,6 +69,16 @@ class TestOtherContainers:
             "Your server crashed while it was starting (Error, exit code 1)"
         )
 
+    def test_nor_is_one_that_was_ended_with_the_step_that_failed(self):
+        mesh = container("mesh", terminated={"exitCode": 137, "reason": "Error"})
+        step = container("fix-home", terminated=ERROR)
+        waiting = container(waiting={"reason": "PodInitializing"})
+        ended = placed(waiting, phase="Failed", initContainerStatuses=[mesh, step])
+        ended["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}, {"name": "fix-home"}]
+        assert diagnose(seen(ended)).sentence.startswith(
+            'The step "fix-home" that prepares your server failed'
+        )
+
 
 class TestConfiguration:
     @pytest.mark.parametrize(
@@ -187,6 +197,21 @@ class TestOnTheWay:
             "Your server is running and will answer soon.",
         )
 
+    def test_a_side_container_among_the_steps_that_does_not_start_is_named(self):
+        mesh = container("mesh", running={"startedAt": "2026-07-01T12:00:03Z"}) | {"started": False}
+        meshed = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[mesh])
+        meshed["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
+        failed = event("Unhealthy", "Startup probe failed: connection refused", second=9)
+        waiting = diagnose(seen(meshed, None, failed, second=100))
+        assert (waiting.reason, waiting.fatal) == (Reason.NOT_READY, False)
+        assert (
+            waiting.sentence
+            == 'Your server waits for the container "mesh" beside it, which has not started yet.'
+        )
+        assert "connection refused" in waiting.detail
+        mesh["started"] = True
+        assert "mesh" not in diagnose(seen(meshed, None, failed, second=100)).sentence
+
     READY = container(running={"startedAt": "2026-07-01T12:00:05Z"}, ready=True)
 
     @pytest.mark.parametrize(
@@ -207,6 +232,8 @@ class TestOnTheWay:
         waiting = diagnose(seen(meshed, second=290))
         assert '"mesh"' in waiting.sentence
         assert not waiting.fatal
+        words = side["state"].get("waiting", {})
+        assert words.get("message", words.get("reason", "does not say why")) in waiting.detail
 
     def test_what_a_probe_of_a_side_container_says_is_told_to_the_administrator(self):
         side = container("mesh", running={"startedAt": "2026-07-01T12:00:05Z"})
@@ -228,8 +255,9 @@ class TestOnTheWay:
         [container("logs", terminated={"exitCode": 0}), container("logs", waiting=CRASH_LOOP, restarts=9)],
     )
     def test_a_side_container_that_has_ended_is_not_waited_for(self, side):
-        both = placed(self.READY, side, phase="Running", podIP="10.0.0.1")
-        assert diagnose(seen(both)).sentence == "Your server is running and will answer soon."
+        for status in ({"podIP": "10.0.0.1"}, {}):
+            both = placed(self.READY, side, phase="Running", **status)
+            assert diagnose(seen(both)).sentence == "Your server is running and will answer soon."
 
     @pytest.mark.parametrize("probe", ["Readiness", "Startup"])
     def test_a_server_whose_probe_fails_is_told_as_such_at_the_deadline(self, probe):

@@ -222,6 +222,7 @@ def test_a_policy_answers_with_a_code_of_its_own(code, message):
         ('pods "x" is forbidden: no PriorityClass with name high was found', 403),
         ('pods is forbidden: User "hub" cannot create resource "pods" in API group ""', 403),
         ('namespaces "x" not found', 404),
+        ('Internal error occurred: failed calling webhook "gate": no answer', 500),
     ],
 )
 def test_words_of_another_code_decide_nothing(message, of_code):

@@ -105,6 +105,14 @@ def test_a_program_that_is_not_there_is_named_whatever_the_runtime(message, reas
             f'{RUNC}chdir to cwd ("/home/course") set in config.json failed: permission denied: unknown',
             'no folder "/home/course"',
         ),
+        (
+            "failed to generate container spec: failed to generate spec: no command specified",
+            "which program to run",
+        ),
+        (
+            f"{RUNC}unable to find user jovyan: no matching entries in passwd file: unknown",
+            'no user "jovyan"',
+        ),
     ],
 )
 def test_a_program_that_cannot_run_ends_the_start_at_once(message, words):

@@ -234,6 +234,12 @@ class TestTheAutoscalerSaysNotNow:
         assert not diagnose(seen(self.FULL, None, not_now, no, second=419.9)).fatal
         assert diagnose(seen(self.FULL, None, not_now, no, second=420)).fatal
 
+    def test_so_it_does_for_a_no_that_is_repeated_after_it(self):
+        not_now = event("NotTriggerScaleUp", "1 in backoff after failed scale-up", second=200)
+        no = event("NotTriggerScaleUp", "1 max node group size reached", second=10, lastTimestamp=at(310))
+        assert not diagnose(seen(self.FULL, None, not_now, no, second=319)).fatal
+        assert diagnose(seen(self.FULL, None, not_now, no, second=320)).fatal
+
     def test_a_no_before_it_does_not_count(self):
         no = event("NotTriggerScaleUp", "1 max node group size reached", second=10)
         not_now = event("NotTriggerScaleUp", "1 in backoff after failed scale-up", second=50)

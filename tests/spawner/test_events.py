@@ -14,10 +14,13 @@ from k8s_hub.spawner.events import (
     RuleEventFormatter,
     decorate_html_message,
     decorate_plain_message,
+    shown,
 )
+from k8s_hub.spawner.progress import Heard
 from tests.diagnosis.samples import event
 from tests.spawner.bare import bare_spawner
 from tests.spawner.runs import Run, takes
+from tests.spawner.test_progress import SCHEDULING, STARTING
 
 PULLING = event(
     "Pulling",
@@ -162,6 +165,15 @@ async def items_of(run):
 
 def reasons(items):
     return [item["raw_event"]["reason"] for item in items if "raw_event" in item]
+
+
+async def test_an_event_is_shown_with_one_message_and_the_latest_with_the_next():
+    async def news():
+        for told in (SCHEDULING, Heard(event=PULLING), Heard(event=FAILED), STARTING, SCHEDULING):
+            yield told
+
+    items = [item async for item in shown(bare_spawner(), news())]
+    assert [item.get("raw_event") for item in items] == [None, FAILED, None]
 
 
 @pytest.mark.looptime
