@@ -66,6 +66,7 @@ _KINDS = {
     traitlets.Float: "number",
     traitlets.Integer: "int",
     traitlets.List: "list",
+    traitlets.Type: "class",
     traitlets.Unicode: "str",
     traitlets.Any: "any",
 }

@@ -20,6 +20,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.hiding import hiding
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
+from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
@@ -29,12 +30,13 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import launch, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
+from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.namespaces import ensure_namespace
-from k8s_hub.spawner.progress import Progress, Waited
-from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.teardown import Removal
@@ -204,6 +206,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             grace_seconds=self.delete_grace_period,
             creates=self._creates,
             tell=self._tell,
+            hear=self._progress.hear,
+            diagnose=partial(
+                diagnose,
+                site_rules=tuple(self.diagnosis_rules),
+                on_error=partial(BROKEN_CODE.tell, self.log, "diagnosis rule"),
+            ),
         )
 
     async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
@@ -250,13 +258,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             remind_after=self.slow_spawn_message_threshold,
             remind_every=max(1, self.slow_spawn_message_frequency),
         )
-        async for told in news:
-            match told:
-                case Waited(seconds=seconds, latest=latest):
-                    message = self.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
-                    yield {"progress": latest.percent, "message": message}
-                case diagnosis:
-                    yield {"progress": diagnosis.percent, "message": diagnosis.message}
+        async for item in shown(self, news):
+            yield item
 
     @property
     def events(self) -> list[Raw]:
