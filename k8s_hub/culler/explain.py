@@ -1,4 +1,4 @@
-"""``k8s-hub cull explain USER[/SERVER]``: what the culler would do now about a user's servers, and why."""
+"""``k8s-hub cull explain USER[/SERVER]``: what the culler would do now about a user and their servers, and why."""
 
 import json
 import sys
@@ -9,7 +9,8 @@ from typing import Any
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.asking.scopes import TokenScopes
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.judging.facts import facts_of
 from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
 from k8s_hub.hub.api import HubApi
@@ -24,12 +25,12 @@ class Explain(IdleCuller):
     name = "k8s-hub cull explain"
     description = (
         "k8s-hub cull explain USER[/SERVER] [flags]\n\n"
-        "Says what the culler would do now about a user's servers, why, and what would change it. Give it the flags "
-        "of the culler that runs; --json: one line of JSON for each server."
+        "Says what the culler would do now about a user's servers, why, and what would change it; with --cull-users "
+        "about the user, too. Give it the flags of the culler that runs; --json: one line of JSON for each."
     )
     examples = ""
 
-    json = Bool(default_value=False, config=True, help="One line of JSON for each server.")
+    json = Bool(default_value=False, config=True, help="One line of JSON for each server and user.")
 
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
     flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "The same as true.")}  # noqa: RUF012
@@ -67,6 +68,10 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
     for each in servers:
         decision = decisions.get(each)
         print(_line(each, decision, now) if as_json else "\n".join(_text(each, decision)))  # noqa: T201
+    if plan.orders.cull_users and server is None:
+        of_user = plan.decider.decide_user(found, now())
+        is_kept_by = [each for each, decision in decisions.items() if not decision.verdict.culls]
+        print(_user_line(of_user, is_kept_by) if as_json else "\n".join(_user_text(of_user, is_kept_by)))  # noqa: T201
     return 0
 
 
@@ -93,10 +98,10 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 async def _decisions(
     plan: Plan, now: Clock, api: HubApi, user: User, servers: Sequence[Server], *, stack: AsyncExitStack
 ) -> dict[Server, Decision]:
-    memory = memory_of(plan, now, read_only=True)
+    memory = await memory_of(plan, now, stack, read_only=True)
     source = None
     if plan.asking is not None:
-        source = await servers_of(plan.asking, api, await api.scopes(), now, stack)
+        source = await servers_of(plan.asking, api, TokenScopes(api.scopes, lambda _has: None), now, stack)
         await source.refresh()
     decisions = {}
     for server in servers:
@@ -117,6 +122,28 @@ def _line(server: Server, decision: Decision | None, now: Clock) -> str:
         stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": "is stopped"}
         return json.dumps({"time": now().isoformat(), **stopped})
     return json.dumps({**decision.record(_action(decision)), "changes": list(decision.changes())})
+
+
+def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
+    """Return a line of JSON about a user, whom these servers keep from being deleted."""
+    action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
+    changes = list(_user_changes(decision, is_kept_by))
+    return json.dumps({**decision.record(action), "changes": changes})
+
+
+def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
+    running = ", ".join(map(str, is_kept_by))
+    yield f"{decision.subject} is kept: a server runs ({running})" if is_kept_by else decision.sentence()
+    changes = list(_user_changes(decision, is_kept_by))
+    if changes:
+        yield "What would change it:"
+        yield from (f"  - {change}" for change in changes)
+
+
+def _user_changes(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
+    if is_kept_by:
+        yield "No user is deleted who has a server that runs."
+    yield from decision.changes()
 
 
 def _action(decision: Decision) -> Action:

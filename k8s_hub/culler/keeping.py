@@ -1,12 +1,15 @@
 """Keeping a server for a while, as its user asks: what the admin's limits allow, decided from values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from k8s_hub.culler.judging import words
 
 WEEK = timedelta(days=7)
+
+CLOCK_STEP = timedelta(minutes=1)
+"""A clock may be put back by so much without anybody having asked under a wrong one."""
 
 
 class KeepRefused(Exception):  # noqa: N818 - it says what it is
@@ -81,6 +84,17 @@ def release(keeps: Sequence[Keep], server: str, now: datetime) -> tuple[Keep, ..
     """Return the user's keeps after the server was let go; what was used up stays so."""
     return tuple(
         Keep(server=each.server, at=each.at, until=min(each.until, now)) if each.server == server else each
+        for each in keeps
+    )
+
+
+def settled(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
+    """Return the user's keeps; one that was asked for in the future, under a wrong clock, begins now.
+
+    Otherwise it would hold, and count, until that future is over.
+    """
+    return tuple(
+        replace(each, at=now, until=now + (each.until - each.at)) if each.at - now > CLOCK_STEP else each
         for each in keeps
     )
 

@@ -2,13 +2,18 @@
 
 Promises:
 - each change is on disk before it is answered, and the file holds the old or the new state, never a half;
-- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is.
+- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is;
+- what is no file (a device, a pipe, a folder) is neither read nor moved;
+- one culler per file: the second would write what it read at its start over what the first has written since.
 """
 
+import errno
+import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+import stat
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +39,10 @@ class BadStateFile(Exception):  # noqa: N818 - it says what it is
     """The file cannot be used; the message begins with the name of the flag and holds its value."""
 
 
+class StateFileInUse(BadStateFile):
+    """Another culler has it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
     keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
@@ -45,7 +54,8 @@ class Memory:
     """Owns the state file. Without a path it remembers as long as the process lives.
 
     read_only: for another process than the culler's own. Nothing is written, neither set aside.
-    Raise BadStateFile where the file cannot be read or written, or is of another version.
+    Raise BadStateFile where the file cannot be read or written, is of another version, or is another culler's until
+    that one is closed or its process has ended.
     """
 
     def __init__(
@@ -53,15 +63,32 @@ class Memory:
     ) -> None:
         self.limits = limits
         self._now = now
+        self._lock: int | None = None  # its file descriptor
         # Where it is a symbolic link, its target is replaced and not the link.
         self._path = None if path is None else path.resolve()
         self._named = f"state_file: {str(path)!r}"
         self._is_read_only = read_only
         self._state = _State()
         if self._path is not None:
-            self._state = self._read(self._path)
+            self._refuse_what_is_no_file(self._path)
             if not read_only:
-                self._write_at_start()
+                self._lock = self._locked(self._path)
+            try:
+                self._state = self._read(self._path)
+                if not read_only:
+                    self._write_at_start()
+            except BadStateFile:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let another culler have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.close()
 
     # --- Keeping ---
 
@@ -85,7 +112,14 @@ class Memory:
             self._store_keeps(user, keeping.release(self._keeps(user), server, self._now()))
 
     def _keeps(self, user: str) -> tuple[Keep, ...]:
-        return self._state.keeps.get(user, ())
+        keeps = self._state.keeps.get(user, ())
+        settled = keeping.settled(keeps, self._now())
+        if settled != keeps:
+            log.warning(
+                "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
+            )
+            self._store_or_tell(replace(self._state, keeps={**self._state.keeps, user: settled}))
+        return settled
 
     def _store_keeps(self, user: str, keeps: tuple[Keep, ...]) -> None:
         now = self._now()
@@ -126,6 +160,38 @@ class Memory:
 
     # --- The file ---
 
+    def _refuse_what_is_no_file(self, path: Path) -> None:
+        """Refuse it before it is opened: a device could be read without end, and would be replaced by a file."""
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(mode):
+            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+            raise BadStateFile(f"{self._named} is {kind}; it must be a file, or not exist yet")
+
+    def _locked(self, path: Path) -> int | None:
+        """Take the lock beside the file, which ends with the process; None where the file system has no locks."""
+        try:
+            lock = os.open(
+                _beside(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise StateFileInUse(
+                    f"{self._named} is in use by another culler; each culler needs a state file of its own"
+                ) from None
+            log.warning("%s: whether another culler uses it is not known: %s", self._named, error.strerror)
+            return None
+        return lock
+
     def _read(self, path: Path) -> _State:
         try:
             content = path.read_bytes()
@@ -160,10 +226,13 @@ class Memory:
         """Find out now, and not when a user asks, that the file cannot be written."""
         try:
             self._store(self._state)
-        except FileNotFoundError:
-            raise BadStateFile(f"{self._named} is in a folder that does not exist") from None
         except OSError as error:
-            raise BadStateFile(f"{self._named} cannot be written: {error.strerror}") from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> BadStateFile:
+        if isinstance(error, FileNotFoundError):
+            return BadStateFile(f"{self._named} is in a folder that does not exist")
+        return BadStateFile(f"{self._named} cannot be written: {error.strerror}")
 
     def _store_or_tell(self, state: _State) -> None:
         try:
@@ -176,6 +245,19 @@ class Memory:
         if self._path is not None and not self._is_read_only:
             _write_atomically(self._path, json.dumps(_json_of(state), indent=1).encode())
         self._state = state
+
+
+_KINDS: Sequence[tuple[Callable[[int], bool], str]] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{ending}")
 
 
 class _OtherVersion(Exception):  # noqa: N818 - it says what it is
@@ -229,7 +311,7 @@ def _keep_of(raw: Any) -> Keep:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.new")
+    scratch = _beside(path, "new")
     scratch.unlink(missing_ok=True)
     file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(file, "wb") as stream:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from traitlets import Bool, Callable, HasTraits, Integer, List, Unicode, default
+from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, Unicode, default
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
@@ -39,10 +39,14 @@ class LimitOptions(HasTraits):
         timeout and max_age do.
 
         A rule matches users, groups, server names and profiles, and sets limits, always or at some hours. See
-        docs/howto/culling.md. Rules that match groups need the scope read:users:groups.
+        docs/howto/culling.md. Rules that match groups need the scope read:users:groups, those that match profiles
+        or options admin:server_state.
         """,
     )
-    rules_file = Unicode(config=True, help="A .yaml or .json file with the list of rules, in place of rules.")
+    rules_file = Unicode(
+        config=True,
+        help="A .yaml or .json file with the list of rules, in place of rules; under users, in place of user_rules.",
+    )
     cull_arbiter_hook = Callable(
         None,
         allow_none=True,
@@ -65,7 +69,29 @@ class UserOptions(HasTraits):
         default_value=False,
         config=True,
         help="Also delete users without activity once all their servers are stopped. For temporary users. "
-        "Needs the scopes read:users:activity and delete:users.",
+        "Needs the scopes read:users:activity, read:users and delete:users.",
+    )
+    user_timeout = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        max=LONGEST,
+        config=True,
+        help="Seconds without activity after which cull_users deletes a user. By default timeout.",
+    )
+    user_max_age = Integer(
+        None,
+        allow_none=True,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds after their creation after which cull_users deletes a user, active or not; 0: never. "
+        "By default max_age.",
+    )
+    user_rules: List[Any] = List(
+        config=True,
+        help="Other limits for some users, as rules are for servers: each matches user, group or admin, and sets "
+        "timeout, max_age or exempt. Limits in rules delete nobody; whom a rule exempts is not deleted either.",
     )
     cull_admin_users = Bool(
         default_value=True,
@@ -81,7 +107,14 @@ class AskingOptions(HasTraits):
         default_value=False,
         config=True,
         help="Ask servers that run longer than their limit what they do: a busy kernel keeps a server, an open "
-        "tab in which nothing runs does not. Needs the scopes tokens (or, less safely, access:servers) and admin:server_state.",
+        "tab in which nothing runs does not. Needs the scope admin:server_state, and servers that were started with "
+        "KubeSpawner.save_access_token.",
+    )
+    ask_with_own_token = Bool(
+        default_value=False,
+        config=True,
+        help="Show the culler's own token to servers that have none in their state. Needs the scope access:servers. "
+        "Who reads the token at their own server can open the servers of all others, and stop them.",
     )
     ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
     ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers asked at the same time.")
@@ -207,6 +240,26 @@ class SeeingOptions(HasTraits):
     metrics_ip = Unicode(config=True, help="The address for metrics_port; by default all addresses.")
 
 
+class LogOptions(HasTraits):
+    """Where the log goes, as in idle-culler 1.4."""
+
+    log_file_prefix = Unicode(config=True, help="A file for the log, in place of standard error.")
+    log_to_stderr = Bool(
+        default_value=False, config=True, help="Log to standard error also where there is a log_file_prefix."
+    )
+    log_rotate_mode = Enum(
+        ["size", "time"], "size", config=True, help="What ends a log file: its size, or the time."
+    )
+    log_file_max_size = Integer(
+        100_000_000, min=1, config=True, help="Bytes of a log file, with the log_rotate_mode size."
+    )
+    log_file_num_backups = Integer(10, min=0, config=True, help="Earlier log files that are kept.")
+    log_rotate_when = Unicode(
+        "midnight", config=True, help="Unit of the log_rotate_mode time: S, M, H, D, W0 to W6 or midnight."
+    )
+    log_rotate_interval = Integer(1, min=1, config=True, help="So many units are one log file.")
+
+
 class HubOptions(HasTraits):
     """Where the hub is."""
 
@@ -231,11 +284,12 @@ GROUPS: Mapping[str, type[HasTraits]] = {
     "Users warned and in control": WarningOptions,
     "How often, how fast, how careful": CareOptions,
     "Seeing what it does": SeeingOptions,
+    "The log": LogOptions,
     "The hub": HubOptions,
 }
 """By heading."""
 
-WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "warn_hook"})
+WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook"})
 """Options that only the config file can give."""
 
 

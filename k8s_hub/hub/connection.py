@@ -13,6 +13,16 @@ import aiohttp
 from yarl import URL
 
 from k8s_hub.hub.errors import BadReply, Unavailable, error_of
+from k8s_hub.objects.quoting import shown
+
+LONGEST_REPLY = 256 * 2**20
+"""In bytes: ten thousand users are some 20 MB."""
+
+LONGEST_MESSAGE = 500
+"""In characters, of what the hub says about an error; it may quote its users."""
+
+LONGEST_PAUSE = 3600
+"""In seconds: to wait longer than the hub asks for is fine, for ever is not."""
 
 OnReply = Callable[[str, int, float], None]
 """Is told of every request that was answered or failed: its method, the answer's status (0: none came), seconds."""
@@ -103,7 +113,7 @@ class HubConnection:
                 json=body,
                 allow_redirects=False,
             ) as response:
-                text = await response.read()
+                text = await _bounded(response)
         except TimeoutError:
             self._tell(method, 0, begun)
             raise Unavailable(f"{asked} was not answered in time") from None
@@ -111,6 +121,8 @@ class HubConnection:
             self._tell(method, 0, begun)
             raise Unavailable(f"{asked} failed: {error}") from error
         self._tell(method, response.status, begun)
+        if text is None:
+            raise BadReply(f"{asked} was answered with more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
             raise error_of(
                 response.status,
@@ -124,6 +136,16 @@ class HubConnection:
     def _tell(self, method: str, code: int, begun: float) -> None:
         if self._on_reply is not None:
             self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body; None where it is longer than LONGEST_REPLY."""
+    text = bytearray()
+    async for chunk in response.content.iter_any():
+        text += chunk
+        if len(text) > LONGEST_REPLY:
+            return None
+    return bytes(text)
 
 
 def _decoded(text: bytes, asked: str) -> Any:
@@ -141,9 +163,13 @@ def _message_in(text: bytes) -> str | None:
         body = json.loads(text)
     except ValueError:
         return None
-    return str(body["message"]) if isinstance(body, dict) and body.get("message") else None
+    message = body.get("message") if isinstance(body, dict) else None
+    if not message:
+        return None
+    return message[:LONGEST_MESSAGE] if isinstance(message, str) else shown(message)
 
 
 def _seconds(retry_after: str | None) -> float | None:
     # The other form of Retry-After, a date, is not one the hub uses.
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    is_number = retry_after is not None and retry_after.isdecimal()
+    return min(float(retry_after or 0), LONGEST_PAUSE) if is_number else None

@@ -28,7 +28,7 @@ from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch, resolve, security, storage
+from k8s_hub.spawner import access_token, launch, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
@@ -67,6 +67,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
         self._state_version = COMPATIBLE_VERSION
+        self._access_token: str | None = None
         if self.user is not None:
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
@@ -85,6 +86,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self.namespace = saved.namespace or self.namespace
         self.dns_name = saved.dns_name or self.dns_name
         self._state_version = saved.version or COMPATIBLE_VERSION
+        self._applied_options = saved.applied_options
+        self._access_token = saved.access_token
         if saved.pvc_name and self.remember_pvc_name:
             self.pvc_name = self.remembered_pvc_name = saved.pvc_name
             self._pvc_exists = True
@@ -103,6 +106,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             pvc_name=self.pvc_name if self._pvc_exists else None,
             extra_claims=self.extra_claim_names,
             url=self._url_in_state,
+            applied_options=self._applied_options,
+            access_token=self._access_token,
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -116,6 +121,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().clear_state()
         self._name_objects()
         self.pod_id = ""
+        self._applied_options = self._access_token = None
         self._may_be_unfinished = False
         self._alive = None
         self._run_log = RunLog(self.log)
@@ -158,7 +164,16 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self._is_starting = False
             self._progress.end()
         self._may_have_created = False
+        if self.save_access_token:
+            self._renew_access_token()
         return url
+
+    def _renew_access_token(self) -> None:
+        """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
+        try:
+            self._access_token = access_token.renew(self)
+        except ValueError as error:  # the role of the user does not let them access their own server
+            self.log.warning("%s: no access token is saved: %s", self._log_name, error)
 
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""

@@ -187,7 +187,9 @@ def test_with_the_page_users_may_open_it_and_nothing_else_is_lost():
     config = evaluate(values_with(FILES / "culler.yaml", FILES / "culler-page.yaml"))
     roles = {role["name"]: role["scopes"] for role in config.JupyterHub.load_roles}
     assert roles["user"] == ["self", f"access:services!service={CULLER}"]
-    assert {"list:users", "read:servers", "delete:servers", "tokens"} <= set(roles[CULLER])
+    assert {"list:users", "read:servers", "delete:servers", "admin:server_state"} <= set(roles[CULLER])
+    assert not {"tokens", "access:servers"} & set(roles[CULLER])
+    assert config.KubeSpawner.save_access_token is True
 
 
 def test_a_restricted_pod_has_no_privileged_container():

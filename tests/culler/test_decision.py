@@ -252,6 +252,7 @@ async def test_record():
         "cause": "warned",
         "reason": "was idle for 2:00:00, but its user is warned first",
         "rule": "gpu",
+        "rules_in_doubt": [],
         "since": "2026-07-01T10:00:00Z",
         "due": "2026-07-01T12:05:00Z",
         "idle_seconds": 7200,
@@ -280,6 +281,7 @@ async def test_what_is_not_known_is_null():
         "verdict",
         "cause",
         "reason",
+        "rules_in_doubt",
         "idle_limit_seconds",
         "ready",
     }

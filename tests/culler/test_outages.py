@@ -177,8 +177,10 @@ async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(t
     def remembered():
         return Memory(path, KEEPS, lambda: NOW + timedelta(seconds=clock()))
 
-    culler = Culler(in_use(), memory=remembered())
+    first = remembered()
+    culler = Culler(in_use(), memory=first)
     await culler.runs(2)
+    first.close()
     await asyncio.sleep(minutes * 60)
     culler = Culler(idle, every=3, memory=remembered())
     await culler.runs(4)

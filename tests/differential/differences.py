@@ -16,6 +16,7 @@ from k8s_hub.manifests.casing import ManifestError, camel_case
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import TemplateError, expand_host
 from k8s_hub.profiles.access import Person
+from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.listing import in_order, initialised
 from k8s_hub.profiles.selection import still_valid
 from k8s_hub.spawner.failures import SpawnFailed
@@ -475,6 +476,24 @@ def _version_of_state(seen: Seen) -> Any:
     kept = {key: value for key, value in seen.theirs.value.items() if key != "kubespawner_version"}
     version = state.get("kubespawner_version")
     return Outcome(kept if version is None else {**kept, "kubespawner_version": version})
+
+
+@adjusts(
+    "the state says what was applied of the profiles",
+    upstream="The saved state names pod and claim.",
+    here="With a `profile_list` it has `applied_options`, too: the profile and its options as they were applied.",
+    reason="The culler's rules judge a server by what it is, and not by what was asked for. KubeSpawner leaves it alone.",
+)
+def _applied_options(seen: Seen) -> Any:
+    if (
+        seen.aspect != "state"
+        or seen.theirs.raised
+        or seen.ours.raised
+        or not seen.traits.get("profile_list")
+    ):
+        return None
+    applied = seen.ours.value.get(STATE_KEY)
+    return None if applied is None else Outcome({**seen.theirs.value, STATE_KEY: applied})
 
 
 @adjusts(

@@ -209,6 +209,16 @@ class TestNonsense:
                 '{"items": [], "_pagination": {"limit": 1, "total": 9, "next": {"offset": 0}}}',
                 "make no sense",
             ),
+            (
+                f'{{"items": [], "_pagination": {{"limit": 1, "total": {"9" * 4300}, "next": null}}}}',
+                "no sense",
+            ),
+            (
+                f'{{"items": [], "_pagination": {{"limit": 1, "total": 1, "next": {{"offset": {"9" * 4300}}}}}}}',
+                "no sense",
+            ),
+            ('{"items": [], "_pagination": {"limit": -1, "total": 1, "next": null}}', "make no sense"),
+            ('{"items": [], "_pagination": {"limit": 1, "total": 1}}', "make no sense"),
         ],
     )
     async def test_bodies(self, text, words):
@@ -244,6 +254,24 @@ class TestNonsense:
         with pytest.raises(Unavailable) as caught:
             await self.call(web.Response(status=429, headers={"Retry-After": "7"}))
         assert caught.value.retry_after == 7
+
+    async def test_a_retry_after_without_end_ends(self):
+        with pytest.raises(Unavailable) as caught:
+            await self.call(web.Response(status=429, headers={"Retry-After": "9" * 5000}))
+        assert caught.value.retry_after == 3600
+
+    @pytest.mark.parametrize(
+        "message", ["x" * 1_000_000, 10**4300 - 1, [["x" * 1000]] * 1000], ids=["text", "number", "list"]
+    )
+    async def test_a_message_without_end_is_cut(self, message):
+        with pytest.raises(Refused) as caught:
+            await self.call(web.json_response({"message": message}, status=400))
+        assert 100 < len(str(caught.value)) < 800
+
+    async def test_a_body_without_end_is_not_read(self, monkeypatch):
+        monkeypatch.setattr("k8s_hub.hub.connection.LONGEST_REPLY", 1000)
+        with pytest.raises(BadReply, match="more than 1000 bytes"):
+            await self.call(web.Response(text=" " * 1001))
 
     async def test_a_retry_after_that_is_a_date_is_nothing(self):
         with pytest.raises(Unavailable) as caught:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from k8s_hub.culler.judging.facts import Facts
 from k8s_hub.culler.judging.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
 from k8s_hub.culler.ruling.rules import Ruling
+from k8s_hub.hub.users import User
 
 
 class Action(StrEnum):
@@ -19,7 +20,9 @@ class Action(StrEnum):
     GONE = "gone"  # stopped by somebody else meanwhile
     KEPT = "kept"
     WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
-    FAILED = "failed"  # to stop it
+    WOULD_DELETE = "would delete"  # a user, likewise
+    DELETED = "deleted"  # a user
+    FAILED = "failed"  # to stop or delete it
 
 
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
@@ -59,6 +62,7 @@ class Decision:
             "cause": verdict.cause.value,
             "reason": verdict.reason,
             "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
             "since": _iso(verdict.since),
             "due": _iso(verdict.due),
             "idle_seconds": _seconds(self.idle),
@@ -79,7 +83,12 @@ class Decision:
         """Return it in one line, for logs and dry run."""
         fate = "is to be stopped" if self.verdict.culls else "is kept"
         details = ", ".join(self._limits_in_words())
-        return f"{self.facts.server} {fate}: it {self.verdict.reason}" + (f" ({details})" if details else "")
+        return f"{self.subject} {fate}: it {self.verdict.reason}" + (f" ({details})" if details else "")
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return str(self.facts.server)
 
     def changes(self) -> Sequence[str]:
         """Return sentences that say what would change the verdict."""
@@ -100,15 +109,12 @@ class Decision:
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
             yield self._busy_limit()
         if self.ruling.rule is not None:
-            yield self._rule()
+            yield _named(self.ruling.rule)
+        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.ruling))
 
     def _busy_limit(self) -> str:
         limits = self.ruling.limits
         return "no busy limit" if limits.busy is None else f"busy limit {span(max(limits.idle, limits.busy))}"
-
-    def _rule(self) -> str:
-        rule = self.ruling.rule or ""
-        return rule if rule.startswith("rules[") else f"rule {rule!r}"
 
     # --- What would change it ---
 
@@ -123,7 +129,8 @@ class Decision:
             case Cause.UNKNOWN:
                 yield from self._what_is_unknown()
             case Cause.EXEMPT if self.ruling.limits.exempt:
-                yield f"It is judged where no rule with exempt: true holds; now {self._rule()} does."
+                if self.ruling.rule is not None and not self.ruling.doubts:
+                    yield f"It is judged where no rule with exempt: true holds; now {_named(self.ruling.rule)} does."
                 if verdict.due is not None:
                     yield from self._what_it_waits_for()
             case Cause.EXEMPT:
@@ -192,10 +199,13 @@ class Decision:
             yield f"Its max age ends at {self._clock(end)}, whatever its activity."
 
     def _changes_of_rules(self) -> Iterator[str]:
-        if self.ruling.rule is None:
+        if self.ruling.doubts:
+            yield from _doubts_in_words(self.ruling)
+        elif self.ruling.rule is None:
             yield "The default limits hold: no rule matches."
         elif self.verdict.cause is not Cause.EXEMPT:
-            yield f"The limits are those of {self._rule()}: an earlier rule that matches would hold instead."
+            rule = _named(self.ruling.rule)
+            yield f"The limits are those of {rule}: an earlier rule that matches would hold instead."
         if self.ruling.until is not None:
             yield f"Other limits may hold from {self._clock(self.ruling.until)} on, by the schedule of a rule."
         if self.verdict.culls:
@@ -223,11 +233,81 @@ class Decision:
         return self.facts.work is not None and self.facts.work.connections > 0
 
     def _clock(self, moment: datetime | None) -> str:
-        """Return a time in words; without its date where that is today's."""
-        if moment is None:
-            return "a time beyond all dates"
-        is_today = moment.astimezone(UTC).date() == self.at.astimezone(UTC).date()
-        return f"{moment.astimezone(UTC):{'%H:%M' if is_today else '%Y-%m-%d %H:%M'} UTC}"
+        return _clock(moment, self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDecision:
+    """What was decided about one user who has no server left, or will have none."""
+
+    user: User
+    ruling: Ruling
+    verdict: Verdict
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return f"User {self.user.name}"
+
+    def record(self, action: Action) -> dict[str, Any]:
+        """Return it as JSON, with the keys of `Decision.record` that a user has; ``server`` is null."""
+        user, verdict, limits = self.user, self.verdict, self.ruling.limits
+        is_past = verdict.since is not None and verdict.since <= self.at
+        return {
+            "time": _iso(self.at),
+            "user": user.name,
+            "server": None,
+            "action": action.value,
+            "verdict": "delete" if verdict.culls else "keep",
+            "cause": verdict.cause.value,
+            "reason": verdict.reason,
+            "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
+            "since": _iso(verdict.since),
+            "due": _iso(verdict.due),
+            "idle_seconds": _seconds(self.at - verdict.since) if is_past and verdict.since else None,
+            "idle_limit_seconds": _seconds(limits.idle),
+            "age_limit_seconds": _seconds(limits.age),
+            "created": _iso(user.created),
+            "last_activity": _iso(user.last_activity),
+        }
+
+    def sentence(self) -> str:
+        """Return it in one line, for logs and dry run."""
+        fate = "is to be deleted" if self.verdict.culls else "is kept"
+        return f"{self.subject} {fate}: it {self.verdict.reason}"
+
+    def changes(self) -> Iterator[str]:
+        """Yield sentences that say what would change the verdict."""
+        yield from _doubts_in_words(self.ruling)
+        if self.verdict.due is not None and not self.verdict.culls:
+            yield f"They are deleted from {_clock(self.verdict.due, self.at)} on, if they are not active until then."
+
+
+def _in_doubt(ruling: Ruling) -> list[str]:
+    return list(dict.fromkeys(doubt.rule for doubt in ruling.doubts))
+
+
+def _doubts_in_words(ruling: Ruling) -> Iterator[str]:
+    for doubt in ruling.doubts:
+        yield (
+            f"Whether {_named(doubt.rule)} holds is not known, because the API token lacks the scope {doubt.scope}: "
+            "until it has it, the longer limit counts, and what the rule may exempt is kept."
+        )
+
+
+def _named(rule: str) -> str:
+    """Return a rule's name, or its place, in a sentence."""
+    return rule if rule.startswith(("rules[", "users[")) else f"rule {rule!r}"
+
+
+def _clock(moment: datetime | None, at: datetime) -> str:
+    """Return a time in words; without its date where that is today's."""
+    if moment is None:
+        return "a time beyond all dates"
+    is_today = moment.astimezone(UTC).date() == at.astimezone(UTC).date()
+    return f"{moment.astimezone(UTC):{'%H:%M' if is_today else '%Y-%m-%d %H:%M'} UTC}"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -90,13 +90,14 @@ def judge(
 def active_at(facts: Facts, now: datetime) -> datetime | None:
     """Return when a server was last active, maybe in the future; None where that is not known.
 
-    Where tabs are open, they look like activity to the hub: then it is what the server executed last.
+    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it told all
+    that it runs.
     """
     seen = _seen_at(facts.server)
     executed = _executed_at(facts.work, now)
     if seen is None or seen > now or executed is None:
         return seen
-    if facts.work is not None and facts.work.connections:
+    if facts.work is not None and facts.work.connections and not facts.work.is_partial:
         return max(executed, facts.server.started or executed)
     return max(executed, seen)
 

@@ -4,7 +4,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from k8s_hub.culler.ruling.reading import BadRule, shown
+from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.objects.quoting import shown
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
@@ -19,7 +20,7 @@ _UNITS = (
     ("s|secs?|seconds?", 1),
 )
 _PARTS = re.compile(r"\s*".join(rf"(?:([0-9]{{1,10}})\s*(?:{names})(?![a-z]))?" for names, _ in _UNITS))
-_SECONDS = re.compile("[0-9]{1,10}")
+_SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # 010 is 8 to some, and 10 to others
 
 
 def parse(raw: Any, path: str = "duration") -> timedelta:

@@ -2,32 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from reprlib import Repr
 from typing import Any
 
+from k8s_hub.objects.quoting import shown
 from k8s_hub.objects.raw import Raw
 
 
 class BadRule(Exception):  # noqa: N818 - it says what it is
     """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
-
-
-ENDLESS = 10**4300
-"""What Python itself does not write as digits."""
-
-
-class _Short(Repr):
-    def repr_int(self, x: int, level: int) -> str:
-        return "a number without end" if abs(x) >= ENDLESS else super().repr_int(x, level)
-
-
-_short = _Short()
-_short.maxstring = _short.maxother = 60
-
-
-def shown(value: Any) -> str:
-    """Return a value as Python writes it, cut to what is readable in a sentence."""
-    return _short.repr(value)
 
 
 def suggestion(word: Any, known: Collection[str]) -> str:

@@ -7,7 +7,7 @@ import sys
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class DecisionLog:
     def __init__(self, path: str) -> None:
         self._handler = _standard_output() if path == STANDARD_OUTPUT else _File(path, encoding="utf-8")
 
-    def __call__(self, decision: Decision, action: Action) -> None:
+    def __call__(self, decision: Decision | UserDecision, action: Action) -> None:
         """Write one line."""
         line = json.dumps(decision.record(action))
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))

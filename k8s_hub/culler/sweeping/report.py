@@ -25,6 +25,7 @@ class Report:
     asked: int = 0  # servers asked what they run
     answered: int = 0  # of those asked
     deleted: int = 0  # users
+    would_delete: int = 0  # users, in a look or a dry run
     delete_failed: int = 0  # users
     lost: int = 0  # pages, or users in them, that could not be read
     seconds: float = 0.0
@@ -43,6 +44,7 @@ class Report:
             f"{self.warned} users warned" if self.warned else "",
             f"{self.answered} of {self.asked} said what they run" if self.asked else "",
             f"{self.deleted} users deleted" if self.deleted else "",
+            f"{self.would_delete} users would be deleted" if self.would_delete else "",
             f"{self.failed + self.delete_failed} failed",
             f"{self.lost} parts of the list lost" if self.lost else "",
             f"{self.seconds:.1f} s",

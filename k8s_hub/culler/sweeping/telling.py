@@ -1,12 +1,16 @@
-"""Those who listen are told what became of each server, and cost none its verdict."""
+"""Those who listen are told what became of each server and user, and cost none its verdict."""
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.sweeping.partners import Sink
 from k8s_hub.culler.sweeping.stopping import Outcome
 
 log = logging.getLogger(__name__)
+
+D = TypeVar("D", Decision, UserDecision)
 
 
 def unstopped(decision: Decision, tell: Sink) -> Outcome:
@@ -22,18 +26,18 @@ def unstopped(decision: Decision, tell: Sink) -> Outcome:
     return Outcome(action=action, decision=decision)
 
 
-def safe(tell: Sink) -> Sink:
+def safe(tell: Callable[[D, Action], None]) -> Callable[[D, Action], None]:
     """Return a sink that never raises: who cannot be told costs no server its verdict; said once."""
     is_said = False
 
-    def told(decision: Decision, action: Action) -> None:
+    def told(decision: D, action: Action) -> None:
         nonlocal is_said
         try:
             tell(decision, action)
         except Exception as error:  # The supervisor of all who listen.
             log.error(  # noqa: TRY400 - the traceback of the first is enough
                 "What became of %s could not be told: %r",
-                decision.facts.server,
+                decision.subject,
                 error,
                 exc_info=None if is_said else error,
             )

@@ -25,7 +25,7 @@ SWEEP_EVERY = 2  # seconds
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
-SECOND_SOURCE = ("tokens", "admin:server_state")
+SECOND_SOURCE = ("admin:server_state",)
 
 CONFIG = """
 import json
@@ -35,6 +35,7 @@ exec(compile({base!r}, "jupyterhub_config.py", "exec"))
 c.JupyterHub.services = json.loads({services!r})
 c.JupyterHub.load_roles = json.loads({roles!r})
 c.Authenticator.admin_users = {{"admin"}}
+c.KubeSpawner.save_access_token = True
 """
 
 
