@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from traitlets import Bool, Integer, TraitType, Unicode, default
 from traitlets.config import Application
+from traitlets.config.application import LevelFormatter
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
@@ -49,6 +50,7 @@ from k8s_hub.hub.connection import (
     servers_ssl_context,
 )
 from k8s_hub.signals import run_until_told
+from k8s_hub.text import printable
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -61,6 +63,18 @@ _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
 }
 _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
+
+
+class LineFormatter(LevelFormatter):
+    """A message is one line, whatever is in the names that it quotes; a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def _flag(trait: str) -> str:
@@ -106,6 +120,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         **{_flag(name): ({"IdleCuller": {name: True}}, "The same as true.") for name in _SWITCHES},
     }
     raise_config_file_errors = True
+    _log_formatter_cls = LineFormatter
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
@@ -133,7 +148,12 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @default("logging_config")
     def _logging_config_default(self) -> dict[str, Any]:
-        return {"loggers": {"k8s_hub": {"level": "DEBUG", "handlers": ["console"]}}}
+        return {
+            "loggers": {
+                "k8s_hub": {"level": "DEBUG", "handlers": ["console"]},
+                "tornado": {"level": "WARNING", "handlers": ["console"]},  # of the page
+            },
+        }
 
     # --- Reading the configuration ---
 
@@ -179,7 +199,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
 
     def _refuse(self, sentence: str) -> NoReturn:
-        print(f"{self.name}: {sentence}", file=sys.stderr)  # noqa: T201 - usage, before any log
+        print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
         sys.exit(2)
 
     # --- What it means ---

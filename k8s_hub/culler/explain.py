@@ -16,6 +16,7 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, NotFound
 from k8s_hub.hub.users import Server, User
+from k8s_hub.text import printable
 
 
 class Explain(IdleCuller):
@@ -60,13 +61,13 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
             servers = _chosen(found, server)
             decisions = await _decisions(plan, now, api, found, servers, stack=stack)
     except HubError as error:
-        print(f"k8s-hub cull explain: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+        print(printable(f"k8s-hub cull explain: {error}"), file=sys.stderr)  # noqa: T201 - a command's answer
         return 1
     if not servers and not as_json:
-        print(f"{user} has no server")  # noqa: T201
+        print(printable(f"{user} has no server"))  # noqa: T201
     for each in servers:
         decision = decisions.get(each)
-        print(_line(each, decision, now) if as_json else "\n".join(_text(each, decision)))  # noqa: T201
+        print(_line(each, decision, now) if as_json else "\n".join(map(printable, _text(each, decision))))  # noqa: T201
     return 0
 
 

@@ -31,6 +31,7 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.text import printable
 
 if TYPE_CHECKING:
     from k8s_hub.culler.sweeping.partners import Sink
@@ -191,7 +192,7 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
 
 
 def _print(decision: Decision, _action: Action) -> None:
-    print(decision.sentence(), flush=True)  # noqa: T201 - it is what a dry run is for
+    print(printable(decision.sentence()), flush=True)  # noqa: T201 - it is what a dry run is for
 
 
 async def _show(

@@ -8,6 +8,7 @@ from typing import Any
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Server:
     raw: Raw = field(repr=False, compare=False)  # the hub's own words, for hooks
 
     def __str__(self) -> str:
-        return f"{self.user}/{self.name}" if self.name else self.user
+        return printable(f"{self.user}/{self.name}" if self.name else self.user)
 
     @property
     def state(self) -> Raw | None:
