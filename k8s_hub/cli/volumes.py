@@ -110,7 +110,9 @@ def _show_plan(findings: Sequence[Finding], choice: Choice, *, is_json: bool) ->
         print(f"would delete {table.described(found, choice.now)}")
     for found in findings:
         if found.kept_because is not None and found.belonging is not Belonging.SERVER:
-            print(printable(f"keep         {table.described(found, choice.now)} because {found.kept_because}"))
+            print(
+                printable(f"keep         {table.described(found, choice.now)} because {found.kept_because}")
+            )
     print(
         f"{table.amount(candidates)} would be deleted, {table.amount(_others(findings, candidates))} kept. "
         "Nothing was deleted: that takes --delete."

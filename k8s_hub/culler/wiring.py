@@ -26,6 +26,7 @@ from k8s_hub.culler.sweeping.pace import Pace
 from k8s_hub.culler.sweeping.report import PassRecord, Report
 from k8s_hub.culler.sweeping.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.sweeping.telling import guarded
 from k8s_hub.culler.warning import Warnings, WarningSettings
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
@@ -82,7 +83,9 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
         api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
         memory = memory_of(plan, now, read_only=plan.orders.dry_run)
         pace = Pace(plan.orders.concurrency)
-        ears.of_replies.append(lambda method, code, seconds: pace.heard(code, seconds, method))
+        ears.of_replies.append(
+            guarded("pace", lambda method, code, seconds: pace.heard(code, seconds, method))
+        )
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
             log.info(
@@ -108,7 +111,7 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
 
 
 class _Ears:
-    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing."""
+    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing: each is guarded."""
 
     def __init__(self) -> None:
         self.of_decisions: list[Sink] = []
@@ -186,9 +189,9 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        ears.of_decisions.append(written)
+        ears.of_decisions.append(guarded("decision_log", written))
     if plan.orders.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        ears.of_decisions.append(_print)
+        ears.of_decisions.append(guarded("dry run", _print))
 
 
 def _print(decision: Decision, _action: Action) -> None:
@@ -204,9 +207,9 @@ async def _show(
         from k8s_hub.culler.seeing.metrics import Metrics
 
         metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
-        ears.of_decisions.append(metrics.tell)
-        ears.of_passes += [metrics.on_pass, pulse.on_pass]
-        ears.of_replies.append(metrics.on_reply)
+        ears.of_decisions.append(guarded("metrics", metrics.tell))
+        ears.of_passes += [guarded("metrics", metrics.on_pass), guarded("health", pulse.on_pass)]
+        ears.of_replies.append(guarded("metrics", metrics.on_reply))
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -218,8 +221,8 @@ async def _show(
         from k8s_hub.culler.page.board import Board
 
         board = Board()
-        ears.of_decisions.append(board.tell)
-        ears.of_passes.append(board.passed)
+        ears.of_decisions.append(guarded("page", board.tell))
+        ears.of_passes.append(guarded("page", board.passed))
         ears.of_missing.append(partial(setattr, board, "missing_scopes"))
         page = serve_page(
             plan.page,

@@ -88,8 +88,8 @@ def test_what_neither_holds_nor_counts_is_forgotten():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (61, "1 min"), (3600, "1 h"), (5400, "1 h 30 min"),
-     (86_400, "1 day"), (2 * 86_400 + 3600 + 60, "2 days 1 h"), (86_400 + 60, "1 day 1 min")],
+    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (5400, "1 h 30 min"),
+     (86_400, "1 day"), (2 * 86_400 + 3600 + 60, "2 days 1 h"), (86_400 + 60, "1 day"), (150, "2 min 30 s"), (3605, "1 h")],
 )  # fmt: skip
 def test_durations_in_words(seconds, said):
     assert words.duration(timedelta(seconds=seconds)) == said

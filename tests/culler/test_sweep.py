@@ -78,7 +78,7 @@ async def test_a_lost_page_costs_its_own_users_only(caplog):
     )
     report = await sweep_of(hub, page_size=3).run()
     assert (report.stopped, report.lost) == (6, 1)
-    assert "Could not read users 4 to 6: 500" in caplog.text
+    assert "users 4 to 6: not read: 500" in caplog.text
 
 
 @pytest.mark.looptime
@@ -332,7 +332,7 @@ async def test_a_cancelled_sweep_leaves_no_task():
 async def test_what_is_stopped_is_told_with_its_reason(caplog):
     caplog.set_level(logging.INFO)
     await sweep_of(InMemoryHub(user("a", server("a", "lab")))).run()
-    assert caplog.messages == ["a/lab is stopped: it was idle for 2:00:00"]
+    assert caplog.messages == ["a/lab: stopped: was idle for 2 h"]
 
 
 async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(caplog):
@@ -549,7 +549,7 @@ async def test_a_webhook_that_is_away_is_tried_three_times(caplog):
     reports = await warned.sweeps(4)
     assert len(warned.warn.told) == 3
     assert [each.stopped for each in reports] == [0, 0, 0, 1]
-    assert caplog.text.count("a could not be warned") == 1
+    assert caplog.text.count("a: its user could not be warned") == 1
 
 
 async def test_a_look_warns_nobody():

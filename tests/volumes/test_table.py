@@ -2,8 +2,8 @@
 
 import pytest
 
-from k8s_hub.cli import volumes
 from k8s_hub.claims.lookup import username_of
+from k8s_hub.cli import volumes
 from k8s_hub.volumes import table
 from k8s_hub.volumes.plan import Choice, Residents, plan
 from k8s_hub.volumes.pruning import Deleted, Spared, Unclear

@@ -33,7 +33,7 @@ class Deleting:
             return False
         is_deleted = await patiently(lambda: self._look_again_and_delete(user))
         if is_deleted:
-            log.info("User %s is deleted: it %s", user.name, verdict.reason)
+            log.info("user %s: deleted: %s", user.name, verdict.reason)
         return is_deleted
 
     async def _look_again_and_delete(self, user: User) -> bool:
