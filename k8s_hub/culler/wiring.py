@@ -17,7 +17,7 @@ from k8s_hub.culler.asking.tokens import ServerTokens
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import BadStateFile, Memory
+from k8s_hub.culler.memory import BadStateFile, Memory, Stop
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.culler.seeing.decision_log import STANDARD_OUTPUT, DecisionLog
 from k8s_hub.culler.seeing.health import Pulse
@@ -86,6 +86,8 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
         ears.of_replies.append(
             guarded("pace", lambda method, code, seconds: pace.heard(code, seconds, method))
         )
+        if not plan.orders.dry_run:
+            _remember_stops(memory, plan.orders, ears)
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
             log.info(
@@ -180,6 +182,29 @@ def memory_of(plan: Plan, now: Clock, *, read_only: bool) -> Memory:
         raise CannotStart(str(error)) from None
 
 
+def _remember_stops(memory: Memory, orders: Orders, ears: _Ears) -> None:
+    """Have the memory know what was stopped, for the page and for `explain`."""
+
+    def remember(decision: Decision, action: Action) -> None:
+        server = decision.facts.server
+        if action in {Action.STOPPED, Action.STOPPING}:
+            memory.stopped(
+                Stop(
+                    user=server.user,
+                    server=server.name,
+                    at=decision.at,
+                    reason=decision.verdict.reason,
+                    rule=decision.ruling.rule,
+                    is_removed=bool(server.name) and orders.remove_named_servers,
+                )
+            )
+        elif action is not Action.GONE and server.pending != "stop":
+            memory.runs(server.user, server.name)
+
+    ears.of_decisions.append(guarded("state_file", remember))
+    ears.of_passes.append(guarded("state_file", lambda _record: memory.save_stops()))
+
+
 def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
     if plan.decision_log:
         try:
@@ -235,7 +260,7 @@ async def _show(
         )
         await _had(stack, page, f"JUPYTERHUB_SERVICE_URL with port {plan.page.port}")
         if plan.state_file is None:
-            log.warning("state_file is not set: what users keep is forgotten when the culler restarts")
+            log.warning("state_file: not set: extensions are forgotten when the culler restarts")
 
 
 async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:

@@ -52,7 +52,7 @@ class _File(WatchedFileHandler):
     is_broken = False
 
     def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_for_its_owner)
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=_for_its_owner)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
