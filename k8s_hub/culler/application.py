@@ -6,14 +6,16 @@ import ssl
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
+from inspect import unwrap
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from traitlets import Bool, Integer, TraitType, Unicode, default
+from traitlets import Bool, Integer, TraitError, TraitType, Unicode, default
 from traitlets.config import Application
 from traitlets.config.application import LevelFormatter
+from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
@@ -25,6 +27,7 @@ from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
+    SECRETS,
     WITHOUT_FLAG,
     AskingOptions,
     CareOptions,
@@ -43,7 +46,7 @@ from k8s_hub.culler.sweeping.service import SPREAD_PART
 from k8s_hub.culler.sweeping.sweep import Orders
 from k8s_hub.culler.urls import is_http_url
 from k8s_hub.culler.warning import WarningSettings
-from k8s_hub.culler.wiring import CannotStart, Plan, serve
+from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
 from k8s_hub.hub.connection import (
     ConnectionSettings,
     internal_ssl_context,
@@ -63,6 +66,14 @@ _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
 }
 _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
+
+
+class BadOptions(SystemExit):
+    """An option makes no sense; the sentence that says so was printed."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(code)
+        self.sentence = sentence
 
 
 class LineFormatter(LevelFormatter):
@@ -162,11 +173,17 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         arguments = sys.argv[1:] if argv is None else argv
         try:
             flags = normalised(
-                arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases) | _trait_flags()
+                arguments,
+                switches=_OF_TRAITLETS | set(self.flags),
+                valued=set(self.aliases) | _trait_flags(),
+                secrets=_secret_flags(),
             )
         except UsageError as error:
             self._refuse(str(error))
-        self.parse_command_line(flags)
+        try:
+            unwrap(Application.parse_command_line)(self, flags)  # see _load
+        except (TraitError, ArgumentError) as error:
+            self._refuse(str(error), code=1)
         self._take(self.extra_args)
         if not self.generate_config:
             self._read_config_file()
@@ -188,7 +205,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def _load(self, path: Path) -> None:
         try:
-            self.load_config_file(str(path))
+            # Without traitlets' own way to refuse a value: that logs the whole configuration where DEBUG is logged.
+            unwrap(Application.load_config_file)(self, str(path))
+        except TraitError as error:
+            self._refuse(f"config file {self.config_file!r}: {error}", code=1)
         except Exception as error:  # noqa: BLE001 - the file is a program of the admin's: it may raise anything
             lines = [
                 step.lineno
@@ -198,9 +218,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             where = f", line {lines[-1]}" if lines else ""
             self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
 
-    def _refuse(self, sentence: str) -> NoReturn:
+    def _refuse(self, sentence: str, *, code: int = 2) -> NoReturn:
         print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
-        sys.exit(2)
+        raise BadOptions(sentence, code)
 
     # --- What it means ---
 
@@ -360,15 +380,48 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     # --- Running ---
 
+    @classmethod
+    def launch_instance(cls, argv: Sequence[str] | None = None, **kwargs: Any) -> None:
+        """Run the program; end the process with its exit code.
+
+        A service that has a page does not end for options that make no sense, but shows at the page what is wrong:
+        a hub whose service ends while the hub starts ends, too.
+        """
+        app = cls.instance(**kwargs)
+        try:
+            app.initialize(argv)
+            app.start()
+        except BadOptions as refused:
+            page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
+            if page is None:
+                raise
+            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
+            sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+
+    def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
+        """Return the page of this service, as far as the environment tells; None where it has none."""
+        if not _has_page() or "--once" in arguments:
+            return None
+        api_url = os.environ.get("JUPYTERHUB_API_URL", "")
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+        try:
+            page = PageSettings.of(os.environ, api_url=api_url, token=token)
+        except BadPageSettings:
+            return None
+        return page if token and is_http_url(api_url) else None
+
+    @property
+    def hub_pid(self) -> int | None:
+        """The process by whose end this one ends: the hub gives its name to the services that it starts itself."""
+        return self.parent_pid if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
+
     def start(self) -> None:
         """Cull until told to stop, or until the hub that manages this service is gone."""
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
-        # The hub gives its name to the services that it starts itself.
-        hub_pid = self.parent_pid if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
         try:
-            sys.exit(run_until_told(self.serve(hub_pid)))
+            sys.exit(run_until_told(self.serve(self.hub_pid)))
         except CannotStart as error:
             self._refuse(str(error))
 
@@ -386,6 +439,15 @@ def _trait_flags() -> set[str]:
         f"{owner.__name__}.{trait}"
         for owner in (Application, IdleCuller)
         for trait in owner.class_trait_names(config=True)
+    }
+
+
+def _secret_flags() -> dict[str, str]:
+    """Return what to use in place of the flags of secrets."""
+    return {
+        flag: f"set {variable} in the environment, or c.IdleCuller.{name} in the config file"
+        for name, variable in SECRETS.items()
+        for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
 
 

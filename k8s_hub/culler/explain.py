@@ -35,6 +35,9 @@ class Explain(IdleCuller):
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
     flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "The same as true.")}  # noqa: RUF012
 
+    def page_for_problems(self, arguments: Sequence[str]) -> None:
+        """Return None: it is no service."""
+
     def _take(self, arguments: Sequence[str]) -> None:
         if self.generate_config:
             return

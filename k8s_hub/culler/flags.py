@@ -1,9 +1,10 @@
 """The command line before traitlets reads it: both spellings of a flag, nothing unknown, no value missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from itertools import zip_longest
+from types import MappingProxyType
 
 
 class UsageError(Exception):
@@ -11,11 +12,16 @@ class UsageError(Exception):
 
 
 def normalised(
-    arguments: Sequence[str], *, switches: AbstractSet[str], valued: AbstractSet[str]
+    arguments: Sequence[str],
+    *,
+    switches: AbstractSet[str],
+    valued: AbstractSet[str],
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Write ``--cull_every`` as ``--cull-every``; raise UsageError for a flag that does not exist.
 
     switches: flags that mean something without a value; valued: flags that take one; some are both.
+    secrets: by flag, what to use in place of it, because everybody can read a command line.
     What is no flag (a value, for instance) passes as it is.
     """
     known = switches | valued
@@ -26,8 +32,13 @@ def normalised(
             continue
         flag, equals, value = argument.partition("=")
         dashes, name = _split(flag)
+        if name in secrets:
+            raise UsageError(
+                f"--{name} is no flag, because everybody can read a command line: {secrets[name]}"
+            )
         if name not in known or len(dashes) != (1 if len(name) == 1 else 2):
-            raise UsageError(f"unknown flag {argument!r}{_suggestion(name, known)}")
+            shown = flag if "://" in value else argument  # a URL may hold a secret
+            raise UsageError(f"unknown flag {shown!r}{_suggestion(name, known | secrets.keys())}")
         if name not in switches and not equals and (following is None or _is_flag(following)):
             raise UsageError(f"--{name} needs a value")
         result.append(dashes + name + equals + value)

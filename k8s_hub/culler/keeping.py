@@ -68,11 +68,8 @@ def can_keep(limits: KeepLimits, *, by_admin: bool) -> bool:
 
 def used_up(limits: KeepLimits, again: datetime) -> Message:
     """Return what a user reads who has no extension left before ``again``."""
-    return (
-        f"You have used all {limits.per_week} extensions of these seven days; the next is available on ",
-        again,
-        ".",
-    )
+    used = "your one extension" if limits.per_week == 1 else f"all {limits.per_week} extensions"
+    return (f"You have used {used} of these seven days; the next is available on ", again, ".")
 
 
 def keep(

@@ -2,12 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from traitlets import Bool, Callable, HasTraits, Integer, List, Unicode, default
+from traitlets import Bool, Callable, HasTraits, Integer, List, TraitError, Unicode, default
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+
+class _SecretText(Unicode[str, Any]):
+    """Text that no error shows."""
+
+    def error(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse a value without showing it."""
+        raise TraitError(f"{self.name} must be text")
 
 
 class LimitOptions(HasTraits):
@@ -116,23 +124,29 @@ class WarningOptions(HasTraits):
         "period, and once more where its user puts off the stop; 0: never. A server is not stopped earlier than "
         "this after the warning.",
     )
-    warn_url = Unicode(
+    warn_url = _SecretText(
         config=True,
         help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, "
-        "seconds_left, keep_url, cause and rule.",
+        "seconds_left, keep_url, cause, rule and text, which chats such as Slack and Mattermost show. It is a secret: "
+        "set it here or in $IDLE_CULLER_WARN_URL.",
     )
     warn_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
         help="In place of warn_url: a function, sync or async, with the keys of warn_url's JSON as keyword "
-        "arguments. stop_at is a datetime there.",
+        "arguments; text only if it has an argument of that name. stop_at is a datetime there.",
     )
     state_file = Unicode(
         config=True,
         help="A file for what users asked to keep and were told, so that it survives restarts of the culler. "
         "In the chart it belongs on the hub's volume.",
     )
+
+    @default("warn_url")
+    def _warn_url_default(self) -> str:
+        return os.environ.get(SECRETS["warn_url"], "").strip()
+
     keep_longest = Integer(
         28800,
         min=0,
@@ -235,7 +249,10 @@ GROUPS: Mapping[str, type[HasTraits]] = {
 }
 """By heading."""
 
-WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "warn_hook"})
+SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
+"""Options that stand on no command line, with the environment variable that can give them."""
+
+WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "warn_hook", *SECRETS})
 """Options that only the config file can give."""
 
 

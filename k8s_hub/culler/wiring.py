@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from k8s_hub.culler import needs
 from k8s_hub.culler.asking.singleuser import SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import ServerTokens
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.keeping import KeepLimits
@@ -49,6 +50,10 @@ ANSWER_NOW = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
 """Whoever asks once does not wait for ever."""
 
 
+TRY_AGAIN = timedelta(seconds=15)
+"""After so long a service with a page tries again what it could not have."""
+
+
 class CannotStart(Exception):  # noqa: N818 - it says what it is
     """Something that was asked for cannot be; the message is a sentence for the admin."""
 
@@ -76,8 +81,41 @@ class Plan:
 async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
     """Cull until cancelled, or until the process ``hub_pid`` is gone; once, if so planned. Return the exit code.
 
-    Raise CannotStart where a file or a port cannot be had.
+    Raise CannotStart where a file or a port cannot be had. A service with a page shows that there instead, and tries
+    again: a hub whose service ends while the hub starts ends, too.
     """
+    told = ""
+    while True:
+        try:
+            return await _serve(plan, now, hub_pid)
+        except CannotStart as error:
+            if plan.page is None or plan.once:
+                raise
+            problem = str(error)
+        if problem != told:
+            log.error(
+                "culler: cannot start, and tries again every %d s: %s", TRY_AGAIN.total_seconds(), problem
+            )
+            told = problem
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRY_AGAIN.total_seconds()):
+                return await serve_problem(plan.page, problem, hub_pid)
+
+
+async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -> int:
+    """Show at the page why no server is stopped, until cancelled, or until the process ``hub_pid`` is gone.
+
+    Return the exit code; raise CannotStart where the page's own port cannot be had.
+    """
+    from k8s_hub.culler.page import app
+
+    async with AsyncExitStack() as stack:
+        await _had(stack, app.serve_problem(page, problem), _address_of(page))
+        await (asyncio.Event().wait() if hub_pid is None else parent_is_gone(hub_pid))
+    return 0
+
+
+async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
         ears = _Ears()
         api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
@@ -90,13 +128,13 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
             _remember_stops(memory, plan.orders, ears)
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
+            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
             log.info(
-                "Stopping servers of %s that are idle for %d s, every %s",
+                "culler: stops servers of %s that are idle for %d s, with a sweep every %s",
                 plan.hub.url,
                 plan.decider.limits.idle.total_seconds(),
-                plan.every,
+                words.duration(plan.every),
             )
-            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
         telling = stack.enter_context(
             _cancelled_at_the_end(asyncio.create_task(_tell_scopes(plan, api, ears)))
         )
@@ -258,9 +296,13 @@ async def _show(
             now=now,
             is_dry_run=plan.orders.dry_run,
         )
-        await _had(stack, page, f"JUPYTERHUB_SERVICE_URL with port {plan.page.port}")
+        await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
             log.warning("state_file: not set: extensions are forgotten when the culler restarts")
+
+
+def _address_of(page: PageSettings) -> str:
+    return f"JUPYTERHUB_SERVICE_URL with port {page.port}"
 
 
 async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:

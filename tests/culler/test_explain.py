@@ -198,12 +198,8 @@ async def test_a_webhook_warns_and_the_server_stays_for_now(monkeypatch, tmp_pat
     try:
         async with RealHub() as hub:
             await start_idle(hub, "alice", "lab")
-            flags = [
-                "--once",
-                "--warn-before=600",
-                f"--warn-url=http://127.0.0.1:{port}/hook",
-                "--state-file=s",
-            ]
+            monkeypatch.setenv("IDLE_CULLER_WARN_URL", f"http://127.0.0.1:{port}/hook")
+            flags = ["--once", "--warn-before=600", "--state-file=s"]
             assert await run(hub, monkeypatch, *flags) == 0
             assert await run(hub, monkeypatch, *flags) == 0
             assert hub.spawner("alice", "lab").ready

@@ -73,6 +73,7 @@ async def serve_page(
         login=_login(settings),
     )
     async with _served(application(site), settings):
+        log.info("page: at %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port)
         yield
 
 
@@ -94,7 +95,6 @@ async def _served(pages: Application, settings: PageSettings) -> AsyncIterator[N
         max_buffer_size=2 * LARGEST_BODY,
     )
     server.listen(settings.port, settings.ip)
-    log.info("page: at %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port)
     try:
         yield
     finally:
