@@ -4,18 +4,23 @@ import json
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
 
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.asking.singleuser import SingleUserServers
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.judging.facts import facts_of
+from k8s_hub.culler.memory import Memory, Stop
 from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, NotFound
 from k8s_hub.hub.users import Server, User
+from k8s_hub.objects import timestamps
 from k8s_hub.text import printable
 
 
@@ -56,22 +61,67 @@ class Explain(IdleCuller):
 
 
 async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_json: bool) -> int:
-    """Print; return 0, or 1 where the hub is away or has no such thing. ``server`` None: all of the user's."""
+    """Print; return 0, or 1 where the hub is away, has no such thing, or nothing can be said of a server.
+
+    ``server`` None: all of the user's.
+    """
     try:
         async with AsyncExitStack() as stack:
             api = HubApi(await stack.enter_async_context(HubConnection(plan.hub)))
             found = await _user(api, user)
             servers = _chosen(found, server)
-            decisions = await _decisions(plan, now, api, found, servers, stack=stack)
+            explaining = await _Explaining.of(plan, now, api, found, stack)
+            problems = [await explaining.say(each, as_json=as_json) for each in servers]
     except HubError as error:
-        print(printable(f"k8s-hub cull explain: {error}"), file=sys.stderr)  # noqa: T201 - a command's answer
+        _complain(str(error))
         return 1
     if not servers and not as_json:
-        print(printable(f"{user} has no server"))  # noqa: T201
-    for each in servers:
-        decision = decisions.get(each)
-        print(_line(each, decision, now) if as_json else "\n".join(map(printable, _text(each, decision))))  # noqa: T201
-    return 0
+        _print(f"{user} has no server")
+    return int(any(problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explaining:
+    """What explains a user's servers, one by one."""
+
+    plan: Plan
+    now: Clock
+    user: User
+    memory: Memory
+    source: SingleUserServers | None  # None: servers are not asked
+
+    @classmethod
+    async def of(cls, plan: Plan, now: Clock, api: HubApi, user: User, stack: AsyncExitStack) -> Self:
+        memory, source = memory_of(plan, now, read_only=True), None
+        if plan.asking is not None:
+            source = await servers_of(plan.asking, api, await api.scopes(), now, stack)
+            await source.refresh()
+        return cls(plan=plan, now=now, user=user, memory=memory, source=source)
+
+    async def say(self, server: Server, *, as_json: bool) -> bool:
+        """Print what there is to say of a server; return whether it could not be said, which costs no other."""
+        try:
+            decision = None if _is_stopped(server) else await self._decide(server)
+            stop = self.memory.last_stop(server.user, server.name)
+            lines = [_line(server, decision, stop, self.now)] if as_json else _text(server, decision, stop)
+            for line in list(lines):
+                _print(line)
+        except Exception as error:  # noqa: BLE001 - of a hook, or for what a server says
+            _complain(f"{server}: cannot be explained: {error!r}")
+            return True
+        return False
+
+    async def _decide(self, server: Server) -> Decision:
+        work = None if self.source is None or not server.ready else await self.source.work(server)
+        return await self.plan.decider.decide(facts_of(server, self.user, self.memory, work), self.now())
+
+
+def _print(line: str) -> None:
+    print(printable(line))  # noqa: T201 - a command's answer
+
+
+def _complain(problem: str) -> None:
+    print(printable(f"k8s-hub cull explain: {problem}"), file=sys.stderr)  # noqa: T201 - as above
 
 
 async def _user(api: HubApi, name: str) -> User:
@@ -94,32 +144,17 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
     return chosen
 
 
-async def _decisions(
-    plan: Plan, now: Clock, api: HubApi, user: User, servers: Sequence[Server], *, stack: AsyncExitStack
-) -> dict[Server, Decision]:
-    memory = memory_of(plan, now, read_only=True)
-    source = None
-    if plan.asking is not None:
-        source = await servers_of(plan.asking, api, await api.scopes(), now, stack)
-        await source.refresh()
-    decisions = {}
-    for server in servers:
-        if not _is_stopped(server):
-            work = None if source is None or not server.ready else await source.work(server)
-            decisions[server] = await plan.decider.decide(facts_of(server, user, memory, work), now())
-    return decisions
-
-
 def _is_stopped(server: Server) -> bool:
     return bool(server.raw.get("stopped")) or not (
         server.ready or server.pending or server.raw.get("started")
     )
 
 
-def _line(server: Server, decision: Decision | None, now: Clock) -> str:
+def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clock) -> str:
     if decision is None:
         stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": "is stopped"}
-        return json.dumps({"time": now().isoformat(), **stopped})
+        by_us = {} if stop is None else {"stopped_at": _iso(stop.at), "stopped_because": stop.reason}
+        return json.dumps({"time": now().isoformat(), **stopped, **by_us})
     return json.dumps({**decision.record(_action(decision)), "changes": list(decision.changes())})
 
 
@@ -134,18 +169,20 @@ _SHOWN = (
     ("last_execution", "last execution"),
     ("busy_kernels", "busy kernels"),
     ("connections", "connections"),
-    ("kept_until", "kept by its user until"),
+    ("kept_until", "extended until"),
     ("warned_at", "its user was warned"),
     ("idle_seconds", "idle, seconds"),
     ("idle_limit_seconds", "idle limit, seconds"),
-    ("age_limit_seconds", "age limit, seconds"),
-    ("due", "stopped if nothing changes"),
+    ("age_limit_seconds", "maximum runtime, seconds"),
+    ("due", "stops if nothing changes"),
 )
 
 
-def _text(server: Server, decision: Decision | None) -> Iterator[str]:
+def _text(server: Server, decision: Decision | None, stop: Stop | None) -> Iterator[str]:
     if decision is None:
-        yield f"{server} is stopped"
+        yield f"{server}: stopped"
+        if stop is not None:
+            yield f"  by the culler at {_iso(stop.at)}: it {stop.reason}"
         return
     yield decision.sentence()
     facts = decision.record(_action(decision))
@@ -156,3 +193,7 @@ def _text(server: Server, decision: Decision | None) -> Iterator[str]:
     if changes:
         yield "What would change it:"
         yield from (f"  - {change}" for change in changes)
+
+
+def _iso(at: datetime) -> str:
+    return timestamps.format_seconds(at)

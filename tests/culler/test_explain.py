@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -90,6 +91,43 @@ async def test_explain(monkeypatch, capsys):
         assert answers["old"] | {"time": None} == {
             "time": None, "user": ODD_NAME, "server": "old", "verdict": None, "reason": "is stopped"
         }  # fmt: skip
+
+
+async def test_explain_says_what_the_culler_stopped_and_why(monkeypatch, capsys, tmp_path):
+    async with RealHub() as hub:
+        await start_idle(hub, "alice", "lab")
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+        await hub.wait_stopped("alice", "lab")
+        await hub.wait_stopped("alice")
+        await hub.start_server("alice")
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+
+        assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
+        text = capsys.readouterr().out
+        assert re.search(r"alice/lab: stopped\n  by the culler at 20\S+Z: it was idle for \d+ days", text)
+        assert text.count("by the culler") == 1
+        assert await run(hub, monkeypatch, "alice/lab", "--state-file=s", "--json", kind=Explain) == 0
+        line = json.loads(capsys.readouterr().out)
+        assert line["stopped_because"].startswith("was idle for ")
+        assert line["stopped_at"].endswith("Z")
+
+
+async def test_one_server_that_cannot_be_explained_costs_no_other(monkeypatch, capsys, tmp_path):
+    (tmp_path / "idle_culler_config.py").write_text(
+        "def hook(inactive, inactive_limit, server):\n"
+        "    return 1 / 0 if server['name'] == 'odd' else False\n"
+        "c.IdleCuller.cull_arbiter_hook = hook\n"
+    )
+    async with RealHub() as hub:
+        for name in ("odd", "lab"):
+            await start_idle(hub, "alice", name)
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 1
+    printed = capsys.readouterr()
+    assert "alice/lab: kept: was spared by the arbiter hook" in printed.out
+    assert printed.err.endswith(
+        "k8s-hub cull explain: alice/odd: cannot be explained: ZeroDivisionError('division by zero')\n"
+    )
 
 
 @pytest.mark.parametrize(

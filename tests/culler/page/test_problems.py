@@ -117,7 +117,9 @@ async def test_what_could_not_be_had_is_tried_again(service, tmp_path, caplog):
     assert caplog.text.count("culler: cannot start, and tries again every") == 1
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tornado forgets such a socket
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # tornado forgets such a socket
 async def test_a_page_whose_port_is_taken_cannot_show_anything(service, caplog):
     app, other = IdleCuller(), IdleCuller()
     for each in (app, other):
