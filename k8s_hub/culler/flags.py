@@ -41,7 +41,10 @@ def normalised(
             raise UsageError(f"unknown flag {shown!r}{_suggestion(name, known | secrets.keys())}")
         if name not in switches and not equals and (following is None or _is_flag(following)):
             raise UsageError(f"--{name} needs a value")
-        result.append(dashes + name + equals + value)
+        written = dashes + name + equals + value
+        if equals and written in result:  # an equal one says nothing new
+            result.remove(written)
+        result.append(written)
     return result
 
 

@@ -121,7 +121,7 @@ class WarningOptions(HasTraits):
         max=LONGEST,
         config=True,
         help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
-        "period, and once more where its user puts off the stop; 0: never. A server is not stopped earlier than "
+        "period, and once more before an extension ends; 0: never. A server is not stopped earlier than "
         "this after the warning.",
     )
     warn_url = _SecretText(
@@ -139,7 +139,7 @@ class WarningOptions(HasTraits):
     )
     state_file = Unicode(
         config=True,
-        help="A file for what users asked to keep and were told, so that it survives restarts of the culler. "
+        help="A file for extensions, warnings and stops, so that they survive restarts of the culler. "
         "In the chart it belongs on the hub's volume.",
     )
 
@@ -152,11 +152,15 @@ class WarningOptions(HasTraits):
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds for which users can keep a server, at most, at the service's page; 0: they cannot. "
+        help="Seconds that an extension lasts at most, at the service's page; 0: there are none. "
         "max_age goes before it.",
     )
     keep_per_week = Integer(
-        5, min=0, config=True, help="How often users can keep a server within a week; 0: they cannot."
+        5,
+        min=0,
+        config=True,
+        help="How many extensions a user has within seven days; 0: none. It does not bind admins, whose extensions of "
+        "a user's server do not count for the user.",
     )
 
 
@@ -209,7 +213,8 @@ class SeeingOptions(HasTraits):
         help="One sweep, then end: with 0, or with 1 where something failed.",
     )
     decision_log = Unicode(
-        config=True, help="A file that gets each decision as one line of JSON; -: standard output."
+        config=True,
+        help="A file that gets each decision as one line of JSON, made for its owner only; -: standard output.",
     )
     metrics_port = Integer(
         0,

@@ -22,6 +22,8 @@ VALUED = {"cull-users", "timeout", "cull-every", "url", "IdleCuller.cull_users"}
         (["--IdleCuller.cull_users=True"], ["--IdleCuller.cull_users=True"]),
         (["--help"], ["--help"]),
         (["-h"], ["-h"]),
+        (["--url=a", "--timeout=3", "--url=a"], ["--timeout=3", "--url=a"]),
+        (["--timeout", "3", "--cull-every", "3"], ["--timeout", "3", "--cull-every", "3"]),
         ([], []),
     ],
 )
