@@ -81,7 +81,7 @@ async def serve_page(
 async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
     """Serve a page that says why the culler does not run, to admins; raise OSError as `serve_page`."""
     site = ClosedSite(settings=settings, login=_login(settings), problem=problem)
-    async with _served(closed_application(site), settings):
+    async with _served(application(site, CLOSED), settings):
         yield
 
 
@@ -103,31 +103,28 @@ async def _served(pages: Application, settings: PageSettings) -> AsyncIterator[N
         await _close_hubs_client()
 
 
-def application(site: Site) -> Application:
+PAGES: Mapping[str, type[RequestHandler]] = {
+    "": ServersHandler,
+    "all": AllServersHandler,
+    "keep": KeepHandler,
+    "release": ReleaseHandler,
+}
+"""By the end of the address; of a culler that runs."""
+
+CLOSED: Mapping[str, type[RequestHandler]] = {".*": ClosedHandler}
+"""The one page of a culler that cannot run, at every address."""
+
+
+def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = PAGES) -> Application:
     """Return the pages below the prefix."""
-    pages = {
-        "": ServersHandler,
-        "all": AllServersHandler,
-        "keep": KeepHandler,
-        "release": ReleaseHandler,
-    }
-    return _application(site, pages)
-
-
-def closed_application(site: ClosedSite) -> Application:
-    """Return the one page of a culler that cannot run, at every address below the prefix."""
-    return _application(site, {".*": ClosedHandler})
-
-
-def _application(site: PageContext, pages: Mapping[str, type[RequestHandler]]) -> Application:
-    prefix = re.escape(site.settings.prefix)
+    prefix = site.settings.prefix
     shared = {"site": site}
     return Application(
         [
-            (prefix + "oauth_callback", CallbackHandler, shared),
-            (prefix + r"static/([a-z]+\.(?:css|js))", _Static),
-            *((prefix + path, handler, shared) for path, handler in pages.items()),
-            (prefix.removesuffix("/"), SlashHandler, shared),
+            (re.escape(prefix) + "oauth_callback", CallbackHandler, shared),
+            (re.escape(prefix) + r"static/([a-z]+\.(?:css|js))", _Static),
+            *((re.escape(prefix) + end, handler, shared) for end, handler in pages.items()),
+            (re.escape(prefix.rstrip("/")), SlashHandler, shared),
         ],
         default_handler_class=NowhereHandler,
         default_handler_args=shared,

@@ -29,6 +29,9 @@ UNDECIDED = (
     "If this lasts, tell your administrator: the culler's log has the reason."
 )
 
+KEPT, RELEASED = "kept", "released"
+"""What a form did, in the address to which it leads."""
+
 TO_THE_LIMIT = "limit"
 """In place of the seconds of an extension: until the maximum runtime."""
 
@@ -227,14 +230,16 @@ class ServersHandler(_ServerHandler):
         await self.show_servers(owner, done=self._done(owner))
 
     def _done(self, owner: str) -> Message:
-        """Return what a form did, in the state's own words: nothing that only an address says."""
-        memory = self.site.memory
-        kept, released = self.get_argument("kept", None), self.get_argument("released", None)
-        until = None if kept is None else memory.kept_until(owner, kept)
-        if kept is not None and until is not None:
-            return (f"{views.title_of(kept)} is extended until ", until, ".")
-        if released is not None and memory.was_kept(owner, released):
-            return (f"{views.title_of(released)} has no extension any more.",)
+        """Return what a form did, as the memory has it: nothing that only an address says."""
+        done, server, memory = (
+            self.get_argument("done", ""),
+            self.get_argument("server", ""),
+            self.site.memory,
+        )
+        if done == KEPT and (until := memory.kept_until(owner, server)) is not None:
+            return (f"{views.title_of(server)} is extended until ", until, ".")
+        if done == RELEASED and memory.was_kept(owner, server):
+            return (f"{views.title_of(server)} has no extension any more.",)
         return ()
 
 
@@ -309,7 +314,7 @@ class KeepHandler(_ServerHandler):
             self.set_status(422)
             await self.show_servers(owner, error=refused.message)
         else:
-            self.redirect(self.path_of(owner, kept=server), status=303)
+            self.redirect(self.path_of(owner, done=KEPT, server=server), status=303)
 
     def _keep(self, seen: Seen | None, owner: str, server: str) -> None:
         """Keep the server; raise KeepRefused."""
@@ -338,7 +343,7 @@ class ReleaseHandler(_ServerHandler):
             self.set_status(422)
             await self.show_servers(owner, error=refused.message)
         else:
-            self.redirect(self.path_of(owner, released=server), status=303)
+            self.redirect(self.path_of(owner, done=RELEASED, server=server), status=303)
 
 
 def _number(text: str) -> int | None:

@@ -403,12 +403,16 @@ async def test_the_text_of_a_link_is_never_shown_as_the_page_s_own():
     async with page_of(users=("admin", "alice")) as site, Visitor(site, "alice") as alice:
         await site.start("alice", "lab")
         shown = await alice.login()
-        for query in ("released", "kept", "user", "error", "done", "message", "name"):
-            shown = await alice.get("?" + urlencode({query: LURE}))
+        for query in (
+            *({name: LURE} for name in ("released", "kept", "user", "error", "done", "server", "name")),
+            *({"done": done, "server": LURE} for done in ("kept", "released")),
+        ):
+            shown = await alice.get("?" + urlencode(query))
             assert "evil.example" not in shown.text, query
             assert shown.message is None or shown.status == 403, query
-        shown = await alice.get("?released=lab")
-        assert shown.message is None, "it was never extended"
+        for done in ("kept", "released"):
+            shown = await alice.get(f"?done={done}&server=lab")
+            assert shown.message is None, "it was never extended"
         async with Visitor(site, "admin") as admin:
             await admin.login()
             shown = await admin.get("?" + urlencode({"user": LURE}))
