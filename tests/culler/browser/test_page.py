@@ -81,6 +81,14 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             # To keep it has put off the stop that the first warning was about: the new one has its own.
             assert [said["cause"] for said in warnings] == ["idle", "idle"]
             assert parse(warnings[1]["stop_at"]) >= kept_until
+            assert warnings[1]["reason"].endswith("and its extension ends")
+
+            await on.stop_of("ada")
+            await eventually(lambda: _shows_the_stop(first), seconds=MARGIN)
+            assert "Your files are kept" in await first.locator("[data-stop]").inner_text()
+            assert "UTC" not in await first.inner_text("body"), "all times are the reader's own"
+            await first.get_by_role("link", name="Start").click()
+            await first.wait_for_url("**/user/ada/lab**", wait_until="commit")
 
 
 async def test_both_pages_are_readable_at_both_widths(stage):
@@ -141,6 +149,12 @@ async def _look(page, name):
             await page.screenshot(
                 path=IMAGES / f"{name}{ending}.png",
             )
+
+
+async def _shows_the_stop(page):
+    """The hub may take a moment to forget the server."""
+    await page.reload()
+    return await page.locator("[data-stop]").count() == 1
 
 
 async def _shows(page, causes):
