@@ -10,6 +10,7 @@ from aiohttp import web
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
+from k8s_hub.culler.seeing.decision_log import DecisionLog
 from k8s_hub.culler.wiring import CannotStart
 from tests.realhub import RealHub
 
@@ -68,6 +69,20 @@ async def test_once_stops_what_is_idle_and_a_dry_run_does_not(monkeypatch, capsy
         assert await run(hub, monkeypatch, "--once") == 0
         await hub.wait_stopped("idle")
         assert hub.spawner("busy").ready
+
+
+async def test_a_sink_that_takes_no_record_costs_the_others_none(monkeypatch, capsys, tmp_path):
+    def takes_none(_self, _decision, _action):
+        raise ValueError("Exceeds the limit for integer string conversion")
+
+    monkeypatch.setattr(DecisionLog, "__call__", takes_none)
+    async with RealHub(users=["ada", "bob"]) as hub:
+        await start_idle(hub, "ada")
+        await start_idle(hub, "bob")
+        assert await run(hub, monkeypatch, "--once", "--dry-run", "--decision-log=log") == 0
+        printed = capsys.readouterr()
+    assert sorted(line.partition(":")[0] for line in printed.out.splitlines()) == ["ada", "bob"]
+    assert printed.err.count("decision_log: could not take a record") == 1
 
 
 async def test_explain(monkeypatch, capsys):

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8s_hub.culler import keeping
-from k8s_hub.culler.judging import words
 from k8s_hub.culler.keeping import Keep, KeepLimits, KeepRefused
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -107,12 +106,3 @@ def test_an_admin_can_keep_where_users_cannot_but_not_longer_than_the_longest():
 def test_what_neither_holds_nor_counts_is_forgotten():
     counts, holds, over = kept(6 * DAY), kept(8 * DAY, 9 * DAY), kept(7 * DAY)
     assert keeping.lasting((counts, holds, over), NOW) == (counts, holds)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (5400, "1 h 30 min"),
-     (86_400, "1 day"), (2 * 86_400 + 3600 + 60, "2 days 1 h"), (86_400 + 60, "1 day"), (150, "2 min 30 s"), (3605, "1 h")],
-)  # fmt: skip
-def test_durations_in_words(seconds, said):
-    assert words.duration(timedelta(seconds=seconds)) == said

@@ -34,10 +34,13 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 def relative(at: datetime, now: datetime) -> str:
-    """Return for instance "in 5 min" or "5 min ago"."""
-    if abs(at - now) < timedelta(seconds=1):
+    """Return for instance "in 5 min" or "5 min ago"; seconds only below ten minutes."""
+    length = abs(at - now)
+    if length < timedelta(seconds=1):
         return "now"
-    return f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
+    if length >= timedelta(minutes=10):
+        length -= length % timedelta(minutes=1)
+    return f"in {duration(length)}" if at > now else f"{duration(length)} ago"
 
 
 def some(number: int, what: str) -> str:

@@ -303,3 +303,9 @@ def test_settings_that_make_no_sense(key, value):
     with pytest.raises(BadPageSettings, match=key) as refused:
         settings(**{key: value})
     assert value in str(refused.value)
+
+
+def test_a_password_in_an_address_is_not_shown():
+    with pytest.raises(BadPageSettings) as refused:
+        settings(JUPYTERHUB_SERVICE_URL="http://me:s3cret@localhost")
+    assert "not 'localhost'" in str(refused.value)
