@@ -130,7 +130,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if not plan.once:
             await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
             log.info(
-                "culler: stops servers of %s that are idle for %d s, with a sweep every %s",
+                "Stopping servers of %s that are idle for %d s, every %s",
                 plan.hub.url,
                 plan.decider.limits.idle.total_seconds(),
                 words.duration(plan.every),
