@@ -189,7 +189,7 @@ def offer(
     if not possible and until is None:
         return Offer(sentence=_why_none(seen, now + stretches[0]))
     quota = (
-        "An admin's extension does not count for the user."
+        "Extensions by admins do not count for anybody's quota."
         if by_admin
         else f"{allowance.left} of {words.some(limits.per_week, 'extension')} left within seven days, "
         "for all servers together."

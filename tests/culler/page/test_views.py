@@ -146,7 +146,7 @@ async def test_what_is_offered_to_an_admin():
     for allowance, limits in ((NONE, KEEPING), (SOME, replace(KEEPING, per_week=0))):
         offer = views.offer(one, allowance, limits, NOW, by_admin=True)
         assert offer.stretches == (HOUR, 4 * HOUR, 8 * HOUR)
-        assert plain(offer.sentence) == "An admin's extension does not count for the user."
+        assert plain(offer.sentence) == "Extensions by admins do not count for anybody's quota."
     assert views.offer(one, SOME, replace(KEEPING, longest=timedelta(0)), NOW, by_admin=True) == views.Offer()
 
 
