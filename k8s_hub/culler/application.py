@@ -396,7 +396,11 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             if page is None:
                 raise
             app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
-            sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+            try:
+                sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+            except CannotStart as error:
+                app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
+                raise refused from None
 
     def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
         """Return the page of this service, as far as the environment tells; None where it has none."""

@@ -410,6 +410,8 @@ async def test_the_text_of_a_link_is_never_shown_as_the_page_s_own():
             shown = await alice.get("?" + urlencode(query))
             assert "evil.example" not in shown.text, query
             assert shown.message is None or shown.status == 403, query
+        refused = await alice.get("oauth_callback?" + urlencode({"error": LURE, "error_description": LURE}))
+        assert (refused.status, "evil.example" in refused.text) == (400, False)
         for done in ("kept", "released"):
             shown = await alice.get(f"?done={done}&server=lab")
             assert shown.message is None, "it was never extended"

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 import sys
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -128,6 +130,18 @@ async def test_a_page_whose_port_is_taken_cannot_show_anything(service, caplog):
         await eventually(lambda: "page: at " in caplog.text)
         with pytest.raises(wiring.CannotStart, match=r"JUPYTERHUB_SERVICE_URL with port .* cannot be used"):
             await other.serve()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+@pytest.mark.parametrize("flags", [["--timout=3"], []])
+def test_where_the_page_s_port_is_taken_the_program_ends_without_a_traceback(
+    service, monkeypatch, capfd, flags
+):
+    monkeypatch.setattr(IdleCuller, "_instance", None)
+    with socket.create_server(("127.0.0.1", urlsplit(service).port)), pytest.raises(SystemExit) as ended:
+        IdleCuller.launch_instance(flags)
+    assert ended.value.code == 2
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @contextlib.asynccontextmanager
