@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from inspect import unwrap
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from traitlets import Bool, Integer, TraitType, Unicode, default
+from traitlets import Bool, Integer, TraitError, TraitType, Unicode, default
 from traitlets.config import Application
+from traitlets.config.application import LevelFormatter
+from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
@@ -28,6 +31,7 @@ from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
     LONGEST,
+    SECRETS,
     WITHOUT_FLAG,
     AskingOptions,
     CareOptions,
@@ -48,7 +52,7 @@ from k8s_hub.culler.sweeping.service import SPREAD_PART
 from k8s_hub.culler.sweeping.sweep import Orders
 from k8s_hub.culler.urls import has_credentials, is_http_url
 from k8s_hub.culler.warning import WarningSettings
-from k8s_hub.culler.wiring import CannotStart, Plan, serve
+from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
 from k8s_hub.hub.connection import (
     ConnectionSettings,
     internal_ssl_context,
@@ -56,6 +60,7 @@ from k8s_hub.hub.connection import (
 )
 from k8s_hub.objects.quoting import shown
 from k8s_hub.signals import run_until_told
+from k8s_hub.text import printable
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -71,6 +76,26 @@ _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
 
 
 _ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
+
+
+class BadOptions(SystemExit):
+    """An option makes no sense; the sentence that says so was printed."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(code)
+        self.sentence = sentence
+
+
+class LineFormatter(LevelFormatter):
+    """A message is one line, whatever is in the names that it quotes; a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def _flag(trait: str) -> str:
@@ -120,6 +145,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         **{_flag(name): ({"IdleCuller": {name: True}}, "The same as true.") for name in _SWITCHES},
     }
     raise_config_file_errors = True
+    _log_formatter_cls = LineFormatter
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
@@ -147,7 +173,12 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @default("logging_config")
     def _logging_config_default(self) -> dict[str, Any]:
-        return {"loggers": {"k8s_hub": {"level": "DEBUG", "handlers": ["console"]}}}
+        return {
+            "loggers": {
+                "k8s_hub": {"level": "DEBUG", "handlers": ["console"]},
+                "tornado": {"level": "WARNING", "handlers": ["console"]},  # of the page
+            },
+        }
 
     # --- Reading the configuration ---
 
@@ -156,11 +187,17 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         arguments = sys.argv[1:] if argv is None else argv
         try:
             flags = normalised(
-                arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases) | _trait_flags()
+                arguments,
+                switches=_OF_TRAITLETS | set(self.flags),
+                valued=set(self.aliases) | _trait_flags(),
+                secrets=_secret_flags(),
             )
         except UsageError as error:
             self._refuse(str(error))
-        self.parse_command_line(flags)
+        try:
+            unwrap(Application.parse_command_line)(self, flags)  # see _load
+        except (TraitError, ArgumentError) as error:
+            self._refuse(str(error), code=1)
         self._take(self.extra_args)
         if not self.generate_config:
             self._read_config_file()
@@ -177,7 +214,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             handler = self._log_file()
         except OSError as error:
             self._refuse(f"log_file_prefix {self.log_file_prefix!r} cannot be written: {error.strerror}")
-        handler.setFormatter(logging.Formatter(self.log_format, self.log_datefmt))
+        handler.setFormatter(LineFormatter(self.log_format, self.log_datefmt))
         for logger in (self.log, logging.getLogger("k8s_hub")):
             if not self.log_to_stderr:
                 logger.handlers.clear()
@@ -213,7 +250,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def _load(self, path: Path) -> None:
         try:
-            self.load_config_file(str(path))
+            # Without traitlets' own way to refuse a value: that logs the whole configuration where DEBUG is logged.
+            unwrap(Application.load_config_file)(self, str(path))
+        except TraitError as error:
+            self._refuse(f"config file {self.config_file!r}: {error}", code=1)
         except Exception as error:  # noqa: BLE001 - the file is a program of the admin's: it may raise anything
             lines = [
                 step.lineno
@@ -223,9 +263,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             where = f", line {lines[-1]}" if lines else ""
             self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
 
-    def _refuse(self, sentence: str) -> NoReturn:
-        print(f"{self.name}: {sentence}", file=sys.stderr)  # noqa: T201 - usage, before any log
-        sys.exit(2)
+    def _refuse(self, sentence: str, *, code: int = 2) -> NoReturn:
+        print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
+        raise BadOptions(sentence, code)
 
     # --- What it means ---
 
@@ -419,6 +459,40 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     # --- Running ---
 
+    @classmethod
+    def launch_instance(cls, argv: Sequence[str] | None = None, **kwargs: Any) -> None:
+        """Run the program; end the process with its exit code.
+
+        A service that has a page does not end for options that make no sense, but shows at the page what is wrong:
+        a hub whose service ends while the hub starts ends, too.
+        """
+        app = cls.instance(**kwargs)
+        try:
+            app.initialize(argv)
+            app.start()
+        except BadOptions as refused:
+            page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
+            if page is None:
+                raise
+            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
+            try:
+                sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+            except CannotStart as error:
+                app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
+                raise refused from None
+
+    def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
+        """Return the page of this service, as far as the environment tells; None where it has none."""
+        if not _has_page() or "--once" in arguments:
+            return None
+        api_url = os.environ.get("JUPYTERHUB_API_URL", "")
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+        try:
+            page = PageSettings.of(os.environ, api_url=api_url, token=token)
+        except BadPageSettings:
+            return None
+        return page if token and is_http_url(api_url) else None
+
     def start(self) -> None:
         """Cull until told to stop, or until the hub that manages this service is gone."""
         if self.generate_config:
@@ -443,6 +517,15 @@ def _trait_flags() -> set[str]:
         f"{owner.__name__}.{trait}"
         for owner in (Application, IdleCuller)
         for trait in owner.class_trait_names(config=True)
+    }
+
+
+def _secret_flags() -> dict[str, str]:
+    """Return what to use in place of the flags of secrets."""
+    return {
+        flag: f"set {variable} in the environment, or c.IdleCuller.{name} in the config file"
+        for name, variable in SECRETS.items()
+        for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
 
 

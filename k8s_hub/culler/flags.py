@@ -3,9 +3,10 @@
 Version 1.4 read its flags with tornado, version 2.0 with traitlets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from types import MappingProxyType
 
 
 class UsageError(Exception):
@@ -21,12 +22,17 @@ _LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"
 
 
 def normalised(
-    arguments: Sequence[str], *, switches: AbstractSet[str], valued: AbstractSet[str]
+    arguments: Sequence[str],
+    *,
+    switches: AbstractSet[str],
+    valued: AbstractSet[str],
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Write each flag as ``--cull-every=60``, and of one that is given twice the last; what is no flag comes first.
 
     switches: flags that mean something without a value; valued: flags that take one; those that are both are true or
-    false, in any word for it. Raise UsageError for a flag that does not exist, or lacks its value.
+    false, in any word for it. secrets: by flag, what to use in place of it, because everybody can read a command line.
+    Raise UsageError for a flag that does not exist, lacks its value, or would show a secret.
     """
     flags: dict[str, str] = {}
     others = []
@@ -36,7 +42,7 @@ def normalised(
         if not _is_flag(argument):
             others.append(argument)
             continue
-        name, value = _read(argument, left, switches=switches, known=switches | valued)
+        name, value = _read(argument, left, switches=switches, known=switches | valued, secrets=secrets)
         if name == "logging" and value is not None:
             name, value = "log-level", _LEVELS.get(value.lower(), value)
         elif _trait(name) in switches & valued:
@@ -48,13 +54,21 @@ def normalised(
 
 
 def _read(
-    argument: str, left: list[str], *, switches: AbstractSet[str], known: AbstractSet[str]
+    argument: str,
+    left: list[str],
+    *,
+    switches: AbstractSet[str],
+    known: AbstractSet[str],
+    secrets: Mapping[str, str],
 ) -> tuple[str, str | None]:
     """Return a flag's name and its value, which may be the next of the arguments ``left`` (the last in the list)."""
     flag, equals, value = argument.partition("=")
     dashes, name = _split(flag)
+    if name in secrets:
+        raise UsageError(f"--{name} is no flag, because everybody can read a command line: {secrets[name]}")
     if name not in known or len(dashes) > (1 if len(name) == 1 else 2):
-        raise UsageError(f"unknown flag {argument!r}{_suggestion(name, known)}")
+        shown = flag if "://" in value else argument  # a URL may hold a secret
+        raise UsageError(f"unknown flag {shown!r}{_suggestion(name, known | secrets.keys())}")
     if equals:
         return name, value
     following = left[-1] if left and not _is_flag(left[-1]) else None

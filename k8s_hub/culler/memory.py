@@ -1,7 +1,8 @@
-"""The culler's memory: what users asked for and were told, in a small file that survives restarts.
+"""The culler's memory: what users asked for and were told, and what was stopped, in a file that survives restarts.
 
 Promises:
-- each change is on disk before it is answered, and the file holds the old or the new state, never a half;
+- each wish and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
+- a stop is on disk with the next of these, or when the sweep is over;
 - what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is;
 - what is no file (a device, a pipe, a folder) is neither read nor moved;
 - one culler per file: the second would write what it read at its start over what the first has written since.
@@ -14,7 +15,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ VERSION = 1
 CONTACT_STEP = timedelta(seconds=15)
 """A newer time of contact is worth a write to the disk after so long."""
 
+STOPS = 1000
+"""So many stops are remembered, the newest, ..."""
+
+STOPS_FOR = timedelta(days=7)
+"""... and for so long."""
+
 Key = tuple[str, str]
 """A user's name and the name of a server, "" for the default one."""
 
@@ -44,10 +51,29 @@ class StateFileInUse(BadStateFile):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A server that the culler stopped."""
+
+    user: str
+    server: str  # "" is the user's default server
+    at: datetime
+    reason: str  # completes the sentence "it ..."
+    rule: str | None  # None: the default limits
+    is_removed: bool = False  # the hub was told to forget the named server, too
+    ran_again: bool = False  # it was seen since
+
+    @property
+    def key(self) -> Key:
+        """Which server it was."""
+        return self.user, self.server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
     keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
     notices: Mapping[Key, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
+    stops: tuple[Stop, ...] = ()  # the newest is the last
 
 
 class Memory:
@@ -69,6 +95,7 @@ class Memory:
         self._named = f"state_file: {str(path)!r}"
         self._is_read_only = read_only
         self._state = _State()
+        self._has_unsaved_stops = False
         if self._path is not None:
             self._refuse_what_is_no_file(self._path)
             if not read_only:
@@ -80,6 +107,7 @@ class Memory:
             except BadStateFile:
                 self.close()
                 raise
+        self._down = {stop.key for stop in self._state.stops if not stop.ran_again}
 
     def close(self) -> None:
         """Let another culler have the file."""
@@ -100,11 +128,17 @@ class Memory:
         """Return what may still be asked for."""
         return keeping.allowance(self._keeps(user), self.limits, self._now())
 
-    def keep(self, user: str, server: str, for_: timedelta) -> datetime:
+    def keep(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
         """Keep a server from now on; return until when. Raise KeepRefused, with nothing changed."""
         now = self._now()
-        self._store_keeps(user, keeping.keep(self._keeps(user), server, for_, self.limits, now))
+        keeps = keeping.keep(self._keeps(user), server, for_, self.limits, now, by_admin=by_admin)
+        self._store_keeps(user, keeps)
         return now + for_
+
+    def was_kept(self, user: str, server: str) -> bool:
+        """Return whether this server was kept within these seven days, and is not kept now."""
+        is_known = any(keep.server == server for keep in self._keeps(user))
+        return is_known and self.kept_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
         """Let a server go that was kept. Raise KeepRefused where that could not be stored."""
@@ -126,8 +160,8 @@ class Memory:
         try:
             self._store(replace(self._state, keeps=_lasting({**self._state.keeps, user: keeps}, now)))
         except OSError as error:
-            log.error("%s: a user's wish was not stored: %s", self._named, error)  # noqa: TRY400 - says all
-            raise KeepRefused("This cannot be stored at the moment. Please try again later.") from None
+            log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
+            raise KeepRefused("This could not be saved. Try again in a few minutes.") from None
 
     # --- Warnings ---
 
@@ -144,6 +178,45 @@ class Memory:
         notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
         if len(notices) < len(self._state.notices):
             self._store_or_tell(replace(self._state, notices=notices))
+
+    # --- Stops ---
+
+    @property
+    def stops(self) -> Sequence[Stop]:
+        """The stops of these seven days, the newest first."""
+        now = self._now()
+        return [stop for stop in reversed(self._state.stops) if now - stop.at < STOPS_FOR]
+
+    def last_stop(self, user: str, server: str) -> Stop | None:
+        """Return the stop after which this server was not seen again; None: there was none."""
+        stops = self.stops if (user, server) in self._down else ()
+        return next((stop for stop in stops if stop.key == (user, server)), None)
+
+    def stopped(self, stop: Stop) -> None:
+        """Remember that a server was stopped; `save_stops` writes it."""
+        self._down.add(stop.key)
+        self._keep_stops((*self._state.stops, stop)[-STOPS:])
+
+    def runs(self, user: str, server: str) -> None:
+        """Remember that a server runs, whenever it was stopped before."""
+        if (user, server) not in self._down:
+            return
+        self._down.discard((user, server))
+        self._keep_stops(
+            tuple(
+                replace(stop, ran_again=True) if stop.key == (user, server) else stop
+                for stop in self._state.stops
+            )
+        )
+
+    def save_stops(self) -> None:
+        """Write what `stopped` and `runs` changed."""
+        if self._has_unsaved_stops:
+            self._store_or_tell(self._state)
+
+    def _keep_stops(self, stops: tuple[Stop, ...]) -> None:
+        self._state = replace(self._state, stops=stops)
+        self._has_unsaved_stops = True
 
     # --- The hub ---
 
@@ -245,6 +318,7 @@ class Memory:
         if self._path is not None and not self._is_read_only:
             _write_atomically(self._path, json.dumps(_json_of(state), indent=1).encode())
         self._state = state
+        self._has_unsaved_stops = False
 
 
 _KINDS: Sequence[tuple[Callable[[int], bool], str]] = (
@@ -275,7 +349,12 @@ def _json_of(state: _State) -> dict[str, Any]:
         "last_contact": state.last_contact and state.last_contact.isoformat(),
         "keeps": {
             user: [
-                {"server": keep.server, "at": keep.at.isoformat(), "until": keep.until.isoformat()}
+                {
+                    "server": keep.server,
+                    "at": keep.at.isoformat(),
+                    "until": keep.until.isoformat(),
+                    **({"by_admin": True} if keep.by_admin else {}),
+                }
                 for keep in keeps
             ]
             for user, keeps in state.keeps.items()
@@ -284,6 +363,7 @@ def _json_of(state: _State) -> dict[str, Any]:
             {"user": user, "server": server, "at": notice.at.isoformat(), "since": notice.since.isoformat()}
             for (user, server), notice in state.notices.items()
         ],
+        "stops": [{**asdict(stop), "at": stop.at.isoformat()} for stop in state.stops],
     }
 
 
@@ -301,12 +381,28 @@ def _state_of(raw: Any) -> _State:
             )
             for each in raw["notices"]
         },
+        stops=tuple(map(_stop_of, raw.get("stops", ()))),  # 0.1.0 had none
     )
 
 
 def _keep_of(raw: Any) -> Keep:
     return Keep(
-        server=str(raw["server"]), at=timestamps.parse(raw["at"]), until=timestamps.parse(raw["until"])
+        server=str(raw["server"]),
+        at=timestamps.parse(raw["at"]),
+        until=timestamps.parse(raw["until"]),
+        by_admin=bool(raw.get("by_admin")),
+    )
+
+
+def _stop_of(raw: Any) -> Stop:
+    return Stop(
+        user=str(raw["user"]),
+        server=str(raw["server"]),
+        at=timestamps.parse(raw["at"]),
+        reason=str(raw["reason"]),
+        rule=None if raw["rule"] is None else str(raw["rule"]),
+        is_removed=bool(raw["is_removed"]),
+        ran_again=bool(raw["ran_again"]),
     )
 
 

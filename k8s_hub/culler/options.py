@@ -2,12 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, Unicode, default
+from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, Unicode, default
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+
+class _SecretText(Unicode[str, Any]):
+    """Text that no error shows."""
+
+    def error(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse a value without showing it."""
+        raise TraitError(f"{self.name} must be text")
 
 
 class LimitOptions(HasTraits):
@@ -146,36 +154,46 @@ class WarningOptions(HasTraits):
         max=LONGEST,
         config=True,
         help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
-        "period, and once more where its user puts off the stop; 0: never. A server is not stopped earlier than "
+        "period, and once more before an extension ends; 0: never. A server is not stopped earlier than "
         "this after the warning.",
     )
-    warn_url = Unicode(
+    warn_url = _SecretText(
         config=True,
         help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, "
-        "seconds_left, keep_url, cause and rule.",
+        "seconds_left, keep_url, cause, rule and text, which chats such as Slack and Mattermost show. It is a secret: "
+        "set it here or in $IDLE_CULLER_WARN_URL.",
     )
     warn_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
         help="In place of warn_url: a function, sync or async, with the keys of warn_url's JSON as keyword "
-        "arguments. stop_at is a datetime there.",
+        "arguments; text only if it has an argument of that name. stop_at is a datetime there.",
     )
     state_file = Unicode(
         config=True,
-        help="A file for what users asked to keep and were told, so that it survives restarts of the culler. "
+        help="A file for extensions, warnings and stops, so that they survive restarts of the culler. "
         "In the chart it belongs on the hub's volume.",
     )
+
+    @default("warn_url")
+    def _warn_url_default(self) -> str:
+        return os.environ.get(SECRETS["warn_url"], "").strip()
+
     keep_longest = Integer(
         28800,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds for which users can keep a server, at most, at the service's page; 0: they cannot. "
+        help="Seconds that an extension lasts at most, at the service's page; 0: there are none. "
         "max_age goes before it.",
     )
     keep_per_week = Integer(
-        5, min=0, config=True, help="How often users can keep a server within a week; 0: they cannot."
+        5,
+        min=0,
+        config=True,
+        help="How many extensions a user has within seven days; 0: none. It does not bind admins, whose extensions of "
+        "a user's server do not count for the user.",
     )
 
 
@@ -228,7 +246,8 @@ class SeeingOptions(HasTraits):
         help="One sweep, then end: with 0, or with 1 where something failed.",
     )
     decision_log = Unicode(
-        config=True, help="A file that gets each decision as one line of JSON; -: standard output."
+        config=True,
+        help="A file that gets each decision as one line of JSON, made for its owner only; -: standard output.",
     )
     metrics_port = Integer(
         0,
@@ -289,7 +308,10 @@ GROUPS: Mapping[str, type[HasTraits]] = {
 }
 """By heading."""
 
-WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook"})
+SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
+"""Options that stand on no command line, with the environment variable that can give them."""
+
+WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook", *SECRETS})
 """Options that only the config file can give."""
 
 

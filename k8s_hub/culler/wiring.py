@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,10 +14,11 @@ from k8s_hub.culler import needs
 from k8s_hub.culler.asking.scopes import TokenScopes
 from k8s_hub.culler.asking.singleuser import SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import ServerTokens
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import BadStateFile, Memory, StateFileInUse
+from k8s_hub.culler.memory import BadStateFile, Memory, StateFileInUse, Stop
 from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.culler.seeing.decision_log import STANDARD_OUTPUT, DecisionLog
 from k8s_hub.culler.seeing.health import Pulse
@@ -26,11 +27,13 @@ from k8s_hub.culler.sweeping.pace import Pace
 from k8s_hub.culler.sweeping.report import PassRecord, Report
 from k8s_hub.culler.sweeping.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.sweeping.telling import guarded
 from k8s_hub.culler.warning import Warnings, WarningSettings
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.text import printable
 
 if TYPE_CHECKING:
     from k8s_hub.culler.sweeping.partners import Sink, UserSink
@@ -45,6 +48,10 @@ PREDECESSOR = RetryPolicy(initial=0.2, ceiling=0.2, deadline=5.0, jitter=0.0)
 
 ANSWER_NOW = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
 """Whoever asks once does not wait for ever."""
+
+
+TRY_AGAIN = timedelta(seconds=15)
+"""After so long a service with a page tries again what it could not have."""
 
 
 class CannotStart(Exception):  # noqa: N818 - it says what it is
@@ -74,8 +81,41 @@ class Plan:
 async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
     """Cull until cancelled, or until the process ``hub_pid`` is gone; once, if so planned. Return the exit code.
 
-    Raise CannotStart where a file or a port cannot be had.
+    Raise CannotStart where a file or a port cannot be had. A service with a page shows that there instead, and tries
+    again: a hub whose service ends while the hub starts ends, too.
     """
+    told = ""
+    while True:
+        try:
+            return await _serve(plan, now, hub_pid)
+        except CannotStart as error:
+            if plan.page is None or plan.once:
+                raise
+            problem = str(error)
+        if problem != told:
+            log.error(
+                "culler: cannot start, and tries again every %d s: %s", TRY_AGAIN.total_seconds(), problem
+            )
+            told = problem
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRY_AGAIN.total_seconds()):
+                return await serve_problem(plan.page, problem, hub_pid)
+
+
+async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -> int:
+    """Show at the page why no server is stopped, until cancelled, or until the process ``hub_pid`` is gone.
+
+    Return the exit code; raise CannotStart where the page's own port cannot be had.
+    """
+    from k8s_hub.culler.page import app
+
+    async with AsyncExitStack() as stack:
+        await _had(stack, app.serve_problem(page, problem), _address_of(page))
+        await (asyncio.Event().wait() if hub_pid is None else parent_is_gone(hub_pid))
+    return 0
+
+
+async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
         ears = _Ears()
         api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
@@ -83,16 +123,20 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
             log.warning("%s", sentence)
         memory = await memory_of(plan, now, stack, read_only=plan.orders.dry_run)
         pace = Pace(plan.orders.concurrency)
-        ears.of_replies.append(lambda method, code, seconds: pace.heard(code, seconds, method))
+        ears.of_replies.append(
+            guarded("pace", lambda method, code, seconds: pace.heard(code, seconds, method))
+        )
+        if not plan.orders.dry_run:
+            _remember_stops(memory, plan.orders, ears)
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
+            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
             log.info(
                 "Stopping servers of %s that are idle for %d s, every %s",
                 plan.hub.url,
                 plan.decider.limits.idle.total_seconds(),
-                plan.every,
+                words.duration(plan.every),
             )
-            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
         scopes = TokenScopes(api.scopes, _ScopeTeller(plan, ears))
         if plan.once:
             await _learn_now(scopes)
@@ -109,7 +153,7 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
 
 
 class _Ears:
-    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing."""
+    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing: each is guarded."""
 
     def __init__(self) -> None:
         self.of_decisions: list[Sink] = []
@@ -190,6 +234,29 @@ async def memory_of(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only:
     return memory
 
 
+def _remember_stops(memory: Memory, orders: Orders, ears: _Ears) -> None:
+    """Have the memory know what was stopped, for the page and for `explain`."""
+
+    def remember(decision: Decision, action: Action) -> None:
+        server = decision.facts.server
+        if action in {Action.STOPPED, Action.STOPPING}:
+            memory.stopped(
+                Stop(
+                    user=server.user,
+                    server=server.name,
+                    at=decision.at,
+                    reason=decision.verdict.reason,
+                    rule=decision.ruling.rule,
+                    is_removed=bool(server.name) and orders.remove_named_servers,
+                )
+            )
+        elif action is not Action.GONE and server.pending != "stop":
+            memory.runs(server.user, server.name)
+
+    ears.of_decisions.append(guarded("state_file", remember))
+    ears.of_passes.append(guarded("state_file", lambda _record: memory.save_stops()))
+
+
 def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
     if plan.decision_log:
         try:
@@ -199,15 +266,15 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        ears.of_decisions.append(written)
-        ears.of_user_decisions.append(written)
+        ears.of_decisions.append(guarded("decision_log", written))
+        ears.of_user_decisions.append(guarded("decision_log", written))
     if plan.orders.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        ears.of_decisions.append(_print)
-        ears.of_user_decisions.append(_print)
+        ears.of_decisions.append(guarded("dry run", _print))
+        ears.of_user_decisions.append(guarded("dry run", _print))
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
-    print(decision.sentence(), flush=True)  # noqa: T201 - it is what a dry run is for
+    print(printable(decision.sentence()), flush=True)  # noqa: T201 - it is what a dry run is for
 
 
 async def _show(
@@ -219,9 +286,9 @@ async def _show(
         from k8s_hub.culler.seeing.metrics import Metrics
 
         metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
-        ears.of_decisions.append(metrics.tell)
-        ears.of_passes += [metrics.on_pass, pulse.on_pass]
-        ears.of_replies.append(metrics.on_reply)
+        ears.of_decisions.append(guarded("metrics", metrics.tell))
+        ears.of_passes += [guarded("metrics", metrics.on_pass), guarded("health", pulse.on_pass)]
+        ears.of_replies.append(guarded("metrics", metrics.on_reply))
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -233,8 +300,8 @@ async def _show(
         from k8s_hub.culler.page.board import Board
 
         board = Board()
-        ears.of_decisions.append(board.tell)
-        ears.of_passes.append(board.passed)
+        ears.of_decisions.append(guarded("page", board.tell))
+        ears.of_passes.append(guarded("page", board.passed))
         ears.of_missing.append(partial(setattr, board, "missing_scopes"))
         page = serve_page(
             plan.page,
@@ -245,9 +312,13 @@ async def _show(
             now=now,
             is_dry_run=plan.orders.dry_run,
         )
-        await _had(stack, page, f"JUPYTERHUB_SERVICE_URL with port {plan.page.port}")
+        await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
-            log.warning("state_file is not set: what users keep is forgotten when the culler restarts")
+            log.warning("state_file: not set: extensions are forgotten when the culler restarts")
+
+
+def _address_of(page: PageSettings) -> str:
+    return f"JUPYTERHUB_SERVICE_URL with port {page.port}"
 
 
 async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:

@@ -13,6 +13,7 @@ from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.quoting import shown
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import printable
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
 """The key in a server's saved state of a token that opens this server only (``KubeSpawner.save_access_token``)."""
@@ -37,7 +38,7 @@ class Server:
     )  # opens this server; None: not known
 
     def __str__(self) -> str:
-        return f"{self.user}/{self.name}" if self.name else self.user
+        return printable(f"{self.user}/{self.name}" if self.name else self.user)
 
     @property
     def state(self) -> Raw | None:

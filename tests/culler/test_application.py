@@ -23,7 +23,8 @@ URL = "http://localhost:8081/hub/api"
 def _environment(monkeypatch, tmp_path):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
     monkeypatch.setenv("JUPYTERHUB_API_URL", URL)
-    monkeypatch.delenv("JUPYTERHUB_REQUEST_TIMEOUT", raising=False)
+    for variable in ("JUPYTERHUB_REQUEST_TIMEOUT", "IDLE_CULLER_WARN_URL"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     package = logging.getLogger("k8s_hub")
     handlers, level = [*package.handlers], package.level
@@ -281,10 +282,6 @@ async def test_without_a_hook_the_timeout_decides():
         (["--keep-longest=-1"], ["keep_longest", "-1"]),
         (["--keep-per-week=-1"], ["keep_per_week", "-1"]),
         (["--warn-before=60"], ["warn_before is 60", "warn_url", "warn_hook"]),
-        (["--warn-url=https://example.org/"], ["warn_before is 0"]),
-        (["--once", "--warn-before=60", "--warn-url=https://example.org/"], ["once", "60", "state_file"]),
-        (["--warn-url=secret", "--warn-before=60"], ["warn_url must be"]),
-        (["--warn-url=https://example.org/", "--warn-before=600"], ["warn_before", "600"]),
         (["--rules-file=rules.toml"], ["rules_file 'rules.toml'"]),
         (["--rules-file=missing.yaml"], ["rules_file 'missing.yaml'", "No such file"]),
         (["--ask-servers", "--server-url-template={x}"], ["server_url_template", "'{x}'"]),
@@ -294,6 +291,74 @@ async def test_without_a_hook_the_timeout_decides():
 def test_a_wrong_flag_is_one_sentence(capfd, arguments, words):
     printed = refusal(capfd, *arguments)
     assert all(word in printed for word in words), printed
+
+
+HOOK = "https://chat.example.org/hooks/t0p-s3cret"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["warn_before is 0"]),
+        (["--once", "--warn-before=60"], ["once", "60", "state_file"]),
+        (["--warn-before=600"], ["warn_before", "600"]),
+    ],
+)
+def test_a_webhook_that_would_warn_nobody_is_refused(capfd, monkeypatch, arguments, words):
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
+    printed = refusal(capfd, *arguments)
+    assert all(word in printed for word in words), printed
+    assert "s3cret" not in printed
+
+
+def test_a_webhook_comes_from_the_environment_or_the_config_file_which_goes_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", f"{HOOK}\n")
+    assert culler("--warn-before=60").plan().warning.url == HOOK
+    (tmp_path / "idle_culler_config.py").write_text("c.IdleCuller.warn_url = 'https://example.org/'")
+    assert culler("--warn-before=60").plan().warning.url == "https://example.org/"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"--warn-url={HOOK}"],
+        [f"--warn_url={HOOK}"],
+        ["--warn-url", HOOK],
+        [f"--IdleCuller.warn_url={HOOK}"],
+        [f"-warn-url={HOOK}"],
+        ["--warn-url="],
+        ["--warn-url"],
+        ["--once", f"--warn-url={HOOK}", "--timeout=soon"],
+    ],
+)
+def test_a_webhook_on_the_command_line_is_refused_without_being_shown(capfd, arguments):
+    printed = refusal(capfd, *arguments)
+    assert "warn" in printed.partition("is no flag, because everybody can read a command line: set ")[0]
+    assert printed.endswith(
+        "IDLE_CULLER_WARN_URL in the environment, or c.IdleCuller.warn_url in the config file"
+    )
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize("flag", ["--warn-ulr", "--warn.url", "--webhook", "-w", "--WarningOptions.warn_url"])
+@pytest.mark.parametrize("form", ["{}={}", "{} {}"])
+def test_a_misspelt_webhook_is_not_shown_either(capfd, flag, form):
+    printed = refusal(capfd, *form.format(flag, HOOK).split())
+    assert "unknown flag" in printed
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["'t0p-s3cret'", "['https://example.org/t0p-s3cret']", "{'t0p-s3cret': 1}"],
+)
+def test_a_webhook_that_is_none_is_refused_without_being_shown(capfd, tmp_path, value):
+    (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.warn_url = {value}")
+    with pytest.raises(SystemExit):
+        culler("--warn-before=60", "--debug")
+    printed = capfd.readouterr().err
+    assert "warn_url must be" in printed
+    assert "s3cret" not in printed
 
 
 def test_a_wrong_value_in_the_config_file_is_one_sentence(capfd, tmp_path):
@@ -515,19 +580,20 @@ def test_rules_come_from_one_place(capfd, tmp_path):
     assert "rules_file 'rules.yaml'" in refusal(capfd, "--rules-file=rules.yaml")
 
 
-def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path):
+def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path, monkeypatch):
     (tmp_path / "r.json").write_text('[{"name": "nights", "match": {"user": "a"}, "timeout": "15m"}]')
-    warning = "--warn-url=https://example.org/"
-    printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900", warning)
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
+    printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900")
     assert "not 900: nights has 900" in printed
-    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899", warning).decider.notice
+    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899").decider.notice
 
 
 def test_help_shows_each_option_once(capsys):
     with pytest.raises(SystemExit):
         culler("--help")
     text = capsys.readouterr().out
-    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "rules_file", "warn_url"]:
+    assert text.count("c.IdleCuller.warn_url = ...") == 1
+    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "rules_file"]:
         name = "--" + trait.replace("_", "-")
         assert sum(line.startswith((f"{name}=", f"{name}[")) for line in text.splitlines()) == 1
 

@@ -53,7 +53,7 @@ async def test_the_hook_of_three_arguments():
     decision = await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
     assert (decision.verdict.culls, decision.verdict.reason) == (
         True,
-        "was idle in the eyes of the arbiter hook",
+        "is idle according to the arbiter hook",
     )
     assert questions == [
         {"inactive": 2 * HOUR, "inactive_limit": 3600, "server": {"name": "lab", "state": {}}},

@@ -23,6 +23,8 @@ VALUED = {"cull-users", "timeout", "cull-every", "url", "logging", "log-level", 
         (["--IdleCuller.cull_users=True"], ["--IdleCuller.cull_users=true"]),
         (["--help"], ["--help"]),
         (["-h"], ["-h"]),
+        (["--url=a", "--timeout=3", "--url=a"], ["--timeout=3", "--url=a"]),
+        (["--timeout", "3", "--cull-every", "3"], ["--timeout=3", "--cull-every=3"]),
         ([], []),
         # As tornado takes them, which reads the flags of 1.4.
         (["-timeout=3"], ["--timeout=3"]),

@@ -122,8 +122,8 @@ def test_no_role_of_a_guide_or_of_a_file_has_the_power_to_do_everything():
 def test_every_guide_that_asks_servers_gives_them_tokens():
     texts = [text for page in PAGES for kind in ("python", "yaml") for text in blocks(page, kind)]
     texts += [path.read_text() for path in (DOCS.parent / "helm-values").glob("*.yaml")]
-    asking = [text for text in texts if "--ask-servers" in text]
-    assert len(asking) >= 3
+    asking = [text for text in texts if re.search(r"--ask-servers|ask_servers: true", text)]
+    assert len(asking) >= 2
     assert all("save_access_token" in text and "admin:server_state" in text for text in asking)
 
 
@@ -187,9 +187,11 @@ SERVICES = [
 
 
 @pytest.mark.parametrize(("page", "code"), SERVICES)
-def test_services_of_the_guides_have_flags_that_exist(page, code):
+def test_services_of_the_guides_have_flags_that_exist(page, code, monkeypatch):
     hub = JupyterHub(config=configured(code))
     (service,) = hub.services
+    for name, value in service.get("environment", {}).items():
+        monkeypatch.setenv(name, value)
     refuse_nothing(service["command"])
     for role in hub.load_roles:
         assert all_exist(role["scopes"])
@@ -207,31 +209,20 @@ def test_the_scopes_of_the_guide_exist():
     assert all_exist(scopes)
 
 
-def test_the_values_for_the_chart_change_its_service_and_role():
+def test_the_options_for_the_chart_are_options(monkeypatch, tmp_path):
+    """What the chart makes of all pieces together is tried in tests/chart."""
     (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("hub:"))
-    values = yaml.safe_load(text)["hub"]
-    c = Config()
-    c.JupyterHub.services = [
-        {
-            "name": "jupyterhub-idle-culler",
-            "command": ["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600", "--cull-users"],
-        }
-    ]
-    c.JupyterHub.load_roles = [
-        {"name": "jupyterhub-idle-culler", "scopes": ["list:users"], "services": ["jupyterhub-idle-culler"]}
-    ]
-    for code in values["extraConfig"].values():
-        configured(code, c)
-
-    (service,), (role,) = c.JupyterHub.services, c.JupyterHub.load_roles
-    refuse_nothing(service["command"])
-    (rules,) = values["extraFiles"].values()
-    assert f"--rules-file={rules['mountPath']}" in service["command"]
-    assert Rules.parse(rules["data"]).rules
-    assert all_exist(role["scopes"] + values["loadRoles"]["user"]["scopes"])
-    port = values["service"]["extraPorts"][0]["port"]
-    assert service["url"].endswith(f":{port}")
-    assert values["networkPolicy"]["ingress"][0]["ports"] == [{"port": port}]
+    (file,) = yaml.safe_load(text)["hub"]["extraFiles"].values()
+    (options,) = file["data"].values()
+    assert options.keys() <= set(IdleCuller.class_trait_names(config=True))
+    (tmp_path / "options.json").write_text(json.dumps(file["data"]))
+    for name, value in {"API_TOKEN": "secret", "API_URL": "http://localhost:8081/hub/api"}.items():
+        monkeypatch.setenv(f"JUPYTERHUB_{name}", value)
+    culler = IdleCuller()
+    culler.initialize([f"--config={tmp_path}/options.json", "--timeout=3600"])
+    plan = culler.plan()
+    assert plan.warning.url == options["warn_url"]
+    assert plan.decider.rules.rules
 
 
 @pytest.mark.parametrize("commands", [text for page in PAGES for text in blocks(page, "bash")])
@@ -279,12 +270,14 @@ def test_every_cause_to_keep_a_server_has_a_row():
 
 def test_a_warning_has_the_keys_that_the_guide_shows():
     (shown,) = (json.loads(text) for text in blocks(CULLING, "json"))
-    user = user_of(user_model(servers={"": {"name": "", "ready": True}}))
+    active = "2026-07-01T11:00:00Z"
+    server = {"name": "", "ready": True, "started": active, "last_activity": active}
+    user = user_of(user_model(servers={"": server}))
     now = datetime(2026, 7, 1, 11, 50, tzinfo=UTC)
     decision = Decision(
         facts=Facts(server=user.servers[0], user=user),
         ruling=Ruling(limits=DEFAULTS),
-        verdict=Verdict.keep(Cause.IN_USE, shown["reason"]),
+        verdict=Verdict.keep(Cause.IN_USE, "was active 50 min ago"),
         at=now,
     )
     said = words_of(decision, now + 10 * MINUTE, shown["keep_url"])

@@ -13,7 +13,7 @@ import pytest
 
 from k8s_hub.culler.judging.facts import Notice
 from k8s_hub.culler.keeping import KeepLimits, KeepRefused
-from k8s_hub.culler.memory import BadStateFile, Memory, StateFileInUse
+from k8s_hub.culler.memory import STOPS, BadStateFile, Memory, StateFileInUse, Stop
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -110,9 +110,9 @@ def test_a_wish_that_cannot_be_stored_is_refused_and_what_was_told_is_still_know
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(KeepRefused, match="try again later"):
+    with pytest.raises(KeepRefused, match="could not be saved"):
         here.keep("alice", "", 2 * HOUR)
-    with pytest.raises(KeepRefused, match="try again later"):
+    with pytest.raises(KeepRefused, match="could not be saved"):
         here.release("alice", "")
     here.told("alice", "", Notice(at=NOW, since=NOW))
     assert here.kept_until("alice", "") == NOW + HOUR
@@ -282,3 +282,90 @@ def test_a_clock_that_is_put_back_by_a_little_changes_no_wish(tmp_path, caplog):
     clock[0] = NOW - timedelta(seconds=30)
     assert here.kept_until("ann", "") == NOW + HOUR
     assert not caplog.records
+
+
+# --- Stops ---
+
+
+def stop(user="ada", server="lab", ago=timedelta(0), **more):
+    return Stop(user=user, server=server, at=NOW - ago, reason="was idle for 1 h", rule="gpu", **more)
+
+
+def test_stops_survive_a_restart_once_the_sweep_is_over(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    first.stopped(stop("ada", ago=HOUR))
+    first.stopped(stop("bob", "", is_removed=True))
+    assert memory(path, read_only=True).stops == []
+    first.save_stops()
+    first.close()
+    again = memory(path)
+    assert again.stops == first.stops == [stop("bob", "", is_removed=True), stop("ada", ago=HOUR)]
+    assert again.last_stop("ada", "lab") == stop("ada", ago=HOUR)
+    assert again.last_stop("ada", "") is None
+
+
+def test_what_ran_again_has_no_last_stop_but_stays_on_the_list(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    for each in (stop(ago=2 * HOUR), stop(server="other"), stop(ago=HOUR)):
+        first.stopped(each)
+    first.runs("ada", "lab")
+    first.save_stops()
+    for here in (first, memory(path, read_only=True)):
+        assert here.last_stop("ada", "lab") is None
+        assert here.last_stop("ada", "other") == stop(server="other")
+        assert [each.ran_again for each in here.stops] == [True, False, True]
+
+
+def test_only_the_newest_stops_of_some_days_are_remembered():
+    here = memory(None)
+    for number in range(STOPS + 5):
+        here.stopped(stop(f"user-{number}"))
+    assert (len(here.stops), here.stops[0].user, here.stops[-1].user) == (
+        STOPS,
+        f"user-{STOPS + 4}",
+        "user-5",
+    )
+    old = memory(None)
+    old.stopped(stop(ago=timedelta(days=7)))
+    assert (old.stops, old.last_stop("ada", "lab")) == ([], None)
+
+
+def test_a_wish_takes_the_stops_along_and_nothing_new_is_no_write(tmp_path):
+    path = tmp_path / "state.json"
+    here = memory(path)
+    here.stopped(stop())
+    here.keep("ada", "other", HOUR)
+    assert memory(path, read_only=True).stops == [stop()]
+    before = path.stat().st_ino
+    here.runs("ada", "never stopped")
+    here.save_stops()
+    assert path.stat().st_ino == before
+
+
+def test_who_kept_a_server_survives_a_restart_too(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    first.keep("ada", "lab", HOUR, by_admin=True)
+    first.keep("ada", "", HOUR)
+    first.close()
+    assert memory(path).allowance("ada").left == 2
+
+
+def test_a_file_of_an_older_culler_is_read(tmp_path):
+    path = tmp_path / "state.json"
+    kept = {"server": "lab", "at": NOW.isoformat(), "until": (NOW + HOUR).isoformat()}
+    path.write_text(json.dumps({"version": 1, "last_contact": None, "keeps": {"ada": [kept]}, "notices": []}))
+    here = memory(path)
+    assert (here.kept_until("ada", "lab"), here.allowance("ada").left, here.stops) == (NOW + HOUR, 2, [])
+
+
+def test_a_server_was_kept_if_it_is_known_and_not_kept_now():
+    here = memory(None)
+    here.keep("ada", "lab", HOUR)
+    assert not here.was_kept("ada", "lab")
+    here.release("ada", "lab")
+    assert here.was_kept("ada", "lab")
+    assert not here.was_kept("ada", "Your session has ended")
+    assert not here.was_kept("bob", "lab")

@@ -33,7 +33,7 @@ class Deleting:
         """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
         is_deleted = await patiently(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
-            log.info("%s is deleted: it %s", decision.subject, decision.verdict.reason)
+            log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
         return is_deleted
 
     async def _look_again_and_delete(self, user: User) -> bool:

@@ -55,11 +55,11 @@ class Stopping:
         server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
         match outcome.action:
             case Action.STOPPED | Action.STOPPING:
-                log.info("%s is stopped: it %s", server, reason)
+                log.info("%s: stopped: %s", server, reason)
             case Action.KEPT:
-                log.info("%s is kept after all: it %s", server, reason)
+                log.info("%s: kept after all: %s", server, reason)
             case _:
-                log.debug("%s is gone already", server)
+                log.debug("%s: already gone", server)
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:

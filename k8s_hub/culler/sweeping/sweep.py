@@ -31,7 +31,7 @@ from k8s_hub.culler.sweeping.past import Past, key_of
 from k8s_hub.culler.sweeping.patience import patiently, tell_failures
 from k8s_hub.culler.sweeping.report import Report
 from k8s_hub.culler.sweeping.stopping import Outcome, Stopping
-from k8s_hub.culler.sweeping.telling import safe, unstopped
+from k8s_hub.culler.sweeping.telling import guarded, unstopped
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, HubError
 from k8s_hub.hub.listing import Listing, read_all
@@ -156,7 +156,7 @@ class Sweep:
 
         listing = await read_all(read_page, page_size=size)
         for lost in listing.lost:
-            log.warning("Could not read %s: %s", lost.what, lost.error)
+            log.warning("%s: not read: %s", lost.what, lost.error)
         return listing
 
     def _tell_hidden(self, users: Collection[User]) -> None:
@@ -217,7 +217,7 @@ class Sweep:
             facts = facts_of(server, seen.servers[server], self.memory, work.get(server))
             decision = await self.decider.decide(facts, self.now())
             if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNASKED, "waits its turn to be asked what it runs")
+                return decision.held_back(Cause.UNASKED, "a later sweep has yet to ask it what it runs")
             return decision
 
         servers = list(seen.servers)
@@ -237,13 +237,13 @@ class Sweep:
         if not held:
             return decisions
         log.error(
-            "Brake: %d of %d servers would be stopped at once that the last sweep saw in use. The next sweep stops "
-            "them. Are the clocks and limits right?",
+            "brake: %d of %d servers not stopped: the last sweep saw them in use. The next sweep stops them: check the "
+            "clocks and limits",
             len(held),
             running,
         )
         return [
-            decision.held_back(Cause.BRAKED, "so were too many others at once")
+            decision.held_back(Cause.BRAKED, "too many servers that were just in use would stop at once")
             if key_of(decision) in held
             else decision
             for decision in decisions
@@ -279,7 +279,9 @@ class Sweep:
         else:
             given = self.past.could_not_warn(decision)
             if given is not None:
-                log.warning("%s could not be warned, and is stopped all the same when its time is up", server)
+                log.warning(
+                    "%s: its user could not be warned: stops without a warning when its time is up", server
+                )
         if given is not None and self.memory is not None:
             self.memory.told(server.user, server.name, given)
         return given
@@ -288,7 +290,7 @@ class Sweep:
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
         """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
-        tell = safe(self.tell)
+        tell = guarded("decisions", self.tell)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
         outcomes = [unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
         if self.orders.dry_run:
@@ -328,10 +330,10 @@ class Sweep:
         if not self.orders.cull_users or is_quiet:
             return Counter(), {}
         due = self._due_users(seen, outcomes)
-        tell = safe(self.tell_user)
+        tell = guarded("decisions about users", self.tell_user)
         if self.orders.dry_run:
             for decision in due:
-                log.info("%s would be deleted: it %s", decision.subject, decision.verdict.reason)
+                log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
                 tell(decision, Action.WOULD_DELETE)
             return Counter({Action.WOULD_DELETE: len(due)}), {}
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
