@@ -49,8 +49,8 @@ def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
     return "-s -w " + " ".join(f"-X {p}.{fact}={value}" for p in packages for fact, value in facts.items())
 
 
-KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
-KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
+KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "37", "2"))
+KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "37", "2"))
 KWOK = Module(name="kwok", linker_flags="-s -w")
 HELM = Module(name="helm", linker_flags="-s -w")
 
