@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,6 @@ class Module:
     """One Go module of this folder, whose `tool` lines name the programs to build."""
 
     name: str
-    linker_flags: str
 
     @property
     def folder(self) -> Path:
@@ -39,20 +39,24 @@ class Module:
 
     @property
     def command(self) -> list[str]:
-        return ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", self.linker_flags]
+        flags = linker_flags((self.folder / "go.mod").read_text())
+        return ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", flags]
 
 
-def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
-    """What `kube-apiserver --version` and /version say; without it they say v0.0.0 and clients object."""
-    facts = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
+def linker_flags(go_mod: str) -> str:
+    """What `kube-apiserver --version` and /version say, as go.mod pins it; they would say v0.0.0, and clients object."""
+    pinned = re.search(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.\d+", go_mod)
+    if pinned is None:
+        return "-s -w"
+    facts = {"gitVersion": pinned[0].split()[1], "gitMajor": pinned[1], "gitMinor": pinned[2]}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return "-s -w " + " ".join(f"-X {p}.{fact}={value}" for p in packages for fact, value in facts.items())
 
 
-KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "37", "2"))
-KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "37", "2"))
-KWOK = Module(name="kwok", linker_flags="-s -w")
-HELM = Module(name="helm", linker_flags="-s -w")
+KUBERNETES = Module(name="kubernetes")
+KUBELET = Module(name="kubelet")
+KWOK = Module(name="kwok")
+HELM = Module(name="helm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,8 @@ class Binaries:
     controller_manager: Path
     scheduler: Path
     kwok: Path
+    #: Prints what kwok is to be told of nodes and pods.
+    stages: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,7 @@ def build() -> Binaries:
         controller_manager=kubernetes / "kube-controller-manager",
         scheduler=kubernetes / "kube-scheduler",
         kwok=kwok / "kwok",
+        stages=kwok / "stages",
     )
 
 
@@ -113,7 +120,7 @@ def _built(module: Module) -> Path:
     if go is None:
         raise BoxUnavailableError(
             "The real control plane is built with Go, and there is no `go` on the PATH. "
-            "Install Go 1.25 or newer; `make test` needs none."
+            "Install Go 1.26 or newer; `make test` needs none."
         )
     finished.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=finished.parent, prefix=f"{module.name}-") as folder:

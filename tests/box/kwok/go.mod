@@ -3,7 +3,12 @@ module k8s-hub.test/kwok
 
 go 1.26.0
 
-tool sigs.k8s.io/kwok/cmd/kwok
+tool (
+	k8s-hub.test/kwok/stages
+	sigs.k8s.io/kwok/cmd/kwok
+)
+
+require sigs.k8s.io/kwok v0.8.0
 
 require (
 	cel.dev/expr v0.25.1 // indirect
@@ -109,7 +114,6 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/kustomize/api v0.21.1 // indirect
 	sigs.k8s.io/kustomize/kyaml v0.21.1 // indirect
-	sigs.k8s.io/kwok v0.8.0 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
