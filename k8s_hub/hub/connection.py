@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ def _decoded(text: bytes, asked: str) -> Any:
     if not text:
         return None
     try:
-        return json.loads(text)
+        return _loads(text)
     except ValueError:
         raise BadReply(f"{asked} was answered with {len(text)} bytes that are not JSON") from None
 
@@ -138,12 +139,21 @@ def _decoded(text: bytes, asked: str) -> Any:
 def _message_in(text: bytes) -> str | None:
     """Return the message of the hub's own errors; a proxy's error pages have none."""
     try:
-        body = json.loads(text)
+        body = _loads(text)
     except ValueError:
         return None
-    return str(body["message"]) if isinstance(body, dict) and body.get("message") else None
+    message = body.get("message") if isinstance(body, dict) else None
+    return message if message and isinstance(message, str) else None
+
+
+def _loads(text: bytes) -> Any:
+    """Return what a text says; raise ValueError for what is no JSON, nested too deeply or a number without an end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    # The other form of Retry-After, a date, is not one the hub uses.
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    # The other form of Retry-After, a date, is not one the hub uses; nor is what nobody lives to see.
+    return float(retry_after) if retry_after is not None and re.fullmatch("[0-9]{1,9}", retry_after) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
+from k8s_hub.objects.quoting import quoted
 from k8s_hub.objects.raw import Raw
 
 
@@ -74,7 +75,7 @@ def user_of(raw: Any) -> User:
     name = raw["name"]
     servers = raw.get("servers")
     if servers is not None and not isinstance(servers, Mapping):
-        raise BadReply(f"user {name}: servers is {servers!r}, not an object")
+        raise BadReply(f"user {name}: servers is {quoted(servers)}, not an object")
     return User(
         name=name,
         admin=bool(raw.get("admin")),
@@ -92,16 +93,16 @@ def _groups(raw: Any, user: str) -> tuple[str, ...] | None:
     if raw is None:
         return None
     if not isinstance(raw, list) or not all(isinstance(group, str) for group in raw):
-        raise BadReply(f"user {user}: groups is {raw!r}, not a list of names")
+        raise BadReply(f"user {user}: groups is {quoted(raw)}, not a list of names")
     return tuple(raw)
 
 
 def _server(user: str, name: str, raw: Any) -> Server:
     if not isinstance(raw, Mapping):
-        raise BadReply(f"server {user}/{name}: {raw!r} is not an object")
+        raise BadReply(f"server {user}/{name}: {quoted(raw)} is not an object")
     pending = raw.get("pending") or None
     if pending is not None and not isinstance(pending, str):
-        raise BadReply(f"server {user}/{name}: pending is {pending!r}, not a word")
+        raise BadReply(f"server {user}/{name}: pending is {quoted(pending)}, not a word")
     return Server(
         user=user,
         name=name,
@@ -120,4 +121,4 @@ def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
     try:
         return timestamps.parse(text)
     except (TypeError, ValueError):
-        raise BadReply(f"{whose}: {key} is {text!r}, not a time") from None
+        raise BadReply(f"{whose}: {key} is {quoted(text)}, not a time") from None

@@ -80,3 +80,34 @@ def test_nonsense_is_told_with_whose_it_is(raw, words):
     with pytest.raises(BadReply) as caught:
         user_of(raw)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+# Made in the test: pytest itself cannot write them either.
+@pytest.mark.parametrize(
+    "make", [lambda: 10**5_000, lambda: -(10**4_300), lambda: nested(100_000)], ids=["large", "small", "deep"]
+)
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda odd: {"servers": odd},
+        lambda odd: {"groups": odd},
+        lambda odd: {"groups": [odd]},
+        lambda odd: {"created": odd},
+        lambda odd: {"last_activity": odd},
+        lambda odd: {"servers": {"": odd}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"pending": odd}}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"started": odd}}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"last_activity": odd}}},
+    ],
+)
+def test_values_that_python_cannot_write_are_bad_words_and_no_bug(build, make):
+    with pytest.raises(BadReply) as caught:
+        user_of(RAW | build(make()))
+    assert len(str(caught.value)) < 300
