@@ -1,9 +1,10 @@
 # The short list of commands. `make demo` runs the main job, `make test` passes the tests.
-# HUB=5 does the same on JupyterHub 5.5, in an environment of its own.
+# HUB=5 does the same on JupyterHub 5.5, in an environment of its own; KUBERNETES=1.32.2 tests on that control plane.
 PYTHON ?= python3
 HUB ?= 6
 ARGS ?=
 ROOMS ?=
+KUBERNETES ?=
 EXAMPLES ?= 20000
 MERMAID = 11.12.0
 
@@ -51,7 +52,7 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
-	$(BIN)/python -m tests.box.suites $(ARGS)
+	KUBERNETES=$(KUBERNETES) $(BIN)/python -m tests.box.suites $(ARGS)
 
 test-python314: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
 	$(BIN)/python -m tests.box.python314 $(ARGS)

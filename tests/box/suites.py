@@ -1,6 +1,7 @@
 """`make test-cluster`: the suites that need a cluster, each in its own process, each leaving nothing behind.
 
-A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure.
+A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure. With another version of
+Kubernetes than the pinned one (`KUBERNETES=1.32.2`) there is a control plane only, and its suite.
 """
 
 import os
@@ -12,7 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from tests.box import leftovers
-from tests.box.build import BoxUnavailableError, build, build_helm, build_node
+from tests.box.build import WANTED, BoxUnavailableError, build, build_helm, build_node
 from tests.box.images import hub_image, user_image
 from tests.box.needs import lacks_of_a_control_plane, lacks_of_a_node
 
@@ -44,6 +45,12 @@ def _make_what_a_node_takes() -> None:
     hub_image(hub)
 
 
+def _lacks_of_a_node() -> list[str]:
+    wanted = os.environ.get(WANTED)
+    other = [f"{WANTED} is {wanted}, of which there is no kubelet"] if wanted else []
+    return [*other, *lacks_of_a_node()]
+
+
 SUITES = (
     Suite(
         name="the control plane's, with nodes that kwok plays",
@@ -54,7 +61,7 @@ SUITES = (
     Suite(
         name="the node's, with real containers",
         marker="containers",
-        lacks=lacks_of_a_node,
+        lacks=_lacks_of_a_node,
         prepare=_make_what_a_node_takes,
     ),
 )
