@@ -305,9 +305,7 @@ def nested(depth):
         lambda: {"status": {}},
         lambda: {"metadata": {"labels": {"owner": ["a", "list"]}}},
         lambda: {"metadata": {"labels": "a=b"}},
-        lambda: {"status": {"phase": 10**30}},
         lambda: {"status": {"phase": 10**5_000}},
-        lambda: {"status": {"phase": nested(300)}},
         lambda: {"status": {"phase": nested(100_000)}},
     ],
 )
