@@ -153,10 +153,9 @@ class KubeApi:
                 limit=limit,
                 continue_token=token,
             )
-            for odd in page.odd:
-                raise Unavailable(
-                    f"{resource} cannot be listed: {odd} is not as it should be: {odd.why}", reason="Odd"
-                )
+            if page.odd:
+                odd = page.odd[0]
+                raise Unavailable(f"{resource} cannot be listed because of {odd}: {odd.why}", reason="Odd")
             yield page
             token = page.continue_token
             if not token:
