@@ -30,6 +30,8 @@ class Suite:
     lacks: Callable[[], list[str]]
     #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
     prepare: Callable[[], object]
+    #: Processes that run the tests, each with a cluster of its own; most of the time they wait for it.
+    workers: int = 1
 
 
 def _make_what_a_control_plane_takes() -> None:
@@ -57,6 +59,7 @@ SUITES = (
         marker="cluster and not containers",
         lacks=lacks_of_a_control_plane,
         prepare=_make_what_a_control_plane_takes,
+        workers=2,
     ),
     Suite(
         name="the node's, with real containers",
@@ -100,7 +103,8 @@ def _run(suite: Suite, arguments: Sequence[str]) -> int:
     except BoxUnavailableError as error:
         print(error, file=sys.stderr)
         return pytest.ExitCode.INTERNAL_ERROR
-    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *arguments])
+    spread = [f"--numprocesses={suite.workers}", "--dist=worksteal"] if suite.workers > 1 else []
+    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *spread, *arguments])
 
 
 if __name__ == "__main__":

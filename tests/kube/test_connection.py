@@ -153,7 +153,9 @@ async def test_who_acts_on_what_is_missing_is_not_given_a_list_with_an_odd_objec
 
     api = KubeApi(await connect(ConnectionSettings(host=(await serve(listed)).url)))
 
-    with pytest.raises(Unavailable, match="persistentvolumeclaims cannot be listed because of hub/odd: it cannot be read"):
+    with pytest.raises(
+        Unavailable, match="persistentvolumeclaims cannot be listed because of hub/odd: it cannot be read"
+    ):
         _ = [page async for page in api.list_pages(CLAIMS, "hub")]
 
 
