@@ -57,15 +57,18 @@ def is_dying(obj: Raw) -> bool:
 
 def oddity_of(obj: object) -> str:
     """Return why this is no object that an API server can have stored, as the end of a sentence; "" for one that is."""
-    if not isinstance(obj, Mapping):
+    if not isinstance(obj, _MAPPINGS):
         return "it is no JSON object"
-    metadata = metadata_of(obj)
+    metadata = _mapping(obj.get("metadata"))
     missing = [name for name in ("name", "uid", "resourceVersion") if not _text(metadata.get(name))]
     return f"it has no {' and no '.join(missing)}" if missing else ""
 
 
+_MAPPINGS = (dict, Mapping)  # a dict is told in a tenth of the time that any other mapping takes
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, _MAPPINGS) else {}
 
 
 def _text(value: object) -> str:
