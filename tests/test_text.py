@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.text import printable
+from k8s_hub.text import printable, quoted
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,40 @@ def test_all_that_is_left_can_be_seen_and_sent_and_stays_the_same(text):
     assert shown.isprintable()
     shown.encode()  # raises for a surrogate
     assert printable(shown) == shown
+
+
+# --- Quoted values ---
+
+
+def nested(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("ada", "'ada'"),
+        (7, "7"),
+        (None, "None"),
+        (["a", 1], "['a', 1]"),
+        ("\x1b[2J\n\u202e", r"'\x1b[2J\n\u202e'"),
+        ("\ud800", r"'\ud800'"),
+        (10**5000, "a number without end"),
+        ({"a": -(10**4300)}, "{'a': a number without end}"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_is_written_as_python_writes_it(value, words):
+    assert quoted(value) == words
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 1_000_000, 10**4299, list(range(100_000)), {n: n for n in range(1000)}, nested(100_000)],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_long_or_deep_is_cut(value):
+    assert len(quoted(value)) < 200

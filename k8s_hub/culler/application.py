@@ -58,9 +58,8 @@ from k8s_hub.hub.connection import (
     internal_ssl_context,
     servers_ssl_context,
 )
-from k8s_hub.objects.quoting import shown
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import printable
+from k8s_hub.text import printable, quoted
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -445,7 +444,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         # What is longer than LONGEST is a mistake, however long it is.
         if not digits.isdecimal() or len(digits) > len(str(LONGEST)) or int(digits) == 0:
             self._refuse(
-                f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {shown(written)}"
+                f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {quoted(written)}"
             )
         return int(digits)
 

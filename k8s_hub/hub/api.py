@@ -11,7 +11,7 @@ from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import BadReply, HubError
 from k8s_hub.hub.routes import ServerKey, routes_of
 from k8s_hub.hub.users import User, user_of
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 PAGINATED = "application/jupyterhub-pagination+json"
 """Without it the hub cuts a list off at 200 and says nothing."""
@@ -56,9 +56,9 @@ class HubApi:
         """Return what the token may do, all implied scopes among them; a scope with a filter has it in its name."""
         reply = await self._connection.request("GET", "/user", scope="read:users!user")
         scopes = reply.body.get("scopes") if isinstance(reply.body, Mapping) else None
-        if not isinstance(scopes, list):
+        if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
             raise BadReply("the token's owner has no list of scopes")
-        return frozenset(map(str, scopes))
+        return frozenset(scopes)
 
     async def page(
         self, *, offset: int, limit: int, state: State = State.ALL, with_stopped: bool = False
@@ -193,4 +193,4 @@ def _count(raw: Any, key: str, what: str) -> int:
 
 
 def _senseless(raw: Any, what: str) -> BadReply:
-    return BadReply(f"the list of {what} has pages that make no sense: {shown(raw)}")
+    return BadReply(f"the list of {what} has pages that make no sense: {quoted(raw)}")

@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from k8s_hub.hub.errors import BadReply, Unavailable, error_of
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 LONGEST_REPLY = 256 * 2**20
 """In bytes: ten thousand users are some 20 MB."""
@@ -152,7 +152,7 @@ def _decoded(text: bytes, asked: str) -> Any:
     if not text:
         return None
     try:
-        return json.loads(text)
+        return _loads(text)
     except ValueError:
         raise BadReply(f"{asked} was answered with {len(text)} bytes that are not JSON") from None
 
@@ -160,13 +160,21 @@ def _decoded(text: bytes, asked: str) -> Any:
 def _message_in(text: bytes) -> str | None:
     """Return the message of the hub's own errors; a proxy's error pages have none."""
     try:
-        body = json.loads(text)
+        body = _loads(text)
     except ValueError:
         return None
     message = body.get("message") if isinstance(body, dict) else None
     if not message:
         return None
-    return message[:LONGEST_MESSAGE] if isinstance(message, str) else shown(message)
+    return message[:LONGEST_MESSAGE] if isinstance(message, str) else quoted(message)
+
+
+def _loads(text: bytes) -> Any:
+    """Return what a text says; raise ValueError for what is no JSON, nested too deeply or a number without an end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _seconds(retry_after: str | None) -> float | None:

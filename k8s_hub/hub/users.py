@@ -11,9 +11,8 @@ from typing import Any
 
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.quoting import shown
 from k8s_hub.objects.raw import Raw
-from k8s_hub.text import printable
+from k8s_hub.text import printable, quoted
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
 """The key in a server's saved state of a token that opens this server only (``KubeSpawner.save_access_token``)."""
@@ -109,7 +108,7 @@ def _groups(raw: Any, user: str) -> tuple[str, ...] | None:
     if raw is None:
         return None
     if not isinstance(raw, list) or not all(isinstance(group, str) for group in raw):
-        raise BadReply(f"user {user}: groups is {shown(raw)}, not a list of names")
+        raise BadReply(f"user {user}: groups is {quoted(raw)}, not a list of names")
     return tuple(raw)
 
 
@@ -117,16 +116,16 @@ def _servers(raw: Any, user: str) -> tuple[Server, ...] | None:
     if raw is None:
         return None
     if not isinstance(raw, Mapping):
-        raise BadReply(f"user {user}: servers is {shown(raw)}, not an object")
+        raise BadReply(f"user {user}: servers is {quoted(raw)}, not an object")
     return tuple(_server(user, name, value) for name, value in raw.items())
 
 
 def _server(user: str, name: str, raw: Any) -> Server:
     if not isinstance(raw, Mapping):
-        raise BadReply(f"server {user}/{name}: {shown(raw)} is not an object")
+        raise BadReply(f"server {user}/{name}: {quoted(raw)} is not an object")
     pending = raw.get("pending") or None
     if pending is not None and not isinstance(pending, str):
-        raise BadReply(f"server {user}/{name}: pending is {shown(pending)}, not a word")
+        raise BadReply(f"server {user}/{name}: pending is {quoted(pending)}, not a word")
     words, access_token = _without_token(_cut(raw, DEEPEST) if _is_deeper(raw, DEEPEST) else raw)
     return Server(
         user=user,
@@ -184,4 +183,4 @@ def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
     try:
         return timestamps.parse(text, naive=UTC)
     except (TypeError, ValueError):
-        raise BadReply(f"{whose}: {key} is {shown(text)}, not a time") from None
+        raise BadReply(f"{whose}: {key} is {quoted(text)}, not a time") from None

@@ -277,9 +277,7 @@ async def test_explain_names_the_scope_that_would_show_whether_a_rule_holds(monk
         await start_idle(hub, "alice")
         assert await run(hub, monkeypatch, "alice", "--rules-file=r.json", kind=Explain) == 0
         said = capsys.readouterr().out
-        assert (
-            "alice: kept: is exempt by a rule (rule 'instructors' in doubt, rule 'gpu' in doubt)" in said
-        )
+        assert "alice: kept: is exempt by a rule (rule 'instructors' in doubt, rule 'gpu' in doubt)" in said
         for rule, scope in (("instructors", "read:users:groups"), ("gpu", "admin:server_state")):
             assert (
                 f"Whether rule '{rule}' holds is not known, because the API token lacks the scope {scope}"

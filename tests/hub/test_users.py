@@ -146,3 +146,27 @@ def test_what_cannot_be_a_token_is_none_and_is_left_out_all_the_same(token):
     raw = RAW | {"servers": {"lab": RAW_SERVER | {"state": {ACCESS_TOKEN: token}}}}
     server = user_of(raw).server("lab")
     assert (server.access_token, server.state) == (None, {})
+
+
+# Made in the test: pytest itself cannot write them either.
+@pytest.mark.parametrize(
+    "make", [lambda: 10**5_000, lambda: -(10**4_300), lambda: nested(50_000)], ids=["large", "small", "deep"]
+)
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda odd: {"servers": odd},
+        lambda odd: {"groups": odd},
+        lambda odd: {"groups": [odd]},
+        lambda odd: {"created": odd},
+        lambda odd: {"last_activity": odd},
+        lambda odd: {"servers": {"": odd}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"pending": odd}}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"started": odd}}},
+        lambda odd: {"servers": {"": RAW_SERVER | {"last_activity": odd}}},
+    ],
+)
+def test_values_that_python_cannot_write_are_bad_words_and_no_bug(build, make):
+    with pytest.raises(BadReply) as caught:
+        user_of(RAW | build(make()))
+    assert len(str(caught.value)) < 300

@@ -23,7 +23,7 @@ from typing import Any
 
 from k8s_hub.culler.judging.facts import Work
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 BUSY = "busy"
 
@@ -70,7 +70,7 @@ class Answer:
     def miss(self, part: str, value: Any, rule: str) -> None:
         """Note that a part could not be read; the first is told."""
         if self.problem is None:
-            self.problem = f"{part} {shown(value)}, not {rule}"
+            self.problem = f"{part} {quoted(value)}, not {rule}"
 
     def _objects(self, raw: Any, what: str) -> list[Mapping[str, Any]]:
         if not isinstance(raw, list):

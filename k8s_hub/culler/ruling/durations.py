@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from k8s_hub.culler.ruling.reading import BadRule
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
@@ -27,9 +27,9 @@ def parse(raw: Any, path: str = "duration") -> timedelta:
     """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
     seconds = _seconds(raw)
     if seconds is None:
-        raise BadRule(f"{path}: {shown(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
+        raise BadRule(f"{path}: {quoted(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
     if not 0 < seconds <= LONGEST:
-        raise BadRule(f"{path}: {shown(raw)} is not between one second and 31 years")
+        raise BadRule(f"{path}: {quoted(raw)} is not between one second and 31 years")
     return timedelta(seconds=seconds)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
@@ -82,7 +82,7 @@ def _loader(named: str) -> Any:
             if _PLAIN_NUMBER.fullmatch(written) is None:
                 line = node.start_mark.line + 1
                 raise BadRulesFile(
-                    f"{named}, line {line}: YAML would read {shown(written)} as {shown(construct(node))}; "
+                    f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
                     "write a duration as 1h 30m, a text in quotes, and a number without zeros before it"
                 )
             return construct(node)

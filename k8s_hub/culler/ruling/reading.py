@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from k8s_hub.objects.quoting import shown
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import quoted
 
 
 class BadRule(Exception):  # noqa: N818 - it says what it is
@@ -21,7 +21,7 @@ def suggestion(word: Any, known: Collection[str]) -> str:
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     """Return a mapping that has none but these keys."""
     if not isinstance(raw, Mapping):
-        raise BadRule(f"{path}: must be a mapping, not {shown(raw)}")
+        raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
     for key in raw:
         if key not in keys:
             guess = suggestion(key, keys) or f"; there are {', '.join(sorted(keys))}"
@@ -43,17 +43,17 @@ def text(raw: Any, path: str) -> str:
     """Return a text; what only looks like one, such as a number, is to be quoted."""
     if not isinstance(raw, str):
         hint = " (in quotes it is one)" if isinstance(raw, bool | int | float) else ""
-        raise BadRule(f"{path}: must be a text, not {shown(raw)}{hint}")
+        raise BadRule(f"{path}: must be a text, not {quoted(raw)}{hint}")
     return raw
 
 
 def truth(raw: Any, path: str) -> bool:
     """Return true or false."""
     if not isinstance(raw, bool):
-        raise BadRule(f"{path}: must be true or false, not {shown(raw)}")
+        raise BadRule(f"{path}: must be true or false, not {quoted(raw)}")
     return raw
 
 
 def below(path: str, key: Any) -> str:
     """Return the path of a key of the mapping at ``path``."""
-    return f"{path}.{key if isinstance(key, str) and key.isidentifier() else shown(key)}"
+    return f"{path}.{key if isinstance(key, str) and key.isidentifier() else quoted(key)}"

@@ -19,9 +19,9 @@ from k8s_hub.culler.ruling.reading import BadRule, below, mapping, one_or_more, 
 from k8s_hub.culler.ruling.schedule import Schedule, parse_schedule
 from k8s_hub.hub.packing import unpacked
 from k8s_hub.hub.users import Server, User, state_in
-from k8s_hub.objects.quoting import shown
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.applied import AppliedOptions
+from k8s_hub.text import quoted
 
 __all__ = ["BadRule", "Doubt", "Rule", "Rules", "Ruling"]
 
@@ -171,7 +171,7 @@ class Rules:
     @classmethod
     def _parse(cls, raw: Any, path: str, vocabulary: "_Vocabulary") -> Self:
         if not isinstance(raw, list | tuple):
-            raise BadRule(f"{path}: must be a list of rules, not {shown(raw)}")
+            raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
         rules = tuple(_rule(item, f"{path}[{index}]", index, vocabulary) for index, item in enumerate(raw))
         _refuse_doubles(rules, path)
         _refuse_unreachable(rules, path)
@@ -241,7 +241,7 @@ def _words(value: Any) -> Sequence[str]:
         case bool():  # as YAML writes it, and as the spawner does
             return (str(value).lower(), str(value))
         case int() | float():
-            return (shown(value),)
+            return (quoted(value),)
         case _:
             return ()
 
@@ -320,7 +320,7 @@ def _limit(key: str, value: Any, path: str, instead: str) -> Any:
         return truth(value, path)
     duration = durations.parse_or_never(value, path)
     if key == "timeout" and duration is None:
-        raise BadRule(f"{path}: {shown(value)} is no time; {instead}")
+        raise BadRule(f"{path}: {quoted(value)} is no time; {instead}")
     return duration
 
 
@@ -339,7 +339,7 @@ def _match(raw: Any, path: str, vocabulary: _Vocabulary) -> Match:
 
 def _options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
     if not isinstance(raw, Mapping) or not raw:
-        raise BadRule(f"{path}: must be a mapping of options to their values, not {shown(raw)}")
+        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
     return tuple(
         (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
     )
@@ -364,7 +364,7 @@ def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
     for index, rule in enumerate(rules):
         if rule.name in seen:
             raise BadRule(
-                f"{path}[{index}].name: {shown(rule.name)} is already the name of {path}[{seen[rule.name]}]"
+                f"{path}[{index}].name: {quoted(rule.name)} is already the name of {path}[{seen[rule.name]}]"
             )
         seen[rule.name] = index
 

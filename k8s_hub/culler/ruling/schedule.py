@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from k8s_hub.culler.ruling.reading import BadRule, mapping, one_or_more, text
 from k8s_hub.culler.ruling.zones import surprise, zone_named
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EVERY_DAY = frozenset(range(7))
@@ -131,10 +131,10 @@ def _span(raw: Any, path: str) -> Span:
         span = Span(date.fromisoformat(first), date.fromisoformat(last or first))
     except ValueError:
         raise BadRule(
-            f"{path}: {shown(written)} is not such as 2026-07-15 or 2026-07-13 to 2026-07-17"
+            f"{path}: {quoted(written)} is not such as 2026-07-15 or 2026-07-13 to 2026-07-17"
         ) from None
     if not _EARLIEST <= span.first <= span.last <= _LATEST:
-        raise BadRule(f"{path}: {shown(written)} ends before it begins, or is not between 2000 and 2199")
+        raise BadRule(f"{path}: {quoted(written)} ends before it begins, or is not between 2000 and 2199")
     return span
 
 
@@ -153,7 +153,7 @@ def _days(words: str, path: str) -> Iterator[int]:
 def _day(word: str, path: str) -> int:
     name = word.strip().lower()
     if name not in DAYS:
-        raise BadRule(f"{path}: {shown(word)} is no day; there are {', '.join(DAYS)}, and such as mon-fri")
+        raise BadRule(f"{path}: {quoted(word)} is no day; there are {', '.join(DAYS)}, and such as mon-fri")
     return DAYS.index(name)
 
 
@@ -161,13 +161,13 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
     written = text(raw, path)
     match = _HOURS.fullmatch("".join(written.split()))
     if match is None:
-        raise BadRule(f"{path}: {shown(written)} is not such as 22:00-06:00")
+        raise BadRule(f"{path}: {quoted(written)} is not such as 22:00-06:00")
     begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
     begin, end = begin_hour * 60 + begin_minute, end_hour * 60 + end_minute
     if max(begin_minute, end_minute) > 59 or begin >= _DAY or end > _DAY:
-        raise BadRule(f"{path}: {shown(written)} has a time that no clock shows")
+        raise BadRule(f"{path}: {quoted(written)} has a time that no clock shows")
     if begin == end:
-        raise BadRule(f"{path}: {shown(written)} has no length; the whole day is 00:00-24:00")
+        raise BadRule(f"{path}: {quoted(written)} has no length; the whole day is 00:00-24:00")
     return begin, end
 
 

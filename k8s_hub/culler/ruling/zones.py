@@ -4,7 +4,7 @@ import re
 from zoneinfo import ZoneInfo, available_timezones
 
 from k8s_hub.culler.ruling.reading import BadRule, suggestion
-from k8s_hub.objects.quoting import shown
+from k8s_hub.text import quoted
 
 _PLACES = {
     "PST PDT PT": "America/Los_Angeles",
@@ -42,7 +42,7 @@ def zone_named(name: str, path: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):  # unknown, no name, or a file that holds no zone
-        raise BadRule(f"{path}: {shown(name)} is no time zone{_guess(name.strip())}") from None
+        raise BadRule(f"{path}: {quoted(name)} is no time zone{_guess(name.strip())}") from None
 
 
 def surprise(name: str) -> str | None:
