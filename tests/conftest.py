@@ -6,6 +6,8 @@ soon as nothing is left to do, and a mini cluster in the same loop lives in the 
 
 import asyncio
 import inspect
+import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +17,17 @@ pytest_plugins = ["tests.box.fixtures", "tests.failures", "tests.wheels"]
 def pytest_configure() -> None:
     """Keep looptime's look for "the current loop" of a test without one from making a loop nobody closes."""
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Take back what an application has configured for the logging of its process."""
+    package = logging.getLogger("k8s_hub")
+    handlers, level, propagates = [*package.handlers], package.level, package.propagate
+    yield
+    package.handlers[:] = handlers
+    package.setLevel(level)
+    package.propagate = propagates
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ def _environment(monkeypatch, tmp_path):
     for variable in ("JUPYTERHUB_REQUEST_TIMEOUT", "IDLE_CULLER_WARN_URL"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
-    package = logging.getLogger("k8s_hub")
-    handlers, level = [*package.handlers], package.level
-    yield
-    package.handlers[:] = handlers  # an application configures the logging of its process
-    package.setLevel(level)
 
 
 def culler(*arguments: str) -> IdleCuller:

@@ -55,17 +55,6 @@ async def test_library(row):
 # --- The program: dry run and explain ---
 
 
-@pytest.fixture(autouse=True)
-def _logging_is_as_before():
-    """An application configures the logging of its process."""
-    package = logging.getLogger("k8s_hub")
-    handlers, level, propagates = [*package.handlers], package.level, package.propagate
-    yield
-    package.handlers[:] = handlers
-    package.setLevel(level)
-    package.propagate = propagates
-
-
 @pytest.fixture
 def configured(monkeypatch, tmp_path):
     """Return a function that configures the program for a row, as its admin would, and gives it the row's clock."""

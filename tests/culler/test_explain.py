@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import json
-import logging
 import re
 from datetime import UTC, datetime
 
@@ -32,12 +31,6 @@ def _environment(monkeypatch, tmp_path):
     for name in ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_NAME", "JUPYTERHUB_REQUEST_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    package = logging.getLogger("k8s_hub")
-    handlers, level, propagates = [*package.handlers], package.level, package.propagate
-    yield
-    package.handlers[:] = handlers
-    package.setLevel(level)
-    package.propagate = propagates
 
 
 async def run(hub, monkeypatch, *arguments, kind=IdleCuller, scopes=CHART_SCOPES) -> int:

@@ -150,7 +150,9 @@ def test_what_cannot_be_a_token_is_none_and_is_left_out_all_the_same(token):
 
 # Made in the test: pytest itself cannot write them either.
 @pytest.mark.parametrize(
-    "make", [lambda: 10**5_000, lambda: -(10**4_300), lambda: nested(50_000)], ids=["large", "small", "deep"]
+    "make",
+    [lambda: 10**5_000, lambda: -(10**4_300), lambda: [nested(50_000)]],
+    ids=["large", "small", "deep"],
 )
 @pytest.mark.parametrize(
     "build",
