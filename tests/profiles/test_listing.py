@@ -74,6 +74,14 @@ def test_what_is_empty_counts_as_not_given():
     assert with_option["profile_options"] == {"o": {"unlisted_choice": {"enabled": False}}}
 
 
+def test_options_are_called_by_texts_as_forms_and_the_api_call_them():
+    (profile,) = initialised(
+        [{"display_name": "A", "profile_options": {1: {"choices": {2: {}}}, None: {"choices": {"a": {}}}}}]
+    )
+    assert list(profile["profile_options"]) == ["1", "None"]
+    assert list(profile["profile_options"]["1"]["choices"]) == [2]
+
+
 def test_functions_and_models_are_shared_and_containers_are_not():
     class Model:
         def __deepcopy__(self, memo):
