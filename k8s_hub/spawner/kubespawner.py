@@ -163,8 +163,9 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._settle_dns_name()
         if self.enable_user_namespaces:
             await ensure_namespace(attempt, self._namespace_to_create())
-        for informer in (attempt.cluster.pods, attempt.cluster.claims):
-            await launch.until_synced(attempt, informer)
+        await launch.until_synced(attempt, attempt.cluster.pods)
+        if self._needs_claims:
+            await launch.until_synced(attempt, attempt.cluster.claims)
         self._may_have_created = True
         async with attempt.cluster.following() as feed:
             self._feed = feed

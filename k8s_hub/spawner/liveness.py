@@ -74,12 +74,18 @@ class Liveness(Blueprints):
         )
 
     async def _connect(self) -> Cluster:
+    @property
+    def _needs_claims(self) -> bool:
+        """True where the spawner sees to claims; those that volumes only name are the cluster's affair."""
+        return self.storage_pvc_ensure or bool(self.extra_claims)
+
         self._watched.add(self.namespace)
         return await connect(
             self._connection_settings,
             namespace=self.namespace,
             component=self.component_label,
             with_events=self.events_enabled,
+            with_claims=self._needs_claims,
             holder=self,
         )
 
