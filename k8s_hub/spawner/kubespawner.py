@@ -111,6 +111,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
     def clear_state(self) -> None:
         """Forget the pod; the claim stays this server's."""
+        self._start_future = None
         super().clear_state()
         self._name_objects()
         self.pod_id = ""
@@ -130,6 +131,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """
         started = utcnow()
         self._forget_progress()
+        self._start_future = ended = asyncio.get_running_loop().create_future()
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         url = ""
         self._is_starting = True
@@ -152,6 +154,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         except SpawnFailed as failure:
             # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
             raise self._hub_error(failure.diagnosis) from None
+            if not ended.done():  # who waits for it may have cancelled it
+                ended.set_result(None)
         finally:
             self._is_starting = False
             self._progress.end()
