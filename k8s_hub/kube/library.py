@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ def core_v1(client: LibraryClient) -> Any:
 # --- The library's default, for code that makes clients of its own ---
 
 
+CREDENTIALS_TIMEOUT = 10.0
+"""Seconds that a hub waits for a kubeconfig whose credentials come from a program or a provider."""
+
+
 def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> None:
     """Make the configured cluster the library's default in this process, as KubeSpawner does.
 
@@ -71,27 +76,32 @@ def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE
     Without a cluster nothing changes: a start says what is missing.
     """
     environment = (os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBECONFIG"))
-    try:
+    with suppress(ConfigurationError):
         _set_default(settings, service_account, environment)
-    except ConfigurationError as error:
-        logger.debug("the client library has no default cluster: %s", error)
 
 
 @lru_cache(maxsize=16)
 def _set_default(
     settings: ConnectionSettings, service_account: Path, _environment: tuple[str | None, ...]
 ) -> None:
-    """Do it once for a configuration in an environment; a failure is not remembered.
+    """Do it once for a configuration in an environment. The caller waits, because hooks may run next.
 
-    The caller waits, because hooks may run next. Only a kubeconfig that gets its credentials from a program takes long.
+    That there is no cluster yet is not remembered.
     """
 
-    def find() -> Access:
-        # In a thread of its own: the caller's has a loop that runs.
-        return asyncio.run(find_access(settings, service_account=service_account))
+    async def find() -> Access:
+        async with asyncio.timeout(CREDENTIALS_TIMEOUT):
+            return await find_access(settings, service_account=service_account)
 
-    with ThreadPoolExecutor(1) as thread:
-        Configuration.set_default(thread.submit(find).result().configuration)
+    with ThreadPoolExecutor(1) as thread:  # the caller's has a loop that runs
+        try:
+            access = thread.submit(lambda: asyncio.run(find())).result()
+        except TimeoutError:
+            logger.warning(
+                "the client library has no default cluster: no credentials in %g s", CREDENTIALS_TIMEOUT
+            )
+            return
+    Configuration.set_default(access.configuration)
 
 
 # --- One object, as KubeSpawner's methods of these names ask for it: to be called again after False ---

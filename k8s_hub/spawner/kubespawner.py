@@ -131,7 +131,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         url = ""
         self._is_starting = True
-        self._start_future = ended = asyncio.get_running_loop().create_future()
+        self._start_future = asyncio.current_task()
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
@@ -154,8 +154,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         finally:
             self._is_starting = False
             self._progress.end()
-            if not ended.done():  # who waits for it may have cancelled it
-                ended.set_result(None)
         self._may_have_created = False
         return url
 

@@ -69,8 +69,8 @@ class Surface:
     #: What a subclass has overridden although nothing here calls it.
     _defined_in_vain: tuple[str, ...] = ()
 
-    #: Done once the start has ended, whichever way; None before the first. For copies of progress().
-    _start_future: "asyncio.Future[None] | None" = None
+    #: Done once the start has ended, whichever way; None before it. For copies of progress().
+    _start_future: "asyncio.Task[Any] | None" = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

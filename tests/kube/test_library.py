@@ -158,14 +158,19 @@ async def test_the_kubelets_new_token_is_used_by_clients_that_were_made_before(t
     ]
 
 
-@pytest.mark.usefixtures("_no_default")
-async def test_a_kubeconfig_whose_token_a_program_gives_is_waited_for(tmp_path):
+@pytest.fixture
+def kubeconfig_of_a_program(tmp_path):
+    """A function that writes a kubeconfig whose credentials come from this shell script."""
+
+    def write(script):
+        return _with_program(tmp_path, script)
+
+    return write
+
+
+def _with_program(tmp_path, script):
     program = tmp_path / "token.sh"
-    program.write_text(
-        """#!/bin/sh
-        echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
-        """
-    )
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     (tmp_path / "config").write_text(
         f"""
@@ -177,9 +182,28 @@ async def test_a_kubeconfig_whose_token_a_program_gives_is_waited_for(tmp_path):
         current-context: x
         """
     )
-    set_default(ConnectionSettings(kubeconfig=str(tmp_path / "config")))
+    return ConnectionSettings(kubeconfig=str(tmp_path / "config"))
+
+
+@pytest.mark.usefixtures("_no_default")
+async def test_a_kubeconfig_whose_token_a_program_gives_is_waited_for(kubeconfig_of_a_program):
+    credential = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+    set_default(kubeconfig_of_a_program(f"echo '{credential}'"))
 
     assert await Configuration.get_default_copy().get_api_key_with_prefix("BearerToken") == "Bearer t"
+
+
+@pytest.mark.usefixtures("_no_default")
+async def test_a_program_that_never_answers_does_not_hold_the_hub(
+    kubeconfig_of_a_program, monkeypatch, caplog
+):
+    monkeypatch.setattr(library, "CREDENTIALS_TIMEOUT", 0.05)
+    settings = kubeconfig_of_a_program("exec sleep 2")
+    for _ in range(2):
+        set_default(settings)
+
+    assert Configuration._default is None
+    assert caplog.messages == ["the client library has no default cluster: no credentials in 0.05 s"]
 
 
 # --- One object ---
