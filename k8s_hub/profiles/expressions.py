@@ -9,7 +9,7 @@ import signal
 import threading
 from types import FrameType
 
-ALLOWED_SECONDS = 0.01
+ALLOWED_SECONDS = 0.005
 """CPU time for all expressions of one judgement, which take microseconds unless one backtracks.
 
 What the event loop loses is up to four times as long: the kernel counts in ticks, and ``re`` looks for signals

@@ -18,7 +18,7 @@ def in_order(profile_list: Any) -> list[Any]:
 def placed(profile_list: Any) -> Iterator[tuple[str, Any]]:
     """Yield each profile with its place, as a log line can name it, in the order of the form."""
     if isinstance(profile_list, Mapping):
-        for key in sorted(profile_list):
+        for key in _in_order(profile_list):
             yield f"profile_list.{key}", profile_list[key]
     else:
         for index, profile in enumerate(profile_list):
@@ -71,6 +71,13 @@ def copied(value: Any) -> Any:
     if isinstance(value, list):
         return [copied(item) for item in value]
     return set(value) if isinstance(value, set) else value
+
+
+def _in_order(keys: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(keys)
+    except TypeError:  # numbers among texts, as YAML makes them
+        return sorted(keys, key=str)
 
 
 def _initialised(profile: Raw) -> dict[str, Any]:

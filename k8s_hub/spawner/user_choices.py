@@ -234,6 +234,8 @@ class UserChoices(Blueprints):
         Raises UnusableProfiles where there are profiles and none can work: without any, users would get a server
         without the limits that profiles set.
         """
+        if not profile_list:
+            return []
         profiles, faults = usable(profile_list)
         self._tell_of_profiles(profiles, faults, of_function=callable(self.profile_list))
         for fault in unknown_overrides(profiles, self._is_known, self.trait_names()):

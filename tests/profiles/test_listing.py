@@ -64,6 +64,8 @@ def test_any_list_is_initialised_as_kubespawner_does(profile_list):
 
 def test_a_dictionary_of_profiles_is_read_in_the_order_of_its_keys():
     assert in_order({"b": 1, "a": 2}) == [2, 1]
+    assert in_order({10: 1, 9: 2}) == [2, 1]
+    assert in_order({"b": 1, 9: 2, 10: 3}) == [3, 2, 1]
 
 
 def test_what_is_empty_counts_as_not_given():

@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 from traitlets import TraitError
 from traitlets.config import Config
 
+from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.kube.store import View
@@ -680,6 +681,45 @@ async def test_a_name_that_is_assigned_counts_although_the_template_names_it_too
     home(cluster, "claim-old")
 
     await Run(profile_list=[project("p", pvc_name="claim-ada")]).start()
+
+    assert claim_names(cluster) == {"claim-old", "claim-ada"}
+
+
+class NamesAtStart(KubeSpawner):
+    async def start(self):
+        self.pvc_name = "claim-ada"
+        return await super().start()
+
+
+class NamesWhenMade(KubeSpawner):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pvc_name = "claim-ada"
+
+
+def by_hook(spawner):
+    spawner.pvc_name = "claim-ada"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pre_spawn_hook": by_hook},
+        {"auth_state_hook": lambda spawner, auth_state: by_hook(spawner)},
+        {"profile_list": [project("p", pvc_name=lambda spawner: "claim-ada")]},
+        {"spawner_class": NamesAtStart},
+        {"spawner_class": NamesWhenMade},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+async def test_whoever_assigns_a_name_it_counts(hub, cluster, options):
+    home(cluster, "claim-old")
+    async with hub(**options) as hub:
+        for _ in range(2):
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
 
     assert claim_names(cluster) == {"claim-old", "claim-ada"}
 
