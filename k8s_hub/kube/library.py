@@ -137,12 +137,9 @@ async def delete_once(api: Any, kind: str, namespace: str, name: str, *, seconds
 
 async def exists(api: Any, kind: str, namespace: str, name: str, *, seconds: float) -> bool | None:
     """Tell whether an object is there; None if nobody answered."""
+    read = getattr(api, f"read_namespaced_{kind}")
     try:
-        return (
-            True
-            if await _answered(getattr(api, f"read_namespaced_{kind}")(name, namespace), seconds)
-            else None
-        )
+        return await _answered(read(name, namespace), seconds) or None
     except ApiException as error:
         if error.status == 404:
             return False
