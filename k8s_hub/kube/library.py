@@ -4,17 +4,18 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from k8s_hub.kube.configuration import SERVICE_ACCOUNT, Access, ConnectionSettings, find_access
+from k8s_hub.kube.configuration import SERVICE_ACCOUNT, ConnectionSettings, find_access
 from k8s_hub.kube.errors import ConfigurationError
 from k8s_hub.kube.patience import patience
 
@@ -66,7 +67,7 @@ def core_v1(client: LibraryClient) -> Any:
 
 
 CREDENTIALS_TIMEOUT = 10.0
-"""Seconds that a hub waits for a kubeconfig whose credentials come from a program or a provider."""
+"""Seconds that a hub waits for a kubeconfig whose credentials come from a program or a provider; later they count too."""
 
 
 def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> None:
@@ -88,20 +89,25 @@ def _set_default(
 
     That there is no cluster yet is not remembered.
     """
+    found = Future[None]()
 
-    async def find() -> Access:
-        async with asyncio.timeout(CREDENTIALS_TIMEOUT):
-            return await find_access(settings, service_account=service_account)
-
-    with ThreadPoolExecutor(1) as thread:  # the caller's has a loop that runs
+    def find() -> None:
         try:
-            access = thread.submit(lambda: asyncio.run(find())).result()
-        except TimeoutError:
-            logger.warning(
-                "the client library has no default cluster: no credentials in %g s", CREDENTIALS_TIMEOUT
-            )
-            return
-    Configuration.set_default(access.configuration)
+            access = asyncio.run(find_access(settings, service_account=service_account))
+            Configuration.set_default(access.configuration)
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            found.set_exception(error)
+        else:
+            found.set_result(None)
+
+    # The caller's thread has a loop that runs.
+    Thread(target=find, name="find the cluster", daemon=True).start()
+    try:
+        found.result(CREDENTIALS_TIMEOUT)
+    except TimeoutError:
+        logger.warning(
+            "the client library has no default cluster: no credentials in %g s", CREDENTIALS_TIMEOUT
+        )
 
 
 # --- One object, as KubeSpawner's methods of these names ask for it: to be called again after False ---

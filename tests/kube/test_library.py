@@ -22,6 +22,7 @@ from k8s_hub.kube.pool import InformerPool
 from k8s_hub.minicluster.cluster import MiniCluster
 from k8s_hub.minicluster.faults import FaultRule, ReplyLost, RequestLost, Slow, refuse
 from k8s_hub.minicluster.statuses import status_body
+from tests.eventually import eventually
 from tests.kube.certificates import self_signed
 
 NAMESPACE = "default"
@@ -185,25 +186,33 @@ def _with_program(tmp_path, script):
     return ConnectionSettings(kubeconfig=str(tmp_path / "config"))
 
 
+CREDENTIAL = (
+    '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+)
+
+
 @pytest.mark.usefixtures("_no_default")
 async def test_a_kubeconfig_whose_token_a_program_gives_is_waited_for(kubeconfig_of_a_program):
-    credential = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
-    set_default(kubeconfig_of_a_program(f"echo '{credential}'"))
+    set_default(kubeconfig_of_a_program(f"echo '{CREDENTIAL}'"))
 
     assert await Configuration.get_default_copy().get_api_key_with_prefix("BearerToken") == "Bearer t"
 
 
 @pytest.mark.usefixtures("_no_default")
-async def test_a_program_that_never_answers_does_not_hold_the_hub(
-    kubeconfig_of_a_program, monkeypatch, caplog
+async def test_a_program_that_is_slow_does_not_hold_the_hub_and_counts_when_it_has_answered(
+    kubeconfig_of_a_program, tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr(library, "CREDENTIALS_TIMEOUT", 0.05)
-    settings = kubeconfig_of_a_program("exec sleep 2")
+    monkeypatch.setattr(library, "CREDENTIALS_TIMEOUT", 0.01)
+    settings = kubeconfig_of_a_program(
+        f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo '{CREDENTIAL}'"
+    )
     for _ in range(2):
         set_default(settings)
-
     assert Configuration._default is None
-    assert caplog.messages == ["the client library has no default cluster: no credentials in 0.05 s"]
+    assert caplog.messages == ["the client library has no default cluster: no credentials in 0.01 s"]
+
+    (tmp_path / "go").touch()
+    await eventually(lambda: Configuration._default is not None)
 
 
 # --- One object ---
