@@ -267,16 +267,18 @@ def _legacy_filled(seen: Seen, value: Any) -> Any:
 
 
 def _legacy_host(seen: Seen, value: Any) -> Any:
-    """Return the same of a host, each of whose labels is a template without dots."""
+    """Return the same of a host, each of whose labels is a template by itself, if it has a brace that opens."""
     if isinstance(value, dict):
         return {mark: _legacy_host(seen, item) for mark, item in value.items()}
     if not isinstance(value, str):
         return value
-    filled = [
-        (label.replace(_LEGACY, slugs.legacy_escape(seen.case["username"])), label)
-        for label in value.split(".")
-    ]
-    return ".".join(new if old.endswith("-") or new == old else new.rstrip("-") for new, old in filled)
+    return ".".join(_legacy_label(seen, label) if _LEGACY in label else label for label in value.split("."))
+
+
+def _legacy_label(seen: Seen, label: str) -> str:
+    filled = label.replace(_LEGACY, slugs.legacy_escape(seen.case["username"]))
+    filled = filled if "{" in filled else filled.replace("}}", "}")
+    return filled if label.endswith("-") else filled.rstrip("-")
 
 
 def _legacy_kept(seen: Seen, theirs: Any, ours: Any) -> Any:
