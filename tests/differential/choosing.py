@@ -157,8 +157,8 @@ _few_overrides = st.sampled_from(
 )
 
 
-def _profiles(overrides: Drawn) -> Drawn:
-    """Return profiles with all that they may have."""
+def _profiles(overrides: Drawn, *, have_options: bool = False) -> Drawn:
+    """Return profiles with all that they may have; with ``have_options`` each has some."""
     choice = st.fixed_dictionaries(
         {"display_name": _display_names},
         optional={
@@ -183,14 +183,15 @@ def _profiles(overrides: Drawn) -> Drawn:
     )
     empty = st.fixed_dictionaries({"display_name": _display_names}, optional={"choices": st.just({})})
     options = st.one_of(sound, sound, sound, sound, empty)
+    always = {"profile_options": st.dictionaries(_option_names, options, min_size=1, max_size=2)}
     return st.fixed_dictionaries(
-        {"display_name": _display_names},
+        {"display_name": _display_names, **(always if have_options else {})},
         optional={
             "slug": st.sampled_from(["small", "large", "a--b", "S p", "\u00fc"]),
             "description": words,
             "default": st.booleans(),
             "kubespawner_override": overrides,
-            "profile_options": dicts(_option_names, options),
+            **({} if have_options else {"profile_options": dicts(_option_names, options)}),
             **_FOREIGN,
         },
     )
@@ -205,7 +206,7 @@ _no_profiles = st.sampled_from([[]])
 
 
 @st.composite
-def _cases(draw: Any, possible: Drawn) -> Any:
+def _cases(draw: Any, possible: Drawn, *, most_traits: int) -> Any:
     """Cases with profiles, and a user's choice from the form or by the API."""
     profiles = draw(st.lists(possible, min_size=1, max_size=3, unique_by=slug_of) | _no_profiles)
     chosen = draw(st.sampled_from(profiles)) if profiles and draw(st.integers(0, 4)) else None
@@ -226,7 +227,7 @@ def _cases(draw: Any, possible: Drawn) -> Any:
         place = draw(st.integers(0, len(profiles)))
         profiles = [*profiles[:place], draw(_unsound_profiles), *profiles[place:]]
 
-    names = draw(st.lists(st.sampled_from(_OVERRIDABLE), max_size=4, unique=True))
+    names = draw(st.lists(st.sampled_from(_OVERRIDABLE), max_size=most_traits, unique=True))
     traits = {name: draw(TRAITS[name]) for name in names}
     traits["profile_form_template"] = draw(st.sampled_from(FORMS))
     traits["profile_list"] = draw(
@@ -252,11 +253,11 @@ def _cases(draw: Any, possible: Drawn) -> Any:
     return {**case, "user_options": ({} if slug is None else {"profile": slug}) | given}
 
 
-profile_cases = _cases(_profiles(overrides()))
+profile_cases = _cases(_profiles(overrides()), most_traits=4)
 """Profiles that override anything."""
 
-choice_cases = _cases(_profiles(_few_overrides))
-"""Profiles that override little, so that more of the example is about what is offered and chosen."""
+choice_cases = _cases(_profiles(_few_overrides, have_options=True), most_traits=0)
+"""Profiles that override little, so that more of an example is about what is offered and chosen."""
 
 _strange_fields = st.sampled_from(
     [{}, {}, {"other": ["x"]}, {"profile-option-small--image": ["one"]}, {"profile-option-": ["", "b"]}]
