@@ -1,9 +1,10 @@
 # The short list of commands. `make demo` runs the main job, `make test` passes the tests.
-# HUB=5 does the same on JupyterHub 5.5, in an environment of its own.
+# HUB=5 does the same on JupyterHub 5.5, in an environment of its own; KUBERNETES=1.32.2 tests on that control plane.
 PYTHON ?= python3
 HUB ?= 6
 ARGS ?=
 ROOMS ?=
+KUBERNETES ?=
 EXAMPLES ?= 20000
 MERMAID = 11.12.0
 
@@ -14,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint types law unit coverage test-hub test-browser test-cluster test-python314 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: demo test test-all lint types law unit coverage test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/k8s-hub demo $(ARGS)
@@ -51,10 +52,10 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
-	$(BIN)/python -m tests.box.suites $(ARGS)
+	KUBERNETES=$(KUBERNETES) $(BIN)/python -m tests.box.suites $(ARGS)
 
-test-python314: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
-	$(BIN)/python -m tests.box.python314 $(ARGS)
+test-python314 test-python315: test-python3%: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
+	$(BIN)/python -m tests.box.debianpython 3.$* $(ARGS)
 
 docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -6,8 +6,9 @@ sentence or reason is not the document's fails its test; figures and the cluster
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,8 +121,23 @@ def failure_table(pytestconfig: pytest.Config) -> Iterator[FailureTable]:
     """Where tests note what they have seen of a failure."""
     table = pytestconfig.stash[_TABLE]
     yield table
-    if table.is_written:
+    if table.is_written and table.rows:
         DOCUMENT.write_text(documented(DOCUMENT.read_text(), table.rows))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give what one of several processes has seen to the one that prints."""
+    table, output = session.config.stash[_TABLE], getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["failures seen"] = [asdict(row) for row in table.rows]
+        output["slow callbacks"] = table.slow_callbacks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    table, output = node.config.stash[_TABLE], getattr(node, "workeroutput", {})
+    table.rows += [Row(**row) for row in output.get("failures seen", [])]
+    table.slow_callbacks |= output.get("slow callbacks", {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import traitlets
 from jupyterhub.spawner import Spawner
 
-from k8s_hub.culler.options import GROUPS, WITHOUT_FLAG, names_of
+from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, names_of
 from k8s_hub.spawner.deprecated import REFLECTORS, RENAMED
 from tests.differential import peers
 
@@ -65,6 +65,7 @@ _KINDS = {
     traitlets.Float: "number",
     traitlets.Integer: "int",
     traitlets.List: "list",
+    traitlets.Type: "class",
     traitlets.Unicode: "str",
     traitlets.Any: "any",
 }
@@ -239,14 +240,15 @@ def culler_page() -> str:
         for heading, group in GROUPS.items()
     )
     without = ", ".join(f"`{name}`" for name in sorted(WITHOUT_FLAG))
+    variables = ", ".join(f"`{name}` (`{variable}`)" for name, variable in SECRETS.items())
     return f"""\
 # Options of the culler
 
 This page is written by `{COMMAND}`. `python3 -m k8s_hub.culler --help` says the same.
 
 Each is a flag, such as `--cull-every=600`, and a setting of the config file, such as `c.IdleCuller.cull_every = 600`;
-{without} are settings only. Times are in seconds where nothing else is said. [How culling
-decides](../howto/culling.md) shows them at work.
+{without} are settings only. Also from the environment: {variables}.
+Times are in seconds where nothing else is said. [How culling decides](../howto/culling.md) shows them at work.
 
 {groups}
 """

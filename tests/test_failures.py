@@ -1,6 +1,9 @@
 """The table of failures: kept in the document, compared with it, and nothing in it that no test brings about."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,8 @@ from k8s_hub.diagnosis.diagnosis import Reason
 from tests.cluster.test_failures import STARTS as JUDGED
 from tests.containers.test_failures import CRASHES, STARTS
 from tests.failures import DOCUMENT, FailureTable, Row, documented, rows_of
+
+ROOT = Path(__file__).parents[1]
 
 ROW = Row(
     topic="While a server starts",
@@ -78,3 +83,32 @@ def test_the_document_has_every_fate_and_no_reason_of_its_own():
     assert {cells[0] for cells in running} == {case.what for case in CRASHES}
     reasons = {cells[3].strip("`") for topic in rows.values() for cells in topic}
     assert reasons - {""} <= set(Reason)
+
+
+@pytest.mark.slow
+def test_what_several_processes_have_seen_is_printed_by_one(tmp_path):
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\n"
+        "from tests.failures import Row\n"
+        "@pytest.mark.parametrize('name', ['one', 'two'])\n"
+        "def test_it(failure_table, name):\n"
+        "    failure_table.rows.append(Row(topic='t', what=f'case {name}', sentence='s', log='', reason='r', seconds='1'))\n"
+        "    failure_table.slow_callbacks[name] = ['Slow callback: x']\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.failures",
+        "-n2",
+        "--dist=load",
+        "-c/dev/null",
+        str(tmp_path),
+    ]
+
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    for name in ("one", "two"):
+        assert printed.count(f"case {name}  [r]  1 s") == 1
+        assert printed.count(f"callbacks of k8s_hub above 50 ms, {name}: 1") == 1

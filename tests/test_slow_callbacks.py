@@ -60,7 +60,7 @@ async def test_a_slow_callback_of_ours_is_told_with_its_place_and_counted(told):
     await turn(let_the_view_hold_it, 3 * LIMIT)
     (message,) = told()
     assert "kube/store.py:" in message
-    assert "_put" in message
+    assert "Store._entry_of" in message
     assert counted() == before + 1
 
 

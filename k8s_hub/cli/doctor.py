@@ -19,7 +19,7 @@ from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
-from k8s_hub.naming.templates import TemplateError, expand, names_of
+from k8s_hub.naming.templates import SlugScheme, TemplateError, expand, names_of
 from k8s_hub.signals import run_until_told
 
 KUBE_TIMEOUT = 10.0
@@ -63,6 +63,9 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
             claim_template=parsed.claim_template,
             pod_template=parsed.pod_template,
+            slug_scheme=SlugScheme(parsed.slug_scheme),
+            remember_pvc_name=parsed.remember_pvc_name,
+            handle_legacy_names=parsed.handle_legacy_names,
         )
         examination = Examination(
             kube=KubeApi(connection),
@@ -123,6 +126,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEMPLATE",
         help="KubeSpawner.pod_name_template (default: %(default)s)",
     )
+    parser.add_argument(
+        "--slug-scheme",
+        choices=[str(scheme) for scheme in SlugScheme],
+        default=str(SlugScheme.SAFE),
+        help="KubeSpawner.slug_scheme (default: %(default)s)",
+    )
+    for trait in ("remember_pvc_name", "handle_legacy_names"):
+        parser.add_argument(
+            f"--{trait.replace('_', '-')}",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help=f"KubeSpawner.{trait} (default: yes)",
+        )
     parser.add_argument(
         "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
     )

@@ -20,6 +20,7 @@ from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.errors import KubeError
 from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
 from k8s_hub.signals import run_until_told
+from k8s_hub.text import printable
 from k8s_hub.volumes import table
 from k8s_hub.volumes.inventory import SCOPES, Sources
 from k8s_hub.volumes.plan import (
@@ -49,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return run_until_told(_run(parsed, where, choice))
     except (HubError, KubeError) as error:
-        print(f"k8s-hub volumes: {error}", file=sys.stderr)
+        print(printable(f"k8s-hub volumes: {error}"), file=sys.stderr)
         return 1
 
 
@@ -109,7 +110,9 @@ def _show_plan(findings: Sequence[Finding], choice: Choice, *, is_json: bool) ->
         print(f"would delete {table.described(found, choice.now)}")
     for found in findings:
         if found.kept_because is not None and found.belonging is not Belonging.SERVER:
-            print(f"keep         {table.described(found, choice.now)} because {found.kept_because}")
+            print(
+                printable(f"keep         {table.described(found, choice.now)} because {found.kept_because}")
+            )
     print(
         f"{table.amount(candidates)} would be deleted, {table.amount(_others(findings, candidates))} kept. "
         "Nothing was deleted: that takes --delete."
@@ -134,13 +137,17 @@ class Report:
         self.outcomes.append((found, outcome))
         if self.is_json:
             return
+        print(printable(self._line(found, outcome)), flush=True)
+
+    def _line(self, found: Finding, outcome: Outcome) -> str:
+        claim = table.described(found, self.choice.now)
         match outcome:
             case Deleted():
-                print(f"deleted {table.described(found, self.choice.now)}", flush=True)
+                return f"deleted {claim}"
             case Spared(reason=reason):
-                print(f"kept    {table.described(found, self.choice.now)} because {reason}", flush=True)
+                return f"kept    {claim} because {reason}"
             case Unclear(error=error):
-                print(f"unclear {table.described(found, self.choice.now)}: {error}", flush=True)
+                return f"unclear {claim}: {error}"
             case _:
                 assert_never(outcome)
 

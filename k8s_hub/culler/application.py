@@ -2,17 +2,23 @@
 
 import logging
 import os
+import re
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from inspect import unwrap
+from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from traitlets import Bool, Integer, TraitType, Unicode, default
+from traitlets import Bool, Integer, TraitError, TraitType, Unicode, default
 from traitlets.config import Application
+from traitlets.config.application import LevelFormatter
+from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
@@ -24,31 +30,36 @@ from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
+    LONGEST,
+    SECRETS,
     WITHOUT_FLAG,
     AskingOptions,
     CareOptions,
     HubOptions,
     LimitOptions,
+    LogOptions,
     SeeingOptions,
     UserOptions,
     WarningOptions,
     names_of,
 )
 from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
+from k8s_hub.culler.parent import hub_that_started_us
 from k8s_hub.culler.ruling.file import BadRulesFile, read_rules_file
 from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import BadRule, Rules
+from k8s_hub.culler.ruling.rules import BadRule, Rules, sections
 from k8s_hub.culler.sweeping.service import SPREAD_PART
 from k8s_hub.culler.sweeping.sweep import Orders
-from k8s_hub.culler.urls import is_http_url
+from k8s_hub.culler.urls import has_credentials, is_http_url
 from k8s_hub.culler.warning import WarningSettings
-from k8s_hub.culler.wiring import CannotStart, Plan, serve
+from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
 from k8s_hub.hub.connection import (
     ConnectionSettings,
     internal_ssl_context,
     servers_ssl_context,
 )
 from k8s_hub.signals import run_until_told
+from k8s_hub.text import printable, quoted
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -63,6 +74,29 @@ _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
 
 
+_ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
+
+
+class BadOptions(SystemExit):
+    """An option makes no sense; the sentence that says so was printed."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(code)
+        self.sentence = sentence
+
+
+class LineFormatter(LevelFormatter):
+    """A message is one line, whatever is in the names that it quotes; a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+
+
 def _flag(trait: str) -> str:
     return trait.replace("_", "-")
 
@@ -74,6 +108,7 @@ class IdleCuller(
     WarningOptions,
     CareOptions,
     SeeingOptions,
+    LogOptions,
     HubOptions,
     Application,
 ):
@@ -90,7 +125,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
     """
 
-    parent_pid = Integer(help="The process that started this one: of a managed service, the hub.")
+    hub_pid = Integer(
+        None, allow_none=True, help="The process of the hub that started this one; None: no hub did."
+    )
     config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
     generate_config = Bool(
         default_value=False, config=True, help="Print a config file with every setting, and end."
@@ -98,6 +135,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     aliases = {  # noqa: RUF012 - as traitlets declares it
         "log-level": "Application.log_level",
+        "logging": "Application.log_level",  # of idle-culler 1.4
         "config": "IdleCuller.config_file",
         **{_flag(name): f"IdleCuller.{name}" for name in _FLAGGED},
     }
@@ -106,6 +144,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         **{_flag(name): ({"IdleCuller": {name: True}}, "The same as true.") for name in _SWITCHES},
     }
     raise_config_file_errors = True
+    _log_formatter_cls = LineFormatter
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
@@ -119,9 +158,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """Yield the help of all options, by group."""
         yield from options_help.lines()
 
-    @default("parent_pid")
-    def _parent_pid_default(self) -> int:
-        return os.getppid()
+    @default("hub_pid")
+    def _hub_pid_default(self) -> int | None:
+        return hub_that_started_us()
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -133,7 +172,12 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @default("logging_config")
     def _logging_config_default(self) -> dict[str, Any]:
-        return {"loggers": {"k8s_hub": {"level": "DEBUG", "handlers": ["console"]}}}
+        return {
+            "loggers": {
+                "k8s_hub": {"level": "DEBUG", "handlers": ["console"]},
+                "tornado": {"level": "WARNING", "handlers": ["console"]},  # of the page
+            },
+        }
 
     # --- Reading the configuration ---
 
@@ -142,15 +186,52 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         arguments = sys.argv[1:] if argv is None else argv
         try:
             flags = normalised(
-                arguments, switches=_OF_TRAITLETS | set(self.flags), valued=set(self.aliases) | _trait_flags()
+                arguments,
+                switches=_OF_TRAITLETS | set(self.flags),
+                valued=set(self.aliases) | _trait_flags(),
+                secrets=_secret_flags(),
             )
         except UsageError as error:
             self._refuse(str(error))
-        self.parse_command_line(flags)
+        try:
+            unwrap(Application.parse_command_line)(self, flags)  # see _load
+        except (TraitError, ArgumentError) as error:
+            self._refuse(str(error), code=1)
         self._take(self.extra_args)
         if not self.generate_config:
             self._read_config_file()
             self._refuse_what_contradicts()
+            if self.log_file_prefix:
+                self._log_to_file()
+
+    def _log_to_file(self) -> None:
+        if not _ROTATION.fullmatch(self.log_rotate_when):
+            self._refuse(
+                f"log_rotate_when must be S, M, H, D, W0 to W6 or midnight, not {self.log_rotate_when!r}"
+            )
+        try:
+            handler = self._log_file()
+        except OSError as error:
+            self._refuse(f"log_file_prefix {self.log_file_prefix!r} cannot be written: {error.strerror}")
+        handler.setFormatter(LineFormatter(self.log_format, self.log_datefmt))
+        for logger in (self.log, logging.getLogger("k8s_hub")):
+            if not self.log_to_stderr:
+                logger.handlers.clear()
+            logger.addHandler(handler)
+
+    def _log_file(self) -> logging.Handler:
+        backups = self.log_file_num_backups
+        if self.log_rotate_mode == "time":
+            return TimedRotatingFileHandler(
+                self.log_file_prefix,
+                when=self.log_rotate_when,
+                interval=self.log_rotate_interval,
+                backupCount=backups,
+                encoding="utf-8",
+            )
+        return RotatingFileHandler(
+            self.log_file_prefix, maxBytes=self.log_file_max_size, backupCount=backups, encoding="utf-8"
+        )
 
     def _take(self, arguments: Sequence[str]) -> None:
         """Read what is no flag."""
@@ -168,7 +249,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def _load(self, path: Path) -> None:
         try:
-            self.load_config_file(str(path))
+            # Without traitlets' own way to refuse a value: that logs the whole configuration where DEBUG is logged.
+            unwrap(Application.load_config_file)(self, str(path))
+        except TraitError as error:
+            self._refuse(f"config file {self.config_file!r}: {error}", code=1)
         except Exception as error:  # noqa: BLE001 - the file is a program of the admin's: it may raise anything
             lines = [
                 step.lineno
@@ -178,9 +262,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             where = f", line {lines[-1]}" if lines else ""
             self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
 
-    def _refuse(self, sentence: str) -> NoReturn:
-        print(f"{self.name}: {sentence}", file=sys.stderr)  # noqa: T201 - usage, before any log
-        sys.exit(2)
+    def _refuse(self, sentence: str, *, code: int = 2) -> NoReturn:
+        print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
+        raise BadOptions(sentence, code)
 
     # --- What it means ---
 
@@ -227,7 +311,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             named_servers=self.cull_named_servers,
             admins=self.cull_admin_users,
         )
-        rules, notice = self._rules(), _time(self.warn_before)
+        (rules, user_rules), notice = self._rules(), _time(self.warn_before)
         for rule in rules.rules:
             idle = rule.limits.get("idle")
             if notice is not None and idle is not None and idle <= notice:
@@ -235,25 +319,49 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                     f"warn_before must be less than the timeout of each rule, not {self.warn_before}: "
                     f"{rule.name} has {int(idle.total_seconds())}, and who is active would be warned"
                 )
-        return Decider(limits=limits, rules=rules, hook=self.cull_arbiter_hook, notice=notice)
+        return Decider(
+            limits=limits,
+            rules=rules,
+            user_limits=self._user_limits(limits) if self._has_user_limits else None,
+            user_rules=user_rules,
+            hook=self.cull_arbiter_hook,
+            notice=notice,
+        )
+
+    @property
+    def _has_user_limits(self) -> bool:
+        return self.user_timeout is not None or self.user_max_age is not None
+
+    def _user_limits(self, limits: Limits) -> Limits:
+        """Return the limits after which users are deleted: by default those of servers, without their rules."""
+        return replace(
+            limits,
+            idle=limits.idle if self.user_timeout is None else timedelta(seconds=self.user_timeout),
+            age=limits.age if self.user_max_age is None else _time(self.user_max_age),
+        )
 
     @property
     def every(self) -> timedelta:
         """The time between two sweeps."""
         return timedelta(seconds=self.cull_every or max(1, self.timeout // 2))
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> tuple[Rules, Rules]:
+        """Return the rules for servers, and those for users."""
         try:
-            if self.rules_file:
-                return Rules.parse(read_rules_file(Path(self.rules_file)), f"{self.rules_file}: rules")
-            return Rules.parse(self.rules)
+            if not self.rules_file:
+                return Rules.parse(self.rules), Rules.parse_users(self.user_rules, "user_rules")
+            of_servers, of_users = sections(read_rules_file(Path(self.rules_file)), self.rules_file)
+            return (
+                Rules.parse(of_servers, f"{self.rules_file}: rules"),
+                Rules.parse_users(of_users, f"{self.rules_file}: users"),
+            )
         except (BadRule, BadRulesFile) as error:
             self._refuse(str(error))
 
     def _asking(self) -> SingleUserSettings:
         try:
             return SingleUserSettings(
-                token=self._token(),
+                token=self._token() if self.ask_with_own_token else "",
                 timeout_seconds=self.ask_timeout,
                 concurrency=self.ask_concurrency,
                 per_sweep=self.ask_limit,
@@ -273,10 +381,11 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
 
     def _refuse_what_contradicts(self) -> None:
-        if self.rules and self.rules_file:
-            self._refuse(
-                f"rules are given, and rules_file {self.rules_file!r} as well: only one of them can be"
-            )
+        for name, given in (("rules", self.rules), ("user_rules", self.user_rules)):
+            if given and self.rules_file:
+                self._refuse(
+                    f"{name} are given, and rules_file {self.rules_file!r} as well: only one of them can be"
+                )
         if self.warn_url and self.warn_hook is not None:
             self._refuse("warn_url and warn_hook are given: only one of them can be")
         if self.warn_url and not is_http_url(self.warn_url):
@@ -312,6 +421,11 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(
                 "where is the hub? Set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
             )
+        if has_credentials(self.url):
+            self._refuse(
+                "url must be one such as http://localhost:8081/hub/api, without user and password: the API token goes "
+                "where they would go, in the Authorization header"
+            )
         if not is_http_url(self.url):
             self._refuse(f"url must be one such as http://localhost:8081/hub/api, not {self.url!r}")
         return self.url
@@ -325,10 +439,14 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return token
 
     def _request_timeout(self) -> int:
-        seconds = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "60")
-        if not seconds.isdecimal() or int(seconds) == 0:
-            self._refuse(f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {seconds!r}")
-        return int(seconds)
+        written = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "")
+        digits = (written.strip() or "60").removeprefix("+")
+        # What is longer than LONGEST is a mistake, however long it is.
+        if not digits.isdecimal() or len(digits) > len(str(LONGEST)) or int(digits) == 0:
+            self._refuse(
+                f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {quoted(written)}"
+            )
+        return int(digits)
 
     def _ssl_context(self, of: Callable[[Path], ssl.SSLContext]) -> ssl.SSLContext:
         try:
@@ -340,15 +458,47 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     # --- Running ---
 
+    @classmethod
+    def launch_instance(cls, argv: Sequence[str] | None = None, **kwargs: Any) -> None:
+        """Run the program; end the process with its exit code.
+
+        A service that has a page does not end for options that make no sense, but shows at the page what is wrong:
+        a hub whose service ends while the hub starts ends, too.
+        """
+        app = cls.instance(**kwargs)
+        try:
+            app.initialize(argv)
+            app.start()
+        except BadOptions as refused:
+            page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
+            if page is None:
+                raise
+            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
+            try:
+                sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+            except CannotStart as error:
+                app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
+                raise refused from None
+
+    def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
+        """Return the page of this service, as far as the environment tells; None where it has none."""
+        if not _has_page() or "--once" in arguments:
+            return None
+        api_url = os.environ.get("JUPYTERHUB_API_URL", "")
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+        try:
+            page = PageSettings.of(os.environ, api_url=api_url, token=token)
+        except BadPageSettings:
+            return None
+        return page if token and is_http_url(api_url) else None
+
     def start(self) -> None:
         """Cull until told to stop, or until the hub that manages this service is gone."""
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
-        # The hub gives its name to the services that it starts itself.
-        hub_pid = self.parent_pid if "JUPYTERHUB_SERVICE_NAME" in os.environ else None
         try:
-            sys.exit(run_until_told(self.serve(hub_pid)))
+            sys.exit(run_until_told(self.serve(self.hub_pid)))
         except CannotStart as error:
             self._refuse(str(error))
 
@@ -366,6 +516,15 @@ def _trait_flags() -> set[str]:
         f"{owner.__name__}.{trait}"
         for owner in (Application, IdleCuller)
         for trait in owner.class_trait_names(config=True)
+    }
+
+
+def _secret_flags() -> dict[str, str]:
+    """Return what to use in place of the flags of secrets."""
+    return {
+        flag: f"set {variable} in the environment, or c.IdleCuller.{name} in the config file"
+        for name, variable in SECRETS.items()
+        for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
 
 

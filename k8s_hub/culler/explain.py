@@ -1,21 +1,28 @@
-"""``k8s-hub cull explain USER[/SERVER]``: what the culler would do now about a user's servers, and why."""
+"""``k8s-hub cull explain USER[/SERVER]``: what the culler would do now about a user and their servers, and why."""
 
 import json
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
 
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.asking.scopes import TokenScopes
+from k8s_hub.culler.asking.singleuser import SingleUserServers
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.judging.facts import facts_of
+from k8s_hub.culler.memory import Memory, Stop
 from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, NotFound
 from k8s_hub.hub.users import Server, User
+from k8s_hub.objects import timestamps
+from k8s_hub.text import printable
 
 
 class Explain(IdleCuller):
@@ -24,15 +31,18 @@ class Explain(IdleCuller):
     name = "k8s-hub cull explain"
     description = (
         "k8s-hub cull explain USER[/SERVER] [flags]\n\n"
-        "Says what the culler would do now about a user's servers, why, and what would change it. Give it the flags "
-        "of the culler that runs; --json: one line of JSON for each server."
+        "Says what the culler would do now about a user's servers, why, and what would change it; with --cull-users "
+        "about the user, too. Give it the flags of the culler that runs; --json: one line of JSON for each."
     )
     examples = ""
 
-    json = Bool(default_value=False, config=True, help="One line of JSON for each server.")
+    json = Bool(default_value=False, config=True, help="One line of JSON for each server and user.")
 
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
     flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "The same as true.")}  # noqa: RUF012
+
+    def page_for_problems(self, arguments: Sequence[str]) -> None:
+        """Return None: it is no service."""
 
     def _take(self, arguments: Sequence[str]) -> None:
         if self.generate_config:
@@ -52,22 +62,96 @@ class Explain(IdleCuller):
 
 
 async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_json: bool) -> int:
-    """Print; return 0, or 1 where the hub is away or has no such thing. ``server`` None: all of the user's."""
+    """Print; return 0, or 1 where the hub is away, has no such thing, or nothing can be said of a server.
+
+    ``server`` None: all of the user's.
+    """
     try:
         async with AsyncExitStack() as stack:
             api = HubApi(await stack.enter_async_context(HubConnection(plan.hub)))
             found = await _user(api, user)
             servers = _chosen(found, server)
-            decisions = await _decisions(plan, now, api, found, servers, stack=stack)
+            explaining = await _Explaining.of(plan, now, api, found, stack)
+            of_user = plan.orders.cull_users and server is None
+            is_whole = await _explained(explaining, servers, of_user=of_user, as_json=as_json)
     except HubError as error:
-        print(f"k8s-hub cull explain: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+        _complain(str(error))
         return 1
     if not servers and not as_json:
-        print(f"{user} has no server")  # noqa: T201
-    for each in servers:
-        decision = decisions.get(each)
-        print(_line(each, decision, now) if as_json else "\n".join(_text(each, decision)))  # noqa: T201
-    return 0
+        _print(f"{user} has no server")
+    return int(not is_whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explaining:
+    """What explains a user and their servers, one by one."""
+
+    plan: Plan
+    now: Clock
+    user: User
+    memory: Memory
+    source: SingleUserServers | None  # None: servers are not asked
+
+    @classmethod
+    async def of(cls, plan: Plan, now: Clock, api: HubApi, user: User, stack: AsyncExitStack) -> Self:
+        memory, source = await memory_of(plan, now, stack, read_only=True), None
+        if plan.asking is not None:
+            scopes = TokenScopes(api.scopes, lambda _has: None)
+            source = await servers_of(plan.asking, api, scopes, now, stack)
+            await source.refresh()
+        return cls(plan=plan, now=now, user=user, memory=memory, source=source)
+
+    async def decide(self, server: Server) -> Decision | None:
+        """Return the decision about a server; None about one that is stopped."""
+        if _is_stopped(server):
+            return None
+        work = None if self.source is None or not server.ready else await self.source.work(server)
+        return await self.plan.decider.decide(facts_of(server, self.user, self.memory, work), self.now())
+
+    def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
+        """Yield the lines about a server."""
+        stop = self.memory.last_stop(server.user, server.name)
+        if as_json:
+            yield _line(server, decision, stop, self.now)
+        else:
+            yield from _text(server, decision, stop)
+
+    def of_user(self, is_kept_by: Sequence[Server], *, as_json: bool) -> Iterator[str]:
+        """Yield the lines about the user, whom these servers keep from being deleted."""
+        decision = self.plan.decider.decide_user(self.user, self.now())
+        if as_json:
+            yield _user_line(decision, is_kept_by)
+        else:
+            yield from _user_text(decision, is_kept_by)
+
+
+async def _explained(
+    explaining: _Explaining, servers: Sequence[Server], *, of_user: bool, as_json: bool
+) -> bool:
+    """Print all there is to say; return whether something could not be said, which costs nothing else."""
+    is_kept_by, is_whole = [], True
+    for server in servers:
+        try:
+            decision = await explaining.decide(server)
+            _print(*explaining.of_server(server, decision, as_json=as_json))
+            if decision is not None and not decision.verdict.culls:
+                is_kept_by.append(server)
+        except Exception as error:  # noqa: BLE001 - of a hook, or for what a server says
+            _complain(f"{server}: cannot be explained: {error!r}")
+            is_kept_by.append(server)
+            is_whole = False
+    if of_user:
+        _print(*explaining.of_user(is_kept_by, as_json=as_json))
+    return is_whole
+
+
+def _print(*lines: str) -> None:
+    for line in lines:
+        print(printable(line))  # noqa: T201 - a command's answer
+
+
+def _complain(problem: str) -> None:
+    print(printable(f"k8s-hub cull explain: {problem}"), file=sys.stderr)  # noqa: T201 - as above
 
 
 async def _user(api: HubApi, name: str) -> User:
@@ -90,33 +174,40 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
     return chosen
 
 
-async def _decisions(
-    plan: Plan, now: Clock, api: HubApi, user: User, servers: Sequence[Server], *, stack: AsyncExitStack
-) -> dict[Server, Decision]:
-    memory = memory_of(plan, now, read_only=True)
-    source = None
-    if plan.asking is not None:
-        source = await servers_of(plan.asking, api, await api.scopes(), now, stack)
-        await source.refresh()
-    decisions = {}
-    for server in servers:
-        if not _is_stopped(server):
-            work = None if source is None or not server.ready else await source.work(server)
-            decisions[server] = await plan.decider.decide(facts_of(server, user, memory, work), now())
-    return decisions
-
-
 def _is_stopped(server: Server) -> bool:
     return bool(server.raw.get("stopped")) or not (
         server.ready or server.pending or server.raw.get("started")
     )
 
 
-def _line(server: Server, decision: Decision | None, now: Clock) -> str:
+def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clock) -> str:
     if decision is None:
         stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": "is stopped"}
-        return json.dumps({"time": now().isoformat(), **stopped})
+        by_us = {} if stop is None else {"stopped_at": _iso(stop.at), "stopped_because": stop.reason}
+        return json.dumps({"time": now().isoformat(), **stopped, **by_us})
     return json.dumps({**decision.record(_action(decision)), "changes": list(decision.changes())})
+
+
+def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
+    """Return a line of JSON about a user, whom these servers keep from being deleted."""
+    action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
+    changes = list(_user_changes(decision, is_kept_by))
+    return json.dumps({**decision.record(action), "changes": changes})
+
+
+def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
+    running = ", ".join(map(str, is_kept_by))
+    yield f"{decision.subject}: kept: a server runs ({running})" if is_kept_by else decision.sentence()
+    changes = list(_user_changes(decision, is_kept_by))
+    if changes:
+        yield "What would change it:"
+        yield from (f"  - {change}" for change in changes)
+
+
+def _user_changes(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
+    if is_kept_by:
+        yield "No user is deleted who has a server that runs."
+    yield from decision.changes()
 
 
 def _action(decision: Decision) -> Action:
@@ -130,18 +221,20 @@ _SHOWN = (
     ("last_execution", "last execution"),
     ("busy_kernels", "busy kernels"),
     ("connections", "connections"),
-    ("kept_until", "kept by its user until"),
+    ("kept_until", "extended until"),
     ("warned_at", "its user was warned"),
     ("idle_seconds", "idle, seconds"),
     ("idle_limit_seconds", "idle limit, seconds"),
-    ("age_limit_seconds", "age limit, seconds"),
-    ("due", "stopped if nothing changes"),
+    ("age_limit_seconds", "maximum runtime, seconds"),
+    ("due", "stops if nothing changes"),
 )
 
 
-def _text(server: Server, decision: Decision | None) -> Iterator[str]:
+def _text(server: Server, decision: Decision | None, stop: Stop | None) -> Iterator[str]:
     if decision is None:
-        yield f"{server} is stopped"
+        yield f"{server}: stopped"
+        if stop is not None:
+            yield f"  by the culler at {_iso(stop.at)}: it {stop.reason}"
         return
     yield decision.sentence()
     facts = decision.record(_action(decision))
@@ -152,3 +245,7 @@ def _text(server: Server, decision: Decision | None) -> Iterator[str]:
     if changes:
         yield "What would change it:"
         yield from (f"  - {change}" for change in changes)
+
+
+def _iso(at: datetime) -> str:
+    return timestamps.format_seconds(at)

@@ -1,16 +1,24 @@
-"""Keeping a server for a while, as its user asks: what the admin's limits allow, decided from values."""
+"""Keeping a server for a while (an extension), as its user asks: what the admin's limits allow, from values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from k8s_hub.culler.judging import words
+from k8s_hub.culler.judging.words import Message
 
 WEEK = timedelta(days=7)
 
+CLOCK_STEP = timedelta(minutes=1)
+"""A clock may be put back by so much without anybody having asked under a wrong one."""
+
 
 class KeepRefused(Exception):  # noqa: N818 - it says what it is
-    """A keep that is beyond the limits, or could not be stored; the message is a sentence for the user."""
+    """A keep that is beyond the limits, or could not be stored; the message is for the user."""
+
+    def __init__(self, *message: str | datetime) -> None:
+        super().__init__(words.plain(message))
+        self.message: Message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,7 @@ class Keep:
     server: str  # "" is the user's default server
     at: datetime  # when it was asked for
     until: datetime
+    by_admin: bool = False  # no use of the user's own keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,38 +58,65 @@ def kept_until(keeps: Sequence[Keep], server: str, limits: KeepLimits, now: date
 
 def allowance(keeps: Sequence[Keep], limits: KeepLimits, now: datetime) -> Allowance:
     """Return what the user of these keeps may still ask for."""
-    counted = sorted(each.at for each in keeps if now - each.at < WEEK)
+    counted = sorted(each.at for each in keeps if now - each.at < WEEK and not each.by_admin)
     left = max(0, limits.per_week - len(counted))
     again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
     return Allowance(left=left, longest=limits.longest, again=again)
 
 
+def can_keep(limits: KeepLimits, *, by_admin: bool) -> bool:
+    """Return whether anything can be kept at all."""
+    return bool(limits.longest) and (by_admin or bool(limits.per_week))
+
+
+def used_up(limits: KeepLimits, again: datetime) -> Message:
+    """Return what a user reads who has no extension left before ``again``."""
+    used = "your one extension" if limits.per_week == 1 else f"all {limits.per_week} extensions"
+    return (f"You have used {used} of these seven days; the next is available on ", again, ".")
+
+
 def keep(
-    keeps: Sequence[Keep], server: str, duration: timedelta, limits: KeepLimits, now: datetime
+    keeps: Sequence[Keep],
+    server: str,
+    duration: timedelta,
+    limits: KeepLimits,
+    now: datetime,
+    *,
+    by_admin: bool = False,
 ) -> tuple[Keep, ...]:
-    """Return the user's keeps with one more, from now on; raise KeepRefused where the limits forbid it."""
+    """Return the user's keeps with one more, from now on; raise KeepRefused where the limits forbid it.
+
+    by_admin: an admin asks, whom ``per_week`` does not bind.
+    """
     allowed = allowance(keeps, limits, now)
-    if not limits.per_week:
-        raise KeepRefused("Servers cannot be kept here.")
+    if not can_keep(limits, by_admin=by_admin):
+        raise KeepRefused("Extensions are turned off here.")
     if duration <= timedelta():
-        raise KeepRefused("A server can only be kept for a time to come.")
+        raise KeepRefused("An extension must be longer than zero: choose one of the buttons.")
     if duration > allowed.longest:
-        raise KeepRefused(f"A server can be kept for at most {words.duration(allowed.longest)} at a time.")
+        raise KeepRefused(f"An extension can be at most {words.duration(allowed.longest)} long.")
     until = kept_until(keeps, server, limits, now)
     if until is not None and until >= now + duration:
-        raise KeepRefused(f"It is already kept until {words.moment(until)}, which is longer.")
-    if allowed.again is not None:
-        raise KeepRefused(
-            f"The {limits.per_week} times within seven days are used up;"
-            f" the next is free on {words.moment(allowed.again)}."
-        )
-    return (*keeps, Keep(server=server, at=now, until=now + duration))
+        raise KeepRefused("The server is already extended until ", until, ", which is longer.")
+    if allowed.again is not None and not by_admin:
+        raise KeepRefused(*used_up(limits, allowed.again))
+    return (*keeps, Keep(server=server, at=now, until=now + duration, by_admin=by_admin))
 
 
 def release(keeps: Sequence[Keep], server: str, now: datetime) -> tuple[Keep, ...]:
     """Return the user's keeps after the server was let go; what was used up stays so."""
     return tuple(
-        Keep(server=each.server, at=each.at, until=min(each.until, now)) if each.server == server else each
+        replace(each, until=min(each.until, now)) if each.server == server else each for each in keeps
+    )
+
+
+def settled(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
+    """Return the user's keeps; one that was asked for in the future, under a wrong clock, begins now.
+
+    Otherwise it would hold, and count, until that future is over.
+    """
+    return tuple(
+        replace(each, at=now, until=now + (each.until - each.at)) if each.at - now > CLOCK_STEP else each
         for each in keeps
     )
 

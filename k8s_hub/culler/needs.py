@@ -1,4 +1,4 @@
-"""Scopes: what the configuration needs of the token, and what it is for."""
+"""Scopes: what the configuration needs of the token and what for, and what the token has that it should not have."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ LIST = "list:users"
 SERVERS = "read:servers"
 STOP = "delete:servers"
 ACTIVITY = "read:users:activity"
+CREATED = "read:users"
+"""The smallest scope that shows when a user was created."""
 DELETE_USERS = "delete:users"
+GROUPS = "read:users:groups"
 STATE = "admin:server_state"
 ACCESS = "access:servers"
 TOKENS = "tokens"
@@ -25,26 +28,61 @@ class Need:
 
 
 def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> Iterator[Need]:
-    """Return what is needed beside what asking servers takes."""
+    """Return what is needed beside what asking servers takes; ``of_rules``: GROUPS, STATE or both."""
     yield Need(scope=LIST, without="no server can be found")
     yield Need(scope=SERVERS, without="no server can be seen")
     if not is_dry_run:
         yield Need(scope=STOP, without="no server can be stopped")
     if culls_users:
         yield Need(scope=ACTIVITY, without="cull_users deletes nobody")
+        yield Need(
+            scope=CREATED,
+            without="cull_users cannot see when users were created, so that users who never came are not deleted, "
+            "and user_max_age deletes nobody",
+        )
         if not is_dry_run:
             yield Need(scope=DELETE_USERS, without="cull_users deletes nobody")
     for scope in of_rules:
-        yield Need(scope=scope, without="rules that match groups never match")
+        yield Need(scope=scope, without=_WITHOUT[scope])
 
 
-def needs_of_asking(has: Collection[str], *, has_template: bool) -> Iterator[Need]:
+_DOUBT = "; where such a rule may hold or not, the longer limit counts, and nobody whom it may exempt is stopped or deleted"
+_WITHOUT = {
+    GROUPS: f"rules that match groups are not known to hold or not{_DOUBT}",
+    STATE: "rules that match profiles and options see what users asked for, not what the spawner applied, "
+    f"and are not known not to hold{_DOUBT}",
+}
+
+
+def needs_of_asking(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
     """Return what asking servers needs of a token that has these scopes: one of several ways."""
-    off = "no server can be asked, and only the hub's word counts (ask_servers)"
-    if not has_template and ROUTES not in has:
-        yield Need(scope=STATE, without=off)
-    if ACCESS not in has:
-        yield Need(scope=TOKENS, without=off)
+    has_address = has_template or ROUTES in has
+    opens_all = TOKENS in has or (shows_own_token and ACCESS in has)
+    if not (has_address and opens_all):
+        yield Need(
+            scope=STATE, without="no server can be asked, and only the hub's word counts (ask_servers)"
+        )
+    if shows_own_token:
+        yield Need(scope=ACCESS, without="the culler's own token opens no server (ask_with_own_token)")
+
+
+def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
+    """Return a sentence for each scope that gives the culler, or who sees its token, more than culling takes."""
+    if TOKENS in has:
+        yield (
+            f"The API token has the scope {TOKENS}, with which it can make itself a token of any user, also of an "
+            "admin. Nothing needs it: set KubeSpawner.save_access_token, and take it from the culler's role"
+        )
+    if opens_servers(has) and shows_own_token:
+        yield (
+            f"ask_with_own_token: every server is shown a token with the scope {ACCESS}, and who reads it there can "
+            "open the servers of others. KubeSpawner.save_access_token gives each server a token of its own"
+        )
+    elif opens_servers(has):
+        yield (
+            f"The API token has the scope {ACCESS}, which nothing uses: take it from the culler's role. Servers are "
+            "asked with the token in their state (KubeSpawner.save_access_token), or with ask_with_own_token"
+        )
 
 
 def opens_servers(has: Collection[str]) -> bool:

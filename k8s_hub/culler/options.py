@@ -2,12 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from traitlets import Bool, Callable, HasTraits, Integer, List, Unicode, default
+from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, Unicode, default
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+
+class _SecretText(Unicode[str, Any]):
+    """Text that no error shows."""
+
+    def error(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse a value without showing it."""
+        raise TraitError(f"{self.name} must be text")
 
 
 class LimitOptions(HasTraits):
@@ -39,10 +47,14 @@ class LimitOptions(HasTraits):
         timeout and max_age do.
 
         A rule matches users, groups, server names and profiles, and sets limits, always or at some hours. See
-        docs/howto/culling.md. Rules that match groups need the scope read:users:groups.
+        docs/howto/culling.md. Rules that match groups need the scope read:users:groups, those that match profiles
+        or options admin:server_state.
         """,
     )
-    rules_file = Unicode(config=True, help="A .yaml or .json file with the list of rules, in place of rules.")
+    rules_file = Unicode(
+        config=True,
+        help="A .yaml or .json file with the list of rules, in place of rules; under users, in place of user_rules.",
+    )
     cull_arbiter_hook = Callable(
         None,
         allow_none=True,
@@ -65,7 +77,29 @@ class UserOptions(HasTraits):
         default_value=False,
         config=True,
         help="Also delete users without activity once all their servers are stopped. For temporary users. "
-        "Needs the scopes read:users:activity and delete:users.",
+        "Needs the scopes read:users:activity, read:users and delete:users.",
+    )
+    user_timeout = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        max=LONGEST,
+        config=True,
+        help="Seconds without activity after which cull_users deletes a user. By default timeout.",
+    )
+    user_max_age = Integer(
+        None,
+        allow_none=True,
+        min=0,
+        max=LONGEST,
+        config=True,
+        help="Seconds after their creation after which cull_users deletes a user, active or not; 0: never. "
+        "By default max_age.",
+    )
+    user_rules: List[Any] = List(
+        config=True,
+        help="Other limits for some users, as rules are for servers: each matches user, group or admin, and sets "
+        "timeout, max_age or exempt. Limits in rules delete nobody; whom a rule exempts is not deleted either.",
     )
     cull_admin_users = Bool(
         default_value=True,
@@ -81,7 +115,14 @@ class AskingOptions(HasTraits):
         default_value=False,
         config=True,
         help="Ask servers that run longer than their limit what they do: a busy kernel keeps a server, an open "
-        "tab in which nothing runs does not. Needs the scopes tokens (or, less safely, access:servers) and admin:server_state.",
+        "tab in which nothing runs does not. Needs the scope admin:server_state, and servers that were started with "
+        "KubeSpawner.save_access_token.",
+    )
+    ask_with_own_token = Bool(
+        default_value=False,
+        config=True,
+        help="Show the culler's own token to servers that have none in their state. Needs the scope access:servers. "
+        "Who reads the token at their own server can open the servers of all others, and stop them.",
     )
     ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
     ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers asked at the same time.")
@@ -113,36 +154,46 @@ class WarningOptions(HasTraits):
         max=LONGEST,
         config=True,
         help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
-        "period, and once more where its user puts off the stop; 0: never. A server is not stopped earlier than "
+        "period, and once more before an extension ends; 0: never. A server is not stopped earlier than "
         "this after the warning.",
     )
-    warn_url = Unicode(
+    warn_url = _SecretText(
         config=True,
         help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, "
-        "seconds_left, keep_url, cause and rule.",
+        "seconds_left, keep_url, cause, rule and text, which chats such as Slack and Mattermost show. It is a secret: "
+        "set it here or in $IDLE_CULLER_WARN_URL.",
     )
     warn_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
         help="In place of warn_url: a function, sync or async, with the keys of warn_url's JSON as keyword "
-        "arguments. stop_at is a datetime there.",
+        "arguments; text only if it has an argument of that name. stop_at is a datetime there.",
     )
     state_file = Unicode(
         config=True,
-        help="A file for what users asked to keep and were told, so that it survives restarts of the culler. "
+        help="A file for extensions, warnings and stops, so that they survive restarts of the culler. "
         "In the chart it belongs on the hub's volume.",
     )
+
+    @default("warn_url")
+    def _warn_url_default(self) -> str:
+        return os.environ.get(SECRETS["warn_url"], "").strip()
+
     keep_longest = Integer(
         28800,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds for which users can keep a server, at most, at the service's page; 0: they cannot. "
+        help="Seconds that an extension lasts at most, at the service's page; 0: there are none. "
         "max_age goes before it.",
     )
     keep_per_week = Integer(
-        5, min=0, config=True, help="How often users can keep a server within a week; 0: they cannot."
+        5,
+        min=0,
+        config=True,
+        help="How many extensions a user has within seven days; 0: none. It does not bind admins, whose extensions of "
+        "a user's server do not count for the user.",
     )
 
 
@@ -195,7 +246,8 @@ class SeeingOptions(HasTraits):
         help="One sweep, then end: with 0, or with 1 where something failed.",
     )
     decision_log = Unicode(
-        config=True, help="A file that gets each decision as one line of JSON; -: standard output."
+        config=True,
+        help="A file that gets each decision as one line of JSON, made for its owner only; -: standard output.",
     )
     metrics_port = Integer(
         0,
@@ -205,6 +257,26 @@ class SeeingOptions(HasTraits):
         help="Port for Prometheus: /metrics, and /health, which fails when three sweeps in a row did; 0: none.",
     )
     metrics_ip = Unicode(config=True, help="The address for metrics_port; by default all addresses.")
+
+
+class LogOptions(HasTraits):
+    """Where the log goes, as in idle-culler 1.4."""
+
+    log_file_prefix = Unicode(config=True, help="A file for the log, in place of standard error.")
+    log_to_stderr = Bool(
+        default_value=False, config=True, help="Log to standard error also where there is a log_file_prefix."
+    )
+    log_rotate_mode = Enum(
+        ["size", "time"], "size", config=True, help="What ends a log file: its size, or the time."
+    )
+    log_file_max_size = Integer(
+        100_000_000, min=1, config=True, help="Bytes of a log file, with the log_rotate_mode size."
+    )
+    log_file_num_backups = Integer(10, min=0, config=True, help="Earlier log files that are kept.")
+    log_rotate_when = Unicode(
+        "midnight", config=True, help="Unit of the log_rotate_mode time: S, M, H, D, W0 to W6 or midnight."
+    )
+    log_rotate_interval = Integer(1, min=1, config=True, help="So many units are one log file.")
 
 
 class HubOptions(HasTraits):
@@ -231,11 +303,15 @@ GROUPS: Mapping[str, type[HasTraits]] = {
     "Users warned and in control": WarningOptions,
     "How often, how fast, how careful": CareOptions,
     "Seeing what it does": SeeingOptions,
+    "The log": LogOptions,
     "The hub": HubOptions,
 }
 """By heading."""
 
-WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "warn_hook"})
+SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
+"""Options that stand on no command line, with the environment variable that can give them."""
+
+WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook", *SECRETS})
 """Options that only the config file can give."""
 
 

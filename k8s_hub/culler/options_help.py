@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from traitlets import Bool, TraitType
+from traitlets import Bool, Integer, TraitType
 
 from k8s_hub.culler.options import GROUPS, WITHOUT_FLAG, names_of
 
@@ -50,7 +50,7 @@ def _usage(name: str, option: TraitType[Any, Any]) -> str:
     flag = "--" + name.replace("_", "-")
     if isinstance(option, Bool):
         return f"{flag}[=true|false]"
-    return f"{flag}=<{'number' if option.default_value_repr().isdecimal() else 'text'}>"
+    return f"{flag}=<{'number' if isinstance(option, Integer) else 'text'}>"
 
 
 def _default(option: TraitType[Any, Any]) -> str:

@@ -1,5 +1,6 @@
 """URLs as admins write them: whether they are some, and what of them may be shown."""
 
+import re
 from urllib.parse import urlsplit
 
 
@@ -10,6 +11,11 @@ def is_http_url(text: str) -> bool:
         return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:  # a bracket without its pair, a port beyond 65535
         return False
+
+
+def has_credentials(text: str) -> bool:
+    """Return whether a URL, well formed or not, seems to hold a user or a password."""
+    return "@" in re.split("[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]
 
 
 def without_secrets(text: str) -> str:

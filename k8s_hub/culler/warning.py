@@ -13,14 +13,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction, signature
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.decision import Decision
-from k8s_hub.culler.urls import without_secrets
+from k8s_hub.culler.judging.policy import Cause, foreseen_stop
+from k8s_hub.culler.urls import is_http_url, without_secrets
+from k8s_hub.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +46,40 @@ class WarningSettings:
 
 
 def words_of(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
-    """Return what a warning says; a hook gets it as it is, a webhook as JSON."""
-    server, verdict = decision.facts.server, decision.verdict
+    """Return what a warning says; a hook gets it as it is, a webhook as JSON.
+
+    Cause and reason are those of the stop that is to come, not of the verdict: that is to keep the server for now.
+    """
+    server = decision.facts.server
+    cause, reason = foreseen_stop(decision.facts, decision.ruling.limits, stop_at, decision.at)
     return {
         "user": server.user,
         "server": server.name,
-        "reason": verdict.reason,
+        "reason": reason,
         "stop_at": stop_at,
         "seconds_left": max(0, round((stop_at - decision.at).total_seconds())),
         "keep_url": keep_url,
-        "cause": verdict.cause.value,
+        "cause": cause.value,
         "rule": decision.ruling.rule,
+        "text": _text(decision, stop_at, keep_url, cause, reason),
     }
+
+
+def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Cause, reason: str) -> str:
+    """Return it in sentences for a chat, such as Slack's or Mattermost's: their webhooks show what is in ``text``."""
+    server, is_old = decision.facts.server, cause is Cause.OLD
+    which = f"server {_quoted(server.name)}" if server.name else "default server"
+    time = f"{words.moment(stop_at)} ({words.relative(stop_at, decision.at)})"
+    unless = "even if in use" if is_old else "unless you use it before then"
+    sentences = [f"{_quoted(server.user)}: your {which} stops at {time} {unless}: it {reason}."]
+    if keep_url is not None and is_http_url(keep_url) and not is_old:
+        sentences.append(f"To extend it: {keep_url}")
+    return " ".join([*sentences, "Your files are kept."])
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a chat's code: whatever is in it, it calls nobody and is no link."""
+    return "`" + "".join(f"\\x{ord(each):02x}" if each in "`<>&" else each for each in printable(name)) + "`"
 
 
 class Warnings:
@@ -80,11 +105,11 @@ class Warnings:
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
         """Return whether the user was told; raise nothing."""
-        words = words_of(decision, stop_at, self._settings.keep_url)
+        said = words_of(decision, stop_at, self._settings.keep_url)
         async with self._places:
             try:
                 async with asyncio.timeout(WARNING_SECONDS):
-                    problem = await self._give(words)
+                    problem = await self._give(said)
             except TimeoutError:
                 problem = f"it took more than {WARNING_SECONDS:g} s"
             except aiohttp.ClientConnectionError as error:  # these speak of the host, the others of the URL
@@ -92,33 +117,39 @@ class Warnings:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 problem = type(error).__name__
         if problem is not None:
-            log.error("The user of %s was not warned by %s: %s", decision.facts.server, self._name, problem)
+            log.error("%s: its user was not warned: %s: %s", decision.facts.server, self._name, problem)
         return problem is None
 
     @property
     def _name(self) -> str:
         return f"warn_url {without_secrets(self._settings.url)}" if self._settings.url else "warn_hook"
 
-    async def _give(self, words: dict[str, Any]) -> str | None:
+    async def _give(self, said: dict[str, Any]) -> str | None:
         """Return what went wrong."""
-        return (
-            await self._post(words)
-            if self._settings.hook is None
-            else await _call(self._settings.hook, words)
-        )
+        if self._settings.hook is None:
+            return await self._post(said)
+        if not _names_text(self._settings.hook):
+            del said["text"]
+        return await _call(self._settings.hook, said)
 
-    async def _post(self, words: dict[str, Any]) -> str | None:
-        body = {**words, "stop_at": words["stop_at"].isoformat()}
+    async def _post(self, said: dict[str, Any]) -> str | None:
+        body = {**said, "stop_at": said["stop_at"].isoformat()}
         async with self._session.post(self._settings.url, json=body, allow_redirects=False) as response:
-            return (
-                None if response.ok and response.status < 300 else f"it was answered with {response.status}"
-            )
+            return None if response.ok and response.status < 300 else f"it answered with {response.status}"
 
 
-async def _call(hook: Hook, words: dict[str, Any]) -> str | None:
+def _names_text(hook: Hook) -> bool:
+    """Return whether a hook has a parameter ``text``, which 0.1.0 did not give; ``**kwargs`` may hand on all it gets."""
+    try:
+        return "text" in signature(hook).parameters
+    except (TypeError, ValueError):  # a callable without a signature
+        return False
+
+
+async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
     try:
         # A hook that is not async may send mail, which takes its time: everything else would wait for it.
-        answer = hook(**words) if iscoroutinefunction(hook) else await _in_a_thread(partial(hook, **words))
+        answer = hook(**said) if iscoroutinefunction(hook) else await _in_a_thread(partial(hook, **said))
         if isawaitable(answer):
             await answer
     except Exception as error:  # it is the admin's code

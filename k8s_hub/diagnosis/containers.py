@@ -1,59 +1,43 @@
-"""Rules about containers on their machine: set-up, steps before the server, crashes, and ends."""
+"""Rules about containers on their machine: what they lack, the steps before the server, and how far it is."""
 
 import re
-from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
-from k8s_hub.diagnosis.obstacles import vanished_pod
+from k8s_hub.diagnosis.ends import exit_detail, server_restarts, tried_again, tries_in_words
+from k8s_hub.diagnosis.observation import (
+    Observation,
+    Role,
+    first_seen,
+    is_of_container,
+    last_seen,
+    moment,
+    words_in,
+    words_of,
+)
 from k8s_hub.diagnosis.pod_life import (
-    RESTART_LIMIT,
-    Alive,
-    Ended,
     is_crash_looping,
     is_on_lost_node,
+    is_out,
     is_ready_to_serve,
-    judge_pod,
     last_exit,
-    notebook_name,
     notebook_status,
     restarts,
     state_of,
 )
-from k8s_hub.diagnosis.sentences import amount
+from k8s_hub.diagnosis.runtime import sandbox_fails
+from k8s_hub.diagnosis.sentences import begun
 from k8s_hub.diagnosis.storage import missing_object
-from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 
-_OUT_OF_MEMORY = "OOMKilled"
-# Reasons of the kubelet and of the pod's DisruptionTarget condition: the cluster took the place away.
-_EVICTIONS = frozenset(
-    {
-        "Evicted",
-        "EvictionByEvictionAPI",
-        "Preempting",
-        "PreemptionByScheduler",
-        "PreemptionByKubeScheduler",
-        "DeletionByTaintManager",
-        "DeletionByPodGC",
-        "TerminationByKubelet",
-        "NodeShutdown",
-        "Terminated",
-        "Shutdown",
-        "NodeLost",
-    }
-)
-# Reasons of a failed start of the process, whose message is the runtime's and not the program's.
-_NOT_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
-_NO_PROGRAM = re.compile(r'exec: "(?P<program>[^"]+)": (?:executable file not found|stat \S+ no such file)')
 _NAMED_USER = re.compile(r"image has non-numeric user \((?P<user>[^)]*)\)")
 _MISSING = re.compile(
-    r'(?P<object>(?:secret|configmap) "[^"]+") not found'
+    r'(?P<object>(?:secret|configmap)s? "[^"]+") not found'
     r"|couldn't find (?P<key>key \S+ in (?:Secret|ConfigMap) \S+)",
     re.IGNORECASE,
 )
 
+_AGAIN = "Please try again; if it keeps happening, tell your administrator."
 _RUNS = "Your server is running and will answer soon."
 
 
@@ -67,76 +51,21 @@ def up() -> Diagnosis:
     return Diagnosis.waiting(Stage.RUNNING, _RUNS)
 
 
-def out_of_memory(seen: Observation) -> Diagnosis | None:
-    """A server that is too large for its limit at start is so at every start."""
-    container = notebook_status(seen.pod or {})
-    if container is None or state_of(container, "running"):
-        return None
-    if last_exit(container).get("reason") != _OUT_OF_MEMORY:
-        return None
-    limit = _memory_limit(seen)
-    return Diagnosis.failed(
-        Stage.STARTING,
-        Reason.OUT_OF_MEMORY,
-        f"Your server needs more memory than its limit{f' of {limit}' if limit else ''} and was stopped. "
-        "Please choose a larger server, or ask your administrator for more memory.",
-        detail=_exit_detail(container),
-    )
-
-
-def program_missing(seen: Observation) -> Diagnosis | None:
-    """The image has no such program; the most frequent trouble of an image that is not made for a hub."""
-    for container in seen.containers:
-        if (found := _NO_PROGRAM.search(_runtime_words(container))) is None:
-            continue
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.COMMAND,
-            f'The image "{seen.image_of(container)}" has no program "{found["program"]}". '
-            "Please choose an image that is made for JupyterHub.",
-            detail=_runtime_words(container),
-        )
-    return None
-
-
-def server_crashes_on(seen: Observation) -> Diagnosis | None:
-    """It has ended too often for one start.
-
-    A kubelet shows CrashLoopBackOff only near the end of the back-off, a minute later; until then the container is
-    terminated.
-    """
-    container = notebook_status(seen.pod or {})
-    if container is None or restarts(seen.pod or {}) < RESTART_LIMIT:
-        return None
-    ended = state_of(container, "terminated")
-    return _crashed(seen.pod or {}, ended, container) if ended.get("exitCode") else None
-
-
-def pod_ended(seen: Observation) -> Diagnosis | None:
-    """The pod will not come to run."""
-    if seen.pod is None:
-        return None
-    match life := judge_pod(seen.pod):
-        case Alive():
-            return None
-        case Ended():
-            return _ended(seen.pod, life)
-        case _:
-            assert_never(life)
-
-
 def step_fails(seen: Observation) -> Diagnosis | None:
     """A step before the server has failed for good; the server never gets its turn."""
     for container in seen.status.get("initContainerStatuses") or ():
+        has_ended = seen.status.get("phase") == "Failed"
+        if seen.is_past(container) or (has_ended and seen.role_of(container) is Role.SIDECAR):
+            continue  # where the pod has ended, it was ended with it
         has_failed = bool(state_of(container, "terminated").get("exitCode"))
-        if is_crash_looping(container) or (has_failed and seen.status.get("phase") == "Failed"):
+        if is_crash_looping(container) or (has_failed and has_ended):
             return Diagnosis.failed(
                 Stage.STARTING,
                 Reason.CRASH,
-                f'The step "{container["name"]}" that prepares your server failed '
-                f"(exit code {last_exit(container).get('exitCode')}){_tries(container)}. "
+                f"{begun(seen.in_words(container))} failed "
+                f"(exit code {last_exit(container).get('exitCode')}){tries_in_words(container)}. "
                 "Please tell your administrator.",
-                detail=_exit_detail(container),
+                detail=exit_detail(container),
             )
     return None
 
@@ -145,10 +74,10 @@ def object_missing(seen: Observation) -> Diagnosis | None:
     """The environment is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
-    message = state_of(container, "waiting").get("message") or ""
+    message = words_in(state_of(container, "waiting"))
     if (found := _MISSING.search(message)) is None:
         return None
-    since = seen.pod_events("Failed", matching=re.compile(re.escape(message)))
+    since = [event for event in seen.pod_events("Failed") if message in words_of(event)]
     lasting = seen.lasting(first_seen(since[0]) if since else seen.since("PodScheduled"))
     return missing_object(seen, found["object"] or found["key"], message, lasting)
 
@@ -157,39 +86,30 @@ def root_not_allowed(seen: Observation) -> Diagnosis | None:
     """The pod may not run as root, and its image does, or does not say by number that it does not."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
-    message = state_of(container, "waiting").get("message") or ""
+    message = words_in(state_of(container, "waiting"))
     if "runAsNonRoot" not in message and "non-root policy" not in message:
         return None
-    image = seen.image_of(container)
+    is_users = seen.role_of(container) is Role.SERVER
+    image = f'"{seen.image_of(container)}"' + ("" if is_users else f" of {seen.in_words(container)}")
     if found := _NAMED_USER.search(message):
         sentence = (
-            f'The image "{image}" names its user "{found["user"]}" and not by number, so that the cluster cannot '
+            f'The image {image} names its user "{found["user"]}" and not by number, so that the cluster cannot '
             "tell whether that is root, which is not allowed here."
         )
     elif "non-root policy" in message:
-        sentence = f'The settings of your server run "{image}" as root, which is not allowed here.'
+        sentence = f"The settings of your server run {image} as root, which is not allowed here."
     else:
-        sentence = f'The image "{image}" wants to run as root, which is not allowed here.'
+        sentence = f"The image {image} wants to run as root, which is not allowed here."
+    advice = "Please choose another image, or tell" if is_users else "Please tell"
     return Diagnosis.failed(
-        Stage.STARTING,
-        Reason.POLICY,
-        f"{sentence} Please choose another image, or tell your administrator.",
-        detail=message,
+        Stage.STARTING, Reason.POLICY, f"{sentence} {advice} your administrator.", detail=message
     )
-
-
-def server_restarts(seen: Observation) -> Diagnosis | None:
-    """The server has failed, and has tries left."""
-    if seen.pod is None:
-        return None
-    life = judge_pod(seen.pod)
-    return _tried_again(seen.pod) if isinstance(life, Alive) and life.restarting else None
 
 
 def server_silent(pod: Raw, words: str) -> Diagnosis:
     """The container runs, perhaps not for the first time, and its server does not answer, as the words say."""
     if restarts(pod):
-        return _tried_again(pod)
+        return tried_again(pod)
     return Diagnosis.waiting(
         Stage.RUNNING,
         _RUNS,
@@ -207,9 +127,9 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.STARTING,
-        "The machine could not start your server and tries again.",
+        f"The machine could not start {seen.in_words(container)} and tries again.",
         reason=Reason.CRASH,
-        detail=state_of(container, "waiting").get("message") or "",
+        detail=words_in(state_of(container, "waiting")),
         lasting=seen.lasting(seen.since("PodScheduled")),
         missed="it did not succeed",
     )
@@ -228,28 +148,10 @@ def machine_silent(seen: Observation) -> Diagnosis | None:
     )
 
 
-def sandbox_fails(seen: Observation) -> Diagnosis | None:
-    """The machine cannot make the pod's network, for instance for want of addresses, and tries again."""
-    events = seen.unsolved("FailedCreatePodSandBox", "NetworkNotReady")
-    if not events:
-        return None
-    return Diagnosis.waiting(
-        Stage.STARTING,
-        "The machine cannot set up the network of your server yet and tries again.",
-        reason=Reason.SANDBOX,
-        detail=words_of(events[-1]),
-        lasting=seen.lasting(first_seen(events[0])),
-        missed="it did not succeed",
-    )
-
-
 def step_runs(seen: Observation) -> Diagnosis | None:
     """A step before the server is at work."""
-    sidecars = {
-        c["name"] for c in seen.spec.get("initContainers") or () if c.get("restartPolicy") == "Always"
-    }
     for container in seen.status.get("initContainerStatuses") or ():
-        if state_of(container, "running") and container["name"] not in sidecars:
+        if state_of(container, "running") and seen.role_of(container) is Role.STEP:
             return Diagnosis.waiting(
                 Stage.STARTING,
                 f'The step "{container["name"]}" prepares your server.',
@@ -259,17 +161,78 @@ def step_runs(seen: Observation) -> Diagnosis | None:
     return None
 
 
+def side_container_starts(seen: Observation) -> Diagnosis | None:
+    """A native side container runs, and has not passed its startup probe; the server begins after it."""
+    for container in seen.status.get("initContainerStatuses") or ():
+        if seen.role_of(container) is not Role.SIDECAR or container.get("started") is not False:
+            continue
+        if not state_of(container, "running") or seen.server_has_turn:
+            continue
+        return _waits_for_side(
+            seen,
+            container,
+            Stage.STARTING,
+            f'Your server waits for the container "{container.get("name")}" beside it, which has not started yet.',
+        )
+    return None
+
+
+def others_not_ready(seen: Observation) -> Diagnosis | None:
+    """The server itself is ready, and what runs beside it is not, so that its pod is not."""
+    if not (notebook_status(seen.pod or {}) or {}).get("ready"):
+        return None
+    for container in seen.status.get("containerStatuses") or ():
+        if container.get("ready") or is_out(container):
+            continue
+        return _waits_for_side(
+            seen,
+            container,
+            Stage.RUNNING,
+            f'Your server is running and waits for the container "{container.get("name")}" beside it, '
+            "which is not ready.",
+        )
+    return None
+
+
+def _waits_for_side(seen: Observation, container: Raw, stage: Stage, sentence: str) -> Diagnosis:
+    complaints, name = _complaints(seen, container), container.get("name")
+    waiting = state_of(container, "waiting")
+    why = words_of(complaints[-1]) if complaints else words_in(waiting) or waiting.get("reason")
+    return Diagnosis.waiting(
+        stage,
+        sentence,
+        reason=Reason.NOT_READY if complaints else None,
+        detail=f"container {name} is not ready: {why or 'it does not say why'}",
+        lasting=seen.lasting(first_seen(complaints[0]) if complaints else seen.since("PodScheduled")),
+        expired=f'The container "{name}" beside your server was not ready within {{waited}}. {_AGAIN}',
+    )
+
+
 def server_runs(seen: Observation) -> Diagnosis | None:
-    """The process is there and does not answer yet."""
+    """The process is there and does not answer yet, or not as a probe wants it."""
     container = notebook_status(seen.pod or {})
     if container is None or not state_of(container, "running"):
         return None
+    complaints = _complaints(seen, container)
+    did_not = "did not pass the probe of the cluster" if complaints else "did not respond"
     return Diagnosis.waiting(
         Stage.RUNNING,
         _RUNS,
+        reason=Reason.NOT_READY if complaints else None,
+        detail=f"container {container.get('name')}: {words_of(complaints[-1])}" if complaints else "",
         lasting=seen.lasting(seen.since("PodScheduled")),
-        missed="it did not answer",
+        expired=f"Your server started but {did_not} within {{waited}}. {_AGAIN}",
     )
+
+
+def _complaints(seen: Observation, container: Raw) -> list[Raw]:
+    """Return what the kubelet's probes have said of a container since it runs."""
+    begin = moment(state_of(container, "running").get("startedAt"))
+    return [
+        event
+        for event in seen.pod_events("Unhealthy")
+        if is_of_container(event, str(container.get("name"))) and last_seen(event) >= begin
+    ]
 
 
 def machine_sets_up(seen: Observation) -> Diagnosis | None:
@@ -285,92 +248,6 @@ def machine_sets_up(seen: Observation) -> Diagnosis | None:
     )
 
 
-def _ended(pod: Raw, life: Ended) -> Diagnosis:
-    detail = f"pod {key_of(pod)} ended: {life.reason}, exit code {life.code}"
-    if life.reason in _EVICTIONS:
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.EVICTED,
-            "The cluster took the place of your server away while it was starting. Please start it again.",
-            detail=f"{detail}: {life.message}",
-        )
-    if life.reason == "Deleted":
-        return vanished_pod(pod)
-    if life.code == 0:
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.EXITED,
-            "Your server ended by itself while it was starting (exit code 0). "
-            "Its image may not be made for JupyterHub.",
-            detail=detail,
-        )
-    if (container := notebook_status(pod)) is None:
-        # The kubelet refused the pod (OutOfcpu, NodeAffinity, ...) or could not run it; these words are its own.
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.EVICTED,
-            "The machine refused your server after it had been given to it. Please start it again.",
-            detail=f"{detail}: {life.message}",
-        )
-    return _crashed(pod, {"reason": life.reason, "exitCode": life.code}, container)
-
-
-def _crashed(pod: Raw, ended: Raw, container: Raw) -> Diagnosis:
-    how = f"{ended.get('reason') or 'Error'}, exit code {ended['exitCode']}"
-    return Diagnosis.failed(
-        Stage.STARTING,
-        Reason.CRASH,
-        f"Your server crashed while it was starting ({how}){_tries(container)}. "
-        "Its log says why; your administrator can read it.",
-        detail=f"pod {key_of(pod)} ended: {how}",
-    )
-
-
-def _tried_again(pod: Raw) -> Diagnosis:
-    container = notebook_status(pod) or {}
-    return Diagnosis.waiting(
-        Stage.STARTING,
-        f"Your server ended while it was starting (exit code {last_exit(container).get('exitCode')}), "
-        "and is tried again.",
-        reason=Reason.CRASH,
-        detail=_exit_detail(container),
-        missed="it did not stay up",
-    )
-
-
-def _tries(container: Raw) -> str:
-    restarts = int(container.get("restartCount") or 0)
-    return f", {restarts + 1} times in a row" if restarts else ""
-
-
-def _exit_detail(container: Raw) -> str:
-    """What the runtime says of the last end; not its message, which may be what the program printed."""
-    exit_ = last_exit(container)
-    return (
-        f"container {container.get('name')}: {exit_.get('reason') or 'Error'}, "
-        f"exit code {exit_.get('exitCode')}, {container.get('restartCount') or 0} restarts"
-    )
-
-
-def _runtime_words(container: Raw) -> str:
-    states = (state_of(container, "waiting"), last_exit(container))
-    return "; ".join(
-        str(state["message"])
-        for state in states
-        if state.get("reason") in _NOT_STARTED and state.get("message")
-    )
-
-
-def _memory_limit(seen: Observation) -> str:
-    name = notebook_name(seen.pod or {})
-    for container in seen.spec.get("containers") or ():
-        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-        if container.get("name") == name and limit:
-            return amount("memory", quantities.parse(limit)).removesuffix(" of memory")
-    return ""
-
-
-END_RULES = (server_is_ready, out_of_memory, program_missing, step_fails, pod_ended, server_crashes_on)
 TROUBLE_RULES = (
     object_missing,
     root_not_allowed,
@@ -379,4 +256,4 @@ TROUBLE_RULES = (
     machine_silent,
     sandbox_fails,
 )
-PROGRESS_RULES = (step_runs, server_runs, machine_sets_up)
+PROGRESS_RULES = (step_runs, side_container_starts, others_not_ready, server_runs, machine_sets_up)

@@ -1,9 +1,11 @@
 """What is known about one start: a stage, one plain sentence for the user, and whether waiting can help."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self
+from inspect import iscoroutine
+from typing import Any, Self, TypeVar
 
 from k8s_hub.diagnosis.sentences import duration, plain
 
@@ -54,6 +56,9 @@ class Reason(StrEnum):
     CONFIG_MISSING = "config_missing"
     COMMAND = "command"
     CRASH = "crash"
+    POST_START = "post_start"
+    PROBE = "probe"
+    NOT_READY = "not_ready"
     OUT_OF_MEMORY = "out_of_memory"
     SANDBOX = "sandbox"
     EXITED = "exited"
@@ -80,6 +85,8 @@ class Reason(StrEnum):
     CLUSTER_BUSY = "cluster_busy"
     CLUSTER_UNAVAILABLE = "cluster_unavailable"
     DEADLINE = "deadline"
+    # What a rule of `KubeSpawner.diagnosis_rules` has found
+    SITE = "site"
 
 
 SENTENCE_LIMIT = 300
@@ -88,7 +95,7 @@ DETAIL_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One answer, made with :meth:`waiting` or :meth:`failed`, which bound and redact its texts.
+    """One answer, made with :meth:`waiting` or :meth:`failed`; its texts are bounded, redacted, and of one line.
 
     They are text, not markup: whoever puts them on a page escapes them.
     """
@@ -107,6 +114,17 @@ class Diagnosis:
     lasting: timedelta = timedelta()
     #: What did not happen, should the deadline come first: "none became free" (in 5 minutes).
     missed: str = "it was not done"
+    #: What the user reads should the deadline come first, where the two above do not make a sentence of their own;
+    #: ``{waited}`` stands for how long it was waited for.
+    expired: str = ""
+
+    def __post_init__(self) -> None:
+        for name, limit in (
+            ("sentence", SENTENCE_LIMIT),
+            ("detail", DETAIL_LIMIT),
+            ("expired", SENTENCE_LIMIT),
+        ):
+            object.__setattr__(self, name, plain(getattr(self, name), limit))
 
     @classmethod
     def waiting(
@@ -118,16 +136,18 @@ class Diagnosis:
         detail: str = "",
         lasting: timedelta = timedelta(),
         missed: str = "it was not done",
+        expired: str = "",
     ) -> Self:
         """A state that may pass by itself."""
         return cls(
             stage=stage,
             percent=stage.percent,
-            sentence=plain(sentence, SENTENCE_LIMIT),
-            detail=plain(detail, DETAIL_LIMIT),
+            sentence=sentence,
+            detail=detail,
             reason=reason,
             lasting=lasting,
             missed=missed,
+            expired=expired,
         )
 
     @classmethod
@@ -136,8 +156,8 @@ class Diagnosis:
         return cls(
             stage=stage,
             percent=stage.percent,
-            sentence=plain(sentence, SENTENCE_LIMIT),
-            detail=plain(detail, DETAIL_LIMIT),
+            sentence=sentence,
+            detail=detail,
             fatal=True,
             reason=reason,
         )
@@ -157,3 +177,27 @@ def _in_steps(lasting: timedelta) -> timedelta:
     """Round down to what is worth saying again: 20 seconds at first, then whole minutes."""
     step = _FIRST_STEP if lasting < timedelta(minutes=1) else timedelta(minutes=1)
     return lasting // step * step
+
+
+T = TypeVar("T")
+
+OnError = Callable[[Callable[..., object], Exception], object]
+"""What is told of a rule that raised, and what it raised."""
+
+
+def ignore(_rule: Callable[..., object], _error: Exception) -> None:
+    """Tell nobody of a rule that raised."""
+
+
+def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | None:
+    """Return what a rule says of its subject; None for one that raises: the others go on without it."""
+    try:
+        answer = rule(subject)
+        if answer is None or isinstance(answer, Diagnosis):
+            return answer
+        if iscoroutine(answer):
+            answer.close()
+        raise TypeError(f"it returned {type(answer).__name__}, which is neither a Diagnosis nor None")  # noqa: TRY301
+    except Exception as error:  # noqa: BLE001 - a mistake in one rule must not end every start
+        on_error(rule, error)
+        return None

@@ -1,43 +1,76 @@
-"""Rules about images: what the kubelet and the registry say when one cannot be had, and while it comes."""
+"""Rules about images: what the kubelet and the registry say when one cannot be had, and while it comes.
+
+Only what a registry says of the image itself ends a start at once. All else (the network, a limit of downloads, a
+machine whose own store is damaged or full) may be another at the next try, and is given its time.
+"""
 
 import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, words_of
+from k8s_hub.diagnosis.observation import (
+    Observation,
+    Role,
+    first_seen,
+    is_of_container,
+    last_seen,
+    words_in,
+    words_of,
+)
 from k8s_hub.diagnosis.pod_life import state_of
 from k8s_hub.objects.raw import Raw
 
-_PULL_FAILS = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
+_PULL_FAILS = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "RegistryUnavailable",
+    "ImageInspectError",
+    "SignatureValidationFailed",
+)
 
-# The texts of containerd, CRI-O and docker, and of the registries they quote. "not found" alone would also
-# match a credential helper that is missing on the machine.
-_NOT_FOUND = re.compile(
-    r"code = NotFound|manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN"
-    r"|(?:manifest for|repository|reference|artifact) \S+ not found|: not found\b(?! in)",
-)
-_PULL_FAILED = re.compile("Failed to pull image")
-_NO_PLATFORM = re.compile(
-    r"no match for platform in manifest|no image found in (?:manifest list|image index)"
-)
-_DENIED = re.compile(
-    r"pull access denied|access to the resource is denied|insufficient_scope"
-    r"|authentication required|authorization failed|no basic auth credentials|\bunauthorized\b"
-    r"|\b40[13] (?:Unauthorized|Forbidden)|status code 40[13]|PermissionDenied|Unauthenticated",
+# Docker Hub, ECR, GHCR, Quay, Google's and Azure's registries, Harbor, and the kubelet's own limit.
+_LIMITED = re.compile(
+    r"\b429\b|too ?many ?requests|(?:rate|request|data|pull)[ -]?limit|rate exceeded|QPS exceeded"
+    r"|throttl|quota metric|RESOURCE_EXHAUSTED",
     re.IGNORECASE,
 )
+# What containerd says of a reference that it could not resolve; of a blob, a snapshot or a lease in the machine's own
+# store it says "not found" too.
+_UNRESOLVED = re.compile(
+    r'"(?P<reference>[^"\s]+)": (?P=reference): not found|no available registry endpoint: \S+ not found'
+    r"|/manifests/[^\s:]+: 404\b|(?:manifest for|repository|artifact) \S+ not found"
+)
+_UNKNOWN = re.compile(
+    r"manifest[ _]unknown|name[ _]unknown|repository name not known|requested image not found"
+    r"|was deleted or has expired",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"access to the resource is denied|insufficient_scope|(?<!proxy )authentication required"
+    r"|authorization failed|no basic auth credentials|\bunauthorized\b|(?<!permission )\bdenied\b"
+    r"|failed to (?:authorize|fetch \w+ token)[^\n]*\b40[0134]\b"
+    r"|\b40[13] (?:Unauthorized|Forbidden)|status code 40[13]|code = (?:PermissionDenied|Unauthenticated)",
+    re.IGNORECASE,
+)
+_NO_PLATFORM = re.compile(
+    r"no match for platform in manifest|no image found in (?:manifest list|image index)"
+    r"|no matching manifest for|cannot be used on this platform|does not match the specified platform"
+)
+_PULL_FAILED = re.compile("Failed to pull image")
+# All that some kubelets say between two tries.
+_BACK_OFF = re.compile(r'Back-off pulling image "[^"]*"')
+# What stands in the words of a failure and may be called like one: images and addresses.
+_NAMES = re.compile(r'https?://\S+|"[^"\s]*[/:][^"\s]*"')
+
+_TELL = "Please tell your administrator."
 
 
 def image_name_invalid(seen: Observation) -> Diagnosis | None:
     """The name is no image's name; nobody was even asked."""
     if (container := seen.waiting("InvalidImageName")) is None:
         return None
-    return _failed(
-        seen,
-        container,
-        Reason.IMAGE_NAME,
-        'The image name "{image}" is not valid. Please check its spelling.',
-    )
+    name = f'The image name "{_image(seen, container)}"{_of(seen, container)}'
+    return _failed(seen, container, Reason.IMAGE_NAME, f"{name} is not valid.", "Please check its spelling.")
 
 
 def image_never_pulled(seen: Observation) -> Diagnosis | None:
@@ -48,44 +81,64 @@ def image_never_pulled(seen: Observation) -> Diagnosis | None:
         seen,
         container,
         Reason.IMAGE_NOT_FOUND,
-        'The image "{image}" is not on the machine, and this hub does not download it.',
+        f"{_the_image(seen, container)} is not on the machine, and this hub does not download it.",
+        "",
+    )
+
+
+def image_pull_limited(seen: Observation) -> Diagnosis | None:
+    """The registry, or the machine, allows no more downloads for some time; it says so before it looks at the image."""
+    if (container := seen.waiting(*_PULL_FAILS)) is None or not _LIMITED.search(_nameless(seen, container)):
+        return None
+    image = _the_image(seen, container)
+    return _tried_again(
+        seen,
+        container,
+        f"{image} is not downloaded yet, because its registry allows no more downloads for now.",
+        f"{image} cannot be downloaded, because its registry allows no more downloads for now.",
     )
 
 
 def image_denied(seen: Observation) -> Diagnosis | None:
     """The registry answered, and said no to us; many say so too of what does not exist."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _DENIED.search(_words(seen, container)):
+    if (container := seen.waiting(*_PULL_FAILS)) is None or not _DENIED.search(_nameless(seen, container)):
         return None
+    secrets = [words_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
     return _failed(
         seen,
         container,
         Reason.IMAGE_DENIED,
-        'The image "{image}" does not exist, or this hub may not download it. '
+        f"{_the_image(seen, container)} does not exist, or this hub may not download it.",
         "Please check its name, or ask your administrator for access.",
+        also=secrets[-1:],
     )
 
 
 def image_for_other_machines(seen: Observation) -> Diagnosis | None:
     """It exists, but not for this processor."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _NO_PLATFORM.search(_words(seen, container)):
+    if (container := seen.waiting(*_PULL_FAILS)) is None or not _NO_PLATFORM.search(_reply(seen, container)):
         return None
     return _failed(
         seen,
         container,
         Reason.IMAGE_NOT_FOUND,
-        'The image "{image}" was not made for the kind of processor that the machine has.',
+        f"{_the_image(seen, container)} was not made for the kind of processor that the machine has.",
+        "Please choose another image, or tell your administrator.",
     )
 
 
 def image_not_found(seen: Observation) -> Diagnosis | None:
     """The registry answered, and has no such image. Asking again cannot help."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _NOT_FOUND.search(_words(seen, container)):
+    if (container := seen.waiting(*_PULL_FAILS)) is None:
+        return None
+    if not (_UNRESOLVED.search(_reply(seen, container)) or _UNKNOWN.search(_nameless(seen, container))):
         return None
     return _failed(
         seen,
         container,
         Reason.IMAGE_NOT_FOUND,
-        'The image "{image}" does not exist. Please check its name and tag.',
+        f"{_the_image(seen, container)} does not exist.",
+        "Please check its name and tag.",
     )
 
 
@@ -93,21 +146,12 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
     """The registry did not answer, or not in a way that ends it; the kubelet tries again."""
     if (container := seen.waiting(*_PULL_FAILS)) is None:
         return None
-    lasting = _failing_for(seen, container)
-    if lasting >= seen.patience.image_pull:
-        return _failed(
-            seen,
-            container,
-            Reason.IMAGE_PULL,
-            'The image "{image}" cannot be downloaded. Please try again later, or tell your administrator.',
-        )
-    return Diagnosis.waiting(
-        Stage.PULLING,
-        f'Downloading the image "{_shortened(seen.image_of(container))}" failed and is tried again.',
-        reason=Reason.IMAGE_PULL,
-        detail=_words(seen, container),
-        lasting=lasting,
-        missed="it did not succeed",
+    image = f'the image "{_image(seen, container)}"{_of(seen, container)}'
+    return _tried_again(
+        seen,
+        container,
+        f"Downloading {image} failed and is tried again.",
+        f"{_the_image(seen, container)} cannot be downloaded.",
     )
 
 
@@ -128,13 +172,54 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
     )
 
 
-def _failed(seen: Observation, container: Raw, reason: Reason, sentence: str) -> Diagnosis:
+def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str) -> Diagnosis:
+    """Give the kubelet's tries their time, and end the start after it."""
+    lasting = _failing_for(seen, container)
+    end = _failed(
+        seen, container, Reason.IMAGE_PULL, failed, "Please try again later, or tell your administrator."
+    )
+    if lasting >= seen.patience.image_pull:
+        return end
+    return Diagnosis.waiting(
+        Stage.PULLING,
+        meanwhile,
+        reason=Reason.IMAGE_PULL,
+        detail=end.detail,
+        lasting=lasting,
+        expired=end.sentence,
+    )
+
+
+def _failed(
+    seen: Observation,
+    container: Raw,
+    reason: Reason,
+    sentence: str,
+    advice: str,
+    *,
+    also: list[str] | None = None,
+) -> Diagnosis:
+    """Make the diagnosis; the advice is for those who chose the image: that of another container is the hub's."""
+    advice = advice if seen.role_of(container) is Role.SERVER else _TELL
     return Diagnosis.failed(
         Stage.PULLING,
         reason,
-        sentence.format(image=_shortened(seen.image_of(container))),
-        detail=_words(seen, container),
+        f"{sentence} {advice}",
+        detail="; ".join([_reply(seen, container), *(also or ())]),
     )
+
+
+def _the_image(seen: Observation, container: Raw) -> str:
+    return f'The image "{_image(seen, container)}"{_of(seen, container)}'
+
+
+def _image(seen: Observation, container: Raw) -> str:
+    return _shortened(seen.image_of(container))
+
+
+def _of(seen: Observation, container: Raw) -> str:
+    """Say whose image it is, where it is not the one that the user knows of."""
+    return "" if seen.role_of(container) is Role.SERVER else f" of {seen.in_words(container)}"
 
 
 def _shortened(image: str) -> str:
@@ -142,18 +227,27 @@ def _shortened(image: str) -> str:
     return re.sub(r"@sha256:(\w{12})\w+", r"@sha256:\1", image)
 
 
-def _words(seen: Observation, container: Raw) -> str:
-    """What was said of this container's pull: older kubelets give the registry's words only in an event."""
-    waiting = state_of(container, "waiting").get("message") or ""
-    return "; ".join([waiting, *(words_of(event) for event in _failures(seen, container))])
+def _reply(seen: Observation, container: Raw) -> str:
+    """What was said last of this container's pull: older kubelets give the registry's words only in an event."""
+    words = words_in(state_of(container, "waiting"))
+    if not words or _BACK_OFF.fullmatch(words):
+        failures = _failures(seen, container)
+        words = words_of(failures[-1]) if failures else words
+    return words.replace('\\"', '"')
+
+
+def _nameless(seen: Observation, container: Raw) -> str:
+    """What was said, without names: an image may be called "denied" or have the tag 429."""
+    image = seen.image_of(container)
+    words = _NAMES.sub("", _reply(seen, container))
+    return words.replace(image, "") if re.search("[/:]", image) else words
 
 
 def _failures(seen: Observation, container: Raw) -> list[Raw]:
-    path = f"{{{container.get('name')}}}"
     return [
         event
         for event in seen.pod_events("Failed", matching=_PULL_FAILED)
-        if str((event.get("involvedObject") or {}).get("fieldPath") or path).endswith(path)
+        if is_of_container(event, str(container.get("name")))
     ]
 
 
@@ -165,8 +259,9 @@ def _failing_for(seen: Observation, container: Raw) -> timedelta:
 RULES = (
     image_name_invalid,
     image_never_pulled,
-    image_denied,
+    image_pull_limited,
     image_for_other_machines,
+    image_denied,
     image_not_found,
     image_pull_fails,
     image_is_pulled,

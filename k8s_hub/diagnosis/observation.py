@@ -3,21 +3,43 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 
 from k8s_hub.diagnosis.patience import Patience
-from k8s_hub.diagnosis.pod_life import notebook_name, state_of
+from k8s_hub.diagnosis.pod_life import last_exit, notebook_name, notebook_status, state_of
+from k8s_hub.diagnosis.refusals import Refusal
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import uid_of
+from k8s_hub.objects.keys import key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
-_MISSING_SECRET = re.compile(r'\bsecret "(?P<name>[^"]+)" not found')
+WORDS_LIMIT = 4096
+"""Characters of a message that rules read: a registry may answer with a whole page, and nobody bounds it before us."""
+
+_MISSING_SECRET = re.compile(r'\bsecrets? "(?P<name>[^"]+)" not found')
+_VOLUME = re.compile(r'for volume "(?P<name>[^"]+)"')
+# All volumes of a pod are mounted before the first of its images is pulled.
+_PAST_VOLUMES = ("Pulling", "Pulled", "Created", "Started")
+
+
+class Role(Enum):
+    """What a container is for in its pod."""
+
+    #: The user's server.
+    SERVER = auto()
+    #: An init container: it ends before the server begins.
+    STEP = auto()
+    #: An init container that runs on (restartPolicy Always): the server begins once it has started.
+    SIDECAR = auto()
+    #: Another container that runs together with the server.
+    BESIDE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Pod, claims and events as the API server tells them; each of them may be missing.
 
+    Of a pod and a claim it has what `k8s_hub.diagnosis.projection` keeps: neither environment nor arguments.
     ``events`` may hold other objects' events: they are told apart by uid, so that those of an earlier pod
     of the same name say nothing about this one.
     """
@@ -34,6 +56,8 @@ class Observation:
     other_claims: Sequence[Raw] = ()
     #: The Secrets that this start has created after the pod: what missed one of them will find it.
     created_secrets: Collection[str] = ()
+    #: A request that the API server refused; then there is neither pod nor claim nor event.
+    refusal: Refusal | None = None
 
     def by_claim(self) -> "list[Observation]":
         """Return this observation with each of the claims in turn as the one that is looked at."""
@@ -67,13 +91,46 @@ class Observation:
             main.sort(key=lambda container: container.get("name") != notebook)
         return init + main
 
+    def role_of(self, container: Raw) -> Role:
+        """Return what the container of this status is for."""
+        name = container.get("name")
+        specs = {spec.get("name"): spec for spec in self.spec.get("initContainers") or ()}
+        if name in specs and specs[name].get("restartPolicy") == "Always":
+            return Role.SIDECAR
+        if any(status.get("name") == name for status in self.status.get("initContainerStatuses") or ()):
+            return Role.STEP
+        return Role.SERVER if name == notebook_name(self.pod or {}) else Role.BESIDE
+
+    def in_words(self, container: Raw) -> str:
+        """Say to the user which container it is: theirs, or one of the administrator's."""
+        match self.role_of(container):
+            case Role.SERVER:
+                return "your server"
+            case Role.STEP:
+                return f'the step "{container.get("name")}" that prepares your server'
+            case _:
+                return f'the container "{container.get("name")}" beside your server'
+
+    @property
+    def server_has_turn(self) -> bool:
+        """True once all that comes before the server is done: what runs beside it cannot keep it from starting."""
+        notebook = notebook_status(self.pod or {}) or {}
+        has_begun = bool(state_of(notebook, "running") or last_exit(notebook))
+        return has_begun or self.condition("Initialized").get("status") == "True"
+
     def waiting(self, *reasons: str) -> Raw | None:
-        """Return the status of the first container that waits for one of the reasons."""
+        """Return the status of the first container that waits for one of the reasons and keeps the server waiting."""
         for container in self.containers:
             waiting = state_of(container, "waiting")
-            if waiting.get("reason") in reasons and not self.is_provided(waiting.get("message") or ""):
+            if waiting.get("reason") not in reasons or self.is_provided(words_in(waiting)):
+                continue
+            if not self.is_past(container):
                 return container
         return None
+
+    def is_past(self, container: Raw) -> bool:
+        """True for a native side container that has started once: whatever it does now, the server goes on."""
+        return self.role_of(container) is Role.SIDECAR and self.server_has_turn
 
     def image_of(self, container: Raw) -> str:
         """Name a container's image as the spec does; the status may have another of its names."""
@@ -92,21 +149,31 @@ class Observation:
         condition = self.condition("PodScheduled")
         if condition.get("status") != "False":
             return None
-        return condition.get("message") or condition.get("reason") or "Unschedulable"
+        return words_in(condition) or condition.get("reason") or "Unschedulable"
 
     def since(self, condition: str) -> datetime | None:
         """When a condition of the pod came to be what it is, None if that is unknown."""
         text = self.condition(condition).get("lastTransitionTime")
-        return timestamps.parse(text) if text else None
+        return moment(text) if text else None
+
+    @property
+    def other_claim_names(self) -> set[str]:
+        """The claims of the pod besides the one that is looked at: what is said of a volume may be of one of these."""
+        names = {_claim_in(volume) for volume in self.spec.get("volumes") or ()}
+        names |= {key_of(claim).name for claim in self.other_claims}
+        return names - {"", key_of(self.claim).name if self.claim else ""}
 
     def unsolved(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
-        """Return the pod's events of a trouble with its machine, unless it has come further since."""
-        events = self.pod_events(*reasons, matching=matching)
-        further = self.pod_events("SuccessfulAttachVolume", "Pulling", "Pulled", "Created", "Started")
-        events = [event for event in events if not self.is_provided(words_of(event))]
-        if not events or (further and last_seen(further[-1]) > last_seen(events[-1])):
-            return []
-        return events
+        """Return the pod's events of a trouble with its machine, without those after which it has come further.
+
+        A volume that was attached has solved the trouble of that volume only.
+        """
+        further = self.pod_events("SuccessfulAttachVolume", *_PAST_VOLUMES)
+        return [
+            event
+            for event in self.pod_events(*reasons, matching=matching)
+            if not self.is_provided(words_of(event)) and not any(_solves(each, event) for each in further)
+        ]
 
     def is_provided(self, words: str) -> bool:
         """True where the machine missed a Secret that has been created since: it looks again by itself."""
@@ -143,8 +210,24 @@ class Observation:
 
 
 def words_of(event: Raw) -> str:
-    """What an event says; some say nothing."""
-    return str(event.get("message") or "")
+    """What an event says, as much of it as is worth reading; some say nothing."""
+    return words_in(event)
+
+
+def words_in(state: Raw) -> str:
+    """Return the message of a container's or pod's state, as much of it as is worth reading."""
+    return str(state.get("message") or "")[:WORDS_LIMIT]
+
+
+def component_of(event: Raw) -> str:
+    """Return who says it: "kubelet", "default-scheduler", "karpenter"; empty if the event does not tell."""
+    return str(event.get("reportingComponent") or (event.get("source") or {}).get("component") or "")
+
+
+def is_of_container(event: Raw, name: str) -> bool:
+    """True where an event is about this container of its pod, or does not say which one it is about."""
+    path = str((event.get("involvedObject") or {}).get("fieldPath") or "")
+    return not path or path.endswith(f"{{{name}}}")
 
 
 def first_seen(event: Raw) -> datetime:
@@ -156,11 +239,32 @@ def last_seen(event: Raw) -> datetime:
     """When an event happened last."""
     series = event.get("series") or {}
     if series.get("lastObservedTime"):
-        return timestamps.parse(series["lastObservedTime"])
+        return moment(series["lastObservedTime"])
     return _moment(event, "lastTimestamp", "eventTime", "firstTimestamp")
 
 
 def _moment(event: Raw, *fields: str) -> datetime:
     metadata = event.get("metadata") or {}
     texts = [*(event.get(name) for name in fields), metadata.get("creationTimestamp")]
-    return timestamps.parse(next(text for text in texts if text))
+    return moment(next((text for text in texts if text), ""))
+
+
+def moment(text: str | None) -> datetime:
+    """Read a timestamp; what is none is the oldest moment there is, so that one odd event hides no others."""
+    try:
+        return timestamps.parse(text or "")
+    except (TypeError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _solves(further: Raw, trouble: Raw) -> bool:
+    if last_seen(further) <= last_seen(trouble):
+        return False
+    attached = _VOLUME.search(words_of(further))
+    stuck = _VOLUME.search(words_of(trouble))
+    is_other_volume = attached is not None and stuck is not None and attached["name"] != stuck["name"]
+    return further.get("reason") in _PAST_VOLUMES or not is_other_volume
+
+
+def _claim_in(volume: Raw) -> str:
+    return str((volume.get("persistentVolumeClaim") or {}).get("claimName") or "")

@@ -71,7 +71,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
         return False
     notebook = notebook_status(pod)
     return notebook is not None and all(
-        container.get("ready") or (container is not notebook and _is_out(container))
+        container.get("ready") or (container is not notebook and is_out(container))
         for container in status["containerStatuses"]
     )
 
@@ -204,7 +204,8 @@ def _deleted(pod: Raw) -> Ended:
     return Ended(code=1, reason="Deleted", message="the pod is being deleted")
 
 
-def _is_out(container: Raw) -> bool:
+def is_out(container: Raw) -> bool:
+    """True for a container that has ended, or fails again and again; beside a server it holds nobody back."""
     return bool(state_of(container, "terminated")) or (
         state_of(container, "waiting").get("reason") == "CrashLoopBackOff"
     )

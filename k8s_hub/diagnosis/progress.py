@@ -23,10 +23,16 @@ def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
     """Turn what was waited for into why the start failed: the time is up and this is what is known."""
     if diagnosis.fatal:
         return diagnosis
-    ending = f"; {diagnosis.missed} in {duration(waited)}."
     return replace(
         diagnosis,
-        sentence=plain(diagnosis.sentence.removesuffix("."), SENTENCE_LIMIT - len(ending)) + ending,
+        sentence=_expired(diagnosis, duration(waited)),
         fatal=True,
         reason=diagnosis.reason or Reason.DEADLINE,
     )
+
+
+def _expired(diagnosis: Diagnosis, waited: str) -> str:
+    if diagnosis.expired:
+        return plain(diagnosis.expired.replace("{waited}", waited), SENTENCE_LIMIT)
+    ending = f"; {diagnosis.missed} in {waited}."
+    return plain(diagnosis.sentence.removesuffix("."), SENTENCE_LIMIT - len(ending)) + ending

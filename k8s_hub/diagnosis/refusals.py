@@ -2,39 +2,57 @@
 
 Conflicts are not its matter: they are answers about another object. Neither are refusals that pass by
 themselves, which the caller retries; when it gives up, they are told as the cluster being away.
+
+A refusal may quote what the user has typed. So a rule looks at the status code first, and then only at what stands
+at the beginning, where the API server itself writes: nothing that is quoted can choose the rule.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from k8s_hub.diagnosis.cluster import cluster_unavailable
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Reason, Stage, ask, ignore
 from k8s_hub.diagnosis.sentences import amount, listed, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
 
-_QUOTA = re.compile(
-    r"exceeded quota: (?P<quota>\S+), requested: (?P<asked>.+), used: (?P<used>.+), limited: (?P<limit>.+)"
-)
-_MUST_SPECIFY = re.compile(r"must specify (?P<missing>.+)")
+MESSAGE_LIMIT = 4096
+"""Characters of a refusal that are read: what a user typed may be longer, and stands behind what is looked for."""
+
+VALUE_LIMIT = 80
+"""Characters of a wrong value that are shown, with the two words before it."""
+
+# pods "jupyter-ada" is forbidden: ...; the name is quoted as Go quotes it.
+_PREAMBLE = re.compile(r'\S+(?: "(?:[^"\\]|\\.)*")? is forbidden: ')
+_MUST_SPECIFY = re.compile(r"(?:failed quota: \S+ )?must specify (?P<missing>.+)")
 _LIMIT_RANGE = re.compile(
-    r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[\w.]+?)"
+    r"\[?(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[\w.]+?)"
     r"(?:, but (?:request|limit) is (?P<asked>[\w.]+)|\. No (?:request|limit) is specified)"
 )
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
+_OTHER_SECURITY = re.compile(
+    r"unable to validate against any (?P<rules>security context constraint|pod security policy)"
+)
 _WEBHOOK = re.compile(r'admission webhook "[^"]+" denied the request(?:: (?P<words>.+)| without explanation)')
-_SILENT_WEBHOOK = re.compile("failed calling webhook")
-_POLICY = re.compile(r"denied request: (?P<words>.+)")
+_SILENT_WEBHOOK = re.compile('Internal error occurred: failed calling webhook "')
+_POLICY = re.compile(r"\w+AdmissionPolicy '[^']+' with binding '[^']+' denied request: (?P<words>.+)")
 _MISSING_NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
-_DYING_NAMESPACE = re.compile(r"in namespace (?P<name>\S+) because it is being terminated")
+_DYING_NAMESPACE = re.compile(
+    r"unable to create new content in namespace (?P<name>\S+) because it is being terminated"
+)
+_MISSING_ACCOUNT = re.compile(
+    r'error looking up service account [^:\s]+: serviceaccount "(?P<name>[^"]+)" not found'
+)
 _MISSING_OBJECTS = (
     (re.compile(r"no PriorityClass with name (?P<name>\S+) was found"), "priority class"),
-    (re.compile(r'RuntimeClass "(?P<name>[^"]+)" not found'), "runtime class"),
-    (re.compile(r'serviceaccount "(?P<name>[^"]+)" not found'), "service account"),
+    (re.compile(r'pod rejected: RuntimeClass "(?P<name>[^"]+)" not found'), "runtime class"),
+    (_MISSING_ACCOUNT, "service account"),
 )
-_NOT_ALLOWED = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"')
+_NOT_ALLOWED = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"')
+_NOT_READ = re.compile(r'\w+ in version "[^"]*" cannot be handled as a \w+: (?P<words>.+)')
 # A quota's name of a resource: requests.memory, count/pods, fast.storageclass.storage.k8s.io/requests.storage.
 _QUOTA_PREFIX = re.compile(r"^(?:\S+\.storageclass\.storage\.k8s\.io/)?(?:requests\.|limits\.|count/)?")
 _ENVIRONMENT = re.compile(r"\benv\b")
@@ -48,9 +66,9 @@ _THINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The Status of a refused create, and what was to be created."""
+    """The Status of a refused request, and what it was about."""
 
     status: Raw
     kind: str
@@ -58,10 +76,23 @@ class Refusal:
     thing: str
     """What the user calls it."""
 
-    @property
+    @classmethod
+    def of(cls, status: Raw, kind: str, name: str, thing: str = "") -> "Refusal":
+        """Make it from what the API server answered; ``thing`` is needed where the kind does not say what it is."""
+        return cls(
+            status=status, kind=kind, name=name, thing=thing or _THINGS.get(kind, f"your server's {kind}")
+        )
+
+    @cached_property
     def message(self) -> str:
-        """The API server's sentence, as one line."""
-        return " ".join(str(self.status.get("message") or "").split())
+        """The API server's sentence, as one line of at most MESSAGE_LIMIT characters."""
+        return " ".join(str(self.status.get("message") or "")[:MESSAGE_LIMIT].split())
+
+    @cached_property
+    def verdict(self) -> str:
+        """What the API server has against it: the message behind ``pods "jupyter-ada" is forbidden:``."""
+        preamble = _PREAMBLE.match(self.message)
+        return self.message[preamble.end() :] if preamble else self.message
 
     @property
     def code(self) -> int:
@@ -83,28 +114,54 @@ class Refusal:
         )
 
 
-def diagnose_refusal(status: Raw, kind: str, name: str, thing: str = "") -> Diagnosis:
+def diagnose_refusal(
+    status: Raw, kind: str, name: str, thing: str = "", *, on_error: OnError = ignore
+) -> Diagnosis:
     """Say why an object of this kind and name could not be created; ``thing`` is what the user calls it."""
-    thing = thing or _THINGS.get(kind, f"your server's {kind}")
-    refusal = Refusal(status=status, kind=kind, name=name, thing=thing)
+    return answer_to(Refusal.of(status, kind, name, thing), on_error)
+
+
+def answer_to(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
+    """Say what a refusal means, by the first rule that knows it."""
     for rule in RULES:
-        if (diagnosis := rule(refusal)) is not None:
+        if (diagnosis := ask(rule, refusal, on_error)) is not None:
             return diagnosis
     return refusal.failed(
         Reason.INVALID, f"the cluster refused to create {refusal.thing}. Please tell your administrator."
     )
 
 
+def lacks_right(refusal: Refusal) -> bool:
+    """True for a request that the roles of the hub's account do not allow, or whose account is not known."""
+    return refusal.code == 401 or _match(_NOT_ALLOWED, refusal) is not None
+
+
+def is_admission_not_ready(refusal: Refusal) -> bool:
+    """True while an API server that has just started cannot judge requests yet; that is nobody's fault."""
+    return refusal.code == 403 and refusal.verdict.startswith("not yet ready to handle request")
+
+
+def is_account_missing_yet(refusal: Refusal) -> bool:
+    """True for a pod in a namespace so new that its controllers have not made its default account yet."""
+    found = _MISSING_ACCOUNT.match(refusal.verdict) if refusal.code == 403 else None
+    return found is not None and found["name"] == "default"
+
+
 def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
     """Others, or other servers of the user, have the rest of the quota."""
-    if (found := _QUOTA.search(refusal.message)) is None:
+    if refusal.code != 403 or not refusal.verdict.startswith("exceeded quota: "):
         return None
+    _, _, amounts = refusal.verdict.partition(", requested: ")
+    asked_text, _, rest = amounts.partition(", used: ")
+    used_text, _, limit_text = rest.partition(", limited: ")
     try:
-        asked, used, limit = (dict(_amounts(found[group])) for group in ("asked", "used", "limit"))
+        asked, used, limit = (dict(_amounts(text)) for text in (asked_text, used_text, limit_text))
         clauses = "; ".join(_over_quota(name, asked[name], used[name], limit[name]) for name in asked)
     except (KeyError, ValueError):
         # Another controller's words, which only look like those of Kubernetes.
-        return refusal.failed(Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {found[0]}")
+        return refusal.failed(
+            Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {refusal.verdict}"
+        )
     is_hopeless = refusal.kind != "Pod" or any(asked[name] > limit[name] for name in asked)
     advice = "Please ask your administrator for more." if is_hopeless else _QUOTA_ADVICE
     return refusal.failed(
@@ -114,7 +171,7 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
 
 def amounts_missing(refusal: Refusal) -> Diagnosis | None:
     """A quota counts what the object does not say."""
-    if (found := _MUST_SPECIFY.search(refusal.message)) is None:
+    if (found := _match(_MUST_SPECIFY, refusal)) is None:
         return None
     names = dict.fromkeys(part.split(" for:")[0].strip() for part in re.split(r"[;,]", found["missing"]))
     return refusal.failed(
@@ -126,7 +183,7 @@ def amounts_missing(refusal: Refusal) -> Diagnosis | None:
 
 def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
     """The namespace has a largest or smallest size for one container, pod or claim."""
-    if (found := _LIMIT_RANGE.search(refusal.message)) is None:
+    if (found := _match(_LIMIT_RANGE, refusal)) is None:
         return None
     resource = found["resource"]
     bound = "at most" if found["bound"] == "maximum" else "at least"
@@ -141,9 +198,14 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
 
 def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
     """The namespace enforces a standard that the hub's settings do not meet; no user can change that."""
-    if (found := _POD_SECURITY.search(refusal.message)) is None:
+    if (found := _match(_OTHER_SECURITY, refusal)) is not None:
+        return refusal.failed(
+            Reason.POLICY,
+            f"no {found['rules']} of the cluster allows {refusal.thing} as it is. Please tell your administrator.",
+        )
+    if (found := _match(_POD_SECURITY, refusal)) is None:
         return None
-    violations = re.sub(r" \([^)]*\)", "", found["violations"])
+    violations = re.sub(r" \([^()]*\)", "", found["violations"])
     return refusal.failed(
         Reason.POLICY,
         f'the security standard "{found["level"]}" of the cluster refuses {refusal.thing}: {violations}. '
@@ -152,8 +214,8 @@ def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
 
 
 def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
-    """An administrator's policy said no; its own words are made for the person who reads them."""
-    found = _WEBHOOK.search(refusal.message) or _POLICY.search(refusal.message)
+    """An administrator's policy said no, with a code of its own; its words are made for the person who reads them."""
+    found = _WEBHOOK.match(refusal.message) or _POLICY.match(refusal.verdict)
     if found is None:
         return None
     words = found["words"] or "it gives no explanation"
@@ -162,9 +224,9 @@ def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
 
 def namespace_unusable(refusal: Refusal) -> Diagnosis | None:
     """There is no place to create anything in."""
-    if found := _MISSING_NAMESPACE.search(refusal.message):
+    if refusal.code == 404 and (found := _MISSING_NAMESPACE.fullmatch(refusal.message)):
         words = f'the namespace "{found["name"]}" for {refusal.thing} does not exist'
-    elif found := _DYING_NAMESPACE.search(refusal.message):
+    elif found := _match(_DYING_NAMESPACE, refusal):
         words = f'the namespace "{found["name"]}" for {refusal.thing} is being deleted'
     else:
         return None
@@ -174,7 +236,7 @@ def namespace_unusable(refusal: Refusal) -> Diagnosis | None:
 def named_object_missing(refusal: Refusal) -> Diagnosis | None:
     """The object names another one that nobody has made."""
     for pattern, kind in _MISSING_OBJECTS:
-        if found := pattern.search(refusal.message):
+        if found := _match(pattern, refusal):
             return refusal.failed(
                 Reason.INVALID,
                 f'{refusal.thing} needs the {kind} "{found["name"]}", which does not exist. '
@@ -187,7 +249,7 @@ def hub_not_allowed(refusal: Refusal) -> Diagnosis | None:
     """The hub's own account lacks a permission, or its token is no longer valid."""
     if refusal.code == 401:
         words = "the cluster does not know this hub's account any more"
-    elif found := _NOT_ALLOWED.search(refusal.message):
+    elif found := _match(_NOT_ALLOWED, refusal):
         words = f"the hub is not allowed to {found['verb']} {found['resource']} in the cluster"
     else:
         return None
@@ -203,8 +265,7 @@ def invalid_fields(refusal: Refusal) -> Diagnosis | None:
     if refusal.code != 422 or not causes:
         return None
     field, words = str(causes[0]["field"]), str(causes[0].get("message") or causes[0].get("reason") or "")
-    # What follows is a regular expression.
-    words = words.partition(" (e.g.")[0]
+    words = _with_short_value(words[: 2 * MESSAGE_LIMIT])
     if any(_ENVIRONMENT.search(str(cause["field"])) for cause in causes):
         detail = ", ".join(f"{cause['field']}: {cause.get('reason')}" for cause in causes)
         return _invalid(refusal, f"{field} is not valid", detail)
@@ -215,14 +276,13 @@ def not_understood(refusal: Refusal) -> Diagnosis | None:
     """A value is of the wrong type, so that the object could not even be read."""
     if refusal.code != 400:
         return None
-    return _invalid(
-        refusal, refusal.message.partition(f"handled as a {refusal.kind}: ")[2] or refusal.message, None
-    )
+    found = _NOT_READ.match(refusal.message)
+    return _invalid(refusal, found["words"] if found else refusal.message, None)
 
 
 def webhook_silent(refusal: Refusal) -> Diagnosis | None:
     """A webhook that must be asked does not answer; the API server says so with 500."""
-    if _SILENT_WEBHOOK.search(refusal.message) is None:
+    if refusal.code < 500 or _SILENT_WEBHOOK.match(refusal.message) is None:
         return None
     return refusal.failed(
         Reason.CLUSTER_UNAVAILABLE,
@@ -236,6 +296,21 @@ def refused_for_now(refusal: Refusal) -> Diagnosis | None:
     if refusal.code != 429 and refusal.code < 500:
         return None
     return cluster_unavailable(refusal.message)
+
+
+def _with_short_value(words: str) -> str:
+    """Shorten the value in ``Invalid value: "...": must be no more than 63 bytes``; the rule is what matters.
+
+    What follows a rule is a regular expression.
+    """
+    value, mark, rule = words.rpartition('": ')
+    short = f"{value[:VALUE_LIMIT]}…" if len(value) > VALUE_LIMIT else value
+    return f"{short}{mark}{rule.partition(' (e.g.')[0]}"
+
+
+def _match(pattern: re.Pattern[str], refusal: Refusal) -> re.Match[str] | None:
+    """Find what the API server writes with a 403, and nothing that it quotes."""
+    return pattern.match(refusal.verdict) if refusal.code == 403 else None
 
 
 def _invalid(refusal: Refusal, words: str, detail: str | None) -> Diagnosis:
@@ -270,13 +345,13 @@ def _bound_in_words(name: str) -> str:
 
 
 RULES: tuple[Callable[[Refusal], Diagnosis | None], ...] = (
+    refused_by_admission,
     webhook_silent,
     refused_for_now,
     quota_exceeded,
     amounts_missing,
     outside_limit_range,
     pod_security_violated,
-    refused_by_admission,
     namespace_unusable,
     named_object_missing,
     hub_not_allowed,

@@ -1,19 +1,25 @@
 """Diagnosis of a start: the first rule that has something to say is right.
 
 Each rule is a function of one observation that answers None for "not my matter". Order carries meaning:
-what ends a start goes before what delays it, and what delays it before what only describes it.
+what ends a start goes before what delays it, and what delays it before what only describes it. A site's own rules
+(`KubeSpawner.diagnosis_rules`) go before all of ours: it knows its cluster better.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from k8s_hub.diagnosis import containers, images, scheduling, storage
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
+from k8s_hub.diagnosis import containers, ends, images, runtime, scheduling, storage
+from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Stage, ask, ignore
 from k8s_hub.diagnosis.observation import Observation
+from k8s_hub.diagnosis.refusals import answer_to
 
 Rule = Callable[[Observation], Diagnosis | None]
 
 RULES: tuple[Rule, ...] = (
-    *containers.END_RULES,
+    containers.server_is_ready,
+    ends.out_of_memory,
+    runtime.program_does_not_run,
+    containers.step_fails,
+    *ends.RULES,
     *storage.CLAIM_RULES,
     *scheduling.RULES,
     *images.RULES,
@@ -23,11 +29,19 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def diagnose(seen: Observation) -> Diagnosis:
-    """Say what a start is doing, what hinders it, and whether waiting can help."""
+def diagnose(seen: Observation, site_rules: Iterable[Rule] = (), *, on_error: OnError = ignore) -> Diagnosis:
+    """Say what a start is doing, what hinders it, and whether waiting can help.
+
+    A rule that raises is told to ``on_error`` and passed over.
+    """
+    for rule in site_rules:
+        if (diagnosis := ask(rule, seen, on_error)) is not None:
+            return diagnosis
+    if seen.refusal is not None:
+        return answer_to(seen.refusal, on_error)
     observations = seen.by_claim()
     for rule in RULES:
         for each in observations:
-            if (diagnosis := rule(each)) is not None:
+            if (diagnosis := ask(rule, each, on_error)) is not None:
                 return diagnosis
     return Diagnosis.waiting(Stage.REQUEST, "Your server is being requested.", lasting=seen.lasting(None))

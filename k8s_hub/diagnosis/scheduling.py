@@ -1,23 +1,33 @@
 """Rules about finding a machine: the scheduler's and the autoscaler's words in plain ones."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from enum import Enum, auto
 
 from k8s_hub.diagnosis import sharing
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, words_of
+from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, words_of
 from k8s_hub.diagnosis.sentences import amount, listed
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import annotations_of
 from k8s_hub.objects.raw import Raw
 
-# Cluster autoscaler: TriggeredScaleUp; Karpenter: Nominated.
-_SCALING_UP = ("TriggeredScaleUp", "Nominated")
+# Cluster autoscaler: TriggeredScaleUp; Karpenter, of today and before 2024: Nominated, NominatedMachine.
+_SCALING_UP = ("TriggeredScaleUp", "Nominated", "NominatedMachine")
 # Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no machine or no quota left: FailedScaleUp.
 _NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
+# Karpenter's no has the scheduler's reason. EKS Auto Mode and AKS run Karpenter, too.
+_KARPENTER = re.compile("karpenter|eks-auto-mode", re.IGNORECASE)
+_KARPENTERS_NO = "Failed to schedule pod, "
+# A no for now: after a failed try, while a group of machines is not ready, or while the cloud has no such machine left.
+_NOT_NOW = re.compile(
+    r"\bin backoff\b|not ready for scale-?up|has the required offering|had enough resources,? had a required offering",
+    re.IGNORECASE,
+)
 _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]*\w)")
 _OTHER_KIND = re.compile("node affinity/selector|requested node name|scheduler-enforced node affinity")
 _OTHER_ZONE = re.compile(
@@ -129,35 +139,41 @@ def no_place_beside(seen: Observation) -> Diagnosis | None:
 
 
 def machine_is_coming(seen: Observation) -> Diagnosis | None:
-    """The autoscaler adds a machine; that takes minutes, and the user should know what for."""
-    if seen.unschedulable is None:
-        return None
-    events = _since_last(seen, _SCALING_UP, after=_NOT_SCALING_UP)
-    if not events:
+    """An autoscaler adds a machine; that takes minutes, and the user should know what for."""
+    coming = next((scaler for scaler in _scalers(seen) if scaler.mind is _Mind.YES), None)
+    if seen.unschedulable is None or coming is None:
         return None
     return Diagnosis.waiting(
         Stage.MACHINE,
         "A new machine is being started for your server, which usually takes some minutes.",
         reason=Reason.UNSCHEDULABLE,
-        detail=words_of(events[-1]),
-        lasting=seen.lasting(first_seen(events[0])),
+        detail=coming.words,
+        lasting=seen.lasting(coming.since),
         missed="it was not ready",
     )
 
 
 def no_machine_will_come(seen: Observation) -> Diagnosis | None:
-    """The autoscaler has said no for longer than is worth waiting for a place to become free."""
+    """All autoscalers have said no for longer than is worth waiting for a place to become free."""
     obstacle = unschedulable(seen)
-    events = _since_last(seen, _NOT_SCALING_UP, after=_SCALING_UP)
-    if obstacle is None or obstacle.reason is not Reason.UNSCHEDULABLE or not events:
+    scalers = _scalers(seen)
+    if obstacle is None or obstacle.reason is not Reason.UNSCHEDULABLE or not scalers:
         return None
-    if seen.lasting(first_seen(events[0])) < seen.patience.no_scale_up:
+    detail = "; ".join([*(scaler.words for scaler in scalers), obstacle.detail])
+    if any(scaler.mind is not _Mind.NO for scaler in scalers):
+        return replace(
+            obstacle,
+            sentence=f"{obstacle.sentence} The cluster could not add one and tries again in some minutes.",
+            detail=detail,
+            expired=f"The cluster could not add a machine for your server within {{waited}}. {_LATER}",
+        )
+    if seen.lasting(max(scaler.since for scaler in scalers)) < seen.patience.no_scale_up:
         return None
     return Diagnosis.failed(
         Stage.SCHEDULING,
         Reason.UNSCHEDULABLE,
-        f"{obstacle.sentence} The cluster cannot add one. Please try again later, or choose another kind of server.",
-        detail=f"{events[-1]['message']}; {obstacle.detail}",
+        f"{obstacle.sentence} The cluster cannot add one. {_LATER}",
+        detail=detail,
     )
 
 
@@ -167,13 +183,15 @@ def unschedulable(seen: Observation) -> Diagnosis | None:
         return None
     verdict = message.split(" preemption:")[0]
     obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
+    sentence = _of_its_volume(seen, obstacle)
     return Diagnosis.waiting(
         obstacle.stage,
-        _of_any_volume(obstacle.sentence) if seen.other_claims else obstacle.sentence,
+        sentence,
         reason=obstacle.reason,
         detail=_with_selector(seen.spec, message),
         lasting=seen.lasting(seen.since("PodScheduled")),
         missed=obstacle.missed,
+        expired=_without_disk(sentence) if sentence != obstacle.sentence else "",
     )
 
 
@@ -234,11 +252,28 @@ def _obstacle_in(verdict: str) -> Obstacle:
     return next((obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict)), _ANY)
 
 
-def _of_any_volume(sentence: str) -> str:
-    """Where a server has several volumes, the scheduler does not say which one it means."""
-    return sentence.replace("Your home volume", "A volume of your server").replace(
+def _of_its_volume(seen: Observation, obstacle: Obstacle) -> str:
+    """The scheduler does not say which of a pod's volumes it means; one that is bound has its disk."""
+    others = seen.other_claim_names
+    is_not_home = obstacle.reason is Reason.CLAIM_PENDING and (
+        seen.claim is None or (seen.claim.get("status") or {}).get("phase") == "Bound"
+    )
+    if not others and not (is_not_home and seen.claim):
+        return obstacle.sentence
+    volume = (
+        f'The volume "{others.pop()}" of your server'
+        if is_not_home and len(others) == 1
+        else "A volume of your server"
+    )
+    return obstacle.sentence.replace("Your home volume", volume).replace(
         "its home volume", "one of its volumes"
     )
+
+
+def _without_disk(sentence: str) -> str:
+    """Say what it came to where a volume of the administrator's got no disk; empty for all other sentences."""
+    volume, mark, _ = sentence.partition(" has no disk yet")
+    return f"{volume} did not get a disk within {{waited}}. Please tell your administrator." if mark else ""
 
 
 def _with_selector(spec: Raw, message: str) -> str:
@@ -247,12 +282,54 @@ def _with_selector(spec: Raw, message: str) -> str:
     return f"{message} (node selector: {words})" if words else message
 
 
-def _since_last(seen: Observation, reasons: Iterable[str], *, after: Iterable[str]) -> list[Raw]:
-    """Return the events of these reasons that came after the last of the others."""
-    others = seen.pod_events(*after)
-    return [
-        event for event in seen.pod_events(*reasons) if not others or last_seen(event) > last_seen(others[-1])
-    ]
+class _Mind(Enum):
+    """What an autoscaler says to a pod."""
 
+    YES = auto()
+    NO = auto()
+    NOT_NOW = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scaler:
+    """What one autoscaler says now, since when, and in its own words."""
+
+    mind: _Mind
+    since: datetime
+    words: str
+
+
+def _scalers(seen: Observation) -> list[_Scaler]:
+    """Return what each autoscaler of the cluster says now: the no of one does not undo the yes of another."""
+    heard: dict[str, list[Raw]] = {}
+    for event in seen.pod_events(*_SCALING_UP, *_NOT_SCALING_UP, "FailedScheduling"):
+        if event.get("reason") != "FailedScheduling" or _is_karpenters(event):
+            heard.setdefault(component_of(event), []).append(event)
+    return [_said_last(events) for events in heard.values()]
+
+
+def _said_last(events: Sequence[Raw]) -> _Scaler:
+    """Take what was said since the last change of mind."""
+    mind = _mind(events[-1])
+    others = [event for event in events if _mind(event) is not mind]
+    changed = last_seen(others[-1]) if others else None
+    same = [
+        event for event in events if _mind(event) is mind and (not changed or last_seen(event) >= changed)
+    ]
+    since = first_seen(same[0])
+    return _Scaler(mind=mind, since=max(since, changed) if changed else since, words=words_of(events[-1]))
+
+
+def _mind(event: Raw) -> _Mind:
+    if event.get("reason") in _SCALING_UP:
+        return _Mind.YES
+    return _Mind.NOT_NOW if _NOT_NOW.search(words_of(event)) else _Mind.NO
+
+
+def _is_karpenters(event: Raw) -> bool:
+    return bool(_KARPENTER.match(component_of(event))) or words_of(event).startswith(_KARPENTERS_NO)
+
+
+_LATER = "Please try again later, or choose another kind of server."
 
 RULES = (no_place_beside, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

@@ -13,8 +13,14 @@ _EXTRA_CLAIM = "hub.jupyter.org/extra-claim"
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 _NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
-_MULTI_ATTACH = re.compile("Multi-Attach error")
-_MISSING_SOURCE = re.compile(r'\b(?P<kind>secret|configmap) "(?P<name>[^"]+)" not found', re.IGNORECASE)
+# The controller's own words, and those of the drivers of EBS, GCE, Azure, OpenStack and others.
+_ATTACHED_ELSEWHERE = re.compile(
+    r"Multi-Attach error|already (?:exclusively )?attached|VolumeInUse|RESOURCE_IN_USE|already being used by",
+    re.IGNORECASE,
+)
+_VOLUME_NAME = re.compile(r'for volume "(?P<name>[^"]+)"')
+_MISSING_SOURCE = re.compile(r'\b(?P<kind>secret|configmap)s? "(?P<name>[^"]+)" not found', re.IGNORECASE)
+_MISSING_KEY = re.compile(r"references non-existent (?P<kind>secret|config) key: (?P<key>[^\s,\]]+)")
 
 
 def volume_in_words(claim: Raw) -> str:
@@ -155,13 +161,13 @@ def _is_awaited(seen: Observation) -> bool:
 
 def disk_still_attached(seen: Observation) -> Diagnosis | None:
     """The disk is at the machine of an earlier server, and most disks go to one machine at a time."""
-    events = seen.unsolved("FailedAttachVolume", matching=_MULTI_ATTACH)
+    events = seen.unsolved("FailedAttachVolume", matching=_ATTACHED_ELSEWHERE)
     if not events:
         return None
-    which = "a volume of your server" if seen.other_claims else "your home volume"
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"The disk of {which} is still attached to another machine, and your server waits for it.",
+        f"The disk of {_attached_volume(seen, words_of(events[-1]))} is still attached to another machine, "
+        "and your server waits for it.",
         reason=Reason.MOUNT,
         detail=words_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
@@ -169,14 +175,35 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
     )
 
 
+def _attached_volume(seen: Observation, words: str) -> str:
+    """Say which volume the words are about, if its claim tells; else what is sure of it."""
+    found = _VOLUME_NAME.search(words)
+    claims = [claim for claim in (seen.claim, *seen.other_claims) if claim]
+    for claim in claims:
+        if found and _volume_name(claim) == found["name"]:
+            return volume_in_words(claim)
+    return "a volume of your server" if seen.other_claim_names else "your home volume"
+
+
 def mounted_object_missing(seen: Observation) -> Diagnosis | None:
-    """A volume is to be filled from a Secret or ConfigMap that is not there."""
-    events = seen.unsolved("FailedMount", matching=_MISSING_SOURCE)
-    found = _MISSING_SOURCE.search(words_of(events[-1])) if events else None
-    if found is None:
-        return None
-    what = f'{found["kind"]} "{found["name"]}"'
-    return missing_object(seen, what, words_of(events[-1]), seen.lasting(first_seen(events[0])))
+    """A volume is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
+    for event in reversed(events := seen.unsolved("FailedMount")):
+        if (what := _missing_in(words_of(event))) is not None:
+            same = [each for each in events if _missing_in(words_of(each)) == what]
+            return missing_object(seen, what, words_of(event), seen.lasting(first_seen(same[0])))
+    return None
+
+
+def _missing_in(words: str) -> str | None:
+    if found := _MISSING_SOURCE.search(words):
+        return f'{found["kind"]} "{found["name"]}"'
+    if found := _MISSING_KEY.search(words):
+        kind = "Secret" if found["kind"] == "secret" else "ConfigMap"
+        volume = _VOLUME_NAME.search(words)
+        return f'key "{found["key"]}" in the {kind}' + (
+            f' of its volume "{volume["name"]}"' if volume else ""
+        )
+    return None
 
 
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:

@@ -14,7 +14,7 @@ from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Forbidden, KubeError
+from k8s_hub.kube.errors import Forbidden, KubeError, NotFound
 from k8s_hub.kube.resources import (
     CLAIMS,
     NETWORK_POLICIES,
@@ -31,6 +31,9 @@ SCOPES = (*inventory.SCOPES, "read:users")
 """To see users with their states, and since when the hub knows them: a name may have had an earlier bearer."""
 
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
+
+NOT_SHOWN = (Forbidden, NotFound)
+"""A right that the account lacks, or a path that this API server has not: the mini cluster serves what spawners need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +107,24 @@ class Examination:
     async def _versions(self) -> Mapping[str, str | None]:
         try:
             server = await self.kube.version()
-        except Forbidden:
+        except NOT_SHOWN:
             server = {}
         return {
             "k8s_hub": __version__,
             "Python": platform.python_version(),
             **{name: _version_of(name) for name in IN_THE_HUB},
+            **await self._version_of_hub(),
             "Kubernetes": str(server.get("gitVersion") or "").removeprefix("v") or None,
         }
+
+    async def _version_of_hub(self) -> Mapping[str, str]:
+        """Return what the hub says of itself, which need not be what is installed here; nothing where it does not."""
+        if self.hub is None:
+            return {}
+        try:
+            return {f"jupyterhub {versions.RUNNING}": await self.hub.version()}
+        except HubError:  # told where its users are asked for
+            return {}
 
     async def _may(self, right: rights.Right) -> bool | None:
         """Ask the API server; None where it does not say."""
@@ -130,16 +143,16 @@ class Examination:
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
         try:
             answer = await self.kube.create(kind, None, body)
-        except Forbidden:
+        except NOT_SHOWN:
             return None
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
-        """List objects; None where this account may not."""
+        """List objects; None where this account may not, or nobody can."""
         pages = self.kube.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
-        except Forbidden:
+        except NOT_SHOWN:
             return None
 
 

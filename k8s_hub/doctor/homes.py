@@ -1,20 +1,22 @@
-"""Homes: which claim each server would get at its next start, decided as the spawner decides; nothing is touched."""
+"""Homes: which claims each server would get at its next start, decided as the spawner decides; nothing is touched."""
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
+from k8s_hub.claims.extra import choose_extra
 from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
 from k8s_hub.claims.legacy import legacy_names
 from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
-from k8s_hub.naming.templates import Names, expand, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, names_of, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.saved_state import SavedState
 
 CHECK = "homes"
 UNKNOWN_NUMBER = "?"
@@ -23,12 +25,15 @@ UNKNOWN_NUMBER = "?"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the hub is configured with."""
+    """What the hub is configured with; from the templates on, as the options of KubeSpawner are."""
 
     namespace: str
     release_labels: Mapping[str, str]
     claim_template: str
     pod_template: str
+    slug_scheme: SlugScheme = SlugScheme.SAFE
+    remember_pvc_name: bool = True
+    handle_legacy_names: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +69,8 @@ class Hub:
     settings: Settings
     since: Mapping[str, datetime]
     """When it came to know each user, where it says so."""
-    held: Mapping[str, Mapping[str, str]]
-    """The claims in the saved states, by user and server."""
+    states: Mapping[str, Mapping[str, SavedState]]
+    """The saved states, by user and server."""
     holders: Mapping[str, Collection[str]]
     """The users in whose saved states a claim is."""
 
@@ -81,44 +86,88 @@ class HeldByOthers:
         return any(holder != self.username for holder in self.holders.get(str(name), ()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedPod:
+    """The pod that a server has, or would have."""
+
+    identity: ServerIdentity
+    name: str
+    uid: str = ""
+    """Of the pod it ran in last; by this one it is known although its user was renamed. Empty before the first."""
+
+
 def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
     """Return what the hub says of all users; the states must be visible."""
-    held, holders = {}, defaultdict[str, set[str]](set)
+    states, holders = {}, defaultdict[str, set[str]](set)
     for user in users:
-        states = {server.name: server.state or {} for server in user.servers or ()}
-        held[user.name] = {
-            name: str(state["pvc_name"]) for name, state in states.items() if state.get("pvc_name")
+        states[user.name] = {
+            server.name: SavedState.load(server.state or {}) for server in user.servers or ()
         }
-        for claim in held[user.name].values():
-            holders[claim].add(user.name)
+        for state in states[user.name].values():
+            for claim in state.claims if _is_here(state, settings) else ():
+                holders[claim].add(user.name)
     since = {user.name: user.created for user in users if user.created}
-    return Hub(settings=settings, since=since, held=held, holders=holders)
+    return Hub(settings=settings, since=since, states=states, holders=holders)
 
 
-def servers_of(users: Iterable[User], settings: Settings) -> Iterator[tuple[ServerIdentity, str]]:
-    """Yield each server of the hub, every user's default server among them, with the name of its pod."""
+def servers_of(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
+    """Yield the pod of each server of the hub, of every user's default server too, in the namespace."""
     for user in users:
         for servername in _servernames(user):
-            remembered = _state(user, servername).get("pod_name")
-            name = remembered or expand(settings.pod_template, _names(user.name, servername, settings))
-            yield _identity(user.name, servername, settings), str(name)
+            state = _state(user, servername)
+            if _is_here(state, settings):
+                name = state.pod_name or expand(
+                    settings.pod_template, _names(user.name, servername, settings)
+                )
+                identity = _identity(user.name, servername, settings)
+                yield ExpectedPod(identity=identity, name=name, uid=state.pod_uid or "")
 
 
 def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
-    """Say of each server that has run or has a claim which one it gets; the users' states must be visible."""
+    """Say of each server that has run or has a claim which ones it gets; the users' states must be visible."""
     lookup, hub = indexed(claims), what_is_known(users, settings)
-    found = 0
+    found, elsewhere = 0, set[str]()
     for user in users:
         for servername in _servernames(user):
-            request = _request(user, servername, hub)
-            choice = choose_home(request, lookup)
-            if isinstance(choice, Create) and request.remembered_name is None:
-                continue  # it has none yet, and gets its first
-            found += 1
-            subject = f"{user.name}/{servername}" if servername else user.name
-            yield _finding(subject, choice, request.remembered_name)
-    if not found:
+            state = _state(user, servername)
+            if not _is_here(state, settings):
+                elsewhere.add(str(state.namespace))
+                continue
+            for finding in _of_server(_request(user, servername, hub), lookup, hub):
+                found += 1
+                yield finding
+    if elsewhere:
+        yield Finding(
+            check=CHECK,
+            subject="other namespaces",
+            status=Status.UNKNOWN,
+            message=f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
+            advice="run it with --namespace for each of them",
+        )
+    elif not found:
         yield Finding(check=CHECK, subject="claims", status=Status.FINE, message="no server has one yet")
+
+
+def _of_server(request: HomeRequest, lookup: Claims, hub: Hub) -> Iterator[Finding]:
+    """Yield the finding of a server's home, and those of the claims it has besides, by their names."""
+    username, servername = request.identity.username, request.identity.servername
+    subject = f"{username}/{servername}" if servername else username
+    choice = choose_home(request, lookup)
+    if not isinstance(choice, Create) or request.remembered_name is not None:  # else it gets its first
+        yield _finding(subject, choice, request.remembered_name)
+    if not hub.settings.remember_pvc_name:
+        return
+    state = hub.states[username].get(servername, SavedState())
+    for name, claim in sorted(state.extra_claims.items()):
+        wanted = replace(
+            request,
+            # The hub's extra_claims are not known here. A claim that several users have is shared by design.
+            template_name=claim,
+            scope=Scope.EVERYBODY if len(hub.holders.get(claim, ())) > 1 else Scope.SERVER,
+            remembered_name=claim,
+            legacy_names=(),
+        )
+        yield _finding(f"{subject}, {name}", choose_extra(wanted, name, lookup), claim)
 
 
 def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Finding:
@@ -146,7 +195,7 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
                 check=CHECK,
                 subject=subject,
                 status=Status.WRONG,
-                message=f"{remembered}, which its saved state names, is not there: it would get {name}, which is empty",
+                message=f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
                 advice="restore the claim, see the page on volumes; if it was deleted on purpose, start the server",
             )
         case Refuse(detail=detail):
@@ -171,15 +220,18 @@ def _trouble(claim: Raw) -> str:
 
 
 def _request(user: User, servername: str, hub: Hub) -> HomeRequest:
-    template, names = hub.settings.claim_template, _names(user.name, servername, hub.settings)
-    held = hub.held[user.name]
+    settings, template = hub.settings, hub.settings.claim_template
+    names, states = _names(user.name, servername, settings), hub.states[user.name]
+    others = (state.claims for name, state in states.items() if name != servername)
     return HomeRequest(
-        identity=_identity(user.name, servername, hub.settings),
+        identity=_identity(user.name, servername, settings),
         template_name=expand(template, names),
         scope=scope_of(template),
-        remembered_name=held.get(servername),
-        legacy_names=legacy_names(template, names),
-        taken={claim for server, claim in held.items() if server != servername},
+        remembered_name=states[servername].pvc_name
+        if settings.remember_pvc_name and servername in states
+        else None,
+        legacy_names=legacy_names(template, names) if settings.handle_legacy_names else (),
+        taken=frozenset().union(*others),
         known_since=user.created,
         living_users=hub.since,
         taken_by_others=HeldByOthers(username=user.name, holders=hub.holders),
@@ -202,10 +254,25 @@ def _identity(username: str, servername: str, settings: Settings) -> ServerIdent
 
 def _names(username: str, servername: str, settings: Settings) -> Names:
     return names_of(
-        username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=settings.namespace
+        username=username,
+        servername=servername,
+        userid=UNKNOWN_NUMBER,
+        hub_namespace=settings.namespace,
+        scheme=settings.slug_scheme,
     )
 
 
-def _state(user: User, servername: str) -> Raw:
+def _state(user: User, servername: str) -> SavedState:
     server = user.server(servername)
-    return (server.state or {}) if server is not None else {}
+    return SavedState.load((server.state or {}) if server is not None else {})
+
+
+def _is_here(state: SavedState, settings: Settings) -> bool:
+    """Tell whether a server is in the namespace that is looked at, as one is that never ran."""
+    return state.namespace in {None, settings.namespace}
+
+
+def _listed(namespaces: Iterable[str]) -> str:
+    """Return the first few, because each user may have one."""
+    first, *others = sorted(namespaces)
+    return first if not others else f"{first} and {len(others)} more"

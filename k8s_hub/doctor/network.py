@@ -30,7 +30,7 @@ def judge(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Ite
             check=CHECK,
             subject="network policies",
             status=Status.UNKNOWN,
-            message="this account may not read them, which the hub need not",
+            message="the API server does not show them to this account; the hub need not see them",
             advice="run it with an administrator's kubeconfig",
         )
         return

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.homes import ExpectedPod
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
@@ -11,32 +12,32 @@ from k8s_hub.naming.ownership import (
     is_of_release,
     is_ours,
 )
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of
+from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 CHECK = "pods"
 COMPONENT = "singleuser-server"
 
 
-def judge(
-    pods: Sequence[Raw], servers: Sequence[tuple[ServerIdentity, str]], users: Sequence[User]
-) -> Iterator[Finding]:
-    """Judge the pods of a namespace.
-
-    servers: every server of the hub, whether it runs or not, with the name that its pod has or would have.
-    """
+def judge(pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]) -> Iterator[Finding]:
+    """Judge the pods of a namespace, in which the hub's servers, running or not, have these pods."""
     by_name = {key_of(pod).name: pod for pod in pods}
     foreign = [
-        (identity, by_name[name])
-        for identity, name in servers
-        if name in by_name and not is_ours(by_name[name], identity)
+        (server.identity, by_name[server.name])
+        for server in servers
+        if server.name in by_name and not _is_its_own(by_name[server.name], server)
     ]
     for identity, pod in foreign:
         yield _in_the_way(identity, pod)
     running = {
         (user.name, server.name) for user in users for server in user.servers or () if is_active(server)
     }
-    left = [pod for pod in pods if _is_left_over(pod, running) and _is_of_this_hub(pod, servers)]
+    uids = {server.uid for server in servers if _owner_of(server) in running}
+    left = [
+        pod
+        for pod in pods
+        if uid_of(pod) not in uids and _is_left_over(pod, running) and _is_of_this_hub(pod, servers)
+    ]
     for pod in left:
         yield Finding(
             check=CHECK,
@@ -52,6 +53,15 @@ def judge(
             status=Status.FINE,
             message="none in the way, none left over",
         )
+
+
+def _is_its_own(pod: Raw, server: ExpectedPod) -> bool:
+    """Tell a server's pod by its annotations, or as the one that was, before its user was renamed."""
+    return is_ours(pod, server.identity) or (bool(server.uid) and uid_of(pod) == server.uid)
+
+
+def _owner_of(server: ExpectedPod) -> tuple[str, str]:
+    return server.identity.username, server.identity.servername
 
 
 def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
@@ -73,9 +83,9 @@ def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
     return owner not in running
 
 
-def _is_of_this_hub(pod: Raw, servers: Sequence[tuple[ServerIdentity, str]]) -> bool:
+def _is_of_this_hub(pod: Raw, servers: Sequence[ExpectedPod]) -> bool:
     """False where the release is known, and the pod is another one's: one that runs for all that this hub knows."""
-    return all(is_of_release(pod, identity) for identity, _ in servers[:1])
+    return all(is_of_release(pod, server.identity) for server in servers[:1])
 
 
 def is_active(server: Server) -> bool:

@@ -41,6 +41,15 @@ OPTIONAL = (
 
 def judge(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
     """Judge what the API server said of each right; None: it did not say."""
+    if answers and all(is_allowed is None for is_allowed in answers.values()):
+        yield Finding(
+            check=CHECK,
+            subject="of the hub's account",
+            status=Status.UNKNOWN,
+            message="the API server says of none whether it is allowed",
+            advice="run it with an account that may ask (subjectaccessreviews)",
+        )
+        return
     for right, is_allowed in answers.items():
         yield _finding(right, is_allowed)
 

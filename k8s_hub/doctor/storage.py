@@ -13,7 +13,7 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 def judge(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
     """Judge the cluster's storage classes.
 
-    classes: None where they may not be read.
+    classes: None where they are not shown.
     wanted: the name in KubeSpawner.storage_class; None is the cluster's default, "" none.
     """
     subject = "default class" if wanted is None else wanted or "no class"
@@ -22,7 +22,7 @@ def judge(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding
             check=CHECK,
             subject=subject,
             status=Status.UNKNOWN,
-            message="this account may not read storage classes, which the hub need not",
+            message="the API server does not show storage classes to this account; the hub need not see them",
             advice="run it with an administrator's kubeconfig",
         )
     elif wanted == "":

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.text import printable
 
 HEADINGS = ("", "CHECK", "SUBJECT", "FINDING")
 
@@ -13,7 +14,7 @@ def lines(findings: Sequence[Finding]) -> list[str]:
     """Return the table, what is to be done below each line, and a line that counts."""
     rows = [
         HEADINGS,
-        *((one.status.value, one.check, one.subject, one.message) for one in shortened(findings)),
+        *(_row(one) for one in shortened(findings)),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     table = []
@@ -21,7 +22,7 @@ def lines(findings: Sequence[Finding]) -> list[str]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         table.append("  ".join([*cells, row[3]]).rstrip())
         if found is not None and found.advice:
-            table.append(f"{' ' * (widths[0] + widths[1] + 4)}-> {found.advice}")
+            table.append(f"{' ' * (widths[0] + widths[1] + 4)}-> {printable(found.advice)}")
     return [*table, in_short(findings)]
 
 
@@ -34,6 +35,10 @@ def in_short(findings: Sequence[Finding]) -> str:
     """Return how many there are of each status."""
     amounts = Counter(found.status for found in findings)
     return ", ".join(f"{amounts[status]} {status.value}" for status in Status if amounts[status])
+
+
+def _row(found: Finding) -> tuple[str, ...]:
+    return tuple(map(printable, (found.status.value, found.check, found.subject, found.message)))
 
 
 def _kind(found: Finding) -> tuple[str, bool]:

@@ -1,34 +1,83 @@
-"""Versions: what runs here and there, and whether this package runs with it."""
+"""Versions: what runs here and there, whether this package runs with it, and whether it lacks a security release."""
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.text import quoted
 
 CHECK = "versions"
+RUNNING = "(running)"
+"""After the name of a program that is asked over the network; without it the version is that of this environment."""
+
 LOWEST = {"Python": (3, 11), "jupyterhub": (5, 5), "kubernetes-asyncio": (36,), "Kubernetes": (1, 32)}
 """The lowest of each that the tests run with; of Kubernetes what the chart asks for."""
+
+SECURITY_RELEASES = {"jupyterhub": ((5, 5, 4), (6, 1, 1))}
+"""The latest security release of each minor version that has one. Minor versions between them never get it: for those
+the next one in the list is the first that has it. To add a release, replace its minor version's or append it."""
+
+
+class Version(NamedTuple):
+    """A version as it orders; a pre-release is before its release."""
+
+    numbers: tuple[int, int, int]
+    is_release: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Version | None":
+        """Read the likes of ``5.5.4``, ``6.2.0rc1`` and ``1.32.9-gke.1``; None for what is no version."""
+        found = _VERSION.fullmatch(text)
+        if found is None:
+            return None
+        major, minor, patch = (int(number or 0) for number in found.groups()[:3])
+        return cls((major, minor, patch), _PRE_RELEASE.match(found["rest"] or "") is None)
+
+
+_VERSION = re.compile(
+    r"v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?P<rest>[-+._a-zA-Z][-+.\w]{,50})?", re.ASCII
+)
+_PRE_RELEASE = re.compile(r"[._-]?((a|b|rc)\d|alpha|beta|dev)")
 
 
 def judge(versions: Mapping[str, str | None]) -> Iterator[Finding]:
     """Judge versions by name; None is one that could not be found out."""
     for name, version in versions.items():
-        lowest = LOWEST.get(name)
-        if version is None:
-            yield Finding(
-                check=CHECK, subject=name, status=Status.UNKNOWN, message="its version could not be found out"
-            )
-        elif lowest is not None and _numbers(version) < lowest:
-            yield Finding(
-                check=CHECK,
-                subject=name,
-                status=Status.WRONG,
-                message=f"{version} is too old",
-                advice=f"take {'.'.join(map(str, lowest))} or later",
-            )
-        else:
-            yield Finding(check=CHECK, subject=name, status=Status.FINE, message=version)
+        yield _finding(name, name.removesuffix(RUNNING).strip(), version)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)[:3]))
+def _finding(subject: str, program: str, version: str | None) -> Finding:
+    have = Version.of(version or "")
+    if version is None or have is None:
+        what = "its version could not be found out" if version is None else f"{quoted(version)} is no version"
+        return Finding(check=CHECK, subject=subject, status=Status.UNKNOWN, message=what)
+    lowest = LOWEST.get(program, ())
+    release = security_release_after(program, have)
+    if have.numbers < lowest:
+        return _wrong(subject, f"{version} is too old", _dotted(lowest))
+    if release is not None:
+        return _wrong(subject, f"{version} is older than the security release {release}", release)
+    return Finding(check=CHECK, subject=subject, status=Status.FINE, message=version)
+
+
+def _wrong(subject: str, message: str, wanted: str) -> Finding:
+    return Finding(
+        check=CHECK,
+        subject=subject,
+        status=Status.WRONG,
+        message=message,
+        advice=f"take {wanted} or later",
+    )
+
+
+def security_release_after(program: str, have: Version) -> str | None:
+    """Return the security release that a version of a program lacks; None where it lacks none that is known here."""
+    # Its own minor version's release is enough, although there are later ones.
+    ahead = [release for release in SECURITY_RELEASES.get(program, ()) if release[:2] >= have.numbers[:2]]
+    wanted = min(ahead, default=None)
+    return _dotted(wanted) if wanted is not None and have < Version(wanted, is_release=True) else None
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))

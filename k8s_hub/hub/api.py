@@ -11,9 +11,13 @@ from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import BadReply, HubError
 from k8s_hub.hub.routes import ServerKey, routes_of
 from k8s_hub.hub.users import User, user_of
+from k8s_hub.text import quoted
 
 PAGINATED = "application/jupyterhub-pagination+json"
 """Without it the hub cuts a list off at 200 and says nothing."""
+
+MOST = 1_000_000_000
+"""Users, or routes: a greater number is a mistake."""
 
 
 class State(StrEnum):
@@ -52,9 +56,9 @@ class HubApi:
         """Return what the token may do, all implied scopes among them; a scope with a filter has it in its name."""
         reply = await self._connection.request("GET", "/user", scope="read:users!user")
         scopes = reply.body.get("scopes") if isinstance(reply.body, Mapping) else None
-        if not isinstance(scopes, list):
+        if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
             raise BadReply("the token's owner has no list of scopes")
-        return frozenset(map(str, scopes))
+        return frozenset(scopes)
 
     async def page(
         self, *, offset: int, limit: int, state: State = State.ALL, with_stopped: bool = False
@@ -150,17 +154,13 @@ def _page_of(body: Any, offset: int) -> Page:
             users.append(user_of(raw))
         except BadReply as error:
             unreadable.append(error)
-    next_offset = _next_offset(pagination, offset, "users")
-    try:
-        return Page(
-            users=tuple(users),
-            unreadable=tuple(unreadable),
-            limit=int(pagination["limit"]),
-            total=int(pagination["total"]),
-            next_offset=next_offset,
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise _senseless(pagination, "users") from None
+    return Page(
+        users=tuple(users),
+        unreadable=tuple(unreadable),
+        limit=_count(pagination, "limit", "users"),
+        total=_count(pagination, "total", "users"),
+        next_offset=_next_offset(pagination, offset, "users"),
+    )
 
 
 def _pagination_of(body: Any, kind: type, what: str) -> Mapping[str, Any]:
@@ -175,16 +175,22 @@ def _pagination_of(body: Any, kind: type, what: str) -> Mapping[str, Any]:
 
 def _next_offset(pagination: Mapping[str, Any], offset: int, what: str) -> int | None:
     """Return where the next page begins, after ``offset``; None: this is the last."""
-    try:
-        # Not its URL, which repeats the host of the request as the hub saw it.
-        following = pagination["next"]
-        next_offset = None if following is None else int(following["offset"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise _senseless(pagination, what) from None
-    if next_offset is not None and next_offset <= offset:
+    # Not its URL, which repeats the host of the request as the hub saw it.
+    following = pagination.get("next", {})
+    if following is None:
+        return None
+    next_offset = _count(following, "offset", what)
+    if next_offset <= offset:
         raise _senseless(pagination, what)
     return next_offset
 
 
-def _senseless(pagination: Mapping[str, Any], what: str) -> BadReply:
-    return BadReply(f"the list of {what} has pages that make no sense: {pagination!r}")
+def _count(raw: Any, key: str, what: str) -> int:
+    number = raw.get(key) if isinstance(raw, Mapping) else None
+    if not isinstance(number, int) or not 0 <= number <= MOST:
+        raise _senseless(raw, what)
+    return number
+
+
+def _senseless(raw: Any, what: str) -> BadReply:
+    return BadReply(f"the list of {what} has pages that make no sense: {quoted(raw)}")

@@ -13,6 +13,16 @@ import aiohttp
 from yarl import URL
 
 from k8s_hub.hub.errors import BadReply, Unavailable, error_of
+from k8s_hub.text import quoted
+
+LONGEST_REPLY = 256 * 2**20
+"""In bytes: ten thousand users are some 20 MB."""
+
+LONGEST_MESSAGE = 500
+"""In characters, of what the hub says about an error; it may quote its users."""
+
+LONGEST_PAUSE = 3600
+"""In seconds: to wait longer than the hub asks for is fine, for ever is not."""
 
 OnReply = Callable[[str, int, float], None]
 """Is told of every request that was answered or failed: its method, the answer's status (0: none came), seconds."""
@@ -103,7 +113,7 @@ class HubConnection:
                 json=body,
                 allow_redirects=False,
             ) as response:
-                text = await response.read()
+                text = await _bounded(response)
         except TimeoutError:
             self._tell(method, 0, begun)
             raise Unavailable(f"{asked} was not answered in time") from None
@@ -111,6 +121,8 @@ class HubConnection:
             self._tell(method, 0, begun)
             raise Unavailable(f"{asked} failed: {error}") from error
         self._tell(method, response.status, begun)
+        if text is None:
+            raise BadReply(f"{asked} was answered with more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
             raise error_of(
                 response.status,
@@ -126,11 +138,21 @@ class HubConnection:
             self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
 
 
+async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body; None where it is longer than LONGEST_REPLY."""
+    text = bytearray()
+    async for chunk in response.content.iter_any():
+        text += chunk
+        if len(text) > LONGEST_REPLY:
+            return None
+    return bytes(text)
+
+
 def _decoded(text: bytes, asked: str) -> Any:
     if not text:
         return None
     try:
-        return json.loads(text)
+        return _loads(text)
     except ValueError:
         raise BadReply(f"{asked} was answered with {len(text)} bytes that are not JSON") from None
 
@@ -138,12 +160,24 @@ def _decoded(text: bytes, asked: str) -> Any:
 def _message_in(text: bytes) -> str | None:
     """Return the message of the hub's own errors; a proxy's error pages have none."""
     try:
-        body = json.loads(text)
+        body = _loads(text)
     except ValueError:
         return None
-    return str(body["message"]) if isinstance(body, dict) and body.get("message") else None
+    message = body.get("message") if isinstance(body, dict) else None
+    if not message:
+        return None
+    return message[:LONGEST_MESSAGE] if isinstance(message, str) else quoted(message)
+
+
+def _loads(text: bytes) -> Any:
+    """Return what a text says; raise ValueError for what is no JSON, nested too deeply or a number without an end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _seconds(retry_after: str | None) -> float | None:
     # The other form of Retry-After, a date, is not one the hub uses.
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    is_number = retry_after is not None and retry_after.isdecimal()
+    return min(float(retry_after or 0), LONGEST_PAUSE) if is_number else None

@@ -1,13 +1,24 @@
-"""Users and their servers, as the hub's REST API describes them."""
+"""Users and their servers, as the hub's REST API describes them.
+
+Parts of a description come from users: ``user_options`` may be any JSON. What is read here can be written as JSON,
+printed and compared without failing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import printable, quoted
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
+"""The key in a server's saved state of a token that opens this server only (``KubeSpawner.save_access_token``)."""
+
+DEEPEST = 100
+"""Levels of lists and objects in a server's description. What is deeper is left out: json may fail on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,18 +31,18 @@ class Server:
     pending: str | None  # "spawn", "stop", "check" or "rename"; None when nothing is under way
     started: datetime | None  # None: not known
     last_activity: datetime | None  # None: none was seen yet
-    raw: Raw = field(repr=False, compare=False)  # the hub's own words, for hooks
+    raw: Raw = field(repr=False, compare=False)  # the hub's own words, for hooks; without the access token
+    access_token: str | None = field(
+        default=None, repr=False, compare=False
+    )  # opens this server; None: not known
 
     def __str__(self) -> str:
-        return f"{self.user}/{self.name}" if self.name else self.user
+        return printable(f"{self.user}/{self.name}" if self.name else self.user)
 
     @property
     def state(self) -> Raw | None:
         """What its spawner saved, empty before its first start; None: hidden from the token."""
-        if "state" not in self.raw:
-            return None
-        state = self.raw["state"]
-        return state if isinstance(state, Mapping) else {}
+        return state_in(self.raw)
 
     def age(self, now: datetime) -> timedelta | None:
         """Return the time since it was started; None where that is not known."""
@@ -67,24 +78,29 @@ class User:
         return next((server for server in self.servers or () if server.name == name), None)
 
 
+def state_in(server: Raw) -> Raw | None:
+    """Return what a server's description has of its saved state, empty before its first start; None: hidden."""
+    if "state" not in server:
+        return None
+    state = server["state"]
+    return state if isinstance(state, Mapping) else {}
+
+
 def user_of(raw: Any) -> User:
     """Read one user; raise BadReply where the hub's words make no sense."""
     if not isinstance(raw, Mapping) or not isinstance(raw.get("name"), str):
         raise BadReply("a user without a name")
     name = raw["name"]
-    servers = raw.get("servers")
-    if servers is not None and not isinstance(servers, Mapping):
-        raise BadReply(f"user {name}: servers is {servers!r}, not an object")
+    servers = _servers(raw.get("servers"), name)
+    own = raw if servers is None else {**raw, "servers": {server.name: server.raw for server in servers}}
     return User(
         name=name,
         admin=bool(raw.get("admin")),
         created=_moment(raw, "created", f"user {name}"),
         last_activity=_moment(raw, "last_activity", f"user {name}"),
-        servers=None
-        if servers is None
-        else tuple(_server(name, key, value) for key, value in servers.items()),
+        servers=servers,
         groups=_groups(raw.get("groups"), name),
-        raw=raw,
+        raw=own,
     )
 
 
@@ -92,16 +108,25 @@ def _groups(raw: Any, user: str) -> tuple[str, ...] | None:
     if raw is None:
         return None
     if not isinstance(raw, list) or not all(isinstance(group, str) for group in raw):
-        raise BadReply(f"user {user}: groups is {raw!r}, not a list of names")
+        raise BadReply(f"user {user}: groups is {quoted(raw)}, not a list of names")
     return tuple(raw)
+
+
+def _servers(raw: Any, user: str) -> tuple[Server, ...] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping):
+        raise BadReply(f"user {user}: servers is {quoted(raw)}, not an object")
+    return tuple(_server(user, name, value) for name, value in raw.items())
 
 
 def _server(user: str, name: str, raw: Any) -> Server:
     if not isinstance(raw, Mapping):
-        raise BadReply(f"server {user}/{name}: {raw!r} is not an object")
+        raise BadReply(f"server {user}/{name}: {quoted(raw)} is not an object")
     pending = raw.get("pending") or None
     if pending is not None and not isinstance(pending, str):
-        raise BadReply(f"server {user}/{name}: pending is {pending!r}, not a word")
+        raise BadReply(f"server {user}/{name}: pending is {quoted(pending)}, not a word")
+    words, access_token = _without_token(_cut(raw, DEEPEST) if _is_deeper(raw, DEEPEST) else raw)
     return Server(
         user=user,
         name=name,
@@ -109,15 +134,53 @@ def _server(user: str, name: str, raw: Any) -> Server:
         pending=pending,
         started=_moment(raw, "started", f"server {user}/{name}"),
         last_activity=_moment(raw, "last_activity", f"server {user}/{name}"),
-        raw=raw,
+        raw=words,
+        access_token=access_token,
     )
 
 
+def _without_token(raw: Raw) -> tuple[Raw, str | None]:
+    """Return a server's description without its access token, which no hook, log or page has a use for; and the token."""
+    state = raw.get("state")
+    if not isinstance(state, Mapping) or ACCESS_TOKEN not in state:
+        return raw, None
+    token = state[ACCESS_TOKEN]
+    is_token = isinstance(token, str) and token.isascii() and token.isprintable() and bool(token)
+    left = {key: value for key, value in state.items() if key != ACCESS_TOKEN}
+    return {**raw, "state": left}, token if is_token else None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for each in level
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _cut(value: Any, levels: int) -> Any:
+    """Return a value without what is nested deeper than so many levels."""
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _cut(item, levels - 1) for key, item in value.items()}
+    return [_cut(item, levels - 1) for item in value]
+
+
 def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
+    """Read a time; without an offset it is in UTC, as the hub's database has it."""
     text = raw.get(key)
     if text is None:
         return None
     try:
-        return timestamps.parse(text)
+        return timestamps.parse(text, naive=UTC)
     except (TypeError, ValueError):
-        raise BadReply(f"{whose}: {key} is {text!r}, not a time") from None
+        raise BadReply(f"{whose}: {key} is {quoted(text)}, not a time") from None

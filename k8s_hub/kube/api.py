@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 from k8s_hub.kube.connection import Connection
@@ -9,8 +10,8 @@ from k8s_hub.kube.errors import Conflict, KubeError, Unavailable
 from k8s_hub.kube.metrics import REQUESTS
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.rights import Rights
-from k8s_hub.kube.watch import News, Page, decode
-from k8s_hub.objects.keys import Key
+from k8s_hub.kube.watch import News, Page, decode, decode_page
+from k8s_hub.objects.keys import Key, oddity_of
 from k8s_hub.objects.raw import Raw
 
 PAGE_SIZE = 100
@@ -45,7 +46,8 @@ class KubeApi:
     async def get(self, resource: Resource, key: Key) -> Raw:
         """Return the object as it is now: the answer is never older than the call."""
         with self._asked("get", resource, key.namespace):
-            return await self._connection.request("GET", resource.path(key.namespace, key.name))
+            found = await self._connection.request("GET", resource.path(key.namespace, key.name))
+            return _stored(resource, found)
 
     async def create(self, resource: Resource, namespace: str | None, body: Raw) -> Raw:
         """Create the object and return it as stored.
@@ -55,7 +57,8 @@ class KubeApi:
         """
         with self._asked("create", resource, namespace):
             try:
-                return await self._connection.request("POST", resource.path(namespace), body=body)
+                made = await self._connection.request("POST", resource.path(namespace), body=body)
+                return _stored(resource, made)
             except Conflict as error:
                 if error.already_exists:
                     raise
@@ -69,12 +72,13 @@ class KubeApi:
         With a ``metadata.resourceVersion`` only into the object as it was then: else `Conflict`.
         """
         with self._asked("patch", resource, key.namespace):
-            return await self._connection.request(
+            changed = await self._connection.request(
                 "PATCH",
                 resource.path(key.namespace, key.name),
                 body=change,
                 content_type="application/merge-patch+json",
             )
+            return _stored(resource, changed)
 
     async def delete(
         self,
@@ -109,7 +113,8 @@ class KubeApi:
     ) -> Page:
         """Return one page of a list, the first one if ``continue_token`` is empty.
 
-        Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old.
+        Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old. An object that
+        cannot be read is in ``Page.odd``.
         """
         params = _given(
             labelSelector=label_selector,
@@ -118,13 +123,12 @@ class KubeApi:
             **{"continue": continue_token},
         )
         with self._asked("list", resource, namespace):
-            reply = await self._connection.request(
-                "GET",
+            return await self._connection.read(
                 resource.path(namespace),
                 params=params,
+                decode=partial(decode_page, is_first=not continue_token),
                 timeout=max(PATIENT, self._connection.request_timeout),
             )
-        return Page.of(reply, is_first=not continue_token)
 
     async def list_pages(
         self,
@@ -135,7 +139,10 @@ class KubeApi:
         field_selector: str = "",
         limit: int = PAGE_SIZE,
     ) -> AsyncIterator[Page]:
-        """Yield the pages of one list, all of them as of the first one's resourceVersion."""
+        """Yield the pages of one list, all of them as of the first one's resourceVersion.
+
+        For those who act on what is missing: an object that cannot be read is `Unavailable`.
+        """
         token = ""
         while True:
             page = await self.list_page(
@@ -146,6 +153,9 @@ class KubeApi:
                 limit=limit,
                 continue_token=token,
             )
+            if page.odd:
+                odd = page.odd[0]
+                raise Unavailable(f"{resource} cannot be listed because of {odd}: {odd.why}", reason="Odd")
             yield page
             token = page.continue_token
             if not token:
@@ -201,6 +211,14 @@ class KubeApi:
         else:
             REQUESTS.labels(verb, resource.plural, "200").inc()
             self._rights.note_success(verb, resource, namespace)
+
+
+def _stored(resource: Resource, obj: Raw) -> Raw:
+    """Return a reply that is a stored object; `Unavailable` for one that is none: nothing is known of the object."""
+    oddity = oddity_of(obj) if resource.is_stored else ""
+    if oddity:
+        raise Unavailable(f"the API server's answer is no {resource.kind}: {oddity}", reason="Odd")
+    return obj
 
 
 async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[News, None]:

@@ -99,19 +99,36 @@ class Connection:
         content_type: str = "application/json",
         timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `patience`
     ) -> Raw:
-        """Send one request and return the decoded reply; raise the `KubeError` it means.
+        """Send one request and return the JSON object of the reply; raise the `KubeError` it means.
 
         ``timeout`` (seconds; None means the settings' ``request_timeout``) covers connecting, sending and the whole
         reply. Time in which the request waits for its turn, or the event loop stood still, does not count. A time-out
         says nothing about whether the server did what was asked.
         """
         request = _Request(method=method, path=path, params=params, body=body, content_type=content_type)
+        return await self._exchange(request, _json_object, timeout)
+
+    async def read(
+        self,
+        path: str,
+        *,
+        params: Params,
+        decode: Callable[[bytes], T],
+        timeout: float,  # noqa: ASYNC109 - as in `request`
+    ) -> T:
+        """GET what ``decode`` makes of the reply, for a reply that `request` need not be able to read as a whole.
+
+        A ValueError of ``decode`` means that the reply cannot be read.
+        """
+        return await self._exchange(_Request(method="GET", path=path, params=params), decode, timeout)
+
+    async def _exchange(self, request: _Request, decode: Callable[[bytes], T], timeout: float | None) -> T:  # noqa: ASYNC109
         limit = self._request_timeout if timeout is None else timeout
 
-        async def exchange(token: str | None) -> Raw:
+        async def exchange(token: str | None) -> T:
             with self._named(limit):
                 async with self._turns, patience(limit), await self._send(request, token) as response:
-                    return _decode(response, await response.read())
+                    return _decoded(response, await response.read(), decode)
 
         return await self._authenticated(exchange)
 
@@ -206,16 +223,22 @@ class Connection:
             raise Unavailable(f"no connection to {self._host}: {error}", reason="NoConnection") from error
 
 
-def _decode(response: aiohttp.ClientResponse, content: bytes) -> Raw:
-    """Return the JSON object of a reply, or raise the error it means."""
+def _decoded(response: aiohttp.ClientResponse, content: bytes, decode: Callable[[bytes], T]) -> T:
+    """Return what a reply says, or raise the error it means."""
     if not 200 <= response.status < 300:
         raise _refusal(response, content)
     try:
-        decoded: Raw = decoding.loads(content)
+        return decode(content)
     except ValueError as error:
         # A proxy's login page, for example: the API server itself has not spoken.
-        message = f"{response.host} answered with {len(content)} bytes of {response.content_type}, not JSON"
+        message = f"{response.host} answered with {len(content)} bytes of {response.content_type} that cannot be read: {error}"
         raise Unavailable(message, code=response.status, reason="NotJSON") from error
+
+
+def _json_object(content: bytes) -> Raw:
+    decoded = decoding.loads(content)
+    if not isinstance(decoded, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - bad input, as what is no JSON is
     return decoded
 
 

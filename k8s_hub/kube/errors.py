@@ -15,10 +15,10 @@ A Status body's reason and message are kept. A body that is no Status comes from
 API server and may echo headers, so it is told by size and type only.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
+from k8s_hub.kube import decoding
 from k8s_hub.objects.raw import Raw
 
 
@@ -98,15 +98,20 @@ _BY_CODE: Mapping[int, type[KubeError]] = {
 
 
 def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeError:
-    """Return the error a Status body means; ``retry_after`` is the header's, which goes before the body's."""
-    code = _number(status.get("code")) or 500
-    details = status.get("details") or {}
-    return _class_of(int(code))(
-        str(status.get("message") or status.get("reason") or f"HTTP {code:.0f}"),
-        code=int(code),
-        reason=str(status.get("reason") or ""),
+    """Return the error a Status body means; ``retry_after`` is the header's, which goes before the body's.
+
+    Of a body that has not the form of a Status, what has is believed.
+    """
+    code = int(_number(status.get("code")) or 500)
+    reason, details = _text(status.get("reason")), status.get("details")
+    if retry_after is None and isinstance(details, Mapping):
+        retry_after = _number(details.get("retryAfterSeconds"))
+    return _class_of(code)(
+        _text(status.get("message")) or reason or f"HTTP {code}",
+        code=code,
+        reason=reason,
         status=status,
-        retry_after=retry_after if retry_after is not None else _number(details.get("retryAfterSeconds")),
+        retry_after=retry_after,
     )
 
 
@@ -128,17 +133,22 @@ def _class_of(code: int) -> type[KubeError]:
     return Invalid if 400 <= code < 500 else Unavailable
 
 
-def _status_in(body: bytes) -> dict[str, Any] | None:
+def _status_in(body: bytes) -> Raw | None:
     try:
-        decoded = json.loads(body)
+        decoded = decoding.loads(body)
     except ValueError:
         return None
     return decoded if isinstance(decoded, dict) and decoded.get("kind") == "Status" else None
 
 
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _number(value: object) -> float | None:
+    """Return a number that is one, or that is written as text; None for all else, and for one without a use."""
     try:
-        number = float(str(value))
-    except ValueError:
+        number = float(value) if isinstance(value, int | float | str) else -1.0
+    except (ValueError, OverflowError):
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number < 1e9 else None

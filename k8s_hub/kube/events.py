@@ -2,12 +2,13 @@
 
 The API server keeps no cache for events, and a namespace may hold tens of thousands. So nothing is listed that is
 past: the watch begins "now", is shared by all that start at the same time, and what it says about others is
-dropped. Events help people; they are never needed. Whatever goes wrong here ends in fewer events.
+dropped. Events help people; they are never needed. Whatever goes wrong here ends in fewer events: the watch is begun
+again as an informer's is (`k8s_hub.kube.watcher`).
 """
 
 import asyncio
 import logging
-import math
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,19 +25,20 @@ from k8s_hub.kube.watch import (
     Listed,
     Modified,
     News,
+    Odd,
     State,
     Watching,
     after,
     after_end,
     end_meant_by,
 )
-from k8s_hub.objects.keys import Key, metadata_of
+from k8s_hub.kube.watcher import Watcher
+from k8s_hub.objects.keys import Key, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.retries import RetryPolicy
+from k8s_hub.retries import Chance
 
 logger = logging.getLogger(__name__)
 
-AGAIN = RetryPolicy(initial=0.5, ceiling=10.0, deadline=math.inf)
 LINGER = 30.0  # seconds the watch stays open after the last start: the next one is likely soon
 OPENING = 2.0  # seconds a start waits for the watch at most: events are not worth more
 MOST = 50  # events kept per object, the latest
@@ -58,14 +60,14 @@ class _Record:
 
     def take(self, event: Raw) -> None:
         """Keep ``event`` as the latest; a repeated event comes under its old name, with a higher count."""
-        name = str(metadata_of(event).get("name"))
+        name = key_of(event).name
         self.events.pop(name, None)
         self.events[name] = event
         self._trim()
 
     def recall(self, past: Iterable[Raw]) -> None:
         """Put what was said earlier before what was heard."""
-        earlier = {str(metadata_of(event).get("name")): event for event in sorted(past, key=_last_seen)}
+        earlier = {key_of(event).name: event for event in sorted(past, key=_last_seen)}
         heard, self.events = self.events, earlier
         for event in heard.values():
             self.take(event)
@@ -98,9 +100,7 @@ class Feed:
     def events(self, *, uid: str = "") -> tuple[Raw, ...]:
         """Return the events heard so far, the latest of each object last; with ``uid``, of that object only."""
         found = (event for involved in self._followed for event in self._watch.events_of(involved))
-        return tuple(
-            event for event in found if not uid or (event.get("involvedObject") or {}).get("uid") == uid
-        )
+        return tuple(event for event in found if not uid or event["involvedObject"].get("uid") == uid)
 
     def listening(self, bell: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
         """Set ``bell`` at each new event, while inside."""
@@ -123,7 +123,7 @@ class Feed:
 class EventWatch:
     """Owns the task that watches the events of one namespace while anybody follows; ``await close()``."""
 
-    def __init__(self, api: KubeApi, namespace: str) -> None:
+    def __init__(self, api: KubeApi, namespace: str, *, chance: Chance = random.random) -> None:
         self.bells = Bells[Involved]()
         self._api = api
         self._namespace = namespace
@@ -132,7 +132,7 @@ class EventWatch:
         self._tasks: set[asyncio.Task[None]] = set()  # the running one, and one that is ending
         self._ending: asyncio.TimerHandle | None = None  # set while nobody follows
         self._state: State = Empty()
-        self._failures = 0  # in a row
+        self._watcher = Watcher(f"events in {namespace}", self._attempt, self._on_end, chance=chance)
         self._settled = asyncio.Event()  # the watch was opened, or cannot be
         self._was_forbidden = False
 
@@ -182,7 +182,7 @@ class EventWatch:
             return
         record = self._records.get(involved)
         if record is not None:
-            record.recall(page.items)
+            record.recall(event for event in page.items if _involved_in(event) == involved)
             self.bells.ring([involved])
 
     async def close(self) -> None:
@@ -202,7 +202,8 @@ class EventWatch:
             self._ending = None
         if all(task.cancelling() for task in self._tasks):
             self._settled.clear()
-            task = asyncio.create_task(self._run(), name=f"events in {self._namespace}")
+            self._state = Empty()
+            task = asyncio.create_task(self._watcher.run(), name=f"events in {self._namespace}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -215,21 +216,17 @@ class EventWatch:
         for task in self._tasks:
             task.cancel()
 
-    async def _run(self) -> None:
-        self._state = Empty()
-        self._failures = 0
-        while True:
-            error: KubeError | None = None
-            try:
-                await self._watch(await self._now())
-            except Forbidden as refusal:
-                self._note_forbidden(refusal)
-                return
-            except KubeError as failure:
-                error = failure
-            self._state = after_end(self._state, error)
-            await asyncio.sleep(AGAIN.delay(self._failures))
-            self._failures += 1
+    async def _attempt(self) -> None:
+        """Go on from the current state until something ends it."""
+        await self._watch(await self._now())
+
+    def _on_end(self, error: KubeError | None) -> bool:
+        """Return whether to go on: what may not be read is asked for again when something starts."""
+        self._state = after_end(self._state, error)
+        if isinstance(error, Forbidden):
+            self._note_forbidden(error)
+            return False
+        return True
 
     async def _now(self) -> Listed:
         """Return where to go on, or the version of this moment: a watch without one would replay all the past."""
@@ -242,7 +239,7 @@ class EventWatch:
         opened = self._api.watch(EVENTS, self._namespace, resource_version=listed.resource_version)
         async with opened as stream:
             self._state = Watching(listed.resource_version)
-            self._failures = 0
+            self._watcher.note_opened()
             self._settled.set()
             breather = Breather()
             async for news in stream:
@@ -253,6 +250,8 @@ class EventWatch:
 
     def _take(self, news: News) -> None:
         self._state = after(self._state, news)
+        if isinstance(news, Odd):
+            self._watcher.note_odd(news)
         if not isinstance(news, Added | Modified):
             return
         involved = _involved_in(news.obj)
@@ -269,11 +268,14 @@ class EventWatch:
 
 
 def _involved_in(event: Raw) -> Involved:
-    involved: Mapping[str, str] = event.get("involvedObject") or {}
-    return Involved(involved.get("kind", ""), Key(involved.get("namespace", ""), involved.get("name", "")))
+    """Return the object that an event is about; one that nobody follows where that cannot be said."""
+    said = event.get("involvedObject")
+    found = [said.get(part) if isinstance(said, Mapping) else None for part in ("kind", "namespace", "name")]
+    kind, namespace, name = (part if isinstance(part, str) else "" for part in found)
+    return Involved(kind, Key(namespace, name))
 
 
 def _last_seen(event: Raw) -> str:
     """Return when it was said last, in a form that sorts."""
     times = (event.get("lastTimestamp"), event.get("eventTime"), metadata_of(event).get("creationTimestamp"))
-    return str(next((time for time in times if time), ""))
+    return next((time for time in times if time and isinstance(time, str)), "")

@@ -6,7 +6,8 @@ Expected flow
     3. Only a version the server no longer knows (410), or cannot have known, leads to a new list.
 
 Guarantees
-    It never gives up: whatever fails is tried again after a capped, jittered pause.
+    It never gives up: whatever fails is tried again after a capped, jittered pause (`k8s_hub.kube.watcher`).
+    An object that cannot be read or taken in is skipped; all others are shown.
     After an outage it lists at most once, and not at all if the server still knows our version.
     Readers never see half a list. What vanished during an outage is a change like any other.
     A waiter is woken by its own key's changes; cancelling one leaves nothing behind.
@@ -19,10 +20,8 @@ Caveats
 """
 
 import asyncio
-import logging
 import math
 import random
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, suppress
 
@@ -46,25 +45,14 @@ from k8s_hub.kube.watch import (
     after_end,
     end_meant_by,
 )
+from k8s_hub.kube.watcher import Watcher
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import Chance, RetryPolicy, retrying
 
-logger = logging.getLogger(__name__)
-
-UNREACHABLE = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
-"""When the server is away or busy. The ceiling keeps the promise to be fresh 5 s after its return, and costs it
-one request each 2 s on average from each of a hub's three or four informers."""
-
-REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
-"""When the server answers, but with something that waiting is unlikely to heal (a Role, 410 after 410): a list of
-ten thousand pods each 4 s would be an attack."""
-
 CONFIRM = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the waiter."""
 
-HEALTHY = 5.0  # seconds a watch must have lasted for its end to be ordinary
-LOUD = 3  # failures in a row before the log hears of it: a single cut is nobody's business
 LIFETIME = (300, 600)  # seconds after which the server ends a watch: spreads reconnections over API servers
 
 
@@ -88,16 +76,13 @@ class Informer:
         self._namespace = namespace
         self._label_selector = label_selector
         self._chance = chance
-        self._store = Store(project, index)
+        self._watcher = Watcher(f"informer of {self}", self._attempt, self._on_end, chance=chance)
+        self._store = Store(project, index, on_odd=self._watcher.note_odd)
         self._bells = Bells[Key]()
         self._state: State = Empty()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._heard = -math.inf  # loop time of the last word from the server
-        self._opened = math.inf  # loop time at which the current or last watch was opened
-        # By policy, since a watch lasted: those of an outage do not delay the list that follows it.
-        self._failures = Counter[RetryPolicy]()
-        self._is_told = False  # the log was told of trouble, and not yet of its end
         self._failure: KubeError | None = None  # the last one; None while all is well
 
     def __str__(self) -> str:
@@ -108,7 +93,7 @@ class Informer:
     async def start(self) -> None:
         """Begin; the first list is awaited with `wait_synced`. Starting twice is starting once."""
         if self._task is None and not self._closed:
-            self._task = asyncio.create_task(self._run(), name=f"informer of {self}")
+            self._task = asyncio.create_task(self._watcher.run(), name=f"informer of {self}")
 
     async def close(self) -> None:
         """End the task; whoever still waits gets `Unavailable`."""
@@ -240,25 +225,15 @@ class Informer:
 
     # --- The task ---
 
-    async def _run(self) -> None:
-        while True:
-            error = await self._attempt()
-            self._state = after_end(self._state, error)
-            delay = self._judge(error)
-            self._bells.ring_all()
-            await asyncio.sleep(delay)
+    async def _attempt(self) -> None:
+        """Go on from the current state until something ends it."""
+        await self._watch(await self._listed())
 
-    async def _attempt(self) -> KubeError | None:
-        """Go on from the current state until something ends it; return what, None for a watch's ordinary end."""
-        self._opened = math.inf
-        try:
-            await self._watch(await self._listed())
-        except KubeError as error:
-            return error
-        except Exception as error:  # the supervisor: a bug must not end the view for ever
-            logger.exception("%s: what the server said could not be taken in; listing again", self)
-            return Gone(f"a bug: {error!r}", reason="Bug")
-        return None
+    def _on_end(self, error: KubeError | None) -> bool:
+        self._state = after_end(self._state, error)
+        self._failure = error
+        self._bells.ring_all()
+        return True
 
     async def _listed(self) -> Listed:
         """Read the pages that are still to be read; none if the view only has to be resumed."""
@@ -293,10 +268,8 @@ class Informer:
 
     def _note_opened(self, listed: Listed) -> None:
         self._state = Watching(listed.resource_version)
-        self._opened = self._heard = asyncio.get_running_loop().time()
-        if self._is_told:
-            self._is_told = False
-            logger.info("%s: the view is fresh again", self)
+        self._heard = asyncio.get_running_loop().time()
+        self._watcher.note_opened()
         self._failure = None
         self._bells.ring_all()
 
@@ -311,25 +284,3 @@ class Informer:
                 self._bells.ring_all()
             case _:
                 self._bells.ring(changed)
-
-    def _judge(self, error: KubeError | None) -> float:
-        """Return the seconds to wait before going on after ``error``, or after a watch's ordinary end."""
-        self._failure = error
-        lasted = asyncio.get_running_loop().time() - self._opened  # minus infinity if no watch was opened
-        if lasted >= HEALTHY:
-            self._failures.clear()
-            if error is None:
-                return 0.0
-        policy = UNREACHABLE if error is None or isinstance(error, Unavailable) else REFUSED
-        attempt = self._failures[policy]
-        self._failures[policy] += 1
-        self._tell_trouble(error)
-        if isinstance(error, Gone) and attempt == 0:
-            return 0.0
-        asked_for = (error.retry_after or 0.0) if error is not None else 0.0
-        return max(policy.delay(attempt, self._chance), min(asked_for, REFUSED.ceiling))
-
-    def _tell_trouble(self, error: KubeError | None) -> None:
-        if not self._is_told and max(self._failures.values()) >= LOUD:
-            self._is_told = True
-            logger.warning("%s: the view is not fresh, going on trying: %s", self, error)

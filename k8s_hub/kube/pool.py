@@ -91,7 +91,7 @@ class _Cluster:
 
     def events(self, namespace: str) -> EventWatch:
         if namespace not in self._event_watches:
-            self._event_watches[namespace] = EventWatch(self.api, namespace)
+            self._event_watches[namespace] = EventWatch(self.api, namespace, chance=self._chance)
         return self._event_watches[namespace]
 
     async def close(self) -> None:

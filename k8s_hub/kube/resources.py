@@ -13,6 +13,7 @@ class Resource:
     plural: str
     kind: str
     namespaced: bool = True
+    is_stored: bool = True  # what is only asked, such as a review, gets no name and no uid
 
     @property
     def api_version(self) -> str:
@@ -51,7 +52,12 @@ REVIEWS = Resource(
     plural="selfsubjectaccessreviews",
     kind="SelfSubjectAccessReview",
     namespaced=False,
+    is_stored=False,
 )
 REVIEWS_OF_OTHERS = Resource(
-    group="authorization.k8s.io", plural="subjectaccessreviews", kind="SubjectAccessReview", namespaced=False
+    group="authorization.k8s.io",
+    plural="subjectaccessreviews",
+    kind="SubjectAccessReview",
+    namespaced=False,
+    is_stored=False,
 )

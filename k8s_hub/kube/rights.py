@@ -5,17 +5,13 @@ some seconds what it allows afterwards. Nobody's start has to fail for that.
 """
 
 import asyncio
-import re
 
+from k8s_hub.diagnosis.refusals import Refusal, is_admission_not_ready, lacks_right
 from k8s_hub.kube.errors import Forbidden, KubeError, Unavailable
 from k8s_hub.kube.resources import Resource
 
 DOUBT = 30.0
 """Seconds for which a refusal may be a restarted API server's; a right that was taken away is then believed gone."""
-
-_BY_ROLE = re.compile(r"\bcannot \w+ resource\b")
-# Its admission, not its roles, is not there yet; no user's fault either.
-_NOT_READY = re.compile("not yet ready to handle request")
 
 
 class Rights:
@@ -33,12 +29,14 @@ class Rights:
         """Return what the error means: `Unavailable` for a refusal that may pass by itself."""
         if not isinstance(error, Forbidden):
             return error
-        if _NOT_READY.search(error.message) or self._is_in_doubt(error, (verb, resource, namespace)):
+        status = error.status or {"code": error.code, "message": error.message}
+        refusal = Refusal.of(status, resource.kind, name="")
+        if is_admission_not_ready(refusal) or self._is_in_doubt(refusal, (verb, resource, namespace)):
             return Unavailable.of(error)
         return error
 
-    def _is_in_doubt(self, error: Forbidden, asked: tuple[str, Resource, str | None]) -> bool:
-        if asked not in self._refused_since or not (error.code == 401 or _BY_ROLE.search(error.message)):
+    def _is_in_doubt(self, refusal: Refusal, asked: tuple[str, Resource, str | None]) -> bool:
+        if asked not in self._refused_since or not lacks_right(refusal):
             return False
         now = asyncio.get_running_loop().time()
         since = self._refused_since[asked]

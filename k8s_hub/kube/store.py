@@ -4,6 +4,7 @@ Guarantees
     A reader never sees half a list: pages fill a buffer, and the last one swaps it in.
     Between two swaps the view is what the server held at ``View.resource_version``.
     Only what the projection returns is kept, and only a change of that is a change. Readers get copies.
+    One odd object is nobody else's trouble: it is reported and skipped, and what was known of it stays.
 
 Caveats
     A view is of the past; how far, the informer knows.
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
 from k8s_hub.kube import decoding
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Page, is_older
+from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Odd, Page, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -65,9 +66,13 @@ class _Content:
 class Store:
     """The writer: one owner feeds it the news in order, and hears which keys are different now."""
 
-    def __init__(self, project: Project, index: Index = no_index) -> None:
+    def __init__(
+        self, project: Project, index: Index = no_index, *, on_odd: Callable[[Odd], None] = lambda _: None
+    ) -> None:
+        """``on_odd`` hears of each object that is skipped."""
         self._project = project
         self._index = index
+        self._on_odd = on_odd
         self._content = _Content()
         self._incoming = _Content()  # the list that is being read; empty outside one
         self._version = ""  # of what `_content` shows; "" until the first list is complete
@@ -79,24 +84,33 @@ class Store:
             case Page():
                 return self._take_page(news)
             case Added(obj) | Modified(obj):
-                self._version = version_of(obj)
+                self._advance(version_of(obj))
                 return self._put(self._content, obj)
             case Deleted(obj):
-                self._version = version_of(obj)
+                self._advance(version_of(obj))
                 return self._remove(self._content, key_of(obj))
+            case Odd(obj):
+                self._advance(version_of(obj))
+                self._skip(self._content, news)
+                return NOTHING
             case Bookmark(version):
-                self._version = version
+                self._advance(version)
                 return NOTHING
             case Error():
                 return NOTHING
             case _:
                 assert_never(news)
 
+    def _advance(self, version: str) -> None:
+        self._version = version or self._version
+
     def _take_page(self, page: Page) -> frozenset[Key]:
         if page.is_first:
             self._incoming = _Content()
         for obj in page.items:
             self._put(self._incoming, obj)
+        for odd in page.odd:
+            self._skip(self._incoming, odd)
         if page.continue_token:
             return NOTHING
         old, self._content, self._incoming = self._content, self._incoming, _Content()
@@ -104,15 +118,14 @@ class Store:
         return _differences(old.entries, self._content.entries)
 
     def _put(self, content: _Content, obj: Raw) -> frozenset[Key]:
-        key, kept = key_of(obj), self._project(obj)
-        if kept is None:
+        try:
+            entry = self._entry_of(obj)
+        except Exception as error:  # noqa: BLE001 - code that expects what Kubernetes promises reads what an object has
+            self._skip(content, Odd(obj, f"it cannot be taken in ({type(error).__name__})", error))
+            return NOTHING
+        key = key_of(obj)
+        if entry is None:
             return self._remove(content, key)
-        entry = Entry(
-            uid=uid_of(obj),
-            # Decoded, because the bytes hold on to a buffer of twice their size or more.
-            text=decoding.dumps(kept),
-            values=tuple(dict.fromkeys(self._index(kept))),
-        )
         old = content.entries.get(key)
         if old == entry:
             return NOTHING
@@ -121,11 +134,34 @@ class Store:
             content.entries[key] = entry._replace(values=old.values)
             return frozenset((key,))
         self._remove(content, key)
+        self._add(content, key, entry)
+        return frozenset((key,))
+
+    def _entry_of(self, obj: Raw) -> Entry | None:
+        """Return what is kept of an object; None where nothing is."""
+        kept = self._project(obj)
+        if kept is None:
+            return None
+        return Entry(
+            uid=uid_of(obj),
+            # Decoded, because the bytes hold on to a buffer of twice their size or more.
+            text=decoding.dumps(kept),
+            values=tuple(dict.fromkeys(self._index(kept))),
+        )
+
+    def _skip(self, content: _Content, odd: Odd) -> None:
+        """Report an odd object. A new list has it as it was known before: what cannot be read is not gone."""
+        self._on_odd(odd)
+        key, uid = key_of(odd.obj), uid_of(odd.obj)
+        known = self._content.entries.get(key)
+        if known is not None and key not in content.entries and uid in {"", known.uid}:
+            self._add(content, key, known)
+
+    def _add(self, content: _Content, key: Key, entry: Entry) -> None:
         key = Key(sys.intern(key.namespace), key.name)
         content.entries[key] = entry
         for value in entry.values:
             content.index.setdefault(value, {})[key] = None
-        return frozenset((key,))
 
     def _remove(self, content: _Content, key: Key) -> frozenset[Key]:
         entry = content.entries.pop(key, None)

@@ -70,6 +70,7 @@ class UndeliveredDeletes:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
         self._waiting: dict[Undelivered, None] = {}  # in the order in which they are tried
+        self._is_crash_told = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -127,6 +128,10 @@ class UndeliveredDeletes:
             except KubeError as error:
                 # Refused, by a Role or a webhook: kept, as it may be allowed later, but it stops no other.
                 logger.debug("%s: its deletion is refused: %s", delete, error)
+            except Exception as error:
+                level = logging.DEBUG if self._is_crash_told else logging.ERROR
+                logger.log(level, "%s: its deletion failed by a bug, retrying", delete, exc_info=error)
+                self._is_crash_told = True
         return len(self._waiting) < before
 
     async def _is_delivered(self, delete: Undelivered) -> bool:

@@ -13,15 +13,29 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias, assert_never
 
 from k8s_hub.kube import decoding
-from k8s_hub.kube.errors import Gone, Invalid, KubeError, Unavailable, error_of_status
-from k8s_hub.objects.keys import metadata_of, version_of
+from k8s_hub.kube.errors import Gone, Invalid, KubeError, error_of_status
+from k8s_hub.objects.keys import key_of, metadata_of, oddity_of, version_of
 from k8s_hub.objects.raw import Raw
 
 # --- What the server says ---
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """An object that cannot be read or is none. It is skipped: what is known of it stays as it was."""
+
+    obj: Raw  # at least what could be read of its metadata
+    why: str  # the end of a sentence, which quotes nothing of the object
+    error: Exception | None = field(default=None, compare=False)  # of the code that should have taken it in
+
+    def __str__(self) -> str:
+        key = key_of(self.obj)
+        return str(key) if key.name and str(key).isprintable() else "an object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +43,25 @@ class Page:
     """A part of a list. All pages of one list are as of one ``resource_version``."""
 
     items: Sequence[Raw]
+    odd: Sequence[Odd] = ()
     resource_version: str
     is_first: bool
     continue_token: str  # "" on the last page
 
     @classmethod
-    def of(cls, reply: Raw, *, is_first: bool) -> Self:
-        """Read the reply to a list; ``is_first`` as only the asker knows it."""
-        metadata = metadata_of(reply)
+    def of(cls, reply: Any, *, is_first: bool) -> Self:
+        """Read the reply to a list; ``is_first`` as only the asker knows it. Raise ValueError for what is no list."""
+        raw: Raw = reply if isinstance(reply, Mapping) else {}
+        items, version, token = raw.get("items"), version_of(raw), metadata_of(raw).get("continue") or ""
+        if not isinstance(items, list | None) or not version or not isinstance(token, str):
+            raise ValueError("no list of objects as of a resourceVersion")
+        checked = [_checked(item) for item in items or []]
         return cls(
-            items=reply.get("items") or (),
-            resource_version=str(metadata.get("resourceVersion") or ""),
+            items=[item for item in checked if not isinstance(item, Odd)],
+            odd=[item for item in checked if isinstance(item, Odd)],
+            resource_version=version,
             is_first=is_first,
-            continue_token=str(metadata.get("continue") or ""),
+            continue_token=token,
         )
 
 
@@ -80,7 +100,7 @@ class Error:
     error: KubeError
 
 
-News: TypeAlias = Page | Added | Modified | Deleted | Bookmark | Error
+News: TypeAlias = Page | Added | Modified | Deleted | Odd | Bookmark | Error
 
 # --- What is to be done next ---
 
@@ -121,7 +141,7 @@ def after(state: State, news: News) -> State:
             return Listed(version)
         case Page(continue_token=token):
             return Listing(token)
-        case Added(obj) | Modified(obj) | Deleted(obj):
+        case Added(obj) | Modified(obj) | Deleted(obj) | Odd(obj):
             return _advanced(state, version_of(obj))
         case Bookmark(version):
             return _advanced(state, version)
@@ -152,6 +172,8 @@ def end_meant_by(news: News) -> KubeError:
 
 
 def _advanced(state: State, version: str) -> State:
+    if not version:
+        return state
     if isinstance(state, Watching) and is_older(version, state.resource_version):
         # The server forgot its past: restored from a backup, or another one at the same address. Its versions
         # would have to grow past ours before a watch said anything.
@@ -164,7 +186,13 @@ def is_older(version: str, than: str) -> bool:
 
     Kubernetes 1.35 promises that versions of one resource compare as integers; before, they already did.
     """
-    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
+    return version.isdecimal() and than.isdecimal() and _size(version) < _size(than)
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """Return what orders numbers of any length; Python reads none of more than 4300 digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 # --- From bytes ---
@@ -177,15 +205,70 @@ _TYPES: Mapping[Any, type[Added] | type[Modified] | type[Deleted]] = {
 
 
 def decode(line: bytes) -> News:
-    """Return what one line of a watch says; raise `Unavailable` for one that says nothing we know."""
+    """Return what one line of a watch says; raise `Gone` for one that says nothing we know: only a list can tell."""
     try:
-        raw: Raw = decoding.loads(line)
-        kind, obj = raw["type"], raw["object"]
+        kind, obj = _event_in(line)
         if kind == "BOOKMARK":
             return Bookmark(version_of(obj))
         if kind == "ERROR":
             return Error(error_of_status(obj))
-        return _TYPES[kind](obj)
+        meant, checked = _TYPES[kind], _checked(obj)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"a line of a watch ({len(line)} bytes) is not a watch event: {error!r}"
-        raise Unavailable(message, reason="NotAnEvent") from error
+        message = f"a line of a watch ({len(line)} bytes) is not a watch event ({type(error).__name__})"
+        raise Gone(message, reason="NotAnEvent") from error
+    if not isinstance(checked, Odd):
+        return meant(checked)
+    # To know that an object is gone takes its name and nothing else.
+    return Deleted(checked.obj) if meant is Deleted and key_of(checked.obj).name else checked
+
+
+def decode_page(content: bytes, *, is_first: bool) -> Page:
+    """Return what the reply to a list says; raise ValueError where it is no list."""
+    try:
+        reply = decoding.loads(content)
+    except ValueError:
+        parts = decoding.members(content)
+        items = decoding.elements(parts.get("items", b"[]"))
+        reply = {
+            "metadata": decoding.loads(parts.get("metadata", b"null")),
+            "items": [_object_in(item) for item in items],
+        }
+    return Page.of(reply, is_first=is_first)
+
+
+def _event_in(line: bytes) -> tuple[Any, Any]:
+    """Return an event's type and object; `Odd` for an object that cannot be read."""
+    try:
+        event = decoding.loads(line)
+    except ValueError:
+        parts = decoding.members(line)
+        return decoding.loads(parts["type"]), _object_in(parts["object"])
+    return event["type"], event["object"]
+
+
+def _object_in(text: bytes) -> Any:
+    try:
+        return decoding.loads(text)
+    except ValueError as error:
+        return Odd(_identity_in(text), f"it cannot be read ({error})")
+
+
+def _identity_in(text: bytes) -> Raw:
+    """Return the readable part of an object's metadata that says which object it is."""
+    metadata = {}
+    with suppress(ValueError, KeyError):
+        parts = decoding.members(decoding.members(text)["metadata"])
+        for name in ("namespace", "name", "uid", "resourceVersion"):
+            with suppress(ValueError, KeyError):
+                metadata[name] = decoding.loads(parts[name])
+    return {"metadata": metadata}
+
+
+def _checked(obj: Any) -> Raw | Odd:
+    if isinstance(obj, Odd):
+        return obj
+    oddity = oddity_of(obj)
+    if not oddity:
+        checked: Raw = obj
+        return checked
+    return Odd({"metadata": metadata_of(obj)} if isinstance(obj, Mapping) else {}, oddity)

@@ -1,6 +1,6 @@
 """The restricted Pod Security Standard: what a pod says against it, and the pod with what it demands filled in.
 
-The rules are those of Kubernetes 1.35, baseline and restricted together. ``restricted`` of a pod without
+The rules are those of Kubernetes 1.37, baseline and restricted together. ``restricted`` of a pod without
 contradictions is let into a namespace that enforces the standard; a pod with one is not.
 """
 

@@ -1,16 +1,19 @@
 """RFC 3339 timestamps as Kubernetes and JupyterHub write them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
-def parse(text: str) -> datetime:
+def parse(text: str, *, naive: tzinfo | None = None) -> datetime:
     """Read a timestamp, with or without fraction, into an aware datetime in UTC.
 
-    Digits beyond microseconds are cut off. A timestamp without offset is a ValueError: it names no moment.
+    Digits beyond microseconds are cut off. ``naive`` is the time zone of a timestamp without offset; without it,
+    such a timestamp is a ValueError: it names no moment.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"The timestamp {text!r} has no UTC offset")
+        if naive is None:
+            raise ValueError(f"The timestamp {text!r} has no UTC offset")
+        moment = moment.replace(tzinfo=naive)
     try:
         return moment.astimezone(UTC)
     except OverflowError:

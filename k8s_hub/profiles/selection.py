@@ -24,6 +24,9 @@ from k8s_hub.profiles.overrides import filled_in
 LONGEST_VALUE = 4000
 """Characters that an unlisted value may have."""
 
+LONGEST_TOGETHER = 4 * LONGEST_VALUE
+"""Characters that all unlisted values of a server may have: they are saved in the hub's database."""
+
 NOTHING_OFFERED = "None of the profiles is for you. Please ask your administrator."
 
 _SHOWN = 60
@@ -47,6 +50,7 @@ class Selection:
 
     profile: Raw
     overrides: Sequence[Raw]
+    chosen: Raw  # of each option: the key of the choice, also of the default one, or the value that was typed
 
 
 def select(
@@ -59,12 +63,17 @@ def select(
     complete, profile = _found(profiles, user_options.get(PROFILE), person)
     _refuse_unknown(complete, user_options)
     allowance = Allowance()
-    chosen = (
-        _chosen(name, options_of(profile).get(name), user_options, templates, allowance)
+    found = {
+        name: _chosen(name, options_of(profile).get(name), user_options, templates, allowance)
         for name in options_of(complete)
-    )
-    overrides = [_override(profile), *chosen]
-    return Selection(profile=profile, overrides=overrides)
+    }
+    chosen = {name: value for name, (value, _) in found.items() if value is not None}
+    if sum(len(value) for value in chosen.values() if isinstance(value, str)) > LONGEST_TOGETHER:
+        raise WrongChoice(
+            f"The values of the options have more than {LONGEST_TOGETHER} characters together. Please shorten them."
+        )
+    overrides = [_override(profile), *(override for _, override in found.values())]
+    return Selection(profile=profile, overrides=overrides, chosen=chosen)
 
 
 def profile_of(profiles: Sequence[Raw], slug: Any, person: Person) -> Raw:
@@ -139,19 +148,23 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
 
 def _chosen(
     name: str, option: Raw | None, user_options: Raw, templates: Collection[str], allowance: Allowance
-) -> Raw:
-    """Return the override of what was chosen of an option; None instead of the option: it is not for this user."""
+) -> tuple[Any, Raw]:
+    """Return what was chosen of an option, None for nothing, and its override.
+
+    None instead of the option: it is not for this user.
+    """
     choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
     if option is None:
         if is_given(choice) or is_given(unlisted):
             raise WrongChoice(f"The option {quoted(name)} is not for you.")
-        return {}
+        return None, {}
     if is_given(unlisted):
         value = _text(unlisted, unlisted_key(name)).strip()
         rules = _rules_for(name, option, value)
         _match(name, rules, value, allowance)
-        return filled_in(_override(rules), value, templates=templates)
-    return _override(_listed(name, option, choice) if is_given(choice) else _default(name, option))
+        return value, filled_in(_override(rules), value, templates=templates)
+    key, listed = _listed(name, option, choice) if is_given(choice) else _default(name, option)
+    return key if isinstance(key, str | int | float) else str(key), _override(listed)
 
 
 def _rules_for(name: str, option: Raw, value: str) -> Raw:
@@ -186,12 +199,11 @@ def _match(name: str, rules: Raw, value: str, allowance: Allowance) -> None:
     raise WrongChoice(f"The option {quoted(name)} cannot be {quoted(value)}: {hint}")
 
 
-def _listed(name: str, option: Raw, choice: Any) -> Raw:
+def _listed(name: str, option: Raw, choice: Any) -> tuple[Any, Raw]:
     wanted = _text(choice, name)
     for key, listed in choices_of(option).items():
         if means(choice, key):
-            found: Raw = listed
-            return found
+            return key, listed
     rules = unlisted_choice_of(option)
     if wanted == UNLISTED_CHOICE and rules is not None:
         raise WrongChoice(_value_is_missing(name, rules))
@@ -205,11 +217,10 @@ def _listed(name: str, option: Raw, choice: Any) -> Raw:
     )
 
 
-def _default(name: str, option: Raw) -> Raw:
-    for choice in choices_of(option).values():
+def _default(name: str, option: Raw) -> tuple[Any, Raw]:
+    for key, choice in choices_of(option).items():
         if choice.get("default"):
-            found: Raw = choice
-            return found
+            return key, choice
     raise WrongChoice(_value_is_missing(name, unlisted_choice_of(option) or {}))
 
 

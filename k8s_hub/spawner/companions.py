@@ -63,7 +63,7 @@ async def _create(attempt: Attempt, resource: Resource, body: Raw) -> None:
             if not await _is_there(attempt, resource, key):
                 continue
         except KubeError as error:
-            raise refused(error, resource.kind, key.name) from error
+            raise refused(attempt, error, resource.kind, key.name) from error
         return
 
 
@@ -74,7 +74,7 @@ async def _is_there(attempt: Attempt, resource: Resource, key: Key) -> bool:
     except NotFound:
         return False
     except KubeError as error:
-        raise refused(error, resource.kind, key.name) from error
+        raise refused(attempt, error, resource.kind, key.name) from error
     match relation(existing, attempt.identity, attempt.mark):
         case Relation.THIS_ATTEMPT:
             return True
@@ -95,4 +95,4 @@ async def _delete(attempt: Attempt, resource: Resource, obj: Raw) -> None:
     except (NotFound, Conflict):
         return  # gone already
     except KubeError as error:
-        raise refused(error, resource.kind, key.name) from error
+        raise refused(attempt, error, resource.kind, key.name) from error

@@ -20,6 +20,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.hiding import hiding
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
+from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
@@ -27,14 +28,15 @@ from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch, resolve, security, storage
+from k8s_hub.spawner import access_token, launch, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
+from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import SpawnFailed, hub_error
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.namespaces import ensure_namespace
-from k8s_hub.spawner.progress import Progress, Waited
-from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.teardown import Removal
@@ -62,6 +64,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
         self._state_version = COMPATIBLE_VERSION
+        self._access_token: str | None = None
         if self.user is not None:
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
@@ -80,6 +83,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self.namespace = saved.namespace or self.namespace
         self.dns_name = saved.dns_name or self.dns_name
         self._state_version = saved.version or COMPATIBLE_VERSION
+        self._applied_options = saved.applied_options
+        self._access_token = saved.access_token
         if saved.pvc_name and self.remember_pvc_name:
             self._home_name = self._home_name.found(saved.pvc_name)
         if self.remember_pvc_name:
@@ -98,6 +103,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             pvc_name=home,
             extra_claims=self.extra_claim_names,
             url=self._url_in_state,
+            applied_options=self._applied_options,
+            access_token=self._access_token,
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -112,6 +119,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._name_objects()
         self.pod_id = ""
         self._start_future = None
+        self._applied_options = self._access_token = None
         self._may_be_unfinished = False
         self._alive = None
         self._run_log = RunLog(self.log)
@@ -155,7 +163,16 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self._is_starting = False
             self._progress.end()
         self._may_have_created = False
+        if self.save_access_token:
+            self._renew_access_token()
         return url
+
+    def _renew_access_token(self) -> None:
+        """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
+        try:
+            self._access_token = access_token.renew(self)
+        except ValueError as error:  # the role of the user does not let them access their own server
+            self.log.warning("%s: no access token is saved: %s", self._log_name, error)
 
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
@@ -204,6 +221,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             grace_seconds=self.delete_grace_period,
             creates=self._creates,
             tell=self._tell,
+            hear=self._progress.hear,
+            diagnose=partial(
+                diagnose,
+                site_rules=tuple(self.diagnosis_rules),
+                on_error=partial(BROKEN_CODE.tell, self.log, "diagnosis rule"),
+            ),
         )
 
     async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
@@ -249,13 +272,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             remind_after=self.slow_spawn_message_threshold,
             remind_every=max(1, self.slow_spawn_message_frequency),
         )
-        async for told in news:
-            match told:
-                case Waited(seconds=seconds, latest=latest):
-                    message = self.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
-                    yield {"progress": latest.percent, "message": message}
-                case diagnosis:
-                    yield {"progress": diagnosis.percent, "message": diagnosis.message}
+        async for item in shown(self, news):
+            yield item
 
     @property
     def events(self) -> list[Raw]:

@@ -6,7 +6,7 @@ Every function may be cancelled at any point: what it has asked for is found aga
 import asyncio
 import math
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from k8s_hub.diagnosis.obstacles import foreign_pod, new_namespace, previous_ser
 from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
-from k8s_hub.diagnosis.refusals import diagnose_refusal
+from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
@@ -53,9 +53,6 @@ FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
 KNOCK_TIMEOUT = 2.0
 """Seconds after which an address that does not answer at all is taken for one where nobody listens yet."""
 
-_NO_ACCOUNT_YET = 'serviceaccount "default" not found'
-"""What the API server says to a pod in a namespace that its controllers have not seen yet."""
-
 ASKING = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the start."""
 
@@ -74,6 +71,10 @@ class Attempt:
     grace_seconds: int
     creates: Creates
     tell: Callable[[Diagnosis], object]
+    #: Takes what Kubernetes has said of the pod so far, the latest last.
+    hear: Callable[[Iterable[Raw]], object]
+    #: Asks the rules of the site and then ours.
+    diagnose: Callable[[Observation], Diagnosis]
 
     async def asking(self, call: Callable[[], Awaitable[T]]) -> T:
         """Await an answer of the API for as long as the start lasts; the user reads what it waits for."""
@@ -98,13 +99,13 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await informer.start()
 
     def look() -> bool | Diagnosis:
-        if informer.is_synced:
-            return True
         failure = informer.failure
+        if informer.is_synced and not isinstance(failure, Forbidden):
+            return True
         if failure is None:
             return requested(attempt.started)
         if not isinstance(failure, Unavailable):
-            raise refused(failure, "List", str(informer))
+            raise refused(attempt, failure, "View", str(informer))
         return _waiting_for_cluster(failure)
 
     await watch_until(attempt, look)
@@ -175,7 +176,7 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
             await _until_set_up(attempt, error, key)
             continue
         except KubeError as error:
-            raise refused(error, "Pod", key.name) from error
+            raise refused(attempt, error, "Pod", key.name) from error
         if existing is None:
             continue
         match relation(existing, attempt.identity, attempt.mark):
@@ -190,8 +191,9 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
 async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
     """Pause if the refusal only means that the namespace is new; else the start has failed."""
     lasting = utcnow() - attempt.started
-    if _NO_ACCOUNT_YET not in refusal.message or lasting >= Patience().missing_object:
-        raise refused(refusal, "Pod", pod.name) from refusal
+    is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
+    if not is_new or lasting >= Patience().missing_object:
+        raise refused(attempt, refusal, "Pod", pod.name) from refusal
     attempt.tell(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_KNOCK)
 
@@ -282,17 +284,19 @@ def _looking_at(
         is_same = entry is not None and entry.uid == uid
         if not is_same and pods.has_seen(created):
             return vanished_pod(pod)
+        events = () if feed is None else feed.events()
+        attempt.hear(event for event in events if _is_about(event, uid))
         kept = entry.kept if entry is not None and is_same else None
         if kept is not None and is_ready_to_serve(kept):
             return kept
         home, *others = [known.get(each) for each in claims] or [None]
-        return diagnose(
+        return attempt.diagnose(
             Observation(
                 pod=kept,
                 claim=home,
                 other_claims=[claim for claim in others if claim is not None],
                 created_secrets=created_secrets,
-                events=() if feed is None else feed.events(),
+                events=events,
                 now=utcnow(),
                 started=attempt.started,
             )
@@ -323,9 +327,24 @@ async def watch_until(
                 return seen
             if seen.fatal:
                 raise SpawnFailed(seen)
-            failure = attempt.cluster.pods.failure
-            attempt.tell(seen if failure is None else _waiting_for_cluster(failure))
+            attempt.tell(_trouble_of_views(attempt, claims) or seen)
             await _hear(bell, LOOK_AGAIN)
+
+
+def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | None:
+    """Return what keeps the views from being fresh, if anything does; raise what waiting does not mend."""
+    cluster = attempt.cluster
+    for informer in (cluster.pods, *([cluster.claims] if claims else [])):
+        if isinstance(informer.failure, Forbidden):
+            # What was allowed before is doubted for a while, see `k8s_hub.kube.rights`; this was not, or is no longer.
+            raise refused(attempt, informer.failure, "View", str(informer))
+    return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
+
+
+def _is_about(event: Raw, uid: str) -> bool:
+    """True for what is said of the pod; some controllers leave its uid out."""
+    involved = event.get("involvedObject") or {}
+    return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
 async def _hear(bell: asyncio.Event, seconds: float) -> None:
@@ -349,11 +368,11 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> R
     except Forbidden as error:
         # A full quota refuses also what exists already.
         if await _get(attempt, CLAIMS, key) is None:
-            raise refused(error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+            raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None
     except KubeError as error:
-        raise refused(error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+        raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
 
 
 def _is_pending(claim: Raw) -> bool:
@@ -367,7 +386,7 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
         entry = view.entry(key)
         if entry is None or entry.uid != uid:
             return True
-        return diagnose(
+        return attempt.diagnose(
             Observation(pod=None, claim=entry.kept, events=(), now=utcnow(), started=attempt.started)
         )
 
@@ -404,7 +423,7 @@ async def _delete_pod(attempt: Attempt, pod: Raw) -> None:
     except (NotFound, Conflict):
         return  # gone already
     except KubeError as error:
-        raise refused(error, "Pod", key.name) from error
+        raise refused(attempt, error, "Pod", key.name) from error
 
 
 async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
@@ -413,7 +432,7 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
     except NotFound:
         return None
     except KubeError as error:
-        raise refused(error, resource.kind, key.name) from error
+        raise refused(attempt, error, resource.kind, key.name) from error
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:
@@ -421,7 +440,19 @@ def _waiting_for_cluster(error: KubeError) -> Diagnosis:
     return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 
-def refused(error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
+def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
     """Return the failure of a start whose request about this object the API server refuses."""
+    seen = Observation(
+        pod=None,
+        claim=None,
+        events=(),
+        now=utcnow(),
+        started=attempt.started,
+        refusal=_refusal(error, kind, name, thing),
+    )
+    return SpawnFailed(attempt.diagnose(seen))
+
+
+def _refusal(error: KubeError, kind: str, name: str, thing: str = "") -> Refusal:
     status = error.status or {"message": error.message, "code": error.code, "reason": error.reason}
-    return SpawnFailed(diagnose_refusal(status, kind, name, thing))
+    return Refusal.of(status, kind, name, thing)

@@ -31,9 +31,9 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> None:
         except NotFound:
             if isinstance(refusal, Conflict):
                 continue  # gone in between
-            raise refused(refusal, NAMESPACES.kind, key.name) from refusal
+            raise refused(attempt, refusal, NAMESPACES.kind, key.name) from refusal
         except KubeError as error:
-            raise refused(error, NAMESPACES.kind, key.name) from error
+            raise refused(attempt, error, NAMESPACES.kind, key.name) from error
         if not is_dying(existing):
             return
         attempt.tell(dying_namespace(existing, utcnow()))
@@ -47,5 +47,5 @@ async def _create(attempt: Attempt, body: dict[str, Any]) -> Conflict | Forbidde
     except (Conflict, Forbidden) as refusal:
         return refusal
     except KubeError as error:
-        raise refused(error, NAMESPACES.kind, key_of(body).name) from error
+        raise refused(attempt, error, NAMESPACES.kind, key_of(body).name) from error
     return None

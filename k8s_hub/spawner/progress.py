@@ -1,11 +1,21 @@
 """What one start has told its user so far, for every browser tab that listens."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.progress import advance
+from k8s_hub.objects.keys import metadata_of
+from k8s_hub.objects.raw import Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Kubernetes has said something about the pod."""
+
+    event: Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,72 +27,92 @@ class Waited:
     latest: Diagnosis
 
 
+News: TypeAlias = Diagnosis | Heard
+
+
 class Progress:
-    """The diagnoses of one start in order; whoever comes late hears all of them.
+    """The diagnoses of one start and the events behind them, in order; whoever comes late hears all of them.
 
     Owned by the spawner, which makes a new one for each start.
     """
 
     def __init__(self) -> None:
-        self._told: list[Diagnosis] = []
-        self._news = asyncio.Event()
+        self._told: list[News] = []
+        self._heard: set[str] = set()
+        self._changed = asyncio.Event()
         #: When the first was told, by the loop's clock.
         self._begun = 0.0
+        self.latest: Diagnosis | None = None
+        """What was told last."""
         self.has_ended = False
         """True once the start is over, whichever way."""
-
-    @property
-    def latest(self) -> Diagnosis | None:
-        """What was told last."""
-        return self._told[-1] if self._told else None
 
     def tell(self, diagnosis: Diagnosis) -> Diagnosis | None:
         """Tell a diagnosis and return it as told; None if it says nothing new."""
         news = advance(self.latest, diagnosis)
         if news is not None:
-            if not self._told:
+            if self.latest is None:
                 self._begun = _now()
+            self.latest = news
             self._told.append(news)
             self._wake()
         return news
 
+    def hear(self, events: Iterable[Raw]) -> None:
+        """Take what Kubernetes has said so far; each event is news once, however often it is repeated."""
+        for event in events:
+            name = str(metadata_of(event).get("name"))
+            if name not in self._heard:
+                self._heard.add(name)
+                self._told.append(Heard(event=_slim(event)))
+                self._wake()
+
     def end(self) -> None:
-        """Let all listeners finish."""
+        """Let all listeners finish; who listens from now on hears no events, which are large for what is over."""
         self.has_ended = True
+        self._told = [news for news in self._told if isinstance(news, Diagnosis)]
         self._wake()
 
     async def listen(
         self, *, remind_after: float = 0, remind_every: float = 1
-    ) -> AsyncIterator[Diagnosis | Waited]:
+    ) -> AsyncIterator[News | Waited]:
         """Yield everything told until the start ends.
 
         With ``remind_after`` seconds, also how long the start has taken when it has taken longer, and again every
         so many seconds.
         """
-        heard, reminded = 0, 0.0
+        # The list is this listener's: the end of the start leaves it as it is.
+        told, heard, reminded = self._told, 0, 0.0
         while True:
-            while heard < len(self._told):
-                yield self._told[heard]
+            while heard < len(told):
+                yield told[heard]
                 heard += 1
             if self.has_ended:
                 return
-            due = max(self._begun + remind_after, reminded + remind_every) if remind_after and heard else None
-            if not await self._hear_until(due):
+            is_told = remind_after and self.latest is not None
+            due = max(self._begun + remind_after, reminded + remind_every) if is_told else None
+            if not await self._hear_until(due) and self.latest is not None:
                 reminded = _now()
-                yield Waited(seconds=reminded - self._begun, latest=self._told[-1])
+                yield Waited(seconds=reminded - self._begun, latest=self.latest)
 
     async def _hear_until(self, moment: float | None) -> bool:
         """Return True once there is news; False if there was none until this moment."""
         try:
             async with asyncio.timeout_at(moment):
-                return await self._news.wait()
+                return await self._changed.wait()
         except TimeoutError:
             return False
 
     def _wake(self) -> None:
         # Whoever waits holds the old event; the new one is for what comes next.
-        self._news.set()
-        self._news = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _slim(event: Raw) -> Raw:
+    """Leave out who has written which field."""
+    metadata = {key: value for key, value in metadata_of(event).items() if key != "managedFields"}
+    return {**event, "metadata": metadata}
 
 
 def _now() -> float:

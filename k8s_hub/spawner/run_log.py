@@ -7,6 +7,23 @@ from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 
 
+class BrokenCode:
+    """Owned by the process: which rules and hooks have raised. Each is logged once, with its traceback."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
+        """Tell that ``code``, which is ``what`` ("diagnosis rule"), raised; the start goes on without it."""
+        name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
+        if name not in self._told:
+            self._told.add(name)
+            log.error("%s %s: skipped whenever it raises, told once: %r", what, name, error, exc_info=error)
+
+
+BROKEN_CODE = BrokenCode()
+
+
 class RunLog:
     """One run's; each thing is told once, however often the hub asks."""
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from k8s_hub.hub.users import ACCESS_TOKEN
+from k8s_hub.profiles.applied import STATE_KEY, AppliedOptions
+
 COMPATIBLE_VERSION = "7.1.0"
 """The version of KubeSpawner whose names and state these are; KubeSpawner reads it after a way back."""
 
@@ -26,6 +29,10 @@ class SavedState:
     extra_claims: Mapping[str, str] = field(default_factory=dict)
     #: Where a running server listens, for programs that ask it without the proxy. It is not read back: the hub knows.
     url: str | None = None
+    #: What the start applied of the profiles, for programs that judge servers by it.
+    applied_options: AppliedOptions | None = None
+    #: Opens this server only, for programs that ask it; as long as it runs.
+    access_token: str | None = field(default=None, repr=False)
     #: None where there is no state.
     version: str | None = None
 
@@ -44,6 +51,8 @@ class SavedState:
             dns_name=text("dns_name"),
             pvc_name=text("pvc_name"),
             extra_claims=_texts(state.get("extra_claims")),
+            applied_options=AppliedOptions.in_state(state),
+            access_token=text(ACCESS_TOKEN),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
 
@@ -64,6 +73,8 @@ class SavedState:
             "pvc_name": self.pvc_name,
             "extra_claims": dict(self.extra_claims) or None,
             "url": self.url,
+            STATE_KEY: None if self.applied_options is None else self.applied_options.dump(),
+            ACCESS_TOKEN: self.access_token,
         }
         return {name: value for name, value in fields.items() if value is not None}
 

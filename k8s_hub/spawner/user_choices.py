@@ -15,6 +15,7 @@ from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.sentences import plain
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import Person, has_rules, offered
+from k8s_hub.profiles.applied import AppliedOptions
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
@@ -64,6 +65,8 @@ class UserChoices(Blueprints):
 
     #: What was posted last and refused: the form shows it again.
     _refused: Raw | None = None
+    #: What the start applied of the profiles; None where no profiles are configured, or before that.
+    _applied_options: AppliedOptions | None = None
 
     # --- The form ---
 
@@ -158,6 +161,7 @@ class UserChoices(Blueprints):
         try:
             profiles = self._get_initialized_profile_list(await self._evaluated_profiles())
             if not profiles:
+                self._applied_options = AppliedOptions() if self.profile_list else None
                 self._tell_ignored(self.user_options)
                 return
             self._validate_user_options(profiles)
@@ -181,6 +185,8 @@ class UserChoices(Blueprints):
         """
         options = {**self.user_options, PROFILE: slug}
         selection = select(profile_list, options, self._person(profile_list), templates=EXPANDED_LATER)
+        slug = str(selection.profile["slug"])
+        self._applied_options = AppliedOptions(profile=slug, options=selection.chosen)
         self._tell_ignored(unknown_to(selection.profile, self.user_options))
         return _run(self._steps(selection.overrides, selection.profile))
 

@@ -10,6 +10,7 @@ from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.objects import quantities, timestamps
 from k8s_hub.objects.keys import annotations_of, uid_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import printable
 from k8s_hub.volumes.plan import Belonging, Finding
 
 HEADINGS = ("CLAIM", "BELONGS TO", "REQUESTED", "CAPACITY", "CLASS", "AGE", "LAST USE")
@@ -47,7 +48,7 @@ def described(found: Finding, now: datetime) -> str:
         found.created and f"made {in_words(now - found.created)} ago",
         found.last_used and f"used {_last_use(found, now)}",
     )
-    return f"{found.key} ({', '.join(fact for fact in facts if fact)})"
+    return printable(f"{found.key} ({', '.join(fact for fact in facts if fact)})")
 
 
 def as_json(found: Finding, now: datetime) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def as_json(found: Finding, now: datetime) -> dict[str, Any]:
 
 
 def _row(found: Finding, now: datetime) -> tuple[str, ...]:
-    return (
+    cells = (
         str(found.key),
         _whose(found),
         _requested(found.claim) or "-",
@@ -84,6 +85,7 @@ def _row(found: Finding, now: datetime) -> tuple[str, ...]:
         "-" if found.created is None else in_words(now - found.created),
         _last_use(found, now),
     )
+    return tuple(map(printable, cells))
 
 
 def _whose(found: Finding) -> str:

@@ -1,8 +1,12 @@
-"""The binaries of the box: built once from pinned Go modules, kept in a cache named by what made them."""
+"""The binaries of the box: built once from pinned Go modules, kept in a cache named by what made them.
+
+KUBERNETES in the environment, such as 1.32.2, asks for a control plane of another version than the pinned one.
+"""
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+WANTED = "KUBERNETES"
 BUILD_DEADLINE_SECONDS = 3600  # ten minutes on two idle cores with cold caches
 
 
@@ -21,14 +26,14 @@ class BoxUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One Go module of this folder, whose `tool` lines name the programs to build."""
+    """One Go module, whose `tool` lines name the programs to build."""
 
     name: str
-    linker_flags: str
+    root: Path = HERE
 
     @property
     def folder(self) -> Path:
-        return HERE / self.name
+        return self.root / self.name
 
     @property
     def fingerprint(self) -> str:
@@ -39,20 +44,24 @@ class Module:
 
     @property
     def command(self) -> list[str]:
-        return ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", self.linker_flags]
+        flags = linker_flags((self.folder / "go.mod").read_text())
+        return ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", flags]
 
 
-def _kubernetes_linker_flags(major: str, minor: str, patch: str) -> str:
-    """What `kube-apiserver --version` and /version say; without it they say v0.0.0 and clients object."""
-    facts = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
+def linker_flags(go_mod: str) -> str:
+    """What `kube-apiserver --version` and /version say, as go.mod pins it; they would say v0.0.0, and clients object."""
+    pinned = re.search(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.\d+", go_mod)
+    if pinned is None:
+        return "-s -w"
+    facts = {"gitVersion": pinned[0].split()[1], "gitMajor": pinned[1], "gitMinor": pinned[2]}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return "-s -w " + " ".join(f"-X {p}.{fact}={value}" for p in packages for fact, value in facts.items())
 
 
-KUBERNETES = Module(name="kubernetes", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
-KUBELET = Module(name="kubelet", linker_flags=_kubernetes_linker_flags("1", "35", "4"))
-KWOK = Module(name="kwok", linker_flags="-s -w")
-HELM = Module(name="helm", linker_flags="-s -w")
+KUBERNETES = Module(name="kubernetes")
+KUBELET = Module(name="kubelet")
+KWOK = Module(name="kwok")
+HELM = Module(name="helm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,8 @@ class Binaries:
     controller_manager: Path
     scheduler: Path
     kwok: Path
+    #: Prints what kwok is to be told of nodes and pods.
+    stages: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +89,15 @@ class NodeBinaries:
 
 def build() -> Binaries:
     """The binaries, from the cache or built now; raises BoxUnavailableError when that is impossible."""
-    kubernetes, kwok = _built(KUBERNETES), _built(KWOK)
+    wanted = other_version(os.environ)
+    kubernetes, kwok = _built(KUBERNETES if wanted is None else _module_of(wanted)), _built(KWOK)
     return Binaries(
         etcd=kubernetes / "server",  # go build names a program after its folder: etcd/server
         apiserver=kubernetes / "kube-apiserver",
         controller_manager=kubernetes / "kube-controller-manager",
         scheduler=kubernetes / "kube-scheduler",
         kwok=kwok / "kwok",
+        stages=kwok / "stages",
     )
 
 
@@ -99,6 +112,43 @@ def build_helm() -> Path:
     return _built(HELM) / "helm"
 
 
+def other_version(environment: Mapping[str, str]) -> str | None:
+    """The version that the environment asks for; None is the pinned one."""
+    wanted = environment.get(WANTED, "").removeprefix("v")
+    if wanted and not re.fullmatch(r"1\.\d+\.\d+", wanted):
+        raise BoxUnavailableError(f"{WANTED}={wanted} is no version of Kubernetes such as 1.32.2.")
+    return wanted or None
+
+
+def _module_of(version: str) -> Module:
+    """The module of another Kubernetes: what it requires is pinned by its own go.mod, and by Go's checksum database."""
+    root = cache_folder()
+    module = Module(name=f"kubernetes-{version}.module", root=root)
+    if not module.folder.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix="module-") as made:
+            folder = Path(made) / "module"
+            folder.mkdir()
+            go = _go()
+            words = ["mod", "download", "-json", f"k8s.io/kubernetes@v{version}"]
+            downloaded = json.loads(run_tool([go, *words], folder=folder, seconds=BUILD_DEADLINE_SECONDS))
+            pinned = (KUBERNETES.folder / "go.mod").read_text()
+            upstream = Path(downloaded["GoMod"]).read_text()
+            (folder / "go.mod").write_text(go_mod_of(version, pinned, upstream))
+            run_tool([go, "mod", "tidy"], folder=folder, seconds=BUILD_DEADLINE_SECONDS)
+            folder.rename(module.folder)
+    return module
+
+
+def go_mod_of(version: str, pinned: str, upstream: str) -> str:
+    """A go.mod with the tools of the pinned one, for the version of Kubernetes whose own go.mod is ``upstream``."""
+    head, _, _ = pinned.partition("\nrequire (")
+    staging = re.findall(r"^\s*(k8s\.io/\S+) => \./staging", upstream, re.MULTILINE)
+    release = f"v0.{version.removeprefix('1.')}"
+    replaced = "".join(f"\t{module} => {module} {release}\n" for module in staging)
+    return f"{head}\nrequire k8s.io/kubernetes v{version}\n\nreplace (\n{replaced})\n"
+
+
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     root = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "k8s-hub" / "box"
@@ -109,12 +159,7 @@ def _built(module: Module) -> Path:
     finished = cache_folder() / f"{module.name}-{module.fingerprint}"
     if finished.is_dir():
         return finished
-    go = shutil.which("go")
-    if go is None:
-        raise BoxUnavailableError(
-            "The real control plane is built with Go, and there is no `go` on the PATH. "
-            "Install Go 1.25 or newer; `make test` needs none."
-        )
+    go = _go()
     finished.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=finished.parent, prefix=f"{module.name}-") as folder:
         programs = Path(folder) / "programs"
@@ -125,6 +170,16 @@ def _built(module: Module) -> Path:
             if not finished.is_dir():  # else somebody else built the same at the same time
                 raise
     return finished
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise BoxUnavailableError(
+            "The real control plane is built with Go, and there is no `go` on the PATH. "
+            "Install Go 1.26 or newer; `make test` needs none."
+        )
+    return go
 
 
 def _go_build(go: str, module: Module, target: Path) -> None:

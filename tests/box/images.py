@@ -119,7 +119,7 @@ def _base() -> Path:
 def _packages(hub: int) -> Path:
     """What this project needs when it runs, and JupyterLab, in the versions that are pinned for this hub."""
     pinned = pinned_for(PYTHON, (REPOSITORY / f"requirements/hub-{hub}.txt").read_text())
-    wanted = runtime_requirements((REPOSITORY / "pyproject.toml").read_text())
+    wanted = asked_by(PYTHON, runtime_requirements((REPOSITORY / "pyproject.toml").read_text()))
     recipe = [SCRIPT.read_text(), pinned, *wanted]
 
     def make(target: Path, root: Path) -> None:
@@ -154,14 +154,18 @@ def runtime_requirements(pyproject: str) -> list[str]:
 
 
 def pinned_for(python: str, pinned: str) -> str:
-    """The versions that a file with pins for many Pythons has for this one; pip would ask its own Python."""
+    """The versions that a file with pins for many Pythons has for this one."""
+    return "".join(f"{one}\n" for one in asked_by(python, pinned.splitlines()))
+
+
+def asked_by(python: str, requirements: Sequence[str]) -> list[str]:
+    """Those of some requirements that are for this Python; pip would ask its own."""
     environment = {"python_version": python.rpartition(".")[0], "python_full_version": python}
-    requirements = map(Requirement, pinned.splitlines())
-    return "".join(
-        f"{one.name}{one.specifier}\n"
-        for one in requirements
-        if one.marker is None or one.marker.evaluate(environment)
-    )
+    asked = [Requirement(one) for one in requirements]
+    asked = [one for one in asked if one.marker is None or one.marker.evaluate(environment)]
+    for one in asked:
+        one.marker = None
+    return [str(one) for one in asked]
 
 
 def pack_wheel(wheel: Path, target: Path) -> Path:

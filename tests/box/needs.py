@@ -48,7 +48,7 @@ BROWSER = Tool(program="chromium", package="chromium")  # of `make test-browser`
 
 def lacks_of_a_control_plane() -> list[str]:
     """One line for each thing that is missing to build and run a control plane."""
-    return [] if GO.is_there else ["there is no `go` on the PATH; install Go 1.25 or newer"]
+    return [] if GO.is_there else ["there is no `go` on the PATH; install Go 1.26 or newer"]
 
 
 def lacks_of_a_node() -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,10 @@ def scheduler(layout: Layout) -> Process:
 
 def kwok(layout: Layout) -> Process:
     address = f"127.0.0.1:{layout.ports.kwok}"
+    stages = layout.folder / "stages.yaml"
+    stages.write_bytes(subprocess.run([layout.binaries.stages], check=True, stdout=subprocess.PIPE).stdout)
     flags = [
+        f"--config={stages}",
         f"--kubeconfig={layout.kwok_kubeconfig}",
         f"--cidr={POD_NETWORK}",
         "--manage-all-nodes=false",

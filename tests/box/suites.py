@@ -1,6 +1,7 @@
 """`make test-cluster`: the suites that need a cluster, each in its own process, each leaving nothing behind.
 
-A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure.
+A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure. With another version of
+Kubernetes than the pinned one (`KUBERNETES=1.32.2`) there is a control plane only, and its suite.
 """
 
 import os
@@ -12,7 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from tests.box import leftovers
-from tests.box.build import BoxUnavailableError, build, build_helm, build_node
+from tests.box.build import WANTED, BoxUnavailableError, build, build_helm, build_node
 from tests.box.images import hub_image, user_image
 from tests.box.needs import lacks_of_a_control_plane, lacks_of_a_node
 
@@ -29,6 +30,8 @@ class Suite:
     lacks: Callable[[], list[str]]
     #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
     prepare: Callable[[], object]
+    #: Processes that run the tests, each with a cluster of its own; most of the time they wait for it.
+    workers: int = 1
 
 
 def _make_what_a_control_plane_takes() -> None:
@@ -44,17 +47,24 @@ def _make_what_a_node_takes() -> None:
     hub_image(hub)
 
 
+def _lacks_of_a_node() -> list[str]:
+    wanted = os.environ.get(WANTED)
+    other = [f"{WANTED} is {wanted}, of which there is no kubelet"] if wanted else []
+    return [*other, *lacks_of_a_node()]
+
+
 SUITES = (
     Suite(
         name="the control plane's, with nodes that kwok plays",
         marker="cluster and not containers",
         lacks=lacks_of_a_control_plane,
         prepare=_make_what_a_control_plane_takes,
+        workers=2,
     ),
     Suite(
         name="the node's, with real containers",
         marker="containers",
-        lacks=lacks_of_a_node,
+        lacks=_lacks_of_a_node,
         prepare=_make_what_a_node_takes,
     ),
 )
@@ -93,7 +103,8 @@ def _run(suite: Suite, arguments: Sequence[str]) -> int:
     except BoxUnavailableError as error:
         print(error, file=sys.stderr)
         return pytest.ExitCode.INTERNAL_ERROR
-    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *arguments])
+    spread = [f"--numprocesses={suite.workers}", "--dist=worksteal"] if suite.workers > 1 else []
+    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *spread, *arguments])
 
 
 if __name__ == "__main__":

@@ -48,6 +48,16 @@ def test_versions_are_those_for_the_images_own_python():
     assert images.pinned_for("3.12.0", PINNED) == "soupsieve==4.1.2\n"
 
 
+def test_what_is_asked_for_depends_on_the_python_that_it_is_for():
+    asked = [
+        "aiohttp[speedups]>=3.11",
+        "orjson>=3.10; python_version < '3.15'",
+        "tomli; python_version < '3.11'",
+    ]
+    assert images.asked_by("3.14.0", asked) == ["aiohttp[speedups]>=3.11", "orjson>=3.10"]
+    assert images.asked_by("3.15.0", asked) == ["aiohttp[speedups]>=3.11"]
+
+
 def test_a_wheel_lies_where_the_images_python_looks(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
         wheel.writestr("k8s_hub/__init__.py", "one = 1")

@@ -10,16 +10,28 @@ from urllib.parse import urlsplit
 
 import k8s_hub
 from tests.chart.evaluation import Release, evaluate
+from tests.chart.values import extra_files
 
 values = json.loads(Path(os.environ["CHART_VALUES"]).read_text())
+folder = os.environ["CHART_FOLDER"]
+PLACES = {
+    "http://localhost:8081": os.environ["TEST_HUB_URL"],
+    "/srv/jupyterhub": folder,
+    "/etc/jupyterhub": folder,
+}
+
+
+def here(text):
+    for there, place in PLACES.items():
+        text = text.replace(there, place)
+    return text
+
+
+for path, content in extra_files(values).items():
+    Path(here(path)).write_text(here(content))
 config = evaluate(values, Release(namespace=os.environ["CHART_NAMESPACE"]))
 for service in config.JupyterHub.services:
-    service["command"] = [
-        word.replace("http://localhost:8081", os.environ["TEST_HUB_URL"]).replace(
-            "/srv/jupyterhub", os.environ["CHART_FOLDER"]
-        )
-        for word in service["command"]
-    ]
+    service["command"] = [here(word) for word in service["command"]]
     if "url" in service:
         address = urlsplit(service["url"])
         assert address.hostname == "hub"  # the Service of the hub's pod

@@ -1,6 +1,8 @@
 """The files in helm-values/: what each changes, alone and with the others, in any order."""
 
-from itertools import combinations, product
+import json
+from copy import deepcopy
+from itertools import combinations, permutations, product
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +14,7 @@ from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
 from tests.chart.evaluation import CULLER, evaluate
 from tests.chart.test_evaluation import as_json
-from tests.chart.values import FILES, schema, values_with
+from tests.chart.values import FILES, extra_files, schema, values_with
 
 PATHS = sorted(FILES.glob("*.yaml"))
 WAYS = [path for path in PATHS if path.stem.startswith("code-from-")]
@@ -79,6 +81,28 @@ def test_the_spawner_is_switched_and_the_pod_stays_as_it_is():
     assert after.JupyterHub.services == before.JupyterHub.services
 
 
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """What the hub gives its service."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://localhost:8081/hub/api")
+
+
+def culler_of(values, config=None):
+    """Return the one culler of a release, configured as in the hub's pod; the files are in the working directory."""
+    (service,) = (evaluate(values) if config is None else config).JupyterHub.services
+    assert service["command"][:3] == ["python3", "-m", "k8s_hub.culler"]
+    words = service["command"][3:]
+    for path, content in extra_files(values).items():
+        Path(Path(path).name).write_text(content.replace("/srv/jupyterhub", "."))
+        words = [word.replace(path, Path(path).name) for word in words]
+    culler = IdleCuller()
+    culler.initialize(words)
+    culler.plan()
+    return culler
+
+
 CULL = {
     "timeout": [0, 1800],
     "every": [0, 300],
@@ -102,20 +126,10 @@ FLAGS = {
 @pytest.mark.parametrize(
     "cull", [dict(zip(CULL, row, strict=True)) for row in product(*CULL.values())], ids=str
 )
-@pytest.mark.parametrize("more", [(), ("culler-page",)], ids=["alone", "with the page"])
-def test_the_culler_is_switched_and_every_value_goes_on_to_work(cull, more, monkeypatch):
-    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
-    files = [FILES / f"{name}.yaml" for name in ("culler", *more)]
-    config = evaluate(values_with(*files, {"cull": cull}))
-    (service,) = config.JupyterHub.services
-    assert service["command"][:4] == [
-        "python3",
-        "-m",
-        "k8s_hub.culler",
-        "--url=http://localhost:8081/hub/api",
-    ]
-    culler = IdleCuller()
-    culler.parse_command_line(service["command"][3:])
+@pytest.mark.parametrize("names", [("culler",), ("culler-page",), ("culler", "culler-page")], ids="+".join)
+def test_the_culler_is_switched_and_every_value_goes_on_to_work(cull, names, environment):
+    culler = culler_of(values_with(*(FILES / f"{name}.yaml" for name in names), {"cull": cull}))
+    assert culler.url == "http://localhost:8081/hub/api"
     defaults = IdleCuller()
     for value, trait in FLAGS.items():
         expected = getattr(defaults, trait) if CULL[value][0] == 0 and not cull[value] else cull[value]
@@ -129,14 +143,14 @@ def test_the_culler_alone_never_takes_a_claim_along_with_a_user():
     assert config.KubeSpawner.delete_pvc is False
 
 
-def test_of_a_large_hub_the_culler_knows_how_rarely_servers_report():
+def test_of_a_large_hub_the_culler_knows_how_rarely_servers_report(environment):
     """It stops nothing for as long after an outage."""
     values = values_with(FILES / "large-hub.yaml", FILES / "culler.yaml")
     seconds = values["singleuser"]["extraEnv"]["JUPYTERHUB_ACTIVITY_INTERVAL"]
-    (service,) = evaluate(values).JupyterHub.services
-    assert f"--activity-interval={seconds}" in service["command"]
+    assert culler_of(values).activity_interval == int(seconds)
     (other,) = evaluate(values_with(FILES / "large-hub.yaml")).JupyterHub.services
-    assert not [word for word in other["command"] if "activity-interval" in word]
+    assert "jupyterhub_idle_culler" in other["command"]
+    assert not [word for word in other["command"] if word.startswith(("--config", "--activity"))]
 
 
 def test_a_hub_without_a_culler_stays_without_one():
@@ -178,16 +192,13 @@ def test_the_page_has_its_port_in_service_and_policies_of_hub_and_proxy():
     assert egress["to"] == own["to"] == [hub]
 
 
-def test_the_page_alone_does_not_reach_the_chart_s_own_culler():
-    before, after = (evaluate(values_with(*files)) for files in ((), (FILES / "culler-page.yaml",)))
-    assert after.JupyterHub.services == before.JupyterHub.services
-
-
 def test_with_the_page_users_may_open_it_and_nothing_else_is_lost():
     config = evaluate(values_with(FILES / "culler.yaml", FILES / "culler-page.yaml"))
     roles = {role["name"]: role["scopes"] for role in config.JupyterHub.load_roles}
     assert roles["user"] == ["self", f"access:services!service={CULLER}"]
-    assert {"list:users", "read:servers", "delete:servers", "tokens"} <= set(roles[CULLER])
+    assert {"list:users", "read:servers", "delete:servers", "admin:server_state"} <= set(roles[CULLER])
+    assert not {"tokens", "access:servers"} & set(roles[CULLER])
+    assert config.KubeSpawner.save_access_token is True
 
 
 def test_a_restricted_pod_has_no_privileged_container():
@@ -213,3 +224,81 @@ def test_the_rights_are_those_of_the_page_that_explains_them(path):
         one for block in blocks if block.startswith("# rights:") for one in yaml.safe_load_all(block)
     ]
     assert [one for one in objects if one not in explained] == []
+
+
+# --- The pieces of the culler: any of them, in any order, also twice ---
+
+
+def of_the_guide():
+    """Return the values that the guide shows for the chart."""
+    page = (FILES.parent / "docs/howto/culling.md").read_text()
+    (block,) = (block for block in page.split("```yaml\n")[1:] if block.startswith("hub:"))
+    return yaml.safe_load(block.partition("```")[0])
+
+
+PIECES = {
+    **{name: FILES / f"{name}.yaml" for name in ("culler", "culler-page", "large-hub")},
+    "guide": of_the_guide(),
+    "guide of 0.1.0": {
+        "hub": {
+            "extraConfig": {
+                "50-k8s-hub-culler": """
+for service in c.JupyterHub.services:
+    if service["name"] == "jupyterhub-idle-culler":
+        service["command"] = [
+            "k8s_hub.culler" if word == "jupyterhub_idle_culler" else word for word in service["command"]
+        ]
+        service["command"] += ["--ask-servers", "--state-file=/srv/jupyterhub/culler.json"]
+        service["url"] = "http://hub:10101"
+        service["oauth_no_confirm"] = True
+for role in c.JupyterHub.load_roles:
+    if role["name"] == "jupyterhub-idle-culler":
+        role["scopes"] += ["admin:server_state"]
+"""
+            },
+            "loadRoles": {"user": {"scopes": ["self", f"access:services!service={CULLER}"]}},
+        }
+    },
+}
+SUBSETS = [chosen for size in range(1, len(PIECES) + 1) for chosen in combinations(PIECES, size)]
+
+
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+def test_the_pieces_of_the_culler_combine_to_one_that_runs(names, environment):
+    chosen = [PIECES[name] for name in names]
+    in_each_order = [values_with(*order) for order in (chosen, reversed(chosen))]
+    different = {json.dumps(values["hub"], sort_keys=True): values for values in in_each_order}
+    # That of 0.1.0 replaces a piece of the same name: there the last one wins.
+    assert len(different) <= (2 if "guide of 0.1.0" in names else 1)
+    for values in different.values():
+        pieces = {
+            name: code for name, code in values["hub"]["extraConfig"].items() if "k8s-hub-culler" in name
+        }
+        for order in permutations(pieces):
+            for times in (1, 2):
+                assert_runs(values, [pieces[name] for name in order] * times, names)
+
+
+def assert_runs(values, codes, names):
+    config = evaluate({**values, "hub": {**values["hub"], "extraConfig": {}}})
+    before = deepcopy(config.JupyterHub.services)
+    for code in codes:
+        exec(code, {"c": config})
+    (service,) = config.JupyterHub.services
+    if not codes:
+        assert config.JupyterHub.services == before
+        return
+    culler = culler_of(values, config)
+    (role,) = (role for role in config.JupyterHub.load_roles if role["name"] == CULLER)
+    has_page = any("hub:10101" in code for code in codes)
+    assert ("url" in service, bool(culler.state_file), culler.ask_servers) == (has_page,) * 3
+    assert ("admin:server_state" in role["scopes"]) is has_page
+    assert culler.timeout == 3600
+    reads_the_file = culler.config_file.endswith("k8s-hub-culler.json")
+    assert bool(culler.decider.rules.rules) is (reads_the_file and "guide" in names)
+    assert (culler.plan().warning is not None) is (reads_the_file and "guide" in names)
+    assert (culler.activity_interval == 600) is (reads_the_file and "large-hub" in names)
+    if "guide of 0.1.0" not in names:
+        flags = [word.partition("=")[0] for word in service["command"][3:]]
+        assert len(flags) == len(set(flags))
+        assert len(role["scopes"]) == len(set(role["scopes"]))

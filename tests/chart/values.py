@@ -1,5 +1,6 @@
 """Values as Helm makes them of the chart's defaults and some files."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def values_with(*layers: Path | Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         given = merged(given, load(layer) if isinstance(layer, Path) else layer)
     return on_top_of(load(CHART / "values.yaml"), given)
+
+
+def extra_files(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of `hub.extraFiles` by their paths in the hub's pod; data becomes what the name's end says."""
+    files = {}
+    for file in values["hub"]["extraFiles"].values():
+        path = file["mountPath"]
+        write = {".json": json.dumps, ".yaml": yaml.safe_dump}[Path(path).suffix]
+        files[path] = write(file["data"])
+    return files
 
 
 def load(path: Path) -> dict[str, Any]:

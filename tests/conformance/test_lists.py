@@ -1,7 +1,10 @@
 """Lists: pages of one moment, selectors, and the versions they name."""
 
+import os
+
 import pytest
 
+from tests.box.build import other_version
 from tests.conformance.server import Server, names, pod, secret, version_of
 
 
@@ -148,6 +151,8 @@ async def test_field_selectors_of_pods(server, selector, expected):
     ids=lambda parameters: next(iter(parameters)),
 )
 async def test_a_malformed_question_is_400(server, parameters):
+    if "resourceVersion" in parameters and other_version(os.environ):
+        pytest.skip("an older API server answers 500")
     answer = await server.client.call("GET", server.path("pods"), **parameters)
     assert (answer.code, answer.body["kind"], answer.body["reason"]) == (400, "Status", "BadRequest")
 

@@ -18,7 +18,7 @@ from k8s_hub.demo.settings import claimed
 from k8s_hub.demo.stack import Stack, parts_of
 from tests.box.api import RefusedError
 from tests.chart import evaluation
-from tests.chart.values import FILES, values_with
+from tests.chart.values import FILES, extra_files, values_with
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
@@ -70,7 +70,9 @@ def config_map(values):
         "jupyterhub_config.py": CONFIG,
         "evaluation.py": Path(evaluation.__file__).read_text(),
         "values.json": json.dumps(values),
+        **{Path(path).name: content for path, content in extra_files(values).items()},
     }
+    assert all(Path(path).parent == FOLDER for path in extra_files(values))
     return {"metadata": {"name": "hub"}, "data": files}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from k8s_hub.culler.asking.work import work_of
+from k8s_hub.culler.asking.work import Answer
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.facts import Facts, Notice, facts_of
 from k8s_hub.culler.keeping import KeepLimits
@@ -112,11 +112,14 @@ class Row:
         user = user_of(self.user)
         server = user.server(self.server_name)
         assert server is not None
-        work = None if self.kernels is None else work_of(self.kernels, self.terminals)
-        return facts_of(server, user, self.memory(None), work)
+        answer = Answer()
+        if self.kernels is not None:
+            answer.add_kernels(self.kernels)
+            answer.add_terminals(self.terminals)
+        return facts_of(server, user, self.memory(None), None if self.kernels is None else answer.work)
 
     def memory(self, path: Path | None) -> Memory:
-        """Return a memory, kept in this file, of what the user asked for and was told."""
+        """Return a memory of what the user asked for and was told; the file that it is kept in is free for a culler."""
         clock = [self.now]
         memory = Memory(path, KEEP_LIMITS, lambda: clock[0])
         if self.keep is not None:
@@ -125,6 +128,7 @@ class Row:
             clock[0] = self.now
         if self.notice is not None:
             memory.told(self.user_name, self.server_name, self.notice)
+        memory.close()
         return memory
 
     def _duration(self, name: str) -> timedelta | None:

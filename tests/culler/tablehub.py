@@ -14,10 +14,11 @@ from k8s_hub.demo.settings import free_port
 from tests.culler.table import Row
 
 CULLER_TOKEN = "token-of-the-culler"
+SERVER_TOKEN = "token-that-opens-the-server"
 PERSON_TOKEN = "token-of-a-person"
 SCOPES = [
     *("list:users", "read:users:activity", "read:servers", "delete:servers", "read:users:groups"),
-    *("access:servers", "admin:server_state"),
+    "admin:server_state",
 ]
 
 
@@ -32,7 +33,7 @@ class TableHub:
         self.asked_servers = 0
         self.user = deepcopy(dict(row.user))
         for server in self.user["servers"].values():
-            server["state"] = {"url": self.url + server["url"]}
+            server["state"] = {"url": self.url + server["url"], "access_token": SERVER_TOKEN}
         self.may_see_groups = "groups" in row.user
 
     @property
@@ -69,8 +70,10 @@ class TableHub:
             return web.json_response({"status": 404, "message": "No such user"}, status=404)
         return web.json_response(self.user)
 
-    async def _kernels(self, _request: web.Request) -> web.Response:
+    async def _kernels(self, request: web.Request) -> web.Response:
         self.asked_servers += 1
+        if request.headers["Authorization"] != f"token {SERVER_TOKEN}":
+            return web.json_response({"message": "Forbidden"}, status=403)
         return self._told(self.row.kernels)
 
     async def _terminals(self, _request: web.Request) -> web.Response:

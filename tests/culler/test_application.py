@@ -23,7 +23,8 @@ URL = "http://localhost:8081/hub/api"
 def _environment(monkeypatch, tmp_path):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
     monkeypatch.setenv("JUPYTERHUB_API_URL", URL)
-    monkeypatch.delenv("JUPYTERHUB_REQUEST_TIMEOUT", raising=False)
+    for variable in ("JUPYTERHUB_REQUEST_TIMEOUT", "IDLE_CULLER_WARN_URL"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     package = logging.getLogger("k8s_hub")
     handlers, level = [*package.handlers], package.level
@@ -66,15 +67,15 @@ def test_defaults():
 
 INTEGERS = [
     "activity_interval", "api_page_size", "ask_concurrency", "ask_limit", "ask_timeout", "brake_percent",
-    "busy_limit", "concurrency", "cull_every", "keep_longest", "keep_per_week", "max_age", "metrics_port",
-    "timeout",
+    "busy_limit", "concurrency", "cull_every", "keep_longest", "keep_per_week", "log_file_max_size",
+    "log_file_num_backups", "log_rotate_interval", "max_age", "metrics_port", "timeout", "user_max_age", "user_timeout",
 ]  # fmt: skip
 BOOLEANS = [
-    "ask_servers", "dry_run", "once", "spread", "cull_admin_users", "cull_default_servers", "cull_named_servers", "cull_users", "remove_named_servers",
+    "ask_servers", "ask_with_own_token", "dry_run", "log_to_stderr", "once", "spread", "cull_admin_users", "cull_default_servers", "cull_named_servers", "cull_users", "remove_named_servers",
     "ssl_enabled",
 ]  # fmt: skip
 STRINGS = [
-    "decision_log", "internal_certs_location", "metrics_ip", "server_url_template", "state_file", "url",
+    "decision_log", "internal_certs_location", "log_rotate_when", "metrics_ip", "server_url_template", "state_file", "url",
 ]  # fmt: skip
 
 
@@ -182,6 +183,8 @@ def test_a_generated_config_file_is_a_config_file(tmp_path, capsys):
         "cull_arbiter_hook",
         "rules",
         "rules_file",
+        "user_rules",
+        "log_file_prefix",
         "warn_before",
         "warn_hook",
         "warn_url",
@@ -279,10 +282,6 @@ async def test_without_a_hook_the_timeout_decides():
         (["--keep-longest=-1"], ["keep_longest", "-1"]),
         (["--keep-per-week=-1"], ["keep_per_week", "-1"]),
         (["--warn-before=60"], ["warn_before is 60", "warn_url", "warn_hook"]),
-        (["--warn-url=https://example.org/"], ["warn_before is 0"]),
-        (["--once", "--warn-before=60", "--warn-url=https://example.org/"], ["once", "60", "state_file"]),
-        (["--warn-url=secret", "--warn-before=60"], ["warn_url must be"]),
-        (["--warn-url=https://example.org/", "--warn-before=600"], ["warn_before", "600"]),
         (["--rules-file=rules.toml"], ["rules_file 'rules.toml'"]),
         (["--rules-file=missing.yaml"], ["rules_file 'missing.yaml'", "No such file"]),
         (["--ask-servers", "--server-url-template={x}"], ["server_url_template", "'{x}'"]),
@@ -292,6 +291,74 @@ async def test_without_a_hook_the_timeout_decides():
 def test_a_wrong_flag_is_one_sentence(capfd, arguments, words):
     printed = refusal(capfd, *arguments)
     assert all(word in printed for word in words), printed
+
+
+HOOK = "https://chat.example.org/hooks/t0p-s3cret"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["warn_before is 0"]),
+        (["--once", "--warn-before=60"], ["once", "60", "state_file"]),
+        (["--warn-before=600"], ["warn_before", "600"]),
+    ],
+)
+def test_a_webhook_that_would_warn_nobody_is_refused(capfd, monkeypatch, arguments, words):
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
+    printed = refusal(capfd, *arguments)
+    assert all(word in printed for word in words), printed
+    assert "s3cret" not in printed
+
+
+def test_a_webhook_comes_from_the_environment_or_the_config_file_which_goes_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", f"{HOOK}\n")
+    assert culler("--warn-before=60").plan().warning.url == HOOK
+    (tmp_path / "idle_culler_config.py").write_text("c.IdleCuller.warn_url = 'https://example.org/'")
+    assert culler("--warn-before=60").plan().warning.url == "https://example.org/"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"--warn-url={HOOK}"],
+        [f"--warn_url={HOOK}"],
+        ["--warn-url", HOOK],
+        [f"--IdleCuller.warn_url={HOOK}"],
+        [f"-warn-url={HOOK}"],
+        ["--warn-url="],
+        ["--warn-url"],
+        ["--once", f"--warn-url={HOOK}", "--timeout=soon"],
+    ],
+)
+def test_a_webhook_on_the_command_line_is_refused_without_being_shown(capfd, arguments):
+    printed = refusal(capfd, *arguments)
+    assert "warn" in printed.partition("is no flag, because everybody can read a command line: set ")[0]
+    assert printed.endswith(
+        "IDLE_CULLER_WARN_URL in the environment, or c.IdleCuller.warn_url in the config file"
+    )
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize("flag", ["--warn-ulr", "--warn.url", "--webhook", "-w", "--WarningOptions.warn_url"])
+@pytest.mark.parametrize("form", ["{}={}", "{} {}"])
+def test_a_misspelt_webhook_is_not_shown_either(capfd, flag, form):
+    printed = refusal(capfd, *form.format(flag, HOOK).split())
+    assert "unknown flag" in printed
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["'t0p-s3cret'", "['https://example.org/t0p-s3cret']", "{'t0p-s3cret': 1}"],
+)
+def test_a_webhook_that_is_none_is_refused_without_being_shown(capfd, tmp_path, value):
+    (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.warn_url = {value}")
+    with pytest.raises(SystemExit):
+        culler("--warn-before=60", "--debug")
+    printed = capfd.readouterr().err
+    assert "warn_url must be" in printed
+    assert "s3cret" not in printed
 
 
 def test_a_wrong_value_in_the_config_file_is_one_sentence(capfd, tmp_path):
@@ -320,10 +387,157 @@ def test_a_directory_is_no_config_file(capfd, tmp_path):
     assert "'culler.py' does not exist" in refusal(capfd, "--config=culler.py")
 
 
-@pytest.mark.parametrize("value", ["soon", "0", "-1", ""])
+@pytest.mark.parametrize("value", ["soon", "0", " 0 ", "-1", "1.5", "60s", "+", "++5", "²"])
 def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
     assert f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {value!r}" in refusal(capfd)
+
+
+def test_a_request_timeout_without_end_is_one_sentence(capfd, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", "9" * 5000)
+    assert len(refusal(capfd)) < 200
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("", 60), (" ", 60), (" 90 ", 90), ("+60", 60), ("\t7\n", 7), ("060", 60)]
+)
+def test_a_request_timeout_is_read_as_idle_culler_does(monkeypatch, value, seconds):
+    """A compose file writes ${TIMEOUT:-} for none."""
+    monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
+    assert culler().connection_settings().request_timeout == seconds
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:pass-word@hub:8081/hub/api",
+        "https://pass-word@hub/hub/api",
+        "http://me:pass-word@[::1]:8081/",
+        "http://me:pass-word@hub:99999/",  # no port that there is
+        "http://me:pass-word@/hub/api",
+        "me:pass-word@hub:8081",
+        "http://me:pass-word@hub:8081?x=1",
+    ],
+)
+@pytest.mark.parametrize("where", ["flag", "environment", "file"])
+def test_a_url_with_user_and_password_is_refused_without_showing_them(
+    capfd, monkeypatch, tmp_path, url, where
+):
+    """The API token goes where they would go."""
+    if where == "environment":
+        monkeypatch.setenv("JUPYTERHUB_API_URL", url)
+    if where == "file":
+        (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.url = {url!r}")
+    printed = refusal(capfd, *([f"--url={url}"] if where == "flag" else []))
+    assert "without user and password" in printed
+    assert "pass-word" not in printed
+
+
+def test_an_at_sign_in_the_path_is_no_password():
+    assert (
+        culler("--url=http://hub:8081/user@example.org/hub/api")
+        .connection_settings()
+        .url.endswith("/hub/api")
+    )
+
+
+# --- Command lines of idle-culler 1.4 ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--logging=debug"], {"log_level": logging.DEBUG}),
+        (["-timeout=3600"], {"timeout": 3600}),
+        (["--cull-users=yes"], {"cull_users": True}),
+        (["--cull-users=f"], {"cull_users": False}),
+        (["--timeout=3600", "--timeout=60"], {"timeout": 60}),
+        (
+            ["--log_rotate_mode=time", "--log_rotate_when=H"],
+            {"log_rotate_mode": "time", "log_rotate_when": "H"},
+        ),
+        (["--state-file=a", "--ask-servers", "--ask-servers", "--state-file=a"], {"state_file": "a"}),
+    ],
+)
+def test_flags_of_earlier_versions(arguments, expected):
+    app = culler(*arguments)
+    assert {name: getattr(app, name) for name in expected} == expected
+    assert app.plan()
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--log_rotate_mode=time"], ["--log_to_stderr"], ["--log_file_max_size=1000"]], ids=str
+)
+def test_the_log_goes_to_a_file_where_that_is_wanted(tmp_path, capfd, more):
+    app = culler("--log_file_prefix=cull.log", *more)
+    app.log.info("of the application")
+    logging.getLogger("k8s_hub.culler").info("of the package")
+    for handler in app.log.handlers:
+        handler.close()
+    written = (tmp_path / "cull.log").read_text()
+    assert "of the application" in written
+    assert "of the package" in written
+    assert ("of the package" in capfd.readouterr().err) is ("--log_to_stderr" in more)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--log_file_prefix=/nowhere/cull.log"], ["log_file_prefix '/nowhere/cull.log'", "No such file"]),
+        (
+            ["--log_file_prefix=a", "--log_rotate_mode=time", "--log_rotate_when=soon"],
+            ["log_rotate_when must be", "'soon'"],
+        ),
+        (["--log_rotate_mode=never"], ["log_rotate_mode", "'never'"]),
+        (["--logging=loud"], ["log_level", "'loud'"]),
+    ],
+)
+def test_a_log_that_cannot_be_is_one_sentence(capfd, arguments, words):
+    printed = refusal(capfd, *arguments)
+    assert all(word in printed for word in words), printed
+
+
+# --- When users are deleted ---
+
+
+def user_limits(*arguments):
+    decider = culler(*arguments).decider
+    return decider.user_limits or decider.limits
+
+
+def test_users_have_the_limits_of_servers_unless_they_have_their_own(tmp_path):
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    assert user_limits("--timeout=3600", "--max-age=86400").idle == hour
+    assert user_limits("--timeout=3600", "--max-age=86400").age == day
+    own = user_limits("--timeout=3600", "--user-timeout=86400", "--cull-admin-users=false")
+    assert (own.idle, own.age, own.admins) == (day, None, False)
+    assert user_limits("--max-age=3600", "--user-max-age=0").age is None
+    assert user_limits("--max-age=3600", "--user-max-age=86400").age == day
+
+
+def test_rules_of_servers_change_no_limit_of_users_and_rules_of_users_do(tmp_path):
+    (tmp_path / "r.yaml").write_text(
+        "rules:\n  - {timeout: 15m}\nusers:\n  - {match: {user: 'tmp-*'}, timeout: 1d}\n"
+    )
+    decider = culler("--timeout=3600", "--rules-file=r.yaml").decider
+    assert decider.decide_user(user("ada"), NOW).ruling.limits.idle == timedelta(hours=1)
+    assert decider.decide_user(user("tmp-1"), NOW).ruling.limits.idle == timedelta(days=1)
+
+
+def test_rules_of_users_are_checked_at_the_start(capfd, tmp_path):
+    (tmp_path / "r.yaml").write_text("users:\n  - {match: {server: a}, timeout: 1d}\n")
+    assert "r.yaml: users[0].match.server: is unknown" in refusal(capfd, "--rules-file=r.yaml")
+    (tmp_path / "idle_culler_config.py").write_text("c.IdleCuller.user_rules = [{'timeout': '1d'}]")
+    (tmp_path / "r.yaml").write_text("[]")
+    assert "user_rules are given, and rules_file 'r.yaml'" in refusal(capfd, "--rules-file=r.yaml")
+
+
+# --- Tokens ---
+
+
+def test_the_own_token_is_shown_to_servers_only_where_that_is_ordered():
+    assert culler("--ask-servers").plan().asking.token == ""
+    assert culler("--ask-servers", "--ask-with-own-token").plan().asking.token == "secret"
 
 
 @pytest.mark.parametrize(
@@ -339,6 +553,16 @@ def test_a_wrong_request_timeout_is_one_sentence(capfd, monkeypatch, value):
         ("r.json", "[\n{", ["'r.json', line 2"]),
         ("r.json", '[{"timeout": 1, "timeout": 2}]', ["'timeout' twice"]),
         ("r.json", b"\xff", ["not UTF-8"]),
+        # What PyYAML reads as a number of another kind.
+        ("r.yaml", "rules:\n  - timeout: 1:30\n", ["line 2", "'1:30' as 90", "1h 30m"]),
+        ("r.yaml", "rules:\n  - timeout: 010\n", ["line 2", "'010' as 8"]),
+        ("r.yaml", "rules:\n  - timeout: 0x10\n", ["line 2", "'0x10' as 16"]),
+        ("r.yaml", "- timeout: 1:30:00\n", ["line 1", "'1:30:00' as 5400"]),
+        ("r.yaml", "- timeout: 1:30.5\n", ["line 1", "'1:30.5' as 90.5"]),
+        ("r.yaml", "- {timeout: 60, match: {user: 007}}\n", ["line 1", "'007' as 7", "in quotes"]),
+        ("r.yaml", "- {timeout: 60, schedule: {hours: 10:00}}\n", ["line 1", "'10:00' as 600", "in quotes"]),
+        ("r.yaml", "- {timeout: 60, match: {options: {010: a}}}\n", ["line 1", "'010' as 8"]),
+        ("r.json", '[{"timeout": ' + "9" * 5000 + "}]", ["'r.json'", "4300"]),
     ],
 )
 def test_a_broken_rules_file_is_one_sentence(capfd, tmp_path, name, text, words):
@@ -356,19 +580,20 @@ def test_rules_come_from_one_place(capfd, tmp_path):
     assert "rules_file 'rules.yaml'" in refusal(capfd, "--rules-file=rules.yaml")
 
 
-def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path):
+def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path, monkeypatch):
     (tmp_path / "r.json").write_text('[{"name": "nights", "match": {"user": "a"}, "timeout": "15m"}]')
-    warning = "--warn-url=https://example.org/"
-    printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900", warning)
+    monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
+    printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900")
     assert "not 900: nights has 900" in printed
-    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899", warning).decider.notice
+    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899").decider.notice
 
 
 def test_help_shows_each_option_once(capsys):
     with pytest.raises(SystemExit):
         culler("--help")
     text = capsys.readouterr().out
-    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "rules_file", "warn_url"]:
+    assert text.count("c.IdleCuller.warn_url = ...") == 1
+    for trait in [*INTEGERS, *BOOLEANS, *STRINGS, "rules_file"]:
         name = "--" + trait.replace("_", "-")
         assert sum(line.startswith((f"{name}=", f"{name}[")) for line in text.splitlines()) == 1
 
@@ -408,6 +633,15 @@ def test_what_cannot_be_a_token_is_not_shown(capfd, monkeypatch):
 def test_a_missing_url_is_one_sentence(capfd, monkeypatch):
     monkeypatch.delenv("JUPYTERHUB_API_URL")
     assert "Set --url or JUPYTERHUB_API_URL" in refusal(capfd)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("900", 900), ("+900", 900), ("1_000", 1000), ("15m", 900), ("'900'", 900)]
+)
+def test_plain_numbers_of_yaml_are_read(tmp_path, written, seconds):
+    (tmp_path / "r.yaml").write_text(f"- timeout: {written}\n")
+    (rule,) = culler("--rules-file=r.yaml").decider.rules.rules
+    assert rule.limits == {"idle": timedelta(seconds=seconds)}
 
 
 def test_the_request_timeout_comes_from_the_environment(monkeypatch):

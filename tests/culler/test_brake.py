@@ -57,7 +57,7 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
     loud = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
     assert loud == [logging.ERROR]
     assert "20 of 25 servers" in caplog.text
-    assert "was idle for 5:01:00, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
+    assert "was idle for 5 h 1 min, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
     assert (report.stopped, report.braked) == (20, 0)
 

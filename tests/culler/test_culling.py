@@ -153,3 +153,25 @@ async def test_the_hub_starts_the_culler_as_its_service():
         process = hub.app._service_map["idle-culler"].spawner.proc
         assert process.poll() is None
     await eventually(lambda: process.poll() is not None)
+
+
+async def test_a_scope_that_does_not_include_a_server_is_a_failure_that_names_it(caplog):
+    """The hub shows the server, and answers its stop with 404 as if there were none."""
+    scopes = (*CHART_SCOPES[:-1], "delete:servers!user=bob", "delete:users!user=bob")
+    async with RealHub(users=["alice", "bob", "carol"]) as hub, sweep_of(hub, scopes=scopes) as sweep:
+        for name in ("alice", "bob"):
+            await start_idle(hub, name)
+        report = await sweep.run()
+        assert (report.stopped, report.gone, report.failed) == (1, 0, 1)
+        assert hub.spawner("alice").ready
+        assert "lacks the scope delete:servers for alice" in caplog.text
+
+    async with (
+        RealHub(users=["bob", "carol"]) as hub,
+        sweep_of(hub, scopes=scopes, cull_users=True, limits=Limits(idle=timedelta())) as sweep,
+    ):
+        for name in ("bob", "carol"):
+            hub.app.users[name].last_activity = LONG_AGO.replace(tzinfo=None)
+        report = await sweep.run()
+        assert (report.deleted, report.delete_failed) == (1, 2)  # the admin, too
+        assert "lacks the scope delete:users for user" in caplog.text

@@ -3,12 +3,14 @@
 import asyncio
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from k8s_hub.culler.judging.decider import HOOK_SECONDS, Decider
+from k8s_hub.culler.judging.decision import UserDecision
 from k8s_hub.culler.judging.facts import Facts, Notice, Work
 from k8s_hub.culler.judging.policy import Cause, wants_notice
 from k8s_hub.culler.ruling.limits import Limits
@@ -51,7 +53,7 @@ async def test_the_hook_of_three_arguments():
     decision = await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
     assert (decision.verdict.culls, decision.verdict.reason) == (
         True,
-        "was idle in the eyes of the arbiter hook",
+        "is idle according to the arbiter hook",
     )
     assert questions == [
         {"inactive": 2 * HOUR, "inactive_limit": 3600, "server": {"name": "lab", "state": {}}},
@@ -185,13 +187,54 @@ async def test_it_may_not_take_for_ever(looptime):
 # --- Users ---
 
 
-def test_users_are_decided_by_the_rules_that_speak_of_users():
-    rules = Rules.parse(
-        [{"match": {"server": "*"}, "timeout": "9h"}, {"match": {"user": "eve"}, "exempt": True}]
+NIGHTS = {"name": "nights", "timeout": "15m", "max_age": "1h"}
+
+
+@pytest.mark.parametrize(
+    "rule", [NIGHTS, {**NIGHTS, "match": {"user": "*"}}, {**NIGHTS, "match": {"admin": False}}]
+)
+def test_a_limit_of_servers_deletes_no_account(rule):
+    """A user who was there twenty minutes ago has an account of thirty days, whatever their servers have."""
+    thirty_days = Limits(idle=timedelta(days=30))
+    decider = Decider(limits=thirty_days, rules=Rules.parse([rule]))
+    decision = decider.decide_user(user("ada", idle=20 * MINUTE), NOW)
+    assert (decision.verdict.cause, decision.verdict.culls) == (Cause.IN_USE, False)
+    assert (decision.ruling.limits, decision.ruling.rule) == (thirty_days, None)
+
+
+def test_without_limits_of_their_own_users_have_those_of_servers():
+    """As in idle-culler."""
+    old = Limits(idle=9 * HOUR, age=2 * HOUR)
+    assert Decider(limits=LIMITS).decide_user(user("ada"), NOW).verdict.cause is Cause.IDLE
+    assert Decider(limits=old).decide_user(user("ada"), NOW).verdict.cause is Cause.OLD
+
+
+def test_users_have_limits_and_rules_of_their_own():
+    users = Rules.parse_users(
+        [
+            {"name": "guests", "match": {"user": "guest-*"}, "timeout": "1h"},
+            {"match": {"group": "staff"}, "exempt": True},
+        ]
     )
-    decider = Decider(limits=LIMITS, rules=rules)
-    assert decider.decide_user(user("ada"), NOW).culls
-    assert decider.decide_user(user("eve"), NOW).cause is Cause.EXEMPT
+    decider = Decider(limits=LIMITS, user_limits=Limits(idle=timedelta(days=30)), user_rules=users)
+
+    def decided(name: str, groups: tuple[str, ...] | None) -> UserDecision:
+        return decider.decide_user(replace(user(name), groups=groups), NOW)
+
+    assert decided("guest-1", ()).verdict.cause is Cause.IDLE
+    assert decided("guest-1", ()).ruling.rule == "guests"
+    assert decided("ada", ()).verdict.cause is Cause.IN_USE
+    assert decided("eve", ("staff",)).verdict.cause is Cause.EXEMPT
+    assert decided("eve", None).verdict.cause is Cause.EXEMPT, "groups that are hidden exempt"
+    assert [doubt.scope for doubt in decided("eve", None).ruling.doubts] == ["read:users:groups"]
+
+
+@pytest.mark.parametrize("groups", [("staff",), None])
+def test_whom_a_rule_for_servers_exempts_or_may_exempt_is_not_deleted_either(groups):
+    rules = Rules.parse([{"match": {"group": "staff"}, "exempt": True}])
+    decider = Decider(limits=LIMITS, rules=rules, user_limits=Limits(idle=MINUTE))
+    assert decider.decide_user(replace(user("eve"), groups=groups), NOW).verdict.cause is Cause.EXEMPT
+    assert decider.decide_user(replace(user("eve"), groups=()), NOW).verdict.cause is Cause.IDLE
 
 
 # --- What schedules bring ---

@@ -17,8 +17,8 @@ from tests.inmemoryhub import NOW, server, user
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-ONLY_THE_HUB = "Only the hub's word counts: the server itself was not asked (ask_servers), or did not answer."
-NO_RULE = "The default limits hold: no rule matches."
+ONLY_THE_HUB = "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
+NO_RULE = "The default limits apply: no rule matches."
 GPU = [{"name": "gpu", "timeout": "1h"}]
 
 
@@ -47,36 +47,36 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ({}, "ada/lab is kept: it was active 0:10:00 ago (limit 1:00:00, rule 'gpu')"),
-        ({"rules": []}, "ada/lab is kept: it was active 0:10:00 ago (limit 1:00:00)"),
+        ({}, "ada/lab: kept: was active 10 min ago (limit 1 h, rule 'gpu')"),
+        ({"rules": []}, "ada/lab: kept: was active 10 min ago (limit 1 h)"),
         (
             {"rules": [{"timeout": "3h"}]},
-            "ada/lab is kept: it was active 0:10:00 ago (limit 3:00:00, rules[0])",
+            "ada/lab: kept: was active 10 min ago (limit 3 h, rules[0])",
         ),
         (
             {"work": work(tabs=1), "rules": []},
-            "ada/lab is to be stopped: it has open tabs, but executed nothing for 2:00:00 (limit 1:00:00)",
+            "ada/lab: to be stopped: has open tabs, but executed nothing for 2 h (limit 1 h)",
         ),
         (
             {"work": work(busy=1), "idle": HOUR, "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
-            "ada/lab is kept: it runs a busy kernel, silent for 1:00:00 (busy limit 1 day, 0:00:00)",
+            "ada/lab: kept: runs a busy kernel, silent for 1 h (busy limit 1 day)",
         ),
         (
             {"work": work(busy=2), "idle": 2 * HOUR},
-            "ada/lab is kept: it runs 2 busy kernels, silent for 2:00:00 (no busy limit, rule 'gpu')",
+            "ada/lab: kept: runs 2 busy kernels, silent for 2 h (no busy limit, rule 'gpu')",
         ),
-        ({"subject": {"pending": "stop"}}, "ada/lab is kept: it has a pending stop"),
+        ({"subject": {"pending": "stop"}}, "ada/lab: kept: has a pending stop"),
         (
             {"rules": [{"name": "staff", "exempt": True}]},
-            "ada/lab is kept: it is exempt by a rule (rule 'staff')",
+            "ada/lab: kept: is exempt by a rule (rule 'staff')",
         ),
         (
             {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
-            "ada/lab is to be stopped: it was started 3:00:00 ago (max age 3:00:00)",
+            "ada/lab: to be stopped: was started 3 h ago, and its maximum runtime is 3 h (maximum runtime 3 h)",
         ),
         (
             {"idle": HOUR, "notice": MINUTE, "rules": []},
-            "ada/lab is kept: it was idle for 1:00:00, but its user is warned first (limit 1:00:00)",
+            "ada/lab: kept: was idle for 1 h, but its user is warned first (limit 1 h)",
         ),
     ],
 )
@@ -92,84 +92,87 @@ async def test_sentence(case, sentence):
     [
         (
             {"rules": []},
-            ["It is stopped at 12:50 UTC if there is no activity until then.", ONLY_THE_HUB, NO_RULE],
+            ["Stops at 12:50 UTC unless it is used before then.", ONLY_THE_HUB, NO_RULE],
         ),
         (
             {"work": work(tabs=1, silent=MINUTE), "rules": []},
-            ["It is stopped at 12:59 UTC if nothing is executed until then.", NO_RULE],
+            ["Stops at 12:59 UTC unless it executes something before then.", NO_RULE],
         ),
         (
             {"work": work(busy=1), "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
-            ["It is stopped at 2026-07-02 11:50 UTC if its kernels say nothing until then.", NO_RULE],
+            ["Stops at 2026-07-02 11:50 UTC unless its kernels produce output before then.", NO_RULE],
         ),
         (
             {"work": work(busy=1), "rules": []},
-            ["It is not stopped while its kernels are busy: there is no busy limit.", NO_RULE],
+            ["It does not stop while its kernels are busy: there is no busy limit.", NO_RULE],
         ),
         (
             {"idle": 2 * HOUR, "kept_until": NOW + HOUR, "rules": []},
             [
-                "It is stopped at 13:00 UTC if there is no activity until then.",
-                "It would be stopped now if its user did not keep it.",
+                "Stops at 13:00 UTC unless it is used before then.",
+                "It would stop now without its extension.",
                 NO_RULE,
             ],
         ),
         (
             {"idle": HOUR, "rules": []},
             [
-                "Activity before it is stopped keeps it.",
+                "Activity before the stop keeps it running.",
                 ONLY_THE_HUB,
                 NO_RULE,
-                "A rule with exempt: true would keep it.",
+                "A rule with exempt: true would keep it running.",
             ],
         ),
         (
             {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
             [
-                "Nothing that its user does: its max age has come.",
+                "Nothing its user does: it has reached its maximum runtime.",
                 NO_RULE,
-                "A rule with exempt: true would keep it.",
+                "A rule with exempt: true would keep it running.",
             ],
         ),
         (
             {"limits": Limits(idle=HOUR, age=3.5 * HOUR), "rules": [], "work": work(silent=HOUR)},
-            ["Its max age ends at 12:30 UTC, whatever its activity.", NO_RULE],
+            ["Stops at 12:30 UTC even if in use: it reaches its maximum runtime.", NO_RULE],
         ),
         (
             {"idle": HOUR, "notice": 5 * MINUTE, "rules": []},
-            ["Activity before 12:05 UTC keeps it; then it is stopped.", NO_RULE],
+            ["Stops at 12:05 UTC unless it is used before then: its user was warned.", NO_RULE],
         ),
         (
             {"limits": Limits(idle=HOUR, age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
-            ["It is stopped at 12:05 UTC, whatever its activity: its user was warned.", NO_RULE],
+            ["Stops at 12:05 UTC even if in use: its user was warned.", NO_RULE],
         ),
         (
             {"hook": lambda **_: False, "rules": []},
-            ["The arbiter hook is asked again in every sweep.", NO_RULE],
+            ["Every sweep asks the arbiter hook again.", NO_RULE],
         ),
         (
             {"rules": [{"name": "staff", "exempt": True}]},
-            ["It is judged where no rule with exempt: true holds; now rule 'staff' does."],
+            ["Limits apply while no rule with exempt: true matches; now rule 'staff' does."],
         ),
         (
             {"limits": Limits(idle=HOUR, named_servers=False), "rules": []},
-            ["It is judged where cull_named_servers is true.", NO_RULE],
+            ["Limits apply where cull_named_servers is true.", NO_RULE],
         ),
         (
             {"subject": {"pending": "spawn"}},
-            ["Nothing, until its spawn has ended: a pending server is never stopped."],
+            ["Nothing until its spawn has ended: the culler never stops a pending server."],
         ),
-        ({"subject": {"ready": False}}, ["Nothing, until the hub says that it is ready."]),
+        ({"subject": {"ready": False}}, ["Nothing until the hub reports it ready."]),
         (
             {"idle": -HOUR, "rules": []},
-            ["It is judged from 13:00 UTC on: look at the clocks of the hub and of this service.", NO_RULE],
+            [
+                "The culler judges it from 13:00 UTC on: look at the clocks of the hub and of this service.",
+                NO_RULE,
+            ],
         ),
         (
             {"work": work(silent=-HOUR), "rules": []},
             [
                 (
-                    "It is judged from 13:00 UTC on: look at the clock of its node. A time more than 1 day, 0:00:00 "
-                    "ahead would not count."
+                    "The culler judges it from 13:00 UTC on: look at the clock of its node. A time more than 1 day "
+                    "ahead does not count."
                 ),
                 NO_RULE,
             ],
@@ -178,7 +181,7 @@ async def test_sentence(case, sentence):
             {"idle": None, "subject": {"age": None}, "rules": []},
             [
                 (
-                    "It is judged once the hub tells its last_activity or started: look at GET /hub/api/users/ada, "
+                    "The culler judges it once the hub reports its last_activity or started: look at GET /hub/api/users/ada, "
                     "and whether the token's scope read:servers includes this user."
                 ),
                 NO_RULE,
@@ -186,7 +189,10 @@ async def test_sentence(case, sentence):
         ),
         (
             {"idle": NOW - datetime(1970, 1, 1, tzinfo=UTC), "rules": []},
-            ["It is judged once the hub tells a time that can be true, not 1970-01-01T00:00:00Z.", NO_RULE],
+            [
+                "The culler judges it once the hub reports a time that can be true, not 1970-01-01T00:00:00Z.",
+                NO_RULE,
+            ],
         ),
         (
             {
@@ -194,9 +200,9 @@ async def test_sentence(case, sentence):
                 "work": work(),
             },
             [
-                "It is stopped at 12:50 UTC if there is no activity until then.",
-                "The limits are those of rule 'day': an earlier rule that matches would hold instead.",
-                "Other limits may hold from 18:00 UTC on, by the schedule of a rule.",
+                "Stops at 12:50 UTC unless it is used before then.",
+                "The limits are those of rule 'day': an earlier rule that matches would replace them.",
+                "Other limits may apply from 18:00 UTC on: the schedule of a rule changes them.",
             ],
         ),
     ],
@@ -207,12 +213,12 @@ async def test_changes(case, changes):
 
 async def test_what_is_held_back():
     decision = await decided(idle=2 * HOUR, rules=[])
-    for cause, words in ((Cause.BRAKED, "brake"), (Cause.QUIET, "outage"), (Cause.UNASKED, "asked")):
+    for cause, words in ((Cause.BRAKED, "brake"), (Cause.QUIET, "outage"), (Cause.UNASKED, "asks")):
         held = decision.held_back(cause, "not now")
         assert (held.verdict.culls, held.verdict.cause) == (False, cause)
-        assert held.sentence().startswith("ada/lab is kept: it was idle for 2:00:00, but not now")
+        assert held.sentence().startswith("ada/lab: kept: was idle for 2 h, but not now")
         assert words in held.changes()[0]
-        assert "A rule with exempt: true would keep it." not in held.changes()
+        assert "A rule with exempt: true would keep it running." not in held.changes()
 
 
 @pytest.mark.parametrize("cause", list(Cause))
@@ -226,7 +232,7 @@ async def test_every_cause_has_a_word_about_what_would_change_it(cause):
 async def test_a_time_beyond_all_dates_is_said_so():
     decision = await decided(work=work(), limits=Limits(idle=timedelta.max), rules=[])
     assert decision.verdict.due is None
-    assert decision.changes() == ("It is not stopped in sight.", NO_RULE)
+    assert decision.changes() == ("No stop is in sight.", NO_RULE)
 
 
 # --- JSON ---
@@ -250,8 +256,9 @@ async def test_record():
         "action": "kept",
         "verdict": "keep",
         "cause": "warned",
-        "reason": "was idle for 2:00:00, but its user is warned first",
+        "reason": "was idle for 2 h, but its user is warned first",
         "rule": "gpu",
+        "rules_in_doubt": [],
         "since": "2026-07-01T10:00:00Z",
         "due": "2026-07-01T12:05:00Z",
         "idle_seconds": 7200,
@@ -280,6 +287,7 @@ async def test_what_is_not_known_is_null():
         "verdict",
         "cause",
         "reason",
+        "rules_in_doubt",
         "idle_limit_seconds",
         "ready",
     }

@@ -1,13 +1,14 @@
 """The decision log: a line of JSON for each decision, in whatever file has the name now."""
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
 
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action, Decision
-from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.facts import Facts, Work
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.seeing.decision_log import DecisionLog
 from tests.inmemoryhub import NOW, server, user
@@ -15,10 +16,17 @@ from tests.inmemoryhub import NOW, server, user
 ODD = "a\n\"b\" 'ü' \ud800"
 
 
-async def decision(name: str) -> Decision:
+async def decision(name: str, **more) -> Decision:
     subject = server(name)
-    facts = Facts(server=subject, user=user(name, subject))
+    facts = Facts(server=subject, user=user(name, subject), **more)
     return await Decider(limits=Limits(idle=timedelta(hours=1))).decide(facts, NOW)
+
+
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def users_in(path) -> list[str]:
@@ -35,6 +43,38 @@ async def test_each_decision_is_a_line_and_a_rotated_file_is_followed_by_another
     written.close()
     assert users_in(tmp_path / "old") == [ODD, "b"]
     assert users_in(path) == ["c"]
+
+
+def test_its_file_is_made_for_its_owner_only_and_one_that_is_there_keeps_its_mode(tmp_path):
+    made, there = tmp_path / "made", tmp_path / "there"
+    there.touch(mode=0o640)
+    before = os.umask(0o022)
+    try:
+        for path in (made, there):
+            DecisionLog(str(path)).close()
+    finally:
+        os.umask(before)
+    assert (made.stat().st_mode & 0o777, there.stat().st_mode & 0o777) == (0o600, 0o640)
+
+
+@pytest.mark.parametrize(
+    "odd", [10**5000, {1, 2}, object(), nested(100_000)], ids=["huge", "set", "object", "deep"]
+)
+async def test_a_value_that_json_cannot_hold_costs_neither_its_line_nor_the_next(tmp_path, caplog, odd):
+    path = tmp_path / "log"
+    written = DecisionLog(str(path))
+    written(await decision("a", work=Work(busy=0, connections=odd, last_execution=NOW)), Action.KEPT)
+    written(await decision("b", work=Work(busy=0, connections=odd, last_execution=NOW)), Action.KEPT)
+    written(await decision("c", work=Work(busy=0, connections=3, last_execution=NOW)), Action.KEPT)
+    written.close()
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(record["user"], record["connections"]) for record in records] == [
+        ("a", None),
+        ("b", None),
+        ("c", 3),
+    ]
+    assert records[0].keys() == records[2].keys()
+    assert caplog.text.count("a value was left out") == 1
 
 
 async def test_a_full_disk_is_told_once(caplog):

@@ -2,6 +2,8 @@
 
 import json
 import logging
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 
@@ -168,9 +170,9 @@ class Servers(HTMLParser):
             self._is_due = False
 
 
-@ROWS
-async def test_page(row):
-    """The user's page decides anew by what the hub and the last sweep said; the admin's shows that sweep's decision."""
+@asynccontextmanager
+async def shown_on_pages(row):
+    """Yield the user's page and the admins', as they show a row."""
     decision = await decided(row)
     board = Board()
     board.tell(decision, Action.WOULD_STOP if decision.verdict.culls else Action.KEPT)
@@ -191,17 +193,89 @@ async def test_page(row):
             ),
             aiohttp.ClientSession(headers={"Authorization": f"token {PERSON_TOKEN}"}) as person,
         ):
+            pages = []
             for name in ("", "all"):
                 reply = await person.get(f"http://127.0.0.1:{port}/services/culler/{name}")
-                page = await reply.text()
-                assert reply.status == 200, page
-                [server] = Servers(page).found.values()
-                assert server["server"] == str(decision.facts.server)
-                assert (server["verdict"], server["cause"], server["rule"] or None) == (
-                    row.expected.verdict,
-                    row.expected.cause,
-                    row.expected.rule,
-                )
-                if name == "all" or not decision.verdict.culls:  # a user reads "at the next sweep"
-                    assert server.get("due") == decision.verdict.due
+                pages.append(await reply.text())
+                assert reply.status == 200, pages[-1]
+            yield pages
         assert hub.changes == []
+
+
+@ROWS
+async def test_page(row):
+    """The user's page decides anew by what the hub and the last sweep said; the admin's shows that sweep's decision."""
+    decision = await decided(row)
+    async with shown_on_pages(row) as (own, all_servers):
+        for page in (own, all_servers):
+            [server] = Servers(page).found.values()
+            assert server["server"] == str(decision.facts.server)
+            assert (server["verdict"], server["cause"], server["rule"] or None) == (
+                row.expected.verdict,
+                row.expected.cause,
+                row.expected.rule,
+            )
+            if page is all_servers or not decision.verdict.culls:  # a user reads "at the next sweep"
+                assert server.get("due") == decision.verdict.due
+
+
+# --- Names that would forge a line ---
+
+FORGED = "x\n[I 2026-07-01 12:00:00,000 k8s_hub.culler] boss: stopped: was idle for 9 h\x1b[2K\u202e"
+END = r"\x1b[2K\u202e"
+
+
+def renamed(row, user="ann", server=FORGED):
+    """Return the row with these names, which JupyterHub 5.5 takes."""
+    (told,) = row.user["servers"].values()
+    servers = {server: {**told, "name": server}}
+    return replace(row, user={**row.user, "name": user, "servers": servers}, server_name=server)
+
+
+@pytest.fixture
+def idle_row():
+    rows = (row for row in table.rows() if not row.is_asked and not row.rules)
+    return next(row for row in rows if row.expected.cause == "idle")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{}, {"user": FORGED, "server": ""}, {"user": FORGED}],
+    ids=["server", "user", "both"],
+)
+async def test_an_odd_name_is_one_line_of_all_that_is_printed(names, idle_row, configured, capfd):
+    row = renamed(idle_row, **names)
+    shown = str((await decided(row)).facts.server)
+    async with hub_of(row) as hub:
+        assert await configured(IdleCuller(), row, hub, "--dry-run", "--once", "--debug").serve() == 0
+        dry_run = capfd.readouterr()
+        which = f"{row.user_name}/{row.server_name}"
+        assert await configured(Explain(), row, hub, which).serve() == 0
+        explained = capfd.readouterr()
+    assert len([line for line in dry_run.out.splitlines() if shown in line]) == 1
+    assert f"{shown}: would be stopped: was idle for" in dry_run.err
+    assert explained.out.startswith(f"{shown}: to be stopped: was idle for")
+    for line in f"{dry_run.out}{dry_run.err}{explained.out}{explained.err}".split("\n"):
+        assert line.isprintable()
+        assert not line.startswith("[I 2026-07-01")
+
+
+async def test_an_odd_name_is_one_line_of_a_log_that_quotes_it_as_it_is(configured, idle_row, capfd):
+    """Whoever logs it, and in tracebacks: the culler's formatter escapes it."""
+    async with hub_of(idle_row) as hub:
+        configured(IdleCuller(), idle_row, hub, "--once")
+    log = logging.getLogger("k8s_hub.culler.sweeping.sweep")
+    log.error("%s", FORGED, exc_info=KeyError(FORGED, ValueError(FORGED)))
+    logging.getLogger("tornado.general").warning(FORGED)
+    lines = capfd.readouterr().err.removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].endswith(END)
+    assert lines[-1].endswith(END)
+    assert len([line for line in lines if END in line]) == 3  # two messages, and an exception's
+
+
+async def test_an_odd_name_is_shown_escaped_on_the_pages(idle_row):
+    async with shown_on_pages(renamed(idle_row)) as pages:
+        for page in pages:
+            assert FORGED not in page.partition("<form")[0]
+            assert END in page

@@ -1,15 +1,23 @@
 """What the wired application does with a real hub: explain, dry run, decision log, scopes, warnings."""
 
+import asyncio
+import functools
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
+from jupyterhub.orm import User
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.seeing.decision_log import DecisionLog
 from k8s_hub.culler.wiring import CannotStart
+from k8s_hub.retries import RetryPolicy
 from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
@@ -69,6 +77,20 @@ async def test_once_stops_what_is_idle_and_a_dry_run_does_not(monkeypatch, capsy
         assert hub.spawner("busy").ready
 
 
+async def test_a_sink_that_takes_no_record_costs_the_others_none(monkeypatch, capsys, tmp_path):
+    def takes_none(_self, _decision, _action):
+        raise ValueError("Exceeds the limit for integer string conversion")
+
+    monkeypatch.setattr(DecisionLog, "__call__", takes_none)
+    async with RealHub(users=["ada", "bob"]) as hub:
+        await start_idle(hub, "ada")
+        await start_idle(hub, "bob")
+        assert await run(hub, monkeypatch, "--once", "--dry-run", "--decision-log=log") == 0
+        printed = capsys.readouterr()
+    assert sorted(line.partition(":")[0] for line in printed.out.splitlines()) == ["ada", "bob"]
+    assert printed.err.count("decision_log: could not take a record") == 1
+
+
 async def test_explain(monkeypatch, capsys):
     async with RealHub(users=[ODD_NAME, "nothing"]) as hub:
         await start_idle(hub, ODD_NAME, "lab")
@@ -90,6 +112,43 @@ async def test_explain(monkeypatch, capsys):
         assert answers["old"] | {"time": None} == {
             "time": None, "user": ODD_NAME, "server": "old", "verdict": None, "reason": "is stopped"
         }  # fmt: skip
+
+
+async def test_explain_says_what_the_culler_stopped_and_why(monkeypatch, capsys, tmp_path):
+    async with RealHub() as hub:
+        await start_idle(hub, "alice", "lab")
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+        await hub.wait_stopped("alice", "lab")
+        await hub.wait_stopped("alice")
+        await hub.start_server("alice")
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+
+        assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
+        text = capsys.readouterr().out
+        assert re.search(r"alice/lab: stopped\n  by the culler at 20\S+Z: it was idle for \d+ days", text)
+        assert text.count("by the culler") == 1
+        assert await run(hub, monkeypatch, "alice/lab", "--state-file=s", "--json", kind=Explain) == 0
+        line = json.loads(capsys.readouterr().out)
+        assert line["stopped_because"].startswith("was idle for ")
+        assert line["stopped_at"].endswith("Z")
+
+
+async def test_one_server_that_cannot_be_explained_costs_no_other(monkeypatch, capsys, tmp_path):
+    (tmp_path / "idle_culler_config.py").write_text(
+        "def hook(inactive, inactive_limit, server):\n"
+        "    return 1 / 0 if server['name'] == 'odd' else False\n"
+        "c.IdleCuller.cull_arbiter_hook = hook\n"
+    )
+    async with RealHub() as hub:
+        for name in ("odd", "lab"):
+            await start_idle(hub, "alice", name)
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 1
+    printed = capsys.readouterr()
+    assert "alice/lab: kept: was spared by the arbiter hook" in printed.out
+    assert printed.err.endswith(
+        "k8s-hub cull explain: alice/odd: cannot be explained: ZeroDivisionError('division by zero')\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,15 +229,95 @@ async def test_what_options_need_is_named_once(monkeypatch, caplog, tmp_path):
         named = [sentence.partition("scope ")[2].split()[0].removesuffix(":") for sentence in sentences]
         assert named == [
             "read:users:activity",
+            "read:users",
             "delete:users",
             "read:users:groups",
             "admin:server_state",
-            "tokens",
         ]
-        everything = [
-            *CHART_SCOPES, "delete:users", "read:users:groups", "admin:server_state", "tokens"
-        ]  # fmt: skip
+        everything = [*CHART_SCOPES, "delete:users", "read:users", "admin:server_state"]
         assert await told(hub, monkeypatch, caplog, *flags, scopes=everything) == []
+
+
+@pytest.mark.parametrize("too_much", ["tokens", "access:servers"])
+async def test_a_scope_that_is_too_much_is_named(monkeypatch, caplog, too_much):
+    async with RealHub() as hub:
+        scopes = [*CHART_SCOPES, "admin:server_state", too_much]
+        (sentence,) = await told(hub, monkeypatch, caplog, "--ask-servers", scopes=scopes)
+        assert f"has the scope {too_much}" in sentence
+
+
+async def test_explain_says_when_the_user_is_deleted(monkeypatch, capsys):
+    scopes = [*CHART_SCOPES, "read:users"]
+    async with RealHub(users=["gone", "new"]) as hub:
+        hub.app.users["gone"].last_activity = datetime(2020, 1, 1)  # noqa: DTZ001 - as the database has it
+        await hub.start_server("new")
+        await hub.wait_ready("new")
+        ask = functools.partial(run, hub, monkeypatch, kind=Explain, scopes=scopes)
+
+        assert await ask("gone", "--cull-users") == 0
+        said = capsys.readouterr().out
+        assert "user gone: to be deleted: was idle for" in said
+        assert await ask("gone") == 0
+        assert "deleted" not in capsys.readouterr().out
+
+        assert await ask("new", "--cull-users", "--user-timeout=1") == 0
+        assert "user new: kept: a server runs (new)" in capsys.readouterr().out
+
+        assert await ask("gone", "--cull-users", "--json") == 0
+        line = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (line["user"], line["server"], line["action"]) == ("gone", None, "would delete")
+
+
+async def test_explain_names_the_scope_that_would_show_whether_a_rule_holds(monkeypatch, capsys, tmp_path):
+    (tmp_path / "r.json").write_text(
+        '[{"name": "instructors", "match": {"group": "instructors"}, "exempt": true},'
+        ' {"name": "gpu", "match": {"profile": "gpu"}, "timeout": "1d"}]'
+    )
+    async with RealHub() as hub:
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "alice", "--rules-file=r.json", kind=Explain) == 0
+        said = capsys.readouterr().out
+        assert "alice: kept: is exempt by a rule (rule 'instructors' in doubt, rule 'gpu' in doubt)" in said
+        for rule, scope in (("instructors", "read:users:groups"), ("gpu", "admin:server_state")):
+            assert (
+                f"Whether rule '{rule}' holds is not known, because the API token lacks the scope {scope}"
+                in said
+            )
+        assert await run(hub, monkeypatch, "--once", "--rules-file=r.json") == 0
+        assert hub.spawner("alice").ready
+
+
+async def test_a_dry_run_shows_whom_it_would_delete(monkeypatch, capsys, tmp_path):
+    scopes = [*CHART_SCOPES, "read:users", "delete:users"]
+    async with RealHub(users=["gone", "idle"]) as hub:
+        await start_idle(hub, "idle")
+        for name in ("gone", "idle"):
+            hub.app.users[name].last_activity = datetime(2020, 1, 1)  # noqa: DTZ001 - as the database has it
+        flags = ["--once", "--dry-run", "--cull-users", "--decision-log=log"]
+        assert await run(hub, monkeypatch, *flags, scopes=scopes) == 0
+        printed = capsys.readouterr().out
+        for name in ("gone", "idle"):
+            assert f"user {name}: to be deleted" in printed
+            assert name in {user.name for user in hub.app.db.query(User)}
+        lines = map(json.loads, (tmp_path / "log").read_text().splitlines())
+        assert {(each["user"], each["server"], each["action"]) for each in lines} == {
+            ("idle", "", "would stop"), ("idle", None, "would delete"), ("gone", None, "would delete")
+        }  # fmt: skip
+
+
+async def test_a_state_file_that_another_culler_has_is_waited_for_and_then_refused(monkeypatch, tmp_path):
+    """The culler of a hub that was killed ends within two seconds; the next hub's starts meanwhile."""
+    monkeypatch.setattr(
+        "k8s_hub.culler.wiring.PREDECESSOR", RetryPolicy(initial=0.01, factor=1, deadline=0.05)
+    )
+    other = Memory(tmp_path / "s", KeepLimits(), lambda: LONG_AGO)
+    async with RealHub() as hub:
+        with pytest.raises(CannotStart, match="is in use by another culler"):
+            await run(hub, monkeypatch, "--once", "--state-file=s")
+        monkeypatch.setattr("k8s_hub.culler.wiring.PREDECESSOR", RetryPolicy(deadline=30))
+        asyncio.get_running_loop().call_later(0.1, other.close)
+        assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
+        Memory(tmp_path / "s", KeepLimits(), lambda: LONG_AGO).close()
 
 
 async def test_a_webhook_warns_and_the_server_stays_for_now(monkeypatch, tmp_path):
@@ -198,12 +337,8 @@ async def test_a_webhook_warns_and_the_server_stays_for_now(monkeypatch, tmp_pat
     try:
         async with RealHub() as hub:
             await start_idle(hub, "alice", "lab")
-            flags = [
-                "--once",
-                "--warn-before=600",
-                f"--warn-url=http://127.0.0.1:{port}/hook",
-                "--state-file=s",
-            ]
+            monkeypatch.setenv("IDLE_CULLER_WARN_URL", f"http://127.0.0.1:{port}/hook")
+            flags = ["--once", "--warn-before=600", "--state-file=s"]
             assert await run(hub, monkeypatch, *flags) == 0
             assert await run(hub, monkeypatch, *flags) == 0
             assert hub.spawner("alice", "lab").ready

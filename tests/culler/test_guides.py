@@ -13,12 +13,14 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.scopes import scope_definitions
 from traitlets.config import Config
 
+from k8s_hub.culler import needs
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Decision
 from k8s_hub.culler.judging.facts import Facts
 from k8s_hub.culler.judging.policy import Cause, Verdict
 from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import BadRule, Rules, Ruling
+from k8s_hub.culler.ruling.rules import BadRule, Rules, Ruling, sections
 from k8s_hub.culler.seeing.metrics import Metrics
 from k8s_hub.culler.warning import words_of
 from k8s_hub.hub.users import user_of
@@ -30,7 +32,10 @@ PAGES = (CULLING, MIGRATION)
 
 DEFAULTS = Limits(idle=timedelta(hours=1))
 WEDNESDAY_NOON = datetime(2026, 7, 1, 10, tzinfo=UTC)  # noon in Berlin
+WEDNESDAY_EVENING = datetime(2026, 7, 1, 17, tzinfo=UTC)  # between the hours of two rules
 WEDNESDAY_NIGHT = datetime(2026, 7, 1, 21, tzinfo=UTC)
+FRIDAY_EVENING = datetime(2026, 7, 3, 17, tzinfo=UTC)
+EXAM = datetime(2026, 7, 15, 10, tzinfo=UTC)
 SUNDAY_NOON = datetime(2026, 7, 5, 10, tzinfo=UTC)
 
 
@@ -50,8 +55,8 @@ def user_model(**fields):
     return {"name": "ada", "admin": False, "groups": [], "servers": {}, **fields}
 
 
-def ruling(now=SUNDAY_NOON, *, groups=(), name="", options=None):
-    server = {"name": name, "ready": True, "user_options": options or {}}
+def ruling(now=WEDNESDAY_EVENING, *, groups=(), name="", options=None):
+    server = {"name": name, "ready": True, "user_options": options or {}, "state": {}}
     user = user_of(user_model(groups=list(groups), servers={name: server}))
     return Rules.parse(rules_of_the_guide()).for_server(user.servers[0], user, DEFAULTS, now)
 
@@ -72,12 +77,67 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
         (ruling(options={"profile": "ds", "image": "lab:4"}), None, DEFAULTS),
         (ruling(WEDNESDAY_NIGHT), "nights", Limits(idle=15 * MINUTE)),
         (ruling(WEDNESDAY_NOON), "workdays", Limits(idle=3 * HOUR)),
+        (ruling(SUNDAY_NOON), "weekend", Limits(idle=30 * MINUTE)),
+        (ruling(FRIDAY_EVENING), "weekend", Limits(idle=30 * MINUTE)),
+        (ruling(EXAM), "workdays", Limits(idle=3 * HOUR)),
+        (ruling(EXAM, groups=["statistics-101"]), "exam", Limits(idle=6 * HOUR)),
         (ruling(name="ml-course-7"), "course", Limits(idle=6 * HOUR, busy=12 * HOUR)),
         (ruling(), None, DEFAULTS),
     ],
 )
 def test_the_rules_of_the_guide_do_what_it_says(found, rule, limits):
     assert (found.rule, found.limits) == (rule, limits)
+
+
+def test_the_users_of_the_guide_are_deleted_as_it_says():
+    (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("users:"))
+    _, users = sections(yaml.safe_load(text), "guide")
+    decider = Decider(
+        limits=DEFAULTS, user_limits=Limits(idle=60 * 24 * HOUR), user_rules=Rules.parse_users(users)
+    )
+
+    def limits_of(name, *groups):
+        user = user_of(user_model(name=name, groups=list(groups)))
+        return decider.decide_user(user, SUNDAY_NOON).ruling.limits
+
+    assert limits_of("guest-7").idle == 24 * HOUR
+    assert limits_of("ada").idle == 60 * 24 * HOUR
+    assert limits_of("ada", "staff").exempt
+
+
+def test_no_role_of_a_guide_or_of_a_file_has_the_power_to_do_everything():
+    """With the scope tokens the culler can make itself a token of an admin; with access:servers it opens all servers."""
+    folders = (DOCS / "howto", DOCS.parent / "helm-values")
+    texts = [
+        path.read_text()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix in {".md", ".yaml"}
+    ]
+    granted = [scopes for text in texts for scopes in re.findall(r'scopes"?\]? ?[:+=]+ ?(\[[^]]*\])', text)]
+    assert len(granted) >= 4
+    assert not [scopes for scopes in granted if "tokens" in scopes or "access:servers" in scopes]
+
+
+def test_every_guide_that_asks_servers_gives_them_tokens():
+    texts = [text for page in PAGES for kind in ("python", "yaml") for text in blocks(page, kind)]
+    texts += [path.read_text() for path in (DOCS.parent / "helm-values").glob("*.yaml")]
+    asking = [text for text in texts if re.search(r"--ask-servers|ask_servers: true", text)]
+    assert len(asking) >= 2
+    assert all("save_access_token" in text and "admin:server_state" in text for text in asking)
+
+
+def test_the_guide_says_what_each_scope_can_do():
+    table = CULLING.read_text().split("| scope | is the power to |")[1].split("\n\n")[0]
+    told = set(
+        re.findall(r"`([\w:]+)`", " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line))
+    )
+    known = {
+        value
+        for name, value in vars(needs).items()
+        if name[0] != "_" and name.isupper() and isinstance(value, str)
+    }
+    assert told == known
 
 
 def test_the_guide_explains_every_key_of_a_match():
@@ -127,9 +187,11 @@ SERVICES = [
 
 
 @pytest.mark.parametrize(("page", "code"), SERVICES)
-def test_services_of_the_guides_have_flags_that_exist(page, code):
+def test_services_of_the_guides_have_flags_that_exist(page, code, monkeypatch):
     hub = JupyterHub(config=configured(code))
     (service,) = hub.services
+    for name, value in service.get("environment", {}).items():
+        monkeypatch.setenv(name, value)
     refuse_nothing(service["command"])
     for role in hub.load_roles:
         assert all_exist(role["scopes"])
@@ -143,35 +205,24 @@ def test_the_scopes_of_the_guide_exist():
     table = CULLING.read_text().split("| for | scopes |")[1].split("\n\n")[0]
     cells = [line.split("|")[2] for line in table.splitlines() if line.count("|") == 3]
     scopes = [scope for cell in cells for scope in re.findall(r"`([^`]+)`", cell)]
-    assert len(scopes) > 8
+    assert len(scopes) >= 8
     assert all_exist(scopes)
 
 
-def test_the_values_for_the_chart_change_its_service_and_role():
+def test_the_options_for_the_chart_are_options(monkeypatch, tmp_path):
+    """What the chart makes of all pieces together is tried in tests/chart."""
     (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("hub:"))
-    values = yaml.safe_load(text)["hub"]
-    c = Config()
-    c.JupyterHub.services = [
-        {
-            "name": "jupyterhub-idle-culler",
-            "command": ["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600", "--cull-users"],
-        }
-    ]
-    c.JupyterHub.load_roles = [
-        {"name": "jupyterhub-idle-culler", "scopes": ["list:users"], "services": ["jupyterhub-idle-culler"]}
-    ]
-    for code in values["extraConfig"].values():
-        configured(code, c)
-
-    (service,), (role,) = c.JupyterHub.services, c.JupyterHub.load_roles
-    refuse_nothing(service["command"])
-    (rules,) = values["extraFiles"].values()
-    assert f"--rules-file={rules['mountPath']}" in service["command"]
-    assert Rules.parse(rules["data"]).rules
-    assert all_exist(role["scopes"] + values["loadRoles"]["user"]["scopes"])
-    port = values["service"]["extraPorts"][0]["port"]
-    assert service["url"].endswith(f":{port}")
-    assert values["networkPolicy"]["ingress"][0]["ports"] == [{"port": port}]
+    (file,) = yaml.safe_load(text)["hub"]["extraFiles"].values()
+    (options,) = file["data"].values()
+    assert options.keys() <= set(IdleCuller.class_trait_names(config=True))
+    (tmp_path / "options.json").write_text(json.dumps(file["data"]))
+    for name, value in {"API_TOKEN": "secret", "API_URL": "http://localhost:8081/hub/api"}.items():
+        monkeypatch.setenv(f"JUPYTERHUB_{name}", value)
+    culler = IdleCuller()
+    culler.initialize([f"--config={tmp_path}/options.json", "--timeout=3600"])
+    plan = culler.plan()
+    assert plan.warning.url == options["warn_url"]
+    assert plan.decider.rules.rules
 
 
 @pytest.mark.parametrize("commands", [text for page in PAGES for text in blocks(page, "bash")])
@@ -219,12 +270,14 @@ def test_every_cause_to_keep_a_server_has_a_row():
 
 def test_a_warning_has_the_keys_that_the_guide_shows():
     (shown,) = (json.loads(text) for text in blocks(CULLING, "json"))
-    user = user_of(user_model(servers={"": {"name": "", "ready": True}}))
+    active = "2026-07-01T11:00:00Z"
+    server = {"name": "", "ready": True, "started": active, "last_activity": active}
+    user = user_of(user_model(servers={"": server}))
     now = datetime(2026, 7, 1, 11, 50, tzinfo=UTC)
     decision = Decision(
         facts=Facts(server=user.servers[0], user=user),
         ruling=Ruling(limits=DEFAULTS),
-        verdict=Verdict.keep(Cause.IN_USE, shown["reason"]),
+        verdict=Verdict.keep(Cause.IN_USE, "was active 50 min ago"),
         at=now,
     )
     said = words_of(decision, now + 10 * MINUTE, shown["keep_url"])

@@ -3,13 +3,17 @@
 import errno
 import json
 import os
+import socket
+import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from k8s_hub.culler.judging.facts import Notice
 from k8s_hub.culler.keeping import KeepLimits, KeepRefused
-from k8s_hub.culler.memory import BadStateFile, Memory
+from k8s_hub.culler.memory import STOPS, BadStateFile, Memory, StateFileInUse, Stop
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -26,12 +30,13 @@ def test_everything_survives_a_restart(tmp_path):
     assert first.keep("zoë", "lab", 2 * HOUR) == NOW + 2 * HOUR
     first.told("zoë", "", Notice(at=NOW, since=NOW - HOUR))
     first.last_contact = NOW
+    first.close()
     for second in (memory(path), memory(path, read_only=True)):
         assert second.kept_until("zoë", "lab") == NOW + 2 * HOUR
         assert second.allowance("zoë").left == 2
         assert second.notice("zoë", "") == Notice(at=NOW, since=NOW - HOUR)
         assert second.last_contact == NOW
-    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert {each.name for each in tmp_path.iterdir()} == {"state.json", ".state.json.lock"}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -77,8 +82,6 @@ def test_a_path_that_cannot_be_written_is_refused_at_start(tmp_path):
         BadStateFile, match=r"^state_file: '.*/none/state' is in a folder that does not exist"
     ):
         memory(tmp_path / "none" / "state")
-    with pytest.raises(BadStateFile, match=r"^state_file: '.*' cannot be read: Is a directory"):
-        memory(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadStateFile, match=r"^state_file: '.*/file/state' cannot be read: Not a directory"):
         memory(tmp_path / "file" / "state")
@@ -107,9 +110,9 @@ def test_a_wish_that_cannot_be_stored_is_refused_and_what_was_told_is_still_know
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(KeepRefused, match="try again later"):
+    with pytest.raises(KeepRefused, match="could not be saved"):
         here.keep("alice", "", 2 * HOUR)
-    with pytest.raises(KeepRefused, match="try again later"):
+    with pytest.raises(KeepRefused, match="could not be saved"):
         here.release("alice", "")
     here.told("alice", "", Notice(at=NOW, since=NOW))
     assert here.kept_until("alice", "") == NOW + HOUR
@@ -118,7 +121,7 @@ def test_a_wish_that_cannot_be_stored_is_refused_and_what_was_told_is_still_know
     assert path.read_bytes() == before
     monkeypatch.undo()
     here.keep("alice", "", 2 * HOUR)
-    assert memory(path).kept_until("alice", "") == NOW + 2 * HOUR
+    assert memory(path, read_only=True).kept_until("alice", "") == NOW + 2 * HOUR
 
 
 def test_warnings_of_servers_that_are_gone_are_forgotten_and_keeps_are_not(tmp_path):
@@ -127,7 +130,7 @@ def test_warnings_of_servers_that_are_gone_are_forgotten_and_keeps_are_not(tmp_p
     for user in ("alice", "bob"):
         here.told(user, "lab", Notice(at=NOW, since=NOW))
     here.forget_all_but({("bob", "lab")})
-    again = memory(tmp_path / "state.json")
+    again = memory(tmp_path / "state.json", read_only=True)
     assert again.notice("alice", "lab") is None
     assert again.notice("bob", "lab") is not None
     assert again.kept_until("alice", "lab") == NOW + HOUR
@@ -140,3 +143,229 @@ def test_contact_with_the_hub_is_not_written_at_every_answer(tmp_path):
         here.last_contact = NOW + timedelta(seconds=seconds)
         on_disk = memory(path, read_only=True).last_contact
         assert timedelta(0) <= NOW + timedelta(seconds=seconds) - on_disk < timedelta(seconds=15)
+
+
+# --- What is no file ---
+
+
+def make_device(path):
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+OTHERS = {
+    "a folder": os.mkdir,
+    "a pipe": os.mkfifo,
+    "a device": make_device,
+    "a socket": make_socket,
+}
+
+
+@pytest.mark.parametrize("through_a_link", [False, True], ids=["itself", "link"])
+@pytest.mark.parametrize("read_only", [False, True], ids=["culler", "explain"])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_no_file_is_refused_and_stays_where_it_is(tmp_path, kind, read_only, through_a_link):
+    """As root the culler would put a file in the place of /dev/null, and wait for a pipe for ever."""
+    path = tmp_path / "state"
+    OTHERS[kind](path)
+    before = path.stat()
+    given = tmp_path / "link"
+    given.symlink_to(path)
+    with pytest.raises(BadStateFile, match=rf"^state_file: '.*' is {kind}; it must be a file"):
+        memory(given if through_a_link else path, read_only=read_only)
+    assert (path.stat().st_mode, path.stat().st_ino) == (before.st_mode, before.st_ino)
+    assert {each.name for each in tmp_path.iterdir()} == {"state", "link"}
+
+
+# --- One culler per file ---
+
+SECOND = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler.memory import Memory, StateFileInUse
+
+try:
+    memory = Memory(Path(sys.argv[1]), KeepLimits(), lambda: datetime(2026, 7, 1, tzinfo=UTC))
+except StateFileInUse:
+    print("in use")
+else:
+    print("free", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_culler_is_refused_the_file_and_changes_nothing(tmp_path):
+    """It would write what it read at its start over what the first has stored since."""
+    path = tmp_path / "state.json"
+    first = memory(path)
+    first.keep("ann", "", HOUR)
+    (tmp_path / "link.json").symlink_to(path)
+    for other in (path, tmp_path / "link.json"):
+        with pytest.raises(
+            StateFileInUse, match="is in use by another culler; each culler needs a state file"
+        ):
+            memory(other)
+    assert memory(path, read_only=True).kept_until("ann", "") == NOW + HOUR, "who only reads may"
+    memory(tmp_path / "another.json").close()
+    first.close()
+    assert memory(path).kept_until("ann", "") == NOW + HOUR
+
+
+def test_the_file_is_free_again_when_the_process_of_its_culler_was_killed(tmp_path):
+    path = tmp_path / "state.json"
+    first = subprocess.Popen(
+        [sys.executable, "-c", SECOND, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout.readline() == "free\n"
+        with pytest.raises(StateFileInUse):
+            memory(path)
+    finally:
+        first.kill()
+        first.communicate()
+    memory(path).keep("ann", "", HOUR)
+
+
+def test_a_culler_that_cannot_start_leaves_the_file_free(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text('{"version": 2}')
+    with pytest.raises(BadStateFile, match="version 2"):
+        memory(path)
+    path.unlink()
+    memory(path)
+
+
+def test_a_file_system_without_locks_is_told_and_does(tmp_path, monkeypatch, caplog):
+    def none(_file, _how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    memory(tmp_path / "state.json").keep("ann", "", HOUR)
+    assert "whether another culler uses it is not known: No locks available" in caplog.text
+
+
+# --- Clocks ---
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=36_500)])
+def test_a_wish_under_a_clock_that_was_ahead_begins_now_and_ends(tmp_path, caplog, ahead):
+    """It would hold until that future is over, and use up the user's wishes for as long."""
+    path, clock = tmp_path / "state.json", [NOW + ahead]
+    here = Memory(path, LIMITS, lambda: clock[0])
+    here.keep("ann", "", 2 * HOUR)
+    here.close()
+    clock[0] = NOW
+    later = Memory(path, LIMITS, lambda: clock[0])
+    assert later.kept_until("ann", "") == NOW + 2 * HOUR
+    assert "was asked for in the future" in caplog.text
+    clock[0] = NOW + HOUR
+    assert later.kept_until("ann", "") == NOW + 2 * HOUR, "not longer with every look"
+    clock[0] = NOW + 2 * HOUR
+    assert later.kept_until("ann", "") is None
+    clock[0] = NOW + timedelta(days=8)
+    assert later.allowance("ann").left == LIMITS.per_week
+
+
+def test_a_clock_that_is_put_back_by_a_little_changes_no_wish(tmp_path, caplog):
+    clock = [NOW]
+    here = Memory(tmp_path / "state.json", LIMITS, lambda: clock[0])
+    here.keep("ann", "", HOUR)
+    clock[0] = NOW - timedelta(seconds=30)
+    assert here.kept_until("ann", "") == NOW + HOUR
+    assert not caplog.records
+
+
+# --- Stops ---
+
+
+def stop(user="ada", server="lab", ago=timedelta(0), **more):
+    return Stop(user=user, server=server, at=NOW - ago, reason="was idle for 1 h", rule="gpu", **more)
+
+
+def test_stops_survive_a_restart_once_the_sweep_is_over(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    first.stopped(stop("ada", ago=HOUR))
+    first.stopped(stop("bob", "", is_removed=True))
+    assert memory(path, read_only=True).stops == []
+    first.save_stops()
+    first.close()
+    again = memory(path)
+    assert again.stops == first.stops == [stop("bob", "", is_removed=True), stop("ada", ago=HOUR)]
+    assert again.last_stop("ada", "lab") == stop("ada", ago=HOUR)
+    assert again.last_stop("ada", "") is None
+
+
+def test_what_ran_again_has_no_last_stop_but_stays_on_the_list(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    for each in (stop(ago=2 * HOUR), stop(server="other"), stop(ago=HOUR)):
+        first.stopped(each)
+    first.runs("ada", "lab")
+    first.save_stops()
+    for here in (first, memory(path, read_only=True)):
+        assert here.last_stop("ada", "lab") is None
+        assert here.last_stop("ada", "other") == stop(server="other")
+        assert [each.ran_again for each in here.stops] == [True, False, True]
+
+
+def test_only_the_newest_stops_of_some_days_are_remembered():
+    here = memory(None)
+    for number in range(STOPS + 5):
+        here.stopped(stop(f"user-{number}"))
+    assert (len(here.stops), here.stops[0].user, here.stops[-1].user) == (
+        STOPS,
+        f"user-{STOPS + 4}",
+        "user-5",
+    )
+    old = memory(None)
+    old.stopped(stop(ago=timedelta(days=7)))
+    assert (old.stops, old.last_stop("ada", "lab")) == ([], None)
+
+
+def test_a_wish_takes_the_stops_along_and_nothing_new_is_no_write(tmp_path):
+    path = tmp_path / "state.json"
+    here = memory(path)
+    here.stopped(stop())
+    here.keep("ada", "other", HOUR)
+    assert memory(path, read_only=True).stops == [stop()]
+    before = path.stat().st_ino
+    here.runs("ada", "never stopped")
+    here.save_stops()
+    assert path.stat().st_ino == before
+
+
+def test_who_kept_a_server_survives_a_restart_too(tmp_path):
+    path = tmp_path / "state.json"
+    first = memory(path)
+    first.keep("ada", "lab", HOUR, by_admin=True)
+    first.keep("ada", "", HOUR)
+    first.close()
+    assert memory(path).allowance("ada").left == 2
+
+
+def test_a_file_of_an_older_culler_is_read(tmp_path):
+    path = tmp_path / "state.json"
+    kept = {"server": "lab", "at": NOW.isoformat(), "until": (NOW + HOUR).isoformat()}
+    path.write_text(json.dumps({"version": 1, "last_contact": None, "keeps": {"ada": [kept]}, "notices": []}))
+    here = memory(path)
+    assert (here.kept_until("ada", "lab"), here.allowance("ada").left, here.stops) == (NOW + HOUR, 2, [])
+
+
+def test_a_server_was_kept_if_it_is_known_and_not_kept_now():
+    here = memory(None)
+    here.keep("ada", "lab", HOUR)
+    assert not here.was_kept("ada", "lab")
+    here.release("ada", "lab")
+    assert here.was_kept("ada", "lab")
+    assert not here.was_kept("ada", "Your session has ended")
+    assert not here.was_kept("bob", "lab")

@@ -116,6 +116,40 @@ def test_a_managed_culler_ends_when_its_hub_is_killed(is_managed):
             os.kill(culler, signal.SIGKILL)
 
 
+SHELL = """
+%s python -c '
+import os, sys
+print(os.getpid(), flush=True)
+os.execv(sys.argv[1], sys.argv[1:])
+' %s 2>"$LOG" &
+until grep -q "idle for 600 s" "$LOG"; do sleep 0.1; done
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("starter", ["", "nohup", "setsid"])
+def test_an_external_service_outlives_the_shell_that_started_it(tmp_path, starter):
+    """For its page it has the name of a service, as one that a hub starts; the shell ends once it runs."""
+    folder = Path(sys.executable).parent
+    shell = subprocess.Popen(
+        ["sh", "-c", SHELL % (starter, " ".join(CULLER))],
+        env=environment(
+            JUPYTERHUB_SERVICE_NAME="idle-culler",
+            LOG=str(tmp_path / "log"),
+            PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    culler = int(shell.stdout.readline())
+    try:
+        assert shell.wait(timeout=30) == 0
+        assert not is_gone_within(2.5, culler)
+    finally:
+        shell.stdout.close()
+        os.kill(culler, signal.SIGKILL)
+
+
 LOADS_SLOWLY = """
 import os, runpy, sys
 parent = os.getppid()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.reading import BadRule
-from k8s_hub.culler.ruling.rules import Rules, Ruling
+from k8s_hub.culler.ruling.rules import Doubt, Rules, Ruling, sections
+from k8s_hub.profiles.applied import AppliedOptions
 from tests.inmemoryhub import NOW, server, user
 
 DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)
@@ -18,14 +19,25 @@ MINUTE = timedelta(minutes=1)
 
 
 def matches(condition, subject, owner):
-    """Return whether one rule with this condition holds for a server."""
+    """Return whether one rule with this condition surely holds for a server."""
     rules = Rules.parse([{"match": condition, "timeout": 60}])
     return rules.for_server(subject, owner, DEFAULTS, NOW).rule is not None
 
 
 def chosen(name="", **user_options):
-    """A server for which this was chosen."""
-    return replace(server("ann", name), raw={"name": name, "user_options": user_options})
+    """A server for which this was asked, of a spawner that saves nothing of it."""
+    return replace(server("ann", name), raw={"name": name, "user_options": user_options, "state": {}})
+
+
+def applied(profile=None, asked=None, **options):
+    """A server whose spawner applied this, whatever was asked for."""
+    saved = AppliedOptions(profile=profile, options=options).dump()
+    return replace(server("ann"), raw={"user_options": asked or {}, "state": {"applied_options": saved}})
+
+
+def hidden(**user_options):
+    """A server whose state the token may not see."""
+    return replace(server("ann"), raw={"user_options": user_options})
 
 
 def person(**known):
@@ -51,15 +63,18 @@ def person(**known):
         ({"profile": "g.u"}, chosen(profile="gpu"), False),
         ({"profile": "*"}, chosen(), False),
         ({"profile": "*"}, chosen(profile=["gpu"]), False),
-        ({"profile": "*"}, replace(server("ann"), raw={"user_options": "gpu"}), False),
-        ({"profile": "*"}, replace(server("ann"), raw={"user_options": None}), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"user_options": "gpu", "state": {}}), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"user_options": None, "state": None}), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"state": {"applied_options": "gpu"}}), False),
+        ({"profile": "*"}, replace(server("ann"), raw={"state": {"applied_options": {"options": 7}}}), False),
         ({"options": {"image": "pytorch"}}, chosen(profile="gpu", image="pytorch"), True),
         ({"options": {"image": "pytorch"}}, chosen(profile="gpu"), False),
         ({"options": {"image": ["r", "py*"]}}, chosen(image="pytorch"), True),
         ({"options": {"image": "*", "gpus": "2"}}, chosen(image="pytorch"), False),
         ({"options": {"image": "*", "gpus": "2"}}, chosen(image="pytorch", gpus=2), True),
         ({"options": {"gpu": "true"}}, chosen(gpu=True), True),
-        ({"options": {"gpu": "True"}}, chosen(gpu=True), False),
+        ({"options": {"gpu": "True"}}, chosen(gpu=True), True),
+        ({"options": {"gpu": "1"}}, chosen(gpu=True), False),
         ({"options": {"hours": "1.5"}}, chosen(hours=1.5), True),
         ({"options": {"image": "*"}}, chosen(image=None), False),
         # What was written in place of a choice is under a key of its own.
@@ -69,7 +84,34 @@ def person(**known):
             True,
         ),
         ({"options": {"image": "unlisted-choice"}}, chosen(image="unlisted-choice"), True),
-        ({"options": {"image": "quay.io/*"}}, chosen(**{"image--unlisted-choice": "quay.io/a:1"}), False),
+        # Clients send it alone, or beside a choice: the spawner takes the text.
+        ({"options": {"image": "quay.io/*"}}, chosen(**{"image--unlisted-choice": "quay.io/a:1"}), True),
+        (
+            {"options": {"image": "quay.io/*"}},
+            chosen(**{"image": "minimal", "image--unlisted-choice": "quay.io/a:1"}),
+            True,
+        ),
+        (
+            {"options": {"image": "minimal"}},
+            chosen(**{"image": "minimal", "image--unlisted-choice": "quay.io/a:1"}),
+            False,
+        ),
+        (
+            {"options": {"image": "minimal"}},
+            chosen(**{"image": "minimal", "image--unlisted-choice": ""}),
+            True,
+        ),
+        # What the spawner applied counts, and nothing else does.
+        ({"profile": "gpu"}, applied("gpu"), True),
+        ({"profile": "gpu"}, applied("small", asked={"profile": "gpu"}), False),
+        ({"profile": "*"}, applied(None, asked={"profile": "gpu"}), False),
+        ({"options": {"image": "*:beta"}}, applied("gpu", image="lab:beta"), True),
+        ({"options": {"image": "*:beta"}}, applied("gpu", image="lab:4", asked={"image": "lab:beta"}), False),
+        ({"options": {"thesis": "yes"}}, applied("small", asked={"thesis": "yes"}), False),
+        ({"options": {"gpus": "1"}}, applied("gpu", gpus=1), True),
+        ({"options": {"fast": "True"}}, applied("gpu", fast=True), True),
+        ({"options": {"fast": "true"}}, applied("gpu", fast=True), True),
+        ({"profile": "gpu", "options": {"image": "a"}}, applied("gpu", image="b"), False),
         ({"server": ""}, chosen(), True),
         ({"server": ""}, chosen("big"), False),
         ({"server": "?*"}, chosen(), False),
@@ -91,7 +133,7 @@ def test_conditions_about_the_server(condition, subject, is_meant):
         ({"group": "staff"}, person(groups=("all", "staff")), True),
         ({"group": "staff"}, person(groups=("staff2",)), False),
         ({"group": "*"}, person(groups=()), False),
-        # The token may not see groups.
+        # The token may not see groups: that it holds is not sure.
         ({"group": "*"}, person(groups=None), False),
         ({"admin": True}, person(admin=True), True),
         ({"admin": True}, person(admin=False), False),
@@ -197,10 +239,150 @@ def test_rules_that_speak_of_users_count_for_users(condition):
 # --- Scopes ---
 
 
-def test_only_groups_need_a_scope():
-    asks_all = {"profile": "a", "options": {"b": "c"}, "user": "d", "server": "e", "admin": True}
-    assert Rules.parse([{"match": asks_all, "timeout": 60}]).scopes == ()
-    assert Rules.parse([{"match": {"group": "a"}, "timeout": 60}]).scopes == ("read:users:groups",)
+@pytest.mark.parametrize(
+    ("match", "scopes"),
+    [
+        ({"user": "d", "server": "e", "admin": True}, ()),
+        ({"group": "a"}, ("read:users:groups",)),
+        ({"profile": "a"}, ("admin:server_state",)),
+        ({"options": {"b": "c"}}, ("admin:server_state",)),
+        ({"group": "a", "profile": "a"}, ("read:users:groups", "admin:server_state")),
+    ],
+)
+def test_groups_and_choices_need_a_scope(match, scopes):
+    again = {"match": {**match, "user": "x"}, "timeout": 60}
+    assert Rules.parse([{"match": match, "timeout": 60}, again]).scopes == scopes
+
+
+# --- What is hidden ---
+
+UNKNOWN_GROUPS, UNKNOWN_STATE = "read:users:groups", "admin:server_state"
+
+
+def ruling(rules, subject=None, owner=None):
+    return Rules.parse(rules).for_server(subject or chosen(), owner or person(groups=None), DEFAULTS, NOW)
+
+
+def test_a_rule_that_may_exempt_does_where_groups_are_hidden():
+    """Instructors were stopped because a scope was missing."""
+    found = ruling([{"name": "instructors", "match": {"group": "instructors"}, "exempt": True}])
+    assert found == Ruling(
+        limits=replace(DEFAULTS, exempt=True), doubts=(Doubt(rule="instructors", scope=UNKNOWN_GROUPS),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"timeout": "1m"}, {}),  # shorter than the default of an hour
+        ({"timeout": "2h"}, {"idle": 120 * MINUTE}),
+        ({"max_age": "1h"}, {}),
+        ({"max_age": "never"}, {"age": None}),
+        ({"busy_limit": "1m"}, {}),
+        ({"busy_limit": "never"}, {"busy": None}),
+        ({"timeout": "2h", "max_age": "1m"}, {"idle": 120 * MINUTE}),
+    ],
+)
+def test_the_longer_limit_counts_where_a_rule_may_hold(limits, expected):
+    found = ruling([{"match": {"group": "a"}, **limits}])
+    assert found.limits == replace(DEFAULTS, **expected)
+    assert found.rule is None
+
+
+def test_a_rule_that_holds_for_sure_is_named_and_a_longer_one_before_it_counts():
+    rules = [
+        {"name": "staff", "match": {"group": "staff"}, "timeout": "5h"},
+        {"name": "ann", "match": {"user": "ann"}, "timeout": "1h", "max_age": "9h"},
+        {"name": "all", "timeout": "99h"},
+    ]
+    found = ruling(rules)
+    assert (found.rule, [doubt.rule for doubt in found.doubts]) == ("ann", ["staff"])
+    assert (found.limits.idle, found.limits.age) == (300 * MINUTE, DEFAULTS.age)
+    assert ruling(rules, owner=person(groups=("staff",))).rule == "staff"
+    known = ruling(rules, owner=person(groups=()))
+    assert (known.rule, known.limits.idle, known.doubts) == ("ann", 60 * MINUTE, ())
+
+
+def test_a_rule_that_cannot_hold_is_in_no_doubt():
+    rules = [
+        {"match": {"group": "a", "user": "bob"}, "exempt": True},
+        {"match": {"group": "a", "server": "x"}, "exempt": True},
+        {"match": {"group": "a"}, "exempt": True, "schedule": {"hours": "22:00-06:00"}},
+        {"match": {"group": "a", "profile": "gpu"}, "exempt": True},
+    ]
+    found = ruling(rules, applied("small"))
+    assert (found.limits, found.doubts) == (DEFAULTS, ())
+    assert found.until == NOW.replace(hour=22)
+
+
+def test_what_was_asked_for_counts_where_the_state_is_hidden():
+    rules = [{"name": "trial", "match": {"options": {"image": "*:beta"}}, "timeout": "1m"}]
+    assert ruling(rules, hidden(image="lab:beta")) == Ruling(
+        limits=replace(DEFAULTS, idle=MINUTE), rule="trial"
+    )
+
+
+@pytest.mark.parametrize(
+    "subject", [hidden(), hidden(profile="small"), hidden(profile="small", image="lab:4")]
+)
+def test_that_a_rule_does_not_hold_is_not_known_where_the_state_is_hidden(subject):
+    """A default that nobody chose is not asked for, and who evades a limit asks for something else."""
+    spared = [{"name": "gpu", "match": {"profile": "gpu"}, "exempt": True}]
+    assert ruling(spared, subject).limits.exempt
+    assert ruling(spared, subject).doubts == (Doubt(rule="gpu", scope=UNKNOWN_STATE),)
+    strict = [{"name": "gpu", "match": {"profile": "gpu"}, "timeout": "1m"}]
+    assert ruling(strict, subject).limits == DEFAULTS
+
+
+def test_each_scope_that_is_missing_is_named():
+    rules = [{"name": "both", "match": {"group": "a", "profile": "gpu"}, "exempt": True}]
+    assert {doubt.scope for doubt in ruling(rules, hidden()).doubts} == {UNKNOWN_GROUPS, UNKNOWN_STATE}
+    assert [doubt.scope for doubt in ruling(rules, applied("gpu")).doubts] == [UNKNOWN_GROUPS]
+    assert [doubt.scope for doubt in ruling(rules, hidden(), person(groups=("a",))).doubts] == [UNKNOWN_STATE]
+
+
+# --- Rules for users ---
+
+
+def test_a_file_has_rules_for_servers_and_for_users():
+    of_servers = [{"match": {"server": "a"}, "timeout": "15m"}]
+    of_users = [{"match": {"group": "a"}, "timeout": "15d", "max_age": "never"}]
+    assert sections({"rules": of_servers, "users": of_users}, "f") == (of_servers, of_users)
+    assert sections({"users": of_users}, "f") == ((), of_users)
+    assert sections(of_servers, "f") == (of_servers, ())
+    (rule,) = Rules.parse_users(of_users).rules
+    assert (rule.name, rule.limits) == ("users[0]", {"idle": timedelta(days=15), "age": None})
+    assert Rules.parse({"rules": of_servers, "users": "whatever"}) == Rules.parse(of_servers)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("x", "users: must be a list of rules, not 'x'"),
+        ([{"match": {"server": "a"}, "timeout": 5}], "users[0].match.server: is unknown; is user meant?"),
+        (
+            [{"match": {"profile": "a"}, "timeout": 5}],
+            "users[0].match.profile: is unknown; there are admin, group, user",
+        ),
+        (
+            [{"busy_limit": 5}],
+            "users[0].busy_limit: is unknown; there are exempt, match, max_age, name, timeout",
+        ),
+        (
+            [{"timeout": 5, "schedule": {"hours": "22:00-06:00"}}],
+            "users[0].schedule: is unknown; there are exempt, match, max_age, name, timeout",
+        ),
+        (
+            [{"timeout": 0}],
+            "users[0].timeout: 0 is no time; for users who are never deleted, set exempt: true",
+        ),
+        ([{"match": {"user": "a"}}], "users[0]: sets nothing; a rule sets timeout, max_age, exempt"),
+    ],
+)
+def test_refusals_of_rules_for_users(written, sentence):
+    with pytest.raises(BadRule) as refused:
+        Rules.parse_users(written)
+    assert str(refused.value) == sentence
 
 
 # --- Reading ---
@@ -300,7 +482,7 @@ def test_refusals_name_the_file():
         ),
         (
             [{"timeout": 5, "schedule": [{"hours": "22:00-06:00", "day": "mon"}]}],
-            "rules[0].schedule[0].day: is unknown; there are hours, time_zone, weekdays",
+            "rules[0].schedule[0].day: is unknown; there are dates, hours, time_zone, weekdays",
         ),
     ],
 )
@@ -370,8 +552,13 @@ def test_junk_is_refused_or_can_be_asked(junk, name):
     with suppress(BadRule):
         rules = Rules.parse(junk)
         owner = replace(user(name), groups=(name,))
-        subject = replace(server(name), raw={"user_options": {"profile": name, "x": name}})
-        assert isinstance(rules.for_server(subject, owner, DEFAULTS, NOW), Ruling)
+        for state in (
+            {},
+            {"state": {}},
+            {"state": {"applied_options": {"profile": name, "options": {"x": name}}}},
+        ):
+            subject = replace(server(name), raw={"user_options": {"profile": name, "x": name}, **state})
+            assert isinstance(rules.for_server(subject, owner, DEFAULTS, NOW), Ruling)
         assert isinstance(rules.for_user(owner, DEFAULTS, NOW), Ruling)
 
 

@@ -1,7 +1,8 @@
 """Windows of the week, against a clock that is read minute by minute."""
 
+import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.culler.ruling.rules import Rules
 from k8s_hub.culler.ruling.schedule import DAYS, Schedule, parse_schedule
+from k8s_hub.culler.ruling.zones import _PLACES
 
 MINUTE = timedelta(minutes=1)
 
@@ -162,22 +165,29 @@ def windows(draw):
     begin = draw(st.integers(0, 1439))
     end = draw(st.integers(0, 1440).filter(lambda minute: minute != begin))
     hours = f"{begin // 60:02}:{begin % 60:02}-{end // 60:02}:{end % 60:02}"
-    return {"time_zone": zone, "weekdays": days, "hours": hours}
+    window = {"time_zone": zone, "weekdays": days, "hours": hours}
+    dates = draw(
+        st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(-2, 3), st.integers(0, 9)), max_size=2)
+    )
+    if dates:
+        firsts = [(day.date() + timedelta(days=ahead), length) for day, ahead, length in dates]
+        window["dates"] = [f"{first} to {first + timedelta(days=length)}" for first, length in firsts]
+    return window
 
+
+CHANGES = [
+    datetime(2026, month, day, tzinfo=UTC)
+    for month, day in [(3, 8), (3, 28), (3, 29), (4, 4), (10, 3), (10, 24), (10, 25), (11, 1)]
+]
+"""Days on which clocks are put forward and back, and those before."""
 
 MOMENTS = st.one_of(
     st.timedeltas(timedelta(), timedelta(days=730)).map(
         lambda after: datetime(2026, 1, 1, tzinfo=UTC) + after
     ),
-    # Around the days on which clocks are put forward and back.
     st.builds(
         lambda day, after: day + after,
-        st.sampled_from(
-            [
-                datetime(2026, month, day, tzinfo=UTC)
-                for month, day in [(3, 8), (3, 28), (3, 29), (4, 4), (10, 3), (10, 24), (10, 25), (11, 1)]
-            ]
-        ),
+        st.sampled_from(CHANGES),
         st.timedeltas(timedelta(), timedelta(days=2)),
     ),
 )
@@ -185,13 +195,22 @@ MOMENTS = st.one_of(
 
 def shows(window, at):
     """Read the clock on the wall, and the words of the window, like somebody who stands before them."""
-    wall = at.astimezone(ZoneInfo(window["time_zone"])).strftime("%a %H:%M").lower()
-    day, time = wall.split()
+    local_time = at.astimezone(ZoneInfo(window["time_zone"]))
+    time = local_time.strftime("%H:%M")
     begin, end = window["hours"].split("-")
-    day_before = DAYS[DAYS.index(day) - 1]
+    today, yesterday = (begins_on(window, local_time.date() - timedelta(days=ago)) for ago in (0, 1))
     if begin < end:
-        return day in window["weekdays"] and begin <= time < end
-    return (day in window["weekdays"] and time >= begin) or (day_before in window["weekdays"] and time < end)
+        return today and begin <= time < end
+    return (today and time >= begin) or (yesterday and time < end)
+
+
+def begins_on(window, day):
+    """Read the calendar."""
+    is_date = any(
+        first <= day.isoformat() <= last
+        for first, last in (dates.split(" to ") for dates in window.get("dates", ()))
+    )
+    return day.strftime("%a").lower() in window["weekdays"] and (is_date or "dates" not in window)
 
 
 @given(windows(), MOMENTS)
@@ -199,8 +218,8 @@ def test_a_window_holds_when_the_clock_on_the_wall_is_in_it(window, at):
     assert schedule(**window).holds(at) == shows(window, at)
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(windows(), min_size=1, max_size=3), MOMENTS)
+@settings(max_examples=8, deadline=None)
+@given(st.lists(windows(), min_size=1, max_size=2), MOMENTS)
 def test_between_two_changes_nothing_changes_and_at_each_it_does(written, begin):
     """The changes of eight days, one by one, are those that looking at the clock every minute finds."""
     subject = parse_schedule(written, "schedule")
@@ -230,6 +249,123 @@ def test_the_next_change_is_after_the_moment_within_its_minute():
     ) == datetime(2026, 7, 1, 8, tzinfo=UTC)
 
 
+# --- Dates ---
+
+BERLIN = "Europe/Berlin"
+
+
+def changes(subject, after):
+    """Return all changes after a moment; there are few."""
+    found = []
+    while (change := subject.next_change(after)) is not None:
+        found.append((change, subject.holds(change)))
+        after = change
+    return found
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-07-15", ["2026-07-15"], date(2026, 7, 15), "2026-07-15 to 2026-07-15"]
+)
+def test_an_exam_day_is_foreseen_half_a_year_ahead(written):
+    """YAML makes a date of what is not in quotes."""
+    exam = schedule(dates=written, hours="08:00-12:00", time_zone=BERLIN)
+    assert changes(exam, datetime(2026, 1, 1, tzinfo=UTC)) == [
+        (local(BERLIN, 2026, 7, 15, 8), True),
+        (local(BERLIN, 2026, 7, 15, 12), False),
+    ]
+
+
+def test_a_night_of_a_date_ends_on_the_next():
+    night = schedule(dates="2026-07-15", hours="22:00-06:00", time_zone=BERLIN)
+    assert not night.holds(local(BERLIN, 2026, 7, 15, 5))
+    assert night.holds(local(BERLIN, 2026, 7, 16, 5))
+    assert changes(night, datetime(2026, 1, 1, tzinfo=UTC)) == [
+        (local(BERLIN, 2026, 7, 15, 22), True),
+        (local(BERLIN, 2026, 7, 16, 6), False),
+    ]
+
+
+def test_weeks_of_exams_are_on_their_working_days_only():
+    weeks = schedule(dates=["2026-07-13 to 2026-07-19", "2027-01-04"], weekdays="mon-fri")
+    assert changes(weeks, datetime(2026, 7, 1, tzinfo=UTC)) == [
+        (datetime(2026, 7, 13, tzinfo=UTC), True),
+        (datetime(2026, 7, 18, tzinfo=UTC), False),
+        (datetime(2027, 1, 4, tzinfo=UTC), True),
+        (datetime(2027, 1, 5, tzinfo=UTC), False),
+    ]
+
+
+def test_dates_that_are_over_never_come_again():
+    over = schedule(dates="2025-07-15")
+    assert over.next_change(datetime(2026, 1, 1, tzinfo=UTC)) is None
+    assert not over.holds(datetime(2026, 7, 15, tzinfo=UTC))
+
+
+# --- Time zones ---
+
+
+@pytest.mark.parametrize(
+    ("written", "guess"),
+    [
+        ("PST", "; is America/Los_Angeles meant?"),
+        ("pdt", "; is America/Los_Angeles meant?"),
+        ("EDT", "; is America/New_York meant?"),
+        ("CEST", "; is Europe/Berlin meant?"),
+        ("CST", "; is America/Chicago or Asia/Shanghai meant?"),
+        ("IST", "; is Asia/Kolkata, Asia/Jerusalem or Europe/Dublin meant?"),
+        ("Berlin", "; is Europe/Berlin meant?"),
+        ("new york", "; is America/New_York meant?"),
+        ("Europe/Berln", "; is Europe/Berlin meant?"),
+        (
+            "UTC+2",
+            "; write a place such as Europe/Berlin, whose clock follows summer time, or Etc/GMT-2 for this offset all year",
+        ),
+        (
+            "-05:00",
+            "; write a place such as Europe/Berlin, whose clock follows summer time, or Etc/GMT+5 for this offset all year",
+        ),
+        ("XYZ", ", such as Europe/Berlin"),
+        ("", ", such as Europe/Berlin"),
+    ],
+)
+def test_what_is_suggested_for_what_is_no_zone_is_the_same_clock(written, guess):
+    with pytest.raises(BadRule) as refused:
+        schedule(hours="08:00-18:00", time_zone=written)
+    assert str(refused.value) == f"schedule.time_zone: {written!r} is no time zone{guess}"
+
+
+def test_every_suggestion_is_a_zone():
+    for place in _PLACES.values():
+        for zone in re.split(", | or ", place):
+            assert ZoneInfo(zone)
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("EST", ["EST has no summer time", "America/New_York"]),
+        ("MST", ["MST has no summer time", "America/Denver"]),
+        ("GMT", ["GMT has no summer time", "Europe/London"]),
+        ("Etc/GMT-2", ["Etc/GMT-2 is UTC+2, all year"]),
+        ("Etc/GMT+5", ["Etc/GMT+5 is UTC-5, all year"]),
+    ],
+)
+def test_a_clock_without_summer_time_is_told(zone, words):
+    (sentence,) = schedule(hours="08:00-18:00", time_zone=zone).surprises
+    assert all(word in sentence for word in words)
+    rules = Rules.parse(
+        [{"name": "days", "timeout": 60, "schedule": {"hours": "08:00-18:00", "time_zone": zone}}]
+    )
+    assert rules.surprises == (f"schedule of days: {sentence}",)
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/New_York", "America/Phoenix", "Asia/Tokyo", "EST5EDT", "CET"]
+)
+def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
+    assert schedule(hours="08:00-18:00", time_zone=zone).surprises == ()
+
+
 # --- Refused ---
 
 
@@ -238,11 +374,34 @@ def test_the_next_change_is_after_the_moment_within_its_minute():
     [
         (None, "s: must be a mapping, not None"),
         ([], "s: is an empty list; leave it out where nothing is meant"),
-        ({}, "s: has neither weekdays nor hours"),
-        ({"time_zone": "UTC"}, "s: has neither weekdays nor hours"),
+        ({}, "s: has neither weekdays nor dates nor hours"),
+        ({"time_zone": "UTC"}, "s: has neither weekdays nor dates nor hours"),
         ({"hour": "08:00-10:00"}, "s.hour: is unknown; is hours meant?"),
         ([{"hours": "08:00-10:00"}, {"days": "mon"}], "s[1].days: is unknown; is weekdays meant?"),
-        ({True: "mon"}, "s.True: is unknown; there are hours, time_zone, weekdays"),
+        ({True: "mon"}, "s.True: is unknown; there are dates, hours, time_zone, weekdays"),
+        ({"date": "2026-07-15"}, "s.date: is unknown; is dates meant?"),
+        (
+            {"dates": "15.7.2026"},
+            "s.dates: '15.7.2026' is not such as 2026-07-15 or 2026-07-13 to 2026-07-17",
+        ),
+        (
+            {"dates": ["2026-07-15", "2026-02-30"]},
+            "s.dates[1]: '2026-02-30' is not such as 2026-07-15 or 2026-07-13 to 2026-07-17",
+        ),
+        (
+            {"dates": "2026-07-17 to 2026-07-13"},
+            "s.dates: '2026-07-17 to 2026-07-13' ends before it begins, or is not between 2000 and 2199",
+        ),
+        (
+            {"dates": "9999-12-31"},
+            "s.dates: '9999-12-31' ends before it begins, or is not between 2000 and 2199",
+        ),
+        ({"dates": 20260715}, "s.dates: must be a text, not 20260715 (in quotes it is one)"),
+        (
+            {"dates": datetime(2026, 7, 15)},  # noqa: DTZ001 - as YAML reads a date with a time
+            "s.dates: must be a text, not datetime.datetime(2026, 7, 15, 0, 0)",
+        ),
+        ({"dates": []}, "s.dates: is an empty list; leave it out where nothing is meant"),
         ({"hours": "8-10"}, "s.hours: '8-10' is not such as 22:00-06:00"),
         ({"hours": "08:60-10:00"}, "s.hours: '08:60-10:00' has a time that no clock shows"),
         ({"hours": "24:00-10:00"}, "s.hours: '24:00-10:00' has a time that no clock shows"),
@@ -281,6 +440,9 @@ def test_refusals_name_the_key_and_the_value(written, sentence):
         {},
         optional={
             "time_zone": st.text(max_size=30),
+            "dates": st.one_of(
+                st.text("2026-0715 to", max_size=24), st.dates(), st.lists(st.dates(), max_size=3)
+            ),
             "weekdays": st.one_of(st.text(max_size=10), st.lists(st.text("monfri-", max_size=7), max_size=3)),
             "hours": st.one_of(st.text(max_size=12), st.text("0123456789:- ", max_size=12)),
         },
@@ -288,4 +450,6 @@ def test_refusals_name_the_key_and_the_value(written, sentence):
 )
 def test_junk_is_refused_or_a_schedule(junk):
     with suppress(BadRule):
-        assert isinstance(parse_schedule(junk, "s"), Schedule)
+        made = parse_schedule(junk, "s")
+        assert isinstance(made, Schedule)
+        made.next_change(datetime(2026, 7, 1, tzinfo=UTC))

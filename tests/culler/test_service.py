@@ -117,7 +117,7 @@ async def test_it_survives_a_hub_that_is_away(caplog):
     sweeps = Sweeps(errors={0: Unavailable("GET /users failed: connection refused")})
     async with running(sweeps) as service:
         await asyncio.sleep(15)
-    assert "it failed: GET /users failed: connection refused" in caplog.text
+    assert "failed: GET /users failed: connection refused" in caplog.text
     assert "Traceback" not in caplog.text
     assert service.last_report == Report(servers=1)
 
@@ -157,7 +157,7 @@ async def test_every_pass_is_on_record():
     assert kinds == [
         ("look", None),
         ("sweep", "away"),
-        ("look", "KeyError: a mistake, see the log"),
+        ("look", "KeyError: an error in the culler or in a hook; see the log"),
         ("look", None),
         ("sweep", None),
     ]
@@ -214,7 +214,7 @@ async def test_a_report_is_one_line():
         hidden=2, deleted=1, delete_failed=1, seconds=1.25,
     )  # fmt: skip
     assert str(report) == (
-        "9 servers of 8 users seen, 2 stopped, 1 stopping, 1 gone meanwhile, 4 kept (3 in use, 1 pending), "
-        "2 users with hidden servers, 1 users deleted, 2 failed, 1 parts of the list lost, 1.2 s"
+        "9 servers of 8 users, 2 stopped, 1 stopping, 1 gone meanwhile, 4 kept (3 in use, 1 pending), "
+        "2 users with hidden servers, 1 user deleted, 2 failed, 1 part of the list lost, 1.2 s"
     )
-    assert str(Report()) == "0 servers of 0 users seen, 0 stopped, 0 kept, 0 failed, 0.0 s"
+    assert str(Report()) == "0 servers of 0 users, 0 stopped, 0 kept, 0 failed, 0.0 s"

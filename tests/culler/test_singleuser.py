@@ -1,11 +1,12 @@
 """Servers are asked what they run: within bounds, without harm, and whatever they answer."""
 
 import asyncio
+import functools
 import gzip
 import json
 import logging
 import ssl
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,10 +19,9 @@ from k8s_hub.culler.asking.addresses import BadTemplate
 from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.judging.facts import Work
-from k8s_hub.culler.wiring import servers_of
 from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
-from k8s_hub.hub.errors import Forbidden
+from k8s_hub.hub.errors import Forbidden, Unavailable
 from tests.inmemoryhub import NOW, server
 
 TOKEN = "token-of-the-culler"
@@ -88,9 +88,11 @@ def at(url, user="ada"):
 
 
 def asking(**options):
-    tokens, routes = options.pop("tokens", None), options.pop("routes", None)
-    settings = SingleUserSettings(token=TOKEN, **{"timeout_seconds": 5, **options})
-    return SingleUserServers(settings, routes, tokens)
+    """Ask with the culler's own token, unless said otherwise."""
+    others = {name: options.pop(name, None) for name in ("routes", "tokens", "scopes")}
+    return SingleUserServers(
+        SingleUserSettings(**{"token": TOKEN, "timeout_seconds": 5, **options}), **others
+    )
 
 
 async def test_kernels_and_terminals_are_asked_once_and_without_being_activity():
@@ -152,9 +154,13 @@ BAD = {
     "an object": (Silence.UNREADABLE, {"kernels": reply(200, {"message": "hello"})}),
     "a naive time": (
         Silence.UNREADABLE,
-        {"kernels": reply(200, [{**KERNEL, "last_activity": "2026-07-01T12:00:00"}])},
+        {
+            "kernels": reply(
+                200, [{**KERNEL, "execution_state": "idle", "last_activity": "2026-07-01T12:00:00"}]
+            )
+        },
     ),
-    "bad terminals": (Silence.UNREADABLE, {"kernels": reply(200, [KERNEL]), "terminals": reply(200, [1])}),
+    "bad terminals": (Silence.UNREADABLE, {"kernels": reply(), "terminals": reply(200, [1])}),
     "no end": (Silence.UNREADABLE, {"kernels": endless}),
     "a bomb": (
         Silence.UNREADABLE,
@@ -193,6 +199,49 @@ async def test_what_is_no_answer_is_told_once_a_sweep_and_never_raised(kind, ans
     assert TOKEN not in caplog.text
 
 
+HALVES = {
+    "terminals are forbidden": reply(403),
+    "terminals are broken": reply(500, b"Traceback"),
+    "terminals are a page": reply(200, b"<html>", "Content-Type: text/html"),
+    "terminals are not there": reply(404),
+    "terminals are none": reply(200, b"null"),
+    "terminals are objects": reply(200, {}),
+    "terminals make no sense": reply(200, [{}]),
+    "terminals are redirected": reply(302, b"", "Location: /hub/login"),
+    "terminals never come": mute,
+    "terminals hang up": hanging_up,
+    "terminals have no end": endless,
+}
+
+
+@pytest.mark.parametrize("terminals", HALVES.values(), ids=HALVES)
+async def test_a_busy_kernel_is_heard_whatever_is_said_of_terminals(terminals, caplog):
+    """A server's authorizer may forbid them; the computation would be lost."""
+    machine = Machine(kernels=reply(200, [KERNEL]), terminals=terminals)
+    seconds = 0.3 if terminals is mute else 5
+    async with machine.listening() as described, asking(timeout_seconds=seconds) as servers:
+        work = await servers.work(described)
+    assert (work.busy, work.last_execution) == (1, NOW)
+    is_whole = terminals in (reply(404), reply(200, b"null"))
+    assert work.is_partial is not is_whole
+    assert ("says only a part of what it runs" in caplog.text) is not is_whole
+
+
+async def test_a_terminal_is_heard_where_kernels_are_forbidden(caplog):
+    machine = Machine(
+        kernels=reply(403), terminals=reply(200, [{"name": "1", "last_activity": KERNEL["last_activity"]}])
+    )
+    async with machine.listening() as described, asking() as servers:
+        work = await servers.work(described)
+    assert work == Work(busy=0, connections=0, last_execution=NOW, is_partial=True)
+
+
+async def test_a_server_that_does_not_listen_is_asked_once():
+    async with Machine(kernels=hanging_up).listening() as described, asking() as servers:
+        assert await servers.work(described) is None
+        assert servers.silent == {Silence.UNREACHABLE: 1}
+
+
 async def test_each_kind_is_told_for_itself(caplog):
     async with Machine(kernels=reply(403)).listening() as described, asking() as servers:
         await servers.work(described)
@@ -201,8 +250,7 @@ async def test_each_kind_is_told_for_itself(caplog):
         await servers.work(at("http://no-such-host.invalid:8888/"))
     assert servers.silent == {Silence.REFUSED: 1, Silence.NO_ADDRESS: 1, Silence.UNREACHABLE: 2}
     assert [entry.levelname for entry in caplog.records].count("WARNING") == 3
-    for scope in ("access:servers", "admin:server_state"):
-        assert f"lacks the scope {scope}" in caplog.text
+    assert "lacks the scope admin:server_state" in caplog.text
 
 
 async def test_no_redirect_takes_the_token_elsewhere():
@@ -317,7 +365,7 @@ async def test_with_internal_ssl_servers_are_known_by_an_authority_of_their_own(
             caplog.clear()
 
 
-# --- Tokens that open one server ---
+# --- Tokens ---
 
 
 class Mint:
@@ -342,6 +390,102 @@ def shown(machine):
         line for request in machine.requests for line in request.splitlines() if "Authorization" in line
     ]
     return [line.removeprefix("Authorization: token ") for line in tokens[::2]]
+
+
+def with_token(described, token="token-in-the-state"):
+    return replace(described, access_token=token)
+
+
+async def told(has):
+    """What the culler's token may do."""
+    return has
+
+
+@pytest.mark.parametrize(
+    "has", [frozenset(), {"admin:server_state"}, {"access:servers"}, {"tokens"}, {"access:servers", "tokens"}]
+)
+async def test_a_server_is_shown_the_token_of_its_state_whatever_else_there_is(has, caplog):
+    caplog.set_level(logging.DEBUG)
+    mint, machine = Mint(), Machine(kernels=reply(), terminals=reply())
+    async with (
+        machine.listening() as described,
+        asking(tokens=ServerTokens(mint, lambda: NOW), scopes=lambda: told(has)) as servers,
+    ):
+        await servers.refresh()
+        assert await servers.work(with_token(described)) == NOTHING
+    assert (shown(machine), mint.made) == (["token-in-the-state"], [])
+    assert "token-in-the-state" not in caplog.text
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_the_token_of_the_state_is_in_no_log(is_refused, caplog):
+    caplog.set_level(logging.DEBUG)
+    machine = Machine(kernels=reply(403 if is_refused else 500), terminals=reply(403))
+    async with machine.listening() as described, asking() as servers:
+        assert await servers.work(with_token(described)) is None
+    assert "token-in-the-state" not in caplog.text
+    assert "token-in-the-state" in machine.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("has", "own", "token"),
+    [
+        (frozenset(), TOKEN, None),
+        ({"list:users", "delete:servers"}, TOKEN, None),
+        ({"access:servers!group=a"}, TOKEN, TOKEN),
+        ({"access:servers"}, TOKEN, TOKEN),
+        ({"access:servers"}, "", None),  # it may open servers, but nobody has ordered to show it to them
+        ({"access:servers", "tokens"}, TOKEN, "token-1"),
+        # The scope of an earlier version goes on to work: what runs is not lost with an upgrade.
+        ({"tokens"}, "", "token-1"),
+    ],
+)
+async def test_without_a_token_in_its_state(has, own, token, caplog):
+    machine = Machine(kernels=reply(), terminals=reply())
+    async with (
+        machine.listening() as described,
+        asking(token=own, tokens=ServerTokens(Mint(), lambda: NOW), scopes=lambda: told(has)) as servers,
+    ):
+        await servers.refresh()
+        assert await servers.work(described) == (NOTHING if token else None)
+        assert servers.silent == ({} if token else {Silence.NO_TOKEN: 1})
+    assert shown(machine) == ([token] if token else [])
+    assert ("KubeSpawner.save_access_token" in caplog.text) is (token is None)
+
+
+async def test_scopes_that_are_not_known_are_asked_for_at_each_sweep():
+    answers = [Forbidden("not valid for this hub"), Unavailable("503"), frozenset({"access:servers"})]
+
+    async def scopes():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    machine = Machine(kernels=reply(), terminals=reply())
+    async with machine.listening() as described, asking(scopes=scopes) as servers:
+        for error in (Forbidden, Unavailable):
+            with pytest.raises(error):
+                await servers.refresh()
+        await servers.refresh()
+        assert await servers.work(described) == NOTHING
+
+
+async def test_routes_are_read_only_with_the_scope_for_it(caplog):
+    asked = []
+
+    async def routes():
+        asked.append(1)
+        return {}
+
+    for has in ({"proxy"}, {"list:users"}):
+        async with asking(routes=routes, scopes=functools.partial(told, has)) as servers:
+            await servers.refresh()
+    assert asked == [1]
+    assert not caplog.records
+
+
+# --- Tokens that the culler makes, with a scope of an earlier version ---
 
 
 async def test_a_server_is_shown_a_token_that_opens_only_itself_for_as_long_as_it_lasts():
@@ -386,35 +530,16 @@ async def test_few_tokens_are_made_at_once():
 
 
 async def test_a_token_that_is_refused_is_made_anew():
-    mint, machine = Mint(), Machine(kernels=reply(403), terminals=reply())
+    mint, machine = Mint(), Machine(kernels=reply(403), terminals=reply(403))
     async with machine.listening() as described, asking(tokens=ServerTokens(mint, lambda: NOW)) as servers:
         assert await servers.work(described) is None
-        machine.answers["kernels"] = reply()
+        machine.answers |= {"kernels": reply(), "terminals": reply()}
         assert await servers.work(described) == NOTHING
     assert "token-2" in machine.requests[-1]
     assert TOKEN not in "".join(machine.requests)
 
 
-@pytest.mark.parametrize(
-    ("has", "token"),
-    [
-        (frozenset(), None),  # the hub did not tell
-        ({"list:users", "delete:servers"}, None),
-        ({"access:servers!group=a"}, TOKEN),
-        ({"access:servers"}, TOKEN),
-        ({"access:servers", "tokens"}, "token-1"),
-        ({"tokens"}, "token-1"),
-    ],
-)
-async def test_the_culler_s_own_token_is_shown_only_where_it_opens_servers(has, token):
-    machine = Machine(kernels=reply(), terminals=reply())
-    async with machine.listening() as described, AsyncExitStack() as stack:
-        servers = await servers_of(SingleUserSettings(token=TOKEN), Mint(), has, lambda: NOW, stack)
-        assert await servers.work(described) == (NOTHING if token else None)
-    assert shown(machine) == ([token] if token else [])
-
-
-async def test_without_such_a_token_a_server_is_not_asked(caplog):
+async def test_a_token_that_cannot_be_made_is_told(caplog):
     mint, machine = Mint(), Machine(kernels=reply())
     mint.trouble = Forbidden("The API token lacks the scope tokens")
     async with machine.listening() as described, asking(tokens=ServerTokens(mint, lambda: NOW)) as servers:

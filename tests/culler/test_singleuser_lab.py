@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -24,11 +25,14 @@ from tests.spawner.runs import HOME, NAMESPACE
 pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
 CHART = ("list:users", "read:users:activity", "read:servers", "delete:servers")
-OWN = (*CHART, "access:servers", "admin:server_state")  # shows its own token to servers
-MINTS = (*CHART, "tokens", "admin:server_state")  # shows each server one that opens only that
-SERVICES = {"own": OWN, "mints": MINTS, "chart": CHART, "routes": (*CHART, "access:servers", "proxy")}
-SERVICES["no-access"] = (*CHART, "admin:server_state")
-SERVICES["one-user"] = (*CHART, "access:servers!user=bob", "admin:server_state")
+SERVICES = {
+    "state": (*CHART, "admin:server_state"),  # reads the token of each server in its state
+    "mints": (*CHART, "tokens", "proxy"),  # makes one for each server, with a scope of an earlier version
+    "own": (*CHART, "access:servers", "proxy"),  # shows its own token to servers, as it was ordered
+    "chart": CHART,
+    "no-access": (*CHART, "proxy"),
+    "one-user": (*CHART, "access:servers!user=bob", "proxy"),
+}
 
 
 @pytest.fixture
@@ -47,6 +51,7 @@ async def lab(tmp_path, monkeypatch):
             "KubeSpawner": {
                 "namespace": NAMESPACE,
                 "cmd": ["jupyterhub-singleuser"],
+                "save_access_token": True,
                 "environment": {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"},
                 **HOME,
             },
@@ -115,9 +120,9 @@ async def asked_by(lab, service):
     async with HubConnection(ConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
         api = HubApi(connection)
         assert set(scopes) <= await api.scopes()
-        tokens = ServerTokens(api, utcnow) if "tokens" in scopes else None
-        routes = api.routes if "proxy" in scopes else None
-        async with SingleUserServers(SingleUserSettings(token=token), routes, tokens) as servers:
+        settings = SingleUserSettings(token=token if service != "mints" else "")
+        tokens = ServerTokens(api, utcnow)
+        async with SingleUserServers(settings, api.routes, tokens, api.scopes) as servers:
             await servers.refresh()
 
             async def ask():
@@ -127,7 +132,7 @@ async def asked_by(lab, service):
 
 
 async def test_kernels_tabs_and_terminals(lab):
-    async with asked_by(lab, "mints") as (ask, _):
+    async with asked_by(lab, "state") as (ask, _):
         assert await ask() == Work(busy=0, connections=0, last_execution=None)
 
         async with lab.kernel() as kernel:
@@ -182,7 +187,7 @@ async def test_to_be_asked_is_no_activity(lab):
     ada, row = lab.hub.app.users["ada"], lab.hub.spawner("ada").orm_spawner
     await eventually(lambda: heard(lab, row))
     at_the_server, of_ada, of_the_server = await lab.last_activity(), ada.last_activity, row.last_activity
-    for service in ("own", "mints", "routes"):
+    for service in ("state", "mints", "own"):
         async with asked_by(lab, service) as (ask, servers):
             assert await ask() == await ask() != None  # noqa: E711 - an answer, and the same again
             assert not servers.silent
@@ -215,19 +220,20 @@ async def test_a_token_of_a_server_opens_only_that(lab):
 
 
 async def test_without_its_scopes_nothing_is_asked_and_the_scope_is_named(lab, caplog):
-    for service, kind, scope in (
-        ("chart", Silence.NO_ADDRESS, "admin:server_state"),
-        ("no-access", Silence.REFUSED, "access:servers"),
-        ("one-user", Silence.REFUSED, "access:servers"),
+    for service, kind, words in (
+        ("chart", Silence.NO_ADDRESS, "lacks the scope admin:server_state"),
+        ("no-access", Silence.NO_TOKEN, "KubeSpawner.save_access_token"),
+        ("one-user", Silence.REFUSED, "does not open it"),
     ):
         async with asked_by(lab, service) as (ask, servers):
             assert await ask() is None
             assert servers.silent == {kind: 1}
-            assert f"lacks the scope {scope}" in caplog.text
+            assert words in caplog.text
         caplog.clear()
     async with SingleUserServers(SingleUserSettings(token="of nobody")) as servers:
         async with HubConnection(
-            ConnectionSettings(url=lab.hub.api_url, token=token_of("own"))
+            ConnectionSettings(url=lab.hub.api_url, token=token_of("state"))
         ) as connection:
-            assert await servers.work((await HubApi(connection).user("ada")).server("")) is None
+            described = (await HubApi(connection).user("ada")).server("")
+            assert await servers.work(replace(described, access_token=None)) is None
         assert servers.silent == {Silence.REFUSED: 1}

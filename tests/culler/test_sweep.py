@@ -15,6 +15,7 @@ from k8s_hub.culler.judging.facts import Facts, Notice, Work
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.sweeping.outages import Outages
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
@@ -78,7 +79,7 @@ async def test_a_lost_page_costs_its_own_users_only(caplog):
     )
     report = await sweep_of(hub, page_size=3).run()
     assert (report.stopped, report.lost) == (6, 1)
-    assert "Could not read users 4 to 6: 500" in caplog.text
+    assert "users 4 to 6: not read: 500" in caplog.text
 
 
 @pytest.mark.looptime
@@ -182,6 +183,59 @@ async def test_a_server_that_vanished_is_gone():
 
     report = await sweep_of(Vanished(*idle_users(1))).run()
     assert (report.gone, report.stopped, report.failed) == (1, 0, 0)
+
+
+def refusing(what):
+    """A hub whose token may see everything, and whose scope for this does not include it: it answers 404, not 403."""
+    message = f"DELETE was answered with 404: No access to resources or resources not found ({what})"
+    return lambda call: NotFound(message, code=404) if call.startswith(what) else None
+
+
+async def test_a_404_to_a_stop_of_a_server_that_the_hub_shows_is_a_missing_right(caplog):
+    """The server runs on, and nobody would ever know."""
+    told = []
+    hub = InMemoryHub(*idle_users(3), trouble=refusing("stop"))
+    sweep = replace(
+        sweep_of(hub, cull_users=True), tell=lambda decision, action: told.append((decision.subject, action))
+    )
+    report = await sweep.run()
+    assert (report.gone, report.stopped, report.failed, report.deleted) == (0, 0, 3, 0)
+    assert told == [(f"user{number}", Action.FAILED) for number in range(3)]
+    assert caplog.text.count("lacks the scope delete:servers for user") == 1
+    assert "Failed on 3 servers" in caplog.text
+
+
+async def test_a_404_to_a_stop_of_a_server_that_has_just_gone_is_none():
+    class JustGone(InMemoryHub):
+        async def stop_server(self, user, name, *, remove):
+            await super().stop_server(user, name, remove=remove)
+            raise NotFound("404", code=404)
+
+    report = await sweep_of(JustGone(*idle_users(2))).run()
+    assert (report.gone, report.failed) == (2, 0)
+
+
+async def test_a_404_to_the_deletion_of_a_user_whom_the_hub_shows_is_a_missing_right(caplog):
+    told = []
+    hub = InMemoryHub(user("a"), user("b"), trouble=refusing("delete a"))
+    sweep = replace(
+        sweep_of(hub, cull_users=True),
+        tell_user=lambda decision, action: told.append((decision.subject, action)),
+    )
+    report = await sweep.run()
+    assert (report.deleted, report.delete_failed) == (1, 1)
+    assert sorted(told) == [("user a", Action.FAILED), ("user b", Action.DELETED)]
+    assert "lacks the scope delete:users for user a" in caplog.text
+
+
+async def test_a_404_to_the_deletion_of_a_user_who_has_just_gone_is_none():
+    class JustGone(InMemoryHub):
+        async def delete_user(self, name):
+            await super().delete_user(name)
+            raise NotFound("404", code=404)
+
+    report = await sweep_of(JustGone(user("a")), cull_users=True).run()
+    assert (report.deleted, report.delete_failed) == (0, 0)
 
 
 async def test_a_user_who_vanished_is_gone_with_their_servers():
@@ -332,7 +386,7 @@ async def test_a_cancelled_sweep_leaves_no_task():
 async def test_what_is_stopped_is_told_with_its_reason(caplog):
     caplog.set_level(logging.INFO)
     await sweep_of(InMemoryHub(user("a", server("a", "lab")))).run()
-    assert caplog.messages == ["a/lab is stopped: it was idle for 2:00:00"]
+    assert caplog.messages == ["a/lab: stopped: was idle for 2 h"]
 
 
 async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(caplog):
@@ -392,6 +446,71 @@ async def test_a_listener_that_fails_costs_no_server(caplog):
 
     report = await replace(sweep_of(InMemoryHub(*idle_users(3))), tell=tell).run()
     assert (report.stopped, report.failed) == (3, 0)
+    assert caplog.text.count("Traceback") == 1
+
+
+# --- Users who would be deleted ---
+
+
+def told_of(sweep):
+    told = []
+
+    def tell(decision, action):
+        told.append((decision.subject, action))
+
+    return replace(sweep, tell_user=tell), told
+
+
+@pytest.mark.parametrize("kind", ["look", "dry run"])
+async def test_who_would_be_deleted_is_told_before_anybody_is(kind, caplog):
+    """It is the one act that cannot be taken back."""
+    caplog.set_level(logging.INFO)
+    hub = InMemoryHub(
+        user("idle", server("idle")),
+        user("away"),
+        user("active", idle=BUSY),
+        user("half", server("half"), server("half", "lab", idle=BUSY)),
+        user("hidden", hidden=True),
+    )
+    sweep, told = told_of(sweep_of(hub, cull_users=True, dry_run=kind == "dry run"))
+    report = await (sweep.look() if kind == "look" else sweep.run())
+    assert told == [("user idle", Action.WOULD_DELETE), ("user away", Action.WOULD_DELETE)]
+    assert (report.would_delete, report.deleted) == (2, 0)
+    assert "2 users would be deleted" in str(report)
+    assert "user away: would be deleted: was idle for 2 h" in caplog.messages
+    assert len(hub.users) == 5
+
+
+async def test_what_became_of_a_user_whose_time_was_up_is_told():
+    class Returns(InMemoryHub):
+        async def user(self, name):
+            found = await super().user(name)
+            return replace(found, last_activity=NOW) if name == "back" else found
+
+    sweep, told = told_of(
+        sweep_of(Returns(user("away"), user("back"), user("active", idle=BUSY)), cull_users=True)
+    )
+    assert (await sweep.run()).deleted == 1
+    assert sorted(told) == [("user away", Action.DELETED), ("user back", Action.KEPT)]
+
+
+async def test_nobody_would_be_deleted_where_that_is_not_ordered_or_the_hub_was_away():
+    sweep, told = told_of(sweep_of(InMemoryHub(user("away")), dry_run=True))
+    assert (await sweep.run()).would_delete == 0
+    outages = Outages(timedelta(minutes=5))
+    outages.heard(NOW - timedelta(hours=1))
+    sweep, told = told_of(sweep_of(InMemoryHub(user("away")), dry_run=True, cull_users=True))
+    assert (await replace(sweep, outages=outages).run()).would_delete == 0
+    assert told == []
+
+
+async def test_a_listener_that_fails_costs_no_user(caplog):
+    def tell(decision, action):
+        raise OSError("No space left on device")
+
+    hub = InMemoryHub(user("a"), user("b"))
+    report = await replace(sweep_of(hub, cull_users=True), tell_user=tell).run()
+    assert (report.deleted, report.delete_failed) == (2, 0)
     assert caplog.text.count("Traceback") == 1
 
 
@@ -455,6 +574,55 @@ async def test_who_looks_idle_and_found_no_place_waits():
     assert (await sweep.run()).kept == {"not yet asked": 1, "in use": 1}
     report = await sweep.run()
     assert (report.stopped, report.asked) == (1, 2)
+
+
+class Unaskable(Working):
+    """Nobody knows what the culler's token may do, and so not how servers are asked."""
+
+    def __init__(self, *troubles, **works):
+        super().__init__(**works)
+        self.troubles = list(troubles)
+
+    async def refresh(self):
+        await super().refresh()
+        if self.troubles:
+            raise self.troubles.pop(0)
+
+
+async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_stopped_unheard(caplog):
+    hub = InMemoryHub(*idle_users(2), user("busy", server("busy")), user("tab", server("tab", idle=BUSY)))
+    servers = Unaskable(Forbidden("not valid for this hub"), busy=work(busy=1))
+    sweep = replace(sweep_of(hub), servers=servers)
+    report = await sweep.run()
+    assert (report.stopped, report.kept) == (0, {"not yet asked": 3, "in use": 1})
+    assert servers.asked == ["refresh"]
+    assert "none that looks idle is stopped: not valid for this hub" in caplog.text
+    report = await sweep.run()
+    assert (report.stopped, report.kept) == (2, {"busy": 1, "in use": 1})
+
+
+@pytest.mark.looptime
+async def test_a_hub_that_is_away_for_a_moment_is_asked_again_how_to_ask():
+    hub = InMemoryHub(user("busy", server("busy")))
+    servers = Unaskable(Unavailable("503"), Unavailable("503"), busy=work(busy=1))
+    assert (await replace(sweep_of(hub), servers=servers).run()).kept == {"busy": 1}
+    assert servers.asked[:3] == ["refresh"] * 3
+
+
+async def test_an_age_that_has_come_needs_nobody_s_answer():
+    limits = replace(LIMITS, age=timedelta(hours=2))
+    hub = InMemoryHub(*idle_users(1))
+    servers = Unaskable(Forbidden("not valid"))
+    assert (await replace(sweep_of(hub, limits=limits), servers=servers).run()).stopped == 1
+
+
+async def test_half_an_answer_leaves_the_hub_s_word_beside_it():
+    """A tab that polls looks active to the hub; what of it is true, the server did not tell in full."""
+    hub = InMemoryHub(user("a", server("a", idle=BUSY)), user("b", server("b", idle=BUSY)))
+    half = replace(work(connections=1), is_partial=True)
+    report = await replace(sweep_of(hub), servers=Working(a=half, b=work(connections=1))).run()
+    assert (report.stopped, report.kept) == (1, {"in use": 1})
+    assert set(hub.users["a"].servers) != set()
 
 
 async def test_work_of_a_server_that_started_anew_meanwhile_counts_nothing():
@@ -549,7 +717,7 @@ async def test_a_webhook_that_is_away_is_tried_three_times(caplog):
     reports = await warned.sweeps(4)
     assert len(warned.warn.told) == 3
     assert [each.stopped for each in reports] == [0, 0, 0, 1]
-    assert caplog.text.count("a could not be warned") == 1
+    assert caplog.text.count("a: its user could not be warned") == 1
 
 
 async def test_a_look_warns_nobody():

@@ -8,18 +8,29 @@ import pytest
 from aiohttp import web
 
 from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.facts import Facts
+from k8s_hub.culler.judging.facts import Facts, Work
 from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.warning import Warnings, WarningSettings
+from k8s_hub.culler.warning import Warnings, WarningSettings, words_of
 from tests.inmemoryhub import NOW, server, user
 
-STOP_AT = NOW + timedelta(minutes=10)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+STOP_AT = NOW + 10 * MINUTE
+
+
+LIMITS = Limits(idle=HOUR)
+
+
+async def decided(
+    name="lab", *, who="ada", limits=LIMITS, notice=None, idle=HOUR - 10 * MINUTE, hook=None, **more
+):
+    subject = server(who, name, idle=idle)
+    facts = Facts(server=subject, user=user(who, subject), **more)
+    return await Decider(limits=limits, notice=notice, hook=hook).decide(facts, NOW)
 
 
 async def warn(settings) -> bool:
-    subject = server("ada", "lab")
-    facts = Facts(server=subject, user=user("ada", subject))
-    decision = await Decider(limits=Limits(idle=timedelta(hours=1))).decide(facts, NOW)
+    decision = await decided()
     async with Warnings(settings) as warnings:
         return await warnings(decision, STOP_AT)
 
@@ -39,6 +50,91 @@ async def test_a_hook_gets_the_words_by_name():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("how", "cause", "reason"),
+    [
+        ({}, "idle", "was idle for 50 min"),
+        ({"idle": 2 * HOUR, "notice": 10 * MINUTE}, "idle", "was idle for 2 h"),
+        (
+            {"idle": 2 * HOUR, "kept_until": STOP_AT},
+            "idle",
+            "was idle for 2 h, and its extension ends",
+        ),
+        (
+            {"limits": Limits(idle=HOUR, age=3 * HOUR + 10 * MINUTE)},
+            "too old",
+            "reaches its maximum runtime of 3 h 10 min",
+        ),
+        (
+            {"work": Work(busy=0, connections=2, last_execution=NOW - 50 * MINUTE), "idle": MINUTE},
+            "idle",
+            "has open tabs, but executed nothing for 50 min",
+        ),
+        (
+            {
+                "work": Work(busy=1, connections=0, last_execution=NOW - 50 * MINUTE),
+                "limits": Limits(idle=MINUTE, busy=HOUR),
+            },
+            "idle",
+            "runs a busy kernel, silent for 50 min",
+        ),
+        ({"hook": lambda **_: True, "notice": 10 * MINUTE}, "idle", "was idle for 50 min"),
+    ],
+)
+async def test_cause_and_reason_are_those_of_the_stop_to_come(how, cause, reason):
+    decision = await decided(**how)
+    assert not decision.verdict.culls
+    said = words_of(decision, STOP_AT, None)
+    assert (said["cause"], said["reason"]) == (cause, reason)
+
+
+async def test_the_text_reads_well_in_a_chat():
+    url = "https://hub.example.org/services/c/"
+    assert words_of(await decided(), STOP_AT, url)["text"] == (
+        "`ada`: your server `lab` stops at 2026-07-01 12:10 UTC (in 10 min) unless you use it before then: "
+        "it was idle for 50 min. To extend it: https://hub.example.org/services/c/ Your files are kept."
+    )
+    old = await decided("", limits=Limits(idle=HOUR, age=3 * HOUR + 10 * MINUTE))
+    assert words_of(old, STOP_AT, url)["text"] == (
+        "`ada`: your default server stops at 2026-07-01 12:10 UTC (in 10 min) even if in use: "
+        "it reaches its maximum runtime of 3 h 10 min. Your files are kept."
+    )
+    assert "extend" not in words_of(await decided(), STOP_AT, "/services/c/")["text"], "no link for a chat"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (
+            "<!channel> & <https://evil.example|here>",
+            r"\x3c!channel\x3e \x26 \x3chttps://evil.example|here\x3e",
+        ),
+        ("`@all`", r"\x60@all\x60"),
+        ("a\n> b\u202e", r"a\n\x3e b\u202e"),
+        ("zoë_o'neill@example.org", "zoë_o'neill@example.org"),
+    ],
+)
+async def test_a_name_calls_nobody_in_a_chat(name, shown):
+    for decision in (await decided(name), await decided("lab", who=name)):
+        text = words_of(decision, STOP_AT, None)["text"]
+        assert f"`{shown}`" in text
+        assert text.count("`") == 4
+
+
+async def test_a_hook_that_names_it_gets_the_text_and_one_of_0_1_0_works_as_before():
+    got = []
+
+    def named(user, text, **_others):
+        got.append((user, text[:5]))
+
+    def as_before(user, server, reason, stop_at, seconds_left, keep_url, cause, rule):
+        got.append((user, server))
+
+    assert await warn(WarningSettings(hook=named))
+    assert await warn(WarningSettings(hook=as_before))
+    assert got == [("ada", "`ada`"), ("ada", "lab")]
+
+
 async def test_a_hook_that_is_not_async_holds_up_nobody():
     threads = []
     assert await warn(WarningSettings(hook=lambda **_words: threads.append(threading.current_thread())))
@@ -54,7 +150,7 @@ async def test_a_hook_that_raises_told_nobody(caplog, is_async):
         raise RuntimeError("no mail")
 
     assert not await warn(WarningSettings(hook=slow if is_async else quick))
-    assert "The user of ada/lab was not warned by warn_hook: RuntimeError('no mail')" in caplog.text
+    assert "ada/lab: its user was not warned: warn_hook: RuntimeError('no mail')" in caplog.text
 
 
 @pytest.mark.looptime
@@ -86,7 +182,9 @@ async def test_a_webhook_that_fails_told_nobody_and_its_secrets_are_not_logged(c
     finally:
         await runner.cleanup()
     assert asked == ["/hush"]
-    assert f"was not warned by warn_url http://127.0.0.1:{port}: it was answered with {status}" in caplog.text
+    assert (
+        f"its user was not warned: warn_url http://127.0.0.1:{port}: it answered with {status}" in caplog.text
+    )
     assert "hush" not in caplog.text + repr(settings)
 
 

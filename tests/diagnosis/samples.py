@@ -9,6 +9,9 @@ STARTED = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 POD_UID = "11111111-pod"
 CLAIM_UID = "22222222-claim"
 
+CRASH_LOOP = {"reason": "CrashLoopBackOff"}
+ERROR = {"exitCode": 1, "reason": "Error", "message": "Traceback: token=hunter2hunter2"}
+
 
 def at(seconds: float) -> str:
     """A timestamp that many seconds after the start."""

@@ -3,7 +3,7 @@
 ``python -m tests.diagnosis.table`` writes it into docs/troubleshooting.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,18 @@ from k8s_hub.diagnosis.obstacles import foreign_claim, foreign_pod, previous_ser
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.recorded import begin, observation, recording
+from tests.diagnosis.samples import (
+    CRASH_LOOP,
+    at,
+    claim,
+    container,
+    creating,
+    event,
+    placed,
+    pod,
+    seen,
+    unscheduled,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 BEGIN, END = "<!-- the table: make it with python -m tests.diagnosis.table -->", "<!-- end of the table -->"
@@ -88,6 +100,19 @@ class Previous(Row):
     def answer(self, second: float) -> Diagnosis:
         content = recording(self.file)
         return previous_server(content["pod"], begin(content) + timedelta(seconds=second))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Row):
+    """A pod, claim and events as clusters have reported them, where nothing could be recorded."""
+
+    situation: str
+    pod: dict[str, Any]
+    claim: dict[str, Any] | None = None
+    events: tuple[dict[str, Any], ...] = ()
+
+    def answer(self, second: float) -> Diagnosis:
+        return diagnose(seen(self.pod, self.claim, *self.events, second=second))
 
 
 def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
@@ -175,6 +200,17 @@ def image_for_now(file: str) -> Row:
     )
 
 
+def image_limited(file: str) -> Row:
+    """An image whose registry wants fewer downloads."""
+    limit = "because its registry allows no more downloads for now."
+    return replace(
+        image_for_now(file),
+        sentence=f"The image {IMAGE} cannot be downloaded, {limit} "
+        "Please try again later, or tell your administrator.",
+        meanwhile=f"The image {IMAGE} is not downloaded yet, {limit}",
+    )
+
+
 def ended(file: str, reason: Reason, sentence: str) -> Row:
     """A pod that will not come to run."""
     return Row(file=file, stage=Stage.STARTING, reason=reason, sentence=sentence)
@@ -191,6 +227,243 @@ def object_missing(file: str, what: str) -> Row:
         meanwhile=f"Your server needs the {what}, which does not exist.",
     )
 
+
+def with_gpus(message: str) -> dict[str, Any]:
+    """A pod that asks for two GPUs, and has no machine."""
+    return unscheduled(
+        message, containers=[{"name": "notebook", "resources": {"limits": {"nvidia.com/gpu": "2"}}}]
+    )
+
+
+def with_side(side: dict[str, Any]) -> dict[str, Any]:
+    """A server that is ready, and a container beside it."""
+    both = placed(
+        container(running={"startedAt": at(5)}, ready=True), side, phase="Running", podIP="10.0.0.9"
+    )
+    both["spec"]["containers"] = [{"name": "notebook"}, {"name": side["name"]}]
+    return both
+
+
+def with_step(step: dict[str, Any], image: str) -> dict[str, Any]:
+    """A server that waits for a step before it."""
+    both = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[step])
+    both["spec"]["initContainers"] = [{"name": step["name"], "image": image}]
+    return both
+
+
+def not_started(program: str, trouble: str) -> dict[str, Any]:
+    """A state of a container whose program does not run."""
+    words = f'runc create failed: unable to start container process: exec: "{program}": {trouble}: unknown'
+    return {"reason": "RunContainerError", "message": words}
+
+
+OTHER_KIND = "Please choose another kind of server, or tell your administrator."
+NO_GPUS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+
+MACHINE_REPORTED = (
+    Reported(
+        file="scale_up_backoff",
+        situation="No machine has room; the autoscaler has tried and failed, and waits until it tries again.",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence=f"{WAITING} with 2 GPUs. The cluster could not add one and tries again in some minutes.",
+        fatal_after=None,
+        pod=with_gpus(NO_GPUS),
+        events=(
+            event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 in backoff after failed scale-up"),
+        ),
+    ),
+    Reported(
+        file="scale_up_karpenter",
+        situation="No machine has room; Karpenter, or EKS Auto Mode, has no kind of machine that would do.",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence=f"{WAITING} with 2 GPUs. The cluster cannot add one. "
+        "Please try again later, or choose another kind of server.",
+        fatal_after=120,
+        meanwhile=f"{WAITING} with 2 GPUs.",
+        pod=with_gpus(NO_GPUS),
+        events=(
+            event(
+                "FailedScheduling",
+                'Failed to schedule pod, incompatible with nodepool "default", no instance type satisfied resources',
+                reportingComponent="karpenter",
+            ),
+        ),
+    ),
+    Reported(
+        file="refused_too_large",
+        situation="The pod was given to a node that is smaller than what it asks for.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence="Your server needs 200 CPUs, and the whole machine that it was given to has 3.92. "
+        "Please choose a smaller server, or tell your administrator.",
+        pod=pod(
+            phase="Failed",
+            status={
+                "reason": "OutOfcpu",
+                "message": "Node didn't have enough resource: cpu, requested: 200000, used: 662, capacity: 3920",
+            },
+        ),
+    ),
+    Reported(
+        file="refused_other_kind",
+        situation="The pod was given to a node that its node selector excludes.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence=f"The machine that your server was given to is not of the kind that it asks for. {OTHER_KIND}",
+        pod=pod(
+            phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
+        ),
+    ),
+    Reported(
+        file="sandbox_runtime",
+        situation="The node has no handler of the pod's runtime class.",
+        stage=Stage.STARTING,
+        reason=Reason.SANDBOX,
+        sentence='The machine cannot run your server yet: it has no container runtime "nvidia".',
+        fatal_after=None,
+        pod=creating(),
+        events=(
+            event(
+                "FailedCreatePodSandBox",
+                'Failed to create pod sandbox: rpc error: no runtime for "nvidia" is configured',
+            ),
+        ),
+    ),
+)
+
+VOLUME_REPORTED = (
+    Reported(
+        file="another_claim_pending",
+        situation="The home is there; another claim that the pod mounts has no disk.",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence='The volume "shared-data" of your server has no disk yet.',
+        fatal_after=None,
+        pod=unscheduled(
+            "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            volumes=[
+                {"persistentVolumeClaim": {"claimName": name}} for name in ("claim-jane", "shared-data")
+            ],
+        ),
+        claim=claim("Bound"),
+    ),
+    Reported(
+        file="mount_key_missing",
+        situation="A volume names a key that its ConfigMap has not got.",
+        stage=Stage.STARTING,
+        reason=Reason.CONFIG_MISSING,
+        sentence='Your server needs the key "motd.txt" in the ConfigMap of its volume "files", which does not exist. '
+        f"{TELL}",
+        fatal_after=10,
+        meanwhile='Your server needs the key "motd.txt" in the ConfigMap of its volume "files", which does not exist.',
+        pod=creating(),
+        events=(
+            event(
+                "FailedMount",
+                'MountVolume.SetUp failed for volume "files" : references non-existent config key: motd.txt',
+            ),
+        ),
+    ),
+)
+
+IMAGES_REPORTED = (
+    Reported(
+        file="image_store_damaged",
+        situation="The node's own store of images is damaged, or full.",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_PULL,
+        sentence='The image "example.org/lab:1" cannot be downloaded. '
+        "Please try again later, or tell your administrator.",
+        fatal_after=120,
+        meanwhile='Downloading the image "example.org/lab:1" failed and is tried again.',
+        pod=placed(
+            container(
+                waiting={
+                    "reason": "ErrImagePull",
+                    "message": "failed to extract layer sha256:00: content digest sha256:11: not found",
+                }
+            )
+        ),
+    ),
+)
+
+CONTAINERS_REPORTED = (
+    Reported(
+        file="program_not_allowed",
+        situation="The image's program may not be run by the server's user.",
+        stage=Stage.STARTING,
+        reason=Reason.COMMAND,
+        sentence='The image "example.org/lab:1" does not allow its user to run the program "/start.sh". '
+        "Please choose an image that is made for JupyterHub.",
+        pod=placed(container(waiting=not_started("/start.sh", "permission denied"))),
+    ),
+    Reported(
+        file="program_other_processor",
+        situation="The image's program is for another processor than the node's.",
+        stage=Stage.STARTING,
+        reason=Reason.COMMAND,
+        sentence='The image "example.org/lab:1" was not made for the kind of processor that the machine has. '
+        "Please choose an image that is made for JupyterHub.",
+        pod=placed(container(waiting=not_started("/start.sh", "exec format error"))),
+    ),
+    Reported(
+        file="program_missing_in_step",
+        situation="An administrator's step before the server has no such program.",
+        stage=Stage.STARTING,
+        reason=Reason.COMMAND,
+        sentence='The image "example.org/tools:1" of the step "block-metadata" that prepares your server has no program '
+        f'"iptables". {TELL}',
+        pod=with_step(
+            container(
+                "block-metadata", waiting=not_started("iptables", "executable file not found in $PATH")
+            ),
+            "example.org/tools:1",
+        ),
+    ),
+    Reported(
+        file="post_start_hook",
+        situation="The postStart hook fails, and the kubelet ends the server for it.",
+        stage=Stage.STARTING,
+        reason=Reason.POST_START,
+        sentence="The postStart hook of your server failed, so the cluster stopped your server, 4 times in a row. "
+        "Please tell your administrator, who has set up this hook.",
+        pod=placed(container(waiting=CRASH_LOOP, restarts=3, last={"exitCode": 143, "reason": "Error"})),
+        events=(event("FailedPostStartHook", "PostStartHook failed"),),
+    ),
+    Reported(
+        file="startup_probe",
+        situation="A startup or liveness probe fails, and the kubelet ends the server for it.",
+        stage=Stage.STARTING,
+        reason=Reason.PROBE,
+        sentence="Your server did not answer the startup probe of the cluster in time, so the cluster stopped it, "
+        f"4 times in a row. It may need more time to start than it is given. {TELL}",
+        pod=placed(container(waiting=CRASH_LOOP, restarts=3, last={"exitCode": 137, "reason": "Error"})),
+        events=(event("Killing", "Container notebook failed startup probe, will be restarted"),),
+    ),
+    Reported(
+        file="side_container_not_ready",
+        situation="The server is ready, and a container beside it is not.",
+        stage=Stage.RUNNING,
+        reason=Reason.NOT_READY,
+        sentence='Your server is running and waits for the container "mesh-proxy" beside it, which is not ready.',
+        fatal_after=None,
+        pod=with_side(container("mesh-proxy", running={"startedAt": at(5)})),
+        events=(
+            event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", second=10),
+        ),
+    ),
+    Reported(
+        file="active_deadline",
+        situation="The pod's activeDeadlineSeconds are over.",
+        stage=Stage.STARTING,
+        reason=Reason.DEADLINE,
+        sentence="Your server was not ready in the time that its settings give it (activeDeadlineSeconds), and was "
+        "stopped. Please try again; if it keeps happening, tell your administrator.",
+        pod=pod(phase="Failed", status={"reason": "DeadlineExceeded", "message": "Pod was active too long"}),
+    ),
+)
 
 MACHINE = (
     goes_on("scheduler_away", Stage.SCHEDULING, "Looking for a machine for your server."),
@@ -236,7 +509,12 @@ MACHINE = (
     ),
     ended("preempted", Reason.EVICTED, TAKEN_AWAY),
     ended("evicted", Reason.EVICTED, TAKEN_AWAY),
-    ended("evicted_disk", Reason.EVICTED, TAKEN_AWAY),
+    ended(
+        "evicted_disk",
+        Reason.EVICTED,
+        "Your server used more than its limit of 1 GiB of temporary disk space, and was stopped. "
+        "Please choose a larger server, or tell your administrator.",
+    ),
     ended("node_shutdown", Reason.EVICTED, TAKEN_AWAY),
     ended("node_lost", Reason.EVICTED, TAKEN_AWAY),
 )
@@ -314,7 +592,7 @@ IMAGES = (
     image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
     image("image_forbidden", Reason.IMAGE_DENIED, NO_ACCESS),
     image_for_now("image_registry_away"),
-    image_for_now("image_too_many_requests"),
+    image_limited("image_too_many_requests"),
 )
 
 CONTAINERS = (
@@ -543,10 +821,10 @@ OBSTACLES = (
 )
 
 TABLE: dict[str, tuple[Row, ...]] = {
-    "The machine": MACHINE,
-    "The home volume": VOLUME,
-    "The image": IMAGES,
-    "The server and the steps before it": CONTAINERS,
+    "The machine": MACHINE + MACHINE_REPORTED,
+    "The home volume": VOLUME + VOLUME_REPORTED,
+    "The image": IMAGES + IMAGES_REPORTED,
+    "The server and the steps before it": CONTAINERS + CONTAINERS_REPORTED,
     "A request that the cluster refuses": REFUSALS,
     "What is in the way": OBSTACLES,
 }
@@ -583,7 +861,7 @@ def documented(text: str) -> str:
 
 
 def _fails(row: Row) -> str:
-    if row.stage is Stage.RUNNING:
+    if row.stage is Stage.RUNNING and row.reason is None:
         return "no"
     if row.fatal_after is None:
         return "at the deadline"

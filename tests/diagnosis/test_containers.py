@@ -1,26 +1,14 @@
 """Rules about containers on their machine."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from tests.diagnosis.samples import condition, container, creating, event, placed, pod, seen
-
-CRASH_LOOP = {"reason": "CrashLoopBackOff"}
-ERROR = {"exitCode": 1, "reason": "Error", "message": "Traceback: token=hunter2hunter2"}
-OUT_OF_MEMORY = {"exitCode": 137, "reason": "OOMKilled"}
-NO_PROGRAM = (
-    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-    'failed: unable to start container process: exec: "jupyterhub-singleuser": executable file not found in $PATH'
-)
-
-
-def limited(*statuses, limit="1Gi"):
-    whole = placed(*statuses)
-    whole["spec"]["containers"][0]["resources"] = {"limits": {"memory": limit}}
-    return whole
+from tests.diagnosis.samples import CRASH_LOOP, ERROR, condition, container, creating, event, placed, seen
 
 
 def told(pod, *events, second=5):
@@ -28,69 +16,7 @@ def told(pod, *events, second=5):
     return diagnosis.stage, diagnosis.reason, diagnosis.fatal
 
 
-class TestOutOfMemory:
-    @pytest.mark.parametrize(
-        "state",
-        [
-            container(terminated=OUT_OF_MEMORY),
-            container(waiting=CRASH_LOOP, restarts=1, last=OUT_OF_MEMORY),
-        ],
-        ids=["terminated", "held-back"],
-    )
-    def test_ends_the_start_at_once_and_names_the_limit(self, state):
-        diagnosis = diagnose(seen(limited(state)))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
-        assert "its limit of 1 GiB" in diagnosis.message
-        assert "exit code 137" in diagnosis.detail
-
-    def test_without_a_limit_names_none(self):
-        """The machine itself was out of memory."""
-        assert "its limit and" in diagnose(seen(placed(container(terminated=OUT_OF_MEMORY)))).message
-
-    def test_of_a_former_try_does_not_end_the_one_that_runs(self):
-        running = container(running={"startedAt": "2026-07-01T12:00:09Z"}, restarts=1, last=OUT_OF_MEMORY)
-        assert told(limited(running)) == (Stage.RUNNING, None, False)
-
-
-class TestCrashes:
-    def test_a_failed_try_is_told(self):
-        diagnosis = diagnose(seen(placed(container(terminated=ERROR))))
-        assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
-            Stage.STARTING,
-            Reason.CRASH,
-            False,
-        )
-        assert "(exit code 1)" in diagnosis.message
-
-    def test_the_third_restart_is_the_last(self):
-        assert told(placed(container(waiting=CRASH_LOOP, restarts=2, last=ERROR)))[2] is False
-        diagnosis = diagnose(seen(placed(container(waiting=CRASH_LOOP, restarts=3, last=ERROR))))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
-        assert "(Error, exit code 1), 4 times in a row" in diagnosis.message
-
-    @pytest.mark.parametrize(("restarts", "is_over"), [(2, False), (3, True)])
-    def test_the_third_restart_is_over_when_it_ends_and_not_a_back_off_later(self, restarts, is_over):
-        """A kubelet shows the container as terminated for most of the back-off."""
-        diagnosis = diagnose(seen(placed(container(terminated=ERROR, restarts=restarts, last=ERROR))))
-        assert (diagnosis.fatal, diagnosis.reason) == (is_over, Reason.CRASH)
-        assert ("4 times in a row" in diagnosis.message) is is_over
-
-    def test_restart_policy_never_gives_one_try(self):
-        once = placed(container(terminated=ERROR))
-        once["spec"]["restartPolicy"] = "Never"
-        diagnosis = diagnose(seen(once))
-        assert diagnosis.fatal
-        assert "in a row" not in diagnosis.message
-
-    def test_the_last_words_of_the_program_are_not_repeated(self):
-        for tries in (container(terminated=ERROR), container(waiting=CRASH_LOOP, restarts=3, last=ERROR)):
-            diagnosis = diagnose(seen(placed(tries)))
-            assert "Traceback" not in diagnosis.message + diagnosis.detail
-
-    def test_a_server_that_ends_politely_while_starting_has_failed_too(self):
-        diagnosis = diagnose(seen(placed(container(terminated={"exitCode": 0, "reason": "Completed"}))))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.EXITED, True)
-
+class TestOtherContainers:
     def test_a_step_that_crashes_ends_the_start_after_the_third_restart(self):
         def with_step(restarts):
             step = container("fix-home", waiting=CRASH_LOOP, restarts=restarts, last=ERROR)
@@ -108,58 +34,50 @@ class TestCrashes:
         )
         assert told(both) == (Stage.RUNNING, None, False)
 
+    def test_a_native_side_container_that_crashes_beside_the_server_does_not_end_the_start(self):
+        def beside(notebook, **conditions):
+            mesh = container("mesh", waiting=CRASH_LOOP, restarts=4, last=ERROR)
+            both = placed(notebook, phase="Running", initContainerStatuses=[mesh])
+            both["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
+            both["status"]["conditions"] += [condition(name, status) for name, status in conditions.items()]
+            return both
 
-class TestProgramMissing:
-    @pytest.mark.parametrize(
-        "state",
-        [
-            container(terminated={"exitCode": 128, "reason": "StartError", "message": NO_PROGRAM}),
-            container(waiting={"reason": "RunContainerError", "message": NO_PROGRAM}),
-            container(
-                waiting=CRASH_LOOP,
-                restarts=1,
-                last={"exitCode": 128, "reason": "StartError", "message": NO_PROGRAM},
-            ),
-        ],
-        ids=["terminated", "waiting", "held-back"],
-    )
-    def test_ends_the_start_at_once_and_names_image_and_program(self, state):
-        diagnosis = diagnose(seen(placed(state)))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.COMMAND, True)
-        assert '"example.org/lab:1" has no program "jupyterhub-singleuser"' in diagnosis.message
+        running = container(running={"startedAt": "2026-07-01T12:00:09Z"})
+        creating = container(waiting={"reason": "ContainerCreating"})
+        assert told(beside(running)) == (Stage.RUNNING, None, False)
+        assert told(beside(creating, Initialized="True"))[2] is False
+        assert told(beside(container(terminated=ERROR, restarts=1)))[1:] == (Reason.CRASH, False)
+        crashed = diagnose(seen(beside(container(waiting=CRASH_LOOP, restarts=3, last=ERROR))))
+        assert crashed.sentence.startswith("Your server crashed")
 
-    def test_is_not_read_out_of_a_programs_own_words(self):
-        lying = placed(container(terminated={"exitCode": 1, "reason": "Error", "message": NO_PROGRAM}))
-        assert told(lying)[1] is Reason.CRASH
+    def test_a_native_side_container_that_never_starts_ends_the_start_as_what_it_is(self):
+        mesh = container("mesh", waiting=CRASH_LOOP, restarts=3, last=ERROR)
+        blocked = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[mesh])
+        blocked["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
+        diagnosis = diagnose(seen(blocked))
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
+        assert diagnosis.sentence.startswith('The container "mesh" beside your server failed (exit code 1)')
 
-
-class TestTheEndOfThePod:
-    @pytest.mark.parametrize("reason", ["Evicted", "Preempting", "NodeShutdown"])
-    def test_an_eviction_is_told_as_such(self, reason):
-        evicted = pod(phase="Failed", status={"reason": reason, "message": "The node was low on memory."})
-        diagnosis = diagnose(seen(evicted))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
-        assert "took the place of your server away" in diagnosis.message
-        assert "low on memory" in diagnosis.detail
-
-    def test_a_preemption_that_has_only_begun_is_told_as_such(self):
-        preempted = pod(
-            dying=True,
-            status={"conditions": [condition("DisruptionTarget", "True", reason="PreemptionByScheduler")]},
+    def test_a_side_container_that_was_ended_with_its_pod_is_not_why_it_ended(self):
+        mesh = container("mesh", terminated={"exitCode": 137, "reason": "Error"})
+        ended = placed(container(terminated=ERROR), phase="Failed", initContainerStatuses=[mesh])
+        ended["spec"] |= {
+            "initContainers": [{"name": "mesh", "restartPolicy": "Always"}],
+            "restartPolicy": "Never",
+        }
+        assert diagnose(seen(ended)).sentence.startswith(
+            "Your server crashed while it was starting (Error, exit code 1)"
         )
-        assert told(preempted)[1:] == (Reason.EVICTED, True)
 
-    def test_a_machine_that_refuses_the_pod_is_told_as_such(self):
-        refused = pod(phase="Failed", status={"reason": "OutOfcpu", "message": "Node didn't have enough cpu"})
-        diagnosis = diagnose(seen(refused))
-        assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
-        assert "refused your server" in diagnosis.message
-
-    def test_a_pod_that_somebody_deletes_is_told_as_such(self):
-        assert told(pod(container(running={}), dying=True))[1:] == (Reason.DELETED, True)
-
-    def test_a_pod_that_succeeded_without_a_server_has_failed(self):
-        assert told(pod(phase="Succeeded"))[1:] == (Reason.EXITED, True)
+    def test_nor_is_one_that_was_ended_with_the_step_that_failed(self):
+        mesh = container("mesh", terminated={"exitCode": 137, "reason": "Error"})
+        step = container("fix-home", terminated=ERROR)
+        waiting = container(waiting={"reason": "PodInitializing"})
+        ended = placed(waiting, phase="Failed", initContainerStatuses=[mesh, step])
+        ended["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}, {"name": "fix-home"}]
+        assert diagnose(seen(ended)).sentence.startswith(
+            'The step "fix-home" that prepares your server failed'
+        )
 
 
 class TestConfiguration:
@@ -178,6 +96,17 @@ class TestConfiguration:
         diagnosis = diagnose(seen(missing, None, failed, second=17))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
         assert named in diagnosis.message
+
+    def test_of_the_containers_of_the_administrator_nobody_asks_for_another_image(self):
+        waiting = {
+            "reason": "CreateContainerConfigError",
+            "message": "container has runAsNonRoot and image will run as root",
+        }
+        step = container("fix-home", waiting=waiting)
+        broken = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[step])
+        sentence = diagnose(seen(broken)).sentence
+        assert 'of the step "fix-home" that prepares your server wants to run as root' in sentence
+        assert "choose another image" not in sentence
 
     def test_without_an_event_its_time_counts_from_the_scheduling(self):
         missing = placed(
@@ -243,10 +172,6 @@ class TestTheMachine:
         silent = event("NodeNotReady", "Node is not ready", second=2)
         assert told(creating(), silent, event("Pulled", "", second=3))[1] is None
 
-    def test_that_cannot_make_the_network_is_told(self):
-        failed = event("FailedCreatePodSandBox", "plugin type=aws-cni failed: no IP addresses available")
-        assert told(creating(), failed) == (Stage.STARTING, Reason.SANDBOX, False)
-
     def test_sets_up(self):
         assert told(creating()) == (Stage.STARTING, None, False)
         assert "node-1" in diagnose(seen(creating())).detail
@@ -271,6 +196,85 @@ class TestOnTheWay:
             Stage.RUNNING,
             "Your server is running and will answer soon.",
         )
+
+    def test_a_side_container_among_the_steps_that_does_not_start_is_named(self):
+        mesh = container("mesh", running={"startedAt": "2026-07-01T12:00:03Z"}) | {"started": False}
+        meshed = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[mesh])
+        meshed["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
+        failed = event("Unhealthy", "Startup probe failed: connection refused", second=9)
+        waiting = diagnose(seen(meshed, None, failed, second=100))
+        assert (waiting.reason, waiting.fatal) == (Reason.NOT_READY, False)
+        assert (
+            waiting.sentence
+            == 'Your server waits for the container "mesh" beside it, which has not started yet.'
+        )
+        assert "connection refused" in waiting.detail
+        mesh["started"] = True
+        assert "mesh" not in diagnose(seen(meshed, None, failed, second=100)).sentence
+
+    READY = container(running={"startedAt": "2026-07-01T12:00:05Z"}, ready=True)
+
+    @pytest.mark.parametrize(
+        "side",
+        [
+            container("mesh", running={"startedAt": "2026-07-01T12:00:05Z"}),
+            container("mesh", waiting={"reason": "ContainerCreating"}),
+            container(
+                "mesh", waiting={"reason": "RunContainerError", "message": "context deadline exceeded"}
+            ),
+        ],
+        ids=["not ready", "comes", "does not come"],
+    )
+    @pytest.mark.parametrize("order", [1, -1], ids=["after", "before"])
+    def test_a_side_container_that_is_waited_for_is_named(self, side, order):
+        meshed = placed(*[self.READY, side][::order], phase="Running", podIP="10.0.0.1")
+        meshed["spec"]["containers"] = [{"name": "notebook"}, {"name": "mesh"}]
+        waiting = diagnose(seen(meshed, second=290))
+        assert '"mesh"' in waiting.sentence
+        assert not waiting.fatal
+        words = side["state"].get("waiting", {})
+        assert words.get("message", words.get("reason", "does not say why")) in waiting.detail
+
+    def test_what_a_probe_of_a_side_container_says_is_told_to_the_administrator(self):
+        side = container("mesh", running={"startedAt": "2026-07-01T12:00:05Z"})
+        meshed = placed(self.READY, side, phase="Running", podIP="10.0.0.1")
+        path = {"uid": "11111111-pod", "fieldPath": "spec.containers{mesh}"}
+        words = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+        waiting = diagnose(
+            seen(meshed, None, event("Unhealthy", words, second=10, involvedObject=path), second=290)
+        )
+        assert (waiting.stage, waiting.reason, waiting.fatal) == (Stage.RUNNING, Reason.NOT_READY, False)
+        assert words in waiting.detail
+        assert at_deadline(waiting, timedelta(seconds=298)).sentence == (
+            'The container "mesh" beside your server was not ready within 4 minutes 58 seconds. '
+            "Please try again; if it keeps happening, tell your administrator."
+        )
+
+    @pytest.mark.parametrize(
+        "side",
+        [container("logs", terminated={"exitCode": 0}), container("logs", waiting=CRASH_LOOP, restarts=9)],
+    )
+    def test_a_side_container_that_has_ended_is_not_waited_for(self, side):
+        for status in ({"podIP": "10.0.0.1"}, {}):
+            both = placed(self.READY, side, phase="Running", **status)
+            assert diagnose(seen(both)).sentence == "Your server is running and will answer soon."
+
+    @pytest.mark.parametrize("probe", ["Readiness", "Startup"])
+    def test_a_server_whose_probe_fails_is_told_as_such_at_the_deadline(self, probe):
+        running = placed(container(running={"startedAt": "2026-07-01T12:00:05Z"}), phase="Running")
+        failed = event("Unhealthy", f"{probe} probe failed: connection refused", second=20)
+        waiting = diagnose(seen(running, None, failed, second=100))
+        assert (waiting.sentence, waiting.reason) == (
+            "Your server is running and will answer soon.",
+            Reason.NOT_READY,
+        )
+        assert "connection refused" in waiting.detail
+        assert (
+            "did not pass the probe of the cluster within 58 seconds"
+            in at_deadline(waiting, timedelta(seconds=58)).sentence
+        )
+        earlier = event("Unhealthy", "Readiness probe failed", second=1)
+        assert diagnose(seen(running, None, earlier, second=100)).reason is None
 
     def test_a_server_that_is_ready(self):
         ready = placed(container(running={}, ready=True), phase="Running", podIP="10.0.0.1")

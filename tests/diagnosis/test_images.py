@@ -1,10 +1,14 @@
 """Rules about images: the texts are those of containerd 1.7 and 2.x, CRI-O, and the registries they quote."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from tests.diagnosis.samples import container, creating, event, placed, seen
+from tests.diagnosis.samples import STARTED, container, creating, event, placed, seen
 
 IMAGE = "example.org/lab:1"
 REFUSAL = 'failed to pull and unpack image "docker.io/a/b:1": failed to resolve reference "docker.io/a/b:1"'
@@ -20,6 +24,15 @@ NOT_FOUND = [
     "reading manifest 1 in docker.io/a/b: manifest unknown",
     "Error response from daemon: manifest for a/b:1 not found: manifest unknown",
     "reading manifest 1 in quay.io/a/b: name unknown: repository not found",
+    f'failed to pull and unpack image \\"{IMAGE}\\": failed to resolve reference \\"{IMAGE}\\": {IMAGE}: not found',
+    'failed to resolve image "docker.io/a/b:1": no available registry endpoint: docker.io/a/b:1 not found',
+    (
+        "reading manifest 1 in 1.dkr.ecr.eu-west-1.amazonaws.com/b: name unknown: The repository with name 'b' does not "
+        "exist in the registry with id '1'"
+    ),
+    "reading manifest 1 in quay.io/a/b: unknown: Tag 1 was deleted or has expired. To pull, revive via time machine",
+    "Error response from daemon: unknown: artifact library/b:1 not found",
+    f"{REFUSAL}: unexpected status from HEAD request to https://mirror.example.org/v2/a/b/manifests/1?ns=docker.io: 404 Not Found",
 ]
 DENIED = [
     (
@@ -37,14 +50,75 @@ DENIED = [
         f"{REFUSAL}: pulling from host 1.dkr.ecr.aws.com failed with status code [manifests 1]: 401 Unauthorized; "
         "no basic auth credentials"
     ),
+    (
+        f"{REFUSAL}: failed to authorize: failed to fetch anonymous token: unexpected status from GET request to "
+        "https://ghcr.io/token?scope=repository%3Aa%2Fb%3Apull&service=ghcr.io: 400 Bad Request"
+    ),
+    (
+        'reading manifest 1 in europe-docker.pkg.dev/p/r/b: denied: Permission "artifactregistry.repositories.'
+        'downloadArtifacts" denied on resource "projects/p" (or it may not exist)'
+    ),
+    "reading manifest 1 in 1.dkr.ecr.aws.com/b: denied: User: arn:aws:iam::1:user/u is not authorized to perform: x",
+    "rpc error: code = PermissionDenied desc = the registry wants another account",
 ]
-NO_PLATFORM = ["no match for platform in manifest: not found", "no image found in manifest list for arm64"]
+NO_PLATFORM = [
+    "no match for platform in manifest: not found",
+    "no image found in manifest list for arm64",
+    'no image found in image index for architecture "arm64", variant "v8", OS "linux"',
+    "Error response from daemon: no matching manifest for linux/arm64/v8 in the manifest list entries",
+    'Error response from daemon: image operating system "windows" cannot be used on this platform',
+]
+LIMITED = {
+    "docker hub": (
+        "failed to copy: httpReadSeeker: failed open: unexpected status code "
+        "https://registry-1.docker.io/v2/a/b/manifests/sha256:0123: 429 Too Many Requests - Server message: "
+        "toomanyrequests: You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit"
+    ),
+    "docker hub, cri-o": (
+        "initializing source docker://a/b:1: reading manifest 1 in docker.io/a/b: toomanyrequests: You have reached your "
+        "pull rate limit. You may increase the limit by authenticating and upgrading"
+    ),
+    "ecr": "denied: ThrottlingException: Rate exceeded",
+    "ecr public": "reading manifest 1 in public.ecr.aws/a/b: toomanyrequests: Data limit exceeded",
+    "ghcr": "reading manifest 1 in ghcr.io/a/b: toomanyrequests: retry-after: 796.9µs, allowed: 44000/minute",
+    "quay": "unexpected status from HEAD request to https://quay.io/v2/a/b/manifests/1: 429 TOO MANY REQUESTS",
+    "quay, cri-o": "too many requests to registry",
+    "artifact registry": (
+        "unauthorized: Quota exceeded for quota metric 'Requests per project per region' and limit 'Requests per project "
+        "per region per minute per region' of service 'artifactregistry.googleapis.com'"
+    ),
+    "gcr": "rpc error: code = Unknown desc = RESOURCE_EXHAUSTED: denied for now",
+    "acr": 'failed to fetch oauth token: {"errors":[{"code":"TOOMANYREQUESTS","message":"unauthorized for a while"}]}',
+    "gitlab": "denied: Retry later: this endpoint has been requested too many times: rate limit reached",
+    "kubelet": "pull QPS exceeded",
+}
+DAMAGED = {
+    "content store": (
+        f"rpc error: code = NotFound desc = {REFUSAL.split(': ', maxsplit=1)[0]}: failed to extract layer sha256:00: "
+        "failed to get reader from content store: content digest sha256:11: not found"
+    ),
+    "unpack": "failed to unpack image on snapshotter overlayfs: failed to prepare snapshot: parent snapshot sha256:00 does not exist: not found",
+    "unexpected media type": "failed to unpack image on snapshotter overlayfs: unexpected media type text/html for sha256:00: not found",
+    "lease": 'failed to copy: lease "1234": not found',
+    "get image": 'failed to get image from containerd "sha256:00": image "sha256:00": not found',
+    "blob of a mirror": (
+        "failed to copy: httpReadSeeker: failed open: content at https://mirror.example.org/v2/a/b/blobs/sha256:00 not "
+        "found: not found"
+    ),
+    "mkdir": "failed to extract layer sha256:00: mkdir /var/lib/containerd/x: permission denied: unknown",
+    "cri-o layer": "copying system image from manifest list: writing blob: adding layer with blob: layer not known",
+    "cri-o image": 'locating image with ID "00": image not known',
+    "docker": "failed to register layer: Error processing tar file(exit status 1): layer does not exist",
+    "disk": "failed to extract layer sha256:00: write /var/lib/containerd/x: disk quota exceeded",
+    "bucket": 'failed to create snapshot: missing parent "k8s.io/1/sha256:00" bucket: not found',
+}
 PASSING = [
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp: lookup docker.io: no such host",
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp 1.2.3.4:443: i/o timeout",
-    f"{REFUSAL}: unexpected status from HEAD request to https://docker.io/: 429 Too Many Requests",
     f"{REFUSAL}: unexpected status from HEAD request to https://docker.io/: 503 Service Unavailable",
     'exec: "docker-credential-gcr": executable file not found in $PATH',
+    f"{REFUSAL}: failed to do request: Head https://docker.io/: Proxy Authentication Required",
+    f"{REFUSAL}: failed to authorize: failed to fetch anonymous token: Get https://auth.docker.io/token: i/o timeout",
     "failed to extract layer: no space left on device",
     "",
 ]
@@ -67,6 +141,66 @@ def test_a_pull_that_may_succeed_yet_is_given_120_seconds(message):
     assert diagnose(seen(failing(message), second=120.9)).fatal is False
     diagnosis = diagnose(seen(failing(message), second=121))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_PULL, True)
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+@pytest.mark.parametrize("message", LIMITED.values(), ids=LIMITED)
+def test_a_registry_that_wants_fewer_downloads_has_the_image(message, reason):
+    for words in (message, f"{REFUSAL}: {message}"):
+        limited = seen(failing(words, reason), second=3)
+        told = diagnose(limited)
+        assert (told.reason, told.fatal) == (Reason.IMAGE_PULL, False)
+        assert "allows no more downloads for now" in told.sentence
+        assert "does not exist" not in at_deadline(told, timedelta(seconds=58)).sentence
+        assert diagnose(replace(limited, now=STARTED + timedelta(seconds=121))).fatal
+
+
+@pytest.mark.parametrize("message", DAMAGED.values(), ids=DAMAGED)
+def test_a_machine_whose_own_store_is_damaged_says_nothing_of_the_image(message):
+    for words in (message, f'failed to pull and unpack image "{IMAGE}": {message}'):
+        told = diagnose(seen(failing(words), second=3))
+        assert (told.reason, told.fatal) == (Reason.IMAGE_PULL, False)
+
+
+@pytest.mark.parametrize(
+    "image", ["example.org/denied:429", "toomanyrequests:1", "example.org/unauthorized/lab:MANIFEST_UNKNOWN"]
+)
+def test_an_image_that_is_called_like_a_trouble_has_none(image):
+    words = (
+        f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": failed to do request: '
+        f"Head https://example.org/v2/{image}/manifests/429: dial tcp: i/o timeout; {image}"
+    )
+    called = failing(words)
+    called["spec"]["containers"][0]["image"] = image
+    told = diagnose(seen(called, second=3))
+    assert (told.reason, told.fatal) == (Reason.IMAGE_PULL, False)
+    assert told.sentence == f'Downloading the image "{image}" failed and is tried again.'
+
+
+def test_what_the_registry_said_last_is_right():
+    back_off = failing(f'Back-off pulling image "{IMAGE}"', "ImagePullBackOff")
+    limited = event("Failed", f'Failed to pull image "{IMAGE}": 429 Too Many Requests', second=2)
+    missing = event("Failed", f'Failed to pull image "{IMAGE}": {NOT_FOUND[0]}', second=14)
+    assert diagnose(seen(back_off, None, limited, missing, second=15)).reason is Reason.IMAGE_NOT_FOUND
+    assert (
+        diagnose(seen(failing("429 Too Many Requests"), None, missing, second=15)).reason is Reason.IMAGE_PULL
+    )
+
+
+def test_a_secret_for_the_registry_that_is_missing_is_told_to_the_administrator():
+    words = (
+        "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed."
+    )
+    told = diagnose(seen(failing(DENIED[0]), None, event("FailedToRetrieveImagePullSecret", words)))
+    assert told.reason is Reason.IMAGE_DENIED
+    assert "regcred" in told.detail
+
+
+def test_at_the_deadline_a_pull_is_told_as_what_failed():
+    told = at_deadline(diagnose(seen(failing(PASSING[0]))), timedelta(seconds=58))
+    assert told.sentence == (
+        f'The image "{IMAGE}" cannot be downloaded. Please try again later, or tell your administrator.'
+    )
 
 
 def test_the_time_of_a_failing_pull_counts_from_its_first_failure():
@@ -109,6 +243,32 @@ def test_the_image_of_a_step_before_the_server_counts_too():
     diagnosis = diagnose(seen(broken))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_NOT_FOUND, True)
     assert '"example.org/fix:9"' in diagnosis.message
+
+
+@pytest.mark.parametrize(
+    "message", [NOT_FOUND[0], DENIED[0], NO_PLATFORM[0], *LIMITED.values()], ids=lambda message: message[-30:]
+)
+@pytest.mark.parametrize("kind", ["step", "beside"])
+def test_nobody_is_asked_to_choose_another_image_than_their_own(kind, message):
+    waiting = container("mesh", waiting={"reason": "ErrImagePull", "message": message})
+    if kind == "step":
+        broken = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[waiting])
+        broken["spec"]["initContainers"] = [{"name": "mesh", "image": "example.org/mesh:9"}]
+    else:
+        broken = placed(container(running={}), waiting)
+        broken["spec"]["containers"] = [{"name": "notebook"}, {"name": "mesh", "image": "example.org/mesh:9"}]
+    told = diagnose(seen(broken, second=121))
+    assert told.fatal
+    assert '"example.org/mesh:9" of the ' in told.sentence
+    assert told.sentence.endswith(". Please tell your administrator.")
+
+
+def test_a_native_side_container_that_has_started_once_keeps_no_server_waiting():
+    """Its image is asked for again at each of its restarts."""
+    again = container("mesh", waiting={"reason": "ErrImagePull", "message": NOT_FOUND[0]}, restarts=1)
+    fine = placed(container(running={"startedAt": "2026-07-01T12:00:03Z"}), initContainerStatuses=[again])
+    fine["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
+    assert diagnose(seen(fine)).reason is None
 
 
 def test_the_servers_image_is_named_also_behind_a_step_that_is_done():

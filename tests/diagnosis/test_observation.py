@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.observation import first_seen, last_seen, words_of
-from tests.diagnosis.samples import STARTED, at, event, pod, seen
+from k8s_hub.diagnosis.observation import WORDS_LIMIT, Role, component_of, first_seen, last_seen, words_of
+from tests.diagnosis.samples import STARTED, at, container, event, pod, seen
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,42 @@ def test_nothing_lasts_longer_than_this_attempt():
 def test_an_event_may_say_nothing():
     assert words_of({"message": None}) == ""
     assert seen(pod(), None, event("Pulled", None)).pod_events(matching=re.compile("x")) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-07-01T12:00:00", 7], ids=["none", "words", "no zone", "number"]
+)
+def test_an_event_with_an_odd_time_is_the_oldest_and_hides_no_others(text):
+    odd = event("Pulled") | {"firstTimestamp": text, "lastTimestamp": text, "metadata": {"name": "odd"}}
+    good = event("Pulling", second=1)
+    assert seen(pod(), None, good, odd).pod_events() == [odd, good]
+
+
+def test_of_a_message_as_much_is_read_as_is_worth_reading():
+    assert len(words_of(event("Failed", "x" * 10**6))) == WORDS_LIMIT
+
+
+def test_what_a_container_is_for():
+    init = {"name": "fix-home"}, {"name": "mesh", "restartPolicy": "Always"}
+    whole = pod(
+        container("logs"),
+        container(),
+        names=("notebook", "logs"),
+        spec={"initContainers": init, "containers": [{"name": "notebook"}, {"name": "logs"}]},
+        status={"initContainerStatuses": [container("fix-home"), container("mesh")]},
+    )
+    observed = seen(whole)
+    assert [observed.role_of(each) for each in observed.containers] == [
+        Role.STEP,
+        Role.SIDECAR,
+        Role.SERVER,
+        Role.BESIDE,
+    ]
+
+
+def test_who_says_it_is_found_wherever_it_stands():
+    old, new = (
+        event("A", source={"component": "kubelet"}),
+        event("B", reportingComponent="karpenter", source={}),
+    )
+    assert [component_of(each) for each in (old, new, event("C"))] == ["kubelet", "karpenter", ""]

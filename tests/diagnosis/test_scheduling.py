@@ -1,14 +1,16 @@
 """Rules about finding a machine."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.scheduling import requested
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION
-from tests.diagnosis.samples import claim, condition, event, placed, pod, seen, unscheduled
+from tests.diagnosis.samples import at, claim, condition, event, placed, pod, seen, unscheduled
 
 WAITING = "Your server is waiting for"
 GPUS = {
@@ -195,6 +197,192 @@ class TestTheAutoscalerSaysNo:
     def test_it_said_so_of_another_pod(self):
         other = self.NO | {"involvedObject": {"uid": "another"}}
         assert not diagnose(seen(self.FULL, None, other, second=500)).fatal
+
+
+class TestTheAutoscalerSaysNotNow:
+    """It waits after a failed try, for 5 minutes at first, and tries again."""
+
+    FULL = unscheduled("0/3 nodes are available: 1 Insufficient nvidia.com/gpu.", **GPUS)
+    WAITING = "Your server is waiting for a machine with 2 GPUs."
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "pod didn't trigger scale-up: 1 node(s) didn't match Pod's node affinity/selector, 1 in backoff after failed scale-up",
+            "Pod didn't trigger scale-up: 1 in backoff after failed scale-up",
+            "pod didn't trigger scale-up (it wouldn't fit if a new node is added): 2 max node group size reached, 1 in backoff after failed scale-up",
+            "pod didn't trigger scale-up: 1 not ready for scale-up",
+        ],
+    )
+    def test_then_the_start_goes_on_and_the_user_knows_what_for(self, words):
+        no = event("NotTriggerScaleUp", words, second=10)
+        diagnosis = diagnose(seen(self.FULL, None, no, second=500))
+        assert (diagnosis.fatal, diagnosis.reason) == (False, Reason.UNSCHEDULABLE)
+        assert (
+            diagnosis.sentence
+            == f"{self.WAITING} The cluster could not add one and tries again in some minutes."
+        )
+        assert words in diagnosis.detail
+        assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
+            "The cluster could not add a machine for your server within 5 minutes. "
+            "Please try again later, or choose another kind of server."
+        )
+
+    def test_the_time_of_a_no_counts_from_the_end_of_that(self):
+        not_now = event("NotTriggerScaleUp", "1 in backoff after failed scale-up", second=10)
+        no = event("NotTriggerScaleUp", "1 max node group size reached", second=300)
+        assert not diagnose(seen(self.FULL, None, not_now, no, second=419.9)).fatal
+        assert diagnose(seen(self.FULL, None, not_now, no, second=420)).fatal
+
+    def test_so_it_does_for_a_no_that_is_repeated_after_it(self):
+        not_now = event("NotTriggerScaleUp", "1 in backoff after failed scale-up", second=200)
+        no = event("NotTriggerScaleUp", "1 max node group size reached", second=10, lastTimestamp=at(310))
+        assert not diagnose(seen(self.FULL, None, not_now, no, second=319)).fatal
+        assert diagnose(seen(self.FULL, None, not_now, no, second=320)).fatal
+
+    def test_a_no_before_it_does_not_count(self):
+        no = event("NotTriggerScaleUp", "1 max node group size reached", second=10)
+        not_now = event("NotTriggerScaleUp", "1 in backoff after failed scale-up", second=50)
+        assert not diagnose(seen(self.FULL, None, no, not_now, second=500)).fatal
+
+    def test_a_failed_try_is_followed_by_it(self):
+        """As GKE tells it when the cloud has no such machine left."""
+        yes = event("TriggeredScaleUp", "pod triggered scale-up", second=1)
+        failed = event(
+            "FailedScaleUp",
+            "Node scale up in zones us-central1-a associated with this pod failed: GCE out of resources. Pod is at risk "
+            "of not being scheduled.",
+            second=30,
+        )
+        not_now = event(
+            "NotTriggerScaleUp", "pod didn't trigger scale-up: 1 in backoff after failed scale-up", second=40
+        )
+        assert diagnose(seen(self.FULL, None, yes, second=20)).stage is Stage.MACHINE
+        assert "GCE out of resources" in diagnose(seen(self.FULL, None, yes, failed, second=151)).detail
+        assert diagnose(seen(self.FULL, None, yes, failed, second=151)).fatal
+        assert not diagnose(seen(self.FULL, None, yes, failed, not_now, second=500)).fatal
+
+
+def karpenter(reason, message, *, component="karpenter", second=5, **fields):
+    return event(
+        reason,
+        message,
+        second=second,
+        reportingComponent=component,
+        source={"component": component},
+        **fields,
+    )
+
+
+class TestKarpenter:
+    FULL = unscheduled("0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector.")
+    NO = (
+        'Failed to schedule pod, incompatible with nodepool "gpu", did not tolerate nvidia.com/gpu=:NoSchedule; '
+        'incompatible with nodepool "default", no instance type satisfied resources {"cpu":"1","memory":"512Gi"}'
+    )
+
+    @pytest.mark.parametrize("component", ["karpenter", "eks-auto-mode/compute", ""])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            NO,
+            'Failed to schedule pod, all available instance types exceed limits for nodepool: "gpu"',
+            'Failed to schedule pod, incompatible requirements, label "gpu" does not have known values',
+            (
+                "Failed to schedule pod, no instance type satisfied resources {} (no instance type which had enough "
+                "resources and the required offering met the scheduling requirements)"
+            ),
+        ],
+        ids=["resources", "limits", "requirements", "offering"],
+    )
+    def test_has_no_machine_and_the_start_ends_after_120_seconds(self, words, component):
+        no = karpenter("FailedScheduling", words, component=component)
+        assert not diagnose(seen(self.FULL, None, no, second=124.9)).fatal
+        diagnosis = diagnose(seen(self.FULL, None, no, second=125))
+        assert (diagnosis.fatal, diagnosis.reason) == (True, Reason.UNSCHEDULABLE)
+        assert "The cluster cannot add one." in diagnosis.sentence
+        assert words in diagnosis.detail
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "no instance type has the required offering",
+            "no instance type which met the scheduling requirements and had enough resources, had a required offering",
+        ],
+    )
+    def test_waits_for_a_cloud_that_has_no_such_machine_left(self, words):
+        no = karpenter("FailedScheduling", f"Failed to schedule pod, {words}")
+        diagnosis = diagnose(seen(self.FULL, None, no, second=500))
+        assert not diagnosis.fatal
+        assert "tries again in some minutes" in diagnosis.sentence
+
+    @pytest.mark.parametrize("reason", ["Nominated", "NominatedMachine"])
+    def test_that_gives_up_its_machine_starts_none_any_more(self, reason):
+        nominated = karpenter(reason, "Pod should schedule on: nodeclaim/gpu-abc12")
+        no = karpenter("FailedScheduling", self.NO, second=70, lastTimestamp=at(190))
+        assert diagnose(seen(self.FULL, None, nominated, second=60)).stage is Stage.MACHINE
+        assert diagnose(seen(self.FULL, None, nominated, no, second=180)).stage is Stage.SCHEDULING
+        assert diagnose(seen(self.FULL, None, nominated, no, second=190)).fatal
+
+    @pytest.mark.parametrize(
+        "component", ["default-scheduler", "gke.io/optimize-utilization-scheduler", "hub-user-scheduler"]
+    )
+    def test_is_not_a_scheduler_that_goes_on_trying(self, component):
+        yes = event("TriggeredScaleUp", "pod triggered scale-up", second=1)
+        tries = karpenter(
+            "FailedScheduling", "0/4 nodes are available: 4 Insufficient cpu.", component=component, second=30
+        )
+        assert diagnose(seen(self.FULL, None, yes, tries, second=200)).stage is Stage.MACHINE
+        assert not diagnose(seen(self.FULL, None, tries, second=500)).fatal
+
+    def test_another_autoscaler_that_says_no_does_not_undo_its_yes(self):
+        nominated = karpenter("Nominated", "Pod should schedule on: nodeclaim/gpu-abc12")
+        no = karpenter(
+            "NotTriggerScaleUp", "pod didn't trigger scale-up", component="cluster-autoscaler", second=10
+        )
+        later = no | {"lastTimestamp": at(300)}
+        assert diagnose(seen(self.FULL, None, nominated, later, second=300)).stage is Stage.MACHINE
+        refused = karpenter("FailedScheduling", self.NO, second=200)
+        assert not diagnose(seen(self.FULL, None, nominated, later, refused, second=300)).fatal
+        assert diagnose(seen(self.FULL, None, nominated, later, refused, second=320)).fatal
+
+
+class TestAClaimOfAnother:
+    """What the scheduler says of a volume may be about one that an administrator mounts into every server."""
+
+    UNBOUND = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    ZONE = "0/3 nodes are available: 3 node(s) had volume node affinity conflict."
+
+    def test_is_not_told_as_the_home_that_is_bound(self):
+        mounted = unscheduled(self.UNBOUND, volumes=volumes("claim-jane", "shared-data"))
+        diagnosis = diagnose(seen(mounted, claim("Bound")))
+        assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.CLAIM_PENDING)
+        assert diagnosis.sentence == 'The volume "shared-data" of your server has no disk yet.'
+        assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
+            'The volume "shared-data" of your server did not get a disk within 5 minutes. '
+            "Please tell your administrator."
+        )
+
+    def test_is_told_without_its_name_where_there_are_several(self):
+        for each in (
+            unscheduled(self.UNBOUND),
+            unscheduled(self.UNBOUND, volumes=volumes("claim-jane", "a", "b")),
+        ):
+            assert diagnose(seen(each, claim("Bound"))).sentence == "A volume of your server has no disk yet."
+
+    def test_is_not_told_as_the_home_whose_zone_is_another(self):
+        mounted = unscheduled(self.ZONE, volumes=volumes("claim-jane", "shared-data"))
+        assert "in the zone of one of its volumes" in diagnose(seen(mounted, claim("Bound"))).sentence
+        alone = unscheduled(self.ZONE, volumes=volumes("claim-jane"))
+        assert "in the zone of its home volume" in diagnose(seen(alone, claim("Bound"))).sentence
+
+    def test_may_be_the_only_one_where_the_home_is_not_the_hubs(self):
+        mounted = unscheduled(self.UNBOUND, volumes=volumes("shared-data"))
+        assert diagnose(seen(mounted)).sentence == 'The volume "shared-data" of your server has no disk yet.'
+
+
+def volumes(*claims):
+    return [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
 
 
 def test_a_pod_that_the_scheduler_has_not_seen_is_looked_after():

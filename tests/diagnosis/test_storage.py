@@ -6,7 +6,7 @@ import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.rules import diagnose
-from tests.diagnosis.samples import CLAIM_UID, claim, creating, event, placed, pod, seen, unscheduled
+from tests.diagnosis.samples import CLAIM_UID, at, claim, creating, event, placed, pod, seen, unscheduled
 
 NO_CLASS = event("ProvisioningFailed", 'storageclass.storage.k8s.io "quick" not found', uid=CLAIM_UID)
 NO_VOLUME = event(
@@ -141,6 +141,77 @@ def test_a_disk_that_was_attached_since_is_no_trouble_any_more(further):
     assert told(creating(), None, attached, event(further, second=3))[1] is None
 
 
+def attach(verdict, volume, second):
+    reason = "SuccessfulAttachVolume" if verdict == "succeeded" else "FailedAttachVolume"
+    words = f'Multi-Attach error for volume "{volume}" Volume is already used by pod(s) jupyter-other'
+    if verdict == "succeeded":
+        words = f'AttachVolume.Attach succeeded for volume "{volume}"'
+    return event(reason, words, second=second)
+
+
+class TestTwoDisks:
+    STUCK = attach("failed", "pv-home", 5)
+
+    def test_of_which_one_is_attached_leave_the_other_stuck(self):
+        """The controller says it once."""
+        diagnosis = diagnose(
+            seen(creating(), claim("Bound"), self.STUCK, attach("succeeded", "pv-data", 12), second=100)
+        )
+        assert diagnosis.reason is Reason.MOUNT
+        assert "still attached to another machine" in diagnosis.sentence
+        assert "(1 minute so far)" in diagnosis.message
+
+    def test_are_no_trouble_once_the_stuck_one_is_attached_too(self):
+        events = (self.STUCK, attach("succeeded", "pv-data", 12), attach("succeeded", "pv-home", 40))
+        assert told(creating(), claim("Bound"), *events, second=100)[1] is None
+
+    def test_may_be_stuck_in_turn(self):
+        events = (self.STUCK, attach("failed", "pv-data", 6), attach("succeeded", "pv-home", 12))
+        diagnosis = diagnose(seen(creating(), claim("Bound"), *events, second=100))
+        assert diagnosis.reason is Reason.MOUNT
+        assert "pv-data" in diagnosis.detail
+
+    def test_are_told_apart_by_their_volumes(self):
+        home, scratch = claim("Bound"), extra("Bound")
+        home["spec"]["volumeName"], scratch["spec"]["volumeName"] = "pv-home", "pv-scratch"
+        stuck = told_of(creating(), [home, scratch], attach("failed", "pv-scratch", 5))
+        assert stuck.sentence.startswith('The disk of your volume "scratch" is still attached')
+        stuck = told_of(creating(), [scratch, home], attach("failed", "pv-home", 5))
+        assert stuck.sentence.startswith("The disk of your home volume is still attached")
+
+    def test_of_which_one_is_not_the_hubs_are_not_told_as_the_home(self):
+        mounted = creating()
+        mounted["spec"]["volumes"] = [
+            {"persistentVolumeClaim": {"claimName": name}} for name in ("claim-jane", "data")
+        ]
+        stuck = diagnose(seen(mounted, claim("Bound"), self.STUCK))
+        assert stuck.sentence.startswith("The disk of a volume of your server is still attached")
+
+    def test_a_mount_that_fails_is_not_solved_by_another_disk(self):
+        failed = event(
+            "FailedMount", 'MountVolume.MountDevice failed for volume "pv-home" : rpc error', second=5
+        )
+        assert told(creating(), None, failed, attach("succeeded", "pv-data", 12))[1] is Reason.MOUNT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Multi-Attach error for volume "pv-1" Volume is already exclusively attached to one node and can\'t be attached to another',
+        'AttachVolume.Attach failed for volume "pv-1" : rpc error: VolumeInUse: vol-0 is already attached to an instance',
+        'AttachVolume.Attach failed for volume "pv-1" : googleapi: Error 400: RESOURCE_IN_USE_BY_ANOTHER_RESOURCE',
+        'AttachVolume.Attach failed for volume "pv-1" : disk(d) already attached to node(n-2), could not be attached to node(n-1)',
+        'AttachVolume.Attach failed for volume "pv-1" : The disk resource is already being used by another instance',
+    ],
+    ids=["controller", "ebs", "gce", "azure", "in use"],
+)
+def test_a_disk_that_another_machine_has_is_told_whoever_says_so(words):
+    assert (
+        "still attached to another machine"
+        in diagnose(seen(creating(), None, event("FailedAttachVolume", words))).sentence
+    )
+
+
 def test_a_mount_that_fails_is_told():
     failed = event("FailedMount", "Unable to attach or mount volumes: timed out waiting for the condition")
     assert told(creating(), None, failed) == (Stage.STORAGE, Reason.MOUNT, False)
@@ -163,6 +234,41 @@ def test_a_volume_from_an_object_that_is_missing_is_given_10_seconds(kind):
     diagnosis = diagnose(seen(creating(), None, failed, second=11))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
     assert f'{kind} "settings"' in diagnosis.message
+
+
+@pytest.mark.parametrize(
+    "words,named",
+    [
+        (
+            'MountVolume.SetUp failed for volume "files" : references non-existent config key: motd.txt',
+            'key "motd.txt" in the ConfigMap of its volume "files"',
+        ),
+        (
+            'MountVolume.SetUp failed for volume "keys" : references non-existent secret key: id_rsa',
+            'key "id_rsa" in the Secret of its volume "keys"',
+        ),
+        (
+            'MountVolume.SetUp failed for volume "all" : [configmap references non-existent config key: a.txt, x]',
+            'key "a.txt" in the ConfigMap of its volume "all"',
+        ),
+        ('MountVolume.SetUp failed for volume "x" : secrets "aws" not found', 'secret "aws"'),
+    ],
+    ids=["config map", "secret", "projected", "plural"],
+)
+def test_a_key_that_a_volume_names_and_nobody_has_made_ends_the_start(words, named):
+    failed = event("FailedMount", words, second=10, lastTimestamp=at(95))
+    assert told(creating(), None, failed, second=19.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
+    diagnosis = diagnose(seen(creating(), None, failed, second=20))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
+    assert f"Your server needs the {named}, which does not exist." in diagnosis.sentence
+
+
+def test_what_is_missing_is_told_although_something_else_was_said_since():
+    failed = event(
+        "FailedMount", 'MountVolume.SetUp failed for volume "x" : secret "aws" not found', second=5
+    )
+    later = event("FailedMount", "Unable to attach or mount volumes: timed out", second=30)
+    assert told(creating(), None, failed, later, second=31) == (Stage.STARTING, Reason.CONFIG_MISSING, True)
 
 
 # Claims besides the home

@@ -16,6 +16,7 @@ from k8s_hub.manifests.casing import ManifestError, camel_case
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import TemplateError, expand_host
 from k8s_hub.profiles.access import Person
+from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.checks import UnusableProfiles, usable
 from k8s_hub.profiles.listing import choices_of, initialised, options_of
 from k8s_hub.profiles.selection import means, still_valid
@@ -559,6 +560,24 @@ def _seen_claims(seen: Seen) -> Any:
     if seen.aspect != "state" or seen.theirs.raised or not assigned or "pvc_name" not in seen.theirs.value:
         return None
     return Outcome({**seen.theirs.value, "pvc_name": state["pvc_name"]})
+
+
+@adjusts(
+    "the state says what was applied of the profiles",
+    upstream="The saved state names pod and claim.",
+    here="With a `profile_list` it has `applied_options`, too: the profile and its options as they were applied.",
+    reason="The culler's rules judge a server by what it is, and not by what was asked for. KubeSpawner leaves it alone.",
+)
+def _applied_options(seen: Seen) -> Any:
+    if (
+        seen.aspect != "state"
+        or seen.theirs.raised
+        or seen.ours.raised
+        or not seen.traits.get("profile_list")
+    ):
+        return None
+    applied = seen.ours.value.get(STATE_KEY)
+    return None if applied is None else Outcome({**seen.theirs.value, STATE_KEY: applied})
 
 
 @adjusts(

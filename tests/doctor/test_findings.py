@@ -33,6 +33,13 @@ def test_the_table_has_what_to_do_below_each_line_and_joins_what_is_fine():
     assert total == "4 ok, 1 wrong"
 
 
+def test_a_name_with_a_line_break_forges_no_line():
+    odd = found(Status.WRONG, subject="a\nok", message="b\x1b[2K", advice="c\nd\u202e")
+    lines = table.lines([odd])
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+
+
 def test_as_json():
     assert found(Status.UNKNOWN, message="m").as_json() == {
         "check": "rights",

@@ -1,13 +1,18 @@
 """Each check, on facts as the API server and the hub tell them."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from k8s_hub.doctor import homes, network, pods, rights, scopes, storage, versions
 from k8s_hub.doctor.findings import Status
 from k8s_hub.hub.users import user_of
 from k8s_hub.naming.ownership import RELEASE_LABELS
+from k8s_hub.naming.templates import SlugScheme
 from tests.volumes.objects import claim, server
 
+REPOSITORY = Path(__file__).parents[2]
 FINE, NOTED, UNKNOWN, WRONG = Status.FINE, Status.NOTED, Status.UNKNOWN, Status.WRONG
 
 
@@ -23,9 +28,12 @@ def seen(findings):
     [
         ("Python", "3.11.0", FINE),
         ("Python", "3.10.14", WRONG),
-        ("jupyterhub", "5.5.0", FINE),
+        ("jupyterhub", "5.5.4", FINE),
         ("jupyterhub", "5.4.3", WRONG),
         ("jupyterhub", "6.1.1", FINE),
+        ("jupyterhub (running)", "6.1.1", FINE),
+        ("jupyterhub (running)", "5.4.3", WRONG),
+        ("jupyterhub (running)", None, UNKNOWN),
         ("kubernetes-asyncio", "36.1.0", FINE),
         ("kubernetes-asyncio", "35.0.1", WRONG),
         ("Kubernetes", "1.32.0", FINE),
@@ -38,6 +46,64 @@ def test_versions(name, version, status):
     assert seen(versions.judge({name: version})) == [(name, status)]
 
 
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("5.5.0", "5.5.4"),
+        ("5.5.3", "5.5.4"),
+        ("5.5.4rc1", "5.5.4"),
+        ("5.5.4.dev0", "5.5.4"),
+        ("5.5.4", None),
+        ("5.5.10", None),
+        ("5.6.0", "6.1.1"),  # a minor version that never got it
+        ("6.0.0", "6.1.1"),
+        ("6.0.9", "6.1.1"),
+        ("6.1", "6.1.1"),
+        ("6.1.0", "6.1.1"),
+        ("6.1.1b2", "6.1.1"),
+        ("6.1.1", None),
+        ("6.1.1.post1", None),
+        ("6.2.0.dev0", None),
+        ("6.10.0", None),
+        ("7.0.0", None),
+    ],
+)
+@pytest.mark.parametrize("where", ["jupyterhub", "jupyterhub (running)"])
+def test_a_hub_older_than_its_security_release_is_wrong(where, version, release):
+    (found,) = versions.judge({where: version})
+    assert found.subject == where
+    if release is None:
+        assert (found.status, found.message) == (FINE, version)
+    else:
+        assert found.status is WRONG
+        assert found.message == f"{version} is older than the security release {release}"
+        assert found.advice == f"take {release} or later"
+
+
+def test_the_hubs_that_the_tests_run_with_lack_no_security_release():
+    for hub in (5, 6):
+        pinned = (REPOSITORY / f"requirements/hub-{hub}.in").read_text()
+        assert seen(versions.judge({"jupyterhub": pinned.strip().removeprefix("jupyterhub==")}))[0][1] is FINE
+
+
+@pytest.mark.parametrize(
+    "version", ["", "unknown", "x.y.z", "9" * 5_000, "v", "1.2.3\x1b[2J", "1.2.3.4 " + "x" * 100]
+)
+def test_what_is_no_version_is_unknown_and_told_shortly(version):
+    (found,) = versions.judge({"Kubernetes": version})
+    assert found.status is UNKNOWN
+    assert found.message.isprintable()
+    assert len(found.message) < 250
+
+
+@pytest.mark.parametrize(
+    "version", ["1.37.2", "v1.35.1+k3s1", "1.34.2-gke.1234567", "1.33.1-eks-abc123", "1.32"]
+)
+def test_distributions_name_their_kubernetes_in_their_own_ways(version):
+    (found,) = versions.judge({"Kubernetes": version})
+    assert (found.status, found.message) == (FINE, version)
+
+
 # --- Rights ---
 
 
@@ -45,6 +111,10 @@ def test_rights():
     needed, optional = rights.NEEDED[0], rights.OPTIONAL[0]
     answers = {needed: True, rights.NEEDED[1]: False, rights.NEEDED[2]: None, optional: False}
     assert [found.status for found in rights.judge(answers)] == [FINE, WRONG, UNKNOWN, NOTED]
+
+
+def test_an_api_server_that_says_nothing_of_rights_is_one_finding():
+    assert [found.status for found in rights.judge(dict.fromkeys(rights.NEEDED))] == [UNKNOWN]
 
 
 def test_the_rights_that_are_needed_are_those_of_the_charts_role():
@@ -189,16 +259,17 @@ def user(name, *, ready=(), created="2026-01-01T00:00:00Z", **servers):
     return user_of({"name": name, "servers": named, "created": created})
 
 
-def pod(name, username=None, servername="", *, release="jhub", component="singleuser-server"):
+def pod(name, username=None, servername="", *, release="jhub", component="singleuser-server", uid=""):
     annotations = {} if username is None else {"hub.jupyter.org/username": username}
     if servername:
         annotations["hub.jupyter.org/servername"] = servername
     labels = {"component": component, "release": release}
-    return {"metadata": {"name": name, "namespace": "jhub", "annotations": annotations, "labels": labels}}
+    metadata = {"name": name, "namespace": "jhub", "uid": uid, "annotations": annotations, "labels": labels}
+    return {"metadata": metadata}
 
 
-def judged_pods(found, *users):
-    return seen(pods.judge(found, list(homes.servers_of(users, SETTINGS)), users))
+def judged_pods(found, *users, **settings):
+    return seen(pods.judge(found, list(homes.servers_of(users, replace(SETTINGS, **settings))), users))
 
 
 def test_a_pod_of_a_server_that_runs_is_fine():
@@ -236,8 +307,36 @@ def test_the_pods_of_another_release_are_not_for_this_hub_to_remove():
     assert judged_pods([pod("jupyter-zoe", "zoe", release="other")], ada) == [("servers' pods", FINE)]
 
 
-def judged_homes(claims, *users):
-    return [(one.subject, one.status, one.message) for one in homes.judge(users, claims, SETTINGS)]
+def test_the_pod_of_a_renamed_user_that_still_runs_is_their_own():
+    """It carries the old name, and its server knows it by its uid."""
+    running = pod("jupyter-ada", "ada", uid="u-1")
+    state = server("claim-ada", pod="jupyter-ada", pod_uid="u-1")
+    augusta = user("augusta", default=state, ready={"default"})
+    assert judged_pods([running], augusta) == [("servers' pods", FINE)]
+
+    stopped = user("augusta", default=state)
+    assert judged_pods([running], stopped) == [("jupyter-ada", NOTED)]
+
+    other = pod("jupyter-ada", "ada", uid="u-2")
+    assert ("jupyter-ada", WRONG) in judged_pods([other], augusta)
+
+
+def test_the_slug_scheme_names_pods():
+    foreign = pod("jupyter-user-2d1", component="web")
+    assert judged_pods([foreign], user("user-1")) == [("servers' pods", FINE)]
+    assert judged_pods([foreign], user("user-1"), slug_scheme=SlugScheme.ESCAPE) == [
+        ("jupyter-user-2d1", WRONG)
+    ]
+
+
+def test_the_pod_of_a_server_in_another_namespace_is_not_looked_for():
+    elsewhere = user("ada", default=server("claim-ada", pod="jupyter-ada", namespace="of-ada"))
+    assert judged_pods([pod("jupyter-ada", component="web")], elsewhere) == [("servers' pods", FINE)]
+
+
+def judged_homes(claims, *users, **settings):
+    findings = homes.judge(users, claims, replace(SETTINGS, **settings))
+    return [(one.subject, one.status, one.message) for one in findings]
 
 
 def test_the_same_home_as_before_is_fine():
@@ -294,3 +393,137 @@ def test_a_renamed_user_keeps_the_home_that_carries_the_old_name():
 
 def test_without_claims_there_is_nothing_to_change():
     assert judged_homes([], user("ada")) == [("claims", FINE, "no server has one yet")]
+
+
+# --- The options that decide about homes ---
+
+
+def test_the_slug_scheme_names_homes():
+    user_1 = user("user-1", default=server(None))
+    ((_, status, message),) = judged_homes(
+        [claim("claim-user-2d1", "user-1")], user_1, slug_scheme=SlugScheme.ESCAPE
+    )
+    assert (status, message) == (FINE, "claim-user-2d1: the template names it")
+
+
+def test_without_legacy_names_a_home_under_one_is_found_by_its_annotation_or_not_at_all():
+    user_1 = user("user-1", default=server(None))
+    annotated, prepared = claim("claim-user-2d1", "user-1"), claim("claim-user-2d1")
+
+    ((_, status, message),) = judged_homes([annotated], user_1, handle_legacy_names=False)
+    assert (status, message) == (NOTED, "claim-user-2d1: it is annotated for this server")
+
+    assert judged_homes([prepared], user_1)[0][:2] == ("user-1", NOTED)
+    assert judged_homes([prepared], user_1, handle_legacy_names=False) == [
+        ("claims", FINE, "no server has one yet")
+    ]
+
+
+def test_without_remembered_names_the_saved_state_names_nothing():
+    ada = user("ada", default=server("claim-of-a-hook", extra_claims={"data": "data--ada"}))
+    claims = [claim("claim-of-a-hook"), claim("claim-ada", "ada")]
+
+    assert judged_homes(claims, ada)[0][1:] == (FINE, "claim-of-a-hook: the saved state names it")
+    assert judged_homes(claims, ada, remember_pvc_name=False) == [
+        ("ada", FINE, "claim-ada: the template names it")
+    ]
+
+
+def test_what_another_server_has_in_its_state_is_taken_also_where_names_are_not_remembered():
+    ada = user("ada", default=server("claim-ada--gpu"), gpu=server(None))
+    ((_, _, message),) = judged_homes([claim("claim-ada--gpu", "ada")], ada, remember_pvc_name=False)
+    assert message.startswith("claim-ada--gpu: ")
+
+
+@pytest.mark.parametrize(
+    "state", [{"pvc_name": 7}, {"pvc_name": ["claim-ada"]}, {"pvc_name": ""}, {"pvc_name": None}]
+)
+def test_a_saved_name_that_is_no_text_is_none(state):
+    """As the spawner reads it."""
+    ada = user("ada", default=server(None, **state))
+    assert judged_homes([claim("claim-ada", "ada")], ada) == [
+        ("ada", FINE, "claim-ada: the template names it")
+    ]
+
+
+def test_servers_in_other_namespaces_are_said_and_not_judged():
+    ada = user("ada", default=server("claim-ada", namespace="of-ada"))
+    bob = user("bob", default=server("claim-bob", namespace="of-bob"))
+    ((subject, status, message),) = judged_homes([], ada, bob)
+    assert (subject, status) == ("other namespaces", UNKNOWN)
+    assert "of-ada and 1 more" in message
+
+
+def test_a_claim_that_a_server_elsewhere_has_in_its_state_is_not_taken_here():
+    ada = user("ada", created="2026-03-01T00:00:00Z", default=server(None))
+    bob = user("bob", default=server("claim-ada", namespace="of-bob"))
+    old = claim("claim-ada", "ada", created="2026-01-01T00:00:00Z")
+    rows = judged_homes([old], ada, bob)
+    assert rows[0][:2] == ("ada", FINE)
+
+
+# --- Claims besides the home ---
+
+
+def extra(name, user=None, server="", *, use="data", **more):
+    made = claim(name, user, server, **more)
+    made["metadata"]["annotations"]["hub.jupyter.org/extra-claim"] = use
+    return made
+
+
+def with_data(name="ada", data="data--ada"):
+    return user(name, default=server(f"claim-{name}", extra_claims={"data": data}))
+
+
+def rows_of_data(claims, *users):
+    return [row for row in judged_homes(claims, *users) if row[0].endswith(", data")]
+
+
+def test_an_extra_claim_that_is_there_is_fine():
+    ((subject, status, message),) = rows_of_data([extra("data--ada", "ada")], with_data())
+    assert (subject, status) == ("ada, data", FINE)
+    assert message == "data--ada: the saved state names it"
+
+
+def test_an_extra_claim_that_is_gone_is_wrong():
+    ((_, status, message),) = rows_of_data([claim("claim-ada", "ada")], with_data())
+    assert status is WRONG
+    assert "data--ada, which its saved state names, is not there" in message
+
+
+@pytest.mark.parametrize(
+    ("trouble", "word"),
+    [({"deletionTimestamp": "2026-01-03T00:00:00Z"}, "being deleted"), ({"phase": "Lost"}, "volume is gone")],
+)
+def test_an_extra_claim_that_cannot_be_used_is_wrong(trouble, word):
+    ((_, status, message),) = rows_of_data([extra("data--ada", "ada", **trouble)], with_data())
+    assert status is WRONG
+    assert word in message
+
+
+@pytest.mark.parametrize("other", [extra("data--ada", "ada", use="models"), claim("data--ada", "ada")])
+def test_a_claim_of_another_use_is_wrong(other):
+    ((_, status, message),) = rows_of_data([other], with_data())
+    assert status is WRONG
+    assert "not as hub.jupyter.org/extra-claim: data" in message
+
+
+def test_the_extra_claim_of_somebody_else_is_wrong():
+    bob = user("bob", default=server("claim-bob"))
+    ((_, status, _),) = rows_of_data(
+        [extra("data--ada", "bob", created="2026-02-01T00:00:00Z")], with_data(), bob
+    )
+    assert status is WRONG
+
+
+def test_an_extra_claim_that_users_share_is_fine_for_all():
+    users = [with_data("ada", "shared"), with_data("bob", "shared")]
+    rows = rows_of_data([extra("shared", "ada", created="2026-02-01T00:00:00Z")], *users)
+    assert [row[1] for row in rows] == [FINE, FINE]
+
+
+def test_an_extra_claim_is_no_home_for_another_server():
+    """The spawner does not take it, because a server's state names it."""
+    ada = user("ada", default=server("claim-ada", extra_claims={"data": "claim-ada--gpu"}), gpu=server(None))
+    rows = judged_homes([claim("claim-ada", "ada"), extra("claim-ada--gpu", "ada")], ada)
+    assert [row[:2] for row in rows] == [("ada", FINE), ("ada, data", FINE)]  # gpu gets its first

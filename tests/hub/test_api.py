@@ -12,8 +12,9 @@ from jupyterhub.utils import make_ssl_context
 
 from k8s_hub.hub.api import HubApi, State
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
-from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
+from k8s_hub.hub.errors import BadReply, Forbidden, HubError, NotFound, Refused, Unavailable
 from k8s_hub.hub.listing import read_all
+from tests.kube.odd import DEEP, DIGITS
 from tests.realhub import QuietSpawner, RealHub
 
 CULLER_SCOPES = ["list:users", "read:servers", "delete:servers"]
@@ -199,6 +200,10 @@ class TestNonsense:
         ("text", "words"),
         [
             ("<html>", "6 bytes that are not JSON"),
+            pytest.param("[" * 100_000, "100000 bytes that are not JSON", id="deep"),
+            pytest.param(f'{{"items": {DEEP}}}', "bytes that are not JSON", id="deep within"),
+            pytest.param("9" * 5_000, "5000 bytes that are not JSON", id="a number without an end"),
+            pytest.param(f'{{"items": [{{"name": {DIGITS}}}]}}', "bytes that are not JSON", id="one within"),
             ("", "has no pages"),
             ("[]", "has no pages"),
             ('{"items": []}', "has no pages"),
@@ -209,11 +214,52 @@ class TestNonsense:
                 '{"items": [], "_pagination": {"limit": 1, "total": 9, "next": {"offset": 0}}}',
                 "make no sense",
             ),
+            (
+                f'{{"items": [], "_pagination": {{"limit": 1, "total": {"9" * 4300}, "next": null}}}}',
+                "no sense",
+            ),
+            (
+                f'{{"items": [], "_pagination": {{"limit": 1, "total": 1, "next": {{"offset": {"9" * 4300}}}}}}}',
+                "no sense",
+            ),
+            ('{"items": [], "_pagination": {"limit": -1, "total": 1, "next": null}}', "make no sense"),
+            ('{"items": [], "_pagination": {"limit": 1, "total": 1}}', "make no sense"),
         ],
     )
     async def test_bodies(self, text, words):
         with pytest.raises(BadReply, match=words):
             await self.call(web.Response(text=text))
+
+    @pytest.mark.parametrize("odd", [f'"{DIGITS}"', "1e999", "[" * 900 + "]" * 900, '"x"', "{}"], ids=len)
+    @pytest.mark.parametrize("part", ["limit", "total", "next"])
+    async def test_pages_that_make_no_sense_are_told_shortly(self, part, odd):
+        pagination = {"limit": "9", "total": "9", "next": "null"}
+        pagination[part] = odd if part != "next" else f'{{"offset": {odd}}}'
+        text = ", ".join(f'"{key}": {value}' for key, value in pagination.items())
+        with pytest.raises(BadReply, match="make no sense") as caught:
+            await self.call(web.Response(text=f'{{"items": [], "_pagination": {{{text}}}}}'))
+        assert len(str(caught.value)) < 300
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 409, 429, 500, 503])
+    @pytest.mark.parametrize(
+        "body", [DEEP, DIGITS, f'{{"message": {DEEP}}}', '{"message": [1]}', "[]"], ids=len
+    )
+    async def test_a_refusal_with_a_body_that_cannot_be_read_is_a_refusal(self, status, body):
+        with pytest.raises(HubError) as caught:
+            await self.call(web.Response(status=status, text=body))
+        assert caught.value.code == status
+        assert len(str(caught.value)) < 300
+
+    @pytest.mark.parametrize(
+        "scopes", ["[1]", "[" * 900 + "]" * 900, '[["users"]]', "{}", '"users"'], ids=len
+    )
+    async def test_scopes_that_are_no_words(self, scopes):
+        async def handler(_request):
+            return web.Response(text=f'{{"scopes": {scopes}}}')
+
+        async with answering(handler) as url, api_of(url) as api:
+            with pytest.raises(BadReply, match="has no list of scopes"):
+                await api.scopes()
 
     @pytest.mark.parametrize("name", [".", "..", "a/../b", "50%", "%2e", "a+b c", "用户"])
     async def test_a_name_stays_a_name_in_the_url(self, name):
@@ -245,11 +291,29 @@ class TestNonsense:
             await self.call(web.Response(status=429, headers={"Retry-After": "7"}))
         assert caught.value.retry_after == 7
 
-    async def test_a_retry_after_that_is_a_date_is_nothing(self):
+    @pytest.mark.parametrize("text", ["9" * 5_000, "1" + "0" * 400], ids=len)
+    async def test_a_retry_after_without_end_ends(self, text):
         with pytest.raises(Unavailable) as caught:
-            await self.call(
-                web.Response(status=429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})
-            )
+            await self.call(web.Response(status=429, headers={"Retry-After": text}))
+        assert caught.value.retry_after == 3600
+
+    @pytest.mark.parametrize(
+        "message", ["x" * 1_000_000, 10**4300 - 1, [["x" * 1000]] * 1000], ids=["text", "number", "list"]
+    )
+    async def test_a_message_without_end_is_cut(self, message):
+        with pytest.raises(Refused) as caught:
+            await self.call(web.json_response({"message": message}, status=400))
+        assert 100 < len(str(caught.value)) < 800
+
+    async def test_a_body_without_end_is_not_read(self, monkeypatch):
+        monkeypatch.setattr("k8s_hub.hub.connection.LONGEST_REPLY", 1000)
+        with pytest.raises(BadReply, match="more than 1000 bytes"):
+            await self.call(web.Response(text=" " * 1001))
+
+    @pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "x"])
+    async def test_a_retry_after_that_nobody_can_keep_to_is_nothing(self, text):
+        with pytest.raises(Unavailable) as caught:
+            await self.call(web.Response(status=429, headers={"Retry-After": text}))
         assert caught.value.retry_after is None
 
 

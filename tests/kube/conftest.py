@@ -1,9 +1,14 @@
-"""A mini cluster without a node, in the test's own loop, and the ways to it."""
+"""A mini cluster without a node, in the test's own loop, and the ways to it; and servers that play an odd one."""
 
 import asyncio
+import sys
+from contextlib import AsyncExitStack
+from importlib.util import module_from_spec
 
 import pytest
+from aiohttp import web
 
+from k8s_hub.kube import decoding
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
@@ -67,3 +72,85 @@ def counted(cluster):
 def soon():
     """A deadline ten seconds from now."""
     return lambda seconds=10: asyncio.get_running_loop().time() + seconds
+
+
+class Server:
+    """An HTTP server that answers every request with ``answer(request)`` and remembers the requests."""
+
+    def __init__(self, answer):
+        self.requests = []
+        self._answer = answer
+
+    async def handle(self, request):
+        self.requests.append(request)
+        return await self._answer(request)
+
+
+@pytest.fixture
+async def serve():
+    async with AsyncExitStack() as stack:
+
+        async def serve(answer, tls=None):
+            server = Server(answer)
+            http = web.Server(server.handle, handler_cancellation=True)
+            stack.push_async_callback(http.shutdown, 0)
+            listening = await asyncio.get_running_loop().create_server(http, "127.0.0.1", 0, ssl=tls)
+            stack.callback(listening.close)
+            port = listening.sockets[0].getsockname()[1]
+            server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+async def connect():
+    opened = []
+
+    async def connect(settings):
+        opened.append(await Connection.open(settings))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture(params=["orjson", "standard library"])
+def decoder(request, monkeypatch):
+    """Decode with orjson, and as where it is not installed; everywhere."""
+    if request.param == "standard library":
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "orjson", None)
+            module = module_from_spec(decoding.__spec__)
+            decoding.__spec__.loader.exec_module(module)
+        assert not hasattr(module, "orjson")
+        monkeypatch.setattr(decoding, "loads", module.loads)
+        monkeypatch.setattr(decoding, "dumps", module.dumps)
+    return decoding
+
+
+@pytest.fixture
+def played(serve, connect):
+    """A function that returns the calls of a server with these lists, one after the other, and these lines of a watch.
+
+    The last list comes again and again. The lines come in the first watch, which stays open, as others do in silence.
+    """
+
+    async def play(*lists, lines=()):
+        lists_left, lines_left = list(lists), list(lines)
+
+        async def answer(request):
+            if "watch" not in request.query:
+                body = lists_left.pop(0) if len(lists_left) > 1 else lists_left[0]
+                return web.Response(body=body, content_type="application/json")
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            while lines_left:
+                await stream.write(lines_left.pop(0) + b"\n")
+            await asyncio.sleep(3600)
+            return stream
+
+        return KubeApi(await connect(ConnectionSettings(host=(await serve(answer)).url)))
+
+    return play

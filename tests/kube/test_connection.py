@@ -2,60 +2,18 @@
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import AT_ONCE, Connection
-from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, NotFound, Unavailable
+from k8s_hub.kube.connection import AT_ONCE
+from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.objects.keys import Key
 from tests.kube.certificates import self_signed
-
-
-class Server:
-    """An HTTP server that answers every request with ``answer(request)`` and remembers the requests."""
-
-    def __init__(self, answer):
-        self.requests = []
-        self._answer = answer
-
-    async def handle(self, request):
-        self.requests.append(request)
-        return await self._answer(request)
-
-
-@pytest.fixture
-async def serve():
-    async with AsyncExitStack() as stack:
-
-        async def serve(answer, tls=None):
-            server = Server(answer)
-            http = web.Server(server.handle, handler_cancellation=True)
-            stack.push_async_callback(http.shutdown, 0)
-            listening = await asyncio.get_running_loop().create_server(http, "127.0.0.1", 0, ssl=tls)
-            stack.callback(listening.close)
-            port = listening.sockets[0].getsockname()[1]
-            server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
-            return server
-
-        yield serve
-
-
-@pytest.fixture
-async def connect():
-    opened = []
-
-    async def connect(settings):
-        opened.append(await Connection.open(settings))
-        return opened[-1]
-
-    yield connect
-    for connection in opened:
-        await connection.close()
+from tests.kube.odd import DEEP, DIGITS, NAMED, NAMELESS, a_list, stored, text
 
 
 def json_answer(**reply):
@@ -88,14 +46,14 @@ async def test_a_request_is_json_both_ways(serve, connect):
 
 async def test_a_patch_is_a_merge_patch(serve, connect):
     async def echo(request):
-        return web.json_response({"method": request.method, "body": await request.json()})
+        return web.json_response(stored("claim-ada", method=request.method, body=await request.json()))
 
     server = await serve(echo)
     api = KubeApi(await connect(ConnectionSettings(host=server.url)))
 
     reply = await api.patch(CLAIMS, Key("jhub", "claim-ada"), {"spec": {"a": 1}})
 
-    assert reply == {"method": "PATCH", "body": {"spec": {"a": 1}}}
+    assert reply == stored("claim-ada", method="PATCH", body={"spec": {"a": 1}})
     assert server.requests[0].path == "/api/v1/namespaces/jhub/persistentvolumeclaims/claim-ada"
     assert server.requests[0].headers["Content-Type"] == "application/merge-patch+json"
 
@@ -153,8 +111,52 @@ async def test_a_page_in_between_is_unavailable_and_not_quoted(serve, connect):
 
     connection = await connect(ConnectionSettings(host=(await serve(login_page)).url))
 
-    with pytest.raises(Unavailable, match="19 bytes of text/html, not JSON"):
+    with pytest.raises(Unavailable, match="19 bytes of text/html that cannot be read: "):
         await connection.request("GET", "/x")
+
+
+@pytest.mark.parametrize("status", [200, 404, 409, 500, 503])
+@pytest.mark.parametrize(
+    "body", [DEEP, DIGITS, f'{{"metadata": {DEEP}}}', "[]", "null", '"text"', "1e999"], ids=len
+)
+async def test_a_reply_that_cannot_be_read_is_bad_input_and_no_bug(serve, connect, status, body, decoder):
+    async def odd(_request):
+        return web.Response(status=status, text=body, content_type="application/json")
+
+    connection = await connect(ConnectionSettings(host=(await serve(odd)).url))
+
+    with pytest.raises(KubeError) as caught:
+        await connection.request("GET", "/x")
+    assert caught.value.code == status
+    assert isinstance(caught.value, Unavailable) is (status in {200, 500, 503})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if not name.startswith("a status")] + list(NAMELESS))
+async def test_of_an_odd_object_nothing_is_known(serve, connect, name, decoder):
+    async def odd(_request):
+        return web.Response(text=(NAMED | NAMELESS)[name], content_type="application/json")
+
+    api = KubeApi(await connect(ConnectionSettings(host=(await serve(odd)).url)))
+
+    with pytest.raises(Unavailable):
+        await api.get(CLAIMS, Key("jhub", "odd"))
+    with pytest.raises(Unavailable):
+        await api.create(CLAIMS, "jhub", {})
+    with pytest.raises(Unavailable):
+        await api.patch(CLAIMS, Key("jhub", "odd"), {})
+
+
+async def test_who_acts_on_what_is_missing_is_not_given_a_list_with_an_odd_object(serve, connect):
+    async def listed(_request):
+        return web.Response(body=a_list(text("ada"), NAMED["nested deep"]), content_type="application/json")
+
+    api = KubeApi(await connect(ConnectionSettings(host=(await serve(listed)).url)))
+
+    with pytest.raises(
+        Unavailable, match="persistentvolumeclaims cannot be listed because of hub/odd: it cannot be read"
+    ):
+        _ = [page async for page in api.list_pages(CLAIMS, "hub")]
 
 
 async def test_a_redirect_is_not_followed_with_the_token(serve, connect):

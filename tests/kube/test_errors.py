@@ -15,6 +15,7 @@ from k8s_hub.kube.errors import (
     error_of_response,
     error_of_status,
 )
+from tests.kube.odd import DEEP, DIGITS
 
 
 def status(code: int, reason: str = "", message: str = "no", **details):
@@ -82,6 +83,10 @@ def test_a_taken_name_is_told_from_a_failed_precondition(reason, expected):
         ({"Retry-After": "-1"}, {}, None),
         ({"Retry-After": "inf"}, {}, None),
         ({"Retry-After": "nan"}, {}, None),
+        ({"Retry-After": "9" * 5_000}, {}, None),
+        ({}, {"retryAfterSeconds": "5"}, 5.0),
+        ({}, {"retryAfterSeconds": [5]}, None),
+        ({}, {"retryAfterSeconds": 10**300}, None),
     ],
 )
 def test_retry_after_comes_from_the_header_or_the_body(headers, details, expected):
@@ -99,13 +104,26 @@ def test_retry_after_comes_from_the_header_or_the_body(headers, details, expecte
         b'{"token": "s3cret"}',
         b"",
         b"\xff\xfe",
+        DEEP.encode(),
+        DIGITS.encode(),
+        f'{{"kind": "Status", "code": 403, "details": {DEEP}}}'.encode(),
     ],
+    ids=len,
 )
-def test_a_body_that_is_no_status_is_told_by_size_and_type_only(body):
+def test_a_body_that_is_no_status_is_told_by_size_and_type_only(body, decoder):
     error = error_of_response(502, "Bad Gateway", {"Content-Type": "text/html; charset=utf-8"}, body)
 
     assert str(error) == f"HTTP 502 Bad Gateway ({len(body)} bytes of text/html, not a Kubernetes Status)"
     assert error.status is None
+
+
+@pytest.mark.parametrize("odd", [None, 5, 10**4000, 1e300, True, [[]], {"a": []}])
+@pytest.mark.parametrize("part", ["code", "reason", "message", "details", "status"])
+def test_a_status_may_have_any_type_anywhere(part, odd):
+    error = error_of_status(status(403, "Forbidden", "no") | {part: odd})
+
+    assert isinstance(error, KubeError)
+    assert len(str(error)) < 100
 
 
 def test_a_status_in_a_watch_may_lack_everything():

@@ -1,16 +1,18 @@
 """Events of what starts, from one watch that is there only while something starts."""
 
 import asyncio
+import json
 from contextlib import aclosing
 
 import pytest
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.events import LINGER, MOST, EventWatch, Involved
-from k8s_hub.minicluster.faults import CutWatch, FaultRule, Slow, WatchGone, refuse
+from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse
 from k8s_hub.minicluster.resources import EVENTS
 from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import Key
+from tests.kube.odd import ODD, a_list, an_event, at, stored
 from tests.kube.samples import NAMESPACE, key
 
 pytestmark = pytest.mark.looptime
@@ -243,3 +245,118 @@ async def test_a_cancelled_start_leaves_nothing(watch):
 
     assert watch._records == {}
     assert len(watch.bells) == 0
+
+
+# --- Trouble ---
+
+
+class Crashing(KubeApi):
+    """Fails so many times in a way that nobody foresaw."""
+
+    def __init__(self, connection, times):
+        super().__init__(connection)
+        self.times = times
+
+    async def list_page(self, *args, **keywords):
+        if self.times:
+            self.times -= 1
+            raise AttributeError("'str' object has no attribute 'get'")
+        return await super().list_page(*args, **keywords)
+
+
+async def test_a_crash_does_not_end_the_watch_and_is_told_once(connection, say, caplog):
+    watch = EventWatch(Crashing(connection, times=4), NAMESPACE)
+    async with watch.following(POD) as feed:
+        await asyncio.sleep(60)
+        say("Scheduled")
+        await asyncio.sleep(1)
+
+        assert reasons(feed.events()) == ["Scheduled"]
+    await watch.close()
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+
+
+async def test_a_watch_that_always_crashes_is_tried_ever_more_seldom(connection):
+    api = Crashing(connection, times=1_000)
+    watch = EventWatch(api, NAMESPACE)
+    async with watch.following(POD):
+        await asyncio.sleep(600)
+    await watch.close()
+
+    assert 600 / 30 < 1_000 - api.times < 80
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_a_busy_server_is_given_the_time_it_asks_for(watch, cluster, counted, code):
+    busy = Refuse(code=code, body=status_body(code, "Busy", "later", {}), retry_after_seconds=20)
+    cluster.faults.add(FaultRule(effect=busy, resource="events", count=1))
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+
+    async with watch.following(POD):
+        while not counted("watch"):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+
+    assert loop.time() - begin == pytest.approx(20, abs=1)
+    assert counted("list") == 2
+
+
+def event(name, version, **parts):
+    """One about the pod ada, as text."""
+    return json.dumps(
+        stored(
+            name, version, **{"involvedObject": {"kind": "Pod", "namespace": "hub", "name": "ada"}} | parts
+        )
+    )
+
+
+async def test_odd_events_hide_no_other(played, caplog, decoder):
+    odd = [an_event("ADDED", at(10 + number, obj)) for number, obj in enumerate(ODD.values())]
+    sound = (
+        an_event("ADDED", event("e1", "10", reason="Pulled")),
+        an_event("ADDED", event("e2", "99", reason="Started")),
+    )
+    watch = EventWatch(await played(a_list(), lines=[sound[0], *odd, sound[1]]), NAMESPACE)
+    async with watch.following(POD) as feed, aclosing(feed.changes()) as changes:
+        async with asyncio.timeout(10):
+            while reasons(await anext(changes)) != ["Pulled", "Started"]:
+                pass
+    await watch.close()
+    assert len(caplog.records) == 2  # one with a name, and those without
+
+
+@pytest.mark.parametrize(
+    "involved",
+    [
+        None,
+        "ada",
+        [],
+        5,
+        {},
+        {"kind": {}},
+        {"kind": [], "namespace": 1, "name": None},
+        {"kind": "Pod", "name": {}},
+    ],
+)
+async def test_an_event_about_nothing_is_about_nobody(played, involved):
+    lines = [
+        an_event("ADDED", event("e1", "11", reason="Odd", involvedObject=involved)),
+        an_event("ADDED", event("e2", "12", reason="Pulled")),
+    ]
+    watch = EventWatch(await played(a_list(), lines=lines), NAMESPACE)
+    async with watch.following(POD) as feed, aclosing(feed.changes()) as changes:
+        async with asyncio.timeout(10):
+            while reasons(await anext(changes)) != ["Pulled"]:
+                pass
+    await watch.close()
+
+
+@pytest.mark.parametrize("time", [5, 10**30, [], {}, "", None])
+async def test_a_recall_of_events_with_odd_times_recalls_them(played, time):
+    past = [event(f"e{number}", "5", reason=f"Past{number}", lastTimestamp=time) for number in range(2)]
+    watch = EventWatch(await played(a_list(*past, event("e3", "5", involvedObject="ada"))), NAMESPACE)
+    async with watch.following(POD) as feed:
+        await feed.recall()
+
+        assert reasons(feed.events()) == ["Past0", "Past1"]
+    await watch.close()

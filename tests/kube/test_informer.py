@@ -6,12 +6,14 @@ from contextlib import aclosing
 
 import pytest
 
+from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.errors import Forbidden, Unavailable
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import PODS
 from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
 from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import uid_of, version_of
+from tests.kube.odd import NAMED, ODD, a_list, an_event, at, text
 from tests.kube.samples import NAMESPACE, is_missing, is_running, key, plant, pod, project, remove, set_phase
 
 pytestmark = pytest.mark.looptime
@@ -467,22 +469,24 @@ async def test_a_watch_that_the_server_ends_at_once_is_not_hammered(
     assert counted("list") == 1
 
 
-async def test_a_bug_in_the_projection_does_not_end_the_view(api, cluster, soon, caplog):
-    broken = True
+async def test_a_bug_does_not_end_the_view(connection, cluster, soon, caplog):
+    class Broken(KubeApi):
+        is_broken = True
 
-    def project_or_fail(raw):
-        if broken:
-            raise KeyError("spec")
-        return project(raw)
+        async def list_page(self, *args, **keywords):
+            if self.is_broken:
+                raise AttributeError("'str' object has no attribute 'get'")
+            return await super().list_page(*args, **keywords)
 
+    api = Broken(connection)
     await api.create(PODS, NAMESPACE, pod())
-    informer = Informer(api, PODS, NAMESPACE, project=project_or_fail)
+    informer = Informer(api, PODS, NAMESPACE, project=project)
     await informer.start()
     await asyncio.sleep(60)
     assert not informer.is_synced
-    assert "could not be taken in" in caplog.text
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
 
-    broken = False
+    api.is_broken = False
     await asyncio.sleep(31)
     assert informer.view.get(key()) is not None
     await informer.close()
@@ -497,9 +501,72 @@ async def test_an_outage_is_logged_once_and_so_is_its_end(informer, cluster, soo
     await asyncio.sleep(10)
 
     assert [record.getMessage().split(":")[1].strip() for record in caplog.records] == [
-        "the view is not fresh, going on trying",
-        "the view is fresh again",
+        "the watch fails, retrying",
+        "the watch is open again",
     ]
+
+
+# --- Odd objects ---
+
+
+async def watching(api, soon):
+    return await begun(Informer(api, PODS, NAMESPACE, project=project_status), soon)
+
+
+def project_status(raw):
+    """Expect what Kubernetes promises."""
+    return project(raw) | {"phase": raw["status"].get("phase")}
+
+
+async def test_odd_objects_in_a_list_keep_no_view_from_syncing(played, soon, caplog, decoder):
+    api = await played(a_list(text("ada"), *ODD.values(), text("bob")))
+
+    informer = await watching(api, soon)
+
+    assert set(informer.view) == {key("ada"), key("bob")}
+    assert caplog.text.count("hub/odd is skipped: ") == 1
+    assert caplog.text.count("an object is skipped: ") == 1
+    await informer.close()
+
+
+@pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
+async def test_odd_objects_in_a_watch_do_not_stop_what_comes_after_them(played, soon, caplog, kind, decoder):
+    odd = [an_event(kind, at(10 + number, obj)) for number, obj in enumerate(ODD.values())]
+    api = await played(a_list(text("ada")), lines=[*odd, an_event("ADDED", text("bob", "99"))])
+
+    informer = await watching(api, soon)
+    await informer.wait_for(key("bob"), is_running, deadline=soon())
+
+    assert set(informer.view) == {key("ada"), key("bob")}
+    assert informer.is_watching
+    assert len(caplog.records) == 2
+    await informer.close()
+
+
+async def test_an_odd_object_that_was_sound_is_shown_as_it_was_until_it_is_gone(played, soon, decoder):
+    lines = [
+        an_event("MODIFIED", at(11, NAMED["nested deep"])),
+        an_event("ADDED", text("bob", "12")),
+        an_event("DELETED", at(13, NAMED["nested deep"])),
+    ]
+    api = await played(a_list(text("odd")), lines=lines)
+    informer = Informer(api, PODS, NAMESPACE, project=project_status)
+    async with aclosing(informer.changes(key("odd"))) as changes:
+        await informer.start()
+        assert is_running(await anext(changes))
+        assert await anext(changes) is None
+
+    assert is_running(informer.view.get(key("bob")))
+    await informer.close()
+
+
+async def test_a_line_that_is_no_event_leads_to_a_list_and_not_to_an_endless_loop(played, soon):
+    api = await played(a_list(), a_list(text("ada")), lines=[b"<html>"])
+    informer = Informer(api, PODS, NAMESPACE, project=project_status)
+    await informer.start()
+
+    await informer.wait_for(key(), is_running, deadline=soon())
+    await informer.close()
 
 
 async def test_many_lines_at_once_let_others_work(informer, cluster, soon):

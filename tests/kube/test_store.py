@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from k8s_hub.kube.errors import Gone
 from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, Page
-from k8s_hub.objects.keys import Key
+from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, Odd, Page
+from k8s_hub.objects.keys import Key, key_of
 
 A, B, C = (Key("n", name) for name in "abc")
 
@@ -43,8 +43,14 @@ def page(*pods, version: str = "10", first: bool = True, token: str = ""):
 
 
 @pytest.fixture
-def store():
-    return Store(project, by_owner)
+def odd():
+    """The objects that the store skipped."""
+    return []
+
+
+@pytest.fixture
+def store(odd):
+    return Store(project, by_owner, on_odd=odd.append)
 
 
 def names(found):
@@ -276,3 +282,88 @@ def test_what_has_an_index_value_twice_changes_and_goes_like_others():
     assert names(store.view.find("claim")) == ["a"]
     store.apply(Deleted(pod("a", "12")))
     assert store.view.find("claim") == ()
+
+
+def unprojectable(name, version="11", *, uid="", **parts):
+    whole = pod(name, version, uid=uid)
+    return whole | parts | {"metadata": whole["metadata"] | parts.get("metadata", {})}
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+# Made in the test: pytest itself cannot write some of them.
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"status": "Running"},
+        lambda: {"status": None},
+        lambda: {"status": {}},
+        lambda: {"metadata": {"labels": {"owner": ["a", "list"]}}},
+        lambda: {"metadata": {"labels": "a=b"}},
+        lambda: {"status": {"phase": 10**5_000}},
+        lambda: {"status": {"phase": nested(100_000)}},
+    ],
+)
+def test_an_object_that_cannot_be_taken_in_is_skipped_and_the_others_are_shown(store, odd, make):
+    store.apply(page(pod("a"), unprojectable("b", **make()), pod("c")))
+
+    assert set(store.view) == {A, C}
+    assert store.view.find("ada") == (store.view.get(A), store.view.get(C))
+    assert [key_of(one.obj) for one in odd] == [B]
+    assert odd[0].why == f"it cannot be taken in ({type(odd[0].error).__name__})"
+
+
+@pytest.mark.parametrize(
+    "news", [Odd(pod("a", "12"), "unreadable"), Modified(unprojectable("a", "12", status="text"))]
+)
+def test_what_was_known_of_an_object_stays_while_it_is_odd(store, news):
+    store.apply(page(pod("a")))
+    known = store.view.entry(A)
+
+    assert store.apply(news) == set()
+    assert store.view.entry(A) is known
+    assert store.view.resource_version == "12"
+
+    store.apply(Modified(pod("a", "13", phase="Failed")))
+    assert store.view.get(A)["phase"] == "Failed"
+
+
+def test_an_odd_object_is_not_gone_from_the_list_after(store):
+    """A view that is read anew shows what cannot be read as it was known: a missing pod would be a stopped server."""
+    store.apply(page(pod("a"), pod("b"), pod("c")))
+
+    changed = store.apply(
+        Page(
+            items=[unprojectable("a", "20", status="text")],
+            odd=[Odd({"metadata": {"namespace": "n", "name": "b"}}, "unreadable")],
+            resource_version="20",
+            is_first=True,
+            continue_token="",
+        )
+    )
+
+    assert changed == {C}
+    assert set(store.view) == {A, B}
+    assert names(store.view.find("ada")) == ["a", "b"]
+
+
+def test_an_odd_object_is_not_taken_for_an_earlier_one_of_its_name(store):
+    store.apply(page(pod("a", uid="old")))
+    store.apply(page(unprojectable("a", "20", uid="new", status="text"), version="20"))
+
+    assert set(store.view) == set()
+
+
+def test_an_object_without_a_version_does_not_set_the_view_back(store):
+    store.apply(page(pod("a")))
+    store.apply(Odd({}, "unreadable"))
+    store.apply(Deleted({"metadata": {"namespace": "n", "name": "a"}}))
+    store.apply(Bookmark(""))
+
+    assert set(store.view) == set()
+    assert store.view.resource_version == "10"

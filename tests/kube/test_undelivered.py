@@ -113,6 +113,19 @@ async def test_one_that_is_never_taken_stops_no_other(undelivered, cluster, name
     assert undelivered.count == 1
 
 
+async def test_one_that_fails_by_a_bug_stops_no_other_and_is_told_once(undelivered, cluster, names, caplog):
+    def is_meant(found):
+        return found["metadata"]["annotations"]["attempt"] == "1"  # there are none
+
+    plant(cluster, pod("ada"))
+    undelivered.add(replace(search("ada"), is_meant=is_meant), "away")
+    undelivered.add(delete(plant(cluster, pod("bob"))), "away")
+    await asyncio.sleep(60)
+
+    assert names() == {"ada"}
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+
+
 async def test_closing_names_what_was_never_delivered(undelivered, cluster, caplog):
     planted = plant(cluster, pod())
     await cluster.go_away()

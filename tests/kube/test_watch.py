@@ -14,18 +14,23 @@ from k8s_hub.kube.watch import (
     Listed,
     Listing,
     Modified,
+    Odd,
     Page,
     Watching,
     after,
     after_end,
     decode,
+    decode_page,
     end_meant_by,
     is_older,
 )
+from k8s_hub.objects.keys import key_of, uid_of
+from tests.kube.odd import DIGITS, NAMED, NAMELESS, ODD, a_list, an_event, stored, text
 
 
 def pod(version: str):
-    return {"kind": "Pod", "metadata": {"name": "a", "namespace": "n", "resourceVersion": version}}
+    metadata = {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": version}
+    return {"kind": "Pod", "metadata": metadata}
 
 
 def page(*, token: str = "", first: bool = True):
@@ -42,7 +47,11 @@ def page(*, token: str = "", first: bool = True):
         pytest.param(Watching("9"), Added(pod("10")), Watching("10"), id="added"),
         pytest.param(Watching("9"), Modified(pod("11")), Watching("11"), id="modified"),
         pytest.param(Watching("9"), Deleted(pod("12")), Watching("12"), id="deleted"),
+        pytest.param(Watching("9"), Odd(pod("13"), "odd"), Watching("13"), id="an object that is skipped"),
+        pytest.param(Watching("9"), Odd({}, "odd"), Watching("9"), id="an object without a version"),
+        pytest.param(Watching("9"), Deleted({}), Watching("9"), id="deleted, without a version"),
         pytest.param(Watching("9"), Bookmark("13"), Watching("13"), id="bookmark"),
+        pytest.param(Watching("9"), Bookmark(""), Watching("9"), id="bookmark without a version"),
         pytest.param(Watching("9"), Bookmark("9"), Watching("9"), id="bookmark of a quiet cluster"),
         pytest.param(Watching("9"), Bookmark("8"), Empty(), id="a server that forgot its past"),
         pytest.param(Watching("10"), Added(pod("9")), Empty(), id="less in number, though not as text"),
@@ -104,30 +113,113 @@ def test_decode_of_an_error_is_the_error_of_its_status():
         b"[]",
         b"{}",
         b'{"type": "NEW", "object": {}}',
+        b'{"type": ["s3cret"], "object": {}}',
         b'{"type": "ERROR", "object": 1}',
-        b"\xff",
+        b'{"type": "BOOKMARK", "object": 1}',
+        b'{"type": "ERROR", "object": ' + DIGITS.encode() + b"}",
+        b'{"type": "s3cret"}',
+        b"\xff s3cret",
     ],
+    ids=lambda line: str(line[:40]),
 )
-def test_a_line_that_is_no_event_breaks_the_watch_and_shows_nothing_of_itself(line):
-    with pytest.raises(Unavailable, match=rf"\({len(line)} bytes\) is not a watch event"):
+def test_a_line_that_is_no_event_leads_to_a_list_and_shows_nothing_of_itself(line, decoder):
+    with pytest.raises(Gone, match=rf"\({len(line)} bytes\) is not a watch event") as caught:
         decode(line)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_page_is_read_from_a_reply():
     reply = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [pod("1")]}
 
     assert Page.of(reply, is_first=True) == Page(
-        items=[pod("1")], resource_version="5", is_first=True, continue_token="t"
+        items=[pod("1")], odd=[], resource_version="5", is_first=True, continue_token="t"
     )
 
 
 def test_an_empty_list_may_have_no_items_at_all():
-    assert Page.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == ()
+    assert Page.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
+
+
+# The projection of a view finds these odd, not the decoder.
+WRONG_TYPES = {"a status that is text", "a status that is a list"}
+UNREADABLE = [pytest.param(obj, id=name) for name, obj in ODD.items() if name not in WRONG_TYPES]
+
+
+@pytest.mark.parametrize("odd", UNREADABLE)
+def test_one_odd_object_costs_a_list_no_other(odd, decoder):
+    page = decode_page(a_list(text("a"), odd, text("b")), is_first=True)
+
+    assert page.items == [stored("a"), stored("b")]
+    assert [type(one) for one in page.odd] == [Odd]
+    assert page.resource_version == "9"
+
+
+def test_a_list_of_many_odd_objects_is_a_list(decoder):
+    page = decode_page(a_list(text("a"), *ODD.values(), text("b")), is_first=True)
+
+    assert [key_of(item).name for item in page.items if item["status"] == {"phase": "Running"}] == ["a", "b"]
+    assert len(page.odd) == len(UNREADABLE)
+
+
+@pytest.mark.parametrize("odd", UNREADABLE)
+@pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
+def test_an_odd_object_does_not_break_a_watch(kind, odd, decoder):
+    news = decode(an_event(kind, odd))
+
+    assert isinstance(news, Odd)
+    assert news.why
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_can_be_read_of_an_odd_object_says_which_it_is(name, decoder):
+    news = decode(an_event("DELETED", NAMED[name]))
+
+    assert isinstance(news, Deleted)  # that it is gone takes no more than its name
+    assert key_of(news.obj) == ("hub", "odd")
+    assert uid_of(news.obj) == ("" if "uid" in name else "uid-odd")
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_nobody_knows_which_object_without_a_name_is_gone(name, decoder):
+    assert isinstance(decode(an_event("DELETED", NAMELESS[name])), Odd)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"<html>",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"metadata": {}, "items": []}',
+        b'{"metadata": {"resourceVersion": 5}, "items": []}',
+        b'{"metadata": {"resourceVersion": "5"}, "items": {"a": 1}}',
+        b'{"metadata": {"resourceVersion": "5"}, "items": "pods"}',
+        b'{"metadata": {"resourceVersion": "5", "continue": {"a": 1}}, "items": []}',
+        b'{"metadata": [' + DIGITS.encode() + b'], "items": []}',
+        b"[" * 100_000,
+    ],
+    ids=lambda reply: str(reply[:40]),
+)
+def test_what_is_no_list_is_a_value_error(reply, decoder):
+    with pytest.raises(ValueError):  # noqa: PT011 - the words of the decoder, too
+        decode_page(reply, is_first=True)
 
 
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
-    [("9", "10", True), ("10", "9", False), ("9", "9", False), ("", "9", False), ("a", "9", False)],
+    [
+        ("9", "10", True),
+        ("10", "9", False),
+        ("9", "9", False),
+        ("", "9", False),
+        ("a", "9", False),
+        ("09", "10", True),
+        ("010", "9", False),
+        ("9", DIGITS, True),
+        (DIGITS, "9", False),
+        (DIGITS, DIGITS, False),
+    ],
 )
 def test_is_older(one, other, expected):
     assert is_older(one, other) is expected

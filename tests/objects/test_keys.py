@@ -1,4 +1,16 @@
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, labels_of, uid_of, version_of
+import pytest
+
+from k8s_hub.objects.keys import (
+    Key,
+    annotations_of,
+    is_dying,
+    key_of,
+    labels_of,
+    metadata_of,
+    oddity_of,
+    uid_of,
+    version_of,
+)
 
 POD = {
     "metadata": {
@@ -39,3 +51,32 @@ def test_an_object_is_dying_from_its_deletion_timestamp_on():
     assert not is_dying(POD)
     assert not is_dying({"metadata": {"deletionTimestamp": None}})
     assert is_dying({"metadata": {"deletionTimestamp": "2026-07-01T12:00:00Z"}})
+
+
+@pytest.mark.parametrize("odd", ["text", 5, [], [1], True])
+def test_what_has_another_type_counts_as_missing(odd):
+    assert metadata_of({"metadata": odd}) == {}
+    for obj in ({"metadata": odd}, {"metadata": {"labels": odd, "annotations": odd}}):
+        assert (labels_of(obj), annotations_of(obj)) == ({}, {})
+        assert not is_dying(obj)
+    for obj in (
+        {"metadata": odd},
+        {"metadata": {part: [odd] for part in ("name", "namespace", "uid", "resourceVersion")}},
+    ):
+        assert (key_of(obj), uid_of(obj), version_of(obj)) == (Key("", ""), "", "")
+
+
+@pytest.mark.parametrize(
+    ("obj", "expected"),
+    [
+        (POD, ""),
+        ([POD], "it is no JSON object"),
+        (None, "it is no JSON object"),
+        ({}, "it has no name and no uid and no resourceVersion"),
+        ({"metadata": POD["metadata"] | {"uid": 5}}, "it has no uid"),
+        ({"metadata": POD["metadata"] | {"name": ""}}, "it has no name"),
+        ({"metadata": POD["metadata"] | {"namespace": None}}, ""),
+    ],
+)
+def test_what_no_api_server_stores_is_odd(obj, expected):
+    assert oddity_of(obj) == expected

@@ -154,7 +154,9 @@ async def test_a_stop_goes_on_where_the_service_cannot_be_deleted(cluster):
     """Its owner reference is left, which needs no hub."""
     run = Run(services_enabled=True)
     await run.start()
-    denied = status_body(403, "Forbidden", 'cannot delete resource "services"')
+    denied = status_body(
+        403, "Forbidden", 'services "x" is forbidden: User "hub" cannot delete resource "services"'
+    )
     with struck(cluster, Refuse(code=403, body=denied), verb="delete", resource="services"):
         await run.stop()
     assert pods(cluster) == []

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -11,15 +13,21 @@ from jupyterhub.app import JupyterHub
 from kubernetes_asyncio.client.rest import ApiException
 from traitlets.config import Config
 
-from k8s_hub import KubeSpawner
+from k8s_hub import KubeSpawner, diagnosis
 from k8s_hub.cli.main import main
+from k8s_hub.diagnosis import Observation, Reason, Refusal
+from k8s_hub.diagnosis.progress import at_deadline
+from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.minicluster.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.spawner.surface import INSTEAD
+from tests.diagnosis.samples import event, seen, unscheduled
+from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 MIGRATION = DOCS / "howto" / "migrate-from-kubespawner.md"
 SUBCLASSES = DOCS / "reference" / "subclassing.md"
+PROGRESS = DOCS / "howto" / "progress.md"
 
 
 def blocks(page, language):
@@ -37,7 +45,7 @@ def spawner_class_of(c):
     return JupyterHub(config=c).spawner_class if "spawner_class" in c.JupyterHub else KubeSpawner
 
 
-PIECES = [(page, code) for page in (MIGRATION, SUBCLASSES) for code in blocks(page, "python")]
+PIECES = [(page, code) for page in (MIGRATION, SUBCLASSES, PROGRESS) for code in blocks(page, "python")]
 
 
 def test_the_pages_have_code():
@@ -52,7 +60,8 @@ async def test_a_server_starts_with_each_piece_of_configuration(hub, cluster, pa
     spawner_class = spawner_class_of(c)
     if spawner_class.__module__.startswith("kubespawner"):
         return
-    async with hub(spawner_class=spawner_class, **c.KubeSpawner) as hub:
+    formatters = {"RuleEventFormatter": c.RuleEventFormatter} if "RuleEventFormatter" in c else {}
+    async with hub(spawner_class=spawner_class, **c.KubeSpawner, **formatters) as hub:
         await hub.start_server("ada")
         await hub.wait_ready("ada")
 
@@ -107,6 +116,51 @@ async def test_the_hook_with_another_api_class_reaches_the_cluster(hub, cluster)
             await hub.wait_ready("ada")
 
 
+def test_the_rules_of_the_guide_know_their_queue_and_their_webhook():
+    (code,) = (code for code in blocks(PROGRESS, "python") if "diagnosis_rules" in code)
+    rules = run(code).KubeSpawner.diagnosis_rules
+    gated = unscheduled("Scheduling is blocked due to non-empty scheduling gates")
+    gated["status"]["conditions"][0]["reason"] = "SchedulingGated"
+    queued = diagnose(seen(gated, second=30), rules)
+    refusal = {"code": 403, "message": 'admission webhook "gate.example.org" denied the request: E1017'}
+    refused = diagnose(replace(seen(), refusal=Refusal.of(refusal, "Pod", "jupyter-ada")), rules)
+
+    assert (
+        queued.message
+        == "Your server waits in the queue for GPUs, which usually takes 10 minutes (20 seconds so far)."
+    )
+    assert at_deadline(queued, timedelta(minutes=5)).sentence == (
+        "Your server was still in the queue after 5 minutes. Try again after 6 PM."
+    )
+    assert refused.sentence == "Your image was not scanned yet. Ask for a scan at https://example.org/scan."
+    assert diagnose(seen(unscheduled("1 Insufficient cpu")), rules).reason is Reason.UNSCHEDULABLE
+
+
+def test_the_words_of_the_guide_are_those_of_its_events():
+    (code,) = (code for code in blocks(PROGRESS, "python") if "RuleEventFormatter" in code)
+    c = run(code)
+    spawner = bare_spawner(config=c)
+    told = event("Granted", "seat 7 of 20", reportingComponent="licence-controller", type="Warning")
+
+    message = spawner.event_formatter.format_event(told)
+    assert message == "Your licence is seat 7 of 20."
+    assert spawner.decorate_progress_message(spawner, told, message) == {
+        "message": "Your licence is seat 7 of 20. Help: https://example.org/help"
+    }
+
+
+def names_in_tables(page):
+    cells = re.findall(r"^\| (`.+?) \|", page.read_text(), re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
+
+
+def test_the_guide_names_what_rules_are_made_of():
+    public = vars(diagnosis).keys() & set(diagnosis.__all__)
+    assert {"Diagnosis", "Observation", "Reason", "Refusal", "Stage"} == public
+    for name in names_in_tables(PROGRESS) - public:
+        assert name in dir(Observation) or name in Observation.__dataclass_fields__, name
+
+
 @pytest.mark.parametrize("text", blocks(MIGRATION, "yaml"))
 def test_the_chart_s_values_configure_this_spawner(text):
     values = yaml.safe_load(text)["hub"]
@@ -148,7 +202,7 @@ def test_what_the_table_of_imports_names_exists(name):
         assert getattr(import_module(module), attribute)
 
 
-@pytest.mark.parametrize("page", [MIGRATION, SUBCLASSES, DOCS / "reference" / "traits.md"])
+@pytest.mark.parametrize("page", [MIGRATION, SUBCLASSES, PROGRESS, DOCS / "reference" / "traits.md"])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]*)(?:#[\w-]+)?\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target

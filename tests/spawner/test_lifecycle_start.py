@@ -429,6 +429,48 @@ async def test_an_older_pod_that_the_role_keeps_from_making_room_fails_with_a_re
     assert failed.value.jupyterhub_message
 
 
+def not_allowed(verb, plural):
+    message = f'{plural} is forbidden: User "hub" cannot {verb} resource "{plural}" in API group "" in the namespace "x"'
+    return refuse({"kind": "Status", "code": 403, "reason": "Forbidden", "message": message})
+
+
+@pytest.mark.parametrize("plural", ["pods", "persistentvolumeclaims"])
+async def test_a_role_without_watch_is_no_busy_cluster(cluster, looptime, plural):
+    """The list is allowed, so that there is a view; but it stays as it was."""
+    with struck(cluster, not_allowed("watch", plural), "watch", plural):
+        first = await rejection(Run())
+        created = pods(cluster)
+        second = await rejection(Run("bob"))
+
+    for failed in (first, second):
+        assert failed.reason == "forbidden"
+        assert sentence_of(failed) == (
+            f"The hub is not allowed to watch {plural} in the cluster. Please tell your administrator."
+        )
+    assert looptime < 5
+    assert pods(cluster) == created, "what is known to fail creates nothing"
+
+
+async def test_a_watch_of_claims_is_not_needed_where_there_are_none(cluster):
+    with struck(cluster, not_allowed("watch", "persistentvolumeclaims"), "watch", "persistentvolumeclaims"):
+        takes(cluster, pull=10)
+        await Run(storage_pvc_ensure=False, volumes=[], volume_mounts=[]).start()
+
+
+async def test_a_watch_that_was_allowed_before_is_doubted_for_a_while(cluster):
+    """An API server that has just started refuses it before it has read the roles."""
+    await Run("bob").start()
+    await cluster.go_away()
+    with struck(cluster, not_allowed("watch", "pods"), "watch", "pods"):
+        await cluster.come_back()
+        run = Run()
+        start = asyncio.create_task(run.start())
+        await asyncio.sleep(15)
+        assert not start.done()
+    await start
+    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+
+
 async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_start(cluster, looptime):
     """Its controller says so when the claim is made, before there is a pod, and then not for a long time."""
     run = Run(storage_class="fast")

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
-from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.progress import Heard, Progress
+from tests.diagnosis.samples import event
 from tests.spawner.bare import bare_spawner
 
 SCHEDULING = Diagnosis.waiting(Stage.SCHEDULING, "Your server is waiting for a machine.")
@@ -34,6 +35,33 @@ async def test_the_same_sentence_is_told_once():
     progress.end()
 
     assert await heard(progress) == [SCHEDULING.sentence]
+
+
+async def test_an_event_is_heard_once_in_its_place_and_by_no_one_who_comes_after_the_end():
+    progress = Progress()
+    early = progress.listen()
+    first, second = event("Scheduled"), event("Pulling")
+    progress.tell(SCHEDULING)
+    progress.hear([first])
+    progress.tell(STARTING)
+    progress.hear([first | {"count": 2}, second])
+    got = [await anext(early)]
+    progress.end()
+
+    got += [told async for told in early]
+    assert got == [SCHEDULING, Heard(event=first), STARTING, Heard(event=second)]
+    assert await heard(progress) == [SCHEDULING.sentence, STARTING.sentence]
+
+
+async def test_an_event_alone_wakes_who_listens():
+    progress = Progress()
+    tab = progress.listen()
+    waiting = asyncio.ensure_future(anext(tab))
+    await asyncio.sleep(0)
+    progress.hear([event("Scheduled", metadata={"name": "a", "managedFields": ["x"]})])
+    told = await waiting
+    assert told.event["metadata"] == {"name": "a"}
+    progress.end()
 
 
 async def test_the_bar_never_goes_back():

@@ -3,8 +3,10 @@
 Promises:
 - never through the proxy and always with ``no_track_activity``: to be asked is no activity;
 - an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is told once a sweep;
+- half an answer counts for what it says: a busy kernel is busy although the terminals are not told;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
-- a token goes to no other address than its server's: redirects are not followed, cookies not kept.
+- a token goes to no other address than its server's: redirects are not followed, cookies not kept;
+- the culler's own token is shown to no server, unless `SingleUserSettings` has it for that.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import json
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
@@ -21,9 +23,10 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from k8s_hub.culler import needs
 from k8s_hub.culler.asking.addresses import Addresses, Template
 from k8s_hub.culler.asking.tokens import ServerTokens
-from k8s_hub.culler.asking.work import BadWork, work_of
+from k8s_hub.culler.asking.work import Answer
 from k8s_hub.culler.judging.facts import Work
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.routes import ServerKey
@@ -32,6 +35,7 @@ from k8s_hub.hub.users import Server
 log = logging.getLogger(__name__)
 
 Routes = Callable[[], Awaitable[Mapping[ServerKey, str]]]
+Scopes = Callable[[], Awaitable[Collection[str]]]
 
 LONGEST_ANSWER = 1_000_000
 """In bytes: a server that lists thousands of kernels stays below."""
@@ -49,16 +53,22 @@ class Silence(Enum):
     )
     UNREACHABLE = "is its port open to the culler (NetworkPolicy), and are its certificates known to it?"
     SLOW = "ask_timeout may be too short, or a NetworkPolicy drops what the culler sends"
-    REFUSED = "the token lacks the scope access:servers, or the server cannot reach the hub"
-    NO_TOKEN = "the token lacks the scope tokens, or users may not access their own servers"  # noqa: S105 - a sentence
+    REFUSED = "the server cannot reach the hub, or the token that it was shown does not open it"
+    NO_TOKEN = (
+        "set KubeSpawner.save_access_token: servers that start from then on have a token in their state"  # noqa: S105 - a sentence
+    )
     UNREADABLE = "it is no Jupyter server, or something answers in its place"
+
+
+_OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
+"""A server that gave no answer for this gives none to the next question either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleUserSettings:
     """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
 
-    token: str = field(repr=False)  # empty: none, and without ServerTokens no server is asked
+    token: str = field(default="", repr=False)  # shown to servers that have none of their own; empty: none is
     timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
     concurrency: int = 20  # servers asked at the same time
     per_sweep: int = 1000  # servers asked in one sweep
@@ -80,18 +90,25 @@ class _NoAnswer(Exception):  # noqa: N818 - it says what it is
 class SingleUserServers:
     """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of what was silent.
 
-    routes: `HubApi.routes`, where the token has the scope ``proxy``; tokens: where it has the scope ``tokens``, and
-    is then shown to no server itself.
+    scopes: what the culler's token may do, as a call that raises HubError where that is not known; None: everything.
+    routes: `HubApi.routes`, read where the token has the scope ``proxy``.
+    tokens: makes a token for a server whose state has none, where the culler's token has the scope ``tokens``.
     """
 
     def __init__(
-        self, settings: SingleUserSettings, routes: Routes | None = None, tokens: ServerTokens | None = None
+        self,
+        settings: SingleUserSettings,
+        routes: Routes | None = None,
+        tokens: ServerTokens | None = None,
+        scopes: Scopes | None = None,
     ) -> None:
         self.per_sweep = settings.per_sweep
         self.silent: Counter[Silence] = Counter()  # since the last refresh
         self._settings = settings
         self._routes = routes
         self._tokens = tokens
+        self._scopes = scopes
+        self._has: Collection[str] | None = None  # None: it may do everything
         self._addresses = Addresses(template=settings.template)
         self._places = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
@@ -116,17 +133,21 @@ class SingleUserServers:
         await self._session.close()
 
     async def refresh(self) -> None:
-        """Begin a sweep: read the proxy's routes anew, and tell again of each kind of silence."""
+        """Begin a sweep: learn what the token may do and where servers are, and tell again of each kind of silence.
+
+        Raise HubError where it is not known what the token may do: then nothing is known about any server.
+        """
         self.silent.clear()
+        if self._scopes is not None:
+            self._has = await self._scopes()
         if self._tokens is not None:
             self._tokens.forget_old()
-        if self._routes is None:
-            return
-        try:
-            routes = await self._routes()
-        except HubError as error:
-            log.warning("The proxy's routes are not known: %s", error)
-            routes = {}
+        routes: Mapping[ServerKey, str] = {}
+        if self._routes is not None and self._may(needs.ROUTES):
+            try:
+                routes = await self._routes()
+            except HubError as error:
+                log.warning("The proxy's routes are not known: %s", error)
         self._addresses = Addresses(template=self._settings.template, routes=routes)
 
     async def work(self, server: Server) -> Work | None:
@@ -138,67 +159,88 @@ class SingleUserServers:
             self._tell(server, silence)
             return None
 
-    def _tell(self, server: Server, silence: _NoAnswer) -> None:
+    def _tell(self, server: Server, silence: _NoAnswer, *, is_partial: bool = False) -> None:
         level = logging.DEBUG if self.silent[silence.kind] else logging.WARNING
         self.silent[silence.kind] += 1
         log.log(
             level,
-            "%s does not say what it runs, so that only the hub's word counts: %s. If so for many: %s",
+            "%s says only a part of what it runs: %s. If so for many: %s"
+            if is_partial
+            else "%s does not say what it runs, so that only the hub's word counts: %s. If so for many: %s",
             server,
             silence,
             silence.kind.value,
         )
 
-    async def _asked(self, server: Server) -> Work:
+    async def _asked(self, server: Server) -> Work | None:
         url = self._addresses.url_of(server)
         if url is None:
             raise _NoAnswer(Silence.NO_ADDRESS, "its address is not known")
         token = await self._token_for(server)
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                kernels = await self._get(f"{url}/api/kernels", token)
-                terminals = await self._get(f"{url}/api/terminals", token)
-            return work_of(kernels, terminals)
-        except TimeoutError:
-            seconds = self._settings.timeout_seconds
-            raise _NoAnswer(Silence.SLOW, f"{url} did not answer within {seconds:g} s") from None
-        except BadWork as error:
-            raise _NoAnswer(Silence.UNREADABLE, f"{url}: {error}") from None
-        except _NoAnswer as silence:
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
+        answer, silence = Answer(), None
+        for path, add in (("kernels", answer.add_kernels), ("terminals", answer.add_terminals)):
+            try:
+                add(await self._get(f"{url}/api/{path}", token, deadline))
+            except _NoAnswer as problem:
+                silence = silence or problem
+                answer.problem = answer.problem or str(problem)
+                if problem.kind in _OF_THE_SERVER:
+                    break
+        if answer.problem is not None:
+            silence = silence or _NoAnswer(Silence.UNREADABLE, f"{url}: {answer.problem}")
             if silence.kind is Silence.REFUSED and self._tokens is not None:
                 self._tokens.forget(server)
-            raise
+            self._tell(server, silence, is_partial=answer.work is not None)
+        return answer.work
+
+    # --- Tokens ---
+
+    def _may(self, scope: str) -> bool:
+        return self._has is None or scope in self._has
 
     async def _token_for(self, server: Server) -> str:
-        if self._tokens is None:
-            if not self._settings.token:
-                raise _NoAnswer(Silence.NO_TOKEN, "there is no token that opens it")
+        """Return a token that opens this server only, or the culler's own where that was ordered."""
+        if server.access_token is not None:
+            return server.access_token
+        if self._tokens is not None and self._may(needs.TOKENS):
+            return await self._made(self._tokens, server)
+        if self._settings.token and (self._has is None or needs.opens_servers(self._has)):
             return self._settings.token
+        raise _NoAnswer(Silence.NO_TOKEN, "no token that opens it is in its state")
+
+    async def _made(self, tokens: ServerTokens, server: Server) -> str:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
-                return await self._tokens.token_for(server)
+                return await tokens.token_for(server)
         except TimeoutError:
             raise _NoAnswer(Silence.NO_TOKEN, "the hub made no token for it in time") from None
         except HubError as error:
             raise _NoAnswer(Silence.NO_TOKEN, str(error)) from None
 
-    async def _get(self, url: str, token: str) -> Any:
-        """Return a decoded answer; None: there is no such thing."""
+    # --- One request ---
+
+    async def _get(self, url: str, token: str, deadline: float) -> Any:
+        """Return a decoded answer, which comes before the deadline; None: there is no such thing."""
         try:
-            async with self._session.get(
-                URL(f"{url}?no_track_activity=1", encoded=True),
-                headers={"Authorization": f"token {token}"},
-                allow_redirects=False,
-            ) as response:
+            async with (
+                asyncio.timeout_at(deadline),
+                self._session.get(
+                    URL(f"{url}?no_track_activity=1", encoded=True),
+                    headers={"Authorization": f"token {token}"},
+                    allow_redirects=False,
+                ) as response,
+            ):
                 body = await _bounded(response)
+        except TimeoutError:
+            seconds = self._settings.timeout_seconds
+            raise _NoAnswer(Silence.SLOW, f"{url} did not answer within {seconds:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             raise _NoAnswer(Silence.UNREACHABLE, f"{url}: {type(error).__name__} {error}") from None
         match response.status:
             case 200:
                 return _decoded(body, url)
-            case 404:
+            case 404 if url.endswith("/terminals"):
                 return None
             case 401 | 403:
                 raise _NoAnswer(Silence.REFUSED, f"{url} was answered with {response.status}")

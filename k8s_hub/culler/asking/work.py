@@ -1,5 +1,8 @@
 """What a single-user server says of its kernels and terminals, read from the answers of its REST API.
 
+It is read part by part: a kernel that is busy counts although another one makes no sense, and although the terminals
+were not told.
+
 What jupyter_server means by the fields, as its source has it:
 
 - A kernel's ``execution_state`` is "busy" while it executes something that a user or a program asked for. It is
@@ -14,68 +17,87 @@ What jupyter_server means by the fields, as its source has it:
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from k8s_hub.culler.judging.facts import Work
 from k8s_hub.objects import timestamps
+from k8s_hub.text import quoted
 
 BUSY = "busy"
-LONGEST_QUOTE = 60
-"""In characters: an error quotes what a user's server said, which may be anything."""
+
+MOST_CONNECTIONS = 1_000_000
+"""To one kernel. A server is its user's program: it may tell any number."""
+
+MOST_ITEMS = 10_000
+"""Kernels or terminals that are read; each takes the culler's loop a microsecond or two."""
 
 
-class BadWork(Exception):  # noqa: N818 - it says what it is
-    """An answer that makes no sense; the message says which field has which value."""
+@dataclass(slots=True)
+class Answer:
+    """What a server says, as far as it can be read."""
 
+    busy: int = 0
+    connections: int = 0
+    last_execution: datetime | None = None
+    problem: str | None = None  # the first part that could not be read: which field has which value
 
-def work_of(kernels: Any, terminals: Any) -> Work:
-    """Read the decoded answers of ``/api/kernels`` and ``/api/terminals``; None: the server has no terminals.
+    @property
+    def work(self) -> Work | None:
+        """What the server runs; None where it said nothing that can be read."""
+        if self.problem is not None and not self.busy and self.last_execution is None:
+            return None
+        return Work(
+            busy=self.busy,
+            connections=self.connections,
+            last_execution=self.last_execution,
+            is_partial=self.problem is not None,
+        )
 
-    Raise BadWork.
-    """
-    of_kernels = _objects(kernels, "kernels")
-    of_terminals = _objects([] if terminals is None else terminals, "terminals")
-    moments = [_moment(kernel, "a kernel") for kernel in of_kernels]
-    moments += [_moment(terminal, "a terminal") for terminal in of_terminals]
-    return Work(
-        busy=sum(_is_busy(kernel) for kernel in of_kernels),
-        connections=sum(_connections(kernel) for kernel in of_kernels),
-        last_execution=max(moments, default=None),
-    )
+    def add_kernels(self, raw: Any) -> None:
+        """Read the decoded answer of ``/api/kernels``."""
+        for kernel in self._objects(raw, "kernels"):
+            self._add_state(kernel.get("execution_state"))
+            self._add_connections(kernel.get("connections"))
+            self._add_moment(kernel.get("last_activity"), "a kernel")
 
+    def add_terminals(self, raw: Any) -> None:
+        """Read the decoded answer of ``/api/terminals``; None: the server has no terminals."""
+        for terminal in self._objects([] if raw is None else raw, "terminals"):
+            self._add_moment(terminal.get("last_activity"), "a terminal")
 
-def _objects(raw: Any, what: str) -> list[Mapping[str, Any]]:
-    if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
-        raise BadWork(f"{what} are {_quote(raw)}, not a list of objects")
-    return raw
+    def miss(self, part: str, value: Any, rule: str) -> None:
+        """Note that a part could not be read; the first is told."""
+        if self.problem is None:
+            self.problem = f"{part} {quoted(value)}, not {rule}"
 
+    def _objects(self, raw: Any, what: str) -> list[Mapping[str, Any]]:
+        if not isinstance(raw, list):
+            self.miss(f"{what} are", raw, "a list of objects")
+            return []
+        objects = [item for item in raw[:MOST_ITEMS] if isinstance(item, Mapping)]
+        if len(objects) < len(raw):
+            self.miss(f"{what} are", raw, f"a list of at most {MOST_ITEMS} objects")
+        return objects
 
-def _is_busy(kernel: Mapping[str, Any]) -> bool:
-    state = kernel.get("execution_state")
-    if state is not None and not isinstance(state, str):  # None: the kernel was not asked for its state yet
-        raise BadWork(f"a kernel's execution_state is {_quote(state)}, not a word")
-    return state == BUSY
+    def _add_state(self, state: Any) -> None:
+        if isinstance(state, str):
+            self.busy += state == BUSY
+        elif state is not None:  # None: the kernel was not asked for its state yet
+            self.miss("a kernel's execution_state is", state, "a word")
 
+    def _add_connections(self, number: Any) -> None:
+        if type(number) is int and 0 <= number <= MOST_CONNECTIONS:
+            self.connections += number
+        else:
+            self.miss("a kernel's connections are", number, f"a number up to {MOST_CONNECTIONS}")
 
-def _connections(kernel: Mapping[str, Any]) -> int:
-    number = kernel.get("connections")
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise BadWork(f"a kernel's connections are {_quote(number)}, not a number")
-    return number
-
-
-def _moment(raw: Mapping[str, Any], whose: str) -> datetime:
-    text = raw.get("last_activity")
-    try:
-        return timestamps.parse(text)  # type: ignore[arg-type] # what is no text is a TypeError
-    except (TypeError, ValueError):
-        raise BadWork(f"{whose}'s last_activity is {_quote(text)}, not a time with an offset") from None
-
-
-def _quote(value: Any) -> str:
-    try:
-        text = repr(value)
-    except RecursionError:  # what is just deep enough to be decoded
-        return "nested too deeply"
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+    def _add_moment(self, text: Any, whose: str) -> None:
+        try:
+            moment = timestamps.parse(text)
+        except (TypeError, ValueError):
+            self.miss(f"{whose}'s last_activity is", text, "a time with an offset")
+        else:
+            if self.last_execution is None or moment > self.last_execution:
+                self.last_execution = moment

@@ -2,12 +2,12 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from k8s_hub.culler.judging.decision import Decision
+from k8s_hub.culler.judging.decision import Decision, UserDecision
 from k8s_hub.culler.judging.facts import Facts
 from k8s_hub.culler.judging.policy import Cause, Verdict, active_at, judge, judge_user
 from k8s_hub.culler.ruling.limits import Limits
@@ -29,12 +29,22 @@ _ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.SPARED, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
-    """Decides by rules and limits, and by the arbiter hook where there is one."""
+    """Decides by rules and limits, and by the arbiter hook where there is one.
+
+    Rules for servers set no limit after which a user is deleted; but whom one of them exempts is not deleted.
+    """
 
     limits: Limits  # where no rule says otherwise
     rules: Rules = field(default_factory=Rules)
+    user_limits: Limits | None = None  # after which users are deleted; None: the limits of servers
+    user_rules: Rules = field(default_factory=Rules)
     hook: ArbiterHook | None = None
     notice: timedelta | None = None  # how long before a stop its user is warned; None: never
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes that the rules need beside those of the core, each once."""
+        return tuple(dict.fromkeys((*self.rules.scopes, *self.user_rules.scopes)))
 
     async def decide(self, facts: Facts, now: datetime) -> Decision:
         """Decide about one server.
@@ -51,9 +61,13 @@ class Decider:
             verdict = self._foreseen(verdict, facts, ruling, opinion)
         return Decision(facts=facts, ruling=ruling, verdict=verdict, at=now)
 
-    def decide_user(self, user: User, now: datetime) -> Verdict:
+    def decide_user(self, user: User, now: datetime) -> UserDecision:
         """Decide about one user who has no server left."""
-        return judge_user(user, self.rules.for_user(user, self.limits, now).limits, now)
+        ruling = self.user_rules.for_user(user, self.user_limits or self.limits, now)
+        of_servers = self.rules.for_user(user, self.limits, now)
+        if of_servers.limits.exempt and not ruling.limits.exempt:
+            ruling = replace(of_servers, limits=replace(ruling.limits, exempt=True))
+        return UserDecision(user=user, ruling=ruling, verdict=judge_user(user, ruling.limits, now), at=now)
 
     def _foreseen(self, verdict: Verdict, facts: Facts, ruling: Ruling, opinion: bool | None) -> Verdict:
         """Return the verdict with the time when it will be up: before that, schedules may bring other limits."""

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.facts import Facts
-from k8s_hub.culler.judging.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends, span
+from k8s_hub.culler.judging.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends
 from k8s_hub.culler.ruling.rules import Ruling
+from k8s_hub.hub.users import User
 
 
 class Action(StrEnum):
@@ -19,7 +21,9 @@ class Action(StrEnum):
     GONE = "gone"  # stopped by somebody else meanwhile
     KEPT = "kept"
     WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
-    FAILED = "failed"  # to stop it
+    WOULD_DELETE = "would delete"  # a user, likewise
+    DELETED = "deleted"  # a user
+    FAILED = "failed"  # to stop or delete it
 
 
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
@@ -59,6 +63,7 @@ class Decision:
             "cause": verdict.cause.value,
             "reason": verdict.reason,
             "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
             "since": _iso(verdict.since),
             "due": _iso(verdict.due),
             "idle_seconds": _seconds(self.idle),
@@ -77,9 +82,14 @@ class Decision:
 
     def sentence(self) -> str:
         """Return it in one line, for logs and dry run."""
-        fate = "is to be stopped" if self.verdict.culls else "is kept"
+        fate = "to be stopped" if self.verdict.culls else "kept"
         details = ", ".join(self._limits_in_words())
-        return f"{self.facts.server} {fate}: it {self.verdict.reason}" + (f" ({details})" if details else "")
+        return f"{self.subject}: {fate}: {self.verdict.reason}" + (f" ({details})" if details else "")
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return str(self.facts.server)
 
     def changes(self) -> Sequence[str]:
         """Return sentences that say what would change the verdict."""
@@ -94,21 +104,22 @@ class Decision:
         if cause in _STATES:
             return
         if self._is_by_age:
-            yield f"max age {span(limits.age or timedelta())}"
+            yield f"maximum runtime {words.duration(limits.age or timedelta())}"
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED} and not self._is_busy:
-            yield f"limit {span(limits.idle)}"
+            yield f"limit {words.duration(limits.idle)}"
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
             yield self._busy_limit()
         if self.ruling.rule is not None:
-            yield self._rule()
+            yield _named(self.ruling.rule)
+        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.ruling))
 
     def _busy_limit(self) -> str:
         limits = self.ruling.limits
-        return "no busy limit" if limits.busy is None else f"busy limit {span(max(limits.idle, limits.busy))}"
-
-    def _rule(self) -> str:
-        rule = self.ruling.rule or ""
-        return rule if rule.startswith("rules[") else f"rule {rule!r}"
+        return (
+            "no busy limit"
+            if limits.busy is None
+            else f"busy limit {words.duration(max(limits.idle, limits.busy))}"
+        )
 
     # --- What would change it ---
 
@@ -117,89 +128,93 @@ class Decision:
         server = self.facts.server
         match verdict.cause:
             case Cause.PENDING:
-                yield f"Nothing, until its {server.pending} has ended: a pending server is never stopped."
+                yield f"Nothing until its {server.pending} has ended: the culler never stops a pending server."
             case Cause.NOT_READY:
-                yield "Nothing, until the hub says that it is ready."
+                yield "Nothing until the hub reports it ready."
             case Cause.UNKNOWN:
                 yield from self._what_is_unknown()
             case Cause.EXEMPT if self.ruling.limits.exempt:
-                yield f"It is judged where no rule with exempt: true holds; now {self._rule()} does."
+                if self.ruling.rule is not None and not self.ruling.doubts:
+                    yield f"Limits apply while no rule with exempt: true matches; now {_named(self.ruling.rule)} does."
                 if verdict.due is not None:
                     yield from self._what_it_waits_for()
             case Cause.EXEMPT:
-                yield f"It is judged where cull_{'named' if server.name else 'default'}_servers is true."
+                yield f"Limits apply where cull_{'named' if server.name else 'default'}_servers is true."
             case Cause.HELD | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
                 yield from self._what_it_waits_for()
             case Cause.WARNED if self._is_by_age:
-                yield f"It is stopped at {self._clock(verdict.due)}, whatever its activity: its user was warned."
+                yield f"Stops at {self._clock(verdict.due)} even if in use: its user was warned."
             case Cause.WARNED:
-                yield f"Activity before {self._clock(verdict.due)} keeps it; then it is stopped."
+                yield f"Stops at {self._clock(verdict.due)} unless it is used before then: its user was warned."
             case Cause.IDLE:
-                yield "Activity before it is stopped keeps it."
+                yield "Activity before the stop keeps it running."
             case Cause.OLD:
-                yield "Nothing that its user does: its max age has come."
+                yield "Nothing its user does: it has reached its maximum runtime."
             case Cause.SPARED:
-                yield "The arbiter hook is asked again in every sweep."
+                yield "Every sweep asks the arbiter hook again."
             case Cause.BRAKED:
-                yield "The next sweep stops it, if it still is to be stopped: the brake holds for one sweep."
+                yield "The next sweep stops it unless it is used before then: the brake holds for one sweep."
             case Cause.QUIET:
-                yield "It is judged again once the hub has answered for a while after its outage."
+                yield "The culler judges it again when servers have had time to report activity after the hub's outage."
             case Cause.UNASKED:
-                yield "It is asked in one of the next sweeps what it runs, and then judged again."
+                yield "A later sweep asks it what it runs, and judges it again."
             case _:
                 pass  # its age, which is told in any case
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
-            yield "Only the hub's word counts: the server itself was not asked (ask_servers), or did not answer."
+            yield "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
         if verdict.due is None:
             is_busy = self._is_busy and self.ruling.limits.busy is None
             yield (
-                f"It is not stopped while its kernels are busy: there is {self._busy_limit()}."
+                f"It does not stop while its kernels are busy: there is {self._busy_limit()}."
                 if is_busy
-                else "It is not stopped in sight."
+                else "No stop is in sight."
             )
             return
-        news = "nothing is executed" if self._has_tabs else "its kernels say nothing"
+        use = "it executes something" if self._has_tabs else "its kernels produce output"
         if not (self._has_tabs or self._is_busy):
-            news = "there is no activity"
-        yield f"It is stopped at {self._clock(verdict.due)} if {news} until then."
+            use = "it is used"
+        yield f"Stops at {self._clock(verdict.due)} unless {use} before then."
         if verdict.cause is Cause.HELD and self.idle is not None and self.idle >= self.ruling.limits.idle:
-            yield "It would be stopped now if its user did not keep it."
+            yield "It would stop now without its extension."
 
     def _what_is_unknown(self) -> Iterator[str]:
         server, work = self.facts.server, self.facts.work
         seen = server.started if server.last_activity is None else server.last_activity
         if seen is None:
             yield (
-                "It is judged once the hub tells its last_activity or started: look at GET /hub/api/users/"
+                "The culler judges it once the hub reports its last_activity or started: look at GET /hub/api/users/"
                 f"{server.user}, and whether the token's scope read:servers includes this user."
             )
         elif seen < EARLIEST:
-            yield f"It is judged once the hub tells a time that can be true, not {_iso(seen)}."
+            yield f"The culler judges it once the hub reports a time that can be true, not {_iso(seen)}."
         elif seen > self.at:
-            yield f"It is judged from {self._clock(seen)} on: look at the clocks of the hub and of this service."
+            yield f"The culler judges it from {self._clock(seen)} on: look at the clocks of the hub and of this service."
         elif work is not None and work.last_execution is not None:
             yield (
-                f"It is judged from {self._clock(work.last_execution)} on: look at the clock of its node. "
-                f"A time more than {span(CLOCK_SKEW)} ahead would not count."
+                f"The culler judges it from {self._clock(work.last_execution)} on: look at the clock of its node. "
+                f"A time more than {words.duration(CLOCK_SKEW)} ahead does not count."
             )
 
     def _changes_of_age(self) -> Iterator[str]:
         end = age_ends(self.facts.server, self.ruling.limits)
         if end is not None and end > self.at and self.verdict.cause is not Cause.EXEMPT:
-            yield f"Its max age ends at {self._clock(end)}, whatever its activity."
+            yield f"Stops at {self._clock(end)} even if in use: it reaches its maximum runtime."
 
     def _changes_of_rules(self) -> Iterator[str]:
-        if self.ruling.rule is None:
-            yield "The default limits hold: no rule matches."
+        if self.ruling.doubts:
+            yield from _doubts_in_words(self.ruling)
+        elif self.ruling.rule is None:
+            yield "The default limits apply: no rule matches."
         elif self.verdict.cause is not Cause.EXEMPT:
-            yield f"The limits are those of {self._rule()}: an earlier rule that matches would hold instead."
+            rule = _named(self.ruling.rule)
+            yield f"The limits are those of {rule}: an earlier rule that matches would replace them."
         if self.ruling.until is not None:
-            yield f"Other limits may hold from {self._clock(self.ruling.until)} on, by the schedule of a rule."
+            yield f"Other limits may apply from {self._clock(self.ruling.until)} on: the schedule of a rule changes them."
         if self.verdict.culls:
-            yield "A rule with exempt: true would keep it."
+            yield "A rule with exempt: true would keep it running."
 
     # --- What is the case ---
 
@@ -223,11 +238,78 @@ class Decision:
         return self.facts.work is not None and self.facts.work.connections > 0
 
     def _clock(self, moment: datetime | None) -> str:
-        """Return a time in words; without its date where that is today's."""
-        if moment is None:
-            return "a time beyond all dates"
-        is_today = moment.astimezone(UTC).date() == self.at.astimezone(UTC).date()
-        return f"{moment.astimezone(UTC):{'%H:%M' if is_today else '%Y-%m-%d %H:%M'} UTC}"
+        return _clock(moment, self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDecision:
+    """What was decided about one user who has no server left, or will have none."""
+
+    user: User
+    ruling: Ruling
+    verdict: Verdict
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return f"user {self.user.name}"
+
+    def record(self, action: Action) -> dict[str, Any]:
+        """Return it as JSON, with the keys of `Decision.record` that a user has; ``server`` is null."""
+        user, verdict, limits = self.user, self.verdict, self.ruling.limits
+        is_past = verdict.since is not None and verdict.since <= self.at
+        return {
+            "time": _iso(self.at),
+            "user": user.name,
+            "server": None,
+            "action": action.value,
+            "verdict": "delete" if verdict.culls else "keep",
+            "cause": verdict.cause.value,
+            "reason": verdict.reason,
+            "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
+            "since": _iso(verdict.since),
+            "due": _iso(verdict.due),
+            "idle_seconds": _seconds(self.at - verdict.since) if is_past and verdict.since else None,
+            "idle_limit_seconds": _seconds(limits.idle),
+            "age_limit_seconds": _seconds(limits.age),
+            "created": _iso(user.created),
+            "last_activity": _iso(user.last_activity),
+        }
+
+    def sentence(self) -> str:
+        """Return it in one line, for logs and dry run."""
+        fate = "to be deleted" if self.verdict.culls else "kept"
+        return f"{self.subject}: {fate}: {self.verdict.reason}"
+
+    def changes(self) -> Iterator[str]:
+        """Yield sentences that say what would change the verdict."""
+        yield from _doubts_in_words(self.ruling)
+        if self.verdict.due is not None and not self.verdict.culls:
+            yield f"They are deleted from {_clock(self.verdict.due, self.at)} on, if they are not active until then."
+
+
+def _in_doubt(ruling: Ruling) -> list[str]:
+    return list(dict.fromkeys(doubt.rule for doubt in ruling.doubts))
+
+
+def _doubts_in_words(ruling: Ruling) -> Iterator[str]:
+    for doubt in ruling.doubts:
+        yield (
+            f"Whether {_named(doubt.rule)} holds is not known, because the API token lacks the scope {doubt.scope}: "
+            "until it has it, the longer limit counts, and what the rule may exempt is kept."
+        )
+
+
+def _named(rule: str) -> str:
+    """Return a rule's name, or its place, in a sentence."""
+    return rule if rule.startswith(("rules[", "users[")) else f"rule {rule!r}"
+
+
+def _clock(moment: datetime | None, at: datetime) -> str:
+    """Return a time in words; without its date where that is today's."""
+    return "a time beyond all dates" if moment is None else words.clock(moment, at)
 
 
 def _iso(moment: datetime | None) -> str | None:

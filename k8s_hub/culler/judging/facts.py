@@ -14,6 +14,9 @@ class Work:
     busy: int  # kernels that execute something now
     connections: int  # to kernels: open tabs
     last_execution: datetime | None  # newest message of a kernel or output of a terminal; None: not known
+    is_partial: bool = (
+        False  # a part of the answer is missing: more may run, and the hub's word counts beside it
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

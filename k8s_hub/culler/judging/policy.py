@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.facts import Facts, Work
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.hub.users import Server, User
@@ -81,7 +82,9 @@ def judge(
     server = facts.server
     if spared := _by_state(server, limits):
         return spared
-    verdict = _by_age(_by_activity(facts, limits, now, opinion), server.started, limits, now, "started")
+    verdict = _by_age(
+        _by_activity(facts, limits, now, opinion), server.started, limits, now, word="started", noun="runtime"
+    )
     if notice is None or not verdict.culls:
         return verdict
     return _unless_warned(verdict, _warned_at(facts, verdict, now, notice), now, notice)
@@ -90,13 +93,14 @@ def judge(
 def active_at(facts: Facts, now: datetime) -> datetime | None:
     """Return when a server was last active, maybe in the future; None where that is not known.
 
-    Where tabs are open, they look like activity to the hub: then it is what the server executed last.
+    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it told all
+    that it runs.
     """
     seen = _seen_at(facts.server)
     executed = _executed_at(facts.work, now)
     if seen is None or seen > now or executed is None:
         return seen
-    if facts.work is not None and facts.work.connections:
+    if facts.work is not None and facts.work.connections and not facts.work.is_partial:
         return max(executed, facts.server.started or executed)
     return max(executed, seen)
 
@@ -123,16 +127,24 @@ def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
     if since is None:
         verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     elif since > now:
-        verdict = Verdict.keep(Cause.UNKNOWN, f"was active in the future, {span(since - now)} from now")
+        verdict = Verdict.keep(
+            Cause.UNKNOWN, f"was active in the future, {words.duration(since - now)} from now"
+        )
     else:
         verdict = _by_idle_limit(now - since, limits.idle, "was active", "was idle for")
         verdict = replace(verdict, since=since, due=_plus(since, limits.idle))
-    return _by_age(verdict, user.created, limits, now, "created")
+    return _by_age(verdict, user.created, limits, now, word="created", noun="age")
 
 
-def span(duration: timedelta) -> str:
-    """Return a duration in words of whole seconds, such as ``2 days, 1:00:00``."""
-    return str(timedelta(seconds=int(duration.total_seconds())))
+def foreseen_stop(facts: Facts, limits: Limits, due: datetime, now: datetime) -> tuple[Cause, str]:
+    """Return why a server is stopped at ``due`` if nothing changes until then, with a reason as of now."""
+    end = age_ends(facts.server, limits)
+    if end is not None and end <= due:
+        return Cause.OLD, f"reaches its maximum runtime of {words.duration(limits.age or timedelta())}"
+    since = active_at(facts, now) or now
+    _, unused = _words(facts, since)
+    reason = f"{unused} {words.duration(now - since)}"
+    return Cause.IDLE, reason if _kept_until(facts, limits) is None else f"{reason}, and its extension ends"
 
 
 # --- The verdict, step by step ---
@@ -144,7 +156,8 @@ def _by_state(server: Server, limits: Limits) -> Verdict | None:
     if not server.ready:
         return Verdict.keep(Cause.NOT_READY, "is not ready")
     if not (limits.named_servers if server.name else limits.default_servers):
-        return Verdict.keep(Cause.EXEMPT, "is of a kind that is not culled")
+        kind = "named" if server.name else "default"
+        return Verdict.keep(Cause.EXEMPT, f"is a {kind} server, and cull_{kind}_servers is false")
     if limits.exempt:
         return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
     return None
@@ -156,7 +169,7 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
         return Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     used, unused = _words(facts, since)
     if since > now:
-        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {span(since - now)} from now")
+        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {words.duration(since - now)} from now")
 
     limit = _limit(facts.work, limits)
     due = None if limit is None else _plus(since, limit)
@@ -166,9 +179,9 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
 
     idle = now - since
     if kept_until is not None and kept_until > now:
-        verdict = Verdict.keep(Cause.HELD, f"is kept by its user for {span(kept_until - now)}")
+        verdict = Verdict.keep(Cause.HELD, f"has an extension for another {words.duration(kept_until - now)}")
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
-        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {span(idle)}")
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {words.duration(idle)}")
     elif opinion is not None:
         return replace(_by_opinion(opinion=opinion), since=since)  # when it changes is the hook's to know
     else:
@@ -178,18 +191,20 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
 
 def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) -> Verdict:
     if idle >= limit:
-        return Verdict.cull(Cause.IDLE, f"{unused} {span(idle)}")
-    return Verdict.keep(Cause.IN_USE, f"{used} {span(idle)} ago")
+        return Verdict.cull(Cause.IDLE, f"{unused} {words.duration(idle)}")
+    return Verdict.keep(Cause.IN_USE, f"{used} {words.duration(idle)} ago")
 
 
 def _by_opinion(*, opinion: bool) -> Verdict:
     if opinion:
-        return Verdict.cull(Cause.IDLE, "was idle in the eyes of the arbiter hook")
+        return Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
     return Verdict.keep(Cause.SPARED, "was spared by the arbiter hook")
 
 
-def _by_age(verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, word: str) -> Verdict:
-    """Return the verdict with what the greatest age says to it: that goes before all else."""
+def _by_age(
+    verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, *, word: str, noun: str
+) -> Verdict:
+    """Return the verdict with what the maximum runtime says to it: that goes before all else."""
     end = _end(begun, limits)
     if begun is None or end is None:
         return verdict
@@ -198,14 +213,16 @@ def _by_age(verdict: Verdict, begun: datetime | None, limits: Limits, now: datet
         verdict = replace(verdict, since=begun, due=end)
     if now < end:
         return verdict
-    return replace(verdict, culls=True, cause=Cause.OLD, reason=f"was {word} {span(now - begun)} ago")
+    limit = words.duration(limits.age or timedelta())
+    reason = f"was {word} {words.duration(now - begun)} ago, and its maximum {noun} is {limit}"
+    return replace(verdict, culls=True, cause=Cause.OLD, reason=reason)
 
 
 def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
     if warned_at is None:
         wait = "but its user is warned first"
     elif now - warned_at < notice:
-        wait = f"but its user was warned only {span(now - warned_at)} ago"
+        wait = f"but its user was warned only {words.duration(now - warned_at)} ago"
     else:
         return verdict
     return replace(

@@ -10,5 +10,5 @@ A service that the hub does not start itself needs JUPYTERHUB_SERVICE_NAME, JUPY
 JUPYTERHUB_SERVICE_PREFIX, JUPYTERHUB_BASE_URL and JUPYTERHUB_API_URL in its environment, and ``api_token`` in
 the hub's configuration and in JUPYTERHUB_API_TOKEN.
 
-Only `app` and `handlers` know tornado and jupyterhub; they are imported where a page is served.
+Only `app`, `base` and `handlers` know tornado and jupyterhub; they are imported where a page is served.
 """

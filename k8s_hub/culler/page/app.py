@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 import logging
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from importlib.resources import files
@@ -16,14 +17,21 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.page.base import (
+    POLICY,
+    CallbackHandler,
+    ClosedHandler,
+    ClosedSite,
+    LoggedHandler,
+    NowhereHandler,
+    PageContext,
+    SlashHandler,
+)
 from k8s_hub.culler.page.board import Board
 from k8s_hub.culler.page.handlers import (
-    POLICY,
     AllServersHandler,
-    CallbackHandler,
     Hub,
     KeepHandler,
-    NowhereHandler,
     ReleaseHandler,
     ServersHandler,
     Site,
@@ -64,15 +72,29 @@ async def serve_page(
         is_dry_run=is_dry_run,
         login=_login(settings),
     )
+    async with _served(application(site), settings):
+        log.info("page: at %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port)
+        yield
+
+
+@asynccontextmanager
+async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
+    """Serve a page that says why the culler does not run, to admins; raise OSError as `serve_page`."""
+    site = ClosedSite(settings=settings, login=_login(settings), problem=problem)
+    async with _served(application(site, CLOSED), settings):
+        yield
+
+
+@asynccontextmanager
+async def _served(pages: Application, settings: PageSettings) -> AsyncIterator[None]:
     server = HTTPServer(
-        application(site),
+        pages,
         xheaders=True,
         ssl_options=_ssl_context(settings),
         max_body_size=LARGEST_BODY,
         max_buffer_size=2 * LARGEST_BODY,
     )
     server.listen(settings.port, settings.ip)
-    log.info("The page is at %s, on %s port %d", settings.prefix, settings.ip or "*", settings.port)
     try:
         yield
     finally:
@@ -81,28 +103,38 @@ async def serve_page(
         await _close_hubs_client()
 
 
-def application(site: Site) -> Application:
+PAGES: Mapping[str, type[RequestHandler]] = {
+    "": ServersHandler,
+    "all": AllServersHandler,
+    "keep": KeepHandler,
+    "release": ReleaseHandler,
+}
+"""By the end of the address; of a culler that runs."""
+
+CLOSED: Mapping[str, type[RequestHandler]] = {".*": ClosedHandler}
+"""The one page of a culler that cannot run, at every address."""
+
+
+def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = PAGES) -> Application:
     """Return the pages below the prefix."""
     prefix = site.settings.prefix
     shared = {"site": site}
     return Application(
         [
-            (prefix, ServersHandler, shared),
-            (prefix + "all", AllServersHandler, shared),
-            (prefix + "keep", KeepHandler, shared),
-            (prefix + "release", ReleaseHandler, shared),
-            (prefix + "oauth_callback", CallbackHandler, shared),
-            (prefix + r"static/([a-z]+\.(?:css|js))", _Static),
+            (re.escape(prefix) + "oauth_callback", CallbackHandler, shared),
+            (re.escape(prefix) + r"static/([a-z]+\.(?:css|js))", _Static),
+            *((re.escape(prefix) + end, handler, shared) for end, handler in pages.items()),
+            (re.escape(prefix.rstrip("/")), SlashHandler, shared),
         ],
         default_handler_class=NowhereHandler,
         default_handler_args=shared,
         cookie_secret=_secret(settings=site.settings),
         xsrf_cookies=True,
-        log_function=lambda _handler: None,
+        log_function=lambda _handler: None,  # an access log would hold the codes of logins
     )
 
 
-class _Static(RequestHandler):
+class _Static(LoggedHandler):
     """Files of this package, which may be in an archive."""
 
     def get(self, name: str) -> None:

@@ -14,8 +14,8 @@ from k8s_hub.culler.judging.facts import Work
 from k8s_hub.culler.judging.policy import Verdict, age_ends
 from k8s_hub.culler.sweeping.report import PassRecord
 
-PASSES = 20
-"""So many passes are remembered."""
+PASSES = 500
+"""So many passes are remembered: most of them stop nothing, and are shown as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,11 @@ class Board:
         """Return one user's servers."""
         return [seen for seen in self.servers if seen.user == user]
 
+    def seen(self, user: str, server: str) -> Seen | None:
+        """Return the last decision about a server; None where there is none."""
+        return self._now_seen.get((user, server)) or self._seen.get((user, server))
+
     def work(self, user: str, server: str) -> Work | None:
         """Return what the server said of itself when it was last asked; None where it did not."""
-        seen = self._now_seen.get((user, server)) or self._seen.get((user, server))
+        seen = self.seen(user, server)
         return None if seen is None else seen.work

@@ -1,56 +1,39 @@
-"""The handlers: who asks, what is known now, which page; what is decided and stored is others' matter."""
+"""The pages of servers: what is known now, and what is asked for; what is decided and stored is others' matter."""
 
 import asyncio
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
-from tornado.web import HTTPError, RequestHandler
+from markupsafe import Markup
+from tornado.web import HTTPError
 
-from k8s_hub.culler.judging import words
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action
 from k8s_hub.culler.judging.facts import facts_of
-from k8s_hub.culler.keeping import KeepRefused
-from k8s_hub.culler.memory import Memory
+from k8s_hub.culler.judging.words import Message
+from k8s_hub.culler.keeping import KeepRefused, can_keep
+from k8s_hub.culler.memory import Memory, Stop
 from k8s_hub.culler.page import views
+from k8s_hub.culler.page.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin
 from k8s_hub.culler.page.board import Board, Seen
 from k8s_hub.culler.page.rendering import render
-from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.culler.sweeping.telling import LoggedOnce
 from k8s_hub.hub.errors import HubError, NotFound
 from k8s_hub.hub.users import Server, User
 
-log = logging.getLogger(__name__)
-
-HUB_SECONDS = 20.0
-"""What the hub may take for an answer before a person is told that it is away."""
-
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+UNDECIDED = (
+    "This service could not determine what happens to all servers: some are shown as the last sweep saw them. "
+    "If this lasts, tell your administrator: the culler's log has the reason."
 )
 
-AWAY = "The hub does not answer at the moment. Please try again in a minute."
+KEPT, RELEASED = "kept", "released"
+"""What a form did, in the address to which it leads."""
 
-UNDECIDED = "What becomes of your servers cannot be said at the moment; the service's log says why."
-
-SENTENCES = {
-    400: "This request makes no sense.",
-    403: "This is not allowed. If the page was open for long, go back to your servers and try again.",
-    404: "There is no such page.",
-    405: "There is no such page.",
-    502: AWAY,
-    503: AWAY,
-}
-
-
-class Undecided(Exception):  # noqa: N818 - it says what it is
-    """The administrator's own function failed."""
+TO_THE_LIMIT = "limit"
+"""In place of the seconds of an extension: until the maximum runtime."""
 
 
 class Hub(Protocol):
@@ -61,174 +44,49 @@ class Hub(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Site(PageContext):
     """What all handlers share."""
 
-    settings: PageSettings
     board: Board
     decider: Decider
     memory: Memory
     hub: Hub
     now: Callable[[], datetime]
     is_dry_run: bool
-    login: HubOAuth
+    log_once: LoggedOnce = field(default_factory=LoggedOnce)
 
 
-class _Styled(RequestHandler):
-    """Headers, templates and errors that all pages share."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A user's servers, as they are decided about now."""
+
+    user: str  # as the hub writes the name
+    servers: Sequence[Server]
+    seen: Mapping[str, Seen]  # by the server's name; without those about which nothing could be decided
+
+
+class _ServerHandler(PageHandler):
+    """A page of a culler that runs."""
 
     site: Site
 
-    def initialize(self, site: Site) -> None:
-        self.site = site
+    # --- Who asks ---
 
-    def set_default_headers(self) -> None:
-        self.set_header("Content-Security-Policy", POLICY)
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Referrer-Policy", "same-origin")
-        self.set_header("Cache-Control", "no-store")
-        self.clear_header("Server")
-
-    def show(self, template: str, **values: Any) -> None:
-        settings = self.site.settings
-        person = self.current_user or {}
-        self.finish(
-            render(
-                template,
-                prefix=settings.prefix,
-                hub_url=settings.hub_host + settings.hub_prefix,
-                name=person.get("name"),
-                is_admin=_is_admin(person),
-                **values,
-            )
-        )
-
-    def write_error(self, status_code: int, **_: Any) -> None:
-        self.show(
-            "error.html",
-            title=HTTPStatus(status_code).phrase,
-            sentence=SENTENCES.get(status_code, "Something went wrong here. The service's log says what."),
-            current=None,
-            xsrf="",
-        )
-
-
-class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has no types
-    """A page for people who have logged in through the hub."""
-
-    def initialize(self, site: Site) -> None:
-        super().initialize(site)
-        self.hub_auth = site.login
-
-    def get_current_user(self) -> None:
-        """Nobody, until `prepare` has asked the hub: JupyterHub's own way would block the whole process."""
-
-    def check_xsrf_cookie(self) -> None:
-        self._refuse_other_sites()
-        super().check_xsrf_cookie()
-
-    async def prepare(self) -> None:
-        self.current_user = await self._identified()
-        if self.current_user is None:
-            if self.request.method not in {"GET", "HEAD"}:
-                raise HTTPError(403)
-            self.redirect(self.get_login_url())
-
-    async def _identified(self) -> dict[str, Any] | None:
-        try:
-            async with asyncio.timeout(HUB_SECONDS):
-                person = await self.hub_auth.get_user(self, sync=False)
-        except TimeoutError:
-            raise HTTPError(503) from None
-        except HTTPError as error:  # JupyterHub's words for a hub that is away, or refuses this service
-            raise HTTPError(503 if error.status_code >= 500 else error.status_code) from None
-        if person and person.get("kind") != "user":  # a service may have a user's name
-            raise HTTPError(403)
-        try:
-            return self.check_hub_user(person) if person else None
-        except UserNotAllowed:
-            raise HTTPError(403) from None
-
-    def _refuse_other_sites(self) -> None:
-        """Refuse a form that another site sent, whatever it knows."""
-        site = self.request.headers.get("Sec-Fetch-Site")
-        origin = self.request.headers.get("Origin")
-        if site is not None:
-            is_ours = site in {"same-origin", "none"}
-        else:
-            is_ours = origin is None or urlsplit(origin).netloc == self.request.host
-        if not is_ours:
-            raise HTTPError(403)
-
-    # --- What is known ---
-
-    async def decided(self, name: str) -> list[Seen]:
-        """Return a user's servers, as they are decided about now. Raise HubError, TimeoutError or Undecided."""
-        async with asyncio.timeout(HUB_SECONDS):
-            user = await self.site.hub.user(name)
-        servers = sorted(user.servers or (), key=lambda server: server.name)
-        return [await self._decided(server, user) for server in servers]
-
-    async def _decided(self, server: Server, user: User) -> Seen:
-        site = self.site
-        facts = facts_of(server, user, site.memory, site.board.work(user.name, server.name))
-        try:
-            return Seen.of(await site.decider.decide(facts, site.now()), Action.KEPT)
-        except Exception as error:  # The arbiter hook is the administrator's: it may raise anything.
-            log.exception("Nothing could be decided about %s", server)
-            raise Undecided from error
+    @property
+    def by_admin(self) -> bool:
+        """Whether an admin asks."""
+        return is_admin(self.current_user)
 
     def owner(self, name: str | None) -> str:
         """Return whose servers this is about; others' are for admins only."""
         own = str(self.current_user["name"])
-        if name not in {None, own} and not _is_admin(self.current_user):
+        if name not in {None, own} and not self.by_admin:
             raise HTTPError(403)
         return own if name is None else name
 
-    async def show_servers(self, owner: str, *, error: str = "", done: str = "") -> None:
-        """Show one user's page."""
-        site = self.site
-        nobody = "No server runs at the moment."
-        is_live = self.request.method == "GET"
-        as_of = site.now()
-        try:
-            servers = await self.decided(owner)
-        except NotFound:
-            servers = []
-        except (HubError, TimeoutError, Undecided) as failure:
-            is_undecided = isinstance(failure, Undecided)
-            self.set_status(500 if is_undecided else 503)
-            error, nobody, is_live = (
-                UNDECIDED if is_undecided else AWAY,
-                "Nothing is known about your servers.",
-                False,
-            )
-            servers = list(site.board.servers_of(owner))
-            as_of = max((seen.at for seen in servers), default=as_of)
-        can_keep = bool(site.memory.limits.per_week)
-        allowance = site.memory.allowance(owner)
-        self.show(
-            "user.html",
-            title="Your servers" if owner == self.current_user["name"] else f"Servers of {owner}",
-            current="user",
-            cards=[
-                {
-                    "row": views.row(seen, is_dry_run=site.is_dry_run),
-                    "offer": views.offer(seen, allowance, site.memory.limits, site.now()),
-                }
-                for seen in servers
-            ],
-            nobody=nobody,
-            error=error,
-            done=done,
-            is_live=is_live,
-            can_keep=can_keep,
-            is_dry_run=site.is_dry_run,
-            as_of=as_of,
-            now=site.now(),
-            here=self.path_of(owner),
-            xsrf=self.token,
-        )
+    def is_own(self, owner: str) -> bool:
+        """Return whether these are the servers of who asks."""
+        return bool(owner == self.current_user["name"])
 
     @property
     def token(self) -> str:
@@ -237,11 +95,133 @@ class _Page(HubOAuthenticated, _Styled):  # type: ignore[misc] # JupyterHub has 
 
     def path_of(self, owner: str, **more: str) -> str:
         """Return the address of a user's page."""
-        query = ({} if owner == self.current_user["name"] else {"user": owner}) | more
+        query = ({} if self.is_own(owner) else {"user": owner}) | more
         return self.site.settings.prefix + (f"?{urlencode(query)}" if query else "")
 
+    # --- What is known ---
 
-class ServersHandler(_Page):
+    async def decided(self, name: str) -> Decided:
+        """Return a user's servers, as they are decided about now. Raise HubError or TimeoutError."""
+        async with asyncio.timeout(HUB_SECONDS):
+            user = await self.site.hub.user(name)
+        servers = sorted(user.servers or (), key=lambda server: server.name)
+        seen = {server.name: await self._decided(server, user) for server in servers}
+        return Decided(
+            user=user.name,
+            servers=servers,
+            seen={server: each for server, each in seen.items() if each is not None},
+        )
+
+    async def _decided(self, server: Server, user: User) -> Seen | None:
+        site = self.site
+        try:
+            facts = facts_of(server, user, site.memory, site.board.work(user.name, server.name))
+            return Seen.of(await site.decider.decide(facts, site.now()), Action.KEPT)
+        except Exception as error:  # noqa: BLE001 - the arbiter hook is the administrator's: it may raise anything
+            site.log_once(f"page: {server}: no decision", error)
+            return None
+
+    # --- A user's servers ---
+
+    async def show_servers(self, owner: str, *, error: Message = (), done: Message = ()) -> None:
+        """Show one user's page."""
+        try:
+            decided = await self.decided(owner)
+        except NotFound:
+            if not self.is_own(owner):  # an address that somebody made up
+                self.set_status(404)
+                self.show_error("No such user", "The hub has no user of this name.")
+                return
+            decided = Decided(user=owner, servers=(), seen={})
+        except (HubError, TimeoutError):
+            self.set_status(503)
+            self._show_cards(owner, self.site.board.servers_of(owner), error=(AWAY,), is_known=False)
+            return
+        seen = [
+            decided.seen.get(each.name) or self.site.board.seen(decided.user, each.name) or each
+            for each in decided.servers
+        ]
+        if len(decided.seen) < len(seen):
+            self.set_status(500)
+            error = (UNDECIDED,)
+        self._show_cards(decided.user, seen, error=error, done=done)
+
+    def _show_cards(
+        self,
+        owner: str,
+        servers: Sequence[Seen | Server],
+        *,
+        error: Message = (),
+        done: Message = (),
+        is_known: bool = True,
+    ) -> None:
+        """Show what is seen of servers; those of which nothing is seen by name only."""
+        site, now = self.site, self.site.now()
+        cards = [self._card(each, number) for number, each in enumerate(servers, 1)]
+        running = {each.name if isinstance(each, Server) else each.server for each in servers}
+        stops = views.stops_of(site.memory.stops, owner, running)
+        is_someone = is_known or bool(cards)  # a name that stands in an address only is not shown
+        self.show(
+            "user.html",
+            title="Your servers"
+            if self.is_own(owner)
+            else views.title_of_page(owner if is_someone else None),
+            current="user",
+            cards=cards,
+            stops=[self._stop_card(stop) for stop in stops],
+            nobody="No server runs at the moment." if is_known else "Nothing is known about these servers.",
+            error=error,
+            done=done,
+            is_live=self.request.method == "GET" and not error,
+            is_dry_run=site.is_dry_run,
+            as_of=min((each.at for each in servers if isinstance(each, Seen)), default=now),
+            now=now,
+            here=self.path_of(owner),
+            xsrf=self.token,
+        )
+
+    def _card(self, seen: Seen | Server, number: int) -> Markup:
+        site = self.site
+        if isinstance(seen, Server):
+            return self._unshown(views.name_of(seen.user, seen.name), "card")
+        limits, now = site.memory.limits, site.now()
+
+        def values() -> dict[str, Any]:
+            allowance = site.memory.allowance(seen.user)
+            return {
+                "row": views.row(seen, is_dry_run=site.is_dry_run, is_own=self.is_own(seen.user)),
+                "offer": views.offer(seen, allowance, limits, now, by_admin=self.by_admin),
+                "can_release": can_keep(limits, by_admin=self.by_admin),
+                "to_the_limit": TO_THE_LIMIT,
+                "number": number,
+            }
+
+        return self.part("card", views.name_of(seen.user, seen.server), values)
+
+    def _stop_card(self, stop: Stop) -> Markup:
+        def values() -> dict[str, Any]:
+            path = "/".join(quote(part, safe="") for part in (stop.user, stop.server) if part)
+            whose = "Your" if self.is_own(stop.user) else "The"
+            return {"stop": stop, "whose": whose, "start_url": f"{self.hub_url}spawn/{path}"}
+
+        return self.part("stop-card", views.name_of(stop.user, stop.server), values)
+
+    # --- Parts of a page ---
+
+    def part(self, kind: str, name: str, values: Callable[[], Mapping[str, Any]]) -> Markup:
+        """Return one server's part of a page; one that cannot be shown costs the others nothing."""
+        shared = {"prefix": self.site.settings.prefix, "now": self.site.now(), "xsrf": self.token}
+        try:
+            return Markup(render(f"{kind}.html", **shared, **values()))  # noqa: S704 - the templates escape
+        except Exception as error:  # noqa: BLE001 - the supervisor of all rows
+            self.site.log_once(f"page: {name}: cannot be shown", error)
+            return self._unshown(name, kind)
+
+    def _unshown(self, name: str, kind: str) -> Markup:
+        return Markup(render("unshown.html", name=name, is_card="card" in kind))  # noqa: S704 - as above
+
+
+class ServersHandler(_ServerHandler):
     """A user's own servers; for admins, any user's."""
 
     async def get(self) -> None:
@@ -249,23 +229,26 @@ class ServersHandler(_Page):
         owner = self.owner(self.get_argument("user", None))
         await self.show_servers(owner, done=self._done(owner))
 
-    def _done(self, owner: str) -> str:
-        """Return what a form did, in the state's own words: an address that somebody made up says nothing untrue."""
-        kept, released = self.get_argument("kept", None), self.get_argument("released", None)
-        until = None if kept is None else self.site.memory.kept_until(owner, kept)
-        if until is not None:
-            return f"{kept or 'The default server'} is kept until {words.moment(until)}."
-        if released is not None and self.site.memory.kept_until(owner, released) is None:
-            return f"{released or 'The default server'} is not kept any more."
-        return ""
+    def _done(self, owner: str) -> Message:
+        """Return what a form did, as the memory has it: nothing that only an address says."""
+        done, server, memory = (
+            self.get_argument("done", ""),
+            self.get_argument("server", ""),
+            self.site.memory,
+        )
+        if done == KEPT and (until := memory.kept_until(owner, server)) is not None:
+            return (f"{views.title_of(server)} is extended until ", until, ".")
+        if done == RELEASED and memory.was_kept(owner, server):
+            return (f"{views.title_of(server)} has no extension any more.",)
+        return ()
 
 
-class AllServersHandler(_Page):
-    """Every server and the last sweeps, for admins."""
+class AllServersHandler(_ServerHandler):
+    """Every server, the last stops and the last sweeps, for admins."""
 
     async def get(self) -> None:
         """Show them."""
-        if not _is_admin(self.current_user):
+        if not self.by_admin:
             raise HTTPError(403)
         site = self.site
         wanted = views.Filter(
@@ -286,53 +269,68 @@ class AllServersHandler(_Page):
                 tuple(site.board.passes), site.board.missing_scopes, is_dry_run=site.is_dry_run
             ),
             listing=listing,
-            rows=[views.row(seen, is_dry_run=site.is_dry_run) for seen in listing.seen],
+            rows=[self._row(seen) for seen in listing.seen],
+            stops=[self._stop_row(stop) for stop in views.stops_with(site.memory.stops, wanted.text)],
             filter=wanted,
             query=query,
-            passes=list(reversed(site.board.passes)),
+            sweeps=views.sweeps(site.board.passes),
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
         )
 
+    def _row(self, seen: Seen) -> Markup:
+        return self.part(
+            "row",
+            views.name_of(seen.user, seen.server),
+            lambda: {"row": views.row(seen, is_dry_run=self.site.is_dry_run)},
+        )
 
-class KeepHandler(_Page):
+    def _stop_row(self, stop: Stop) -> Markup:
+        name = views.name_of(stop.user, stop.server)
+        return self.part("stop-row", name, lambda: {"stop": stop, "name": name})
+
+
+class KeepHandler(_ServerHandler):
     """Keeps a server for a while."""
 
     async def post(self) -> None:
         """Keep it, or say why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
-        stretch = timedelta(seconds=_number(self.get_body_argument("seconds", "")) or 0)
         try:
-            servers = await self.decided(owner)
+            decided = await self.decided(owner)
         except NotFound:
-            servers = []
-        except (HubError, TimeoutError, Undecided):
+            decided = Decided(user=owner, servers=(), seen={})
+        except (HubError, TimeoutError):
             await self.show_servers(owner)
             return
-        refusal = self._refusal(servers, owner, server, stretch)
-        if refusal is None:
-            self.redirect(self.path_of(owner, kept=server), status=303)
-        else:
-            self.set_status(422)
-            await self.show_servers(owner, error=refusal)
-
-    def _refusal(self, servers: list[Seen], owner: str, server: str, stretch: timedelta) -> str | None:
-        """Keep the server; return why that was not possible."""
-        seen = next((each for each in servers if each.server == server), None)
-        if seen is None:
-            return f"{server or 'The default server'} does not run, so there is nothing to keep."
-        if reason := views.why_not(seen, self.site.now(), stretch):
-            return reason
+        if server not in decided.seen and any(each.name == server for each in decided.servers):
+            await self.show_servers(owner)  # which says that nothing could be decided about it
+            return
         try:
-            self.site.memory.keep(owner, server, stretch)
+            self._keep(decided.seen.get(server), owner, server)
         except KeepRefused as refused:
-            return str(refused)
-        return None
+            self.set_status(422)
+            await self.show_servers(owner, error=refused.message)
+        else:
+            self.redirect(self.path_of(owner, done=KEPT, server=server), status=303)
+
+    def _keep(self, seen: Seen | None, owner: str, server: str) -> None:
+        """Keep the server; raise KeepRefused."""
+        if seen is None:
+            raise KeepRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
+        now = self.site.now()
+        seconds = self.get_body_argument("seconds", "")
+        stretch = timedelta(seconds=_number(seconds) or 0)
+        if seconds == TO_THE_LIMIT and seen.age_ends is not None:
+            stretch = seen.age_ends - now
+        if reason := views.why_not(seen, now, stretch):
+            raise KeepRefused(*reason)
+        self.site.memory.keep(owner, server, stretch, by_admin=self.by_admin)
 
 
-class ReleaseHandler(_Page):
+class ReleaseHandler(_ServerHandler):
     """Lets go a server that was kept."""
 
     async def post(self) -> None:
@@ -343,29 +341,9 @@ class ReleaseHandler(_Page):
             self.site.memory.release(owner, server)
         except KeepRefused as refused:
             self.set_status(422)
-            await self.show_servers(owner, error=str(refused))
+            await self.show_servers(owner, error=refused.message)
         else:
-            self.redirect(self.path_of(owner, released=server), status=303)
-
-
-class CallbackHandler(HubOAuthCallbackHandler, _Page):  # type: ignore[misc] # JupyterHub has no types
-    """The end of a login at the hub."""
-
-    async def prepare(self) -> None:
-        """Know who has logged in already, but send nobody to the login again."""
-        self.current_user = await self._identified()
-
-
-class NowhereHandler(_Styled):
-    """Every other address."""
-
-    def prepare(self) -> None:
-        """Say that there is none."""
-        raise HTTPError(404)
-
-
-def _is_admin(person: dict[str, Any]) -> bool:
-    return person.get("kind", "user") == "user" and person.get("admin") is True
+            self.redirect(self.path_of(owner, done=RELEASED, server=server), status=303)
 
 
 def _number(text: str) -> int | None:

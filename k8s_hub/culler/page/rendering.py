@@ -9,6 +9,8 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from k8s_hub.culler.judging import words
+from k8s_hub.culler.judging.words import Message
+from k8s_hub.text import printable
 
 
 def render(template: str, **values: Any) -> str:
@@ -28,24 +30,42 @@ def _environment() -> Environment:
     environment.filters |= {
         "time": _time,
         "second": _second,
+        "clock": _clock,
+        "message": _message,
         "relative": _relative,
         "duration": words.duration,
+        "printable": printable,
     }
     return environment
 
 
+# A script says the times in the reader's own zone; without it, all of them are in UTC.
+
+
 def _time(at: datetime) -> Markup:
-    """Return a time element: UTC for people, until a script says it in their own time."""
-    utc = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", words.moment(utc))
+    """Return a time element."""
+    return _element(at, words.moment(at))
 
 
 def _second(at: datetime) -> Markup:
     """Return a time element to the second: sweeps may be seconds apart."""
+    return _element(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", Markup(" data-seconds"))
+
+
+@pass_context
+def _clock(context: Context, at: datetime) -> Markup:
+    """Return a time element without the date where that is today's."""
+    return _element(at, words.clock(at, context["now"]), Markup(" data-clock"))
+
+
+def _element(at: datetime, text: str, mark: Markup = Markup()) -> Markup:  # noqa: B008 - a value
     utc = at.astimezone(UTC)
-    return Markup('<time datetime="{}" data-seconds>{}</time>').format(
-        f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M:%S} UTC"
-    )
+    return Markup('<time datetime="{}"{}>{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", mark, text)
+
+
+def _message(message: Message) -> Markup:
+    """Return a sentence with its times as elements."""
+    return Markup().join(_time(part) if isinstance(part, datetime) else part for part in message)
 
 
 @pass_context

@@ -61,8 +61,9 @@ def _address(url: str) -> tuple[str, int]:
     except ValueError:  # a bracket without its pair, a port beyond 65535
         host, port = None, None
     if not host or not port:
+        shown = url.rpartition("@")[2]  # without a user and password
         raise BadPageSettings(
-            f"JUPYTERHUB_SERVICE_URL must be one such as http://127.0.0.1:10101, not {url!r}"
+            f"JUPYTERHUB_SERVICE_URL must be one such as http://127.0.0.1:10101, not {shown!r}"
         )
     if host == "localhost":
         return "127.0.0.1", port

@@ -4,7 +4,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from k8s_hub.culler.ruling.reading import BadRule, shown
+from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.text import quoted
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
@@ -19,16 +20,16 @@ _UNITS = (
     ("s|secs?|seconds?", 1),
 )
 _PARTS = re.compile(r"\s*".join(rf"(?:([0-9]{{1,10}})\s*(?:{names})(?![a-z]))?" for names, _ in _UNITS))
-_SECONDS = re.compile("[0-9]{1,10}")
+_SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # 010 is 8 to some, and 10 to others
 
 
 def parse(raw: Any, path: str = "duration") -> timedelta:
     """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
     seconds = _seconds(raw)
     if seconds is None:
-        raise BadRule(f"{path}: {shown(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
+        raise BadRule(f"{path}: {quoted(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
     if not 0 < seconds <= LONGEST:
-        raise BadRule(f"{path}: {shown(raw)} is not between one second and 31 years")
+        raise BadRule(f"{path}: {quoted(raw)} is not between one second and 31 years")
     return timedelta(seconds=seconds)
 
 

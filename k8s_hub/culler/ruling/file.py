@@ -1,9 +1,14 @@
 """The file that holds the rules: YAML or JSON, whatever suits the admin."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from k8s_hub.text import quoted
+
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
 class BadRulesFile(Exception):  # noqa: N818 - it says what it is
@@ -39,13 +44,48 @@ def _json(text: str, named: str) -> Any:
         raise BadRulesFile(f"{named}, line {error.lineno}: {error.msg}") from None
     except RecursionError:
         raise BadRulesFile(f"{named} is too deep") from None
+    except ValueError as error:  # a number without end
+        raise BadRulesFile(f"{named}: {error}") from None
 
 
 def _yaml(text: str, named: str) -> Any:
     import yaml  # tens of milliseconds, and megabytes, that cullers without such a file do not pay
 
+    try:
+        return yaml.load(text, _loader(named))  # noqa: S506 - it is a safe one
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        raise BadRulesFile(f"{named}{where}: {problem}") from None
+    except (RecursionError, ValueError) as error:  # a date that does not exist, for instance
+        raise BadRulesFile(f"{named}: {error}") from None
+
+
+def _loader(named: str) -> Any:
+    import yaml
+
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-        """A loader that refuses a key that is written twice, of which PyYAML would drop the first."""
+        """A loader that refuses what PyYAML would read in silence as something else.
+
+        Of a key that is written twice it drops the first; 1:30 is 90 to it, and 010 is 8.
+        """
+
+        def construct_yaml_int(self, node: Any) -> Any:
+            return self._number(node, super().construct_yaml_int)
+
+        def construct_yaml_float(self, node: Any) -> Any:
+            return self._number(node, super().construct_yaml_float)
+
+        def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
+            written = self.construct_scalar(node)
+            if _PLAIN_NUMBER.fullmatch(written) is None:
+                line = node.start_mark.line + 1
+                raise BadRulesFile(
+                    f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
+                    "write a duration as 1h 30m, a text in quotes, and a number without zeros before it"
+                )
+            return construct(node)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
@@ -58,12 +98,6 @@ def _yaml(text: str, named: str) -> Any:
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
-    try:
-        return yaml.load(text, Loader)  # noqa: S506 - it is a safe one
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f", line {mark.line + 1}"
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        raise BadRulesFile(f"{named}{where}: {problem}") from None
-    except (RecursionError, ValueError) as error:  # a date that does not exist, for instance
-        raise BadRulesFile(f"{named}: {error}") from None
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
+    Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_yaml_float)
+    return Loader

@@ -1,6 +1,7 @@
 """Limits: when something has lived long enough."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 
@@ -15,3 +16,23 @@ class Limits:
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
     admins: bool = True  # False: admins are exempt from being deleted; their servers are not
+
+
+def most_lenient(possible: Sequence[Limits]) -> Limits:
+    """Return the longest of each limit, where one of several may hold."""
+    return replace(
+        possible[0],
+        idle=max(each.idle for each in possible),
+        age=_longest(each.age for each in possible),
+        busy=_longest(each.busy for each in possible),
+        exempt=any(each.exempt for each in possible),
+    )
+
+
+def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
+    longest = timedelta()
+    for duration in durations:
+        if duration is None:  # no limit
+            return None
+        longest = max(longest, duration)
+    return longest

@@ -2,32 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from reprlib import Repr
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import quoted
 
 
 class BadRule(Exception):  # noqa: N818 - it says what it is
     """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
-
-
-ENDLESS = 10**4300
-"""What Python itself does not write as digits."""
-
-
-class _Short(Repr):
-    def repr_int(self, x: int, level: int) -> str:
-        return "a number without end" if abs(x) >= ENDLESS else super().repr_int(x, level)
-
-
-_short = _Short()
-_short.maxstring = _short.maxother = 60
-
-
-def shown(value: Any) -> str:
-    """Return a value as Python writes it, cut to what is readable in a sentence."""
-    return _short.repr(value)
 
 
 def suggestion(word: Any, known: Collection[str]) -> str:
@@ -39,7 +21,7 @@ def suggestion(word: Any, known: Collection[str]) -> str:
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     """Return a mapping that has none but these keys."""
     if not isinstance(raw, Mapping):
-        raise BadRule(f"{path}: must be a mapping, not {shown(raw)}")
+        raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
     for key in raw:
         if key not in keys:
             guess = suggestion(key, keys) or f"; there are {', '.join(sorted(keys))}"
@@ -61,17 +43,17 @@ def text(raw: Any, path: str) -> str:
     """Return a text; what only looks like one, such as a number, is to be quoted."""
     if not isinstance(raw, str):
         hint = " (in quotes it is one)" if isinstance(raw, bool | int | float) else ""
-        raise BadRule(f"{path}: must be a text, not {shown(raw)}{hint}")
+        raise BadRule(f"{path}: must be a text, not {quoted(raw)}{hint}")
     return raw
 
 
 def truth(raw: Any, path: str) -> bool:
     """Return true or false."""
     if not isinstance(raw, bool):
-        raise BadRule(f"{path}: must be true or false, not {shown(raw)}")
+        raise BadRule(f"{path}: must be true or false, not {quoted(raw)}")
     return raw
 
 
 def below(path: str, key: Any) -> str:
     """Return the path of a key of the mapping at ``path``."""
-    return f"{path}.{key if isinstance(key, str) and key.isidentifier() else shown(key)}"
+    return f"{path}.{key if isinstance(key, str) and key.isidentifier() else quoted(key)}"

@@ -1,23 +1,40 @@
-"""Rules: which limits hold for which server, and when; the first that matches decides."""
+"""Rules: which limits hold for which server, and when; the first that matches decides.
+
+Whether a rule matches may not be known, because the token may not see a user's groups or a server's state. Then both
+may be the case, and the longer of the limits counts: what is not known keeps a server.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import translate
+from functools import cached_property
 from typing import Any, Self
 
+from k8s_hub.culler import needs
 from k8s_hub.culler.ruling import durations
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.reading import BadRule, below, mapping, one_or_more, shown, text, truth
+from k8s_hub.culler.ruling.limits import Limits, most_lenient
+from k8s_hub.culler.ruling.reading import BadRule, below, mapping, one_or_more, text, truth
 from k8s_hub.culler.ruling.schedule import Schedule, parse_schedule
-from k8s_hub.hub.users import Server, User
+from k8s_hub.hub.packing import unpacked
+from k8s_hub.hub.users import Server, User, state_in
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.fields import PROFILE, UNLISTED_CHOICE, unlisted_key
+from k8s_hub.profiles.applied import AppliedOptions
+from k8s_hub.text import quoted
 
-__all__ = ["BadRule", "Rule", "Rules", "Ruling"]
+__all__ = ["BadRule", "Doubt", "Rule", "Rules", "Ruling"]
 
-GROUPS_SCOPE = "read:users:groups"
+LONGEST_WORD = 100_000
+"""In characters: so much of what was chosen is compared with patterns. Users can send texts of any length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A rule that may match or not, because something is hidden from the token."""
+
+    rule: str
+    scope: str  # which would show it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +46,7 @@ class Ruling:
     until: datetime | None = (
         None  # when a schedule may change it, if the server stays as it is; None: not in sight
     )
+    doubts: tuple[Doubt, ...] = ()  # rules before that one which may hold: the longest of all limits counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,33 @@ class Globs:
         return any(pattern.match(word) for pattern in self.patterns)
 
 
+class Subject:
+    """A user and, unless only the user is meant, one of their servers, as conditions see them."""
+
+    def __init__(self, user: User, server: Server | None = None) -> None:
+        self.user = user
+        self.server = server
+
+    @cached_property
+    def chosen(self) -> AppliedOptions:
+        """What the spawner applied; where it saved nothing of it, what was asked for."""
+        applied = AppliedOptions.in_state(state_in(self._words) or {})
+        return AppliedOptions.asked_for(self._words.get("user_options")) if applied is None else applied
+
+    @cached_property
+    def hides_choices(self) -> bool:
+        """Whether the token cannot see what the spawner applied."""
+        return state_in(self._words) is None
+
+    def hides(self, scope: str) -> bool:
+        """Return whether what this scope shows is hidden."""
+        return self.user.groups is None if scope == needs.GROUPS else self.hides_choices
+
+    @cached_property
+    def _words(self) -> Raw:
+        return {} if self.server is None else unpacked(self.server.raw)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """Conditions, all of which must hold; None: anything will do."""
@@ -53,34 +98,48 @@ class Match:
     server: Globs | None = None
     admin: bool | None = None
 
-    def fits_user(self, user: User) -> bool:
-        """Return whether all that is asked of the user is so; groups that are hidden match nothing."""
-        return (
-            (self.admin is None or self.admin == user.admin)
-            and (self.user is None or self.user.match(user.name))
-            and (self.group is None or any(map(self.group.match, user.groups or ())))
+    def fits(self, subject: Subject) -> bool | None:
+        """Return whether all that is asked is so; None: that is not known. Without a server, what asks for one is not."""
+        if not self._fits_names(subject):
+            return False
+        answers = (
+            self.group is None or self._fits_groups(self.group, subject.user.groups),
+            not self._asks_choices or self._fits_choices(subject),
         )
-
-    def fits_server(self, server: Server) -> bool:
-        """Return whether all that is asked of the server is so; what was not chosen matches nothing."""
-        return (self.server is None or self.server.match(server.name)) and (
-            not self.asks_choices or self._fits_choices(_choices(server))
-        )
+        if False in answers:
+            return False
+        return None if None in answers else True
 
     @property
-    def asks_choices(self) -> bool:
-        """Whether it depends on what was chosen for the server."""
+    def scopes(self) -> Sequence[str]:
+        """The scopes without which its answer is not always known."""
+        groups = () if self.group is None else (needs.GROUPS,)
+        return (*groups, needs.STATE) if self._asks_choices else groups
+
+    @property
+    def _asks_choices(self) -> bool:
         return self.profile is not None or bool(self.options)
 
-    @property
-    def asks_server(self) -> bool:
-        """Whether it depends on more than the user."""
-        return self.asks_choices or self.server is not None
-
-    def _fits_choices(self, choices: Raw) -> bool:
-        return (self.profile is None or _has(choices, PROFILE, self.profile)) and all(
-            _has(choices, name, globs) for name, globs in self.options
+    def _fits_names(self, subject: Subject) -> bool:
+        if subject.server is None and (self._asks_choices or self.server is not None):
+            return False
+        return (
+            (self.admin is None or self.admin == subject.user.admin)
+            and (self.user is None or self.user.match(subject.user.name))
+            and (self.server is None or subject.server is None or self.server.match(subject.server.name))
         )
+
+    @staticmethod
+    def _fits_groups(wanted: Globs, groups: Sequence[str] | None) -> bool | None:
+        return None if groups is None else any(map(wanted.match, groups))
+
+    def _fits_choices(self, subject: Subject) -> bool | None:
+        chosen = subject.chosen
+        fits = (self.profile is None or _has(chosen.profile, self.profile)) and all(
+            _has(chosen.options.get(name), globs) for name, globs in self.options
+        )
+        # A default is not asked for: behind a hidden state, any choice may be the case.
+        return fits or (None if subject.hides_choices else False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,90 +160,136 @@ class Rules:
 
     @classmethod
     def parse(cls, raw: Any, path: str = "rules") -> Self:
-        """Read a list of rules, or a mapping whose only key ``rules`` has it; raise BadRule."""
-        if isinstance(raw, Mapping):
-            raw = mapping(raw, path, keys=("rules",)).get("rules", raw)
+        """Read a list of rules for servers, or a mapping whose key ``rules`` has it; raise BadRule."""
+        return cls._parse(sections(raw, path)[0], path, _OF_SERVERS)
+
+    @classmethod
+    def parse_users(cls, raw: Any, path: str = "users") -> Self:
+        """Read a list of rules for the deletion of users; raise BadRule."""
+        return cls._parse(raw, path, _OF_USERS)
+
+    @classmethod
+    def _parse(cls, raw: Any, path: str, vocabulary: "_Vocabulary") -> Self:
         if not isinstance(raw, list | tuple):
-            raise BadRule(f"{path}: must be a list of rules, not {shown(raw)}")
-        rules = tuple(_rule(item, f"{path}[{index}]", f"rules[{index}]") for index, item in enumerate(raw))
+            raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
+        rules = tuple(_rule(item, f"{path}[{index}]", index, vocabulary) for index, item in enumerate(raw))
         _refuse_doubles(rules, path)
         _refuse_unreachable(rules, path)
         return cls(rules)
 
     def for_server(self, server: Server, user: User, defaults: Limits, now: datetime) -> Ruling:
         """Return what holds for a server now."""
-        return self._ruling(lambda match: match.fits_user(user) and match.fits_server(server), defaults, now)
+        return self._ruling(Subject(user, server), defaults, now)
 
     def for_user(self, user: User, defaults: Limits, now: datetime) -> Ruling:
-        """Return what holds now for a user who has no server: only rules that do not speak of servers count."""
-        return self._ruling(lambda match: not match.asks_server and match.fits_user(user), defaults, now)
+        """Return what holds now for a user, whatever servers they have: rules that speak of servers do not count."""
+        return self._ruling(Subject(user), defaults, now)
 
     @property
     def scopes(self) -> Sequence[str]:
-        """The scopes that they need beside those of the core."""
-        return (GROUPS_SCOPE,) if any(rule.match.group is not None for rule in self.rules) else ()
+        """The scopes that they need beside those of the core, each once."""
+        return tuple(dict.fromkeys(scope for rule in self.rules for scope in rule.match.scopes))
 
-    def _ruling(self, fits: Callable[[Match], bool], defaults: Limits, now: datetime) -> Ruling:
-        changes = []
+    @property
+    def surprises(self) -> Sequence[str]:
+        """What an admin may not expect of the rules' schedules, in sentences."""
+        return tuple(
+            f"schedule of {rule.name}: {sentence}"
+            for rule in self.rules
+            if rule.schedule is not None
+            for sentence in rule.schedule.surprises
+        )
+
+    def _ruling(self, subject: Subject, defaults: Limits, now: datetime) -> Ruling:
+        changes: list[datetime | None] = []
+        possible: list[Rule] = []  # that hold now, if they match
+        certain: Rule | None = None  # the first that matches and holds, whatever the others do
         for rule in self.rules:
-            if not fits(rule.match):
+            fits = rule.match.fits(subject)
+            if fits is False:
                 continue
             if rule.schedule is not None:
                 changes.append(rule.schedule.next_change(now))
             if rule.schedule is None or rule.schedule.holds(now):
-                return Ruling(
-                    limits=replace(defaults, **rule.limits), rule=rule.name, until=_earliest(changes)
-                )
-        return Ruling(limits=defaults, until=_earliest(changes))
+                if fits:
+                    certain = rule
+                    break
+                possible.append(rule)
+        limits = [replace(defaults, **({} if rule is None else rule.limits)) for rule in (certain, *possible)]
+        return Ruling(
+            limits=most_lenient(limits) if possible else limits[0],
+            rule=None if certain is None else certain.name,
+            until=min((change for change in changes if change is not None), default=None),
+            doubts=tuple(
+                Doubt(rule=rule.name, scope=scope)
+                for rule in possible
+                for scope in rule.match.scopes
+                if subject.hides(scope)
+            ),
+        )
 
 
-def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
+def _has(value: Any, globs: Globs) -> bool:
+    return any(globs.match(word[:LONGEST_WORD]) for word in _words(value))
 
 
-# --- What was chosen for a server ---
-
-
-def _choices(server: Server) -> Raw:
-    choices = server.raw.get("user_options")
-    return choices if isinstance(choices, Mapping) else {}
-
-
-def _has(choices: Raw, name: str, globs: Globs) -> bool:
-    """Return whether a choice matches, or the text in place of one that is not on the list."""
-    value = choices.get(name)
-    if value == UNLISTED_CHOICE:
-        value = choices.get(unlisted_key(name), value)
-    word = _word(value)
-    return word is not None and globs.match(word)
-
-
-def _word(value: Any) -> str | None:
-    """Return a value as it is written in YAML and JSON; None for what is more than one word."""
+def _words(value: Any) -> Sequence[str]:
+    """Return a choice as rules may name it; a list or nothing is none."""
     match value:
         case str():
-            return value
-        case bool():
-            return "true" if value else "false"
+            return (value,)
+        case bool():  # as YAML writes it, and as the spawner does
+            return (str(value).lower(), str(value))
         case int() | float():
-            return str(value)
+            return (quoted(value),)
         case _:
-            return None
+            return ()
 
 
 # --- Reading ---
 
-_MATCHES = ("profile", "options", "group", "user", "server", "admin")
-_LIMITS = {"timeout": "idle", "max_age": "age", "busy_limit": "busy", "exempt": "exempt"}
-_KEYS = ("name", "match", "schedule", *_LIMITS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vocabulary:
+    """The keys that a rule may have."""
+
+    place: str  # of a rule without a name, before its number
+    matches: Sequence[str]
+    limits: Mapping[str, str]  # to the fields of Limits
+    others: Sequence[str]
+    exempt: str  # what to write in place of a timeout of 0
 
 
-def _rule(raw: Any, path: str, place: str) -> Rule:
-    raw = mapping(raw, path, keys=_KEYS)
+_OF_SERVERS = _Vocabulary(
+    place="rules",
+    matches=("profile", "options", "group", "user", "server", "admin"),
+    limits={"timeout": "idle", "max_age": "age", "busy_limit": "busy", "exempt": "exempt"},
+    others=("name", "match", "schedule"),
+    exempt="for servers that are never stopped, set exempt: true",
+)
+_OF_USERS = _Vocabulary(
+    place="users",
+    matches=("group", "user", "admin"),
+    limits={"timeout": "idle", "max_age": "age", "exempt": "exempt"},
+    others=("name", "match"),
+    exempt="for users who are never deleted, set exempt: true",
+)
+
+
+def sections(raw: Any, path: str) -> tuple[Any, Any]:
+    """Return what a file has of rules for servers and for users; a list alone is of rules for servers."""
+    if not isinstance(raw, Mapping):
+        return raw, ()
+    raw = mapping(raw, path, keys=("rules", "users"))
+    return raw.get("rules", () if raw else raw), raw.get("users", ())
+
+
+def _rule(raw: Any, path: str, index: int, vocabulary: _Vocabulary) -> Rule:
+    raw = mapping(raw, path, keys=(*vocabulary.others, *vocabulary.limits))
     return Rule(
-        name=_name(raw["name"], f"{path}.name") if "name" in raw else place,
-        limits=_limits(raw, path),
-        match=_match(raw["match"], f"{path}.match") if "match" in raw else Match(),
+        name=_name(raw["name"], f"{path}.name") if "name" in raw else f"{vocabulary.place}[{index}]",
+        limits=_limits(raw, path, vocabulary),
+        match=_match(raw["match"], f"{path}.match", vocabulary) if "match" in raw else Match(),
         schedule=parse_schedule(raw["schedule"], f"{path}.schedule") if "schedule" in raw else None,
     )
 
@@ -196,32 +301,33 @@ def _name(raw: Any, path: str) -> str:
     return name
 
 
-def _limits(raw: Raw, path: str) -> Raw:
-    given = {key: raw[key] for key in _LIMITS if key in raw}
+def _limits(raw: Raw, path: str, vocabulary: _Vocabulary) -> Raw:
+    fields = vocabulary.limits
+    given = {key: raw[key] for key in fields if key in raw}
     if not given:
-        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(_LIMITS)}")
-    limits = {_LIMITS[key]: _limit(key, value, below(path, key)) for key, value in given.items()}
+        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(fields)}")
+    limits = {
+        fields[key]: _limit(key, value, below(path, key), vocabulary.exempt) for key, value in given.items()
+    }
     if limits.get("exempt") and len(limits) > 1:
         others = ", ".join(key for key in given if key != "exempt")
         raise BadRule(f"{path}.exempt: true leaves no meaning to {others}")
     return limits
 
 
-def _limit(key: str, value: Any, path: str) -> Any:
+def _limit(key: str, value: Any, path: str, instead: str) -> Any:
     if key == "exempt":
         return truth(value, path)
     duration = durations.parse_or_never(value, path)
     if key == "timeout" and duration is None:
-        raise BadRule(
-            f"{path}: {shown(value)} is no time; for servers that are never stopped, set exempt: true"
-        )
+        raise BadRule(f"{path}: {quoted(value)} is no time; {instead}")
     return duration
 
 
-def _match(raw: Any, path: str) -> Match:
+def _match(raw: Any, path: str, vocabulary: _Vocabulary) -> Match:
     if raw is None:  # a key without a value, as templates leave behind
         return Match()
-    raw = mapping(raw, path, keys=_MATCHES)
+    raw = mapping(raw, path, keys=vocabulary.matches)
     globs = {key: _globs(raw[key], f"{path}.{key}") for key in ("profile", "group", "user") if key in raw}
     return Match(
         **globs,
@@ -233,7 +339,7 @@ def _match(raw: Any, path: str) -> Match:
 
 def _options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
     if not isinstance(raw, Mapping) or not raw:
-        raise BadRule(f"{path}: must be a mapping of options to their values, not {shown(raw)}")
+        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
     return tuple(
         (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
     )
@@ -258,7 +364,7 @@ def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
     for index, rule in enumerate(rules):
         if rule.name in seen:
             raise BadRule(
-                f"{path}[{index}].name: {shown(rule.name)} is already the name of {path}[{seen[rule.name]}]"
+                f"{path}[{index}].name: {quoted(rule.name)} is already the name of {path}[{seen[rule.name]}]"
             )
         seen[rule.name] = index
 

@@ -1,4 +1,4 @@
-"""Schedules: windows of local time, week after week, in which a rule holds.
+"""Schedules: windows of local time, week after week or on certain dates, in which a rule holds.
 
 The wall clock decides: a window is in force whenever the clock of its time zone shows a time in it. On the night
 when that clock jumps forward, times that it skips are in no window; when it goes back, those that it shows twice
@@ -6,42 +6,73 @@ are in their windows twice.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from k8s_hub.culler.ruling.reading import BadRule, mapping, one_or_more, shown, suggestion, text
+from k8s_hub.culler.ruling.reading import BadRule, mapping, one_or_more, text
+from k8s_hub.culler.ruling.zones import surprise, zone_named
+from k8s_hub.text import quoted
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EVERY_DAY = frozenset(range(7))
 
 _DAY = 24 * 60  # minutes
+_ONE_DAY = timedelta(days=1)
+_MIDNIGHT = time()
 _HOURS = re.compile("([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 _AHEAD = 9
 """Days: whatever repeats every week changes within them."""
 
+_EARLIEST, _LATEST = date(2000, 1, 1), date(2199, 12, 31)
+"""Of dates: others are a mistake, and lead to dates that do not exist."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Days from the first to the last, which is one of them."""
+
+    first: date
+    last: date
+
+    def has(self, day: date) -> bool:
+        """Return whether a day is one of them."""
+        return self.first <= day <= self.last
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A part of some days of each week; over midnight, where it ends before it begins."""
+    """A part of some days; over midnight, where it ends before it begins. It belongs to the day on which it begins."""
 
     zone: ZoneInfo
-    weekdays: frozenset[int] = EVERY_DAY  # on which it begins; 0 is Monday
+    weekdays: frozenset[int] = EVERY_DAY  # 0 is Monday
+    dates: tuple[Span, ...] = ()  # none: every week
     begin: int = 0  # minutes after midnight
     end: int = _DAY  # minutes after midnight; not part of it
 
     def holds(self, at: datetime) -> bool:
         """Return whether a moment is in it."""
         local = at.astimezone(self.zone)
-        minute = local.hour * 60 + local.minute
-        today, yesterday = local.weekday(), (local.weekday() - 1) % 7
+        minute, today = local.hour * 60 + local.minute, local.date()
         if self.begin < self.end:
-            return today in self.weekdays and self.begin <= minute < self.end
-        return (today in self.weekdays and minute >= self.begin) or (
-            yesterday in self.weekdays and minute < self.end
+            return self.begin <= minute < self.end and self._begins_on(today)
+        return (minute >= self.begin and self._begins_on(today)) or (
+            minute < self.end and self._begins_on(today - _ONE_DAY)
+        )
+
+    def days_ahead(self, today: date) -> Iterator[date]:
+        """Yield the days, in no order, on which it may next begin or cease to be in force, and be again after that."""
+        for span in (Span(today, today), *self.dates):
+            yield from (span.first + step * _ONE_DAY for step in range(_AHEAD))
+            # The night of the last day ends on the next.
+            yield from (span.last + (1 - step) * _ONE_DAY for step in range(_AHEAD))
+
+    def _begins_on(self, day: date) -> bool:
+        return day.weekday() in self.weekdays and (
+            not self.dates or any(span.has(day) for span in self.dates)
         )
 
 
@@ -54,6 +85,12 @@ class Schedule:
     def holds(self, at: datetime) -> bool:
         """Return whether a moment is in one of the windows."""
         return any(window.holds(at) for window in self.windows)
+
+    @property
+    def surprises(self) -> Sequence[str]:
+        """What an admin may not expect of the time zones, in sentences."""
+        found = (surprise(str(window.zone)) for window in self.windows)
+        return tuple(dict.fromkeys(each for each in found if each is not None))
 
     def next_change(self, after: datetime) -> datetime | None:
         """Return when it next begins or ceases to hold; None: not in the days that can be foreseen."""
@@ -69,25 +106,36 @@ def parse_schedule(raw: Any, path: str) -> Schedule:
 
 
 def _window(raw: Any, path: str) -> Window:
-    raw = mapping(raw, path, keys=("time_zone", "weekdays", "hours"))
-    if not raw.keys() & {"weekdays", "hours"}:
-        raise BadRule(f"{path}: has neither weekdays nor hours")
+    raw = mapping(raw, path, keys=("time_zone", "weekdays", "dates", "hours"))
+    if not raw.keys() & {"weekdays", "dates", "hours"}:
+        raise BadRule(f"{path}: has neither weekdays nor dates nor hours")
     begin, end = _hours(raw["hours"], f"{path}.hours") if "hours" in raw else (0, _DAY)
     return Window(
-        zone=_zone(raw.get("time_zone", "UTC"), f"{path}.time_zone"),
+        zone=zone_named(text(raw.get("time_zone", "UTC"), f"{path}.time_zone"), f"{path}.time_zone"),
         weekdays=_weekdays(raw["weekdays"], f"{path}.weekdays") if "weekdays" in raw else EVERY_DAY,
+        dates=_dates(raw["dates"], f"{path}.dates") if "dates" in raw else (),
         begin=begin,
         end=end,
     )
 
 
-def _zone(raw: Any, path: str) -> ZoneInfo:
-    name = text(raw, path)
+def _dates(raw: Any, path: str) -> tuple[Span, ...]:
+    return tuple(sorted(_span(item, where) for where, item in one_or_more(raw, path)))
+
+
+def _span(raw: Any, path: str) -> Span:
+    """Read a date, or two with "to" between them; YAML makes a date of one that is not in quotes."""
+    written = raw.isoformat() if type(raw) is date else text(raw, path)
+    first, _, last = (part.strip() for part in written.partition(" to "))
     try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # unknown, no name, or a file that holds no zone
-        guess = suggestion(name, available_timezones()) or ", such as Europe/Berlin"
-        raise BadRule(f"{path}: {shown(name)} is no time zone{guess}") from None
+        span = Span(date.fromisoformat(first), date.fromisoformat(last or first))
+    except ValueError:
+        raise BadRule(
+            f"{path}: {quoted(written)} is not such as 2026-07-15 or 2026-07-13 to 2026-07-17"
+        ) from None
+    if not _EARLIEST <= span.first <= span.last <= _LATEST:
+        raise BadRule(f"{path}: {quoted(written)} ends before it begins, or is not between 2000 and 2199")
+    return span
 
 
 def _weekdays(raw: Any, path: str) -> frozenset[int]:
@@ -105,7 +153,7 @@ def _days(words: str, path: str) -> Iterator[int]:
 def _day(word: str, path: str) -> int:
     name = word.strip().lower()
     if name not in DAYS:
-        raise BadRule(f"{path}: {shown(word)} is no day; there are {', '.join(DAYS)}, and such as mon-fri")
+        raise BadRule(f"{path}: {quoted(word)} is no day; there are {', '.join(DAYS)}, and such as mon-fri")
     return DAYS.index(name)
 
 
@@ -113,13 +161,13 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
     written = text(raw, path)
     match = _HOURS.fullmatch("".join(written.split()))
     if match is None:
-        raise BadRule(f"{path}: {shown(written)} is not such as 22:00-06:00")
+        raise BadRule(f"{path}: {quoted(written)} is not such as 22:00-06:00")
     begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
     begin, end = begin_hour * 60 + begin_minute, end_hour * 60 + end_minute
     if max(begin_minute, end_minute) > 59 or begin >= _DAY or end > _DAY:
-        raise BadRule(f"{path}: {shown(written)} has a time that no clock shows")
+        raise BadRule(f"{path}: {quoted(written)} has a time that no clock shows")
     if begin == end:
-        raise BadRule(f"{path}: {shown(written)} has no length; the whole day is 00:00-24:00")
+        raise BadRule(f"{path}: {quoted(written)} has no length; the whole day is 00:00-24:00")
     return begin, end
 
 
@@ -136,12 +184,12 @@ def _next_change(schedule: Schedule, after: datetime) -> datetime | None:
 
 def _turns(window: Window, after: datetime) -> Iterator[datetime]:
     """Yield the moments of the next days when a window may begin or end, in UTC and in no order."""
-    midnight = after.astimezone(window.zone).replace(hour=0, minute=0, tzinfo=None)
-    for day in range(_AHEAD):
+    for day in set(window.days_ahead(after.astimezone(window.zone).date())):
         for minute in (window.begin, window.end):
-            wall = midnight + timedelta(days=day, minutes=minute)
+            wall = datetime.combine(day, _MIDNIGHT) + timedelta(minutes=minute)
             yield from (wall.replace(tzinfo=window.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        yield from _clock_change(window.zone, after + timedelta(days=day), after + timedelta(days=day + 1))
+    for step in range(_AHEAD):
+        yield from _clock_change(window.zone, after + step * _ONE_DAY, after + (step + 1) * _ONE_DAY)
 
 
 def _clock_change(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[datetime]:

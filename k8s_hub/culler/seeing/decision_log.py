@@ -1,13 +1,19 @@
-"""The decision log: each decision as one line of JSON, in a file that may be rotated under it."""
+"""The decision log: each decision as one line of JSON, in a file that may be rotated under it.
+
+The file is made for its owner only: it says who works when.
+"""
 
 import contextlib
 import json
 import logging
+import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
+from k8s_hub.culler.sweeping.telling import LoggedOnce
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +28,16 @@ class DecisionLog:
 
     def __init__(self, path: str) -> None:
         self._handler = _standard_output() if path == STANDARD_OUTPUT else _File(path, encoding="utf-8")
+        self._log_once = LoggedOnce()
 
-    def __call__(self, decision: Decision, action: Action) -> None:
-        """Write one line."""
-        line = json.dumps(decision.record(action))
+    def __call__(self, decision: Decision | UserDecision, action: Action) -> None:
+        """Write one line; a value that JSON cannot hold is null there."""
+        record = decision.record(action)
+        try:
+            line = json.dumps(record)
+        except (ValueError, TypeError, RecursionError) as error:
+            self._log_once(f"decision_log: {decision.subject}: a value was left out", error)
+            line = json.dumps({key: value if _is_json(value) else None for key, value in record.items()})
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))
 
     def close(self) -> None:
@@ -39,6 +51,9 @@ class _File(WatchedFileHandler):
 
     is_broken = False
 
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=_for_its_owner)
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.reopenIfNeeded()
@@ -51,6 +66,18 @@ class _File(WatchedFileHandler):
             self.is_broken = True
         else:
             self.is_broken = False
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def _standard_output() -> logging.Handler:

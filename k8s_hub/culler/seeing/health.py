@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from k8s_hub.culler.judging import words
 from k8s_hub.culler.sweeping.report import PassRecord
 
 INTERVALS = 3
@@ -60,7 +61,7 @@ class Pulse:
         )
 
     def _reason(self, silence: timedelta, *, is_late: bool) -> str:
-        whole = timedelta(seconds=int(silence.total_seconds()))
+        whole = words.duration(silence)
         if is_late:
             error = f"; the last one failed: {self._last_error}" if self._last_error else ""
             return f"no pass over all servers has ended well for {whole}{error}"

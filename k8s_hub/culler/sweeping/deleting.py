@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from k8s_hub.culler import needs
 from k8s_hub.culler.judging.decider import Decider
+from k8s_hub.culler.judging.decision import UserDecision
 from k8s_hub.culler.sweeping.partners import Hub
 from k8s_hub.culler.sweeping.patience import patiently
+from k8s_hub.culler.sweeping.stopping import hidden_from
 from k8s_hub.hub.errors import NotFound
 from k8s_hub.hub.users import User
 
@@ -26,25 +29,30 @@ class Deleting:
     decider: Decider
     now: Callable[[], datetime]
 
-    async def delete(self, user: User) -> bool:
-        """Delete a user whose servers are gone, if it is time for it; return whether it was."""
-        verdict = self.decider.decide_user(user, self.now())
-        if not verdict.culls:
-            return False
-        is_deleted = await patiently(lambda: self._look_again_and_delete(user))
+    async def delete(self, decision: UserDecision) -> bool:
+        """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
+        is_deleted = await patiently(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
-            log.info("User %s is deleted: it %s", user.name, verdict.reason)
+            log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
         return is_deleted
 
     async def _look_again_and_delete(self, user: User) -> bool:
-        try:
-            fresh = await self.hub.user(user.name)
-            if fresh.servers != ():
-                return False
-            # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
-            if not user.servers and not self.decider.decide_user(fresh, self.now()).culls:
-                return False
-            await self.hub.delete_user(user.name)
-        except NotFound:
+        fresh = await self._found(user)
+        if fresh is None or fresh.servers != ():
             return False
+        # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
+        if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
+            return False
+        try:
+            await self.hub.delete_user(user.name)
+        except NotFound as refusal:
+            if await self._found(user) is None:
+                return False
+            raise hidden_from(refusal, f"user {user.name}", needs.DELETE_USERS) from refusal
         return True
+
+    async def _found(self, user: User) -> User | None:
+        try:
+            return await self.hub.user(user.name)
+        except NotFound:
+            return None

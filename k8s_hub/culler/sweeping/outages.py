@@ -14,6 +14,7 @@ from typing import Protocol
 from k8s_hub.culler.judging.decision import Decision
 from k8s_hub.culler.judging.policy import Cause
 from k8s_hub.hub.errors import HubError
+from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,9 @@ class Outages:
         before, self._contact = self._contact, self._contact.heard(now, self._longest)
         if self._contact.quiet_until != before.quiet_until:
             log.warning(
-                "The hub was not heard since %s; nothing is stopped before %s",
-                before.last,
-                self._contact.quiet_until,
+                "hub: did not answer since %s: no server is stopped before %s, until all could report activity",
+                before.last and timestamps.format_seconds(before.last),
+                self._contact.quiet_until and timestamps.format_seconds(self._contact.quiet_until),
             )
         if self._memory is not None:
             self._memory.last_contact = now
@@ -84,7 +85,7 @@ class Outages:
         if until is None or not decision.verdict.culls:
             return decision
         return decision.held_back(
-            Cause.QUIET, f"the hub was away: nothing is stopped before {until:%H:%M:%S}"
+            Cause.QUIET, "the hub was away and does not know yet who was active meanwhile"
         )
 
     def quiet_until(self, now: datetime) -> datetime | None:
@@ -102,7 +103,7 @@ async def heartbeat(
             await ask()
             outages.heard(now())
         except HubError as error:
-            log.debug("No heartbeat: %s", error)
+            log.debug("hub: no heartbeat: %s", error)
         except Exception:  # Without further ones, the time between two sweeps would be an outage, for ever.
             log.exception("No heartbeat")
         await asyncio.sleep(HEARTBEAT_SECONDS)

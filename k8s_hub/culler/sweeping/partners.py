@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Protocol
 
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.judging.facts import Notice, Recollection, Work
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.routes import ServerKey
@@ -12,6 +12,9 @@ from k8s_hub.hub.users import Server, User
 
 Sink = Callable[[Decision, Action], None]
 """Is told of every decision, once its server's fate is known."""
+
+UserSink = Callable[[UserDecision, Action], None]
+"""Is told of each user whose time is up, once their fate is known."""
 
 
 class Hub(Protocol):
@@ -36,7 +39,7 @@ class Servers(Protocol):
     per_sweep: int  # so many may be asked in one sweep
 
     async def refresh(self) -> None:
-        """Begin a sweep."""
+        """Begin a sweep; raise HubError where it is not known how servers can be asked."""
 
     async def work(self, server: Server) -> Work | None:
         """Return what a server runs; None where it gave no answer that makes sense."""

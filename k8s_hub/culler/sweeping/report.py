@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from k8s_hub.culler.judging import words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -25,6 +27,7 @@ class Report:
     asked: int = 0  # servers asked what they run
     answered: int = 0  # of those asked
     deleted: int = 0  # users
+    would_delete: int = 0  # users, in a look or a dry run
     delete_failed: int = 0  # users
     lost: int = 0  # pages, or users in them, that could not be read
     seconds: float = 0.0
@@ -33,18 +36,19 @@ class Report:
     def __str__(self) -> str:
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
         parts = [
-            f"{self.servers} servers of {self.users} users seen",
+            f"{words.some(self.servers, 'server')} of {words.some(self.users, 'user')}",
             f"{self.stopped} stopped",
             f"{self.stopping} stopping" if self.stopping else "",
             f"{self.gone} gone meanwhile" if self.gone else "",
             f"{self.would_stop} would be stopped" if self.would_stop else "",
             f"{sum(self.kept.values())} kept" + (f" ({kept})" if kept else ""),
-            f"{self.hidden} users with hidden servers" if self.hidden else "",
-            f"{self.warned} users warned" if self.warned else "",
-            f"{self.answered} of {self.asked} said what they run" if self.asked else "",
-            f"{self.deleted} users deleted" if self.deleted else "",
+            f"{words.some(self.hidden, 'user')} with hidden servers" if self.hidden else "",
+            f"{words.some(self.warned, 'user')} warned" if self.warned else "",
+            f"asked {words.some(self.asked, 'server')}, {self.answered} answered" if self.asked else "",
+            f"{words.some(self.deleted, 'user')} deleted" if self.deleted else "",
+            f"{words.some(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
             f"{self.failed + self.delete_failed} failed",
-            f"{self.lost} parts of the list lost" if self.lost else "",
+            f"{words.some(self.lost, 'part')} of the list lost" if self.lost else "",
             f"{self.seconds:.1f} s",
         ]
         return ", ".join(part for part in parts if part)

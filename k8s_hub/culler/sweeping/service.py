@@ -90,23 +90,21 @@ class CullerService:
         try:
             self.on_pass(record)
         except Exception:  # As below: who cannot be told must not end all further passes.
-            log.exception("Who listens could not be told of the pass")
+            log.exception("pass: a listener failed")
         return record
 
     async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
-        name, act = (
-            ("First a look, nothing is stopped", self._look) if kind == "look" else ("Sweep", self._sweep)
-        )
+        name, act = ("First look (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
         try:
             self.last_report = await act()
         except HubError as error:
-            log.error("%s: it failed: %s", name, error)  # noqa: TRY400 - the sentence says all
+            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the sentence says all
             return None, str(error)
         except Exception as error:  # The supervisor: a mistake in one sweep must not end all further ones.
-            log.exception("%s: it failed", name)
+            log.exception("%s: failed: an error in the culler or in a hook", name)
             return (
                 None,
-                f"{type(error).__name__}: a mistake, see the log",
+                f"{type(error).__name__}: an error in the culler or in a hook; see the log",
             )  # Its words may hold a user's name.
         log.info("%s: %s", name, self.last_report)
         return self.last_report, None
@@ -116,7 +114,7 @@ async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
     try:
         await heartbeat()
     except Exception:  # As above: without it, sweeps go on.
-        log.exception("The hub's outages are no longer noticed between sweeps")
+        log.exception("hub: heartbeat ended: outages between sweeps are no longer noticed")
 
 
 async def parent_is_gone(parent: int) -> None:
@@ -136,5 +134,5 @@ async def run_while(service: CullerService, hub_is_gone: Awaitable[None] | None)
     async with asyncio.TaskGroup() as tasks:
         sweeping = tasks.create_task(service.run())
         await hub_is_gone
-        log.info("The hub that started this culler is gone: the next hub starts its own")
+        log.info("hub: gone: this culler ends, because the next hub starts its own")
         sweeping.cancel()

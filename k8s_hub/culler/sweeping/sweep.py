@@ -5,7 +5,9 @@ Promises:
 - a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
 - at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
 - what fails for one page, server or user is told, counted, and costs the others nothing;
-- of each server that was decided about, the decision and what was done are told exactly once.
+- of each server that was decided about, the decision and what was done are told exactly once; of users, those whose
+  time is up;
+- where servers are to be asked and it is not known how, those that look idle are not stopped unheard.
 """
 
 import asyncio
@@ -17,21 +19,21 @@ from datetime import datetime, timedelta
 
 from k8s_hub.culler.asking.choice import Choice, candidate, choose
 from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action, Decision
+from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
 from k8s_hub.culler.judging.facts import Notice, Work, facts_of
 from k8s_hub.culler.judging.policy import Cause, wants_notice
 from k8s_hub.culler.sweeping.brake import braked
 from k8s_hub.culler.sweeping.deleting import Deleting
 from k8s_hub.culler.sweeping.outages import Outages
 from k8s_hub.culler.sweeping.pace import STAGGER_SECONDS, Pace, each
-from k8s_hub.culler.sweeping.partners import Hub, Memory, Servers, Sink, Warn
+from k8s_hub.culler.sweeping.partners import Hub, Memory, Servers, Sink, UserSink, Warn
 from k8s_hub.culler.sweeping.past import Past, key_of
 from k8s_hub.culler.sweeping.patience import patiently, tell_failures
 from k8s_hub.culler.sweeping.report import Report
 from k8s_hub.culler.sweeping.stopping import Outcome, Stopping
-from k8s_hub.culler.sweeping.telling import safe, unstopped
+from k8s_hub.culler.sweeping.telling import guarded, unstopped
 from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import Forbidden
+from k8s_hub.hub.errors import Forbidden, HubError
 from k8s_hub.hub.listing import Listing, read_all
 from k8s_hub.hub.packing import packed
 from k8s_hub.hub.users import Server, User
@@ -85,6 +87,7 @@ class Sweep:
     pace: Pace | None = None  # None: as many at once as ordered, however slow the hub is
     outages: Outages = field(default_factory=Outages)
     tell: Sink = lambda _decision, _action: None
+    tell_user: UserSink = lambda _decision, _action: None
     past: Past = field(default_factory=Past)
 
     async def look(self) -> Report:
@@ -102,7 +105,7 @@ class Sweep:
         decisions = self._hold_back(decisions)
         decisions, warned = await self._warn(decisions)
         outcomes, unstopped = await self._stop(decisions)
-        deleted, undeleted = await self._delete_users(seen, outcomes)
+        fates, undeleted = await self._delete_users(seen, outcomes)
         self._remember(seen)
         actions = Counter(outcome.action for outcome in outcomes)
         kept = Counter(
@@ -123,7 +126,8 @@ class Sweep:
             warned=warned,
             asked=len(choice.asked),
             answered=sum(answer is not None for answer in work.values()),
-            deleted=deleted,
+            deleted=fates[Action.DELETED],
+            would_delete=fates[Action.WOULD_DELETE],
             delete_failed=tell_failures("user", undeleted),
             lost=seen.lost,
             seconds=loop.time() - begun,
@@ -152,7 +156,7 @@ class Sweep:
 
         listing = await read_all(read_page, page_size=size)
         for lost in listing.lost:
-            log.warning("Could not read %s: %s", lost.what, lost.error)
+            log.warning("%s: not read: %s", lost.what, lost.error)
         return listing
 
     def _tell_hidden(self, users: Collection[User]) -> None:
@@ -179,14 +183,22 @@ class Sweep:
             asked_at = self.past.asked_at.get((server.user, server.name))
             if found := candidate(facts_of(server, user, self.memory), limits, now, asked_at):
                 candidates.append(found)
-        choice = choose(candidates, self.servers.per_sweep)
+        can_ask = bool(candidates) and await self._can_ask(self.servers)
+        choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
         self.past.asked([(server.user, server.name) for server in choice.asked], now)
         return choice
+
+    async def _can_ask(self, servers: Servers) -> bool:
+        try:
+            await patiently(servers.refresh)
+        except HubError as error:
+            log.warning("No server is asked what it runs, and none that looks idle is stopped: %s", error)
+            return False
+        return True
 
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
         if self.servers is None or not servers:
             return {}
-        await self.servers.refresh()
         answers = await each(servers, self.servers.work, Pace())  # its places are its own
         tell_failures("server", _failures(map(str, servers), answers))
         return {
@@ -205,7 +217,7 @@ class Sweep:
             facts = facts_of(server, seen.servers[server], self.memory, work.get(server))
             decision = await self.decider.decide(facts, self.now())
             if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNASKED, "waits its turn to be asked what it runs")
+                return decision.held_back(Cause.UNASKED, "a later sweep has yet to ask it what it runs")
             return decision
 
         servers = list(seen.servers)
@@ -225,13 +237,13 @@ class Sweep:
         if not held:
             return decisions
         log.error(
-            "Brake: %d of %d servers would be stopped at once that the last sweep saw in use. The next sweep stops "
-            "them. Are the clocks and limits right?",
+            "brake: %d of %d servers not stopped: the last sweep saw them in use. The next sweep stops them: check the "
+            "clocks and limits",
             len(held),
             running,
         )
         return [
-            decision.held_back(Cause.BRAKED, "so were too many others at once")
+            decision.held_back(Cause.BRAKED, "too many servers that were just in use would stop at once")
             if key_of(decision) in held
             else decision
             for decision in decisions
@@ -267,7 +279,9 @@ class Sweep:
         else:
             given = self.past.could_not_warn(decision)
             if given is not None:
-                log.warning("%s could not be warned, and is stopped all the same when its time is up", server)
+                log.warning(
+                    "%s: its user could not be warned: stops without a warning when its time is up", server
+                )
         if given is not None and self.memory is not None:
             self.memory.told(server.user, server.name, given)
         return given
@@ -276,7 +290,7 @@ class Sweep:
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
         """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
-        tell = safe(self.tell)
+        tell = guarded("decisions", self.tell)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
         outcomes = [unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
         if self.orders.dry_run:
@@ -310,22 +324,49 @@ class Sweep:
 
     async def _delete_users(
         self, seen: _Seen, outcomes: Iterable[Outcome]
-    ) -> tuple[int, dict[str, Exception]]:
-        """Delete users who have no server left; return how many, and why others could not be."""
+    ) -> tuple[Counter[Action], dict[str, Exception]]:
+        """Delete users who have no server left; return what became of how many, and why others could not be."""
         is_quiet = self.outages.quiet_until(self.now()) is not None
-        if not self.orders.cull_users or self.orders.dry_run or is_quiet:
-            return 0, {}
+        if not self.orders.cull_users or is_quiet:
+            return Counter(), {}
+        due = self._due_users(seen, outcomes)
+        tell = guarded("decisions about users", self.tell_user)
+        if self.orders.dry_run:
+            for decision in due:
+                log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
+                tell(decision, Action.WOULD_DELETE)
+            return Counter({Action.WOULD_DELETE: len(due)}), {}
+        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
+
+        async def delete(decision: UserDecision) -> Action:
+            try:
+                action = Action.DELETED if await deleting.delete(decision) else Action.KEPT
+            except Exception:
+                tell(decision, Action.FAILED)
+                raise
+            tell(decision, action)
+            return action
+
+        results = await each(due, delete, self._pace)
+        fates = Counter(result for result in results if isinstance(result, Action))
+        return fates, _failures((decision.user.name for decision in due), results)
+
+    def _due_users(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
+        """Return the decisions about users whose time is up, and whose servers were all stopped, or would be."""
         # Who has stopped their own server was there a moment ago: the next sweep knows more.
-        stopped = {key_of(outcome.decision) for outcome in outcomes if outcome.action is Action.STOPPED}
-        users = [
-            user
+        stopped = {
+            key_of(outcome.decision)
+            for outcome in outcomes
+            if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
+        }
+        now = self.now()
+        decisions = (
+            self.decider.decide_user(user, now)
             for user in seen.users.values()
             if user.servers is not None
             and all((user.name, server.name) in stopped for server in user.servers)
-        ]
-        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
-        results = await each(users, deleting.delete, self._pace)
-        return sum(result is True for result in results), _failures((user.name for user in users), results)
+        )
+        return [decision for decision in decisions if decision.verdict.culls]
 
     # --- Remember ---
 

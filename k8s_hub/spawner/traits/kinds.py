@@ -1,8 +1,8 @@
-"""A kind of option that traitlets does not have."""
+"""Kinds of options that traitlets does not have."""
 
 from typing import Any
 
-from traitlets import Union
+from traitlets import Type, Union
 
 
 class OneOf(Union):
@@ -18,3 +18,14 @@ class OneOf(Union):
     def default_value_repr(self) -> str:
         """Return the default as Python, for the help and the generated configuration."""
         return repr(self.default())
+
+
+class ClassOrNone(Type):  # type: ignore[type-arg]
+    """Takes a class, or its name, and is None by default, of which traitlets' own kind cannot write help."""
+
+    def __init__(self, klass: type, **metadata: Any) -> None:
+        super().__init__(None, klass=klass, allow_none=True, **metadata)
+
+    def default_value_repr(self) -> str:
+        """Return the default as Python."""
+        return repr(self.default_value)

@@ -41,6 +41,18 @@ class SecurityTraits(HasTraits):
         """,
     )
 
+    save_access_token = Bool(
+        False,
+        config=True,
+        help="""
+        Whether each server gets, when it runs, a token that opens this server only, kept in its saved state.
+
+        For services with the scope `admin:server_state`, such as the idle culler (`ask_servers`). The token has
+        `access:servers!server=<user>/<name>`, is revoked when the server ends, and to use it is no activity of its
+        user. The hub's database, and its page for admins, hold it as it is.
+        """,
+    )
+
     service_account = Unicode(
         None,
         allow_none=True,

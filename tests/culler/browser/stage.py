@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ SWEEP_EVERY = 2  # seconds
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
-SECOND_SOURCE = ("tokens", "admin:server_state")
+SECOND_SOURCE = ("admin:server_state",)
 
 CONFIG = """
 import json
@@ -35,6 +35,7 @@ exec(compile({base!r}, "jupyterhub_config.py", "exec"))
 c.JupyterHub.services = json.loads({services!r})
 c.JupyterHub.load_roles = json.loads({roles!r})
 c.Authenticator.admin_users = {{"admin"}}
+c.KubeSpawner.save_access_token = True
 """
 
 
@@ -47,6 +48,7 @@ class Culling:
     scopes: Sequence[str] = CORE
     idle_seconds: int = 20
     has_page: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,6 +199,8 @@ def _hub_config(settings: Settings, culling: Culling) -> str:
     user = {"name": "user", "scopes": ["self", "access:services!service=idle-culler"]}
     return CONFIG.format(
         base=(REPOSITORY / "jupyterhub_config.py").read_text(),
-        services=json.dumps([{"name": "idle-culler", "command": command, **page}]),
+        services=json.dumps(
+            [{"name": "idle-culler", "command": command, "environment": dict(culling.environment), **page}]
+        ),
         roles=json.dumps([role, user] if culling.has_page else [role]),
     )

@@ -50,9 +50,10 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             scopes=[*CORE, *SECOND_SOURCE],
             flags=[
                 "--ask-servers",
-                *(f"--warn-before={WARN}", f"--warn-url={url}"),
+                f"--warn-before={WARN}",
                 *(f"--keep-longest={KEEP}", "--keep-per-week=1", f"--state-file={tmp_path}/culler.json"),
             ],
+            environment={"IDLE_CULLER_WARN_URL": url},
         )
         async with stage(culling) as on:
             ada = await on.person("ada")
@@ -65,21 +66,29 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             assert on.page_url.endswith(warning["keep_url"])
 
             first, second = [await ada.another_tab(on.page_url) for _ in range(2)]
-            await first.get_by_role("button", name="Keep").first.click()
-            assert "kept" in (await first.get_by_role("status").inner_text()).lower()
+            await first.get_by_role("button", name="Extend").first.click()
+            assert "extended" in (await first.get_by_role("status").inner_text()).lower()
             kept_until = parse(await first.locator("[data-kept] time").first.get_attribute("datetime"))
             assert 0 < (kept_until - utcnow()).total_seconds() <= KEEP
 
             # It still shows the button, but the one time of this week is used up.
-            await second.get_by_role("button", name="Keep").first.click()
-            assert "used up" in await second.get_by_role("alert").inner_text()
-            assert await second.get_by_role("button", name="Keep Default server for").count() == 0
+            await second.get_by_role("button", name="Extend").first.click()
+            assert "used your one extension" in await second.get_by_role("alert").inner_text()
+            assert await second.get_by_role("button", name="Extend Default server for").count() == 0
 
             await on.wait_until_gone("ada", seconds=KEEP + MARGIN)
             assert utcnow() >= kept_until
             # To keep it has put off the stop that the first warning was about: the new one has its own.
-            assert [said["cause"] for said in warnings] == ["in use", "kept by its user"]
+            assert [said["cause"] for said in warnings] == ["idle", "idle"]
             assert parse(warnings[1]["stop_at"]) >= kept_until
+            assert warnings[1]["reason"].endswith("and its extension ends")
+
+            await on.stop_of("ada")
+            await eventually(lambda: _shows_the_stop(first), seconds=MARGIN)
+            assert "Your files are kept" in await first.locator("[data-stop]").inner_text()
+            assert "UTC" not in await first.inner_text("body"), "all times are the reader's own"
+            await first.get_by_role("link", name="Start").click()
+            await first.wait_for_url("**/user/ada/lab**", wait_until="commit")
 
 
 async def test_both_pages_are_readable_at_both_widths(stage):
@@ -110,7 +119,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
         await eventually(lambda: _seen(on) >= servers and "busy" in _causes(on), seconds=TRIAL + 60)
 
         page = await ada.another_tab(on.page_url)
-        await page.get_by_role("button", name="Keep course for 4 h").click()
+        await page.get_by_role("button", name="Extend course for 4 h").click()
         assert await page.locator("article").count() == 2
         await page.goto(on.page_url)
         await _look(page, "culler-user")
@@ -140,6 +149,12 @@ async def _look(page, name):
             await page.screenshot(
                 path=IMAGES / f"{name}{ending}.png",
             )
+
+
+async def _shows_the_stop(page):
+    """The hub may take a moment to forget the server."""
+    await page.reload()
+    return await page.locator("[data-stop]").count() == 1
 
 
 async def _shows(page, causes):

@@ -31,6 +31,21 @@ ACCESS = f"access:services!service={NAME}"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
+class Told:
+    """What single-user servers say of themselves: each is asked."""
+
+    per_sweep = 100
+
+    def __init__(self, work):
+        self._work = work
+
+    async def refresh(self):
+        """Nothing is to be read first."""
+
+    async def work(self, server):
+        return self._work.get((server.user, server.name))
+
+
 class Clock:
     """A clock that stands until it is set."""
 
@@ -89,11 +104,19 @@ class Site:
         )
         self.url = f"http://127.0.0.1:{port}{self.settings.prefix}"
 
-    async def sweep(self):
-        """Look at all servers, as the service does at its start."""
+    async def sweep(self, work=None):
+        """Look at all servers, as the service does at its start; work: what servers say of themselves."""
         record = functools.partial(PassRecord, kind="look", begun=self.clock(), seconds=1.0)
         async with self.connected() as connection:
-            sweep = Sweep(HubApi(connection), Orders(), self.decider, self.clock, tell=self.board.tell)
+            servers = None if work is None else Told(work)
+            sweep = Sweep(
+                HubApi(connection),
+                Orders(),
+                self.decider,
+                self.clock,
+                tell=self.board.tell,
+                servers=servers,
+            )
             self.board.passed(record(report=await sweep.look(), error=None))
 
     def connected(self):
@@ -148,8 +171,11 @@ class Visitor:
     async def __aexit__(self, *_error):
         await self.session.close()
 
-    async def get(self, path="", **how):
-        return await self._visit("GET", URL(self.site.url + path), **how)
+    async def get(self, path="", *, at_hub=False, at_root=False, **how):
+        """Visit a path below the page; at_root: one beside it; at_hub: one of the hub."""
+        base = self.site.hub.url if at_hub else self.site.url
+        url = URL(base).join(URL(path, encoded=True)) if at_hub or at_root else URL(base + path)
+        return await self._visit("GET", url, **how)
 
     async def login(self, path="", *, arrives=True):
         """Visit the page, be sent to the hub's login, and come back."""
@@ -202,7 +228,20 @@ class Shown:
         return {unescape(name): cause for name, cause in found}
 
     @property
+    def stops(self):
+        """Where the Start button of each stopped server leads."""
+        found = re.findall(
+            r'<article data-stop=.*?<h2>(.*?)</h2>.*?class="button" href="(.*?)"', self.text, re.DOTALL
+        )
+        return {unescape(name): unescape(url) for name, url in found}
+
+    @property
+    def words(self):
+        """What is read, without the tags."""
+        return unescape(re.sub("<[^>]*>", "", self.text))
+
+    @property
     def message(self):
         """What stands in the message about what was done, or not."""
         found = re.search(r'<p role="(?:status|alert)"[^>]*>(.*?)</p>', self.text, re.DOTALL)
-        return found and unescape(found[1])
+        return found and unescape(re.sub("<[^>]*>", "", found[1]))

@@ -9,7 +9,9 @@ function localise(root) {
     if (Number.isNaN(moment.getTime())) continue;
     time.title = time.title || time.textContent;
     const timeStyle = "seconds" in time.dataset ? "medium" : "short";
-    time.textContent = moment.toLocaleString([], { dateStyle: "medium", timeStyle });
+    const isToday = moment.toDateString() === new Date().toDateString();
+    const style = "clock" in time.dataset && isToday ? { timeStyle } : { dateStyle: "medium", timeStyle };
+    time.textContent = moment.toLocaleString([], style);
   }
 }
 

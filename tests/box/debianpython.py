@@ -1,6 +1,7 @@
-"""`make test-python314`: the tests on Debian testing's Python 3.14 with JupyterHub 5.5, the chart's combination.
+"""`make test-python314`, `make test-python315`: the tests on a Python of Debian testing with JupyterHub 5.5.
 
-The wheel is installed by pip with its dependencies, as a user would; of the source there are only the tests.
+With 3.14 this is the chart's combination. The wheel is installed by pip with its dependencies, as a user would; of the
+source there are only the tests.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.box.build import BoxUnavailableError, cache_folder
 from tests.box.images import (
     REPOSITORY,
+    asked_by,
     build_wheel,
     check_machine,
     download,
@@ -26,8 +28,8 @@ from tests.box.images import (
     run,
 )
 
-SCRIPT = Path(__file__).parent / "python314.sh"
-PYTHON = "3.14.0"
+SCRIPT = Path(__file__).parent / "debianpython.sh"
+PYTHONS = ("3.14", "3.15")
 HUB = 5
 TOOLS = (
     "pytest",
@@ -67,29 +69,33 @@ LEFT_OUT = {
 }
 
 
-def base() -> Path:
+def base(python: str) -> Path:
     """The root file system as a tar, from the cache or made now; raises BoxUnavailableError."""
 
     def make(target: Path) -> None:
         check_machine()
-        print("Making Debian testing's Python 3.14; this takes a minute, once.", file=sys.stderr, flush=True)
+        print(
+            f"Making Debian testing's Python {python}; this takes a minute, once.",
+            file=sys.stderr,
+            flush=True,
+        )
         root = target.parent / "root"
-        run([*OWN_MOUNTS, SCRIPT, "base", root, find_mirror()])
+        run([*OWN_MOUNTS, SCRIPT, "base", root, find_mirror(), python])
         pack(root, target, ".")
 
-    return made_once(cache_folder() / f"image-python314-{fingerprint(SCRIPT.read_text())}.tar", make)
+    return made_once(cache_folder() / f"image-python{python}-{fingerprint(SCRIPT.read_text())}.tar", make)
 
 
 OWN_MOUNTS = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-def wheels(folder: Path) -> list[str]:
+def wheels(folder: Path, python: str) -> list[str]:
     """Fetch all wheels into a folder; return what pip is to install."""
     wheel = build_wheel(folder)
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    pinned = pinned_for(PYTHON, (REPOSITORY / f"requirements/hub-{HUB}.txt").read_text())
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"], *TOOLS]
-    download(wanted, pinned, folder, python=PYTHON)
+    pinned = pinned_for(f"{python}.0", (REPOSITORY / f"requirements/hub-{HUB}.txt").read_text())
+    asked = asked_by(f"{python}.0", [*project["dependencies"], *project["optional-dependencies"]["demo"]])
+    download([*asked, *TOOLS], pinned, folder, python=f"{python}.0")
     version = wheel.name.split("-")[1]
     return [f"k8s-hub[demo]=={version}", *TOOLS]
 
@@ -115,20 +121,34 @@ def project(folder: Path) -> None:
             shutil.copy(source, target)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(python: str, arguments: Sequence[str]) -> int:
+    if python not in PYTHONS:
+        print(f"{python!r} is none of the Pythons {', '.join(PYTHONS)}", file=sys.stderr)
+        return 2
     try:
-        system = base()
-        with tempfile.TemporaryDirectory(prefix="k8s-hub-python314-") as place:
+        system = base(python)
+        with tempfile.TemporaryDirectory(prefix=f"k8s-hub-python{python}-") as place:
             root, fetched, tests = (Path(place) / name for name in ("root", "wheels", "project"))
             for folder in (root, fetched, tests):
                 folder.mkdir()
             run(["tar", "--extract", f"--file={system}", f"--directory={root}"])
-            requirements = wheels(fetched)
+            requirements = wheels(fetched, python)
             project(tests)
             left_out = [f"--ignore={name}" for name in LEFT_OUT]
             on_all_cores = ["--numprocesses=auto", "--dist=worksteal", "-p", "no:cacheprovider"]
             command = ["python", "-m", "pytest", *on_all_cores, *left_out, *arguments]
-            script = [*OWN_MOUNTS, SCRIPT, "test", root, fetched, tests, *requirements, "--", *command]
+            script = [
+                *OWN_MOUNTS,
+                SCRIPT,
+                "test",
+                root,
+                fetched,
+                tests,
+                python,
+                *requirements,
+                "--",
+                *command,
+            ]
             return subprocess.run(script, cwd=REPOSITORY, env=os.environ, check=False).returncode
     except BoxUnavailableError as error:
         print(error, file=sys.stderr)
@@ -136,4 +156,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

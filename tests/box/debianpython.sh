@@ -1,8 +1,8 @@
 #!/bin/sh
 # Debian testing's Python, in two acts:
 #
-#   python314.sh base ROOT MIRROR             a root file system with Python and venv
-#   python314.sh test ROOT WHEELS PROJECT REQUIREMENT... -- COMMAND...
+#   debianpython.sh base ROOT MIRROR VERSION  a root file system with that Python and venv
+#   debianpython.sh test ROOT WHEELS PROJECT VERSION REQUIREMENT... -- COMMAND...
 #                                             on such a ROOT, the requirements from WHEELS, as pip installs them for a
 #                                             user, and the command in a copy of PROJECT
 #
@@ -13,13 +13,13 @@ SUITE=testing
 ENVIRONMENT=/opt/k8s-hub
 
 make_base() {
-  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,procps "$SUITE" "$1" "$2"
+  debootstrap --variant=minbase --include="python$3,python$3-venv,ca-certificates,procps" "$SUITE" "$1" "$2"
   rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/* "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*
 }
 
 make_test() {
-  root=$1 wheels=$2 project=$3
-  shift 3
+  root=$1 wheels=$2 project=$3 python=python$4
+  shift 4
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   mkdir "$root/tmp/wheels" "$root/project"
@@ -31,7 +31,7 @@ make_test() {
     shift
   done
   shift
-  chroot "$root" python3 -m venv "$ENVIRONMENT"
+  chroot "$root" "$python" -m venv "$ENVIRONMENT"
   # shellcheck disable=SC2086 # words
   chroot "$root" "$ENVIRONMENT/bin/pip" install --quiet --disable-pip-version-check --root-user-action=ignore \
     --no-index --find-links=/tmp/wheels $requirements

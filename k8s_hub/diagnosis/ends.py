@@ -1,0 +1,367 @@
+"""Rules about ends: of the server's container, which may be tried again, and of the pod, which is not."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import assert_never
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.observation import (
+    Observation,
+    is_of_container,
+    last_seen,
+    moment,
+    words_in,
+    words_of,
+)
+from k8s_hub.diagnosis.obstacles import vanished_pod
+from k8s_hub.diagnosis.pod_life import (
+    RESTART_LIMIT,
+    Alive,
+    Ended,
+    judge_pod,
+    last_exit,
+    notebook_name,
+    notebook_status,
+    restarts,
+    state_of,
+)
+from k8s_hub.diagnosis.sentences import amount, measure
+from k8s_hub.objects import quantities
+from k8s_hub.objects.keys import key_of
+from k8s_hub.objects.raw import Raw
+
+_OUT_OF_MEMORY = "OOMKilled"
+# Reasons of the kubelet and of the pod's DisruptionTarget condition: the cluster took the place away.
+_EVICTIONS = frozenset(
+    {
+        "Evicted",
+        "EvictionByEvictionAPI",
+        "Preempting",
+        "PreemptionByScheduler",
+        "PreemptionByKubeScheduler",
+        "DeletionByTaintManager",
+        "DeletionByPodGC",
+        "TerminationByKubelet",
+        "NodeShutdown",
+        "Terminated",
+        "Shutdown",
+        "NodeLost",
+    }
+)
+# What the kubelet says when a pod has written more than it may, in all, in one container, or into one volume.
+_OWN_DISK_LIMITS = (
+    re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>\w+)"),
+    re.compile(r'exceeded its local ephemeral storage limit "(?P<limit>\w+)"'),
+    re.compile(r'Usage of EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit "(?P<limit>\w+)"'),
+)
+_NO_ROOM = re.compile(
+    r"enough resource: (?P<resource>\S+), requested: (?P<requested>\d+), used: \d+, capacity: (?P<capacity>\d+)"
+)
+# Reasons for which a kubelet refuses a pod each time: the pod asks for what this machine never is or does.
+_NEVER_HERE = frozenset(
+    {
+        "NodeAffinity",
+        "NodeName",
+        "AppArmor",
+        "SysctlForbidden",
+        "PodOSNotSupported",
+        "PodOSSelectorNodeLabelDoesNotMatch",
+        "PodFeatureUnsupported",
+        "UnsupportedPodSpec",
+    }
+)
+_KILLED_FOR_PROBE = re.compile(r"^Container (?P<container>\S+) failed (?P<probe>startup|liveness) probe")
+_PROBE_FAILED = re.compile(r"^(?P<probe>Startup|Liveness) probe (?:failed|errored)")
+_HOOK_FAILED = re.compile(r' for Container "(?P<container>[a-z0-9-]+)" in Pod "')
+_TOLD_TO_END = (137, 143)
+
+
+def out_of_memory(seen: Observation) -> Diagnosis | None:
+    """A server that is too large for its limit at start is so at every start."""
+    container = notebook_status(seen.pod or {})
+    if container is None or state_of(container, "running"):
+        return None
+    if last_exit(container).get("reason") != _OUT_OF_MEMORY:
+        return None
+    limit = _memory_limit(seen)
+    return Diagnosis.failed(
+        Stage.STARTING,
+        Reason.OUT_OF_MEMORY,
+        f"Your server needs more memory than its limit{f' of {limit}' if limit else ''} and was stopped. "
+        "Please choose a larger server, or ask your administrator for more memory.",
+        detail=exit_detail(container),
+    )
+
+
+def pod_ended(seen: Observation) -> Diagnosis | None:
+    """The pod will not come to run."""
+    if seen.pod is None:
+        return None
+    match life := judge_pod(seen.pod):
+        case Alive():
+            return None
+        case Ended():
+            return _ended(seen, seen.pod, life)
+        case _:
+            assert_never(life)
+
+
+def server_crashes_on(seen: Observation) -> Diagnosis | None:
+    """It has ended too often for one start.
+
+    A kubelet shows CrashLoopBackOff only near the end of the back-off, a minute later; until then the container is
+    terminated.
+    """
+    container = notebook_status(seen.pod or {})
+    if container is None or restarts(seen.pod or {}) < RESTART_LIMIT:
+        return None
+    ended = state_of(container, "terminated")
+    return _crashed(seen, ended) if ended.get("exitCode") else None
+
+
+def server_restarts(seen: Observation) -> Diagnosis | None:
+    """The server has failed, and has tries left."""
+    if seen.pod is None:
+        return None
+    life, container = judge_pod(seen.pod), notebook_status(seen.pod) or {}
+    if not isinstance(life, Alive) or not (life.restarting or is_waiting_for_hook(container)):
+        return None
+    stop = _stopped_by_kubelet(seen)
+    if stop is None:
+        return tried_again(seen.pod)
+    return Diagnosis.waiting(
+        Stage.STARTING,
+        f"{stop.sentence}, and is tried again.",
+        reason=stop.reason,
+        detail=stop.detail,
+        expired=f"{stop.sentence}. {stop.advice}",
+    )
+
+
+def tried_again(pod: Raw) -> Diagnosis:
+    """Tell of a server that has ended, for all that is known by itself, and is started again."""
+    container = notebook_status(pod) or {}
+    return Diagnosis.waiting(
+        Stage.STARTING,
+        f"Your server ended while it was starting (exit code {last_exit(container).get('exitCode')}), "
+        "and is tried again.",
+        reason=Reason.CRASH,
+        detail=exit_detail(container),
+        missed="it did not stay up",
+    )
+
+
+def tries_in_words(container: Raw) -> str:
+    """Say how often a container has been tried, if it was more than once."""
+    restarts = int(container.get("restartCount") or 0)
+    return f", {restarts + 1} times in a row" if restarts else ""
+
+
+def exit_detail(container: Raw) -> str:
+    """What the runtime says of the last end; not its message, which may be what the program printed."""
+    exit_ = last_exit(container)
+    return (
+        f"container {container.get('name')}: {exit_.get('reason') or 'Error'}, "
+        f"exit code {exit_.get('exitCode')}, {container.get('restartCount') or 0} restarts"
+    )
+
+
+def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
+    if life.reason in _EVICTIONS:
+        return _evicted(pod, life)
+    if life.reason == "Deleted":
+        return vanished_pod(pod)
+    if life.reason == "DeadlineExceeded":
+        return _failed_pod(
+            pod,
+            life,
+            Reason.DEADLINE,
+            "Your server was not ready in the time that its settings give it (activeDeadlineSeconds), and was stopped. "
+            "Please try again; if it keeps happening, tell your administrator.",
+        )
+    if _is_refused(pod, life):
+        return _failed_pod(pod, life, Reason.EVICTED, _refusal_in_words(life))
+    if life.code == 0 and _stopped_by_kubelet(seen) is None:
+        return _failed_pod(
+            pod,
+            life,
+            Reason.EXITED,
+            "Your server ended by itself while it was starting (exit code 0). "
+            "Its image may not be made for JupyterHub.",
+        )
+    return _crashed(seen, {"reason": life.reason, "exitCode": life.code})
+
+
+def _evicted(pod: Raw, life: Ended) -> Diagnosis:
+    for pattern in _OWN_DISK_LIMITS:
+        if found := pattern.search(life.message):
+            volume = found.groupdict().get("volume")
+            where = f' on its volume "{volume}"' if volume else ""
+            return _failed_pod(
+                pod,
+                life,
+                Reason.EVICTED,
+                f"Your server used more than its limit of {_size(found['limit'])} of temporary disk space{where}, "
+                "and was stopped. Please choose a larger server, or tell your administrator.",
+            )
+    return _failed_pod(
+        pod,
+        life,
+        Reason.EVICTED,
+        "The cluster took the place of your server away while it was starting. Please start it again.",
+    )
+
+
+def _is_refused(pod: Raw, life: Ended) -> bool:
+    """True where the kubelet would not have the pod (OutOfcpu, NodeAffinity, ...) or never started its server."""
+    has_run = bool(last_exit(notebook_status(pod) or {}))
+    return life.code != 0 and (_is_of_pod(pod, life) or not has_run)
+
+
+def _is_of_pod(pod: Raw, life: Ended) -> bool:
+    """True where the pod itself says why it ended, and not one of its containers."""
+    return life.reason in {(pod.get("status") or {}).get("reason"), *_EVICTIONS}
+
+
+def _refusal_in_words(life: Ended) -> str:
+    """Say why; to start again is no advice where no machine like this one can take the server."""
+    if (found := _NO_ROOM.search(life.message)) and int(found["requested"]) > int(found["capacity"]):
+        # The kubelet counts CPUs in thousandths.
+        unit = Decimal(1000 if found["resource"] == "cpu" else 1)
+        resource, requested, capacity = (
+            found["resource"],
+            Decimal(found["requested"]),
+            Decimal(found["capacity"]),
+        )
+        return (
+            f"Your server needs {amount(resource, requested / unit)}, and the whole machine that it was given to has "
+            f"{measure(resource, capacity / unit)}. Please choose a smaller server, or tell your administrator."
+        )
+    if life.reason in _NEVER_HERE:
+        return (
+            "The machine that your server was given to is not of the kind that it asks for. "
+            "Please choose another kind of server, or tell your administrator."
+        )
+    return "The machine refused your server after it had been given to it. Please start it again."
+
+
+def _failed_pod(pod: Raw, life: Ended, reason: Reason, sentence: str) -> Diagnosis:
+    """The words on a pod are Kubernetes' own; those of a container may be what its program has printed."""
+    words = f": {life.message}" if life.message and _is_of_pod(pod, life) else ""
+    return Diagnosis.failed(
+        Stage.STARTING,
+        reason,
+        sentence,
+        detail=f"pod {key_of(pod)} ended: {life.reason}, exit code {life.code}{words}",
+    )
+
+
+def _crashed(seen: Observation, ended: Raw) -> Diagnosis:
+    pod = seen.pod or {}
+    container = notebook_status(pod) or {}
+    tries = tries_in_words(container)
+    how = f"{ended.get('reason') or 'Error'}, exit code {ended['exitCode']}"
+    if stop := _stopped_by_kubelet(seen):
+        return Diagnosis.failed(
+            Stage.STARTING,
+            stop.reason,
+            f"{stop.sentence}{tries}. {stop.advice}",
+            detail=f"pod {key_of(pod)} ended: {how}: {stop.detail}",
+        )
+    return Diagnosis.failed(
+        Stage.STARTING,
+        Reason.CRASH,
+        f"Your server crashed while it was starting ({how}){tries}. "
+        "Its log says why; your administrator can read it.",
+        detail=f"pod {key_of(pod)} ended: {how}",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stop:
+    """Why the kubelet ended the server, of which the server's own log says nothing."""
+
+    reason: Reason
+    #: Without its point.
+    sentence: str
+    advice: str
+    detail: str
+
+
+def _stopped_by_kubelet(seen: Observation) -> _Stop | None:
+    """Find out whether the last try of the server was ended by the kubelet: for a failed hook, or for a probe."""
+    container = notebook_status(seen.pod or {})
+    if container is None:
+        return None
+    return _failed_hook(seen, container) or _failed_probe(seen, container)
+
+
+def _failed_hook(seen: Observation, container: Raw) -> _Stop | None:
+    hooks = _since_last_try(seen, container, "FailedPostStartHook", naming=_HOOK_FAILED)
+    if not hooks and not is_waiting_for_hook(container):
+        return None
+    return _Stop(
+        reason=Reason.POST_START,
+        sentence="The postStart hook of your server failed, so the cluster stopped your server",
+        advice="Please tell your administrator, who has set up this hook.",
+        detail=words_of(hooks[-1]) if hooks else words_in(state_of(container, "waiting")),
+    )
+
+
+def _failed_probe(seen: Observation, container: Raw) -> _Stop | None:
+    ends = _since_last_try(seen, container, "Killing", naming=_KILLED_FOR_PROBE)
+    found = [match for event in ends if (match := _KILLED_FOR_PROBE.search(words_of(event)))]
+    unhealthy = _since_last_try(seen, container, "Unhealthy")
+    if not found and last_exit(container).get("exitCode") in _TOLD_TO_END:
+        found = [match for event in unhealthy if (match := _PROBE_FAILED.search(words_of(event)))]
+    if not found:
+        return None
+    return _Stop(
+        reason=Reason.PROBE,
+        sentence=f"Your server did not answer the {found[-1]['probe'].lower()} probe of the cluster in time, "
+        "so the cluster stopped it",
+        advice="It may need more time to start than it is given. Please tell your administrator.",
+        detail="; ".join([found[-1].string, *(words_of(event) for event in unhealthy[-1:])]),
+    )
+
+
+def is_waiting_for_hook(container: Raw) -> bool:
+    """True where the kubelet shows that a postStart hook has failed, which it does until it restarts the container."""
+    return state_of(container, "waiting").get("reason") == "PostStartHookError"
+
+
+def _since_last_try(
+    seen: Observation, container: Raw, reason: str, naming: re.Pattern[str] | None = None
+) -> list[Raw]:
+    """Return the events about a container since its last try began; all of them if nobody says when that was.
+
+    Some kubelets name the container only in the words, where ``naming`` finds it.
+    """
+    begin, name = moment(last_exit(container).get("startedAt")), str(container.get("name"))
+    found = []
+    for event in seen.pod_events(reason):
+        named = naming.search(words_of(event)) if naming else None
+        is_its = is_of_container(event, name) and (named is None or named["container"] == name)
+        if is_its and last_seen(event) >= begin:
+            found.append(event)
+    return found
+
+
+def _size(limit: str) -> str:
+    try:
+        return amount("memory", quantities.parse(limit)).removesuffix(" of memory")
+    except ValueError:
+        return limit
+
+
+def _memory_limit(seen: Observation) -> str:
+    name = notebook_name(seen.pod or {})
+    for container in seen.spec.get("containers") or ():
+        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        if container.get("name") == name and limit:
+            return _size(limit)
+    return ""
+
+
+RULES = (pod_ended, server_crashes_on)

@@ -1,0 +1,292 @@
+"""What the progress page shows of a start, and how Kubernetes' events are put into words where that is wanted.
+
+By default a user reads what diagnosis makes of pod, claim and events together. With a class of this module, or a
+subclass of one, as `KubeSpawner.event_formatter_class`, they read each event of the pod instead, as that class words
+it. The names are those of KubeSpawner's module `kubespawner.events`.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from difflib import get_close_matches
+from html import escape
+from typing import Any
+
+from jupyterhub.utils import maybe_future
+from traitlets import Dict, List, TraitError, default, observe, validate
+from traitlets.config import LoggingConfigurable
+from traitlets.utils.bunch import Bunch
+
+from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.observation import component_of, last_seen, words_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.objects.timestamps import format_seconds
+from k8s_hub.spawner.progress import Heard, News, Waited
+from k8s_hub.spawner.run_log import BROKEN_CODE
+from k8s_hub.spawner.traits.kinds import OneOf
+
+FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
+"""What a rule can match of an event."""
+
+
+class EventFormatter(LoggingConfigurable):
+    """Puts an event of a pod into words."""
+
+    def format_event(self, event: Raw) -> str:
+        """Return what the user reads; ``event`` is a core/v1 Event as the API server has it."""
+        raise NotImplementedError(f"{type(self).__name__} has no format_event")
+
+
+class BasicEventFormatter(EventFormatter):
+    """Leaves Kubernetes' own words as they are."""
+
+    def format_event(self, event: Raw) -> str:
+        """Return the event's message."""
+        return words_of(event)
+
+
+class RuleEventFormatter(EventFormatter):
+    """Words an event by the first rule that matches it; without one, its message stays as it is."""
+
+    rules: Any = OneOf(
+        [List(), Dict()],
+        config=True,
+        help="""
+        Rules for events, as a list, or as a dict whose values are tried in the order of its keys.
+
+        A rule is a dict. ``match`` has regular expressions by the event's fields (reportingComponent, fieldPath, reason,
+        message, type), each of which has to match the beginning of its field. ``template`` is a text that is filled in
+        with the named groups of these expressions, or a function that is called with them. A group that has matched
+        nothing is an empty text.
+        """,
+    )
+
+    extra_rules: Any = OneOf(
+        [List(), Dict()],
+        config=True,
+        help="""
+        More rules, tried after `rules`. In a dict, a rule with a key of `rules` stands in its place.
+        """,
+    )
+
+    @default("rules")
+    def _our_rules(self) -> list[dict[str, Any]]:
+        return [{"match": dict(match), "template": template} for match, template in _RULES]
+
+    @validate("rules", "extra_rules")
+    def _are_rules(self, proposal: Bunch) -> object:
+        for place, rule in _named(proposal.value, proposal.trait.name).items():
+            _check(f"{type(self).__name__}.{place}", rule)
+        return proposal.value
+
+    @observe("rules", "extra_rules")
+    def _rules_changed(self, _change: Bunch) -> None:
+        self._compiled = None
+
+    _compiled: list["_Rule"] | None = None
+
+    def format_event(self, event: Raw) -> str:
+        """Return what the first rule that matches makes of the event; a template that fails is told in the log."""
+        for rule in self._in_order():
+            if (groups := rule.match(event)) is None:
+                continue
+            try:
+                return str(rule.template(**groups))
+            except Exception as error:  # noqa: BLE001 - an administrator's template: the event is shown all the same
+                BROKEN_CODE.tell(self.log, f"event rule {rule.place}", rule.template, error)
+                break
+        return words_of(event)
+
+    def _in_order(self) -> list["_Rule"]:
+        if self._compiled is None:
+            rules = {**_keyed(self.rules, "rules"), **_keyed(self.extra_rules, "extra_rules")}
+            self._compiled = [_Rule(place, rule) for _, (place, rule) in sorted(rules.items())]
+        return self._compiled
+
+
+class _Rule:
+    """A rule, ready to be asked."""
+
+    def __init__(self, place: str, rule: Raw) -> None:
+        self.place = place
+        template = rule["template"]
+        self.template: Callable[..., object] = template.format if isinstance(template, str) else template
+        self._patterns = {field: re.compile(pattern) for field, pattern in rule["match"].items()}
+
+    def match(self, event: Raw) -> dict[str, str] | None:
+        """Return the named groups; None if one of the fields does not match."""
+        groups: dict[str, str] = {}
+        for field, pattern in self._patterns.items():
+            found = pattern.match(_field(event, field))
+            if found is None:
+                return None
+            groups |= found.groupdict(default="")
+        return groups
+
+
+def _field(event: Raw, name: str) -> str:
+    match name:
+        case "reportingComponent":
+            return component_of(event)
+        case "fieldPath":
+            return str((event.get("involvedObject") or {}).get("fieldPath") or "")
+        case "message":
+            return words_of(event)
+        case _:
+            return str(event.get(name) or "")
+
+
+def _named(rules: Any, trait: str) -> dict[str, Any]:
+    """Return the rules by their places in the configuration."""
+    pairs: Iterator[tuple[Any, Any]] = (
+        iter(rules.items()) if isinstance(rules, Mapping) else iter(enumerate(rules))
+    )
+    return {f"{trait}[{key!r}]": rule for key, rule in pairs}
+
+
+def _keyed(rules: Any, trait: str) -> dict[str, tuple[str, Any]]:
+    """Return the rules by the keys that order them: those of lists go first, in their order."""
+    places = list(_named(rules, trait).items())
+    if isinstance(rules, Mapping):
+        return dict(zip(map(str, rules), places, strict=True))
+    number = 0 if trait == "rules" else 1
+    return {f"{number}-{trait}-{index:06}": place for index, place in enumerate(places)}
+
+
+def _check(place: str, rule: object) -> None:
+    """Raise TraitError, which names the place, for what is no rule."""
+    if not isinstance(rule, Mapping) or not {"match", "template"} <= rule.keys():
+        raise TraitError(f"{place}: a rule is a dict with the keys 'match' and 'template', and not {rule!r}")
+    match, template = rule["match"], rule["template"]
+    if not isinstance(template, str) and not callable(template):
+        raise TraitError(f"{place}['template']: {template!r} is neither a text nor a function")
+    if not isinstance(match, Mapping) or not match:
+        raise TraitError(f"{place}['match']: a dict of expressions by fields of an event, and not {match!r}")
+    for field, pattern in match.items():
+        _check_pattern(f"{place}['match'][{field!r}]", field, pattern)
+
+
+def _check_pattern(place: str, field: object, pattern: object) -> None:
+    if field not in FIELDS:
+        near = get_close_matches(str(field), FIELDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(FIELDS)}"
+        raise TraitError(f"{place}: events are not matched by a field of this name{hint}")
+    if not isinstance(pattern, str | re.Pattern):
+        raise TraitError(f"{place}: {pattern!r} is neither a text nor a compiled regular expression")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise TraitError(f"{place}: {pattern!r} is no regular expression: {error}") from error
+
+
+_CONTAINER = ("fieldPath", r"spec\.(?:initContainers|containers)\{(?P<container>[^}]+)\}")
+_RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
+    (
+        (("reason", "Pulling"), _CONTAINER, ("message", r'Pulling image "(?P<image>[^"]+)"')),
+        'Downloading the image "{image}" for the container "{container}".',
+    ),
+    (
+        (("reason", "Pulled"), _CONTAINER, ("message", r'.*image "(?P<image>[^"]+)"')),
+        'The image "{image}" for the container "{container}" is on the machine.',
+    ),
+    ((("reason", "Created$"), _CONTAINER), 'The container "{container}" was created.'),
+    ((("reason", "Started$"), _CONTAINER), 'The container "{container}" has started.'),
+    ((("reason", "Killing$"), _CONTAINER), 'The container "{container}" is being stopped.'),
+    (
+        (("reason", "Failed$"), _CONTAINER, ("message", r'Failed to pull image "(?P<image>[^"]+)"')),
+        'The image "{image}" for the container "{container}" could not be downloaded.',
+    ),
+    (
+        (("reason", "BackOff$"), _CONTAINER, ("message", r'Back-off pulling image "(?P<image>[^"]+)"')),
+        'Downloading the image "{image}" for the container "{container}" is tried again after a pause.',
+    ),
+    ((("reason", "Scheduled$"),), "Found a machine for your server."),
+    (
+        (("reportingComponent", "karpenter|eks-auto-mode"), ("reason", "FailedScheduling$")),
+        "The cluster cannot add a machine for your server now.",
+    ),
+    ((("reason", "FailedScheduling$"),), "No machine can take your server now."),
+    (
+        (("reason", "TriggeredScaleUp$|Nominated"),),
+        "A new machine is being started for your server, which usually takes some minutes.",
+    ),
+    (
+        (("reason", "NotTriggerScaleUp$|FailedScaleUp$"),),
+        "The cluster cannot add a machine for your server now.",
+    ),
+    (
+        (("reason", r"OutOf(?P<resource>\S+)"),),
+        "The machine has not enough {resource} left for your server.",
+    ),
+    (
+        (("reason", "NodeAffinity$"),),
+        "The machine is not of the kind that your server asks for.",
+    ),
+    (
+        (("reason", "TaintManagerEviction$"), ("message", "Cancelling deletion")),
+        "The machine is ready now, and your server stays on it.",
+    ),
+)
+"""Words for what a start's events say in most clusters."""
+
+
+def decorate_plain_message(message: str, event: Raw) -> str:
+    """Return the message with its time in UTC and the event's type, for a `decorate_progress_message`."""
+    return f"{format_seconds(last_seen(event))} [{event.get('type') or 'Normal'}] {message}"
+
+
+def decorate_html_message(message: str, event: Raw) -> str:
+    """Return the same as HTML, for ``html_message``; what stands in the message is text, not markup."""
+    time, kind = format_seconds(last_seen(event)), str(event.get("type") or "Normal")
+    level = "warning" if kind == "Warning" else "info"
+    return (
+        f'<time datetime="{time}">{time}</time> '
+        f'<span class="badge text-bg-{level}">{escape(kind)}</span> {escape(message)}'
+    )
+
+
+async def shown(spawner: Any, news: AsyncIterator[News | Waited]) -> AsyncIterator[dict[str, Any]]:
+    """Yield what the progress page gets.
+
+    ``raw_event`` is the event behind a message: the latest that was heard since the message before.
+    """
+    formatter: EventFormatter | None = spawner.event_formatter if spawner.events_enabled else None
+    event: Raw | None = None
+    percent = 0
+    async for told in news:
+        match told:
+            case Waited(seconds=seconds, latest=latest):
+                message = spawner.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
+                yield {"progress": latest.percent, "message": message}
+            case Heard(event=heard) if formatter is not None:
+                yield await _decorated(spawner, percent, _formatted(formatter, heard), heard)
+            case Heard(event=heard):
+                event = heard
+            case Diagnosis() as diagnosis:
+                percent = diagnosis.percent
+                if formatter is None:
+                    yield await _decorated(spawner, percent, diagnosis.message, event)
+                    event = None
+
+
+def _formatted(formatter: EventFormatter, event: Raw) -> str:
+    try:
+        return str(formatter.format_event(event))
+    except Exception as error:  # noqa: BLE001 - an administrator's code: the event is shown all the same
+        BROKEN_CODE.tell(formatter.log, "event formatter", type(formatter), error)
+        return words_of(event)
+
+
+async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None) -> dict[str, Any]:
+    """Return what is shown, as `decorate_progress_message` wants it where there is an event to show it with."""
+    item: dict[str, Any] = {"progress": percent, "message": message}
+    if event is None:
+        return item
+    item["raw_event"] = event
+    hook = spawner.decorate_progress_message
+    if hook is None:
+        return item
+    try:
+        return {**item, **await maybe_future(hook(spawner, event, message))}
+    except Exception as error:  # noqa: BLE001 - an administrator's code: the message is shown all the same
+        BROKEN_CODE.tell(spawner.log, "decorate_progress_message", hook, error)
+        return item

@@ -1,0 +1,148 @@
+"""The whole examination beside a hub with KubeSpawner, on the mini cluster: what it serves is judged, the rest unknown."""
+
+import contextlib
+import io
+import json
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import pytest
+from jupyterhub import orm
+
+from k8s_hub import KubeSpawner
+from k8s_hub.cli import doctor
+from k8s_hub.doctor.examination import SCOPES
+from k8s_hub.kube.pool import InformerPool
+from k8s_hub.minicluster.cluster import MiniCluster
+from k8s_hub.minicluster.resources import CLAIMS
+from k8s_hub.objects.keys import Key
+from tests.realhub import RealHub
+from tests.spawner.runs import HOME, NAMESPACE
+
+pytestmark = pytest.mark.hub
+
+ALL = ["list:users", "read:servers", "delete:servers", *SCOPES]
+
+
+@pytest.fixture
+async def cluster(tmp_path, monkeypatch):
+    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        yield cluster
+        await InformerPool.for_current_loop().close()
+
+
+@pytest.fixture
+def examined(cluster, monkeypatch):
+    """A function that starts ada's server with these options, and returns what the command finds beside the hub."""
+
+    @asynccontextmanager
+    async def examined(*arguments, scopes=ALL, meanwhile=None, **options):
+        config = {"KubeSpawner": {"namespace": NAMESPACE, **HOME, **options}}
+        async with RealHub(spawner_class=KubeSpawner, config=config, users=("ada", "user-1")) as hub:
+            for user in ("ada", "user-1"):
+                await hub.start_server(user)
+                await hub.wait_ready(user)
+            if meanwhile is not None:
+                meanwhile(hub)
+            monkeypatch.setenv("JUPYTERHUB_API_URL", hub.api_url)
+            monkeypatch.setenv("JUPYTERHUB_API_TOKEN", hub.token(scopes=list(dict.fromkeys(scopes))))
+            yield await run(f"--namespace={NAMESPACE}", *arguments)
+
+    return examined
+
+
+async def run(*arguments):
+    """Return the command's exit code, and what it found by check and subject."""
+    parsed, printed = doctor._parser().parse_args(["--json", *arguments]), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = await doctor._run(parsed, doctor._hub_settings(parsed))
+    found = json.loads(printed.getvalue())["findings"]
+    return code, {(one["check"], one["subject"]): (one["status"], one["message"]) for one in found}
+
+
+async def test_all_is_well_beside_servers_that_run(examined):
+    async with examined() as (code, found):
+        assert {key: one for key, one in found.items() if one[0] == "wrong"} == {}
+        assert code == 0
+        assert found["homes", "ada"] == ("ok", "claim-ada: the saved state names it")
+        assert found["homes", "user-1"][0] == "ok"
+        assert found["pods", "servers' pods"][0] == "ok"
+        assert found["culler", "scopes of the token"][0] == "ok"
+
+
+async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
+    async with examined() as (_, found):
+        unknown = [key for key, one in found.items() if one[0] == "unknown"]
+    assert unknown == [
+        ("versions", "Kubernetes"),
+        ("rights", "of the hub's account"),
+        ("storage", "default class"),
+        ("network", "network policies"),
+    ]
+
+
+async def test_the_running_hubs_version_is_told_beside_the_installed_one(examined):
+    async with examined() as (_, found):
+        assert found["versions", "jupyterhub"] == ("ok", version("jupyterhub"))
+        assert found["versions", "jupyterhub (running)"] == ("ok", version("jupyterhub"))
+
+
+async def test_an_old_hub_that_runs_elsewhere_is_wrong(examined, monkeypatch):
+    monkeypatch.setattr("jupyterhub.apihandlers.hub.__version__", "6.1.0")
+    async with examined() as (code, found):
+        assert code == 1
+        assert found["versions", "jupyterhub"][0] == "ok"
+        assert found["versions", "jupyterhub (running)"] == (
+            "wrong",
+            "6.1.0 is older than the security release 6.1.1",
+        )
+
+
+async def test_the_slug_scheme_is_the_spawners(examined):
+    """With the wrong one, the doctor would not know the pod that stands in the way of a server that was stopped."""
+    async with examined("--slug-scheme=escape", slug_scheme="escape") as (code, found):
+        assert code == 0
+        assert found["homes", "user-1"] == ("ok", "claim-user-2d1: the saved state names it")
+
+
+EXTRA = [{"name": "data", "capacity": "1Gi", "mount_path": "/data"}]
+
+
+async def test_extra_claims_are_read_from_the_saved_state(examined):
+    async with examined(extra_claims=EXTRA) as (code, found):
+        assert code == 0
+        assert found["homes", "ada, data"] == ("ok", "data--ada: the saved state names it")
+
+
+async def test_an_extra_claim_that_is_lost_is_wrong(examined, cluster):
+    def lose_the_data(_hub):
+        cluster.database.remove(CLAIMS, Key(NAMESPACE, "data--ada"))
+
+    async with examined(extra_claims=EXTRA, meanwhile=lose_the_data) as (code, found):
+        assert code == 1
+        assert found["homes", "ada, data"][0] == "wrong"
+        assert found["homes", "user-1, data"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [([], "the saved state names it"), (["--no-remember-pvc-name"], "it is annotated for this server")],
+)
+async def test_what_a_hook_named_is_remembered_unless_the_hub_does_not(examined, arguments, why):
+    async def hook(spawner):
+        spawner.pvc_name = f"of-a-hook-{spawner.user.name}"
+
+    async with examined(*arguments, pre_spawn_hook=hook) as (_, found):
+        assert found["homes", "ada"][1] == f"of-a-hook-ada: {why}"
+
+
+async def test_a_running_server_of_a_renamed_user_is_no_leftover(examined):
+    def rename(hub):
+        orm.User.find(hub.app.db, "ada").name = "augusta"
+        hub.app.db.commit()
+
+    async with examined(meanwhile=rename) as (code, found):
+        assert code == 0
+        assert found["pods", "servers' pods"][0] == "ok"

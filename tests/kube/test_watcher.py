@@ -1,0 +1,126 @@
+"""What comes after an attempt: a pause, another attempt, and as little as possible in the log."""
+
+import asyncio
+
+import pytest
+
+from k8s_hub.kube.errors import Forbidden, Gone, Unavailable
+from k8s_hub.kube.watch import Odd
+from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, Watcher
+
+pytestmark = pytest.mark.looptime
+
+
+class Attempts:
+    """Runs a watcher whose attempts end as they are told to; ``begun`` are the times at which they began."""
+
+    def __init__(self, end, *, lasts=0.0, goes_on=lambda _error: True):
+        self.begun = []
+        self.ends = []
+        self._end = end
+        self._lasts = lasts
+        self._goes_on = goes_on
+        self.watcher = Watcher("events in hub", self._attempt, self._on_end, chance=lambda: 1.0)
+
+    async def _attempt(self):
+        self.begun.append(asyncio.get_running_loop().time())
+        if self._lasts:
+            self.watcher.note_opened()
+            await asyncio.sleep(self._lasts)
+        if self._end is not None:
+            raise self._end
+
+    def _on_end(self, error):
+        self.ends.append(error)
+        return self._goes_on(error)
+
+    async def pauses(self, seconds):
+        """Run for so long; return how long it was from the end of each attempt to the next."""
+        task = asyncio.create_task(self.watcher.run())
+        await asyncio.wait([task], timeout=seconds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        times = [0.0, *(round(later - before - self._lasts, 3) for before, later in self._pairs())]
+        return times[1:]
+
+    def _pairs(self):
+        return zip(self.begun, self.begun[1:], strict=False)
+
+
+async def test_a_server_that_is_away_is_asked_again_with_growing_pauses():
+    assert (await Attempts(Unavailable("away")).pauses(30))[:6] == [0.5, 1, 2, 4, 4, UNREACHABLE.ceiling]
+
+
+async def test_a_refusal_is_asked_again_more_seldom():
+    assert (await Attempts(Forbidden("role")).pauses(200))[:8] == [0.5, 1, 2, 4, 8, 16, 30, REFUSED.ceiling]
+
+
+async def test_a_version_that_is_too_old_is_no_reason_to_wait_once():
+    assert (await Attempts(Gone("old")).pauses(10))[:3] == [0, 1, 2]
+
+
+async def test_a_watch_that_lasted_is_opened_again_at_once():
+    assert (await Attempts(None, lasts=HEALTHY).pauses(20))[:2] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "pause"), [(7.0, 7), (0.1, 0.5), (3600.0, REFUSED.ceiling), (None, 0.5)]
+)
+@pytest.mark.parametrize("code", [429, 503])
+async def test_what_the_server_asks_for_is_waited_within_reason(asked_for, pause, code):
+    busy = Unavailable("busy", code=code, retry_after=asked_for)
+
+    assert (await Attempts(busy).pauses(60))[0] == pause
+
+
+async def test_a_crash_is_no_end_and_is_told_once(caplog):
+    attempts = Attempts(AttributeError("'str' object has no attribute 'get'"))
+
+    pauses = await attempts.pauses(100)
+
+    assert pauses[:4] == [0, 1, 2, 4]  # a list first: what could not be taken in may be in the past
+    assert all(isinstance(error, Gone) for error in attempts.ends)
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+    assert "AttributeError" in caplog.text
+
+
+async def test_a_crash_that_comes_again_after_a_healthy_time_is_told_again(caplog):
+    await Attempts(AttributeError("x"), lasts=HEALTHY).pauses(4 * HEALTHY)
+
+    assert len([record for record in caplog.records if record.exc_info]) > 1
+
+
+async def test_it_ends_when_it_is_told_to():
+    attempts = Attempts(Forbidden("role"), goes_on=lambda _error: False)
+
+    await attempts.pauses(100)
+
+    assert len(attempts.begun) == 1
+
+
+async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
+    caplog.set_level("INFO", "k8s_hub.kube")
+    attempts = Attempts(Unavailable("away"))
+    await attempts.pauses(100)
+    attempts.watcher.note_opened()
+
+    assert caplog.messages == [
+        "events in hub: the watch fails, retrying: away",
+        "events in hub: the watch is open again",
+    ]
+
+
+async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):
+    watcher = Attempts(None).watcher
+    for _ in range(2):
+        for number in range(2 * MOST_ODD):
+            watcher.note_odd(Odd({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid"))
+
+    assert caplog.messages[0] == "events in hub: hub/p0 is skipped: it has no uid"
+    assert len(caplog.messages) == len(set(caplog.messages)) == MOST_ODD
+
+
+async def test_a_name_with_control_characters_does_not_reach_the_log(caplog):
+    Attempts(None).watcher.note_odd(Odd({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid"))
+
+    assert caplog.messages == ["events in hub: an object is skipped: it has no uid"]
