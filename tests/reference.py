@@ -40,8 +40,7 @@ MORE = {
     "modify_pod_hook": "dicts and models may be mixed; without a pod returned the start fails with the hook's name",
     "pod_connect_ip": "may be an IPv6 address",
     "port": "0 is 8888 whenever it is set",
-    "profile_list": "with `allowed_groups` and `allowed_users`; functions in overrides may be async; what could "
-    "never work is refused",
+    "profile_list": "with `access`; functions in overrides may be async; what could never work is left out",
     "slow_spawn_message_threshold": "counted from the begin of the start, not from when the page was opened",
     "storage_capacity": "what is no quantity is refused",
     "storage_pvc_ensure": "an earlier claim of this server is found by its owner",

@@ -5,7 +5,7 @@ coincidence of names.
 """
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import count
@@ -33,6 +33,31 @@ class Why(StrEnum):
     ANNOTATED = "it is annotated for this server"
     FIRST = "this server has no claim yet"
     TEMPLATE_TAKEN = "this server has no claim yet and another server has the one of the template's name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeName:
+    """The name of a server's home claim with its sources; of those that name one, the last in this order counts."""
+
+    template: str
+    """The template, as it was when everything was named: later ones name nothing."""
+    by_template: str
+    """The template's name for this server."""
+    remembered: str | None = None
+    """Of the claim that was used last: as the saved state says, or as it was found since."""
+    assigned: str | None = None
+    """By a hook, a profile or a subclass, since the claim was last found."""
+
+    @property
+    def current(self) -> str:
+        """The name that counts."""
+        if self.assigned is not None:
+            return self.assigned
+        return self.by_template if self.remembered is None else self.remembered
+
+    def found(self, name: str) -> "HomeName":
+        """Return the same after the home was found, or created, under this name."""
+        return replace(self, remembered=name, assigned=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,25 @@
 """The client library's own API classes, for hooks and subclasses that call them; nothing else here does."""
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+import os
+from collections.abc import Awaitable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
+from kubernetes_asyncio.client.exceptions import ApiException
 
-from k8s_hub.kube.configuration import ConnectionSettings, find_access
+from k8s_hub.kube.configuration import SERVICE_ACCOUNT, ConnectionSettings, find_access
+from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.patience import patience
+
+logger = logging.getLogger(__name__)
 
 
 class LibraryClient(ApiClient):
@@ -17,7 +30,7 @@ class LibraryClient(ApiClient):
 
     def __init__(self, settings: ConnectionSettings) -> None:
         # Not super(): that opens a session, for which the cluster must be known.
-        self.configuration = Configuration()
+        self.configuration = Configuration.get_default_copy()
         self.client_side_validation = self.configuration.client_side_validation
         self.rest_client: Any = None
         self._settings = settings
@@ -48,3 +61,111 @@ class LibraryClient(ApiClient):
 def core_v1(client: LibraryClient) -> Any:
     """Return the API class of pods, claims, Secrets and the like."""
     return CoreV1Api(client)
+
+
+# --- The library's default, for code that makes clients of its own ---
+
+
+CREDENTIALS_TIMEOUT = 10.0
+"""Seconds that a hub waits for a kubeconfig whose credentials come from a program or a provider; later they count too."""
+
+
+def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> None:
+    """Make the configured cluster the library's default in this process, as KubeSpawner does.
+
+    Then ``CoreV1Api(ApiClient())`` leads there, and its token is read again whenever the kubelet has replaced it.
+    Without a cluster nothing changes: a start says what is missing.
+    """
+    environment = (os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBECONFIG"))
+    with suppress(ConfigurationError):
+        _set_default(settings, service_account, environment)
+
+
+@lru_cache(maxsize=16)
+def _set_default(
+    settings: ConnectionSettings, service_account: Path, _environment: tuple[str | None, ...]
+) -> None:
+    """Do it once for a configuration in an environment. The caller waits, because hooks may run next.
+
+    That there is no cluster yet is not remembered.
+    """
+    found = Future[None]()
+
+    def find() -> None:
+        try:
+            access = asyncio.run(find_access(settings, service_account=service_account))
+            Configuration.set_default(access.configuration)
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            found.set_exception(error)
+        else:
+            found.set_result(None)
+
+    # The caller's thread has a loop that runs.
+    Thread(target=find, name="find the cluster", daemon=True).start()
+    try:
+        found.result(CREDENTIALS_TIMEOUT)
+    except TimeoutError:
+        logger.warning(
+            "the client library has no default cluster: no credentials in %g s", CREDENTIALS_TIMEOUT
+        )
+
+
+# --- One object, as KubeSpawner's methods of these names ask for it: to be called again after False ---
+
+
+async def create_once(api: Any, kind: str, namespace: str, manifest: Any, *, seconds: float) -> bool:
+    """Ask once for an object; return True if it is there now, False if asking again may help.
+
+    ``kind`` is the library's word, such as "config_map". Raises ApiException for a refusal.
+    """
+    create = getattr(api, f"create_namespaced_{kind}")
+    try:
+        return await _answered(create(namespace, manifest), seconds)
+    except ApiException as error:
+        # A full quota refuses also what is there.
+        if error.status == 403 and await exists(api, kind, namespace, _name(manifest), seconds=seconds):
+            return True
+        if error.status == 409:
+            return "AlreadyExists" in str(error.body)
+        raise
+
+
+async def delete_once(api: Any, kind: str, namespace: str, name: str, *, seconds: float) -> bool:
+    """Ask once for the deletion of an object; return True if it is gone, False if asking again may help."""
+    delete = getattr(api, f"delete_namespaced_{kind}")
+    try:
+        await _answered(delete(name, namespace), seconds)
+    except ApiException as error:
+        if error.status != 404:
+            raise
+    return await exists(api, kind, namespace, name, seconds=seconds) is False
+
+
+async def exists(api: Any, kind: str, namespace: str, name: str, *, seconds: float) -> bool | None:
+    """Tell whether an object is there; None if nobody answered."""
+    read = getattr(api, f"read_namespaced_{kind}")
+    try:
+        return await _answered(read(name, namespace), seconds) or None
+    except ApiException as error:
+        if error.status == 404:
+            return False
+        raise
+
+
+async def _answered(request: Awaitable[Any], seconds: float) -> bool:
+    """Await one request; return False where the API server is away or busy."""
+    try:
+        async with patience(seconds):
+            await request
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return False
+    except ApiException as error:
+        if error.status == 429 or (error.status or 0) >= 500:
+            return False
+        raise
+    return True
+
+
+def _name(manifest: Any) -> str:
+    metadata = manifest["metadata"] if isinstance(manifest, dict) else manifest.metadata
+    return str(metadata["name"] if isinstance(metadata, dict) else metadata.name)

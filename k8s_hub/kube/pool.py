@@ -68,7 +68,7 @@ class _Cluster:
         if watch is not None:
             await watch.close()
 
-    async def informer(self, scope: _Scope, project: Project, index: Index) -> Informer:
+    async def informer(self, scope: _Scope, project: Project, index: Index, *, start: bool) -> Informer:
         if scope not in self._informers:
             informer = Informer(
                 self.api,
@@ -80,12 +80,13 @@ class _Cluster:
                 chance=self._chance,
             )
             self._informers[scope] = _Shared(informer, project, index)
-            await informer.start()
         shared = self._informers[scope]
         if (shared.project, shared.index) != (project, index):
             raise ValueError(
                 f"the view of {shared.informer} is shared, but asked for with another projection or index"
             )
+        if start:
+            await shared.informer.start()
         return shared.informer
 
     def events(self, namespace: str) -> EventWatch:
@@ -136,13 +137,15 @@ class InformerPool:
         label_selector: str = "",
         project: Project,
         index: Index = no_index,
+        start: bool = True,
     ) -> Informer:
         """Return the shared informer, started; await its `wait_synced` before believing that something is missing.
 
-        Whoever shares it asks with the same ``project`` and ``index``; ValueError otherwise.
+        Without ``start`` it may not be: nothing is asked of the API server before somebody starts it. Whoever shares
+        it asks with the same ``project`` and ``index``; ValueError otherwise.
         """
         scope = _Scope(resource, namespace, label_selector)
-        return await (await self._cluster(settings)).informer(scope, project, index)
+        return await (await self._cluster(settings)).informer(scope, project, index, start=start)
 
     async def events(self, settings: ConnectionSettings, namespace: str) -> EventWatch:
         """Return the namespace's shared event watch."""

@@ -31,6 +31,14 @@ def escape(name: str) -> str:
     return escaped.lower()
 
 
+def legacy_escape(name: str) -> str:
+    """Return the slug that templates of KubeSpawner could have until 6: "-" for whatever is not a-z0-9.
+
+    Two names may have the same.
+    """
+    return "".join(each if each in _LOWER_ALPHANUMERIC else "-" for each in name.lower())
+
+
 def safe(name: str, *, max_length: int | None = None) -> str:
     """Return the name itself where every kind of object accepts it, else a readable part and a hash."""
     return _slug(name, _is_object_name, max_length)

@@ -37,6 +37,7 @@ class Names:
     escaped_username: str
     escaped_servername: str
     escaped_user_server: str
+    legacy_escape_username: str
     # Names of objects, which are templates themselves: known only after their own expansion.
     pod_name: str = "pod_name_unavailable!"
     pvc_name: str = "pvc_name_unavailable!"
@@ -75,6 +76,7 @@ def names_of(
         escaped_username=escaped_username,
         escaped_servername=escaped_servername,
         escaped_user_server=escaped_user_server,
+        legacy_escape_username=slugs.legacy_escape(username),
     )
 
 
@@ -85,6 +87,7 @@ _USER_FIELDS = frozenset(
         "username",
         "safe_username",
         "escaped_username",
+        "legacy_escape_username",
     }
 )
 _SERVER_FIELDS = frozenset({"unescaped_servername", "servername", "safe_servername", "escaped_servername"})

@@ -1,6 +1,6 @@
-"""Who may choose what: ``allowed_groups`` and ``allowed_users`` of profiles, options, choices and unlisted choices.
+"""Who may choose what: the key ``access`` of profiles, options, choices and unlisted choices.
 
-Without either, everybody may. With them, whoever is in one of the groups or is one of the users; nobody where both
+Without it, everybody may. With it, whoever is in one of its ``groups`` or is one of its ``users``; nobody where both
 are empty. An option that somebody may not choose from does not exist for them: none of its overrides applies.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.listing import choices_of, complete, options_of, unlisted_choice_of
 
-GROUPS, USERS = RULES = ("allowed_groups", "allowed_users")
+ACCESS = "access"
+GROUPS, USERS = RULES = ("groups", "users")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +25,15 @@ class Person:
 
 def may_choose(ruled: Raw, person: Person) -> bool:
     """Tell whether this profile, option or choice is for this person."""
-    groups, users = ruled.get(GROUPS), ruled.get(USERS)
-    if groups is None and users is None:
+    access = ruled.get(ACCESS)
+    if access is None:
         return True
-    return person.name in (users or ()) or not person.groups.isdisjoint(groups or ())
+    return person.name in (access.get(USERS) or ()) or not person.groups.isdisjoint(access.get(GROUPS) or ())
 
 
 def has_rules(profiles: Iterable[Raw]) -> bool:
     """Tell whether anything is for some people only."""
-    return any(ruled.get(rule) is not None for ruled in _ruled(profiles) for rule in RULES)
+    return any(ruled.get(ACCESS) is not None for ruled in _ruled(profiles))
 
 
 def offered(profiles: Sequence[Raw], person: Person) -> Sequence[Raw]:
@@ -71,7 +72,7 @@ def _offered_option(option: Raw, person: Person) -> dict[str, Any] | None:
 
 
 def _without_rules(ruled: Raw) -> dict[str, Any]:
-    return {key: value for key, value in ruled.items() if key not in RULES}
+    return {key: value for key, value in ruled.items() if key != ACCESS}
 
 
 def _ruled(profiles: Iterable[Raw]) -> Iterator[Raw]:

@@ -1,37 +1,67 @@
-"""Whether configured profiles can work: what never could is refused in one sentence that says where it stands.
+"""Whether configured profiles can work: what never could is left out, with a sentence that says where it stands.
 
 KubeSpawner's freedom stays: what it takes, or ignores, is taken here.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.access import RULES
-from k8s_hub.profiles.listing import choices_of, options_of, slug_of, unlisted_choice_of
+from k8s_hub.profiles.access import ACCESS, RULES
+from k8s_hub.profiles.listing import choices_of, options_of, placed, slug_of, unlisted_choice_of
 from k8s_hub.profiles.overrides import filled_in
+
+FOREIGN_RULES = ("allowed_groups", "allowed_users")
+"""Keys of administrators' own functions, which KubeSpawner ignores; k8s_hub 0.1 took them for its own."""
+
+TOO_LATE = {
+    "pod_name_template": "pod_name",
+    "pvc_name_template": "pvc_name",
+    "secret_name_template": "secret_name",
+    "user_namespace_template": "namespace",
+    "enable_user_namespaces": "namespace",
+}
+"""Settings by which everything is named before a profile is applied, and what a profile can set instead."""
+
+_NOTHING_TO_CHOOSE = "has neither choices nor an unlisted_choice that is enabled"
 
 
 class UnusableProfiles(ValueError):  # noqa: N818 - what the profiles are
     """Profiles that could never work; the message begins with the path to the place."""
 
 
-def check(profile_list: Any, *, path: str = "profile_list") -> None:
-    """Raise UnusableProfiles where a profile, or the list as such, could never be started."""
-    for place, profile in placed(profile_list, path):
-        _check_dictionary(profile, place)
-        if profile.get("display_name") is None:
-            raise UnusableProfiles(f"{place}: display_name is missing")
-        _check_override(profile, place)
-        _check_rules(profile, place)
-        _check_options(profile, f"{place}.profile_options")
+def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
+    """Return the profiles that can work, by their places and in order; and why anything is left out, place first.
+
+    An option without anything to choose is left out. Any other fault takes its whole profile along: the rest of it
+    might be another server than was meant. Raises UnusableProfiles for what is no list of profiles at all.
+    """
+    if not isinstance(profile_list, Mapping | list | tuple):
+        raise UnusableProfiles(
+            f"profile_list: must be a list or a dictionary of profiles, not {_kind(profile_list)}"
+        )
+    kept, faults = {}, []
+    for place, profile in placed(profile_list):
+        try:
+            _check_profile(profile, place)
+        except UnusableProfiles as error:
+            faults.append(f"{error}; the profile is left out")
+            continue
+        empty = [name for name, option in options_of(profile).items() if _is_empty(option)]
+        faults += [
+            f"{place}.profile_options.{name}: {_NOTHING_TO_CHOOSE}; the option is left out" for name in empty
+        ]
+        kept[place] = _without_options(profile, empty)
+    return kept, faults
 
 
-def useless_slugs(profile_list: Any, *, path: str = "profile_list") -> Iterator[str]:
-    """Yield a sentence, path first, for each profile of a list without other faults that nobody can choose."""
+def useless_slugs(profiles: Mapping[str, Raw]) -> Iterator[str]:
+    """Yield a sentence, place first, for each usable profile that nobody can choose."""
     seen: dict[str, str] = {}
-    for place, profile in placed(profile_list, path):
+    for place, profile in profiles.items():
         slug = str(slug_of(profile))
         if slug in seen:
             yield f'{place}: its slug "{slug}" is already that of {seen[slug]}; give it another'
@@ -40,58 +70,106 @@ def useless_slugs(profile_list: Any, *, path: str = "profile_list") -> Iterator[
         seen.setdefault(slug, place)
 
 
-def fixed_overrides(profile_list: Any, *, path: str = "profile_list") -> Iterator[tuple[str, str, Any]]:
-    """Yield the path, name and value of each setting that profiles and choices replace by a fixed value."""
-    for place, profile in placed(profile_list, path):
-        yield from _fixed(profile, place)
-        for name, option in options_of(profile).items():
-            for key, choice in choices_of(option).items():
-                yield from _fixed(choice, f"{place}.profile_options.{name}.choices.{key}")
+def foreign_rules(profiles: Mapping[str, Raw]) -> Iterator[str]:
+    """Yield the place of each key that looks as if it restricted a profile or choice, and does not."""
+    for place, part in chain(_choosable(profiles), _options(profiles)):
+        yield from (f"{place}.{key}" for key in FOREIGN_RULES if key in part)
 
 
-def placed(profile_list: Any, path: str = "profile_list") -> Iterator[tuple[str, Any]]:
-    """Yield each profile with its path, in the order of the list or of the dictionary's keys."""
-    if isinstance(profile_list, Mapping):
-        yield from ((f"{path}.{key}", profile_list[key]) for key in sorted(profile_list))
-    elif isinstance(profile_list, list | tuple):
-        yield from ((f"{path}[{index}]", profile) for index, profile in enumerate(profile_list))
-    else:
-        raise UnusableProfiles(
-            f"{path}: must be a list or a dictionary of profiles, not {_kind(profile_list)}"
-        )
+def overrides_too_late(profiles: Mapping[str, Raw]) -> Iterator[str]:
+    """Yield a sentence, place first, for each override without effect: what it would name has its name already."""
+    for place, part in _choosable(profiles):
+        override = part.get("kubespawner_override") or {}
+        for name in override.keys() & TOO_LATE.keys():
+            if TOO_LATE[name] not in override:
+                yield (
+                    f"{place}.kubespawner_override.{name}: has no effect, names are made before a profile is applied;"
+                    f" set {TOO_LATE[name]} instead"
+                )
 
 
-def _fixed(owner: Raw, place: str) -> Iterator[tuple[str, str, Any]]:
-    for name, value in (owner.get("kubespawner_override") or {}).items():
-        if not callable(value) and not isinstance(value, dict):
+def unknown_overrides(
+    profiles: Mapping[str, Raw], is_known: Callable[[str], bool], options: Collection[str]
+) -> Iterator[str]:
+    """Yield a sentence, place first, for each override of what nobody knows; ``options`` are what may be meant."""
+    for place, name, _ in overridden(profiles):
+        if not is_known(name):
+            similar = get_close_matches(name, options, n=1)
+            hint = f"; did you mean {similar[0]}?" if similar else "; it is set, for hooks to read"
+            yield f"{place}: is no option of the spawner{hint}"
+
+
+def overridden(profiles: Mapping[str, Raw], *, with_unlisted: bool = True) -> Iterator[tuple[str, str, Any]]:
+    """Yield the place, name and value of each setting that profiles, choices and unlisted choices replace."""
+    for place, part in _choosable(profiles, with_unlisted=with_unlisted):
+        for name, value in (part.get("kubespawner_override") or {}).items():
             yield f"{place}.kubespawner_override.{name}", name, value
 
 
-def _check_options(profile: Raw, place: str) -> None:
-    _check_optional_dictionary(profile.get("profile_options"), place)
+def fixed_overrides(profiles: Mapping[str, Raw]) -> Iterator[tuple[str, str, Any]]:
+    """Yield the place, name and value of each setting that profiles and choices replace by a fixed value."""
+    for place, name, value in overridden(profiles, with_unlisted=False):
+        if not (callable(value) or isinstance(value, dict)):
+            yield place, name, value
+
+
+def _choosable(profiles: Mapping[str, Raw], *, with_unlisted: bool = True) -> Iterator[tuple[str, Raw]]:
+    """Yield what can be chosen and has overrides, by its place: profiles, choices and unlisted choices."""
+    yield from profiles.items()
+    for place, option in _options(profiles):
+        yield from ((f"{place}.choices.{key}", choice) for key, choice in choices_of(option).items())
+        unlisted = unlisted_choice_of(option)
+        if unlisted is not None and with_unlisted:
+            yield f"{place}.unlisted_choice", unlisted
+
+
+def _options(profiles: Mapping[str, Raw]) -> Iterator[tuple[str, Raw]]:
+    for place, profile in profiles.items():
+        yield from (
+            (f"{place}.profile_options.{name}", option) for name, option in options_of(profile).items()
+        )
+
+
+def _check_profile(profile: Any, place: str) -> None:
+    _check_dictionary(profile, place)
+    if profile.get("display_name") is None:
+        raise UnusableProfiles(f"{place}: display_name is missing")
+    _check_override(profile, place)
+    _check_access(profile, place)
+    _check_optional_dictionary(profile.get("profile_options"), f"{place}.profile_options")
     for name, option in options_of(profile).items():
-        _check_option(option, f"{place}.{name}")
+        if option is not None:
+            _check_option(option, f"{place}.profile_options.{name}")
+
+
+def _is_empty(option: Raw | None) -> bool:
+    return option is None or not (choices_of(option) or unlisted_choice_of(option))
+
+
+def _without_options(profile: Raw, names: list[Any]) -> Raw:
+    if not names:
+        return profile
+    kept = {name: option for name, option in options_of(profile).items() if name not in names}
+    return {**profile, "profile_options": kept}
 
 
 def _check_option(option: Any, place: str) -> None:
     _check_dictionary(option, place)
-    _check_rules(option, place)
+    _check_access(option, place)
     _check_optional_dictionary(option.get("choices"), f"{place}.choices")
     for key, choice in choices_of(option).items():
         _check_dictionary(choice, f"{place}.choices.{key}")
         _check_override(choice, f"{place}.choices.{key}")
-        _check_rules(choice, f"{place}.choices.{key}")
+        _check_access(choice, f"{place}.choices.{key}")
     _check_optional_dictionary(option.get("unlisted_choice"), f"{place}.unlisted_choice")
     unlisted = unlisted_choice_of(option)
     if unlisted is not None:
         _check_unlisted(unlisted, f"{place}.unlisted_choice")
-    elif not choices_of(option):
-        raise UnusableProfiles(f"{place}: has neither choices nor an unlisted_choice that is enabled")
 
 
 def _check_unlisted(unlisted: Raw, place: str) -> None:
     _check_override(unlisted, place)
-    _check_rules(unlisted, place)
+    _check_access(unlisted, place)
     regex = unlisted.get("validation_regex")
     try:
         re.compile(regex or "")
@@ -109,19 +187,34 @@ def _check_unlisted(unlisted: Raw, place: str) -> None:
 
 
 def _check_override(owner: Raw, place: str) -> None:
-    _check_optional_dictionary(owner.get("kubespawner_override"), f"{place}.kubespawner_override")
+    override = owner.get("kubespawner_override")
+    _check_optional_dictionary(override, f"{place}.kubespawner_override")
+    for name in override or ():
+        if not isinstance(name, str):
+            raise UnusableProfiles(f"{place}.kubespawner_override: {name!r} is no option of the spawner")
 
 
-def _check_rules(ruled: Raw, place: str) -> None:
-    for rule in RULES:
-        names = ruled.get(rule)
-        if names is None:
-            continue
-        if not isinstance(names, list | tuple | set | frozenset):
-            raise UnusableProfiles(f"{place}.{rule}: must be a list of names, not {_kind(names)}")
-        for name in names:
-            if not isinstance(name, str):
-                raise UnusableProfiles(f"{place}.{rule}: {name!r} is no name")
+def _check_access(ruled: Raw, place: str) -> None:
+    access = ruled.get(ACCESS)
+    if access is None:
+        return
+    place = f"{place}.{ACCESS}"
+    _check_dictionary(access, place)
+    for rule, names in access.items():
+        if rule not in RULES:
+            raise UnusableProfiles(f"{place}.{rule}: is not known, write {' or '.join(RULES)}")
+        if names is not None:
+            _check_names(names, f"{place}.{rule}")
+    if all(access.get(rule) is None for rule in RULES):
+        raise UnusableProfiles(f"{place}: has neither {' nor '.join(RULES)}")
+
+
+def _check_names(names: Any, place: str) -> None:
+    if not isinstance(names, list | tuple | set | frozenset):
+        raise UnusableProfiles(f"{place}: must be a list of names, not {_kind(names)}")
+    for name in names:
+        if not isinstance(name, str):
+            raise UnusableProfiles(f"{place}: {name!r} is no name")
 
 
 def _check_optional_dictionary(value: Any, place: str) -> None:

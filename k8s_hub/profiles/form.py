@@ -11,15 +11,15 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.fields import PROFILE, UNLISTED_CHOICE, field_name, unlisted_key
 from k8s_hub.profiles.listing import OTHER, choices_of, options_of, unlisted_choice_of
 from k8s_hub.profiles.markup import bare, cleaned
-from k8s_hub.profiles.selection import NOTHING_OFFERED
+from k8s_hub.profiles.selection import NOTHING_OFFERED, is_given, means
 
 
-def render_form(profiles: Sequence[Raw], user_options: Raw) -> str:
+def render_form(profiles: Sequence[Raw], user_options: Raw, *, nothing: str = NOTHING_OFFERED) -> str:
     """Return the form of these profiles, which are for this user, with what was chosen last chosen again.
 
-    No text in it can be taken for a template, should the hub look for one.
+    Without any profile it says ``nothing``. No text in it can be taken for a template, should the hub look for one.
     """
-    return _template().render(profiles=profiles, user_options=user_options)
+    return _template().render(profiles=profiles, user_options=user_options, nothing=nothing)
 
 
 @lru_cache(maxsize=1)
@@ -33,13 +33,14 @@ def _template() -> Template:
     )
     environment.filters |= {"with_markup": _with_markup, "without_markup": _without_markup}
     environment.globals |= {
-        "NOTHING_OFFERED": NOTHING_OFFERED,
         "OTHER": OTHER,
         "PROFILE": PROFILE,
         "UNLISTED_CHOICE": UNLISTED_CHOICE,
         "choices_of": choices_of,
         "field_name": field_name,
         "is_chosen": _is_chosen,
+        "is_given": is_given,
+        "means": means,
         "options_of": options_of,
         "unlisted_choice_of": unlisted_choice_of,
         "unlisted_key": unlisted_key,
@@ -50,7 +51,7 @@ def _template() -> Template:
 
 def _is_chosen(profile: Raw, user_options: Raw) -> bool:
     chosen = user_options.get(PROFILE)
-    return str(profile["slug"]) == str(chosen) if chosen else bool(profile.get("default"))
+    return str(profile["slug"]) == str(chosen) if is_given(chosen) else bool(profile.get("default"))
 
 
 def _unlisted_label(key: str, option: Raw) -> str:

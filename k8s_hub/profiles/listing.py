@@ -1,6 +1,6 @@
 """The list of profiles as templates see it: in order, with slugs and defaults filled in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from slugify import slugify
@@ -12,9 +12,17 @@ OTHER = "Other..."
 
 def in_order(profile_list: Any) -> list[Any]:
     """Return the profiles as a list; those of a dictionary in the order of its keys, which are no slugs."""
+    return [profile for _, profile in placed(profile_list)]
+
+
+def placed(profile_list: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each profile with its place, as a log line can name it, in the order of the form."""
     if isinstance(profile_list, Mapping):
-        return [profile_list[key] for key in sorted(profile_list)]
-    return list(profile_list)
+        for key in _in_order(profile_list):
+            yield f"profile_list.{key}", profile_list[key]
+    else:
+        for index, profile in enumerate(profile_list):
+            yield f"profile_list[{index}]", profile
 
 
 def initialised(profiles: Iterable[Raw]) -> list[dict[str, Any]]:
@@ -65,9 +73,19 @@ def copied(value: Any) -> Any:
     return set(value) if isinstance(value, set) else value
 
 
+def _in_order(keys: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(keys)
+    except TypeError:  # numbers among texts, as YAML makes them
+        return sorted(keys, key=str)
+
+
 def _initialised(profile: Raw) -> dict[str, Any]:
     result: dict[str, Any] = copied(dict(profile))
     result["slug"] = slug_of(result)
+    if options_of(result):
+        # A form and the API can name an option by a text only; YAML may have made a number of it.
+        result["profile_options"] = {str(name): option for name, option in options_of(result).items()}
     for option in options_of(result).values():
         unlisted = option["unlisted_choice"] = option.get("unlisted_choice") or {}
         unlisted.setdefault("enabled", False)

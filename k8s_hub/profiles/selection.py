@@ -3,13 +3,13 @@
 ``user_options`` may be any JSON, because the hub's API takes any.
 """
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import Person, may_choose, offered
+from k8s_hub.profiles.expressions import Allowance, TooSlow
 from k8s_hub.profiles.fields import (
     OPTION_PREFIX,
     PROFILE,
@@ -22,7 +22,7 @@ from k8s_hub.profiles.listing import choices_of, options_of, unlisted_choice_of
 from k8s_hub.profiles.overrides import filled_in
 
 LONGEST_VALUE = 4000
-"""Characters that an unlisted value may have: an expression is matched with it while the hub waits."""
+"""Characters that an unlisted value may have."""
 
 LONGEST_TOGETHER = 4 * LONGEST_VALUE
 """Characters that all unlisted values of a server may have: they are saved in the hub's database."""
@@ -34,7 +34,14 @@ _LISTED = 8
 
 
 class WrongChoice(ValueError):  # noqa: N818 - what the user did, not an error of the code
-    """Something was chosen that is not there or not for this user; the message is a sentence for them."""
+    """Something was chosen that is not there or not for this user; the message is a sentence for them.
+
+    ``detail`` is for the administrator, where the fault may be theirs.
+    """
+
+    def __init__(self, sentence: str, *, detail: str = "") -> None:
+        super().__init__(sentence)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +62,9 @@ def select(
     """
     complete, profile = _found(profiles, user_options.get(PROFILE), person)
     _refuse_unknown(complete, user_options)
+    allowance = Allowance()
     found = {
-        name: _chosen(name, options_of(profile).get(name), user_options, templates)
+        name: _chosen(name, options_of(profile).get(name), user_options, templates, allowance)
         for name in options_of(complete)
     }
     chosen = {name: value for name, (value, _) in found.items() if value is not None}
@@ -85,9 +93,10 @@ def still_valid(
     except WrongChoice:
         return {}
     gone = {key for key in unknown_to(complete, user_options) if _is_meant_for_an_option(key)}
+    allowance = Allowance()
     for name in options_of(complete):
         try:
-            _chosen(name, options_of(profile).get(name), user_options, ())
+            _chosen(name, options_of(profile).get(name), user_options, (), allowance)
         except WrongChoice:
             text = unlisted_key(name)
             gone |= {name} if keeps_texts and isinstance(user_options.get(text), str) else {name, text}
@@ -98,6 +107,19 @@ def unknown_to(profile: Raw, user_options: Iterable[str]) -> list[str]:
     """Return the keys of options that mean nothing to the profile."""
     known = {PROFILE, *options_of(profile), *map(unlisted_key, options_of(profile))}
     return sorted(str(key) for key in user_options if key not in known)
+
+
+def is_given(value: Any) -> bool:
+    """Tell whether a value of ``user_options`` says something: 0 and false do, blanks do not."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def means(choice: Any, key: Any) -> bool:
+    """Tell whether a value of ``user_options`` means the choice of this key.
+
+    Either may be a number or a truth value, and the other the same as a text, as YAML, JSON and forms have it.
+    """
+    return str(key) == str(choice) or (isinstance(choice, bool) and key == str(choice).lower())
 
 
 def quoted(text: str) -> str:
@@ -112,7 +134,7 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
     if not offer:
         raise WrongChoice(NOTHING_OFFERED)
     pairs = list(zip((profile for profile in profiles if may_choose(profile, person)), offer, strict=True))
-    if not slug:
+    if not is_given(slug):
         return next(pair for pair in pairs if pair[1].get("default"))
     wanted = _text(slug, PROFILE)
     for pair in pairs:
@@ -124,24 +146,29 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
     raise WrongChoice(f"There is no profile {quoted(wanted)}; {names}.")
 
 
-def _chosen(name: str, option: Raw | None, user_options: Raw, templates: Collection[str]) -> tuple[Any, Raw]:
+def _chosen(
+    name: str, option: Raw | None, user_options: Raw, templates: Collection[str], allowance: Allowance
+) -> tuple[Any, Raw]:
     """Return what was chosen of an option, None for nothing, and its override.
 
     None instead of the option: it is not for this user.
     """
     choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
     if option is None:
-        if choice or unlisted:
+        if is_given(choice) or is_given(unlisted):
             raise WrongChoice(f"The option {quoted(name)} is not for you.")
         return None, {}
-    if unlisted:
-        value = _text(unlisted, unlisted_key(name))
-        return value, _unlisted(name, option, value, templates)
-    key, listed = _listed(name, option, choice) if choice else _default(name, option)
+    if is_given(unlisted):
+        value = _text(unlisted, unlisted_key(name)).strip()
+        rules = _rules_for(name, option, value)
+        _match(name, rules, value, allowance)
+        return value, filled_in(_override(rules), value, templates=templates)
+    key, listed = _listed(name, option, choice) if is_given(choice) else _default(name, option)
     return key if isinstance(key, str | int | float) else str(key), _override(listed)
 
 
-def _unlisted(name: str, option: Raw, value: str, templates: Collection[str]) -> Raw:
+def _rules_for(name: str, option: Raw, value: str) -> Raw:
+    """Return the option's rules for a value that is not listed."""
     rules = unlisted_choice_of(option)
     if rules is None:
         raise WrongChoice(
@@ -152,17 +179,30 @@ def _unlisted(name: str, option: Raw, value: str, templates: Collection[str]) ->
         raise WrongChoice(
             f"The value of the option {quoted(name)} has {len(value)} characters; at most {LONGEST_VALUE} are possible."
         )
+    return rules
+
+
+def _match(name: str, rules: Raw, value: str, allowance: Allowance) -> None:
+    """Raise WrongChoice unless the value is one that the rules allow."""
     regex = rules.get("validation_regex")
-    if regex and not re.fullmatch(regex, value):
-        hint = rules.get("validation_message") or f"it does not match {regex}"
-        raise WrongChoice(f"The option {quoted(name)} cannot be {quoted(value)}: {hint}")
-    return filled_in(_override(rules), value, templates=templates)
+    try:
+        if not regex or allowance.matches(regex, value):
+            return
+    except TooSlow:
+        raise WrongChoice(
+            f"The option {quoted(name)} cannot be {quoted(value)}: checking it took too long."
+            " Try a shorter value, or contact your administrator.",
+            detail=f"option {name!r}: the validation_regex {regex!r} was too slow for a value of {len(value)} characters;"
+            " avoid repetitions within repetitions, and repetitions of the same characters side by side",
+        ) from None
+    hint = rules.get("validation_message") or f"it does not match {regex}"
+    raise WrongChoice(f"The option {quoted(name)} cannot be {quoted(value)}: {hint}")
 
 
 def _listed(name: str, option: Raw, choice: Any) -> tuple[Any, Raw]:
     wanted = _text(choice, name)
     for key, listed in choices_of(option).items():
-        if str(key) == wanted:
+        if means(choice, key):
             return key, listed
     rules = unlisted_choice_of(option)
     if wanted == UNLISTED_CHOICE and rules is not None:
@@ -195,7 +235,7 @@ def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
     """
     slug = str(profile["slug"])
     for key in unknown_to(profile, user_options):
-        if not (_is_meant_for_an_option(key) and user_options[key]):
+        if not (_is_meant_for_an_option(key) and is_given(user_options[key])):
             continue
         if key.startswith(OPTION_PREFIX):
             own = key.removeprefix(field_name(slug, ""))

@@ -1,6 +1,7 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from inspect import iscoroutine
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.utils import maybe_future
 from traitlets import default
 
+from k8s_hub.claims.home import HomeName
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.resources import SECRETS, SERVICES, Resource
@@ -48,12 +50,25 @@ class Blueprints(_Base):
     #: As it follows from the template; `dns_name` may have been set to another one.
     _named_dns_name: str
     secret_name: str
-    pvc_name: str
+    _home_name: HomeName
 
     @property
     def hub_namespace(self) -> str:
         """The namespace of the hub itself, for templates."""
         return pod_namespace() or "default"
+
+    @property
+    def pvc_name(self) -> str:
+        """The name of the home claim; who assigns one decides which claim is used."""
+        return self._home_name.current
+
+    @pvc_name.setter
+    def pvc_name(self, name: str) -> None:
+        self._home_name = replace(self._home_name, assigned=name)
+
+    def _name_home(self) -> None:
+        template = self.pvc_name_template
+        self._home_name = HomeName(template=template, by_template=self._expand_user_properties(template))
 
     def _name_objects(self) -> None:
         self.pod_name = self._expand_user_properties(self.pod_name_template)
@@ -146,11 +161,15 @@ class Blueprints(_Base):
         return _returned_object(changed, "KubeSpawner.modify_pod_hook")
 
     def _claim(self, name: str) -> Raw:
-        """Return the home claim to create under this name."""
+        """Return the home claim to create under this name, which `pvc_name` is meanwhile."""
+        named = self._home_name
         self.pvc_name = name
-        if not self._overrides("get_pvc_manifest"):
-            return build_claim(resolve.claim_inputs(self))
-        return self._from_subclass("get_pvc_manifest")
+        try:
+            if not self._overrides("get_pvc_manifest"):
+                return build_claim(resolve.claim_inputs(self))
+            return self._from_subclass("get_pvc_manifest")
+        finally:
+            self._home_name = named
 
     def _companions(self, pod: Raw) -> list[Companion]:
         """Return what is to be created after this pod."""

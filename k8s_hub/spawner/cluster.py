@@ -26,7 +26,7 @@ class Cluster:
     api: KubeApi
     #: Users' pods, found by key and by `owner`.
     pods: Informer
-    #: All claims of the namespace, found by key and by user name.
+    #: All claims of the namespace, found by key and by user name; not started before a server needs a claim.
     claims: Informer
     #: None where events are not watched.
     events: EventWatch | None
@@ -38,11 +38,17 @@ class Cluster:
 
 
 async def connect(
-    settings: ConnectionSettings, *, namespace: str, component: str, with_events: bool, holder: object
+    settings: ConnectionSettings,
+    *,
+    namespace: str,
+    component: str,
+    with_claims: bool,
+    with_events: bool,
+    holder: object,
 ) -> Cluster:
     """Return the shared cluster, its views started but perhaps not filled yet; they stay for the holder's sake.
 
-    Raises ConfigurationError where no cluster is configured.
+    A hub whose servers have no claims needs no right to list them. Raises ConfigurationError where no cluster is configured.
     """
     pool = InformerPool.for_current_loop()
     await pool.hold(settings, namespace, holder)
@@ -56,7 +62,9 @@ async def connect(
             project=project_pod,
             index=found_by,
         ),
-        claims=await pool.informer(settings, CLAIMS, namespace, project=project_claim, index=usernames_of),
+        claims=await pool.informer(
+            settings, CLAIMS, namespace, project=project_claim, index=usernames_of, start=with_claims
+        ),
         events=await pool.events(settings, namespace) if with_events else None,
         undelivered=await pool.undelivered(settings),
     )

@@ -2,28 +2,42 @@
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, FileSystemLoader, Template, TemplateNotFound
+from jinja2 import (
+    ChoiceLoader,
+    DictLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    Template,
+    TemplateNotFound,
+)
 
-from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.form import render_form
+
+_FORM = "form.html"
 
 
-def render_custom_form(
-    text: str, directories: Sequence[str], *, profile_list: Sequence[Raw], user_options: Raw
-) -> str | None:
-    """Return the form of the template's text, else of a form.html in the directories; None if there is neither.
+def custom_form(text: str, directories: Sequence[str]) -> Template | None:
+    """Return the template of the text, else the form.html in the directories; None if there is neither.
 
-    As in KubeSpawner, nothing is escaped, and ``tojson`` keeps the order of keys: that of profiles has a meaning.
+    It is rendered with ``profile_list`` and ``user_options``. As in KubeSpawner, nothing is escaped, ``tojson`` keeps
+    the order of keys, because that of profiles has a meaning, and what the directories lack (form.html, style.css) is
+    the package's.
     """
-    environment = Environment(loader=FileSystemLoader(list(directories)))  # noqa: S701 - templates decide themselves
+    own = FileSystemLoader(list(directories))
+    environment = Environment(loader=ChoiceLoader([own, *_PACKAGED]))  # noqa: S701 - templates decide themselves
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    template = _template(environment, text)
-    return None if template is None else template.render(profile_list=profile_list, user_options=user_options)
-
-
-def _template(environment: Environment, text: str) -> Template | None:
+    environment.globals["packaged_form"] = render_form
     if text:
         return environment.from_string(text)
     try:
-        return environment.get_template("form.html")
+        return own.load(environment, _FORM, environment.globals)
     except TemplateNotFound:
         return None
+
+
+_PACKAGED = (
+    # Rendered by itself: it escapes, and needs functions of its own.
+    DictLoader({_FORM: "{{ packaged_form(profile_list, user_options)|safe }}"}),
+    PackageLoader("k8s_hub.profiles", "templates"),
+)

@@ -6,7 +6,7 @@ new one, and the log names the new one once.
 
 import logging
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from traitlets import HasTraits, validate
@@ -45,9 +45,12 @@ REFLECTORS = ("ResourceReflector", "PodReflector", "EventReflector")
 """Sections of KubeSpawner's configuration that tune what is not tuned here."""
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def tell_once(log: logging.Logger, message: str) -> None:
-    """Warn of what is no error: the hub makes a spawner for every server, and each would say it again."""
+    """Warn of what is no error: the hub makes a spawner for every server, and each would say it again.
+
+    Bounded, because functions of administrators may give each user another reason for a warning.
+    """
     log.warning(message)
 
 

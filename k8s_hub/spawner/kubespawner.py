@@ -61,9 +61,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._mark = ""
         #: What must not be said of the pod that is being started.
         self._secrets: frozenset[str] = frozenset()
-        #: The home claim that was used last, as the saved state says.
-        self.remembered_pvc_name: str | None = None
-        self._pvc_exists = False
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
         self._state_version = COMPATIBLE_VERSION
@@ -72,7 +69,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
             self._name_objects()
-            self.pvc_name = self._expand_user_properties(self.pvc_name_template)
+            self._name_home()
         security.refuse_contradictions(self)
 
     # --- Names and saved state ---
@@ -89,21 +86,21 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._applied_options = saved.applied_options
         self._access_token = saved.access_token
         if saved.pvc_name and self.remember_pvc_name:
-            self.pvc_name = self.remembered_pvc_name = saved.pvc_name
-            self._pvc_exists = True
+            self._home_name = self._home_name.found(saved.pvc_name)
         if self.remember_pvc_name:
             self.extra_claim_names = dict(saved.extra_claims)
 
     def get_state(self) -> dict[str, Any]:
         """Return the names, so that a later run finds the pod and the claim whatever was configured since."""
+        home = self._home_name.remembered
         saved = SavedState(
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
-            version=COMPATIBLE_VERSION if self._pvc_exists else self._state_version,
+            version=self._state_version if home is None else COMPATIBLE_VERSION,
             pod_name=self.pod_name,
             pod_uid=self.pod_id or None,
             namespace=self.namespace,
             dns_name=self.dns_name,
-            pvc_name=self.pvc_name if self._pvc_exists else None,
+            pvc_name=home,
             extra_claims=self.extra_claim_names,
             url=self._url_in_state,
             applied_options=self._applied_options,
@@ -121,6 +118,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().clear_state()
         self._name_objects()
         self.pod_id = ""
+        self._start_future = None
         self._applied_options = self._access_token = None
         self._may_be_unfinished = False
         self._alive = None
@@ -141,6 +139,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         url = ""
         self._is_starting = True
+        self._start_future = asyncio.current_task()
         try:
             async with asyncio.timeout(self.start_timeout - margin) as limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
@@ -180,8 +179,9 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._settle_dns_name()
         if self.enable_user_namespaces:
             await ensure_namespace(attempt, self._namespace_to_create())
-        for informer in (attempt.cluster.pods, attempt.cluster.claims):
-            await launch.until_synced(attempt, informer)
+        await launch.until_synced(attempt, attempt.cluster.pods)
+        if self._needs_claims:
+            await launch.until_synced(attempt, attempt.cluster.claims)
         self._may_have_created = True
         async with attempt.cluster.following() as feed:
             self._feed = feed
@@ -238,8 +238,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Raw:
         choose = partial(choose_home, resolve.home_request(self))
         claim = await launch.ensure_claim(attempt, choose, self._claim, feed)
-        self.pvc_name = self.remembered_pvc_name = key_of(claim).name
-        self._pvc_exists = True
+        self._home_name = self._home_name.found(key_of(claim).name)
         if self.storage_grow:
             await storage.grow(attempt, claim, self.storage_capacity)
         return claim
@@ -328,7 +327,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         await self._leave()
 
     async def _delete_home(self) -> None:
-        name = self.remembered_pvc_name or await self._existing_home() or self.pvc_name
+        remembered = self._home_name.remembered
+        name = remembered or await self._existing_home() or self.pvc_name
         cluster = await self._connect()
         key = Key(self.namespace, name)
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
@@ -339,8 +339,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         decision = may_delete(
             claim,
             identity=resolve.identity(self),
-            scope=scope_of(self.pvc_name_template),
-            is_remembered=name == self.remembered_pvc_name,
+            scope=scope_of(self._home_name.template),
+            is_remembered=name == remembered,
             siblings=resolve.siblings(self),
             other_users=resolve.users_with_claim(self, name),
         )
@@ -358,7 +358,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
         Refused only where the files would stay behind, or where nobody can say whether there are any.
         """
-        if not self.storage_pvc_ensure or self.remembered_pvc_name is not None:
+        if not self.storage_pvc_ensure or self._home_name.remembered is not None:
             return
         try:
             home = await self._existing_home()
@@ -373,14 +373,13 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             await self._leave()
         if home is None:
             return
-        if not self.remember_pvc_name and scope_of(self.pvc_name_template) is Scope.SERVER:
+        if not self.remember_pvc_name and scope_of(self._home_name.template) is Scope.SERVER:
             raise HTTPError(
                 409,
                 f"The server {old_name!r} was not renamed to {new_name!r}: its files would stay behind, because "
                 "KubeSpawner.remember_pvc_name is off.",
             )
-        self.pvc_name = self.remembered_pvc_name = home
-        self._pvc_exists = True
+        self._home_name = self._home_name.found(home)
         self.orm_spawner.state = self.get_state()
 
     async def _existing_home(self) -> str | None:

@@ -96,6 +96,7 @@ def requested(started: datetime) -> Diagnosis:
 
 async def until_synced(attempt: Attempt, informer: Informer) -> None:
     """Return once the view was listed; meanwhile the user reads what the start waits for."""
+    await informer.start()
 
     def look() -> bool | Diagnosis:
         failure = informer.failure

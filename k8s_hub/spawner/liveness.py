@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve, judge_pod
+from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
-from k8s_hub.kube.library import core_v1
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import PODS
 from k8s_hub.naming.ownership import is_ours
@@ -55,6 +55,7 @@ class Liveness(Blueprints):
         self._shared_namespace = self.namespace
         #: The namespaces whose views this spawner has part in.
         self._watched: set[str] = set()
+        library.set_default(self._connection_settings)
 
     @cached_property
     def api(self) -> Any:
@@ -62,7 +63,7 @@ class Liveness(Blueprints):
 
         ``api.api_client`` serves the library's other API classes.
         """
-        return core_v1(InformerPool.for_current_loop().library(self._connection_settings))
+        return library.core_v1(InformerPool.for_current_loop().library(self._connection_settings))
 
     @property
     def _connection_settings(self) -> ConnectionSettings:
@@ -73,12 +74,18 @@ class Liveness(Blueprints):
             request_timeout=self.k8s_api_request_timeout,
         )
 
+    @property
+    def _needs_claims(self) -> bool:
+        """True where the spawner sees to claims; those that volumes only name are the cluster's affair."""
+        return self.storage_pvc_ensure or bool(self.extra_claims)
+
     async def _connect(self) -> Cluster:
         self._watched.add(self.namespace)
         return await connect(
             self._connection_settings,
             namespace=self.namespace,
             component=self.component_label,
+            with_claims=self._needs_claims,
             with_events=self.events_enabled,
             holder=self,
         )

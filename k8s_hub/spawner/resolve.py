@@ -215,18 +215,14 @@ def _labels_and_annotations(spawner: "KubeSpawner") -> dict[str, Any]:
 
 def home_request(spawner: "KubeSpawner") -> HomeRequest:
     """Return all that the choice of the home claim depends on."""
-    fields, template = names(spawner), spawner.pvc_name_template
-    named = spawner.pvc_name
-    template_name = spawner._expand_user_properties(template)
-    remembered = spawner.remembered_pvc_name
+    home = spawner._home_name
     return HomeRequest(
         identity=identity(spawner),
-        template_name=template_name,
-        scope=scope_of(template),
-        # Whoever gave it another name than we did (a hook, a profile, a subclass) knows what they do.
-        explicit_name=None if named in {template_name, remembered} else named,
-        remembered_name=remembered,
-        legacy_names=_legacy_names(template, fields) if spawner.handle_legacy_names else (),
+        template_name=home.by_template,
+        scope=scope_of(home.template),
+        explicit_name=home.assigned,
+        remembered_name=home.remembered,
+        legacy_names=_legacy_names(home.template, names(spawner)) if spawner.handle_legacy_names else (),
         taken=claims_of_other_servers(spawner),
         known_since=_since(spawner.user.orm_user),
         living_users=_LivingUsers(spawner.user.db),
@@ -303,7 +299,7 @@ def _sibling(spawner: "KubeSpawner", servername: str, state: dict[str, Any]) -> 
         hub_namespace=spawner.hub_namespace,
         scheme=SlugScheme(spawner.slug_scheme),
     )
-    names = legacy_names(spawner.pvc_name_template, fields)  # today's among them
+    names = legacy_names(spawner._home_name.template, fields)  # today's among them
     return Sibling(
         servername=servername,
         claim=SavedState.load(state).pvc_name,

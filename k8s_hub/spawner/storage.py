@@ -175,7 +175,7 @@ async def in_turn(
 
 def _shares_claims(spawner: "KubeSpawner") -> bool:
     templates = [
-        spawner.pvc_name_template,
+        spawner._home_name.template,  # noqa: SLF001 - of the same package
         *(extra.name_template for extra in parse_extra_claims(spawner.extra_claims)),
     ]
     return any(scope_of(template) is not Scope.SERVER for template in templates)

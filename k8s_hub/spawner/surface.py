@@ -1,9 +1,16 @@
-"""What subclasses and hooks of KubeSpawner used to reach for and is not here: each name says what to use instead."""
+"""What subclasses and hooks of KubeSpawner reach for: what still works, and what says what to use instead."""
 
 import inspect
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.kube import library
+from k8s_hub.objects.keys import annotations_of, key_of, metadata_of
 from k8s_hub.spawner.deprecated import tell_once
+from k8s_hub.spawner.models import to_json
+
+if TYPE_CHECKING:
+    import asyncio
 
 _API = "spawner.api, a kubernetes_asyncio CoreV1Api"
 _WATCHES = "nothing: watches are begun, mended and ended by themselves"
@@ -12,22 +19,17 @@ _STATE = "the names in get_state and load_state"
 
 INSTEAD = {
     "_start": "start, with super().start()",
-    "_start_future": "progress, which ends with the start",
     "_last_event": "events, which has those of this start only",
     "_state_kubespawner_version": _STATE,
+    "_pvc_exists": _STATE,
     "_namespace_default": "namespace",
-    "_ensure_namespace": "get_namespace_manifest",
-    "_ensure_not_exists": _API,
     "_check_pvc_exists": _API,
-    "_make_create_resource_request": _API,
+    "_ensure_namespace": "get_namespace_manifest",
     "_make_create_pod_request": _CREATES,
-    "_make_create_pvc_request": _CREATES,
     "_make_delete_pod_request": f"stop, or {_API}",
     "_make_delete_pvc_request": f"delete_forever, or {_API}",
     "_get_reflector_key": _WATCHES,
     "_start_reflector": _WATCHES,
-    "_start_watching_pods": _WATCHES,
-    "_start_watching_events": _WATCHES,
     "_stop_reflector": _WATCHES,
     "_stop_all_reflectors": _WATCHES,
     "reflectors": _API,
@@ -38,6 +40,15 @@ INSTEAD = {
     "safe_chars": "_expand_user_properties",
 }
 """What to use instead, by the name in KubeSpawner 7.1.0."""
+
+CALLED_BY_OTHERS = {
+    "_start_watching_pods": _WATCHES,
+    "_start_watching_events": _WATCHES,
+    "_make_create_pvc_request": _CREATES,
+    "_make_create_resource_request": _API,
+    "_ensure_not_exists": _API,
+}
+"""What is here for code that calls it, and what to use instead of overriding it."""
 
 
 class _NotKept:
@@ -53,15 +64,20 @@ class _NotKept:
 
 
 class Surface:
-    """The part of KubeSpawner that tells writers of subclasses what has no effect any more."""
+    """The part of KubeSpawner that is there for code written for it, and tells what has no effect any more."""
 
     #: What a subclass has overridden although nothing here calls it.
     _defined_in_vain: tuple[str, ...] = ()
 
+    #: Done once the start has ended, whichever way; None before it. For copies of progress().
+    _start_future: "asyncio.Task[Any] | None" = None
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._defined_in_vain = tuple(
-            name for name in INSTEAD if not isinstance(inspect.getattr_static(cls, name), _NotKept)
+            name
+            for name in (*INSTEAD, *CALLED_BY_OTHERS)
+            if inspect.getattr_static(cls, name) is not inspect.getattr_static(Surface, name)
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -70,8 +86,48 @@ class Surface:
         for name in self._defined_in_vain:
             tell_once(
                 spawner.log,
-                f"{type(self).__name__} defines {name}, which k8s_hub never calls; use {INSTEAD[name]}",
+                f"{type(self).__name__} defines {name}, which k8s_hub never calls; "
+                f"use {(INSTEAD | CALLED_BY_OTHERS)[name]}",
             )
+
+    def _options_form_default(self: Any) -> Any:
+        """Return the form of a list of profiles, "" without any; of a function, the method that makes the form.
+
+        For an administrator's options_form that sets profile_list and returns this.
+        """
+        if callable(self.profile_list):
+            return self._render_options_form_dynamically
+        return self._render_options_form(self.profile_list) if self.profile_list else ""
+
+    async def _start_watching_pods(self, replace: bool = False) -> None:
+        """Do nothing: the spawner watches by itself."""
+
+    async def _start_watching_events(self, replace: bool = False) -> None:
+        """Do nothing: the spawner watches by itself."""
+
+    async def _make_create_pvc_request(self: Any, pvc: Any, request_timeout: float) -> bool:
+        """Ask once for a claim, a model or a dict; return False where asking again may help.
+
+        One that is not the home is annotated so, or a server without a home would take it for its own.
+        """
+        claim = to_json(pvc)
+        name = key_of(claim).name
+        if name != self.pvc_name:
+            annotations = {EXTRA_CLAIM_ANNOTATION: name, **annotations_of(claim)}
+            claim = {**claim, "metadata": {**metadata_of(claim), "annotations": annotations}}
+        return await library.create_once(
+            self.api, "persistent_volume_claim", self.namespace, claim, seconds=request_timeout
+        )
+
+    async def _make_create_resource_request(self: Any, kind: str, manifest: Any) -> bool:
+        """Ask once for an object; return False where asking again may help. ``kind`` is e.g. "config_map"."""
+        seconds = self.k8s_api_request_timeout
+        return await library.create_once(self.api, kind, self.namespace, manifest, seconds=seconds)
+
+    async def _ensure_not_exists(self: Any, kind: str, name: str) -> bool:
+        """Ask once for the deletion of an object; return False while it may still be there."""
+        seconds = self.k8s_api_request_timeout
+        return await library.delete_once(self.api, kind, self.namespace, name, seconds=seconds)
 
 
 for _name in INSTEAD:

@@ -16,14 +16,15 @@ from k8s_hub.diagnosis.sentences import plain
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import Person, has_rules, offered
 from k8s_hub.profiles.applied import AppliedOptions
-from k8s_hub.profiles.checks import UnusableProfiles, check
+from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
 from k8s_hub.profiles.listing import copied, in_order, initialised
 from k8s_hub.profiles.overrides import merged
 from k8s_hub.profiles.selection import WrongChoice, profile_of, quoted, select, still_valid, unknown_to
 from k8s_hub.spawner.blueprints import Blueprints
-from k8s_hub.spawner.custom_form import render_custom_form
+from k8s_hub.spawner.custom_form import custom_form
+from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 
 EXPANDED_LATER = frozenset(
@@ -54,6 +55,8 @@ EXPANDED_LATER = frozenset(
 )
 """Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
 
+UNUSABLE = "The profiles cannot be used as they are configured. Please tell your administrator."
+
 _Steps = Generator[Awaitable[Any], Any, None]
 
 
@@ -68,7 +71,7 @@ class UserChoices(Blueprints):
     # --- The form ---
 
     @default("options_form")
-    def _options_form_default(self) -> Any:
+    def _default_options_form(self) -> Any:
         return self._render_options_form_dynamically if self.profile_list else ""
 
     async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
@@ -77,19 +80,17 @@ class UserChoices(Blueprints):
 
     def _render_options_form(self, profile_list: Any) -> str:
         """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
-        profiles = self._get_initialized_profile_list(profile_list)
+        try:
+            profiles = self._get_initialized_profile_list(profile_list)
+        except UnusableProfiles as error:
+            self.log.error("%s: no form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            return render_form([], {}, nothing=UNUSABLE)
         person = self._person(profiles)
         offer = offered(profiles, person)
         wishes = (self.user_options if self._refused is None else self._refused) or {}
-        if offer or not profiles:
-            custom = render_custom_form(
-                self.profile_form_template,
-                self.additional_profile_form_template_paths,
-                profile_list=offer,
-                user_options=still_valid(profiles, wishes, person),
-            )
-            if custom is not None:
-                return custom
+        own = custom_form(self.profile_form_template, self.additional_profile_form_template_paths)
+        if own is not None and (offer or not profiles):
+            return own.render(profile_list=offer, user_options=still_valid(profiles, wishes, person))
         shown = still_valid(profiles, wishes, person, keeps_texts=self._refused is not None)
         return render_form(offer, shown) if profiles else ""
 
@@ -118,12 +119,15 @@ class UserChoices(Blueprints):
         """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
         if not (self._options_are_final and isinstance(user_options, dict)):
             return user_options
-        profiles = self._get_initialized_profile_list(self.profile_list)
         try:
+            profiles = self._get_initialized_profile_list(self.profile_list)
             select(profiles, user_options, self._person(profiles))
-        except WrongChoice as wrong:
+        except (WrongChoice, UnusableProfiles) as error:
             self._refused = user_options
-            raise _bad_request(_refusal(wrong).sentence) from None
+            refusal = _refusal(error)
+            if refusal.detail:
+                self.log.warning("%s: %s", self._log_name, refusal.detail)
+            raise _bad_request(refusal.sentence) from None
         self._refused = None
         return user_options
 
@@ -162,13 +166,8 @@ class UserChoices(Blueprints):
                 return
             self._validate_user_options(profiles)
             await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
-        except WrongChoice as wrong:
-            raise SpawnFailed(_refusal(wrong)) from None
-        except UnusableProfiles as error:
-            sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
-            raise SpawnFailed(
-                Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, sentence, detail=str(error))
-            ) from error
+        except (WrongChoice, UnusableProfiles) as error:
+            raise SpawnFailed(_refusal(error)) from None
 
     def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
         """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
@@ -220,8 +219,6 @@ class UserChoices(Blueprints):
             self._override(name, value)
 
     def _override(self, name: str, value: Any) -> None:
-        if not (hasattr(type(self), name) or name in vars(self)):
-            self.log.warning("%s: a profile sets %s, which is no option of the spawner", self._log_name, name)
         current = getattr(self, name, None) if isinstance(value, dict) else None
         setattr(self, name, merged(current, value) if isinstance(current, dict) else copied(value))
 
@@ -231,17 +228,31 @@ class UserChoices(Blueprints):
 
     # --- The profiles ---
 
-    async def _evaluated_profiles(self) -> list[Raw]:
-        """Return the profiles as configured now, in order."""
+    async def _evaluated_profiles(self) -> Any:
+        """Return the profiles as configured now."""
         if not callable(self.profile_list):
-            return in_order(self.profile_list)
-        found = await maybe_future(self.profile_list(self)) or []
-        check(found)
-        return in_order(found)
+            return self.profile_list
+        return await maybe_future(self.profile_list(self)) or []
 
     def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
-        """Return a copy of the profiles with slugs and defaults filled in."""
-        return initialised(in_order(profile_list))
+        """Return a copy of the profiles that can work, in order, with slugs and defaults filled in.
+
+        Raises UnusableProfiles where there are profiles and none can work: without any, users would get a server
+        without the limits that profiles set.
+        """
+        if not profile_list:
+            return []
+        profiles, faults = usable(profile_list)
+        self._tell_of_profiles(profiles, faults, of_function=callable(self.profile_list))
+        for fault in unknown_overrides(profiles, self._is_known, self.trait_names()):
+            tell_once(self.log, f"KubeSpawner.{fault}")
+        if faults and not profiles:
+            raise UnusableProfiles(faults[0])
+        return initialised(profiles.values())
+
+    def _is_known(self, name: str) -> bool:
+        """Tell whether this spawner has an option or attribute of the name, of a subclass perhaps."""
+        return hasattr(type(self), name) or name in vars(self)
 
     def _sorted_dict_values(self, src: Any) -> Any:
         """Return the values of a dictionary in the order of its keys, and anything else as it is."""
@@ -281,8 +292,10 @@ def _names(keys: Iterable[str]) -> str:
     return plain(", ".join(sorted(keys)), DETAIL_LIMIT)
 
 
-def _refusal(wrong: WrongChoice) -> Diagnosis:
-    return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, str(wrong))
+def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
+    if isinstance(error, UnusableProfiles):
+        return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, UNUSABLE, detail=str(error))
+    return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, str(error), detail=error.detail)
 
 
 def _bad_request(sentence: str) -> HTTPError:

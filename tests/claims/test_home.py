@@ -1,12 +1,21 @@
 """The six rules of "Whose claim is it?" in docs/lifecycle.md, their order, and every skip."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, Create, Refuse, UseExisting, Why, choose_home
+from k8s_hub.claims.home import (
+    EXTRA_CLAIM_ANNOTATION,
+    Create,
+    HomeName,
+    Refuse,
+    UseExisting,
+    Why,
+    choose_home,
+)
 from k8s_hub.claims.lookup import username_of
 from k8s_hub.naming.ownership import is_ours
 from k8s_hub.naming.templates import Scope
@@ -26,6 +35,31 @@ def chosen(asked, *claims):
 SIGNED_UP = datetime(2025, 1, 1, tzinfo=UTC)  # long before the claims of these tests were made
 LATER = datetime(2026, 6, 1, tzinfo=UTC)  # after they were made
 KNOWN = {"ada": SIGNED_UP, "bob": SIGNED_UP}
+
+
+# Where the name came from
+
+NAMED = HomeName(template=PER_USER, by_template="claim-ada")
+
+
+@pytest.mark.parametrize(
+    ("names", "current"),
+    [
+        ({}, "claim-ada"),
+        ({"remembered": "claim-old"}, "claim-old"),
+        ({"assigned": "project-x"}, "project-x"),
+        ({"remembered": "claim-old", "assigned": "project-x"}, "project-x"),
+        ({"remembered": "claim-old", "assigned": ""}, ""),
+    ],
+)
+def test_of_the_names_of_a_home_the_one_that_was_said_last_counts(names, current):
+    assert replace(NAMED, **names).current == current
+
+
+def test_a_home_that_was_found_is_remembered_and_no_longer_assigned():
+    found = replace(NAMED, assigned="project-x").found("project-x")
+
+    assert found == replace(NAMED, remembered="project-x")
 
 
 # Rule 1: a name set by a hook, a profile or a subclass

@@ -28,6 +28,7 @@ FORMS = (
     _OPTIONS,
     "{{ user_options }}",
     "{{ profile_list | length }} {{ user_options | tojson }} {% raw %}{{ spawner.name }}{% endraw %}",
+    "{% set style %}{% include 'style.css' %}{% endset %}{{ style | length > 0 }} {{ profile_list | length }}",
 )
 """Forms of administrators, which get `profile_list` and `user_options`."""
 
@@ -47,7 +48,9 @@ _display_names = st.one_of(
     st.text("abcABC \u00fc-_", min_size=1, max_size=10).filter(slugify),
 )
 _option_names = st.sampled_from([*["image", "gpu", "size-1", "a--b", "\u00fc b"] * 3, "profile"])
-_choice_names = st.sampled_from(["one", "two", "3", "a b", "x--y", "\u00df"])
+_choice_names = st.sampled_from(["one", "two", "3", "0", "false", "a b", "x--y", "\u00df"])
+_AS_JSON = {"3": 3, "0": 0, "false": False, "1.5": 1.5, "7": 7}
+"""What an API client may send for these texts."""
 _patterns = st.sampled_from(["", ".*", "^[a-z/]+$", "[a-z]+", "pangeo/.*", "a|b", "\\d+\\.\\d+", "(?i)ABC"])
 _written = st.one_of(
     st.sampled_from(
@@ -60,6 +63,10 @@ _written = st.one_of(
             "b",
             "ab",
             "pangeo/x\n{0}",
+            " pangeo/x",
+            "abc\n",
+            "\t ",
+            "0",
             "",
             "{username}",
             "{value}",
@@ -93,6 +100,10 @@ def overrides(draw: Any) -> Any:
             dicts(st.sampled_from(["A", "B", "C", "a"]), optional(st.sampled_from(["1", "{username}"])))
         )
     if draw(st.integers(0, 3)) == 0:
+        # No options, but what KubeSpawner sets all the same.
+        name = draw(st.sampled_from(["pvc_name", "pvc_name", "of_a_hook"]))
+        made[name] = draw(st.sampled_from(["project-a", "claim-ada", {recipes.FUNCTION: "project-b"}]))
+    if draw(st.integers(0, 3)) == 0:
         made["volumes"] = {"b": {"name": "b", "emptyDir": {"medium": None}}, "2-b": None, "A": {"name": "z"}}
     return made
 
@@ -107,9 +118,12 @@ _FORMATTED = {
     "cmd": "{value}",
     "extra_pod_config": {"hostname": "{value}"},
 }
+_FOREIGN = {"allowed_groups": st.just(["Example-Org:Staff"]), "allowed_users": st.just([])}
+"""Keys of administrators' functions, which mean nothing to the spawner."""
 _unlisted = st.fixed_dictionaries(
     {},
     optional={
+        **_FOREIGN,
         "enabled": st.booleans(),
         "display_name": _display_names,
         "display_name_in_choices": _display_names,
@@ -120,36 +134,67 @@ _unlisted = st.fixed_dictionaries(
 )
 
 
-def _choice() -> Drawn:
-    return st.fixed_dictionaries(
+_unsound_profiles = st.sampled_from(
+    [
+        None,
+        "text",
+        {"slug": "small"},
+        {"display_name": "Broken", "profile_options": ["x"]},
+        {"display_name": "Broken", "profile_options": {"o": {"choices": ["x"]}}},
+    ]
+)
+_few_overrides = st.sampled_from(
+    [
+        {},
+        {"image": "lab:1", "port": 0},
+        {"mem_limit": "1G"},
+        {"environment": {"A": None, "B": "{username}"}},
+        {"extra_labels": {"a": "{user_server}"}},
+        {"pvc_name": "project-a"},
+        {"uid": {recipes.FUNCTION: 7}},
+        {"cmd": {recipes.COROUTINE: ["start"]}},
+    ]
+)
+
+
+def _profiles(overrides: Drawn, *, have_options: bool = False) -> Drawn:
+    """Return profiles with all that they may have; with ``have_options`` each has some."""
+    choice = st.fixed_dictionaries(
         {"display_name": _display_names},
-        optional={"default": st.sampled_from([True, True, False]), "kubespawner_override": overrides()},
-    )
-
-
-_choices = st.dictionaries(_choice_names, _choice(), min_size=1, max_size=3)
-_options = st.one_of(
-    st.fixed_dictionaries(
-        {"display_name": _display_names, "choices": _choices}, optional={"unlisted_choice": _unlisted}
-    ),
-    st.fixed_dictionaries(
-        {
-            "display_name": _display_names,
-            "unlisted_choice": _unlisted.map(lambda rules: {**rules, "enabled": True}),
+        optional={
+            "default": st.sampled_from([True, True, False]),
+            "kubespawner_override": overrides,
+            **_FOREIGN,
         },
-        optional={"choices": st.just({}) | _choices},
-    ),
-)
-_profiles = st.fixed_dictionaries(
-    {"display_name": _display_names},
-    optional={
-        "slug": st.sampled_from(["small", "large", "a--b", "S p", "\u00fc"]),
-        "description": words,
-        "default": st.booleans(),
-        "kubespawner_override": overrides(),
-        "profile_options": dicts(_option_names, _options),
-    },
-)
+    )
+    choices = st.dictionaries(_choice_names, choice, min_size=1, max_size=3)
+    sound = st.one_of(
+        st.fixed_dictionaries(
+            {"display_name": _display_names, "choices": choices},
+            optional={"unlisted_choice": _unlisted, **_FOREIGN},
+        ),
+        st.fixed_dictionaries(
+            {
+                "display_name": _display_names,
+                "unlisted_choice": _unlisted.map(lambda rules: {**rules, "enabled": True}),
+            },
+            optional={"choices": st.just({}) | choices},
+        ),
+    )
+    empty = st.fixed_dictionaries({"display_name": _display_names}, optional={"choices": st.just({})})
+    options = st.one_of(sound, sound, sound, sound, empty)
+    always = {"profile_options": st.dictionaries(_option_names, options, min_size=1, max_size=2)}
+    return st.fixed_dictionaries(
+        {"display_name": _display_names, **(always if have_options else {})},
+        optional={
+            "slug": st.sampled_from(["small", "large", "a--b", "S p", "\u00fc"]),
+            "description": words,
+            "default": st.booleans(),
+            "kubespawner_override": overrides,
+            **({} if have_options else {"profile_options": dicts(_option_names, options)}),
+            **_FOREIGN,
+        },
+    )
 
 
 def slug_of(profile: dict[str, Any]) -> str:
@@ -161,9 +206,9 @@ _no_profiles = st.sampled_from([[]])
 
 
 @st.composite
-def profile_cases(draw: Any) -> Any:
+def _cases(draw: Any, possible: Drawn, *, most_traits: int) -> Any:
     """Cases with profiles, and a user's choice from the form or by the API."""
-    profiles = draw(st.lists(_profiles, min_size=1, max_size=3, unique_by=slug_of) | _no_profiles)
+    profiles = draw(st.lists(possible, min_size=1, max_size=3, unique_by=slug_of) | _no_profiles)
     chosen = draw(st.sampled_from(profiles)) if profiles and draw(st.integers(0, 4)) else None
     given: dict[str, Any] = {}
     for option, its in (chosen or {}).get("profile_options", {}).items():
@@ -178,7 +223,11 @@ def profile_cases(draw: Any) -> Any:
     )
     slug = slug if chosen is None else slug_of(chosen)
 
-    names = draw(st.lists(st.sampled_from(_OVERRIDABLE), max_size=4, unique=True))
+    if profiles and draw(st.integers(0, 9)) == 0:
+        place = draw(st.integers(0, len(profiles)))
+        profiles = [*profiles[:place], draw(_unsound_profiles), *profiles[place:]]
+
+    names = draw(st.lists(st.sampled_from(_OVERRIDABLE), max_size=most_traits, unique=True))
     traits = {name: draw(TRAITS[name]) for name in names}
     traits["profile_form_template"] = draw(st.sampled_from(FORMS))
     traits["profile_list"] = draw(
@@ -192,11 +241,23 @@ def profile_cases(draw: Any) -> Any:
             ]
         )
     )
+    if isinstance(traits["profile_list"], list) and draw(st.integers(0, 3)) == 0:
+        traits["options_form"] = {recipes.DEFAULT_FORM: True}
     case = {"username": draw(usernames), "servername": draw(servernames), "traits": traits}
+    if draw(st.integers(0, 3)) == 0:
+        case["state"] = {"kubespawner_version": "7.1.0", "pvc_name": "claim-of-before"}
     if draw(st.booleans()):
         return {**case, "form": _form(slug, given) | draw(_strange_fields)}
+    if draw(st.booleans()):
+        given = {key: _AS_JSON.get(value, value) for key, value in given.items()}
     return {**case, "user_options": ({} if slug is None else {"profile": slug}) | given}
 
+
+profile_cases = _cases(_profiles(overrides()), most_traits=4)
+"""Profiles that override anything."""
+
+choice_cases = _cases(_profiles(_few_overrides, have_options=True), most_traits=0)
+"""Profiles that override little, so that more of an example is about what is offered and chosen."""
 
 _strange_fields = st.sampled_from(
     [{}, {}, {"other": ["x"]}, {"profile-option-small--image": ["one"]}, {"profile-option-": ["", "b"]}]

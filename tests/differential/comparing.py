@@ -8,7 +8,7 @@ from typing import Any
 from tests.differential import peers
 from tests.differential.drawing import DEPRECATED
 from tests.differential.observing import LAST_IF_RAISED, Observations, Outcome, observed
-from tests.differential.recipes import plain, realised
+from tests.differential.recipes import plain, value_of
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,14 @@ def _as_configured(seen: Seen) -> Outcome:
     if seen.aspect != "traits" or seen.theirs.raised or seen.case is seen.configured:
         return seen.theirs
     configured = seen.configured["traits"]
-    meant = {DEPRECATED[name] for name in configured if name in DEPRECATED}
-    changed = {name for name, value in seen.traits.items() if configured.get(name) != value} - meant
-    defaults = {name: peers.Theirs.class_traits()[name].default_value for name in changed}
-    restored = {name: plain(realised(configured.get(name, defaults[name]))) for name in changed}
+    renamed = {DEPRECATED[name]: name for name in configured if name in DEPRECATED}
+    restored = {}
+    for name, value in seen.traits.items():
+        today = DEPRECATED.get(name, name)
+        if configured.get(name) == value or (name != today and today in configured):
+            continue
+        default = peers.Theirs.class_traits()[today].default_value
+        restored[today] = plain(value_of(configured.get(name, configured.get(renamed.get(today), default))))
     return Outcome({**seen.theirs.value, **restored})
 
 

@@ -17,10 +17,11 @@ from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import TemplateError, expand_host
 from k8s_hub.profiles.access import Person
 from k8s_hub.profiles.applied import STATE_KEY
-from k8s_hub.profiles.listing import in_order, initialised
-from k8s_hub.profiles.selection import still_valid
+from k8s_hub.profiles.checks import UnusableProfiles, usable
+from k8s_hub.profiles.listing import choices_of, initialised, options_of
+from k8s_hub.profiles.selection import means, still_valid
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.user_choices import EXPANDED_LATER
+from k8s_hub.spawner.user_choices import EXPANDED_LATER, UNUSABLE
 from tests.differential import peers, recipes
 from tests.differential.comparing import Seen
 from tests.differential.observing import Outcome, observed
@@ -220,6 +221,74 @@ def _label_letters(seen: Seen) -> Any:
             if labels and labels.get(label) == name:
                 labels[label] = slugs.label(name)
     return Outcome(manifest)
+
+
+_LEGACY = "{legacy_escape_username}"
+
+
+@rewrites(
+    "a template field of KubeSpawner 6",
+    upstream="`{legacy_escape_username}` is gone since 7: KeyError.",
+    here="It is filled in as in 6.",
+    reason="Configurations of 6 work as they are.",
+)
+def _legacy_field(seen: Seen) -> Any:
+    def hosts(name: str, value: Any) -> Any:
+        return _legacy_host(seen, value) if name == "pod_connect_ip" else value
+
+    traits = {name: hosts(name, _overrides_changed(value, hosts)) for name, value in seen.traits.items()}
+    return {**seen.case, "traits": _legacy_filled(seen, traits)}
+
+
+@adjusts(
+    "a template field of KubeSpawner 6, where a hook expands it",
+    upstream="The same for templates that a hook or a subclass expands.",
+    here="It is filled in there too.",
+    reason="The same.",
+)
+def _legacy_expanded(seen: Seen) -> Any:
+    if seen.aspect == "traits" and not (seen.theirs.raised or seen.ours.raised):
+        return Outcome(_legacy_kept(seen, seen.theirs.value, seen.ours.value))
+    if not seen.aspect.startswith("expanded") or _LEGACY not in seen.aspect or not seen.theirs.raised:
+        return None
+    template = next(each for each in seen.case["templates"] if seen.aspect.endswith(repr(each)))
+    return Outcome(_expanding(seen, seen.name)(_legacy_filled(seen, template)))
+
+
+def _legacy_filled(seen: Seen, value: Any) -> Any:
+    """Return a value of upstream's configuration with the field filled in."""
+    if isinstance(value, str):
+        # An empty field behind it: what a template ends with decides what becomes of dashes.
+        return value.replace(_LEGACY, slugs.legacy_escape(seen.case["username"]) + "{username:.0}")
+    if isinstance(value, list):
+        return [_legacy_filled(seen, item) for item in value]
+    if not isinstance(value, dict) or recipes.MODEL in value:  # models are no templates
+        return value
+    return {key: _legacy_filled(seen, item) for key, item in value.items()}
+
+
+def _legacy_host(seen: Seen, value: Any) -> Any:
+    """Return the same of a host, each of whose labels is a template by itself, if it has a brace that opens."""
+    if isinstance(value, dict):
+        return {mark: _legacy_host(seen, item) for mark, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    return ".".join(_legacy_label(seen, label) if _LEGACY in label else label for label in value.split("."))
+
+
+def _legacy_label(seen: Seen, label: str) -> str:
+    filled = label.replace(_LEGACY, slugs.legacy_escape(seen.case["username"]))
+    filled = filled if "{" in filled else filled.replace("}}", "}")
+    return filled if label.endswith("-") else filled.rstrip("-")
+
+
+def _legacy_kept(seen: Seen, theirs: Any, ours: Any) -> Any:
+    """Return what a profile has set there, with the field not yet filled in."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return {key: _legacy_kept(seen, item, ours.get(key)) for key, item in theirs.items()}
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        return [_legacy_kept(seen, *pair) for pair in zip(theirs, ours, strict=True)]
+    return ours if theirs == _legacy_filled(seen, ours) else theirs
 
 
 # --- Addresses ---
@@ -479,6 +548,21 @@ def _version_of_state(seen: Seen) -> Any:
 
 
 @adjusts(
+    "the saved state names claims that were seen",
+    upstream="Once a claim was seen, the state has whatever `pvc_name` is, though a profile or hook may have assigned "
+    "the name of one that does not exist yet.",
+    here="The state has the claim that was seen last.",
+    reason="A start that fails before the claim exists must not make the next one forget the home.",
+)
+def _seen_claims(seen: Seen) -> Any:
+    state = seen.case.get("state", {})
+    assigned = "'pvc_name'" in repr(seen.traits.get("profile_list"))
+    if seen.aspect != "state" or seen.theirs.raised or not assigned or "pvc_name" not in seen.theirs.value:
+        return None
+    return Outcome({**seen.theirs.value, "pvc_name": state["pvc_name"]})
+
+
+@adjusts(
     "the state says what was applied of the profiles",
     upstream="The saved state names pod and claim.",
     here="With a `profile_list` it has `applied_options`, too: the profile and its options as they were applied.",
@@ -512,6 +596,11 @@ def _working_dir(seen: Seen) -> Any:
     if seen.aspect == "traits" and not seen.theirs.raised:
         as_expanded = _expanding(seen)(template) == seen.theirs.value["working_dir"]
         return Outcome({**seen.theirs.value, "working_dir": template}) if as_expanded else None
+    if seen.aspect in _PODS and "state" in seen.case and not (seen.theirs.raised or seen.ours.raised):
+        # The names of the saved state came after it was expanded.
+        pod = deepcopy(seen.theirs.value)
+        _notebook(pod)["workingDir"] = _expanding(seen, "expanded at last")(seen.traits["working_dir"])
+        return Outcome(pod)
     bad = seen.aspect in _FROM_PODS and isinstance(seen.ours.error, TemplateError)
     return seen.ours if bad and repr(template) in str(seen.ours.error) else None
 
@@ -577,6 +666,62 @@ def _port_of_profile(seen: Seen) -> Any:
 
 
 @rewrites(
+    "what of profiles could never work is left out",
+    upstream="A profile without display_name or of another shape breaks the form and every start; an option without "
+    "anything to choose makes starts with its profile fail.",
+    here="The log names the place; that profile or option is left out and the others work.",
+    reason="One mistake in one profile, perhaps of a function and for one user, is no reason to start nobody's server.",
+)
+def _left_out(seen: Seen) -> Any:
+    if "profile_list" not in seen.traits:
+        return None
+    mark, profile_list = _profile_list(seen)
+    try:
+        kept, faults = usable(profile_list)
+    except UnusableProfiles:
+        return None
+    if not (kept and faults):
+        return None
+    sound = list(kept.values())
+    return _with_traits(seen.case, profile_list={mark: sound} if mark else sound)
+
+
+@rewrites(
+    "0, false and numbers are choices",
+    upstream="0 and false in `user_options` count as nothing: the default is taken. Another number is a KeyError.",
+    here="They choose what has that key.",
+    reason="It is what was asked for; the form sends the same as text.",
+)
+def _as_text(seen: Seen) -> Any:
+    given = seen.case.get("user_options", {})
+    chosen = (
+        [profile for profile in _profiles(seen) if profile["slug"] == given.get("profile")] if given else []
+    )
+    chosen = chosen or [profile for profile in _profiles(seen) if profile["default"]] if given else []
+
+    def text(key: str, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        keys = [name for profile in chosen for name in choices_of(options_of(profile).get(key) or {})]
+        return next((name for name in keys if means(value, name)), str(value))
+
+    return _typed(seen, text) if "profile_list" in seen.traits else None
+
+
+@rewrites(
+    "blanks around what a user typed",
+    upstream="Blanks and line breaks around a value that is not listed become part of the setting.",
+    here="They are cut off; nothing but blanks is no value.",
+    reason="They were pasted along: no image, name or quantity begins or ends with one.",
+)
+def _stripped(seen: Seen) -> Any:
+    def stripped(key: str, value: Any) -> Any:
+        return value.strip() if key.endswith("--unlisted-choice") and isinstance(value, str) else value
+
+    return _typed(seen, stripped)
+
+
+@rewrites(
     "async overrides",
     upstream="An async function as the value of an override is not awaited: TraitError, although the docs promise it.",
     here="It is awaited.",
@@ -597,7 +742,7 @@ def _async_override(seen: Seen) -> Any:
     reason="What the expression does not describe is not allowed.",
 )
 def _whole_value(seen: Seen) -> Any:
-    if "profile_list" not in seen.traits:
+    if "profile_list" not in seen.traits or seen.aspect in _BEFORE_THE_START:
         return None
 
     def anchored(value: Any) -> Any:
@@ -694,11 +839,74 @@ def _without_option(value: Any, name: str) -> Any:
 
 
 def _profiles(seen: Seen) -> list[dict[str, Any]]:
-    """Return the profiles of the case with their slugs and defaults."""
+    """Return the profiles of the case that can work, with their slugs and defaults."""
+    _, profile_list = _profile_list(seen)
+    return [{"default": False, **profile} for profile in initialised(usable(profile_list)[0].values())]
+
+
+def _profile_list(seen: Seen) -> tuple[str, Any]:
+    """Return the profiles as they are configured, and the mark of the function that returns them, if one does."""
     profiles = seen.traits["profile_list"]
     for mark in (recipes.FUNCTION, recipes.COROUTINE):
-        profiles = profiles.get(mark, profiles) if isinstance(profiles, dict) else profiles
-    return [{"default": False, **profile} for profile in initialised(in_order(profiles))]
+        if isinstance(profiles, dict) and mark in profiles:
+            return mark, profiles[mark]
+    return "", profiles
+
+
+_BEFORE_THE_START = ("made", "rendered choices", "user options of the form")
+
+
+def _typed(seen: Seen, change: Callable[[str, Any], Any]) -> Any:
+    """Return the case with each value of a key of `user_options`, in the form too, changed for the start."""
+    if "profile_list" not in seen.traits or seen.aspect in _BEFORE_THE_START:
+        return None
+    if "form" not in seen.case:
+        options = {key: change(key, value) for key, value in seen.case.get("user_options", {}).items()}
+        return {**seen.case, "user_options": options}
+    form = {key: [change(key, value) for value in values] for key, values in seen.case["form"].items()}
+    return {**seen.case, "form": form}
+
+
+@adjusts(
+    "the form after a number was saved",
+    upstream="A number in `user_options` where `validation_regex` is to match raises TypeError, also each time the form "
+    "is shown.",
+    here="The form is shown.",
+    reason="The user could not choose anything else.",
+)
+def _form_after_number(seen: Seen) -> Any:
+    fails = seen.aspect == "rendered choices" and "expected string" in str(seen.theirs.error)
+    return seen.ours if fails and not seen.ours.raised else None
+
+
+@adjusts(
+    "a dictionary in place of a text",
+    upstream="An override that gives a key of a dictionary a dictionary, where there was a text, raises TypeError.",
+    here="The text is replaced.",
+    reason="Values of `environment` may be either.",
+)
+def _dictionary_over_text(seen: Seen) -> Any:
+    merged = "does not support item assignment" in str(seen.theirs.error)
+    return seen.ours if merged and seen.aspect == "user options applied" else None
+
+
+@adjusts(
+    "profiles of which none can work",
+    upstream="KeyError, TypeError or AttributeError where the form is shown and where a server is started; TraitError "
+    "where a list has what is no dictionary.",
+    here="The form says so, the log names the place, and a start is refused: it would be one without any profile.",
+    reason="The user learns whom to ask, and nobody gets a server without the limits that profiles set.",
+)
+def _none_can_work(seen: Seen) -> Any:
+    if not seen.theirs.raised:
+        return None
+    if seen.aspect == "made":
+        refused = "'profile_list' trait" in str(seen.theirs.error) and not seen.ours.raised
+        return seen.ours if refused and not usable(seen.traits["profile_list"])[0] else None
+    if seen.aspect == "rendered choices":
+        return seen.ours if UNUSABLE in str(seen.ours) else None
+    refused = seen.aspect == "user options applied" and isinstance(seen.ours.error, SpawnFailed)
+    return seen.ours if refused and str(seen.ours.error) == UNUSABLE else None
 
 
 @adjusts(
@@ -744,18 +952,6 @@ def _no_profiles(seen: Seen) -> Any:
     if seen.traits.get("profile_list") not in ([], {}, {recipes.FUNCTION: []}, {recipes.COROUTINE: []}):
         return None
     return {**{key: value for key, value in seen.case.items() if key != "form"}, "user_options": {}}
-
-
-@adjusts(
-    "profiles that could never work",
-    upstream="A profile without display_name or an option without anything to choose is found when a user chooses "
-    "it or looks at the form.",
-    here="No server and no form is made, and the error names the place in `profile_list`.",
-    reason="The admin finds the mistake before the users do.",
-)
-def _useless_profiles(seen: Seen) -> Any:
-    refused = seen.aspect == "made" and isinstance(seen.ours.error, TraitError)
-    return seen.ours if refused and str(seen.ours.error).startswith("KubeSpawner.profile_list") else None
 
 
 def _in_profiles(seen: Seen, change: Callable[[str, Any], Any]) -> Any:

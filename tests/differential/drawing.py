@@ -25,6 +25,7 @@ FIELDS = (
     "escaped_username",
     "escaped_servername",
     "escaped_user_server",
+    "legacy_escape_username",
     "pod_name",
     "pvc_name",
     "namespace",
@@ -524,7 +525,7 @@ TRAITS: dict[str, Drawn] = {
 }
 """A strategy for each trait that has an influence on what is compared; those of profiles are in `choosing.py`."""
 
-PROFILES = frozenset({"profile_list", "profile_form_template"})
+PROFILES = frozenset({"profile_list", "profile_form_template", "options_form"})
 """Drawn by `choosing.py`."""
 
 _CONNECTION = "says how to reach the cluster, which neither side does here"
@@ -541,7 +542,6 @@ NOT_DRAWN: dict[str, str] = {
     "progress_ready_hook": _HOOK,
     "apply_user_options": "is applied by JupyterHub's own code, through traits that are drawn",
     "group_overrides": "is applied by JupyterHub's own code, through traits that are drawn",
-    "options_form": "replaces the form, of which nothing is left to compare",
     "options_from_form": "replaces the reading of the form, of which nothing is left to compare",
 }
 """The traits that are not drawn, and why."""

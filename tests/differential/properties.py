@@ -58,6 +58,7 @@ class Property:
 PROPERTIES = [
     Property("names", drawing.naming_cases, 0.2),
     Property("manifests", drawing.manifest_cases, 0.35),
-    Property("profiles", choosing.profile_cases(), 0.3),
-    Property("refusals", unfit.unfit_cases, 0.15),
+    Property("profiles", choosing.profile_cases, 0.15),
+    Property("choices", choosing.choice_cases, 0.2),
+    Property("refusals", unfit.unfit_cases, 0.1),
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubernetes_asyncio.client import models
 from traitlets.config import Config
+from traitlets.config.loader import LazyConfigValue
 
 FUNCTION = "$function"
 """A function of the spawner that returns the value."""
@@ -25,6 +26,8 @@ POD_HOOK = "$pod-hook"
 POD_URL = "$pod-url"
 """A hook (spawner, pod) that makes the URL."""
 TUPLE = "$tuple"
+DEFAULT_FORM = "$default-form"
+"""An options_form (spawner) that returns the spawner's own default form."""
 
 
 def realised(recipe: Any) -> Any:
@@ -49,6 +52,12 @@ def configured(traits: Mapping[str, Any]) -> Config:
         else:
             config.KubeSpawner[name] = realised(recipe)
     return config
+
+
+def value_of(recipe: Any) -> Any:
+    """Return the value that a trait has whose default is empty."""
+    value = configured({"trait": recipe}).KubeSpawner["trait"]
+    return value.get_value([]) if isinstance(value, LazyConfigValue) else value
 
 
 class _Named:
@@ -104,6 +113,11 @@ class _PodUrl(_Named):
         return f"https://{pod['status']['podIP']}/{spawner.name}/{self.recipe[POD_URL]}"
 
 
+class _DefaultForm(_Named):
+    def __call__(self, spawner: Any) -> Any:
+        return spawner._options_form_default()
+
+
 def _model(recipe: Any) -> Any:
     return getattr(models, recipe[MODEL])(**realised(recipe["fields"]))
 
@@ -115,6 +129,7 @@ _MAKERS: dict[str, Callable[[Any], Any]] = {
     POD_HOOK: _PodHook,
     POD_URL: _PodUrl,
     MODEL: _model,
+    DEFAULT_FORM: _DefaultForm,
     TUPLE: lambda recipe: tuple(realised(recipe[TUPLE])),
 }
 

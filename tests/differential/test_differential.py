@@ -80,6 +80,7 @@ BREAKS = {
         "_options_from_form",
         lambda options: _without(options, "profile"),
     ),
+    "the default form is another": ("choices", "_options_form_default", lambda form: f"{form}!"),
     "nothing is chosen": ("profiles", "_get_initialized_profile_list", lambda profiles: []),
 }
 

@@ -44,6 +44,18 @@ async def test_each_scope_has_its_own_informer(pool, settings):
     assert len(informers) == 6
 
 
+async def test_an_informer_that_nobody_needs_yet_asks_nothing(pool, settings, counted, soon):
+    idle = await pool.informer(settings, CLAIMS, NAMESPACE, project=project, start=False)
+    other = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    await other.wait_synced(deadline=soon())
+    assert counted("list") == 1
+    assert not idle.is_synced
+
+    assert await pool.informer(settings, CLAIMS, NAMESPACE, project=project) is idle
+    await idle.wait_synced(deadline=soon())
+    assert counted("list") == 2
+
+
 async def test_sharing_with_another_projection_is_a_bug_that_is_told(pool, settings):
     await pool.informer(settings, PODS, NAMESPACE, project=project)
 

@@ -164,3 +164,11 @@ def test_different_servers_have_different_slugs(user, server, other_user, other_
 def test_a_slug_is_its_own_slug_unless_it_carries_a_hash(name):
     slug = slugs.safe(name)
     assert slugs.safe(slug) == slug or "---" in slug
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("ada", "ada"), ("Zoe.B@x.org", "zoe-b-x-org"), ("a_b--c", "a-b--c"), ("\u00fcser", "-ser"), ("", "")],
+)
+def test_the_legacy_escape_is_that_of_kubespawner_6(name, slug):
+    assert slugs.legacy_escape(name) == slug

@@ -52,31 +52,31 @@ def profiles() -> list[dict[str, Any]]:
 def ruled() -> list[dict[str, Any]]:
     """Return profiles of which each has something for some people only."""
     return [
-        {"display_name": "Staff", "default": True, "allowed_groups": ["staff"]},
-        {"display_name": "Ada's", "slug": "adas", "allowed_users": ["ada"], "allowed_groups": []},
+        {"display_name": "Staff", "default": True, "access": {"groups": ["staff"]}},
+        {"display_name": "Ada's", "slug": "adas", "access": {"users": ["ada"], "groups": []}},
         {
             "display_name": "Shared",
             "profile_options": {
                 "cards": {
-                    "allowed_groups": ["staff"],
+                    "access": {"groups": ["staff"]},
                     "choices": {"one": {"kubespawner_override": {"image": "cards"}}},
                 },
                 "size": {
                     "choices": {
                         "huge": {
                             "default": True,
-                            "allowed_groups": ["staff"],
+                            "access": {"groups": ["staff"]},
                             "kubespawner_override": {"mem_limit": "64G"},
                         },
                         "tiny": {"kubespawner_override": {"mem_limit": "1G"}},
                     },
                     "unlisted_choice": {
                         "enabled": True,
-                        "allowed_users": ["bob"],
+                        "access": {"users": ["bob"]},
                         "kubespawner_override": {"mem_limit": "{value}"},
                     },
                 },
-                "secret": {"choices": {"only": {"allowed_users": ["carol"]}}},
+                "secret": {"choices": {"only": {"access": {"users": ["carol"]}}}},
             },
         },
     ]

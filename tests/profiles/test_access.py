@@ -13,17 +13,26 @@ CAROL = Person(name="carol")
     ("rules", "ada", "bob"),
     [
         ({}, True, True),
-        ({"allowed_groups": None, "allowed_users": None}, True, True),
-        ({"allowed_groups": ["staff", "guests"]}, False, True),
-        ({"allowed_users": ["ada"]}, True, False),
-        ({"allowed_users": ["ada"], "allowed_groups": ["staff"]}, True, True),
-        ({"allowed_users": []}, False, False),
-        ({"allowed_groups": []}, False, False),
-        ({"allowed_users": ["ad"], "allowed_groups": ["sta"]}, False, False),
+        ({"access": None}, True, True),
+        ({"access": {"groups": ["staff", "guests"]}}, False, True),
+        ({"access": {"users": ["ada"]}}, True, False),
+        ({"access": {"users": ["ada"], "groups": ["staff"]}}, True, True),
+        ({"access": {"users": ["ada"], "groups": None}}, True, False),
+        ({"access": {"users": []}}, False, False),
+        ({"access": {"groups": []}}, False, False),
+        ({"access": {"users": ["ad"], "groups": ["sta"]}}, False, False),
     ],
 )
 def test_rules_name_those_who_may(rules, ada, bob):
     assert (may_choose(rules, ADA), may_choose(rules, BOB)) == (ada, bob)
+
+
+@pytest.mark.parametrize("key", ["allowed_groups", "allowed_users"])
+def test_keys_that_administrators_functions_have_restrict_nothing(key):
+    foreign = initialised([{"display_name": "A", key: ["nobody"]}])
+
+    assert not has_rules(foreign)
+    assert [profile[key] for profile in offered(foreign, ADA)] == [["nobody"]]
 
 
 def test_each_person_is_offered_what_is_for_them():
@@ -60,7 +69,7 @@ def test_an_unlisted_choice_for_others_is_disabled():
 
 
 def test_templates_are_not_told_who_else_may():
-    assert "allowed" not in str(offered(initialised(ruled()), BOB))
+    assert "access" not in str(offered(initialised(ruled()), BOB))
 
 
 def test_without_rules_everything_is_offered_as_it_is():

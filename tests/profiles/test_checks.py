@@ -1,9 +1,22 @@
-"""What could never work is refused with its place; what KubeSpawner takes is taken."""
+"""What could never work is left out with its place; what KubeSpawner takes is taken."""
 
 import pytest
 
-from k8s_hub.profiles.checks import UnusableProfiles, check, fixed_overrides, useless_slugs
+from k8s_hub.profiles.checks import (
+    UnusableProfiles,
+    fixed_overrides,
+    foreign_rules,
+    overrides_too_late,
+    unknown_overrides,
+    usable,
+    useless_slugs,
+)
+from k8s_hub.profiles.listing import in_order
 from tests.profiles.samples import profiles, ruled
+
+
+def placed(profile_list):
+    return usable(profile_list)[0]
 
 
 def option(**parts):
@@ -17,7 +30,6 @@ UNLISTED = {"enabled": True}
 @pytest.mark.parametrize(
     ("profile_list", "message"),
     [
-        ("small", "profile_list: must be a list or a dictionary of profiles, not a text"),
         (["small"], "profile_list[0]: must be a dictionary, not a text"),
         ([{"display_name": "A"}, None], "profile_list[1]: must be a dictionary, not empty"),
         ({"a": {"slug": "a"}}, "profile_list.a: display_name is missing"),
@@ -40,11 +52,6 @@ UNLISTED = {"enabled": True}
             option(choices={"old": {"kubespawner_override": "x"}}),
             f"{PLACE}.choices.old.kubespawner_override: must be a dictionary, not a text",
         ),
-        (option(), f"{PLACE}: has neither choices nor an unlisted_choice that is enabled"),
-        (
-            option(unlisted_choice={"enabled": False}),
-            f"{PLACE}: has neither choices nor an unlisted_choice that is enabled",
-        ),
         (option(unlisted_choice=True), f"{PLACE}.unlisted_choice: must be a dictionary, not a bool"),
         (
             option(unlisted_choice={**UNLISTED, "validation_regex": "a("}),
@@ -63,21 +70,75 @@ UNLISTED = {"enabled": True}
             f"{PLACE}.unlisted_choice.kubespawner_override.image: is malformed",
         ),
         (
-            [{"display_name": "A", "allowed_groups": "staff"}],
-            "profile_list[0].allowed_groups: must be a list of names, not a text",
+            [{"display_name": "A", "kubespawner_override": {7: "x"}}],
+            "profile_list[0].kubespawner_override: 7 is no option of the spawner",
         ),
         (
-            option(unlisted_choice={"enabled": True, "allowed_users": {"ada": True}}),
-            f"{PLACE}.unlisted_choice.allowed_users: must be a list of names, not a dictionary",
+            [{"display_name": "A", "access": ["staff"]}],
+            "profile_list[0].access: must be a dictionary, not a list",
         ),
-        (option(choices={"a": {"allowed_users": [7]}}), f"{PLACE}.choices.a.allowed_users: 7 is no name"),
+        (
+            [{"display_name": "A", "access": {"groups": "staff"}}],
+            "profile_list[0].access.groups: must be a list of names, not a text",
+        ),
+        (
+            [{"display_name": "A", "access": {"group": ["staff"]}}],
+            "profile_list[0].access.group: is not known, write groups or users",
+        ),
+        ([{"display_name": "A", "access": {}}], "profile_list[0].access: has neither groups nor users"),
+        (
+            option(choices={"a": {}}, access={"groups": None}),
+            f"{PLACE}.access: has neither groups nor users",
+        ),
+        (
+            option(unlisted_choice={"enabled": True, "access": {"users": {"ada": True}}}),
+            f"{PLACE}.unlisted_choice.access.users: must be a list of names, not a dictionary",
+        ),
+        (option(choices={"a": {"access": {"users": [7]}}}), f"{PLACE}.choices.a.access.users: 7 is no name"),
     ],
 )
-def test_what_could_never_work_is_refused_with_its_place(profile_list, message):
-    with pytest.raises(UnusableProfiles) as error:
-        check(profile_list)
+def test_a_profile_that_could_never_work_is_left_out_with_its_place(profile_list, message):
+    kept, (fault,) = usable(profile_list)
 
-    assert str(error.value).startswith(message)
+    assert fault.startswith(message)
+    assert fault.endswith("; the profile is left out")
+    assert len(kept) == len(profile_list) - 1
+
+
+@pytest.mark.parametrize("nonsense", ["small", 7, {"display_name"}, iter([])])
+def test_what_is_no_list_of_profiles_is_refused(nonsense):
+    with pytest.raises(
+        UnusableProfiles, match="profile_list: must be a list or a dictionary of profiles, not a"
+    ):
+        usable(nonsense)
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, {"choices": {}}, {"choices": None}, {"unlisted_choice": {"enabled": False}}, None]
+)
+def test_an_option_without_anything_to_choose_is_left_out_and_its_profile_is_not(empty):
+    mixed = [
+        {"display_name": "A", "profile_options": {"empty": empty, "full": {"choices": {"a": {}}}}},
+        {"display_name": "B"},
+    ]
+
+    kept, (fault,) = usable(mixed)
+
+    assert fault == (
+        "profile_list[0].profile_options.empty: has neither choices nor an unlisted_choice that is enabled;"
+        " the option is left out"
+    )
+    assert [list(profile.get("profile_options", ())) for profile in kept.values()] == [["full"], []]
+    assert list(mixed[0]["profile_options"]) == ["empty", "full"]
+
+
+def test_what_is_sound_is_known_by_its_place_in_the_whole_list():
+    kept, _ = usable([None, {"display_name": "A"}, {"slug": "b"}, {"display_name": "C"}])
+
+    assert {place: profile["display_name"] for place, profile in kept.items()} == {
+        "profile_list[1]": "A",
+        "profile_list[3]": "C",
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,29 +159,94 @@ def test_what_could_never_work_is_refused_with_its_place(profile_list, message):
     ],
 )
 def test_what_kubespawner_takes_is_taken(profile_list):
-    check(profile_list)
-    assert list(useless_slugs(profile_list)) == []
+    kept, faults = usable(profile_list)
+
+    assert (list(kept.values()), faults) == (in_order(profile_list), [])
+    assert list(useless_slugs(kept)) == []
 
 
 def test_of_two_profiles_with_one_slug_the_second_is_named_with_both_places():
     profiles = [{"display_name": "GPU (A100)"}, {"display_name": "x"}, {"display_name": "GPU A100"}]
 
-    assert list(useless_slugs(profiles)) == [
+    assert list(useless_slugs(placed(profiles))) == [
         'profile_list[2]: its slug "gpu-a100" is already that of profile_list[0]; give it another'
     ]
 
 
 def test_a_profile_that_nobody_could_name_is_useless_unless_it_is_the_default():
-    (fault,) = useless_slugs([{"display_name": "A"}, {"display_name": "🚀"}])
+    (fault,) = useless_slugs(placed([{"display_name": "A"}, {"display_name": "🚀"}]))
     assert fault == "profile_list[1]: display_name has no letters to make a slug of; give it a slug"
 
-    assert list(useless_slugs([{"display_name": "A"}, {"display_name": "🚀", "default": True}])) == []
+    assert list(useless_slugs(placed([{"display_name": "A"}, {"display_name": "🚀", "default": True}]))) == []
 
 
 def test_fixed_values_are_told_from_functions_and_what_is_merged():
-    assert [path for path, _, _ in fixed_overrides([{"display_name": "A"}, profiles()[1]])] == [
+    fixed = fixed_overrides(placed([{"display_name": "A"}, profiles()[1]]))
+
+    assert [place for place, _, _ in fixed] == [
         "profile_list[1].kubespawner_override.image",
         "profile_list[1].profile_options.image.choices.old.kubespawner_override.image",
         "profile_list[1].profile_options.image.choices.new.kubespawner_override.image",
     ]
-    assert not list(fixed_overrides([{"display_name": "A", "kubespawner_override": {"image": print}}]))
+    assert not list(
+        fixed_overrides(placed([{"display_name": "A", "kubespawner_override": {"image": print}}]))
+    )
+
+
+def everywhere(**part):
+    """Return profiles that have this at each kind of place, with the places."""
+    option = {"choices": {"a": part}, "unlisted_choice": {"enabled": True, **part}, **part}
+    places = ["", ".profile_options.o", ".profile_options.o.choices.a", ".profile_options.o.unlisted_choice"]
+    profile_list = [{"display_name": "A"}, {"display_name": "B", "profile_options": {"o": option}, **part}]
+    return profile_list, [f"profile_list[1]{place}" for place in places]
+
+
+@pytest.mark.parametrize("key", ["allowed_groups", "allowed_users"])
+def test_rules_of_administrators_own_functions_are_found_wherever_they_stand(key):
+    profile_list, places = everywhere(**{key: ["staff"]})
+
+    assert sorted(foreign_rules(placed(profile_list))) == sorted(f"{place}.{key}" for place in places)
+    assert not list(foreign_rules(placed(ruled())))
+
+
+def test_settings_that_are_not_known_are_named_with_the_nearest_that_is():
+    profile_list, places = everywhere(kubespawner_override={"mem_limits": "1G", "flag": 1, "image": "lab"})
+    del places[1]  # an option has no overrides of its own
+
+    told = list(unknown_overrides(placed(profile_list), {"image"}.__contains__, ["image", "mem_limit"]))
+
+    assert told == [
+        f"{place}.kubespawner_override.{what}"
+        for place in places
+        for what in (
+            "mem_limits: is no option of the spawner; did you mean mem_limit?",
+            "flag: is no option of the spawner; it is set, for hooks to read",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("pod_name_template", "pod_name"),
+        ("pvc_name_template", "pvc_name"),
+        ("enable_user_namespaces", "namespace"),
+    ],
+)
+def test_names_that_come_too_late_are_told_with_what_a_profile_can_set(name, instead):
+    profile_list = [
+        {"display_name": "A", "kubespawner_override": {name: lambda spawner: "x", "image": "lab"}}
+    ]
+
+    (fault,) = overrides_too_late(placed(profile_list))
+
+    assert fault == (
+        f"profile_list[0].kubespawner_override.{name}: has no effect, names are made before a profile is applied;"
+        f" set {instead} instead"
+    )
+
+
+def test_a_template_beside_the_name_itself_is_not_worth_a_word():
+    override = {"pvc_name_template": "project-a", "pvc_name": "project-a"}
+
+    assert not list(overrides_too_late(placed([{"display_name": "A", "kubespawner_override": override}])))

@@ -114,6 +114,17 @@ def test_a_choice_of_one_profile_is_not_that_of_another():
     assert (fields["profile-option-a--image"], fields["profile-option-b--image"]) == (["new"], ["old"])
 
 
+@pytest.mark.parametrize(("keys", "saved"), [([1, 0], 0), ([True, False], False), (["true", "false"], False)])
+def test_zero_and_false_are_chosen_again_too(keys, saved):
+    choices = {key: {"display_name": f"{key}"} for key in keys}
+    html = page(
+        {"profile": "a", "o": saved},
+        lambda: [{"display_name": "A", "profile_options": {"o": {"choices": choices}}}],
+    )
+
+    assert html.fields["profile-option-a--o"] == [str(keys[1])]
+
+
 def test_options_without_names_are_called_by_their_keys():
     assert "cards" in page().text
 
@@ -195,3 +206,4 @@ def test_simple_markup_of_administrators_works():
 
 def test_where_nothing_is_offered_the_form_says_so():
     assert NOTHING_OFFERED in Page(render_form([], {})).text
+    assert "Another reason." in Page(render_form([], {}, nothing="Another reason.")).text

@@ -64,6 +64,8 @@ def test_any_list_is_initialised_as_kubespawner_does(profile_list):
 
 def test_a_dictionary_of_profiles_is_read_in_the_order_of_its_keys():
     assert in_order({"b": 1, "a": 2}) == [2, 1]
+    assert in_order({10: 1, 9: 2}) == [2, 1]
+    assert in_order({"b": 1, 9: 2, 10: 3}) == [3, 2, 1]
 
 
 def test_what_is_empty_counts_as_not_given():
@@ -72,6 +74,14 @@ def test_what_is_empty_counts_as_not_given():
 
     assert profile["slug"] == "a-b"
     assert with_option["profile_options"] == {"o": {"unlisted_choice": {"enabled": False}}}
+
+
+def test_options_are_called_by_texts_as_forms_and_the_api_call_them():
+    (profile,) = initialised(
+        [{"display_name": "A", "profile_options": {1: {"choices": {2: {}}}, None: {"choices": {"a": {}}}}}]
+    )
+    assert list(profile["profile_options"]) == ["1", "None"]
+    assert list(profile["profile_options"]["1"]["choices"]) == [2]
 
 
 def test_functions_and_models_are_shared_and_containers_are_not():

@@ -83,10 +83,6 @@ WRONG = [
         'The option "image" cannot be "evil/x": Must be pangeo/NAME.',
     ),
     (
-        {"profile": "gpu", "image--unlisted-choice": "pangeo/x\n"},
-        'The option "image" cannot be "pangeo/x\n": Must be pangeo/NAME.',
-    ),
-    (
         {"profile": "gpu", "image--unlisted-choice": "pangeo/x\n{0}"},
         'The option "image" cannot be "pangeo/x\n{0}": Must be pangeo/NAME.',
     ),
@@ -116,6 +112,12 @@ WRONG = [
         {"profile": "small", "\ud800--unlisted-choice": "8"},
         'The profile "small" has no option "\\ud800".',
     ),
+    ({"profile": "small", "disk--unlisted-choice": 0}, 'The profile "small" has no option "disk".'),
+    ({"profile": "anything", "image--unlisted-choice": " \n"}, 'The option "image" needs a value.'),
+    ({"profile": "gpu", "cards": []}, '"cards" must be a text, not a list.'),
+    ({"profile": "gpu", "cards": 0}, 'The option "cards" has no choice "0"; there are "1" and "2".'),
+    ({"profile": "gpu", "cards": False}, 'The option "cards" has no choice "False"; there are "1" and "2".'),
+    ({"profile": 0}, f'There is no profile "0"; {SLUGS}.'),
     ({"profile": "small", "disk--unlisted-choice": "8"}, 'The profile "small" has no option "disk".'),
     (
         {"profile": "gpu", "profile-option-gpu--image": "old"},
@@ -152,6 +154,84 @@ def test_an_expression_is_said_where_nobody_said_it_better():
 
     with pytest.raises(WrongChoice, match=r"it does not match \[a-z\]\+"):
         overrides({"o--unlisted-choice": "A"}, of=plain)
+
+
+def test_blanks_around_a_typed_value_are_not_meant():
+    for typed in (" pangeo/x", "pangeo/x\n", "\t pangeo/x\u00a0"):
+        chosen = overrides({"profile": "gpu", "image--unlisted-choice": typed})
+        assert chosen[1] == {"image": "pangeo/x", "environment": {"IMAGE": "pangeo/x"}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "choice", "expected"),
+    [
+        ([1, 0], 0, 0),
+        ([1, 0], "0", 0),
+        (["1", "0"], 0, "0"),
+        ([True, False], False, False),
+        ([True, False], "False", False),
+        (["true", "false"], False, "false"),
+        (["true", "false"], "false", "false"),
+        ([1.5, 0.0], 0.0, 0.0),
+        ([1, 0], None, 1),
+        ([1, 0], "", 1),
+    ],
+)
+def test_nothing_is_chosen_only_where_nothing_is_said(keys, choice, expected):
+    def numbered():
+        choices = {key: {"kubespawner_override": {"image": repr(key)}} for key in keys}
+        return [{"display_name": "A", "profile_options": {"o": {"choices": choices}}}]
+
+    assert overrides({"o": choice}, of=numbered) == [{"image": repr(expected)}]
+
+
+def test_zero_is_a_value_and_a_slug():
+    def zero():
+        unlisted = {"enabled": True, "kubespawner_override": {"image": "{value}"}}
+        return [
+            {"display_name": "A"},
+            {"display_name": "B", "slug": 0, "profile_options": {"o": {"unlisted_choice": unlisted}}},
+        ]
+
+    assert overrides({"profile": 0, "o--unlisted-choice": 0}, of=zero) == [{"image": "0"}]
+
+
+def with_expression(regex, *options):
+    unlisted = {"enabled": True, "validation_regex": regex, "kubespawner_override": {"image": "{value}"}}
+    names = options or ("o",)
+    return [{"display_name": "A", "profile_options": {name: {"unlisted_choice": unlisted} for name in names}}]
+
+
+SLOW = [
+    (r"^([a-z0-9]+[._-]?)+:[a-z0-9.]+$", "a" * 40),
+    (r"(a|a)*b", "a" * 40),
+    (r"(\w+\s?)*!", "word " * 20),
+    (r".*-.*-.*-.*-.*!", "-" * 4000),
+    (r"([\w.-]*[\w.-]*)*[\w.-]*!", "a" * 4000),
+]
+
+
+@pytest.mark.parametrize(("regex", "value"), SLOW)
+def test_an_expression_that_would_take_for_ever_refuses_the_value_and_is_named_to_the_administrator(
+    regex, value
+):
+    with pytest.raises(WrongChoice, match=r"checking it took too long\. Try a shorter value") as error:
+        overrides({"o--unlisted-choice": value}, of=lambda: with_expression(regex))
+
+    assert repr(regex) in error.value.detail
+    assert f"{len(value.strip())} characters" in error.value.detail
+    assert value[:70] not in error.value.detail
+
+
+def test_of_an_earlier_choice_what_takes_for_ever_is_not_kept():
+    earlier = {"profile": "a", "x--unlisted-choice": "a" * 40, "y--unlisted-choice": "a" * 40}
+
+    assert still_valid(initialised(with_expression("(a|a)*b", "x", "y")), earlier, ADA) == {"profile": "a"}
+
+
+@pytest.mark.parametrize(("regex", "value"), [(".+:.+", "a:" * 2000), (r"[\w./-]+(:[\w.-]+)?", "a/" * 2000)])
+def test_a_long_value_is_no_slow_one(regex, value):
+    assert overrides({"o--unlisted-choice": value}, of=lambda: with_expression(regex)) == [{"image": value}]
 
 
 def test_an_expression_must_match_the_whole_value():
@@ -203,7 +283,7 @@ def test_two_profiles_of_one_slug_may_be_for_different_people():
             {
                 "display_name": "A",
                 "slug": "a",
-                "allowed_users": [name],
+                "access": {"users": [name]},
                 "kubespawner_override": {"image": name},
             }
             for name in ("ada", "bob")
@@ -213,7 +293,7 @@ def test_two_profiles_of_one_slug_may_be_for_different_people():
 
 
 def test_where_nothing_is_offered_that_is_said():
-    nothing = initialised([{"display_name": "A", "allowed_users": []}])
+    nothing = initialised([{"display_name": "A", "access": {"users": []}}])
 
     with pytest.raises(WrongChoice, match="None of the profiles is for you"):
         profile_of(nothing, None, ADA)

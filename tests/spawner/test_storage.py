@@ -11,11 +11,13 @@ from tornado.web import HTTPError
 from traitlets import TraitError
 from traitlets.config import Config
 
+from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.kube.store import View
-from k8s_hub.minicluster.faults import CutWatch, Refuse, Slow
+from k8s_hub.minicluster.faults import CutWatch, Refuse, Slow, refuse
 from k8s_hub.minicluster.resources import CLAIMS, PODS
+from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
 from tests.eventually import eventually
@@ -637,3 +639,169 @@ async def test_nothing_is_asked_for_without_need(cluster, caplog, options):
     await first.next(**options).start()
 
     assert [record for record in caplog.records if "grow" in record.message] == []
+
+
+# --- Who named the home ---
+
+
+def home(cluster, name, user="ada"):
+    """Create a home claim that is no extra claim."""
+    plant_claim(cluster, name, annotations={USERNAME_ANNOTATION: user})
+
+
+def project(name, **override):
+    return {"display_name": name, "slug": name, "kubespawner_override": override}
+
+
+PROJECTS = [
+    project("a", pvc_name_template="project-a", pvc_name="project-a"),
+    project("b", pvc_name_template="project-b", pvc_name="project-b"),
+    project("none"),
+]
+
+
+async def test_a_claim_for_each_project_is_the_one_that_the_profile_names_every_time(cluster):
+    """... although the saved state names another, and although the template would say the same."""
+    run, used = Run(profile_list=PROJECTS), []
+    for slug in ("a", "b", "b", "a", "none"):
+        run.spawner.user_options = {"profile": slug}
+        await run.start()
+        (pod,) = pods(cluster)
+        used.append(pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"])
+        await run.stop()
+        run = run.next(profile_list=PROJECTS)
+
+    # Without a name from the profile it is the claim of last time, as with KubeSpawner.
+    assert used == ["project-a", "project-b", "project-b", "project-a", "project-a"]
+    assert claim_names(cluster) == {"project-a", "project-b"}
+
+
+async def test_a_name_that_is_assigned_counts_although_the_template_names_it_too(cluster):
+    """The home of before is not taken instead: whoever assigns a name knows what they do."""
+    home(cluster, "claim-old")
+
+    await Run(profile_list=[project("p", pvc_name="claim-ada")]).start()
+
+    assert claim_names(cluster) == {"claim-old", "claim-ada"}
+
+
+class NamesAtStart(KubeSpawner):
+    async def start(self):
+        self.pvc_name = "claim-ada"
+        return await super().start()
+
+
+class NamesWhenMade(KubeSpawner):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pvc_name = "claim-ada"
+
+
+def by_hook(spawner):
+    spawner.pvc_name = "claim-ada"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pre_spawn_hook": by_hook},
+        {"auth_state_hook": lambda spawner, auth_state: by_hook(spawner)},
+        {"profile_list": [project("p", pvc_name=lambda spawner: "claim-ada")]},
+        {"spawner_class": NamesAtStart},
+        {"spawner_class": NamesWhenMade},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+async def test_whoever_assigns_a_name_it_counts(hub, cluster, options):
+    home(cluster, "claim-old")
+    async with hub(**options) as hub:
+        for _ in range(2):
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
+
+    assert claim_names(cluster) == {"claim-old", "claim-ada"}
+
+
+@pytest.mark.parametrize("state", [None, {"pod_name": "jupyter-ada-40example-2eorg", "namespace": NAMESPACE}])
+@pytest.mark.parametrize("template", ["claim-{username}-dev", "claim-{user_server}", "shared", "{nonsense}"])
+async def test_a_template_that_comes_after_the_names_hides_no_home(cluster, state, template):
+    home(cluster, "claim-ada-40example-2eorg", "ada@example.org")
+    profile = project("t", pvc_name_template=template)
+    run = Run("ada@example.org", state=state, profile_list=[profile])
+    await run.start()
+
+    assert claim_names(cluster) == {"claim-ada-40example-2eorg"}
+
+
+async def test_a_template_that_comes_after_the_names_names_no_new_home_either(cluster):
+    await Run(profile_list=[project("t", pvc_name_template="shared")]).start()
+
+    assert claim_names(cluster) == {"claim-ada"}
+
+
+async def test_a_name_whose_claim_was_never_there_is_not_remembered(cluster):
+    """A start that fails before the claim exists leaves the state with the home that does."""
+    first = Run()
+    await first.start()
+    await first.stop()
+    full = refuse(
+        status_body(403, "Forbidden", "exceeded quota: q, requested: a=1, used: a=1, limited: a=1", {})
+    )
+    second = first.next(profile_list=[project("b", pvc_name="project-b")])
+    with struck(cluster, full, "create", "persistentvolumeclaims"), pytest.raises(HTTPError):
+        await second.start()
+
+    assert second.spawner.get_state()["pvc_name"] == "claim-ada"
+
+
+async def test_a_home_with_a_suffix_that_could_not_be_created_is_looked_for_again(cluster):
+    """The name of an attempt is nobody's wish: the next start chooses anew."""
+    plant_claim(cluster, "claim-ada", use="", user="")
+    taken = Run("ada", "gpu", pvc_name_template="claim-{username}-{servername}")
+    assert taken.spawner._claim("claim-ada--2")["metadata"]["name"] == "claim-ada--2"
+
+    assert taken.spawner.pvc_name == "claim-ada-gpu"
+
+
+# --- Without claims ---
+
+
+def denied(verb, resource):
+    message = f'{resource} is forbidden: User "hub" cannot {verb} resource "{resource}" in API group ""'
+    return refuse(status_body(403, "Forbidden", message, {"kind": resource}))
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [[], [{"name": "shared", "persistentVolumeClaim": {"claimName": "of-the-course"}}]],
+    ids=["no volume", "a claim of the administrator's"],
+)
+async def test_a_hub_that_sees_to_no_claim_needs_no_right_to_list_them(cluster, witness, volumes):
+    home(cluster, "of-the-course")
+    run = Run(storage_pvc_ensure=False, volumes=volumes, volume_mounts=[])
+    with struck(cluster, denied("list", "persistentvolumeclaims"), "*", "persistentvolumeclaims"):
+        await run.start()
+        assert await run.spawner.poll() is None
+        await run.stop()
+        await run.spawner.delete_forever()
+
+    assert not [call for call in witness.calls if call.resource == "persistentvolumeclaims"]
+
+
+async def test_a_hub_that_sees_to_claims_says_which_right_is_missing(cluster):
+    with (
+        struck(cluster, denied("list", "persistentvolumeclaims"), "list", "persistentvolumeclaims"),
+        pytest.raises(HTTPError) as failed,
+    ):
+        await Run().start()
+
+    assert "not allowed to list" in sentence_of(failed.value)
+
+
+async def test_a_profile_may_be_the_first_that_needs_a_claim(cluster):
+    profile = project("scratch", extra_claims=[SCRATCH])
+    await Run(storage_pvc_ensure=False, volumes=[], volume_mounts=[], profile_list=[profile]).start()
+
+    assert claim_names(cluster) == {"scratch--ada"}

@@ -1,23 +1,37 @@
 """Subclasses as administrators write them: what they override, read, set and call works, or says what to use instead."""
 
+import asyncio
 import base64
 import logging
+from functools import partial
 
 import pytest
 from jupyterhub.spawner import Spawner
-from kubernetes_asyncio.client import CustomObjectsApi, V1Container, V1ObjectMeta, V1Secret
+from jupyterhub.utils import exponential_backoff
+from kubernetes_asyncio.client import (
+    ApiClient,
+    CoreV1Api,
+    CustomObjectsApi,
+    V1Container,
+    V1ObjectMeta,
+    V1Secret,
+)
 from kubernetes_asyncio.client.rest import ApiException
 from tornado import gen, web
 from traitlets import Bool, Unicode, default
 from traitlets.config import Config, Configurable
 
 from k8s_hub import KubeSpawner
+from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.minicluster.resources import CLAIMS, PODS, SECRETS
+from k8s_hub.objects.keys import annotations_of
 from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.surface import INSTEAD
+from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.surface import CALLED_BY_OTHERS, INSTEAD
 from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
+from tests.spawner.runs import Run, takes
 
 in_a_hub = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -331,6 +345,152 @@ async def test_a_spawner_knows_its_pod_and_what_kubernetes_says_about_it_while_i
         assert spawner.events == []
 
 
+# --- Called: what KubeSpawner's own methods did ---
+
+
+class CopiedProgress(KubeSpawner):
+    """Written after the example of KubeSpawner's own method, as administrators do to change its words."""
+
+    async def progress(self):
+        if not self.events_enabled:
+            return
+        await self._start_watching_pods()
+        await self._start_watching_events(replace=True)
+        future, told = self._start_future, 0
+        while True:
+            future = future or self._start_future
+            is_last_round = future is not None and future.done()
+            for event in self.events[told:]:
+                told += 1
+                when = event["lastTimestamp"] or event["eventTime"]
+                yield {"progress": 50, "message": f"{when} [{event['type']}] {event['message']}"}
+            if is_last_round:
+                return
+            await asyncio.sleep(1)
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+@pytest.mark.parametrize("events_enabled", [True, False])
+async def test_a_copy_of_kubespawners_progress_tells_and_ends_with_the_start(
+    hub, cluster, caplog, events_enabled
+):
+    takes(cluster, schedule=5, pull=5, start=5)
+    settings = {"tornado_settings": {"slow_spawn_timeout": 0}}
+    async with hub(spawner_class=CopiedProgress, events_enabled=events_enabled, hub=settings) as hub:
+        for _ in range(2):  # the future of the first start must not end the second one's page
+            await hub.start_server("ada")
+            told = [event["message"] async for event in hub.spawner("ada").progress()]
+            await hub.wait_ready("ada", seconds=30)
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
+
+            assert bool(told) is events_enabled
+            assert not told or "[Normal] Successfully assigned" in told[0]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.looptime
+async def test_the_future_of_a_start_is_the_starts_and_gone_before_the_next(cluster):
+    takes(cluster, schedule=60)
+    run = Run(start_timeout=20)
+    assert run.spawner._start_future is None
+    task = asyncio.create_task(run.starting())
+    await eventually(lambda: run.spawner._start_future)
+    assert run.spawner._start_future is task
+    with pytest.raises(web.HTTPError):
+        await task
+
+    run.spawner.clear_state()
+    assert run.spawner._start_future is None
+
+
+def db_claim(spawner):
+    claim = spawner.get_pvc_manifest()
+    claim.metadata.name = f"db-{spawner.user.name}"
+    return claim
+
+
+def as_dict(spawner):
+    claim = to_json(spawner.get_pvc_manifest())
+    return {**claim, "metadata": {**claim["metadata"], "name": f"db-{spawner.user.name}"}}
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+@pytest.mark.parametrize("made", [db_claim, as_dict])
+async def test_a_hook_creates_one_more_claim_as_with_kubespawner_and_the_home_is_another(hub, cluster, made):
+    async def ensure(spawner):
+        ask = partial(spawner._make_create_pvc_request, made(spawner), spawner.k8s_api_request_timeout)
+        await exponential_backoff(ask, "no claim", timeout=spawner.k8s_api_request_retry_timeout)
+
+    async with hub(pre_spawn_hook=ensure) as hub:
+        for _ in range(2):
+            await started(hub)
+            names = {claim["metadata"]["name"] for claim in cluster.database.all(CLAIMS, NAMESPACE)}
+            (volume,) = only(cluster, PODS)["spec"]["volumes"]
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
+
+            assert names == {"db-ada", "claim-ada"}
+            assert volume["persistentVolumeClaim"]["claimName"] == "claim-ada"
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_hook_makes_the_home_itself_and_further_objects(hub, cluster):
+    async def prepare(spawner):
+        assert await spawner._make_create_pvc_request(spawner.get_pvc_manifest(), 3)
+        secret = {"metadata": {"name": "of-the-lab"}, "stringData": {"a": "b"}}
+        assert await spawner._make_create_resource_request("secret", secret)
+        assert await spawner._make_create_resource_request("secret", secret)
+        assert await spawner._ensure_not_exists("secret", "of-the-lab")
+        assert await spawner._ensure_not_exists("secret", "of-the-lab")
+        service = {"metadata": {"name": "of-the-lab"}, "spec": {"ports": [{"port": 80}]}}
+        assert await spawner._make_create_resource_request("service", service)
+
+    async with hub(pre_spawn_hook=prepare) as hub:
+        await started(hub)
+
+    assert only(cluster, CLAIMS)["metadata"]["name"] == "claim-ada"
+    assert EXTRA_CLAIM_ANNOTATION not in annotations_of(only(cluster, CLAIMS))
+    assert not list(cluster.database.all(SECRETS, NAMESPACE))
+
+
+async def by_a_client_of_its_own(spawner):
+    async with ApiClient() as api:
+        return await CoreV1Api(api).list_namespaced_secret(spawner.namespace)
+
+
+async def by_shared_client(spawner):
+    from kubespawner.clients import shared_client
+
+    return await shared_client("CoreV1Api").list_namespaced_secret(spawner.namespace)
+
+
+async def by_the_spawner(spawner):
+    return await spawner.api.list_namespaced_secret(spawner.namespace)
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("ask", [by_a_client_of_its_own, by_shared_client, by_the_spawner])
+@pytest.mark.parametrize("hook", ["pre_spawn_hook", "modify_pod_hook", "profile_list"])
+async def test_a_hook_asks_the_cluster_by_whatever_client(hub, cluster, ask, hook):
+    """The library's clients are configured for the process as soon as there is a spawner, before any start."""
+    seen = []
+
+    async def code(spawner, *pod):
+        seen.append((await ask(spawner)).items)
+        return pod[0] if pod else []
+
+    async with hub(**{hook: code}) as hub:
+        await started(hub)
+
+    assert seen[0] == []
+
+
 # --- Returned values ---
 
 
@@ -421,6 +581,12 @@ async def test_a_name_that_is_not_here_says_what_to_use_instead(name):
     assert not hasattr(Spawner, name)
 
 
+@pytest.mark.parametrize("name", CALLED_BY_OTHERS)
+async def test_what_others_call_is_there(name):
+    assert hasattr(KubeSpawner, name)
+    assert not hasattr(Spawner, name)
+
+
 async def test_a_method_that_nothing_calls_is_told_once(caplog):
     class Old(KubeSpawner):
         async def _start(self):
@@ -428,6 +594,9 @@ async def test_a_method_that_nothing_calls_is_told_once(caplog):
 
         def is_pod_running(self, pod):
             return True
+
+        async def _start_watching_events(self, replace=False):
+            return None
 
     class Older(Old):
         pass
@@ -439,8 +608,10 @@ async def test_a_method_that_nothing_calls_is_told_once(caplog):
     assert [message.split(",")[0] for message in caplog.messages] == [
         "Old defines _start",
         "Old defines is_pod_running",
+        "Old defines _start_watching_events",
         "Older defines _start",
         "Older defines is_pod_running",
+        "Older defines _start_watching_events",
     ]
     with pytest.raises(AttributeError, match=r"use start, with super\(\)\.start\(\)"):
         await spawner._start()

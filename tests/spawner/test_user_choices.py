@@ -17,6 +17,7 @@ from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 from tests.profiles.samples import REQUIRED, profiles, ruled
+from tests.profiles.test_form import Page
 from tests.spawner.bare import bare_spawner
 
 
@@ -48,19 +49,104 @@ def one(**override):
 
 
 class TestConfiguration:
+    async def test_what_is_no_list_of_profiles_is_refused_with_the_option(self):
+        with pytest.raises(traitlets.TraitError, match="profile_list"):
+            bare_spawner(config=Config({"KubeSpawner": {"profile_list": "small"}}))
+
     @pytest.mark.parametrize(
-        ("profile_list", "message"),
+        ("unsound", "message"),
         [
-            ([{"slug": "a"}], r"KubeSpawner\.profile_list\[0\]: display_name is missing"),
+            ({"slug": "a"}, "KubeSpawner.profile_list[1]: display_name is missing; the profile is left out"),
             (
-                {"a": {"display_name": "A", "profile_options": []}},
-                r"profile_list\.a\.profile_options: must be",
+                "text",
+                "KubeSpawner.profile_list[1]: must be a dictionary, not a text; the profile is left out",
+            ),
+            (
+                {"display_name": "A", "access": {"group": ["x"]}},
+                "KubeSpawner.profile_list[1].access.group: is not known, write groups or users",
             ),
         ],
     )
-    async def test_what_could_never_work_is_refused_at_start_up_with_its_place(self, profile_list, message):
-        with pytest.raises(traitlets.TraitError, match=message):
-            bare_spawner(config=Config({"KubeSpawner": {"profile_list": profile_list}}))
+    @pytest.mark.parametrize("source", ["list", "function", "hook", "appended"])
+    async def test_an_unsound_profile_is_left_out_and_the_others_work(self, unsound, message, source, caplog):
+        tell_once.cache_clear()
+        both = [*one(image="good"), unsound]
+        given = {"function": lambda spawner: both, "list": both}.get(source, one())
+        spawner = chooser({"profile": "one"}, profile_list=given)
+        if source == "hook":
+            spawner.profile_list = both
+        if source == "appended":
+            spawner.profile_list[:] = both
+        form = Page(await spawner.get_options_form())
+        await spawner.load_user_options()
+
+        assert [element["value"] for element in form.all("input", type="radio")] == ["one"]
+        assert spawner.image == "good"
+        assert caplog.text.count(message) == 1
+        assert '"a"' not in (await refusal({"profile": "a"}, profile_list=given)).sentence.partition(";")[2]
+
+    @pytest.mark.parametrize("source", ["list", "function"])
+    async def test_an_option_without_choices_is_left_out_and_its_profile_works(self, source, caplog):
+        tell_once.cache_clear()
+        emptied = [
+            {**one(image="good")[0], "profile_options": {"size": {"display_name": "Size", "choices": {}}}}
+        ]
+        given = emptied if source == "list" else lambda spawner: emptied
+        spawner = await chosen({"profile": "one"}, profile_list=given)
+
+        assert spawner.image == "good"
+        assert "Size" not in await spawner.get_options_form()
+        assert (
+            caplog.text.count("KubeSpawner.profile_list[0].profile_options.size: has neither choices nor")
+            == 1
+        )
+
+    async def test_where_no_profile_can_work_the_form_says_so_and_nothing_is_started_without_one(
+        self, caplog
+    ):
+        tell_once.cache_clear()
+        for given in ([{"slug": "a"}], lambda spawner: [{"slug": "a"}]):
+            spawner = chooser(profile_list=given)
+            sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
+
+            assert sentence in Page(await spawner.get_options_form()).text
+            assert (await refusal({}, profile_list=given)).sentence == sentence
+        with pytest.raises(Exception, match="cannot be used") as error:
+            await chooser(profile_list=[{"slug": "a"}]).run_options_from_form({})
+        assert error.value.status_code == 400
+        assert "profile_list[0]: display_name is missing" in caplog.text
+
+    @pytest.mark.parametrize("key", ["allowed_groups", "allowed_users"])
+    async def test_rules_of_other_peoples_functions_restrict_nothing_and_are_told_once(self, key, caplog):
+        tell_once.cache_clear()
+        foreign = [{**one(image="free")[0], key: ["Nobody"]}]
+        for _ in range(2):
+            assert (await chosen({"profile": "one"}, profile_list=foreign)).image == "free"
+            function = await chosen({"profile": "one"}, profile_list=lambda spawner: foreign)
+            assert function.image == "free"
+
+        (of_list, of_function) = caplog.messages
+        assert of_list.startswith(
+            f"KubeSpawner.profile_list[0].{key}: allowed_groups and allowed_users restrict nothing"
+        )
+        assert of_function.startswith("KubeSpawner.profile_list's profiles: allowed_groups and")
+        assert "access: {groups: [...], users: [...]}" in of_list
+
+    async def test_of_many_foreign_rules_the_log_names_the_first(self, caplog):
+        tell_once.cache_clear()
+        many = [{"display_name": f"p{number}", "allowed_groups": []} for number in range(9)]
+        bare_spawner(profile_list=many)
+
+        (told,) = caplog.messages
+        assert "profile_list[4].allowed_groups and 4 more: " in told
+
+    async def test_a_name_that_is_made_before_the_profile_is_told_when_the_hub_starts(self, caplog):
+        tell_once.cache_clear()
+        spawner = chooser(profile_list=one(pod_name_template="pod-{username}-x"))
+        assert "profile_list[0].kubespawner_override.pod_name_template: has no effect" in caplog.text
+
+        await spawner.load_user_options()
+        assert spawner.pod_name == "jupyter-ada"
 
     @pytest.mark.parametrize(
         ("useless", "message"),
@@ -101,11 +187,21 @@ class TestConfiguration:
         assert spawner.additional_profile_form_template_paths == []
         assert await spawner.get_options_form() == ""
 
-    async def test_a_setting_that_the_spawner_does_not_know_is_set_with_a_warning(self, caplog):
-        spawner = await chosen(profile_list=one(no_such_trait=1, other={"a": 1}))
+    @pytest.mark.parametrize("is_function", [False, True])
+    async def test_a_setting_that_the_spawner_does_not_know_is_set_and_told_once_with_its_place(
+        self, is_function, caplog
+    ):
+        tell_once.cache_clear()
+        strange = one(mem_limits="1G", other={"a": 1})
+        for _ in range(2):
+            spawner = await chosen(profile_list=(lambda spawner: strange) if is_function else strange)
 
-        assert (spawner.no_such_trait, spawner.other) == (1, {"a": 1})
-        assert "a profile sets no_such_trait, which is no option of the spawner" in caplog.text
+        assert (spawner.mem_limits, spawner.other) == ("1G", {"a": 1})
+        place = "KubeSpawner.profile_list[0].kubespawner_override"
+        assert caplog.messages == [
+            f"{place}.mem_limits: is no option of the spawner; did you mean mem_limit?",
+            f"{place}.other: is no option of the spawner; it is set, for hooks to read",
+        ]
 
     async def test_attributes_that_are_no_traits_are_set_without_a_warning(self, caplog):
         spawner = await chosen(profile_list=one(pvc_name="claim-shared", namespace="other"))
@@ -284,13 +380,16 @@ class TestLists:
         assert await spawner.get_options_form() == ""
         assert "no profile knows these user_options: profile" in caplog.text
 
-    async def test_a_function_that_returns_nonsense_is_the_administrators_concern(self):
-        diagnosis = await refusal({}, profile_list=lambda spawner: [{"slug": "a"}])
+    @pytest.mark.parametrize("nonsense", ["small", 7, (profile for profile in profiles())])
+    async def test_a_function_that_returns_nonsense_is_the_administrators_concern(self, nonsense):
+        spawner = chooser(profile_list=lambda spawner: nonsense)
+        diagnosis = await refusal({}, profile_list=lambda spawner: nonsense)
 
         assert diagnosis.sentence == (
             "The profiles cannot be used as they are configured. Please tell your administrator."
         )
-        assert diagnosis.detail == "profile_list[0]: display_name is missing"
+        assert diagnosis.detail.startswith("profile_list: must be a list or a dictionary of profiles, not a ")
+        assert diagnosis.sentence in Page(await spawner.get_options_form()).text
 
     async def test_unknown_options_are_told_by_their_names_only(self, caplog):
         caplog.set_level(logging.INFO)
@@ -316,7 +415,7 @@ class TestRules:
         assert "huge" in await chooser(profile_list=ruled(), groups=["staff"]).get_options_form()
 
     async def test_where_nothing_is_for_the_user_the_form_says_so_even_with_a_template(self):
-        nobody = [{"display_name": "A", "allowed_groups": ["staff"]}]
+        nobody = [{"display_name": "A", "access": {"groups": ["staff"]}}]
         form = await chooser(profile_list=nobody, profile_form_template="custom").get_options_form()
 
         assert "None of the profiles is for you. Please ask your administrator." in form
@@ -344,6 +443,78 @@ class TestForm:
         form = await spawner.get_options_form()
         assert form.startswith("a{}{")
         assert form.index('"b"') < form.index('"a"')
+
+    async def test_an_own_form_may_include_what_the_package_brings(self, tmp_path: Path):
+        (tmp_path / "form.html").write_text(
+            "<style>{% include 'style.css' %}</style>{{ profile_list|length }}"
+        )
+        spawner = chooser(additional_profile_form_template_paths=[str(tmp_path)])
+
+        form = await spawner.get_options_form()
+        assert form.startswith("<style>\n.k8s-hub-profiles")
+        assert form.endswith("</style>3")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "<p>Read this.</p>{% include 'form.html' %}",
+            "{% autoescape true %}<p>Read this.</p>{% include 'form.html' %}{% endautoescape %}",
+        ],
+    )
+    async def test_an_own_text_may_include_the_packages_form(self, text):
+        saved = {"profile": "gpu", "image--unlisted-choice": "pangeo/<b>{{ 7 * 7 }}"}
+        spawner = chooser(saved, profile_form_template=text)
+        plain = await chooser(saved).get_options_form()
+
+        assert await spawner.get_options_form() == "<p>Read this.</p>" + plain
+        assert "{{" not in plain
+
+    async def test_an_own_text_may_extend_the_directories_form(self, tmp_path: Path):
+        (tmp_path / "form.html").write_text("{% block top %}{% endblock %}{% include 'style.css' %}")
+        (tmp_path / "style.css").write_text("own")
+        spawner = chooser(
+            profile_form_template="{% extends 'form.html' %}{% block top %}mine {% endblock %}",
+            additional_profile_form_template_paths=[str(tmp_path)],
+        )
+
+        assert await spawner.get_options_form() == "mine own"
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    async def test_the_recipe_for_a_form_of_ones_own_shows_the_profiles_that_it_set(self, is_async):
+        def recipe(spawner):
+            groups = [group.name for group in spawner.user.groups]
+            spawner.profile_list = profiles() if "staff" in groups else profiles()[:1]
+            return spawner._options_form_default()
+
+        async def later(spawner):
+            return recipe(spawner)
+
+        async def slugs(*groups):
+            spawner = chooser(profile_list=[], groups=groups, options_form=later if is_async else recipe)
+            form = Page(await spawner.get_options_form())
+            return [element["value"] for element in form.all("input", type="radio")]
+
+        assert await slugs("staff") == ["small", "gpu", "anything"]
+        assert await slugs() == ["small"]
+
+    async def test_the_default_form_of_a_list_is_text_and_of_a_function_a_function(self):
+        assert chooser(profile_list=[])._options_form_default() == ""
+        assert 'value="gpu"' in chooser()._options_form_default()
+        by_key = {"b": {"display_name": "B"}, "a": {"display_name": "A"}}
+        text = chooser(profile_list=by_key)._options_form_default()
+        assert text.index('value="a"') < text.index('value="b"')
+        function = chooser(profile_list=lambda spawner: profiles())
+        assert 'value="gpu"' in await function._options_form_default()(function)
+
+    async def test_a_subclass_may_bring_a_default_form(self):
+        class Ours(KubeSpawner):
+            @traitlets.default("options_form")
+            def _options_form_default(self):
+                return "<p>Read this.</p>" + super()._options_form_default()
+
+        form = await chooser(spawner_class=Ours).get_options_form()
+        assert form.startswith("<p>Read this.</p>")
+        assert 'value="gpu"' in form
 
     async def test_a_template_that_includes_what_is_missing_says_so(self, tmp_path: Path):
         (tmp_path / "form.html").write_text("{% include 'missing.css' %}")
@@ -384,6 +555,23 @@ class TestAnswer:
             assert error.value.status_code == 400
             assert error.value.jupyterhub_message.startswith('There is no profile "huge"; there are')
             assert "&quot;huge&quot;" in error.value.jupyterhub_html_message
+
+    async def test_an_expression_that_takes_for_ever_is_refused_and_named_in_the_log(self, caplog):
+        unlisted = {"enabled": True, "validation_regex": "(a|a)*b"}
+        slow = [{"display_name": "A", "profile_options": {"tag": {"unlisted_choice": unlisted}}}]
+        spawner = chooser(profile_list=slow)
+        typed = {"profile": ["a"], "profile-option-a--tag--unlisted-choice": ["a" * 60]}
+        with pytest.raises(Exception, match="took too long") as error:
+            await spawner.run_options_from_form(typed)
+
+        assert error.value.status_code == 400
+        assert (
+            "ada: option 'tag': the validation_regex '(a|a)*b' was too slow for a value of 60" in caplog.text
+        )
+        assert f'value="{"a" * 60}"' in await spawner.get_options_form()
+        diagnosis = await refusal({"tag--unlisted-choice": "a" * 60}, profile_list=slow)
+        assert "'(a|a)*b'" in diagnosis.detail
+        assert "(a|a)*b" not in diagnosis.sentence
 
     async def test_what_was_refused_is_shown_again_for_correction(self):
         spawner = chooser()

@@ -18,7 +18,12 @@
       input.required = isWanted;
     });
   }
-  profiles.addEventListener("change", refresh);
+  profiles.addEventListener("change", function (event) {
+    if (event.target.type === "text") {
+      event.target.value = event.target.value.trim();  // before the browser compares it with its pattern
+    }
+    refresh();
+  });
   window.addEventListener("pageshow", refresh);
   if (profiles.form) {
     profiles.form.addEventListener("formdata", function (event) {

@@ -1,15 +1,25 @@
 """Choices that users have."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from traitlets import Callable, Dict, HasTraits, List, TraitError, TraitType, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
-from k8s_hub.profiles.checks import UnusableProfiles, check, fixed_overrides, useless_slugs
+from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.checks import (
+    UnusableProfiles,
+    fixed_overrides,
+    foreign_rules,
+    overrides_too_late,
+    usable,
+    useless_slugs,
+)
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.traits.kinds import OneOf
+
+_LISTED = 5
 
 
 class ProfileTraits(HasTraits):
@@ -33,8 +43,8 @@ class ProfileTraits(HasTraits):
           display_name, default and kubespawner_override) and unlisted_choice (a dictionary with enabled,
           display_name, display_name_in_choices, validation_regex, which the whole value must match,
           validation_message and kubespawner_override, in whose texts {value} is what the user wrote).
-        - allowed_groups, allowed_users: lists, on profiles, options and choices: for whom they are. Without them:
-          for everybody.
+        - access: on profiles, options, choices and unlisted_choice: for whom they are, a dictionary with the lists
+          groups (of the hub) and users. Without it: for everybody.
 
         Example::
 
@@ -67,25 +77,39 @@ class ProfileTraits(HasTraits):
     )
 
     @validate("profile_list")
-    def _usable(self, proposal: Bunch) -> Any:
-        """Refuse what no form could show; of a profile that cannot be chosen or started the log warns.
-
-        The others are as good as before. What a function returns is looked at when it has.
-        """
+    def _is_a_list(self, proposal: Bunch) -> Any:
+        """Warn of every fault as soon as a list is known; what a function returns is looked at when it has."""
         if callable(proposal.value):
             return proposal.value
         try:
-            check(proposal.value)
+            self._tell_of_profiles(*usable(proposal.value))
         except UnusableProfiles as error:
             raise TraitError(f"KubeSpawner.{error}") from None
-        for fault in (*useless_slugs(proposal.value), *self._refused_values(proposal.value)):
-            tell_once(_log_of(self), f"KubeSpawner.{fault}")
         return proposal.value
 
-    def _refused_values(self, profile_list: Any) -> Iterator[str]:
+    def _tell_of_profiles(
+        self, profiles: Mapping[str, Raw], faults: Iterable[str], *, of_function: bool = False
+    ) -> None:
+        """Log once what is wrong with the usable profiles, by their places, beside the faults that were found."""
+        told = (
+            *faults,
+            *useless_slugs(profiles),
+            *overrides_too_late(profiles),
+            *self._refused_values(profiles),
+        )
+        for fault in told:
+            tell_once(_log_of(self), f"KubeSpawner.{fault}")
+        foreign = list(foreign_rules(profiles))
+        if foreign:
+            # A function filters by them, most likely, and returns other places for each user.
+            tell_once(
+                _log_of(self), _about_foreign_rules(["profile_list's profiles"] if of_function else foreign)
+            )
+
+    def _refused_values(self, profiles: Mapping[str, Raw]) -> Iterator[str]:
         traits = self.traits()
         with self.cross_validation_lock:
-            for path, name, value in fixed_overrides(profile_list):
+            for path, name, value in fixed_overrides(profiles):
                 if name in traits and (fault := self._fault(traits[name], value)):
                     yield f"{path}: {fault}"
 
@@ -97,6 +121,14 @@ class ProfileTraits(HasTraits):
             kind = f"must be {trait.info()}, not a {type(value).__name__}"
             return kind if isinstance(trait, Dict) else str(error)
         return ""
+
+
+def _about_foreign_rules(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
+    return (
+        f"KubeSpawner.{', '.join(places[:_LISTED])}{more}: allowed_groups and allowed_users restrict nothing, k8s_hub"
+        " ignores them as KubeSpawner does; to restrict a profile or choice, write access: {groups: [...], users: [...]}"
+    )
 
 
 def _log_of(options: Any) -> logging.Logger:
