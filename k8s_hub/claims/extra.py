@@ -206,7 +206,7 @@ def _name_template(value: Any) -> str | None:
     try:
         name = expand(value, _SAMPLE)
     except TemplateError as error:
-        return f"cannot be used: {error}"
+        return f"cannot be used: it {error}"
     if not _OBJECT_NAME.fullmatch(name):
         return f"gives no name of a claim: {name!r}"
     return None

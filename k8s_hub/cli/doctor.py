@@ -91,7 +91,7 @@ def _check_template(option: str, template: str) -> None:
     try:
         expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
     except TemplateError as error:
-        raise ValueError(f"--{option.replace('_', '-')}: {error}") from error
+        raise ValueError(f"--{option.replace('_', '-')}: {template!r} {error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:

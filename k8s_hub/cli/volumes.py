@@ -201,7 +201,7 @@ def _check_template(template: str) -> None:
     try:
         expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
     except TemplateError as error:
-        raise ValueError(f"--template: {error}") from error
+        raise ValueError(f"--template {template!r} {error}") from error
     if scope_of(template) is Scope.EVERYBODY:
         raise ValueError(f"--template {template!r} names no user: all users share that claim, so it stays")
 

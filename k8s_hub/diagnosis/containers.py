@@ -1,6 +1,7 @@
 """Rules about containers on their machine: what they lack, the steps before the server, and how far it is."""
 
 import re
+from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.ends import exit_detail, server_restarts, tried_again, tries_in_words
@@ -24,8 +25,9 @@ from k8s_hub.diagnosis.pod_life import (
     restarts,
     state_of,
 )
+from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.runtime import sandbox_fails
-from k8s_hub.diagnosis.sentences import begun
+from k8s_hub.diagnosis.sentences import begun, duration
 from k8s_hub.diagnosis.storage import missing_object
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
@@ -115,7 +117,19 @@ def server_silent(pod: Raw, words: str) -> Diagnosis:
         _RUNS,
         reason=Reason.NO_ANSWER,
         detail=f"pod {key_of(pod)}: {words}",
-        missed="it did not",
+    )
+
+
+def server_unresponsive(seen: Diagnosis, waited: timedelta) -> Diagnosis:
+    """The time that the server had to answer is over; ``seen`` is what was known of it last."""
+    if seen.reason is not Reason.NO_ANSWER:
+        return at_deadline(seen, waited)
+    return Diagnosis.failed(
+        Stage.RUNNING,
+        Reason.NO_ANSWER,
+        f"Your server started but did not respond within {duration(waited)}. "
+        "Please try again; if it happens again, tell your administrator.",
+        detail=seen.detail,
     )
 
 

@@ -78,6 +78,9 @@ class Reason(StrEnum):
     INVALID = "invalid"
     FORBIDDEN = "forbidden"
     NAMESPACE = "namespace"
+    # What is broken in the hub
+    HOOK = "hook"
+    BUG = "bug"
     # What stands in the way
     FOREIGN_OBJECT = "foreign_object"
     OLD_SERVER = "old_server"

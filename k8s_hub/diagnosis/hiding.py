@@ -15,12 +15,15 @@ _HIDDEN, _CUT = "***", "…"
 
 def hiding(diagnosis: Diagnosis, secrets: Collection[str]) -> Diagnosis:
     """Return the diagnosis with none of the secrets in its texts, also where these quote them escaped or cut."""
-    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
     return replace(
-        diagnosis,
-        sentence=_without(diagnosis.sentence, forms),
-        detail=_without(diagnosis.detail, forms),
+        diagnosis, sentence=hidden(diagnosis.sentence, secrets), detail=hidden(diagnosis.detail, secrets)
     )
+
+
+def hidden(text: str, secrets: Collection[str]) -> str:
+    """Return a text with none of the secrets in it."""
+    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+    return _without(text, forms)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -49,6 +49,19 @@ def dying_namespace(namespace: Raw, now: datetime) -> Diagnosis:
     )
 
 
+def foreign_namespace(name: str) -> Diagnosis:
+    """The user's namespace was there before, and nothing says that it is this hub's; nothing is put into it."""
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.FOREIGN_OBJECT,
+        f'Your server cannot be started: the namespace "{name}" exists and is not known to be this hub\'s. '
+        "Please tell your administrator.",
+        detail=f"namespace {name} has no label or annotation {_USERNAME}, nor has a pod or claim in it, and no server "
+        f"of this user has been in it. If it is meant for this hub: kubectl label namespace {name} {_USERNAME}=NAME, "
+        "or set KubeSpawner.user_namespace_allow_existing",
+    )
+
+
 def new_namespace(name: str, detail: str) -> Diagnosis:
     """The namespace was made a moment ago, and lacks what the cluster puts into each."""
     return Diagnosis.waiting(

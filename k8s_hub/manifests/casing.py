@@ -4,8 +4,10 @@ That is one level: the keys of a container, a volume, a toleration. Below, keys 
 some of them (a label, a node's name) are not ours to rename.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from k8s_hub.naming.templates import SettingError
 
 _EXCEPTIONS = {
     "downward_api": "downwardAPI",
@@ -16,13 +18,29 @@ _EXCEPTIONS = {
 }
 
 
-class ManifestError(ValueError):
-    """A configured value does not fit into a manifest; the message names the field, the key and the value."""
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a text"),
+    (list | tuple, "a list"),
+    (Mapping, "a dictionary"),
+)
 
 
-def camel_case(key: str) -> str:
+class ManifestError(SettingError):
+    """A configured value does not fit into a manifest."""
+
+
+def kind_of(value: Any) -> str:
+    """Say what a value is without showing it."""
+    named = (kind for types, kind in _KINDS if isinstance(value, types))
+    return next(named, f"a value of type {type(value).__name__}")
+
+
+def camel_case(key: Any) -> Any:
     """Return the API's spelling of a key; a key without underscore is spelled so already."""
-    if "_" not in key:
+    if not isinstance(key, str) or "_" not in key:
         return key
     first, *others = key.split("_")
     return _EXCEPTIONS.get(key) or first + "".join(other.capitalize() for other in others)
@@ -31,7 +49,7 @@ def camel_case(key: str) -> str:
 def api_fields(value: Any, field: str) -> dict[str, Any]:
     """Return a configured dict with the API's keys. ``field`` is what the admin called it, for the error."""
     if not isinstance(value, Mapping):
-        raise ManifestError(f"{field} must be a dict, not {value!r}")
+        raise ManifestError(f"must be a dictionary, not {kind_of(value)}", field)
     return {camel_case(key): item for key, item in value.items()}
 
 
@@ -43,10 +61,19 @@ def api_object(value: Any, field: str) -> dict[str, Any]:
 def api_objects(values: Any, field: str) -> list[dict[str, Any]]:
     """Return a configured list of objects; a dict of objects counts as its values in the order of its keys."""
     if isinstance(values, Mapping):
-        return [api_object(values[key], f"{field}[{key!r}]") for key in sorted(values)]
-    if isinstance(values, str):
-        raise ManifestError(f"{field} must be a list or a dict of dicts, not {values!r}")
+        return [api_object(values[key], f"{field}[{key!r}]") for key in _in_order(values)]
+    if not isinstance(values, list | tuple | None):
+        raise ManifestError(
+            f"must be a list of dictionaries, or a dictionary of them, not {kind_of(values)}", field
+        )
     return [api_object(value, f"{field}[{index}]") for index, value in enumerate(values or ())]
+
+
+def _in_order(keys: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(keys)
+    except TypeError:  # texts and numbers
+        return sorted(keys, key=str)
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:

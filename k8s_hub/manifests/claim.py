@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_hub.manifests.casing import without_nulls
+from k8s_hub.manifests.checks import checked
 
 _LEGACY_STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
@@ -47,7 +48,7 @@ class ClaimMount:
 
 
 def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
-    """Return the claim's manifest."""
+    """Return the claim's manifest. Raises ManifestError for inputs that fit into no claim."""
     modes = None if inputs.storage_access_modes is None else list(inputs.storage_access_modes)
     # Provisioners that only know the old spelling of the class are still around.
     old_spelling = without_nulls({_LEGACY_STORAGE_CLASS_ANNOTATION: inputs.storage_class})
@@ -68,4 +69,4 @@ def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
             }
         ),
     }
-    return deepcopy(claim)
+    return checked(deepcopy(claim))

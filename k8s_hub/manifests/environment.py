@@ -3,12 +3,14 @@
 Kubernetes fills in a reference only if the variable it names stands earlier in the list.
 """
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_hub.manifests.casing import ManifestError, api_object
+from k8s_hub.manifests.casing import ManifestError, api_object, kind_of
 
 _REFERENCE = re.compile(r"\$\(([^)]+)\)")
 
@@ -24,8 +26,9 @@ class _Variable:
 def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the container's ``env`` list.
 
-    A value is a string, None, or a dict such as ``{"valueFrom": {"secretKeyRef": ...}}``, which may carry
-    another name than its key. The order depends on names and references alone: by key, but after what is
+    A value is a string, None, a number, a boolean, or a dict such as ``{"valueFrom": {"secretKeyRef": ...}}``,
+    which may carry another name than its key. Numbers and booleans become text as JSON and YAML write them:
+    ``4``, ``0.5``, ``true``. The order depends on names and references alone: by key, but after what is
     referred to.
     """
     variables = {variable.name: variable for key in env for variable in (_variable(key, env[key]),)}
@@ -42,18 +45,31 @@ def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [variable.entry for variable in (*placed, *waiting)]
 
 
-def _variable(key: str, value: Any) -> _Variable:
+def _variable(key: Any, value: Any) -> _Variable:
+    if not isinstance(key, str):
+        raise ManifestError(f"has {kind_of(key)} as the name of a variable, which is a text", "environment")
     field = f"environment[{key!r}]"
     entry = api_object(
         {"name": key, **value} if isinstance(value, Mapping) else {"name": key, "value": value}, field
     )
-    text = entry.get("value", "")
-    if not isinstance(text, str):
-        # The value is not shown: it may be a secret.
-        raise ManifestError(f"{field} must be a string, not a value of type {type(text).__name__}")
+    if not isinstance(entry.get("name"), str):
+        raise ManifestError(f"must have a text as its name, not {kind_of(entry.get('name'))}", field)
+    if "value" in entry:
+        entry["value"] = _text(entry["value"], field)
     return _Variable(
         name=entry["name"],
         sort_key=key,
         entry=entry,
-        references=frozenset(_REFERENCE.findall(text)) - {entry["name"]},
+        references=frozenset(_REFERENCE.findall(entry.get("value", ""))) - {entry["name"]},
     )
+
+
+def _text(value: Any, field: str) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, bool | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ManifestError(f"must be a text, a number, true or false, not {kind_of(value)}", field)
+    try:
+        return json.dumps(value)
+    except ValueError:
+        raise ManifestError("is a number with too many digits", field) from None

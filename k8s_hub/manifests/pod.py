@@ -7,6 +7,7 @@ from typing import Any
 
 from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import api_fields, api_object, api_objects, without_nulls
+from k8s_hub.manifests.checks import checked_pod
 from k8s_hub.manifests.claim import ClaimMount
 from k8s_hub.manifests.environment import build_environment
 from k8s_hub.manifests.secret import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
@@ -90,7 +91,7 @@ class PodInputs:
 
 
 def build_pod(inputs: PodInputs) -> dict[str, Any]:
-    """Return the pod's manifest."""
+    """Return the pod's manifest. Raises ManifestError for inputs that fit into no pod."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -101,7 +102,7 @@ def build_pod(inputs: PodInputs) -> dict[str, Any]:
         },
         "spec": _overridden(_spec(inputs), inputs.extra_pod_config, "extra_pod_config"),
     }
-    return deepcopy(pod)
+    return checked_pod(deepcopy(pod))
 
 
 def _spec(inputs: PodInputs) -> dict[str, Any]:

@@ -59,8 +59,9 @@ def _literal(name: str, value: str) -> str:
     """Return a value as the container would see it."""
     if any(found != "$$" for found in _REFERENCE.findall(value)):
         raise ManifestError(
-            f"environment[{name!r}] is secret and refers to other variables by $(...), which a Secret cannot: "
-            "put what is secret into a variable of its own"
+            "is secret and refers to other variables by $(...), which a Secret cannot: "
+            "put what is secret into a variable of its own",
+            f"environment[{name!r}]",
         )
     return value.replace("$$", "$")
 

@@ -9,6 +9,8 @@ from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, me
 from k8s_hub.objects.raw import Raw
 
 USERNAME_ANNOTATION = "hub.jupyter.org/username"
+"""The name of a label, too, with a slug of the user's name."""
+
 SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
 MARK_ANNOTATION = "hub.jupyter.org/start-attempt"
 
@@ -46,6 +48,12 @@ def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
         and annotations.get(SERVERNAME_ANNOTATION, "") == identity.servername
         and is_of_release(obj, identity)
     )
+
+
+def is_of_hub(obj: Raw, identity: ServerIdentity) -> bool:
+    """True for what says that it is of a user of a hub, unless it is of another release than this server."""
+    says_so = USERNAME_ANNOTATION in annotations_of(obj) or USERNAME_ANNOTATION in labels_of(obj)
+    return says_so and is_of_release(obj, identity)
 
 
 def is_of_release(obj: Raw, identity: ServerIdentity) -> bool:

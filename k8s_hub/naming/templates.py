@@ -1,16 +1,44 @@
 """Templates: the fields admins may write in names, labels, environment and volumes, and their expansion."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from enum import Enum, StrEnum
 from string import Formatter
-from typing import Any
+from typing import Any, Self
 
 from k8s_hub.naming import slugs
 
 
-class TemplateError(ValueError):
-    """A template cannot be expanded; the message names it, the field at fault and the fields there are."""
+class SettingError(ValueError):
+    """A setting cannot be used. The message says where it stands and what is wrong.
+
+    The message never quotes the value: variables and containers may hold passwords.
+    """
+
+    def __init__(self, fault: str, place: str = "") -> None:
+        super().__init__(f"{place} {fault}".lstrip())
+        self.fault = fault
+        #: The setting and the keys that lead to the value: ``environment['DB_URL']``.
+        self.place = place
+
+    def within(self, outer: str) -> Self:
+        """Return the same fault, placed inside an outer setting or container."""
+        return type(self)(self.fault, f"{outer}{self.place}")
+
+
+class TemplateError(SettingError):
+    """A template cannot be expanded; the message lists the fields there are."""
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Add the place to whatever SettingError is raised inside."""
+    try:
+        yield
+    except SettingError as error:
+        raise error.within(place) from None
 
 
 class SlugScheme(StrEnum):
@@ -18,6 +46,9 @@ class SlugScheme(StrEnum):
 
     SAFE = "safe"
     ESCAPE = "escape"
+
+
+_BRACES = "literal braces are written {{ and }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +147,7 @@ def expand(template: str, names: Names) -> str:
     Dashes at the end are cut off unless the template itself ends with one, so that
     ``{username}--{servername}`` is a valid name for the default server too.
     """
-    expanded = _fill(template, {field.name: getattr(names, field.name) for field in fields(names)})
+    expanded = fill(template, {field.name: getattr(names, field.name) for field in fields(names)})
     return expanded if template.endswith("-") else expanded.rstrip("-")
 
 
@@ -124,14 +155,22 @@ def expand_all(value: Any, expand_one: Callable[[str], str]) -> Any:
     """Expand every string in lists and in the values of dicts, however deep.
 
     Keys of dicts and every other object (numbers, None, the client library's models) stay as they are.
+    A TemplateError names the keys that lead to its template.
     """
     if isinstance(value, str):
         return expand_one(value)
     if isinstance(value, list):
-        return [expand_all(item, expand_one) for item in value]
+        return [_expand_item(index, item, expand_one) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return {key: expand_all(item, expand_one) for key, item in value.items()}
+        return {key: _expand_item(key, item, expand_one) for key, item in value.items()}
     return value
+
+
+def _expand_item(key: Any, item: Any, expand_one: Callable[[str], str]) -> Any:
+    try:
+        return expand_all(item, expand_one)
+    except SettingError as error:
+        raise error.within(f"[{key!r}]") from None
 
 
 def expand_host(template: str, expand_one: Callable[[str], str]) -> str:
@@ -141,24 +180,24 @@ def expand_host(template: str, expand_one: Callable[[str], str]) -> str:
 
 def expand_dns_name(template: str, *, name: str, namespace: str) -> str:
     """Fill in ``dns_name_template``, whose two fields are its own: a Service and its namespace."""
-    return _fill(template, {"name": name, "namespace": namespace})
+    return fill(template, {"name": name, "namespace": namespace})
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """Fill in fields that are not those of a server. Raises TemplateError."""
+    try:
+        return template.format(**values)
+    except KeyError as error:
+        nearest = get_close_matches(str(error.args[0]), values, n=1)
+        hint = f" (did you mean {{{nearest[0]}}}?)" if nearest else ""
+        fault = f"has an unknown field{hint}"
+    except (ValueError, IndexError, AttributeError, TypeError):
+        fault = "is a malformed template"
+    raise TemplateError(f"{fault}; {_BRACES}; the fields are {', '.join(values)}") from None
 
 
 def _fields_of(template: str) -> frozenset[str]:
     try:
         return frozenset(field for _, field, _, _ in Formatter().parse(template) if field is not None)
-    except ValueError as error:
-        raise TemplateError(f"The template {template!r} is malformed ({error})") from None
-
-
-def _fill(template: str, values: Mapping[str, Any]) -> str:
-    try:
-        return template.format(**values)
-    except KeyError as error:
-        problem = f"has the unknown field {error.args[0]!r}"
-    except (ValueError, IndexError, AttributeError, TypeError) as error:
-        problem = f"is malformed ({error})"
-    known = ", ".join(values)
-    raise TemplateError(
-        f"The template {template!r} {problem}; the fields are {known}; literal braces are written {{{{ and }}}}"
-    )
+    except ValueError:
+        raise TemplateError(f"is a malformed template; {_BRACES}") from None

@@ -109,7 +109,7 @@ def overridden(profiles: Mapping[str, Raw], *, with_unlisted: bool = True) -> It
 def fixed_overrides(profiles: Mapping[str, Raw]) -> Iterator[tuple[str, str, Any]]:
     """Yield the place, name and value of each setting that profiles and choices replace by a fixed value."""
     for place, name, value in overridden(profiles, with_unlisted=False):
-        if not (callable(value) or isinstance(value, dict)):
+        if not callable(value):
             yield place, name, value
 
 

@@ -84,7 +84,7 @@ def _initialised(profile: Raw) -> dict[str, Any]:
     result: dict[str, Any] = copied(dict(profile))
     result["slug"] = slug_of(result)
     if options_of(result):
-        # A form and the API can name an option by a text only; YAML may have made a number of it.
+        # YAML may have made a number of a name; a form and the API can only give a text.
         result["profile_options"] = {str(name): option for name, option in options_of(result).items()}
     for option in options_of(result).values():
         unlisted = option["unlisted_choice"] = option.get("unlisted_choice") or {}

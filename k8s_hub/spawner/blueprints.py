@@ -1,10 +1,12 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from inspect import iscoroutine
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from jupyterhub.utils import maybe_future
 from traitlets import default
@@ -14,6 +16,8 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.namespace import build_namespace
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
@@ -21,14 +25,22 @@ from k8s_hub.manifests.secret import build_secret
 from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
-from k8s_hub.naming.templates import expand, expand_all, expand_dns_name, expand_host
+from k8s_hub.naming.templates import (
+    TemplateError,
+    expand,
+    expand_all,
+    expand_dns_name,
+    expand_host,
+    fill,
+    placed,
+)
 from k8s_hub.objects.keys import Key
 from k8s_hub.objects.owners import owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
 from k8s_hub.spawner.certificates import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.companions import Companion
-from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.traits.options import Options
 
@@ -68,12 +80,17 @@ class Blueprints(_Base):
 
     def _name_home(self) -> None:
         template = self.pvc_name_template
-        self._home_name = HomeName(template=template, by_template=self._expand_user_properties(template))
+        self._home_name = HomeName(template=template, by_template=self._named_by("pvc_name_template"))
 
     def _name_objects(self) -> None:
-        self.pod_name = self._expand_user_properties(self.pod_name_template)
+        self.pod_name = self._named_by("pod_name_template")
         self.dns_name = self._named_dns_name = self._dns_name()
-        self.secret_name = self._expand_user_properties(self.secret_name_template)
+        self.secret_name = self._named_by("secret_name_template")
+
+    def _named_by(self, setting: str) -> str:
+        """Return the name that a setting's template gives. Raises TemplateError, placed in the setting."""
+        with placed(setting):
+            return self._expand_user_properties(getattr(self, setting))
 
     @property
     def service_name(self) -> str:
@@ -81,7 +98,8 @@ class Blueprints(_Base):
         return slugs.service(self.pod_name)
 
     def _dns_name(self) -> str:
-        return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
+        with placed("dns_name_template"):
+            return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
 
     def _settle_dns_name(self) -> None:
         """Let the DNS name follow a namespace that a hook or a profile has chosen after the names."""
@@ -100,11 +118,9 @@ class Blueprints(_Base):
 
     def _expand_env(self, env: dict[str, Any]) -> dict[str, Any]:
         """Return the variables whose values may be templates, expanded; without the others."""
-        return {
-            name: self._expand_all(value)
-            for name, value in env.items()
-            if isinstance(value, str | list | dict)
-        }
+        templates = {name: value for name, value in env.items() if isinstance(value, str | list | dict)}
+        expanded: dict[str, Any] = self._expand_all(templates)
+        return expanded
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of every object of this server."""
@@ -123,12 +139,14 @@ class Blueprints(_Base):
 
         Only what the administrator has set is a template: values that the hub made may have braces of their own.
         """
-        return {
-            **super().get_env(),
-            "JUPYTER_IMAGE": self.image,
-            "JUPYTER_IMAGE_SPEC": self.image,
-            **self._expand_env(self.environment),
-        }
+        for name in ("notebook_dir", "default_url"):  # the hub expands them, and does not say which is wrong
+            with placed(name):
+                fill(getattr(self, name), self.template_namespace())
+        with administrators_code("KubeSpawner.environment"):
+            hubs = super().get_env()
+        with placed("environment"):
+            configured = self._expand_env(self.environment)
+        return {**hubs, "JUPYTER_IMAGE": self.image, "JUPYTER_IMAGE_SPEC": self.image, **configured}
 
     async def get_pod_manifest(self) -> Any:
         """Return the V1Pod to create; subclasses change what this returns."""
@@ -154,11 +172,13 @@ class Blueprints(_Base):
         """Return the pod to create; model objects are made only for those who want them."""
         if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
             return build_pod(await resolve.pod_inputs(self))
+        name = f"{type(self).__name__}.get_pod_manifest"
         pod = await maybe_future(self.get_pod_manifest())
-        if self.modify_pod_hook is None:
-            return _returned_object(pod, f"{type(self).__name__}.get_pod_manifest")
-        changed = await maybe_future(self.modify_pod_hook(self, pod))
-        return _returned_object(changed, "KubeSpawner.modify_pod_hook")
+        if self.modify_pod_hook is not None:
+            name = "KubeSpawner.modify_pod_hook"
+            with administrators_code(name):
+                pod = await maybe_future(self.modify_pod_hook(self, pod))
+        return _returned_object(pod, name, checked_pod)
 
     def _claim(self, name: str) -> Raw:
         """Return the home claim to create under this name, which `pvc_name` is meanwhile."""
@@ -190,9 +210,10 @@ class Blueprints(_Base):
     def _companion_keys(self) -> list[tuple[Resource, Key]]:
         """Return what the pod that runs may have beside it, should its owner reference not be followed."""
         keys: list[tuple[Resource, Key]] = []
+        if self.internal_ssl:
+            with suppress(TemplateError):  # then there is none
+                keys.append((SECRETS, Key(self.namespace, self._named_by("secret_name_template"))))
         if self.internal_ssl or self.services_enabled:
-            secret = self._expand_user_properties(self.secret_name_template)
-            keys.append((SECRETS, Key(self.namespace, secret)))
             keys.append((SERVICES, Key(self.namespace, self.service_name)))
         if self.api_token_in_secret or self.secret_environment:
             keys.append((SECRETS, Key(self.namespace, environment_secret_name(self.pod_name))))
@@ -216,8 +237,11 @@ class Blueprints(_Base):
         return build_service(resolve.service_inputs(self, port))
 
     def _namespace(self) -> Raw:
-        labels, annotations = self.user_namespace_labels, self.user_namespace_annotations
-        return build_namespace(self.namespace, self._expand_all(labels), self._expand_all(annotations))
+        return build_namespace(
+            self.namespace,
+            resolve.expanded(self, "user_namespace_labels"),
+            resolve.expanded(self, "user_namespace_annotations"),
+        )
 
     def _namespace_to_create(self) -> Raw:
         if not self._overrides("get_namespace_manifest"):
@@ -230,11 +254,26 @@ class Blueprints(_Base):
     def _from_subclass(self, method: str, *given: Any) -> Raw:
         return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
 
+    def _address_of(self, pod: Raw) -> str:
+        """Return the URL at which a running pod's server listens, whoever says so.
+
+        Raises SpawnFailed for what is no URL.
+        """
+        url = self._get_pod_url(pod)
+        if _is_url(url):
+            return url
+        if self.get_pod_url is not None:
+            by = "KubeSpawner.get_pod_url"
+        elif self._overrides("_get_pod_url"):
+            by = f"{type(self).__name__}._get_pod_url"
+        else:
+            by = "KubeSpawner.pod_connect_ip"
+        raise _wrong_hook(by, url, "a URL such as http://10.0.0.1:8888; it cannot be async")
+
     def _get_pod_url(self, pod: Raw) -> str:
         if self.get_pod_url is not None:
-            url = self.get_pod_url(self, pod)
-            if not isinstance(url, str):
-                raise _wrong_hook("KubeSpawner.get_pod_url", url, "a URL; it cannot be async")
+            with administrators_code("KubeSpawner.get_pod_url"):
+                url: str = self.get_pod_url(self, pod)
             return url
         scheme = "https" if self.internal_ssl else "http"
         return f"{scheme}://{self._host(pod)}:{self._get_pod_port(pod)}"
@@ -248,7 +287,8 @@ class Blueprints(_Base):
         return _in_url(pod["status"]["podIP"])
 
     def _connect_host(self) -> str:
-        return expand_host(self.pod_connect_ip, self._expand_user_properties)
+        with placed("pod_connect_ip"):
+            return expand_host(self.pod_connect_ip, self._expand_user_properties)
 
     async def create_certs(self) -> dict[str, str]:
         """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``.
@@ -257,7 +297,8 @@ class Blueprints(_Base):
         """
         alt_names = self.ssl_alt_names
         if callable(alt_names):
-            alt_names = await maybe_future(alt_names(self))
+            with administrators_code("KubeSpawner.ssl_alt_names"):
+                alt_names = await maybe_future(alt_names(self))
         local = LOCAL_NAMES if self.ssl_alt_names_include_local else []
         name = f"user-{slugs.user_server(self.user.name, self.name)}"
         return {
@@ -285,12 +326,14 @@ class Blueprints(_Base):
         )
 
 
-def _returned_object(value: Any, by: str) -> Raw:
-    """Return as JSON what an administrator's code has returned."""
+def _returned_object(value: Any, by: str, check: Callable[[Any], Raw] = checked) -> Raw:
+    """Return as JSON what an administrator's code has returned, if it can be created."""
     if not isinstance(value, dict) and not hasattr(value, "attribute_map"):
         raise _wrong_hook(by, value, "the object to create")
-    manifest: Raw = to_json(value)
-    return manifest
+    try:
+        return check(to_json(value))
+    except ManifestError as error:
+        raise error.within(f"{by}: " if error.place else by) from None
 
 
 def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
@@ -306,6 +349,15 @@ def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
             detail=f"{name} returned {what}, and not {expected}",
         )
     )
+
+
+def _is_url(value: Any) -> bool:
+    """Tell whether JupyterHub can take scheme, host and port from a value."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def _owner(pod: Raw) -> Any:

@@ -1,18 +1,27 @@
 """How a failed start reaches JupyterHub: what the user reads, what the log says, whether the hub counts it.
 
-The hub ends itself after `consecutive_failure_limit` failures in a row. Only a cluster that does not answer
-(and a bug of ours) may count; a user's typo, a quota or a missing image never does.
+The hub ends itself after `consecutive_failure_limit` failures in a row, so that it is started anew. A failure counts
+only where that can help: for an exception of this package that nobody foresaw. What a user chose, what an
+administrator configured or wrote, and a cluster that is away or busy never count.
 """
 
-import asyncio
+import traceback
+from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import contextmanager
 from html import escape
-from typing import Any, cast
-from weakref import WeakSet
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from jupyterhub.utils import AnyTimeoutError
 from prometheus_client import Counter
 from tornado.web import HTTPError
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.hiding import hidden
+from k8s_hub.naming.templates import SettingError
+
+if TYPE_CHECKING:
+    import asyncio
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -21,10 +30,10 @@ except ImportError:  # JupyterHub 5 has no such class and counts every failure
 
 FAILURES = Counter("k8s_hub_spawn_failures_total", "Starts that failed, by the diagnosed reason.", ["reason"])
 
-COUNTED = frozenset({Reason.CLUSTER_UNAVAILABLE})
+E = TypeVar("E", bound=BaseException)
 
-_uncounted: WeakSet[asyncio.Future[Any]] = WeakSet()
-"""Spawns whose failure is taken back already: a subclass may try more than once."""
+_OURS = frozenset({"k8s_hub", "jupyterhub", "traitlets"})
+"""The packages that a spawner's class is made of before an administrator adds to it."""
 
 
 class SpawnFailed(Exception):  # noqa: N818 - what happened, not what went wrong in the code
@@ -35,46 +44,191 @@ class SpawnFailed(Exception):  # noqa: N818 - what happened, not what went wrong
         self.diagnosis = diagnosis
 
 
-def hub_error(diagnosis: Diagnosis, spawner: Any) -> HTTPError:
-    """Return the exception that tells this JupyterHub what happened.
+class HookFailed(Exception):  # noqa: N818 - as above
+    """An administrator's function raised an exception, which is the cause of this one."""
 
-    Where the hub would count a failure that is not its own, it is kept from that.
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} failed")
+        self.name = name
+
+
+@contextmanager
+def administrators_code(name: str) -> Iterator[None]:
+    """Raise what an administrator's function raises as HookFailed, with its name.
+
+    What has a message of its own passes: a SpawnFailed, a SettingError, and what the function says to the user.
     """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SpawnFailed | SettingError | HookFailed) or _speaks_to_the_user(error):
+            raise
+        raise HookFailed(name) from error
+
+
+def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exception:
+    """Return the exception that tells JupyterHub what has ended a start: the error itself where it speaks to the user.
+
+    ``secrets`` are what no message and no log may repeat. An exception that nobody foresaw is logged with its
+    traceback, under a reference that the user reads. It is the administrator's, and does not count, where its
+    traceback leads through a function that the configuration names (see `administrators_code`), through the
+    configuration file, or through a module with a class of the spawner that is neither ours nor JupyterHub's.
+    Else it is ours and counts.
+    """
+    if hasattr(error, _COUNTS):
+        return error  # of a start that a subclass calls
+    match error:
+        case SpawnFailed(diagnosis=diagnosis):
+            return hub_error(diagnosis, secrets)
+        case SettingError():
+            return hub_error(_invalid_setting(error), secrets)
+        case RecursionError() if not _administrators_frame(error, type(spawner)):
+            return hub_error(_TOO_DEEP)
+    if _speaks_to_the_user(error):
+        return uncounted(error)
+    return _unforeseen(error, spawner, secrets)
+
+
+def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
+    """Return the exception that tells this JupyterHub what happened, with none of the secrets; it does not count."""
     reason = str(diagnosis.reason or "unknown")
     FAILURES.labels(reason).inc()
-    detail = f"{diagnosis.sentence} [{reason}] {diagnosis.detail}".rstrip()
-    error: Any = _error(diagnosis, reason, detail, spawner)
-    # The pages show these two, whatever the class of the exception.
-    error.jupyterhub_message = diagnosis.sentence
-    error.jupyterhub_html_message = f"<p>{escape(diagnosis.sentence)}</p>"
-    return cast("HTTPError", error)
+    sentence = hidden(diagnosis.sentence, secrets)
+    detail = f"{sentence} [{reason}] {hidden(diagnosis.detail, secrets)}".rstrip()
+    status = 503 if diagnosis.reason is Reason.CLUSTER_UNAVAILABLE else 400
+    if SpawnException is None:
+        error = HTTPError(status, detail, reason=reason)
+    else:
+        error = SpawnException(sentence, reason=reason, log_message=detail, status_code=status)
+    return uncounted(_with_message(error, sentence))
 
 
-def _error(diagnosis: Diagnosis, reason: str, detail: str, spawner: Any) -> HTTPError:
-    if diagnosis.reason in COUNTED:
-        return HTTPError(503, detail, reason=reason)
-    if SpawnException is not None:
-        return cast("HTTPError", SpawnException(diagnosis.sentence, reason=reason, log_message=detail))
-    _take_back_count(spawner)
-    return HTTPError(400, detail, reason=reason)
+def _with_message(error: HTTPError, sentence: str) -> HTTPError:
+    """Return the error with what pages show, whatever its class."""
+    shown: Any = error
+    shown.jupyterhub_message = sentence
+    shown.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
+    return cast("HTTPError", shown)
 
 
-def _take_back_count(spawner: Any) -> None:
-    """Have JupyterHub 5 take back the failure in the moment in which it counts it, and not end itself for it.
+# --- What the hub counts ---
 
-    Taken back earlier, it would not be: a start that succeeds meanwhile sets the count to zero. The hub counts in a
-    callback of the spawn's future, and ours comes next.
+
+_COUNTS = "k8s_hub_counts"
+"""The mark of an exception that was judged: whether it counts."""
+
+
+def uncounted(error: E) -> E:
+    """Mark an exception: a spawn that ends with it does not bring the hub nearer to its end."""
+    setattr(error, _COUNTS, False)
+    return error
+
+
+def keep_from_count(
+    spawn: "asyncio.Future[Any]", settings: MutableMapping[str, Any], spawner_class: type = object
+) -> None:
+    """Take one from the hub's count of failures, where it is about to add one that does not count.
+
+    To be called when the spawn is done, right before the hub's own callback, which compares the count with its
+    limit. Neither of JupyterHub 5 and 6 can be told by other means: version 5 counts every exception, and version 6
+    the time-out of a server that does not answer.
     """
-    spawn = spawner._spawn_future  # noqa: SLF001 - JupyterHub 5 has no other way
-    if spawn is None or spawner.handler is None or spawn in _uncounted:
-        return
-    _uncounted.add(spawn)
-    settings, limit = spawner.handler.settings, spawner.consecutive_failure_limit
-    spawner.consecutive_failure_limit = 0
+    error = None if spawn.cancelled() else spawn.exception()
+    if error is not None and _is_counted_by_hub(error) and not counts(error, spawner_class):
+        settings["failure_count"] = settings.get("failure_count", 0) - 1
 
-    def take_back(spawn: asyncio.Future[Any]) -> None:
-        spawner.consecutive_failure_limit = limit
-        if not spawn.cancelled() and spawn.exception() is not None:
-            settings["failure_count"] -= 1
 
-    spawn.add_done_callback(take_back)
+def counts(error: BaseException, spawner_class: type = object) -> bool:
+    """Tell whether starting the hub anew may help against what has ended a spawn.
+
+    It does not help against a time-out, what is refused with a message for the user, or an administrator's code
+    that was called by the hub itself.
+    """
+    judged = getattr(error, _COUNTS, None)
+    if judged is not None:
+        return bool(judged)
+    is_refusal = isinstance(error, HTTPError) and error.status_code < 500
+    is_timeout = isinstance(error, AnyTimeoutError)
+    return not (is_refusal or is_timeout or _administrators_frame(error, spawner_class))
+
+
+def _is_counted_by_hub(error: BaseException) -> bool:
+    if SpawnException is None:
+        return True
+    return not (
+        isinstance(error, SpawnException) or (isinstance(error, HTTPError) and error.status_code < 500)
+    )
+
+
+# --- What nobody foresaw ---
+
+
+def _speaks_to_the_user(error: Exception) -> bool:
+    """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises such."""
+    return isinstance(error, HTTPError) or hasattr(error, "jupyterhub_message")
+
+
+def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTTPError:
+    reference = token_hex(4)
+    name = error.name if isinstance(error, HookFailed) else _administrators_frame(error, type(spawner))
+    cause = error.__cause__ if isinstance(error, HookFailed) and error.__cause__ is not None else error
+    spawner.log.error(
+        "%s: %s failed, reference %s: %s",
+        spawner._log_name,  # noqa: SLF001 - as the hub's own log names it
+        name or "the start",
+        reference,
+        hidden("".join(traceback.format_exception(cause)).rstrip(), secrets),
+    )
+    if name:
+        return hub_error(_hook_failed(reference))
+    FAILURES.labels(str(Reason.BUG)).inc()
+    sentence = (
+        f"Your server could not be started because of an error in the hub (reference {reference}). "
+        "Please try again; if it happens again, tell your administrator this reference."
+    )
+    failure = _with_message(HTTPError(500, sentence, reason=str(Reason.BUG)), sentence)
+    setattr(failure, _COUNTS, True)
+    return failure
+
+
+def _administrators_frame(error: BaseException, spawner_class: type) -> str:
+    """Return the name of the innermost function of an administrator in a traceback; empty if there is none."""
+    modules = {each.__module__ for each in spawner_class.__mro__}
+    # The configuration file has no module name, so that Python finds that of its builtins: that of `object`, too.
+    theirs = {module for module in modules if module.partition(".")[0] not in _OURS}
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    names = [
+        frame.f_code.co_qualname for frame in frames if frame.f_globals.get("__name__", "builtins") in theirs
+    ]
+    return names[-1] if names else ""
+
+
+# --- Sentences ---
+
+
+def _invalid_setting(error: SettingError) -> Diagnosis:
+    where = f': "{error.place}"' if error.place else ""
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.INVALID,
+        f"Your server could not be started because a setting of this hub is not valid{where}. "
+        "Please tell your administrator.",
+        detail=str(error),
+    )
+
+
+def _hook_failed(reference: str) -> Diagnosis:
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.HOOK,
+        f"Your server could not be started because a function of this hub failed (reference {reference}). "
+        "Please tell your administrator this reference.",
+    )
+
+
+_TOO_DEEP = Diagnosis.failed(
+    Stage.REQUEST,
+    Reason.INVALID,
+    "Your server could not be started because its options or settings are nested too deeply. "
+    "Please tell your administrator.",
+)

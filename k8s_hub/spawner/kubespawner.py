@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, wraps
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
+from traitlets import observe
+from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.claims.home import UseExisting, choose_home
@@ -18,24 +22,26 @@ from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.hiding import hiding
+from k8s_hub.diagnosis.obstacles import foreign_namespace
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
-from k8s_hub.naming.templates import Scope, scope_of
+from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import access_token, launch, resolve, security, storage
+from k8s_hub.spawner import access_token, launch, preflight, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
-from k8s_hub.spawner.failures import SpawnFailed, hub_error
+from k8s_hub.spawner.failures import SpawnFailed, administrators_code, failure_of, keep_from_count
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
-from k8s_hub.spawner.namespaces import ensure_namespace
+from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
 from k8s_hub.spawner.progress import Progress
+from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.surface import Surface
@@ -50,8 +56,31 @@ LAST_WORDS_SHARE = 0.05
 """start() ends so many seconds before the hub's deadline, or by this share of a short one, with its reason."""
 
 
+def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a method that tells JupyterHub of what ends the start as `failure_of` does."""
+
+    @wraps(start)
+    async def supervised(self: "KubeSpawner", *args: Any, **kwargs: Any) -> Any:
+        with self._supervised():
+            url = start(self, *args, **kwargs)
+            return await url if isawaitable(url) else url
+
+    supervised.__dict__["is_supervised"] = True
+    return supervised
+
+
 class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
+
+    _spawn: "asyncio.Future[Any] | None" = None
+    #: Where the hub counts failures; None until it spawns.
+    _hub_settings: MutableMapping[str, Any] | None = None
+
+    def __init_subclass__(cls) -> None:
+        """Supervise what a subclass does around the start, too."""
+        super().__init_subclass__()
+        if not hasattr(cls.start, "is_supervised"):
+            cls.start = _supervised_start(cls.start)  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,13 +93,17 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
         self._state_version = COMPATIBLE_VERSION
+        #: Where this server has been, as the saved state says; not a namespace in which it was refused.
+        self._used_namespace: str | None = None
         self._access_token: str | None = None
         if self.user is not None:
             if self.enable_user_namespaces:
-                self.namespace = slugs.namespace(self._expand_user_properties(self.user_namespace_template))
+                self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
             self._name_home()
         security.refuse_contradictions(self)
+        if self.user is not None:
+            preflight.tell_unusable(self)
 
     # --- Names and saved state ---
 
@@ -80,7 +113,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         saved = SavedState.load(state)
         self.pod_name = saved.pod_name or self.pod_name
         self.pod_id = saved.pod_uid or self.pod_id
-        self.namespace = saved.namespace or self.namespace
+        if saved.namespace:
+            self.namespace = self._used_namespace = saved.namespace
         self.dns_name = saved.dns_name or self.dns_name
         self._state_version = saved.version or COMPATIBLE_VERSION
         self._applied_options = saved.applied_options
@@ -98,7 +132,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             version=self._state_version if home is None else COMPATIBLE_VERSION,
             pod_name=self.pod_name,
             pod_uid=self.pod_id or None,
-            namespace=self.namespace,
+            namespace=self.namespace if not self.enable_user_namespaces else self._used_namespace,
             dns_name=self.dns_name,
             pvc_name=home,
             extra_claims=self.extra_claim_names,
@@ -116,7 +150,11 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     def clear_state(self) -> None:
         """Forget the pod; the claim stays this server's."""
         super().clear_state()
-        self._name_objects()
+        try:
+            self._name_objects()
+        except SettingError as error:
+            # A stop ends with this call. The names stay, and the next spawner has the configured templates again.
+            self.log.warning("%s: names not renewed: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
         self._applied_options = self._access_token = None
@@ -126,8 +164,76 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         # The hub clears the state before its own preparations for a start, while tabs already listen.
         self._forget_progress()
 
+    # --- What ends a start, and what of it the hub counts ---
+
+    @contextmanager
+    def _supervised(self) -> Iterator[None]:
+        """Tell JupyterHub of whatever is raised inside as `failure_of` does."""
+        try:
+            yield
+        except Exception as error:
+            failure = failure_of(error, self, self._secrets | security.configured_secrets(self))
+            if failure is error:
+                raise
+            # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
+            raise failure from None
+
+    @property
+    def _spawn_future(self) -> "asyncio.Future[Any] | None":
+        """The spawn that is under way, or the last one if it has failed. JupyterHub sets it."""
+        return self._spawn
+
+    @_spawn_future.setter
+    def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
+        # The hub sets it before it adds its own callbacks, so that ours is called before the one that counts.
+        self._spawn = spawn
+        if spawn is not None:
+            spawn.add_done_callback(self._keep_from_count)
+
+    def _keep_from_count(self, spawn: "asyncio.Future[Any]") -> None:
+        if self._hub_settings is not None:
+            keep_from_count(spawn, self._hub_settings, type(self))
+
+    @observe("handler")
+    def _note_settings(self, change: Bunch) -> None:
+        # The hub has taken the handler away again when the spawn is done.
+        if change.new is not None:
+            self._hub_settings = change.new.settings
+
+    async def run_auth_state_hook(self, auth_state: Any) -> None:
+        """Run an administrator's hook; JupyterHub calls it for the form, too."""
+        with self._supervised(), administrators_code("KubeSpawner.auth_state_hook"):
+            await super().run_auth_state_hook(auth_state)
+
+    async def apply_group_overrides(self) -> None:
+        """Apply what an administrator has configured for the user's groups."""
+        with self._supervised(), administrators_code("KubeSpawner.group_overrides"):
+            await super().apply_group_overrides()
+
+    async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
+        before = security.protection(self)
+        with self._supervised(), administrators_code("KubeSpawner.apply_user_options"):
+            await super()._run_apply_user_options(user_options)
+            security.refuse_weakening(self, before)
+
+    def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
+        """Run an administrator's hook; what is left of an async one is returned, to be awaited."""
+        with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
+            result = super().run_pre_spawn_hook()
+        return self._supervise_rest(result) if isawaitable(result) else None
+
+    async def _supervise_rest(self, hook: Awaitable[Any]) -> None:
+        with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
+            await hook
+
+    async def create_certs(self) -> dict[str, str]:
+        """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``."""
+        with self._supervised():
+            return await super().create_certs()
+
     # --- Start ---
 
+    @_supervised_start
     async def start(self) -> str:
         """Return the URL of the running server; fail with a reason before the hub's own deadline.
 
@@ -139,26 +245,26 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
         url = ""
         self._is_starting = True
+        limit = asyncio.timeout(self.start_timeout - margin)
         self._start_future = asyncio.current_task()
         try:
-            async with asyncio.timeout(self.start_timeout - margin) as limit:
+            async with limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
                 self._tell(launch.requested(started))
-                await self.load_user_options()
+                await self._apply_choices()
                 attempt = await self._attempt(started)
-                pod = await self._launch(attempt)
-                whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
-                url = self._get_pod_url(whole)
-                await launch.until_answering(attempt, pod, url, seconds=self.http_timeout)
+                with launch.refusals(attempt, PODS.kind, self.pod_name):
+                    pod = await self._launch(attempt)
+                    whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
+                url = self._address_of(whole)
+                probe = Probe.of(self, url)
+                await launch.until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
                 raise
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
-                raise self._hub_error(self._at_deadline(utcnow() - started)) from None
-        except SpawnFailed as failure:
-            # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
-            raise self._hub_error(failure.diagnosis) from None
+                raise SpawnFailed(self._at_deadline(utcnow() - started)) from None
         finally:
             self._is_starting = False
             self._progress.end()
@@ -174,14 +280,24 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
 
+    async def _apply_choices(self) -> None:
+        """Apply what the user chose; no choice turns off what protects the cluster."""
+        before = security.protection(self)
+        await self.load_user_options()
+        security.refuse_weakening(self, before)
+
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
+        existing = None
         if self.enable_user_namespaces:
-            await ensure_namespace(attempt, self._namespace_to_create())
+            existing = await ensure_namespace(attempt, self._namespace_to_create())
         await launch.until_synced(attempt, attempt.cluster.pods)
         if self._needs_claims:
             await launch.until_synced(attempt, attempt.cluster.claims)
+        if not self._may_use(existing, attempt):
+            raise SpawnFailed(foreign_namespace(self.namespace))
+        self._used_namespace = self.namespace
         self._may_have_created = True
         async with attempt.cluster.following() as feed:
             self._feed = feed
@@ -199,13 +315,24 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             companions = [*self._companions(pod), *self._environment_secret(secure.content)]
             await create_companions(attempt, pod, companions)
             if self.after_pod_created_hook is not None:
-                await maybe_future(self.after_pod_created_hook(self, pod))
+                with administrators_code("KubeSpawner.after_pod_created_hook"):
+                    await maybe_future(self.after_pod_created_hook(self, pod))
             secrets = {key_of(each.manifest).name for each in companions if each.resource is SECRETS}
             serving = await launch.until_serving(
                 attempt, pod, [key_of(claim) for claim in claims], feed, secrets
             )
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
+
+    def _may_use(self, namespace: Raw | None, attempt: launch.Attempt) -> bool:
+        """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
+        return (
+            namespace is None
+            or self.user_namespace_allow_existing
+            or self.namespace == self._used_namespace
+            or self.namespace in resolve.namespaces_of_other_servers(self)
+            or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
+        )
 
     async def _attempt(self, started: datetime) -> launch.Attempt:
         try:
@@ -253,9 +380,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     def _at_deadline(self, waited: timedelta) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
         return at_deadline(latest, waited)
-
-    def _hub_error(self, diagnosis: Diagnosis) -> HTTPError:
-        return hub_error(self._without_secrets(diagnosis), self)
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
@@ -411,6 +535,9 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                 serving = await self._until_serving(attempt, pod)
         except (SpawnFailed, TimeoutError) as error:
             self.log.warning("%s: its address is not known: %s", self._log_name, error)
+            return known
+        except Exception:
+            self.log.exception("%s: its address is not known", self._log_name)
             return known
         address = await self._address(attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"

@@ -5,25 +5,22 @@ Every function may be cancelled at any point: what it has asked for is found aga
 
 import asyncio
 import math
-import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
-from urllib.parse import urlsplit
 
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
-from k8s_hub.diagnosis.containers import server_silent, up
+from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import foreign_pod, new_namespace, previous_server, vanished_pod
 from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
-from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
@@ -38,6 +35,7 @@ from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.in_flight import Creates
+from k8s_hub.spawner.readiness import Probe
 
 T = TypeVar("T")
 
@@ -48,10 +46,7 @@ OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod that the view does not show: it has another component label, or is new."""
 
 FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
-"""Seconds between two looks whether the server listens, at first and in the end."""
-
-KNOCK_TIMEOUT = 2.0
-"""Seconds after which an address that does not answer at all is taken for one where nobody listens yet."""
+"""Seconds between two requests to a server that does not answer yet, at first and in the end."""
 
 ASKING = RetryPolicy(deadline=math.inf)
 """Bounded by the deadline of the start."""
@@ -220,52 +215,65 @@ async def until_serving(
     return serving
 
 
-async def until_answering(attempt: Attempt, pod: Raw, url: str, *, seconds: float) -> None:
-    """Return once something listens at the URL; fail as soon as the pod has ended, or after ``seconds``.
-
-    The hub asks for the server too, but does not look at the pod meanwhile: a server that crashes in its first
-    seconds, as most broken images do, would be waited for in vain, without a reason, and be counted as the hub's
-    failure.
-    """
-    if await _silence_at(url) is None:
-        return
+async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
+    """Return once the server answers; fail as soon as the pod has ended, or after ``seconds``."""
+    look, bell, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
     clock = asyncio.get_running_loop().time
-    begun, pause = clock(), FIRST_KNOCK
-    look, bell = _looking_at(attempt, pod, (), None), asyncio.Event()
-    with attempt.cluster.pods.listening(key_of(pod), bell=bell):
-        while True:
-            bell.clear()
-            seen = look()
-            if not isinstance(seen, Diagnosis):
-                silence = await _silence_at(url)
-                if silence is None:
-                    return
-                seen = server_silent(seen, silence)
-            waited = clock() - begun
-            if waited >= seconds:
-                seen = at_deadline(seen, timedelta(seconds=waited))
-            if seen.fatal:
-                raise SpawnFailed(seen)
-            attempt.tell(seen)
-            await _hear(bell, min(pause, seconds - waited))
-            pause = min(2 * pause, LAST_KNOCK)
+    begun = clock()
+    async with knocks.running(bell):
+        with attempt.cluster.pods.listening(key_of(pod), bell=bell):
+            while not knocks.have_an_answer():
+                bell.clear()
+                seen = look()
+                if not isinstance(seen, Diagnosis):
+                    seen = server_silent(seen, knocks.silence)
+                waited = clock() - begun
+                if waited >= seconds:
+                    seen = server_unresponsive(seen, timedelta(seconds=waited))
+                if seen.fatal:
+                    raise SpawnFailed(seen)
+                if knocks.has_asked:
+                    attempt.tell(seen)
+                await _hear(bell, min(LOOK_AGAIN, seconds - waited))
 
 
-async def _silence_at(url: str) -> str | None:
-    """Knock once, and say why nobody answers; None if somebody does: the request that comes next is the hub's."""
-    address = urlsplit(url)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        async with asyncio.timeout(KNOCK_TIMEOUT):
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                asyncio.Protocol, address.hostname or "", port
-            )
-    except socket.gaierror:
-        return f"the name in {url} has no address for the hub"
-    except (OSError, TimeoutError):
-        return f"nothing listens at {url}"
-    transport.close()
-    return None
+class _Knocks:
+    """Asks a server again and again, in a task of its own, so that its pod is looked at while a request hangs."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._task: asyncio.Task[None] | None = None
+        self.has_asked = False
+        #: Why there is no good answer yet.
+        self.silence = f"{probe.url} has not answered the first request"
+
+    def have_an_answer(self) -> bool:
+        """Tell whether the server has answered; raise what has gone wrong with asking."""
+        if self._task is None or not self._task.done():
+            return False
+        self._task.result()
+        return True
+
+    @asynccontextmanager
+    async def running(self, bell: asyncio.Event) -> AsyncIterator[None]:
+        """Ask while inside, and ring the bell after each answer."""
+        task = self._task = asyncio.create_task(self._knock(bell))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _knock(self, bell: asyncio.Event) -> None:
+        pause = FIRST_KNOCK
+        try:
+            while (silence := await self._probe.ask()) is not None:
+                self.silence, self.has_asked = silence, True
+                bell.set()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LAST_KNOCK)
+        finally:
+            bell.set()
 
 
 def _looking_at(
@@ -451,6 +459,15 @@ def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str
         refusal=_refusal(error, kind, name, thing),
     )
     return SpawnFailed(attempt.diagnose(seen))
+
+
+@contextmanager
+def refusals(attempt: Attempt, kind: str, name: str) -> Iterator[None]:
+    """Raise an answer of the API server that nobody has handled inside as the failure of the start."""
+    try:
+        yield
+    except KubeError as error:
+        raise refused(attempt, error, kind, name) from error
 
 
 def _refusal(error: KubeError, kind: str, name: str, thing: str = "") -> Refusal:

@@ -99,12 +99,17 @@ class Liveness(Blueprints):
     async def poll(self) -> int | None:
         """Return None while the server runs, may run or may come to run; else its exit code.
 
-        Never an exception and never a guess: the hub forgets a server that poll() gives up. A pod that has
-        ended is removed in the background, because the hub will not call stop() for it.
+        Never an exception and never a guess: the hub forgets a server that poll() gives up. What is not known,
+        for whatever reason, is None. A pod that has ended is removed in the background, because the hub will not
+        call stop() for it.
         """
-        code = await self._exit_code()
-        if code is not None and not self._is_starting:
-            await self._leave()
+        code = None
+        try:
+            code = await self._exit_code()
+            if code is not None and not self._is_starting:
+                await self._leave()
+        except Exception:  # noqa: BLE001 - it is logged there
+            self._run_log.tell_poll_failure(self._log_name)
         return code
 
     async def _exit_code(self) -> int | None:
@@ -210,8 +215,7 @@ class Liveness(Blueprints):
         """
         try:
             async with asyncio.timeout(self.k8s_api_request_timeout):
-                address = self._get_pod_url(await self._as_hooks_see_it(cluster, pod))
-            _ = urlsplit(address).port  # ValueError: no port that there is
+                address = self._address_of(await self._as_hooks_see_it(cluster, pod))
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: its address is not known: %s", key_of(pod), error)
         except Exception:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes_asyncio.client import ApiClient, Configuration, models
 
-from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.casing import ManifestError, kind_of
 
 _Depth = Mapping[str, Any]
 _TERMS: _Depth = {
@@ -64,22 +64,35 @@ def _translator() -> _Translator:
 
 
 def to_json(value: Any) -> Any:
-    """Return models, and models within lists and dicts, as the JSON that the API takes."""
-    return _translator().sanitize_for_serialization(value)
+    """Return models, and models within lists and dicts, as the JSON that the API takes.
+
+    Raises ManifestError for an object that is neither.
+    """
+    try:
+        return _translator().sanitize_for_serialization(value)
+    except AttributeError:
+        raise ManifestError("has a value that is neither JSON nor a model of kubernetes_asyncio") from None
 
 
 def to_model(manifest: Mapping[str, Any], kind: str) -> Any:
-    """Return a manifest as the model class of its kind, e.g. "V1Pod"."""
+    """Return a manifest as the model class of its kind, e.g. "V1Pod".
+
+    Raises ManifestError for one that does not fit into the installed client library's classes.
+    """
     return _model(manifest, kind, _DEPTHS[kind])
 
 
 def _model(value: Any, kind: str, depth: Any) -> Any:
     if kind.startswith("list["):
+        if not isinstance(value, list | tuple):
+            raise ManifestError(f"must be a list, not {kind_of(value)}", kind)
         first, others = depth if isinstance(depth, list) else (depth, depth)
         of = kind.removeprefix("list[").removesuffix("]")
         return [_model(item, of, others if index else first) for index, item in enumerate(value)]
     model_class = getattr(models, kind)
     attributes = {field: name for name, field in model_class.attribute_map.items()}
+    if not isinstance(value, Mapping):
+        raise ManifestError(f"must be a dictionary, not {kind_of(value)}", kind)
     for field in value:
         if field not in attributes:
             raise ManifestError(f"{kind} of the installed kubernetes_asyncio has no field {field!r}")

@@ -1,43 +1,69 @@
 """The namespace of one user: there before anything is created in it, and never deleted."""
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import dying_namespace
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from k8s_hub.kube.resources import NAMESPACES
-from k8s_hub.objects.keys import Key, is_dying, key_of
+from k8s_hub.manifests.metadata import USERNAME_LABEL
+from k8s_hub.naming import slugs
+from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
+from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.launch import Attempt, refused
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks whether a namespace is gone."""
 
 
-async def ensure_namespace(attempt: Attempt, manifest: Raw) -> None:
-    """Return when the namespace is there; create it if it is not.
+async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
+    """Return when the namespace is there; create it, with labels that say whose it is, if it is not.
 
-    A hub that may not create namespaces uses those that its administrator has prepared. One that may not even look
-    at them goes on: what it asks for next shows whether there is one.
+    Returned is one that somebody has made before, although the hub could have: perhaps it is another's. None is
+    returned for a new one, and where the hub may not create namespaces: then it has rights only in those that its
+    administrator has prepared for it. A hub that may not even look at them goes on: what it asks for next shows
+    whether there is one.
     """
     key = Key("", key_of(manifest).name)
-    body = {"apiVersion": NAMESPACES.api_version, "kind": NAMESPACES.kind, **manifest}
+    body = _labelled(manifest, attempt.identity)
     while (refusal := await _create(attempt, body)) is not None:
+        is_prepared = isinstance(refusal, Forbidden)
         try:
             existing = await attempt.asking(lambda: attempt.cluster.api.get(NAMESPACES, key))
         except Forbidden:
-            return
+            return None if is_prepared else {"metadata": {"name": key.name}}
         except NotFound:
-            if isinstance(refusal, Conflict):
+            if not is_prepared:
                 continue  # gone in between
             raise refused(attempt, refusal, NAMESPACES.kind, key.name) from refusal
         except KubeError as error:
             raise refused(attempt, error, NAMESPACES.kind, key.name) from error
         if not is_dying(existing):
-            return
+            return None if is_prepared else existing
         attempt.tell(dying_namespace(existing, utcnow()))
         await asyncio.sleep(LOOK_AGAIN)
+    return None
+
+
+def is_of_this_hub(namespace: Raw, cluster: Cluster, identity: ServerIdentity) -> bool:
+    """Tell whether a namespace says that it is this hub's, or a pod or claim in it does: KubeSpawner's say nothing."""
+    views = (cluster.claims.view, cluster.pods.view)
+    inside = filter(None, (view.get(key) for view in views for key in view))
+    return any(is_of_hub(obj, identity) for obj in chain([namespace], inside))
+
+
+def _labelled(manifest: Raw, identity: ServerIdentity) -> dict[str, Any]:
+    labels = {
+        USERNAME_LABEL: slugs.label(identity.username),
+        **identity.release_labels,
+        **labels_of(manifest),
+    }
+    typed = {"apiVersion": NAMESPACES.api_version, "kind": NAMESPACES.kind, **manifest}
+    return {**typed, "metadata": {**metadata_of(manifest), "labels": labels}}
 
 
 async def _create(attempt: Attempt, body: dict[str, Any]) -> Conflict | Forbidden | None:

@@ -23,8 +23,9 @@ from k8s_hub.manifests.secret import SecretInputs, certificate_files
 from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
-from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, placed, scope_of
 from k8s_hub.spawner.certificates import read_certificates
+from k8s_hub.spawner.failures import administrators_code
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
@@ -122,42 +123,43 @@ async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
         pod_name=spawner.pod_name,
         ssl_secret_name=spawner.secret_name if spawner.internal_ssl else None,
         cmd=_command(spawner),
-        env=spawner.get_env(),
-        labels=spawner._build_pod_labels(spawner._expand_all(spawner.extra_labels)),
-        annotations=spawner._build_common_annotations(spawner._expand_all(spawner.extra_annotations)),
-        **{name: to_json(getattr(spawner, name)) for name in _AS_THEY_ARE},
-        **{name: to_json(spawner._expand_all(getattr(spawner, name))) for name in _TEMPLATES},
-        **{name: await _called(spawner, getattr(spawner, name)) for name in _MAY_BE_CALLABLE},
+        env=_as_json("environment", spawner.get_env()),
+        labels=spawner._build_pod_labels(expanded(spawner, "extra_labels")),
+        annotations=spawner._build_common_annotations(expanded(spawner, "extra_annotations")),
+        **{name: _as_json(name, getattr(spawner, name)) for name in _AS_THEY_ARE},
+        **{name: _as_json(name, expanded(spawner, name)) for name in _TEMPLATES},
+        **{name: await _called(spawner, name) for name in _MAY_BE_CALLABLE},
         claim_mounts=claim_mounts(spawner),
     )
 
 
 def claim_mounts(spawner: "KubeSpawner") -> list[ClaimMount]:
     """Return how the claims besides the home are mounted: those that were found, else those of the templates."""
-    return [
-        ClaimMount(
-            volume_name=extra.volume_name,
-            claim_name=spawner.extra_claim_names.get(extra.name)
-            or spawner._expand_user_properties(extra.name_template),
-            mount_path=spawner._expand_user_properties(extra.mount_path),
-            sub_path=spawner._expand_user_properties(extra.sub_path),
-            read_only=extra.read_only,
-        )
-        for extra in parse_extra_claims(spawner.extra_claims)
-    ]
+    with placed("extra_claims"):
+        return [
+            ClaimMount(
+                volume_name=extra.volume_name,
+                claim_name=spawner.extra_claim_names.get(extra.name)
+                or spawner._expand_user_properties(extra.name_template),
+                mount_path=spawner._expand_user_properties(extra.mount_path),
+                sub_path=spawner._expand_user_properties(extra.sub_path),
+                read_only=extra.read_only,
+            )
+            for extra in parse_extra_claims(spawner.extra_claims)
+        ]
 
 
 def claim_inputs(spawner: "KubeSpawner") -> ClaimInputs:
     """Resolve everything that the home claim's manifest is made of."""
-    shared = spawner._build_common_labels(spawner._expand_all(spawner.storage_extra_labels))
+    shared = spawner._build_common_labels(expanded(spawner, "storage_extra_labels"))
     return ClaimInputs(
         pvc_name=spawner.pvc_name,
         labels=metadata.claim_labels(metadata_inputs(spawner), shared),
-        annotations=spawner._build_common_annotations(spawner._expand_all(spawner.storage_extra_annotations)),
+        annotations=spawner._build_common_annotations(expanded(spawner, "storage_extra_annotations")),
         storage_capacity=spawner.storage_capacity,
         storage_class=spawner.storage_class,
         storage_access_modes=spawner.storage_access_modes,
-        storage_selector=spawner._expand_all(spawner.storage_selector),
+        storage_selector=expanded(spawner, "storage_selector"),
     )
 
 
@@ -201,15 +203,15 @@ def service_inputs(spawner: "KubeSpawner", port: int) -> ServiceInputs:
     return ServiceInputs(
         name=spawner.service_name,
         port=port,
-        selector=spawner._build_pod_labels(spawner._expand_all(spawner.extra_labels)),
+        selector=spawner._build_pod_labels(expanded(spawner, "extra_labels")),
         **_labels_and_annotations(spawner),
     )
 
 
 def _labels_and_annotations(spawner: "KubeSpawner") -> dict[str, Any]:
     return {
-        "labels": spawner._build_common_labels(spawner._expand_all(spawner.extra_labels)),
-        "annotations": spawner._build_common_annotations(spawner._expand_all(spawner.extra_annotations)),
+        "labels": spawner._build_common_labels(expanded(spawner, "extra_labels")),
+        "annotations": spawner._build_common_annotations(expanded(spawner, "extra_annotations")),
     }
 
 
@@ -258,6 +260,16 @@ def claims_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
         if name != spawner.name
     )
     return frozenset().union(*(state.claims for state in states))
+
+
+def namespaces_of_other_servers(spawner: "KubeSpawner") -> frozenset[str]:
+    """Return the namespaces that this user's other servers have in their saved state."""
+    states = (
+        SavedState.load(row.state)
+        for name, row in spawner.user.orm_user.orm_spawners.items()
+        if name != spawner.name
+    )
+    return frozenset(state.namespace for state in states if state.namespace is not None)
 
 
 def users_with_claim(spawner: "KubeSpawner", name: str) -> list[str]:
@@ -355,5 +367,20 @@ def _command(spawner: "KubeSpawner") -> list[str] | None:
     return None
 
 
-async def _called(spawner: "KubeSpawner", value: Any) -> Any:
-    return await maybe_future(value(spawner)) if callable(value) else value
+async def _called(spawner: "KubeSpawner", name: str) -> Any:
+    value = getattr(spawner, name)
+    if not callable(value):
+        return value
+    with administrators_code(f"KubeSpawner.{name}"):
+        return await maybe_future(value(spawner))
+
+
+def expanded(spawner: "KubeSpawner", name: str) -> Any:
+    """Return a setting whose texts are templates, expanded."""
+    with placed(name):
+        return spawner._expand_all(getattr(spawner, name))
+
+
+def _as_json(name: str, value: Any) -> Any:
+    with placed(name):
+        return to_json(value)

@@ -30,12 +30,21 @@ class RunLog:
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._is_end_told = False
+        self._is_poll_failure_told = False
 
     def tell_end(self, level: int, pod: Key, how: str) -> None:
         """Tell how the run ended."""
         if not self._is_end_told:
             self._is_end_told = True
             self._log.log(level, "%s: the server has ended: %s", pod, how)
+
+    def tell_poll_failure(self, server: str) -> None:
+        """Log the exception that is being handled, which a poll must not raise."""
+        if not self._is_poll_failure_told:
+            self._is_poll_failure_told = True
+            self._log.exception(
+                "%s: it is not known whether the server runs, so it counts as running", server
+            )
 
     def tell_trouble(self, pod: Raw, before: Raw) -> None:
         """Tell what has befallen a server that lives: its user will ask the administrator."""

@@ -37,8 +37,9 @@ class SavedState:
     version: str | None = None
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> "SavedState":
-        """Read what any version saved; fields of another type than text count as missing."""
+    def load(cls, saved: object) -> "SavedState":
+        """Read what any version saved; what is of another type than it should be counts as missing."""
+        state = saved if isinstance(saved, Mapping) else {}
 
         def text(name: str) -> str | None:
             value = state.get(name)

@@ -1,5 +1,7 @@
 """The last hand on a pod: `security_profile` and secret variables, after all hooks; and what contradicts the profile."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import TraitError
@@ -36,6 +38,29 @@ _DECISIVE = (
 
 _SHOWN = 3
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """The settings that protect the cluster; a profile or a choice may add to them and take nothing away."""
+
+    security_profile: str
+    api_token_in_secret: bool
+    secret_environment: list[str]
+    user_namespace_allow_existing: bool
+
+    def weakened_by(self, other: "Protection") -> list[str]:
+        """Return the names of the settings that protect less in the other."""
+        weaker = {
+            "security_profile": bool(self.security_profile)
+            and other.security_profile != self.security_profile,
+            "api_token_in_secret": self.api_token_in_secret and not other.api_token_in_secret,
+            "secret_environment": not {*self.secret_environment} <= {*other.secret_environment},
+            "user_namespace_allow_existing": other.user_namespace_allow_existing
+            and not self.user_namespace_allow_existing,
+        }
+        return [name for name, is_weaker in weaker.items() if is_weaker]
+
+
 _PUBLIC = ("JUPYTERHUB_", "JUPYTER_IMAGE", "MEM_", "CPU_")
 """How the hub's own variables begin, of which only the token is a secret."""
 
@@ -48,9 +73,12 @@ def refuse_contradictions(spawner: "KubeSpawner") -> None:
     if spawner.security_profile == "":
         return
     options = {name: getattr(spawner, name) for name in _DECISIVE}
-    known = {name: to_json(value) for name, value in options.items() if not callable(value)}
     annotations = dict(spawner.extra_annotations)
-    together = _contradictions(annotations=annotations, **known)
+    try:
+        known = {name: to_json(value) for name, value in options.items() if not callable(value)}
+        together = _contradictions(annotations=annotations, **known)
+    except ManifestError:
+        return  # every start says so
     if not together:
         return
     alone = {name: _contradictions(**{name: value}) for name, value in known.items()}
@@ -65,7 +93,8 @@ def refuse_contradictions(spawner: "KubeSpawner") -> None:
 def secured(spawner: "KubeSpawner", pod: Raw) -> SecretEnvironment:
     """Return the pod as the options for security want it, and what its Secret holds.
 
-    Raises SpawnFailed for a pod that contradicts the profile, whoever has made it so.
+    Raises SpawnFailed for a pod that contradicts the profile, whoever has made it so; ManifestError for a secret
+    variable that refers to others.
     """
     if spawner.security_profile:
         if found := contradictions(pod):
@@ -75,21 +104,11 @@ def secured(spawner: "KubeSpawner", pod: Raw) -> SecretEnvironment:
     names = {*spawner.secret_environment, *(TOKEN_VARIABLES if token else ())}
     if not names:
         return SecretEnvironment(pod=pod, content={})
-    try:
-        return separated(
-            pod,
-            environment_secret_name(key_of(pod).name),
-            lambda name, value: name in names or (token != "" and token in value),
-        )
-    except ManifestError as error:
-        raise SpawnFailed(
-            Diagnosis.failed(
-                Stage.REQUEST,
-                Reason.INVALID,
-                "The environment of your server is not valid. Please tell your administrator.",
-                detail=str(error),
-            )
-        ) from error
+    return separated(
+        pod,
+        environment_secret_name(key_of(pod).name),
+        lambda name, value: name in names or (token != "" and token in value),
+    )
 
 
 def secrets_of(spawner: "KubeSpawner", pod: Raw) -> frozenset[str]:
@@ -107,6 +126,70 @@ def secrets_of(spawner: "KubeSpawner", pod: Raw) -> frozenset[str]:
         if name in TOKEN_VARIABLES or not (name.startswith(_PUBLIC) or any(value in each for each in shown))
     }
     return frozenset(values | {spawner.api_token})
+
+
+def configured_secrets(spawner: "KubeSpawner") -> frozenset[str]:
+    """Return the texts in the settings that nobody may read in a log or a sentence, before there is a pod of them.
+
+    All texts of the environment, and those of the variables of configured containers.
+    """
+    containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
+    return frozenset(
+        (*_texts_in(spawner.environment), *_texts_in(containers, below="env"), str(spawner.api_token))
+    )
+
+
+def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Iterator[str]:
+    """Yield the texts in lists and dictionaries, to some depth; with ``below`` only those under such a key."""
+    if isinstance(value, str):
+        if below is None:
+            yield value
+    elif isinstance(value, Mapping | list | tuple) and depth:
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in pairs:
+            yield from _texts_in(item, below=None if key == below else below, depth=depth - 1)
+
+
+# --- What users' choices cannot take away ---
+
+
+def protection(spawner: "KubeSpawner") -> Protection:
+    """Return what protects the cluster now."""
+    return Protection(
+        security_profile=spawner.security_profile,
+        api_token_in_secret=spawner.api_token_in_secret,
+        secret_environment=list(spawner.secret_environment),
+        user_namespace_allow_existing=spawner.user_namespace_allow_existing,
+    )
+
+
+def weakening(spawner: "KubeSpawner", name: str, value: Any) -> list[str]:
+    """Return why a profile cannot set a protection to this value; empty if it can."""
+    before = protection(spawner)
+    if name not in {each.name for each in fields(Protection)}:
+        return []
+    changed: Any = {name: value}
+    after = replace(before, **changed)
+    return [
+        f"{each} protects the cluster, and no profile can turn it off" for each in before.weakened_by(after)
+    ]
+
+
+def refuse_weakening(spawner: "KubeSpawner", before: Protection) -> None:
+    """Raise SpawnFailed where a profile or a user's choice has taken away a protection, which is there again then."""
+    taken = before.weakened_by(protection(spawner))
+    if taken:
+        for name in taken:  # for a subclass that tries once more
+            setattr(spawner, name, getattr(before, name))
+        raise SpawnFailed(
+            Diagnosis.failed(
+                Stage.REQUEST,
+                Reason.POLICY,
+                "Your choice would turn off a protection of this hub, which no choice can do. "
+                "Please choose something else, or tell your administrator.",
+                detail=f"profiles and user options cannot weaken {', '.join(taken)}",
+            )
+        )
 
 
 def _contradictions(**inputs: Any) -> list[Contradiction]:

@@ -1,9 +1,11 @@
 """What a user chose for a server: the form, its answer, and the effect on the spawner's options."""
 
-from collections.abc import Awaitable, Collection, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Generator, Sequence
 from contextlib import suppress
+from heapq import nsmallest
 from html import escape
 from inspect import isawaitable
+from itertools import islice
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -11,7 +13,7 @@ from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
 from traitlets import TraitError, default
 
-from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.sentences import plain
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import Person, has_rules, offered
@@ -21,15 +23,24 @@ from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
 from k8s_hub.profiles.listing import copied, in_order, initialised
 from k8s_hub.profiles.overrides import merged
-from k8s_hub.profiles.selection import WrongChoice, profile_of, quoted, select, still_valid, unknown_to
+from k8s_hub.profiles.selection import (
+    LONGEST_VALUE,
+    WrongChoice,
+    profile_of,
+    quoted,
+    select,
+    still_valid,
+    unknown_to,
+)
 from k8s_hub.spawner.blueprints import Blueprints
 from k8s_hub.spawner.custom_form import custom_form
 from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 
 EXPANDED_LATER = frozenset(
     {
         "default_url",
+        "dns_name_template",
         "environment",
         "extra_annotations",
         "extra_claims",
@@ -43,11 +54,13 @@ EXPANDED_LATER = frozenset(
         "pvc_name_template",
         "secret_name_template",
         "service_account",
+        "slow_spawn_message",
         "storage_extra_annotations",
         "storage_extra_labels",
         "storage_selector",
         "user_namespace_annotations",
         "user_namespace_labels",
+        "user_namespace_template",
         "volume_mounts",
         "volumes",
         "working_dir",
@@ -56,6 +69,12 @@ EXPANDED_LATER = frozenset(
 """Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
 
 UNUSABLE = "The profiles cannot be used as they are configured. Please tell your administrator."
+
+_LISTED, _SHOWN = 10, 60
+"""How many names that a client has sent are logged, and how many characters of each."""
+
+_KEPT = 100
+"""How many options of a refused choice are kept for the form."""
 
 _Steps = Generator[Awaitable[Any], Any, None]
 
@@ -123,7 +142,7 @@ class UserChoices(Blueprints):
             profiles = self._get_initialized_profile_list(self.profile_list)
             select(profiles, user_options, self._person(profiles))
         except (WrongChoice, UnusableProfiles) as error:
-            self._refused = user_options
+            self._refused = _kept(user_options)
             refusal = _refusal(error)
             if refusal.detail:
                 self.log.warning("%s: %s", self._log_name, refusal.detail)
@@ -145,29 +164,39 @@ class UserChoices(Blueprints):
 
     async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
         """Have the hub apply what is configured for it; the options of profiles are no strangers to be warned of."""
-        if self.profile_list:
-            if not self.apply_user_options:
-                return
-            if isinstance(self.apply_user_options, dict):
-                user_options = {
-                    key: user_options[key] for key in user_options if key in self.apply_user_options
-                }
+        if not self.apply_user_options:
+            # Then the hub only logs the names, whatever their number and length.
+            user_options = {} if self.profile_list else dict.fromkeys(_shown(user_options))
+        elif self.profile_list and isinstance(self.apply_user_options, dict):
+            user_options = {key: user_options[key] for key in user_options if key in self.apply_user_options}
         await super()._run_apply_user_options(user_options)
 
     # --- Its effect ---
 
     async def load_user_options(self) -> None:
         """Apply what the user chose; subclasses override it to support other options."""
+        with administrators_code("KubeSpawner.profile_list"):  # whatever is wrong is wrong with the profiles
+            await self._load_user_options()
+
+    async def _load_user_options(self) -> None:
         try:
             profiles = self._get_initialized_profile_list(await self._evaluated_profiles())
             if not profiles:
                 self._applied_options = AppliedOptions() if self.profile_list else None
                 self._tell_ignored(self.user_options)
                 return
-            self._validate_user_options(profiles)
+            self._validate(profiles)
             await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
         except (WrongChoice, UnusableProfiles) as error:
             raise SpawnFailed(_refusal(error)) from None
+
+    def _validate(self, profiles: Sequence[Raw]) -> None:
+        try:
+            self._validate_user_options(profiles)
+        except WrongChoice:
+            raise
+        except ValueError as error:  # a subclass's, whose message is a sentence for the user
+            raise WrongChoice(str(error)) from None
 
     def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
         """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
@@ -207,20 +236,30 @@ class UserChoices(Blueprints):
                 except TraitError as error:
                     raise WrongChoice(
                         f"The profile {quoted(str(profile['display_name']))} cannot be used as it was chosen:"
-                        f" {name} would get a value that it cannot have."
+                        f" {name} would get a value that it cannot have. Please choose something else, or tell your"
+                        " administrator."
                     ) from error
 
     def _override_steps(self, override: Raw) -> _Steps:
         for name, value in override.items():
             if callable(value):
-                value = value(self)  # noqa: PLW2901 - what it is
-                if isawaitable(value):
-                    value = yield value  # noqa: PLW2901 - what it is
+                with administrators_code(f"kubespawner_override.{name}"):
+                    value = value(self)  # noqa: PLW2901 - what it is
+                    if isawaitable(value):
+                        value = yield value  # noqa: PLW2901 - what it is
             self._override(name, value)
 
     def _override(self, name: str, value: Any) -> None:
+        if not isinstance(name, str):
+            raise TraitError(f"{name!r} is no setting: names are texts")
         current = getattr(self, name, None) if isinstance(value, dict) else None
-        setattr(self, name, merged(current, value) if isinstance(current, dict) else copied(value))
+        new = merged(current, value) if isinstance(current, dict) else copied(value)
+        try:
+            setattr(self, name, new)
+        except TraitError:
+            raise
+        except Exception as error:  # "infG" as an amount of memory, for example
+            raise TraitError(f"{name} cannot have this value: {type(error).__name__}") from error
 
     def _tell_ignored(self, keys: Collection[str]) -> None:
         if keys and not self.apply_user_options:
@@ -287,9 +326,24 @@ async def _rest(steps: _Steps, waited_for: Awaitable[Any]) -> None:
                 waited_for = steps.send(result)
 
 
-def _names(keys: Iterable[str]) -> str:
-    """Return what a client has called something, in one line."""
-    return plain(", ".join(sorted(keys)), DETAIL_LIMIT)
+def _kept(user_options: Raw) -> dict[str, Any]:
+    """Return what of refused options the form can show again; of a client's own making there may be any amount."""
+    few = islice(user_options.items(), _KEPT)
+    return {
+        key: value
+        for key, value in few
+        if isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
+    }
+
+
+def _names(keys: Collection[str]) -> str:
+    """Return what a client has called something, in one line; of many or long names only the beginning."""
+    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+    return f"{', '.join(_shown(keys))}{more}"
+
+
+def _shown(keys: Collection[str]) -> list[str]:
+    return [plain(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
 
 
 def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:

@@ -242,7 +242,10 @@ def environment(monkeypatch):
         (["prune", "--older-than", "-3"], "'-3' is not a number of days from 0"),
         (["list", "--older-than", "3"], "unrecognized arguments"),
         (["list", "--url", "hub:8081"], "--url or JUPYTERHUB_API_URL must be one such as"),
-        (["list", "--template", "claim-{user}"], "unknown field 'user'"),
+        (
+            ["list", "--template", "claim-{user}"],
+            "--template 'claim-{user}' has an unknown field (did you mean {userid}?)",
+        ),
         (["prune", "--template", "course"], "all users share that claim"),
         (["list", "--namespace", "a", "--all-namespaces"], "not allowed with argument"),
         (

@@ -4,6 +4,7 @@ A difference either rewrites the case for upstream, so that it makes there what 
 original, or says what upstream's outcome becomes here. Whatever neither explains is a failure.
 """
 
+import json
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -530,6 +531,23 @@ def _with_default(seen: Seen, **default: Any) -> Outcome | None:
 
 
 @adjusts(
+    "a namespace in which no server has been",
+    upstream="The state names the namespace of `enable_user_namespaces` although no server has been in it.",
+    here="It names it from the first start that was let into it.",
+    reason="A namespace that exists and is not known to be the hub's is refused; a state that names it is what makes "
+    "one known.",
+)
+def _unused_namespace(seen: Seen) -> Any:
+    if seen.aspect not in ("state", "saved state again") or seen.theirs.raised:
+        return None
+    if not seen.traits.get("enable_user_namespaces"):
+        return None
+    if "namespace" in seen.case.get("state", {}):
+        return None
+    return Outcome({key: value for key, value in seen.theirs.value.items() if key != "namespace"})
+
+
+@adjusts(
     "the version of a state without a claim",
     upstream="The state is always written as one of 7.1.0.",
     here="As long as no claim was seen to exist, the version that was read is written again.",
@@ -602,7 +620,7 @@ def _working_dir(seen: Seen) -> Any:
         _notebook(pod)["workingDir"] = _expanding(seen, "expanded at last")(seen.traits["working_dir"])
         return Outcome(pod)
     bad = seen.aspect in _FROM_PODS and isinstance(seen.ours.error, TemplateError)
-    return seen.ours if bad and repr(template) in str(seen.ours.error) else None
+    return seen.ours if bad and seen.ours.error.place == "working_dir" else None
 
 
 def _working_dir_of_profile(seen: Seen) -> Any:
@@ -979,6 +997,45 @@ def _with_traits(case: dict[str, Any], **traits: Any) -> dict[str, Any]:
 
 
 # --- Errors ---
+
+
+@rewrites(
+    "numbers and booleans in the environment",
+    upstream="A variable whose value is a number, true or false raises TypeError, and the spawn fails.",
+    here="It becomes text, as JSON and YAML write it: `4`, `true`.",
+    reason="Whoever writes `OMP_NUM_THREADS: 4` means the text.",
+)
+def _numbers_in_environment(seen: Seen) -> Any:
+    environment = seen.traits.get("environment")
+    if not isinstance(environment, dict):
+        return None
+    changed = {name: _as_text(value) for name, value in environment.items()}
+    return None if changed == environment else _with_traits(seen.case, environment=changed)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return {
+            key: _as_text(item) if key in ("value", recipes.FUNCTION) else item for key, item in value.items()
+        }
+    return value
+
+
+@adjusts(
+    "labels that are no text",
+    upstream="A label, annotation or node selector that is a number, true or false is sent, and the API server refuses "
+    "the object.",
+    here="The error names the label, and the object is not sent.",
+    reason="The reader should know what to change.",
+)
+def _odd_labels(seen: Seen) -> Any:
+    error = seen.ours.error
+    is_named = isinstance(error, ManifestError) and re.search(
+        r"(labels|annotations|nodeSelector)\[", error.place
+    )
+    return seen.ours if is_named and not seen.theirs.raised else None
 
 
 @adjusts(

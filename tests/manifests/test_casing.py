@@ -57,11 +57,15 @@ def test_nothing_is_an_empty_list():
 @pytest.mark.parametrize(
     "value, named",
     [
-        (["home"], r"volumes\[0\] must be a dict, not 'home'"),
-        ({"home": "x"}, r"volumes\['home'\] must be a dict, not 'x'"),
-        ("home", "volumes must be a list or a dict of dicts, not 'home'"),
+        (["home"], r"^volumes\[0\] must be a dictionary, not a text$"),
+        ([{}, None], r"^volumes\[1\] must be a dictionary, not nothing$"),
+        ({"home": ["x"]}, r"^volumes\['home'\] must be a dictionary, not a list$"),
+        ("home", "^volumes must be a list of dictionaries, or a dictionary of them, not a text$"),
+        (7, "^volumes must be a list of dictionaries, or a dictionary of them, not a number$"),
+        (True, "^volumes must be .*, not true or false$"),
+        ({"home"}, "^volumes must be .*, not a value of type set$"),
     ],
 )
-def test_what_is_no_object_is_refused_by_name_and_value(value, named):
+def test_what_is_no_object_is_refused_by_name_without_showing_it(value, named):
     with pytest.raises(ManifestError, match=named):
         api_objects(value, "volumes")

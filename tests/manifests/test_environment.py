@@ -60,11 +60,44 @@ def test_the_environment_given_stays_as_it_is():
     assert env == before
 
 
-@pytest.mark.parametrize("value", [8888, 0, True, 1.5, ["secret"], {"value": 7}])
-def test_a_value_that_is_no_string_is_refused_by_name_without_showing_it(value):
-    with pytest.raises(ManifestError, match=r"environment\['PORT'\] must be a string") as refusal:
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (8888, "8888"),
+        (0, "0"),
+        (-1, "-1"),
+        (True, "true"),
+        (False, "false"),
+        (1.5, "1.5"),
+        ({"value": 7}, "7"),
+        (10**18, "1000000000000000000"),
+    ],
+)
+def test_numbers_and_booleans_become_text_as_yaml_writes_them(value, text):
+    assert build_environment({"PORT": value}) == [{"name": "PORT", "value": text}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["secret"], {"value": ["secret"]}, b"secret", {"secret"}, float("inf"), float("nan"), 10**5000],
+    ids=["list", "list as value", "bytes", "set", "infinite", "no number", "5,001 digits"],
+)
+def test_a_value_that_has_no_text_is_refused_by_name_without_showing_it(value):
+    with pytest.raises(ManifestError, match=r"^environment\['PORT'\] (must be|is)") as refusal:
         build_environment({"PORT": value})
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", [5, None, True, ("A",)])
+def test_a_name_that_is_no_text_is_refused(key):
+    with pytest.raises(ManifestError, match=r"^environment has .* as the name of a variable"):
+        build_environment({"A": "x", key: "secret"})
+
+
+@pytest.mark.parametrize("name", [5, None, ["A"]])
+def test_a_variable_without_a_name_is_refused(name):
+    with pytest.raises(ManifestError, match=r"^environment\['A'\] must have a text as its name"):
+        build_environment({"A": {"name": name, "value": "secret"}})
 
 
 @given(

@@ -203,7 +203,7 @@ def test_certificates_of_internal_ssl_are_mounted_and_named_in_the_environment()
 
 
 def test_bad_input_is_refused_by_the_name_the_admin_knows():
-    with pytest.raises(ManifestError, match=r"extra_containers\[1\] must be a dict, not 'side'"):
+    with pytest.raises(ManifestError, match=r"extra_containers\[1\] must be a dictionary, not a text"):
         pod(extra_containers=[{"name": "a"}, "side"])
     with pytest.raises(ManifestError, match="extra_pod_config must be a dict"):
         pod(extra_pod_config=["hostIPC"])

@@ -73,7 +73,7 @@ def test_an_empty_context_is_none():
     "build, field", [(container, "container_security_context"), (pod, "pod_security_context")]
 )
 def test_a_snake_case_key_is_refused_by_name(build, field):
-    with pytest.raises(ManifestError, match=f"{field} has the key 'run_as_user'"):
+    with pytest.raises(ManifestError, match=f"{field} has the key 'run_as_user'.*'runAsUser'"):
         build(configured={"run_as_user": 1})
 
 
@@ -82,6 +82,8 @@ def test_a_snake_case_key_is_refused_by_name(build, field):
     [
         (container, "uid", "me"),
         (container, "gid", []),
+        (container, "uid", float("inf")),
+        (container, "uid", float("nan")),
         (pod, "fs_gid", "me"),
         (pod, "supplemental_gids", ["me"]),
     ],
@@ -91,9 +93,14 @@ def test_an_id_that_is_no_number_is_refused_by_name(build, field, value):
         build(**{field: value})
 
 
+def test_groups_that_are_no_list_are_refused_by_name():
+    with pytest.raises(ManifestError, match="supplemental_gids must be a list, not a number"):
+        pod(supplemental_gids=7)
+
+
 @pytest.mark.parametrize(
     "build, field", [(container, "container_security_context"), (pod, "pod_security_context")]
 )
 def test_a_context_that_is_no_dict_is_refused_by_name(build, field):
-    with pytest.raises(ManifestError, match=f"{field} must be a dict, not 7"):
+    with pytest.raises(ManifestError, match=f"{field} must be a dictionary, not a number"):
         build(configured=7)

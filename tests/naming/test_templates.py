@@ -1,3 +1,4 @@
+import traceback
 from dataclasses import fields, replace
 
 import pytest
@@ -12,6 +13,7 @@ from k8s_hub.naming.templates import (
     expand_dns_name,
     expand_host,
     names_of,
+    placed,
     scope_of,
 )
 
@@ -86,22 +88,59 @@ def test_dashes_at_the_end_go_unless_the_template_ends_with_one(template, expand
     assert expand(template, DEFAULT) == expanded
 
 
-def test_an_unknown_field_is_named_with_its_template_and_the_fields_there_are():
+def test_an_unknown_field_is_told_with_the_nearest_one_and_all_there_are():
     with pytest.raises(TemplateError) as refusal:
         expand("claim-{usrname}", DEFAULT)
     message = str(refusal.value)
-    assert "'claim-{usrname}'" in message
-    assert "'usrname'" in message
+    assert "unknown field (did you mean {username}?)" in message
     assert "user_server" in message
 
 
 @pytest.mark.parametrize(
     "template", ["{", "}", "{username", "{0}", "{}", "{username.x}", "{username!z}", "{username:d}"]
 )
-def test_a_malformed_template_is_named(template):
+def test_a_malformed_template_is_an_error(template):
+    with pytest.raises(TemplateError, match="is a malformed template"):
+        expand(template, DEFAULT)
+
+
+SECRET = "hunter2-and-more"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f'{{"password": "{SECRET}"}}',
+        f"{{{SECRET}",
+        f"{SECRET}}}",
+        f"{{{SECRET}}}",
+        f"{{username.{SECRET}}}",
+        f"{{username!{SECRET}}}",
+        f"{{username:{SECRET}}}",
+        f"{{0[{SECRET}]}}",
+    ],
+)
+def test_no_error_shows_what_is_in_the_template(template):
     with pytest.raises(TemplateError) as refusal:
         expand(template, DEFAULT)
-    assert repr(template) in str(refusal.value)
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_no_error_about_a_scope_shows_what_is_in_the_template():
+    with pytest.raises(TemplateError) as refusal:
+        scope_of(f"claim-{{{SECRET}")
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_an_error_in_lists_and_dicts_names_the_keys_that_lead_to_it():
+    value = {"env": [{"value": "{username}"}, {"value": "{"}]}
+    with pytest.raises(TemplateError, match=r"^\['env'\]\[1\]\['value'\] is a malformed template") as refusal:
+        expand_all(value, lambda template: expand(template, DEFAULT))
+    with (
+        pytest.raises(TemplateError, match=r"^volumes\['env'\]\[1\]\['value'\] is a malformed template"),
+        placed("volumes"),
+    ):
+        raise refusal.value
 
 
 def test_json_in_a_template_gets_the_hint_about_literal_braces():
@@ -140,7 +179,7 @@ def test_each_label_of_a_host_is_expanded_by_itself():
 def test_the_dns_name_has_two_fields_of_its_own():
     template = "{name}.{namespace}.svc.cluster.local"
     assert expand_dns_name(template, name="p", namespace="n") == "p.n.svc.cluster.local"
-    with pytest.raises(TemplateError, match=r"'username'.*the fields are name, namespace"):
+    with pytest.raises(TemplateError, match=r"unknown field.*the fields are name, namespace"):
         expand_dns_name("{username}", name="p", namespace="n")
 
 

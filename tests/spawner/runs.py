@@ -21,9 +21,13 @@ from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of
 from k8s_hub.objects.raw import Raw
+from tests.realhub import RealHub
 from tests.spawner.bare import bare_spawner
 
 NAMESPACE = "default"
+
+NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
+"""Of a hub that answers a request for a server at once, so that its start can be watched."""
 
 HOME: dict[str, Any] = {
     "storage_pvc_ensure": True,
@@ -164,6 +168,14 @@ def takes(cluster: MiniCluster, **seconds: float) -> None:
     """Let the node take its time from now on: schedule, pull, start or stop, in seconds."""
     settings = cluster.kubelet.settings
     cluster.kubelet.settings = replace(settings, latencies=replace(settings.latencies, **seconds))
+
+
+async def failed_start(hub: RealHub, user: str = "ada", options: Any = None) -> BaseException:
+    """Start a server that must fail, through a hub that waits for it; return the error once the hub has it."""
+    await hub.start_server(user, options=options)
+    spawn = hub.spawner(user)._spawn_future
+    await asyncio.wait([spawn])
+    return spawn.exception()
 
 
 async def sentences(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from certipy import Certipy
 from cryptography import x509
 
+from k8s_hub.spawner.failures import SpawnFailed
 from tests.spawner.bare import bare_spawner
 
 
@@ -49,6 +50,34 @@ def test_a_hook_decides_before_all_else():
         get_pod_url=lambda spawner, pod: "https://[fd00::1]:1", internal_ssl=True, pod_connect_ip="x"
     )
     assert spawner._get_pod_url(pod()) == "https://[fd00::1]:1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        7,
+        None,
+        "",
+        "jupyter-ada:8888",
+        "http://",
+        "http://ada:eighty",
+        "http://ada:0",
+        "http://[::1",
+        ("10.0.0.1", 8888),
+    ],
+)
+def test_a_hook_that_returns_no_url_is_told(url):
+    spawner = bare_spawner(get_pod_url=lambda *_: url)
+    with pytest.raises(SpawnFailed) as failed:
+        spawner._address_of(pod())
+    assert failed.value.diagnosis.sentence.endswith("Please tell your administrator.")
+    assert failed.value.diagnosis.detail.startswith("KubeSpawner.get_pod_url returned ")
+
+
+def test_a_setting_that_makes_no_url_is_told():
+    with pytest.raises(SpawnFailed) as failed:
+        bare_spawner(pod_connect_ip="{username}:port:x")._address_of(pod())
+    assert "KubeSpawner.pod_connect_ip" in failed.value.diagnosis.detail
 
 
 def test_a_certificate_has_the_four_names_of_the_service():

@@ -63,9 +63,9 @@ async def test_a_hub_that_does_not_know_the_name_says_so(cluster, monkeypatch, c
     run = Run(services_enabled=True, http_timeout=10)
     with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
         await run.start()
-    assert "it did not in 10 seconds" in sentence_of(failure.value)
-    url = "http://jupyter-ada.default.svc.cluster.local:8888"
-    assert f"the name in {url} has no address for the hub" in str(failure.value)
+    assert "did not respond within 10 seconds" in sentence_of(failure.value)
+    url = "http://jupyter-ada.default.svc.cluster.local:8888/user/ada/api"
+    assert f"{url} has a name without an address for the hub" in str(failure.value)
     await run.stop()
 
 

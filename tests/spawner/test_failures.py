@@ -1,106 +1,64 @@
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import format_exception
 from prometheus_client import REGISTRY
+from tornado.web import HTTPError
 
+from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.spawner.failures import SpawnException, hub_error
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.spawner.failures import (
+    HookFailed,
+    SpawnException,
+    SpawnFailed,
+    administrators_code,
+    counts,
+    failure_of,
+    hub_error,
+    keep_from_count,
+    uncounted,
+)
+from tests.spawner.bare import bare_spawner
 
 NOT_FOUND = Diagnosis.failed(
     Stage.PULLING, Reason.IMAGE_NOT_FOUND, "The image <b>x</b> does not exist.", detail="manifest unknown"
 )
-NOBODY = SimpleNamespace(handler=None, _spawn_future=None)  # a spawner whose start no request has asked for
 AWAY = Diagnosis.failed(Stage.REQUEST, Reason.CLUSTER_UNAVAILABLE, "The cluster does not answer.")
 
 
 def test_the_page_shows_the_sentence_and_never_its_markup():
-    text, html = format_exception(hub_error(NOT_FOUND, NOBODY))
+    text, html = format_exception(hub_error(NOT_FOUND))
 
     assert text == "The image <b>x</b> does not exist."
     assert html == "<p>The image &lt;b&gt;x&lt;/b&gt; does not exist.</p>"
 
 
 def test_the_log_has_the_reason_and_the_detail():
-    logged = str(hub_error(NOT_FOUND, NOBODY))
+    logged = str(hub_error(NOT_FOUND))
 
     assert "[image_not_found] manifest unknown" in logged
 
 
-@pytest.mark.skipif(SpawnException is None, reason="JupyterHub 5 has no SpawnException")
-def test_hub_6_is_told_a_failure_that_it_does_not_count():
-    error = hub_error(NOT_FOUND, NOBODY)
+def test_neither_has_a_secret_in_it():
+    quoted = Diagnosis.failed(
+        Stage.REQUEST, Reason.INVALID, "No hunter2-and-more.", detail="hunter2-and-more"
+    )
+    error = hub_error(quoted, {"hunter2-and-more"})
 
-    assert isinstance(error, SpawnException)
-    assert error.reason == "image_not_found"
-
-
-@pytest.mark.hub
-def test_a_cluster_that_does_not_answer_counts():
-    assert hub_error(AWAY, NOBODY).status_code == 503
-
-
-class Spawner:
-    """What JupyterHub 5 and a spawner have in common while a server is started."""
-
-    consecutive_failure_limit = 3
-
-    def __init__(self, settings):
-        self.handler = SimpleNamespace(settings=settings)
-        self._spawn_future = asyncio.get_running_loop().create_future()
-        self.limits = []
-        self._spawn_future.add_done_callback(self._count)
-
-    def _count(self, spawn):
-        settings = self.handler.settings
-        settings["failure_count"] = settings.get("failure_count", 0) + 1 if spawn.exception() else 0
-        self.limits.append(self.consecutive_failure_limit)
-
-    async def ends(self, error=None):
-        """Let the hub hear how it ended."""
-        if error is None:
-            self._spawn_future.set_result(None)
-        else:
-            self._spawn_future.set_exception(error)
-        await asyncio.sleep(0)
+    assert format_exception(error)[0] == "No ***."
+    assert "hunter2" not in str(error)
 
 
 @pytest.mark.hub
-@pytest.mark.skipif(SpawnException is not None, reason="JupyterHub 6 does not count a SpawnException")
-class TestHub5CountsEveryFailure:
-    async def test_so_it_is_taken_back_when_it_has_been_counted(self):
-        settings = {"failure_count": 2}
-        spawner = Spawner(settings)
-        error = hub_error(NOT_FOUND, spawner)
-        settings["failure_count"] = 0  # another start succeeds while this one is cleared away
-        await spawner.ends(error)
+@pytest.mark.parametrize(("diagnosis", "status"), [(NOT_FOUND, 400), (AWAY, 503)])
+def test_the_status_says_whether_to_try_again_and_none_counts(diagnosis, status):
+    error = hub_error(diagnosis)
 
-        assert error.status_code == 400
-        assert settings == {"failure_count": 0}
-
-    async def test_and_the_hub_does_not_end_itself_for_it(self):
-        spawner = Spawner({"failure_count": 2})
-        await spawner.ends(hub_error(NOT_FOUND, spawner))
-
-        assert spawner.limits == [0]
-        assert spawner.consecutive_failure_limit == 3
-
-    async def test_once_though_a_subclass_tries_twice(self):
-        settings = {}
-        spawner = Spawner(settings)
-        hub_error(NOT_FOUND, spawner)
-        await spawner.ends(hub_error(NOT_FOUND, spawner))
-
-        assert settings == {"failure_count": 0}
-
-    async def test_and_not_of_a_start_that_succeeds_after_all(self):
-        settings = {}
-        spawner = Spawner(settings)
-        hub_error(NOT_FOUND, spawner)
-        await spawner.ends()
-
-        assert settings == {"failure_count": 0}
+    assert error.status_code == status
+    assert error.reason == str(diagnosis.reason)
+    assert isinstance(error, SpawnException or HTTPError)
+    assert not counts(error)
 
 
 def test_failures_are_counted_by_reason():
@@ -108,6 +66,203 @@ def test_failures_are_counted_by_reason():
         return REGISTRY.get_sample_value("k8s_hub_spawn_failures_total", {"reason": "image_not_found"}) or 0
 
     before = counted()
-    hub_error(NOT_FOUND, NOBODY)
+    hub_error(NOT_FOUND)
 
     assert counted() == before + 1
+
+
+# --- What the hub counts ---
+
+
+@pytest.mark.hub
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (HTTPError(400), 2),
+        (HTTPError(403), 2),
+        (uncounted(HTTPError(503)), 2),
+        (uncounted(RuntimeError()), 2),
+        (hub_error(NOT_FOUND), 2),
+        (hub_error(AWAY), 2),
+        (TimeoutError(), 2),
+        (None, 0),
+        (HTTPError(500), 3),
+        (HTTPError(503), 3),
+        (RuntimeError(), 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_the_hub_s_count_after_a_spawn_that_ends_with(error, expected):
+    """The count is what it was before, in the moment in which the hub compares it with its limit, too."""
+    settings = {"failure_count": 2}
+    spawn = asyncio.get_running_loop().create_future()
+    spawn.add_done_callback(lambda spawn: keep_from_count(spawn, settings))
+    spawn.add_done_callback(lambda spawn: settings.update(failure_count=count_of_this_hub(spawn, settings)))
+    if error is None:
+        spawn.set_result(None)
+    else:
+        spawn.set_exception(error)
+    await asyncio.sleep(0)
+
+    assert settings == {"failure_count": expected}
+
+
+def count_of_this_hub(spawn, settings):
+    """What JupyterHub 5 or 6 makes of its count."""
+    error = spawn.exception()
+    if error is None:
+        return 0
+    is_refusal = isinstance(error, HTTPError) and error.status_code < 500
+    is_free = SpawnException is not None and (isinstance(error, SpawnException) or is_refusal)
+    return settings["failure_count"] + (not is_free)
+
+
+async def test_the_first_failure_of_all_leaves_no_count():
+    settings = {}
+    spawn = asyncio.get_running_loop().create_future()
+    spawn.set_exception(TimeoutError())
+    keep_from_count(spawn, settings)
+
+    assert settings == {"failure_count": -1}
+
+
+async def test_a_spawn_that_is_cancelled_is_none():
+    settings = {}
+    spawn = asyncio.get_running_loop().create_future()
+    spawn.cancel()
+    keep_from_count(spawn, settings)
+
+    assert settings == {}
+
+
+# --- Whose failure it is ---
+
+
+class Course(KubeSpawner):
+    """A class of an administrator's, in a module of theirs."""
+
+    def get_args(self):
+        raise RuntimeError("no licence left")
+
+
+def caught(call):
+    """What a call raises, with its traceback."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - it is what the tests are about
+        return error
+    raise AssertionError
+
+
+def with_hook(name, hook):
+    with administrators_code(name):
+        hook()
+
+
+def divide():
+    return 1 / 0
+
+
+CONFIGURATION_FILE = {}
+exec("def hook():\n    return {}['no such key']", CONFIGURATION_FILE)
+
+THEIRS = {
+    "a function": (KubeSpawner, lambda: with_hook("KubeSpawner.modify_pod_hook", divide)),
+    "a built-in function": (KubeSpawner, lambda: with_hook("KubeSpawner.uid", lambda: int("x"))),
+    "another number of arguments": (KubeSpawner, lambda: with_hook("KubeSpawner.uid", lambda: divide(7))),
+    "a subclass": (Course, lambda: bare_spawner(spawner_class=Course).get_args()),
+    "the configuration file": (KubeSpawner, CONFIGURATION_FILE["hook"]),
+}
+
+
+@pytest.mark.parametrize(("spawner_class", "call"), THEIRS.values(), ids=THEIRS)
+def test_what_an_administrator_s_code_raises_does_not_count(spawner_class, call, caplog):
+    failure = failure_of(caught(call), bare_spawner(spawner_class=spawner_class), ())
+
+    assert not counts(failure)
+    assert failure.reason == "hook"
+    sentence = format_exception(failure)[0]
+    assert sentence.endswith("Please tell your administrator this reference.")
+    (logged,) = caplog.messages
+    reference = sentence.partition("(reference ")[2].partition(")")[0]
+    assert len(reference) == 8
+    assert f"reference {reference}: Traceback" in logged
+
+
+def test_the_log_names_the_function_and_has_its_traceback(caplog):
+    failure_of(caught(THEIRS["a function"][1]), bare_spawner(), ())
+    failure_of(caught(THEIRS["a subclass"][1]), bare_spawner(spawner_class=Course), ())
+
+    of_hook, of_method = caplog.messages
+    assert of_hook.startswith("ada: KubeSpawner.modify_pod_hook failed, reference ")
+    assert of_hook.endswith("ZeroDivisionError: division by zero")
+    assert of_method.startswith("ada: Course.get_args failed, reference ")
+    assert of_method.endswith("RuntimeError: no licence left")
+
+
+def test_the_traceback_has_no_secret(caplog):
+    def quote():
+        raise RuntimeError("cannot log in with hunter2-and-more")
+
+    failure_of(caught(lambda: with_hook("KubeSpawner.uid", quote)), bare_spawner(), {"hunter2-and-more"})
+
+    assert "cannot log in with ***" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_what_our_own_code_raises_counts_and_has_a_reference_too(caplog):
+    failure = failure_of(caught(lambda: SpawnFailed("no diagnosis")), bare_spawner(), ())
+
+    assert failure.status_code == 500
+    assert counts(failure)
+    assert "because of an error in the hub (reference " in format_exception(failure)[0]
+    assert "ada: the start failed, reference " in caplog.text
+
+
+@pytest.mark.parametrize("error", [HTTPError(403, "no licence left"), HTTPError(503)])
+def test_what_a_hook_says_to_the_user_is_told_as_it_is_and_does_not_count(error):
+    failure = failure_of(caught(lambda: with_hook("KubeSpawner.uid", raising(error))), bare_spawner(), ())
+
+    assert failure is error
+    assert not counts(failure)
+
+
+def test_an_exception_with_a_message_for_the_page_is_told_as_it_is_and_does_not_count():
+    error = RuntimeError("no licence")
+    error.jupyterhub_message = "There is no licence left."
+    failure = failure_of(caught(lambda: with_hook("KubeSpawner.uid", raising(error))), bare_spawner(), ())
+
+    assert format_exception(failure)[0] == "There is no licence left."
+    assert not counts(failure)
+
+
+def raising(error):
+    def raise_it():
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    "error", [SpawnFailed(NOT_FOUND), ManifestError("is empty", "volumes"), HookFailed("a")]
+)
+def test_what_has_a_reason_already_passes_through_a_hook(error):
+    assert caught(lambda: with_hook("KubeSpawner.uid", raising(error))) is error
+
+
+def test_a_setting_that_is_not_valid_is_named():
+    failure = failure_of(ManifestError("is empty", "volumes"), bare_spawner(), ())
+
+    assert format_exception(failure)[0] == (
+        'Your server could not be started because a setting of this hub is not valid: "volumes". '
+        "Please tell your administrator."
+    )
+    assert "[invalid] volumes is empty" in str(failure)
+    assert not counts(failure)
+
+
+def test_what_is_nested_too_deeply_is_bad_input():
+    failure = failure_of(RecursionError(), bare_spawner(), ())
+
+    assert failure.reason == "invalid"
+    assert not counts(failure)

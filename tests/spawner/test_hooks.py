@@ -1,11 +1,15 @@
 """Where an administrator's own code takes part: hooks and overridden methods, in the forms of KubeSpawner."""
 
+import asyncio
+
 import pytest
 from kubernetes_asyncio import client
+from tornado.web import HTTPError
 
 from k8s_hub import KubeSpawner
 from k8s_hub.minicluster.resources import CLAIMS, PODS
 from tests.spawner.conftest import NAMESPACE
+from tests.spawner.runs import NO_WAIT, failed_start, pods, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -46,10 +50,9 @@ async def test_an_exception_in_after_pod_created_hook_ends_the_start_and_leaves_
         raise RuntimeError("no licence left")
 
     async with hub(after_pod_created_hook=fail) as hub:
-        await hub.start_server("ada")
-        with pytest.raises(RuntimeError, match="no licence left"):
-            await hub.wait_ready("ada")
+        error = await failed_start(hub)
 
+        assert "a function of this hub failed" in sentence_of(error)
         assert not list(cluster.database.all(PODS, NAMESPACE))
 
 
@@ -178,8 +181,258 @@ async def test_an_exception_in_modify_pod_hook_ends_the_start_before_there_is_a_
         raise RuntimeError("no licence left")
 
     async with hub(modify_pod_hook=fail) as hub:
-        await hub.start_server("ada")
-        with pytest.raises(RuntimeError, match="no licence left"):
-            await hub.wait_ready("ada")
+        error = await failed_start(hub)
 
+        assert "a function of this hub failed" in sentence_of(error)
         assert not list(cluster.database.all(PODS, NAMESPACE))
+
+
+# --- Code that fails ---
+
+
+def broken(*_, **__):
+    raise LookupError("no licence left")
+
+
+async def broken_later(*_, **__):
+    await asyncio.sleep(0)
+    raise LookupError("no licence left")
+
+
+def without_arguments():
+    return None
+
+
+class BrokenMethods(KubeSpawner):
+    """Raises in the method of this name."""
+
+    broken = ""
+
+    def _maybe(self, name):
+        if self.broken == name:
+            raise LookupError("no licence left")
+
+    def get_env(self):
+        self._maybe("get_env")
+        return super().get_env()
+
+    def get_args(self):
+        self._maybe("get_args")
+        return super().get_args()
+
+    async def load_user_options(self):
+        self._maybe("load_user_options")
+        await super().load_user_options()
+
+    async def get_pod_manifest(self):
+        self._maybe("get_pod_manifest")
+        return await super().get_pod_manifest()
+
+    def get_pvc_manifest(self):
+        self._maybe("get_pvc_manifest")
+        return super().get_pvc_manifest()
+
+    def get_service_manifest(self, owner_reference, port):
+        self._maybe("get_service_manifest")
+        return super().get_service_manifest(owner_reference, port)
+
+    def _expand_all(self, src):
+        self._maybe("_expand_all")
+        return super()._expand_all(src)
+
+    def _build_common_labels(self, extra_labels):
+        self._maybe("_build_common_labels")
+        return super()._build_common_labels(extra_labels)
+
+    def _get_pod_url(self, pod):
+        self._maybe("_get_pod_url")
+        return super()._get_pod_url(pod)
+
+
+PROFILE = {"display_name": "A"}
+FAILING = {
+    "pre_spawn_hook": {"pre_spawn_hook": broken},
+    "async pre_spawn_hook": {"pre_spawn_hook": broken_later},
+    "auth_state_hook": {"auth_state_hook": broken},
+    "async auth_state_hook": {"auth_state_hook": broken_later},
+    "group_overrides": {"group_overrides": broken},
+    "async group_overrides": {"group_overrides": broken_later},
+    "group_overrides without groups": {"group_overrides": {"a": {}}},
+    "modify_pod_hook": {"modify_pod_hook": broken},
+    "async modify_pod_hook": {"modify_pod_hook": broken_later},
+    "modify_pod_hook with other arguments": {"modify_pod_hook": without_arguments},
+    "after_pod_created_hook": {"after_pod_created_hook": broken},
+    "async after_pod_created_hook": {"after_pod_created_hook": broken_later},
+    "get_pod_url": {"get_pod_url": broken},
+    "uid": {"uid": broken},
+    "async gid": {"gid": broken_later},
+    "a built-in function as fs_gid": {"fs_gid": int},
+    "container_security_context": {"container_security_context": broken},
+    "a variable": {"environment": {"A": broken}},
+    "a variable with other arguments": {"environment": {"A": without_arguments}},
+    "profile_list": {"profile_list": broken},
+    "async profile_list": {"profile_list": broken_later},
+    "a value of a profile": {"profile_list": [{**PROFILE, "kubespawner_override": {"mem_limit": broken}}]},
+    "an async value of a profile": {
+        "profile_list": [{**PROFILE, "kubespawner_override": {"mem_limit": broken_later}}]
+    },
+    **{
+        f"an overridden {name}": {"spawner_class": type("Broken", (BrokenMethods,), {"broken": name})}
+        for name in (
+            "get_env",
+            "get_args",
+            "load_user_options",
+            "get_pod_manifest",
+            "get_pvc_manifest",
+            "get_service_manifest",
+            "_expand_all",
+            "_build_common_labels",
+            "_get_pod_url",
+        )
+    },
+}
+
+
+QUICK = {
+    "pre_spawn_hook",
+    "modify_pod_hook",
+    "async auth_state_hook",
+    "group_overrides",
+    "a built-in function as fs_gid",
+    "a variable",
+    "profile_list",
+    "an overridden get_env",
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, options in FAILING.items()
+    ],
+)
+async def test_code_that_fails_does_not_count_and_the_user_has_a_reference(hub, cluster, caplog, options):
+    """KubeSpawner's hub ends itself after five, and each user reads the exception, or 500."""
+    common = {"services_enabled": True, "get_pod_url": own_address}
+    if "spawner_class" in options:
+        del common["get_pod_url"]
+    async with hub(hub=NO_WAIT, **{**common, **options}) as hub:
+        error = await failed_start(hub)
+        assert hub.failure_count == 0
+        sentence = sentence_of(error)
+        assert "because a function of this hub failed (reference " in sentence
+        assert sentence.endswith("Please tell your administrator this reference.")
+        assert f"reference {sentence.partition('(reference ')[2][:8]}: Traceback" in caplog.text
+        assert pods(cluster) == []
+
+
+def own_address(spawner, pod):
+    return f"http://{pod['status']['podIP']}:8888"
+
+
+@pytest.mark.parametrize(
+    ("hook", "status"), [("pre_spawn_hook", 503), ("auth_state_hook", 403), ("modify_pod_hook", 503)]
+)
+async def test_what_a_hook_says_to_the_user_is_told_as_it_is_and_does_not_count(hub, cluster, hook, status):
+    def refuse(*_):
+        error = HTTPError(status)
+        error.jupyterhub_message = "There is no licence left."
+        raise error
+
+    async with hub(hub=NO_WAIT, **{hook: refuse}) as hub:
+        error = await failed_start(hub)
+        assert error.status_code == status
+        assert sentence_of(error) == "There is no licence left."
+        assert hub.failure_count == 0
+
+
+class FailsBefore(KubeSpawner):
+    async def start(self):
+        raise LookupError("no licence left")
+
+
+class FailsAfter(KubeSpawner):
+    async def start(self):
+        await super().start()
+        raise LookupError("no licence left")
+
+
+class FailsAtOnce(KubeSpawner):
+    def start(self):
+        raise LookupError("no licence left")
+
+
+class Licence:
+    async def start(self):
+        url = await super().start()
+        await asyncio.wait_for(asyncio.sleep(10), 1)
+        return url
+
+
+class FailsInAMixin(Licence, KubeSpawner):
+    pass
+
+
+class FailsFurtherDown(FailsAfter):
+    async def start(self):
+        return await super().start()
+
+
+@pytest.mark.parametrize(
+    "spawner_class",
+    [
+        FailsBefore,
+        FailsAfter,
+        pytest.param(FailsAtOnce, marks=pytest.mark.slow),
+        pytest.param(FailsInAMixin, marks=pytest.mark.slow),
+        pytest.param(FailsFurtherDown, marks=pytest.mark.slow),
+    ],
+)
+async def test_a_subclass_that_fails_around_the_start_does_not_count(hub, cluster, caplog, spawner_class):
+    async with hub(hub=NO_WAIT, spawner_class=spawner_class) as hub:
+        error = await failed_start(hub)
+        assert "because a function of this hub failed (reference " in sentence_of(error)
+        assert hub.failure_count == 0
+        assert pods(cluster) == []
+    assert caplog.text.count("failed, reference ") == 1
+
+
+async def test_a_subclass_that_tries_again_counts_what_is_ours(hub, cluster, monkeypatch):
+    class Tries(KubeSpawner):
+        async def start(self):
+            try:
+                return await super().start()
+            except HTTPError:
+                return await super().start()
+
+    monkeypatch.setattr(KubeSpawner, "_companions", None)
+    async with hub(hub=NO_WAIT, spawner_class=Tries) as hub:
+        error = await failed_start(hub)
+        assert "because of an error in the hub" in sentence_of(error)
+        assert hub.failure_count == 1
+
+
+CONFIGURATION_FILE = {}
+exec("def scopes(spawner):\n    return {}['no such key']", CONFIGURATION_FILE)
+
+
+async def test_a_function_that_the_hub_itself_calls_does_not_count_either(hub, cluster):
+    scopes = CONFIGURATION_FILE["scopes"]
+    async with hub(hub=NO_WAIT, oauth_client_allowed_scopes=scopes) as hub:
+        error = await failed_start(hub)
+        assert isinstance(error, KeyError)
+        assert hub.failure_count == 0
+
+
+async def test_a_subclass_that_runs_the_hook_without_awaiting_it_still_runs_it(hub, cluster):
+    ran = []
+
+    class Impatient(KubeSpawner):
+        def run_pre_spawn_hook(self):
+            super().run_pre_spawn_hook()
+
+    async with hub(spawner_class=Impatient, pre_spawn_hook=ran.append) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+    assert len(ran) == 1

@@ -5,13 +5,22 @@ import asyncio
 import pytest
 from tornado.web import HTTPError
 
-from k8s_hub.minicluster.faults import refuse
+from k8s_hub import KubeSpawner
+from k8s_hub.minicluster.faults import ReplyLost, RequestLost, Slow, refuse
 from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.runs import Run, claims, plant_pod, pods, sentence_of, struck, takes
+from tests.spawner.runs import (
+    NO_WAIT,
+    Run,
+    claims,
+    failed_start,
+    plant_pod,
+    pods,
+    sentence_of,
+    struck,
+    takes,
+)
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
-
-NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
 
 QUOTA = refuse(
     status_body(
@@ -29,14 +38,6 @@ POLICY = refuse(
         {"name": "jupyter-ada", "kind": "pods"},
     )
 )
-
-
-async def failed_start(hub):
-    """Start a server that must fail, as often as its user likes; return the error once the hub has it."""
-    await hub.start_server("ada")
-    spawn = hub.spawner("ada")._spawn_future
-    await asyncio.wait([spawn])
-    return spawn.exception()
 
 
 async def fails_five_times(hub):
@@ -78,24 +79,51 @@ async def test_five_failures_for_a_users_reason_leave_the_hub_up(hub, cluster, t
     assert len(claims(cluster)) == 1
 
 
-async def test_a_cluster_that_is_away_counts(hub, cluster):
-    """A hub that cannot reach its cluster may end itself: somebody restarts it elsewhere."""
-    await cluster.go_away()
-    async with hub(hub=NO_WAIT, consecutive_failure_limit=0, start_timeout=30) as hub:
+async def test_a_cluster_that_is_away_does_not_count_and_the_next_start_finds_it_back(hub, cluster):
+    """A hub that is started anew finds the cluster no sooner, and ends the sessions of all others."""
+    async with hub(hub=NO_WAIT, consecutive_failure_limit=3, start_timeout=30) as hub:
+        await cluster.go_away()
+        assert "does not answer" in await fails_five_times(hub)
+        await cluster.come_back()
+        await hub.start_server("ada")
+        await hub.wait_ready("ada", seconds=60)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        refuse(status_body(429, "TooManyRequests", "slow down")),
+        refuse(status_body(500, "InternalError", "Internal error occurred")),
+        refuse(
+            status_body(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+        ),
+        refuse(status_body(504, "Timeout", "request did not complete within the allotted time")),
+        RequestLost(),
+        ReplyLost(),
+        Slow(seconds=60),
+    ],
+    ids=["429", "500", "503", "504", "request lost", "reply lost", "slow"],
+)
+async def test_a_cluster_that_is_busy_does_not_count(hub, cluster, effect):
+    async with hub(hub=NO_WAIT, consecutive_failure_limit=3, start_timeout=20) as hub:
+        with struck(cluster, effect, "create"):
+            assert "cluster" in await fails_five_times(hub)
+
+
+async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):
+    """Nobody foresaw it, so that the hub may be started anew; the user has a reference that the log explains."""
+    monkeypatch.setattr(KubeSpawner, "_companions", None)
+    async with hub(hub=NO_WAIT, consecutive_failure_limit=0) as hub:
         for count in (1, 2):
             error = await failed_start(hub)
-            assert "does not answer" in sentence_of(error)
             assert hub.failure_count == count
-
-
-async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster):
-    def broken(spawner, pod):
-        raise RuntimeError("a bug in a hook")
-
-    async with hub(hub=NO_WAIT, after_pod_created_hook=broken, consecutive_failure_limit=0) as hub:
-        error = await failed_start(hub)
-        assert isinstance(error, RuntimeError)
-        assert hub.failure_count == 1
+        sentence = sentence_of(error)
+        assert "because of an error in the hub (reference " in sentence
+        assert f"reference {sentence.partition('(reference ')[2][:8]}: Traceback" in caplog.text
+        monkeypatch.undo()
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert hub.failure_count == 0
     assert pods(cluster) == []
 
 
@@ -122,7 +150,7 @@ async def test_a_success_while_a_failure_is_cleared_away_leaves_no_count(hub, cl
         await asyncio.sleep(10)
         await hub.start_server("bob")
         await hub.wait_ready("bob")
-        assert "did not in 5 seconds" in sentence_of(await failing)
+        assert "did not respond within 5 seconds" in sentence_of(await failing)
         assert hub.failure_count == 0
 
 

@@ -193,6 +193,84 @@ async def test_a_hook_that_returns_no_port_that_there_is_changes_nothing(cluster
     assert "its address is not known" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"status": None},
+        {"status": "Running"},
+        {"status": {"phase": 7}},
+        {"status": {"phase": "Running", "containerStatuses": "x"}},
+        {"status": {"phase": "Running", "containerStatuses": [7]}},
+        {"status": {"phase": "Running", "containerStatuses": [{"name": "notebook", "state": "x"}]}},
+        {"status": {"phase": "Running", "conditions": [7]}},
+        {"spec": None},
+        {"spec": {"containers": "x"}},
+        {"spec": {"containers": [7]}},
+    ],
+    ids=str,
+)
+async def test_poll_of_a_pod_that_nobody_understands_raises_nothing(cluster, caplog, odd):
+    """The hub forgets a server whose poll fails while the hub starts."""
+    run = await started()
+    cluster.database.update(PODS, Key("default", "jupyter-ada"), lambda pod: {**pod, **odd})
+    await asyncio.sleep(0.1)
+    for _ in range(3):
+        assert await run.spawner.poll() is None
+    assert caplog.text.count("it is not known whether the server runs") <= 1
+
+
+async def test_poll_whose_database_fails_knows_nothing(cluster, caplog):
+    """A machine that was restarted gives its pod another address, and the hub cannot write it down."""
+    run = await started()
+
+    def locked():
+        raise OSError("database is locked")
+
+    run.spawner.user.db.commit = locked
+    pod = pods(cluster)[0]
+    set_status(cluster, **{**pod["status"], "podIP": "127.9.9.9", "podIPs": [{"ip": "127.9.9.9"}]})
+    await asyncio.sleep(0.1)
+    for _ in range(3):
+        run.spawner._alive = None
+        assert await run.spawner.poll() is None
+    assert caplog.text.count("it is not known whether the server runs") <= 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [],
+        "text",
+        7,
+        {
+            "pod_name": 7,
+            "namespace": ["x"],
+            "dns_name": {},
+            "pvc_name": True,
+            "pod_uid": 1,
+            "extra_claims": [1],
+        },
+        {"pod_name": "", "namespace": "", "extra_claims": {"data": 7}},
+        {"pod_name": "a" * 10_000, "namespace": "../../etc"},
+        {"pod_name": "\ud800", "namespace": "\x00"},
+    ],
+    ids=["list", "text", "number", "types", "empty", "long", "letters"],
+)
+async def test_poll_with_a_state_that_nobody_wrote(cluster, state):
+    run = Run()
+    run.spawner.load_state(state)
+    run.has_row("127.0.0.1")
+    assert await run.spawner.poll() in {None, 1}
+
+
+async def test_poll_without_a_cluster_knows_nothing(monkeypatch, tmp_path):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    run = Run()
+    run.has_row("127.0.0.1")
+    assert await run.spawner.poll() is None
+
+
 async def test_a_hook_gets_what_was_kept_of_a_pod_that_has_gone_meanwhile(cluster):
     """The API server's word for it would be a failure that the hub counts as its own."""
 

@@ -533,7 +533,8 @@ async def test_a_server_that_never_answers_is_given_up_after_http_timeout(cluste
         await Run(**silent, http_timeout=30).start()
 
     assert sentence_of(failed.value) == (
-        "Your server is running and will answer soon; it did not in 30 seconds."
+        "Your server started but did not respond within 30 seconds. "
+        "Please try again; if it happens again, tell your administrator."
     )
     assert failed.value.reason == "no_answer"
     assert 30 <= looptime < 34

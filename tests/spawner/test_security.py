@@ -1,6 +1,5 @@
 """What `security_profile`, `api_token_in_secret` and `secret_environment` make of a server, through a hub."""
 
-import asyncio
 from base64 import b64decode
 
 import pytest
@@ -11,15 +10,15 @@ from traitlets.config import Config
 from k8s_hub.manifests.restricted import contradictions, restricted
 from k8s_hub.minicluster.resources import SECRETS
 from k8s_hub.objects.keys import metadata_of, uid_of
+from k8s_hub.spawner.deprecated import tell_once
 from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import NAMESPACE, Run, pods, restart_process, sentence_of
+from tests.spawner.runs import NAMESPACE, NO_WAIT, Run, failed_start, pods, restart_process, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
 RESTRICTED = {"security_profile": "restricted"}
 IN_SECRET = {"api_token_in_secret": True}
 HIDDEN = {"secret_environment": ["DB_PASSWORD"], "environment": {"DB_PASSWORD": "hunter2", "COURSE": "physics"}}  # fmt: skip
-NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
 
 
 def the_pod(cluster):
@@ -197,18 +196,110 @@ class TestProfile:
             await hub.wait_ready("ada")
             assert len(pods(cluster)) == 1
 
+    async def test_no_profile_and_no_choice_switches_it_off(self, hub, cluster, caplog):
+        """Neither as a fixed value, nor as one of a function, nor as what a user types."""
+        typed = {"enabled": True, "kubespawner_override": {"security_profile": "{value}", "uid": 0}}
+        off = {"security_profile": ""}
+        profiles = [
+            {"display_name": "Plain"},
+            {"display_name": "Off", "kubespawner_override": off},
+            {"display_name": "Root", "kubespawner_override": {**off, "uid": 0, "privileged": True}},
+            {"display_name": "Called", "kubespawner_override": {"security_profile": lambda spawner: ""}},
+            {
+                "display_name": "Option",
+                "profile_options": {"o": {"choices": {"off": {"kubespawner_override": off}}}},
+            },
+            {"display_name": "Typed", "profile_options": {"o": {"unlisted_choice": typed}}},
+        ]
+        choices = [
+            {"profile": "off"},
+            {"profile": "root"},
+            {"profile": "called"},
+            {"profile": "option", "o": "off"},
+            {"profile": "typed", "o--unlisted-choice": "none"},
+        ]
+        tell_once.cache_clear()
+        async with hub(hub=NO_WAIT, profile_list=profiles, **RESTRICTED) as hub:
+            for options in choices:
+                error = await failed_start(hub, options=options)
+                assert "Please choose something else, or tell your administrator." in sentence_of(error)
+                assert hub.failure_count == 0
+            assert pods(cluster) == []
+            await hub.start_server("ada", options={"profile": "plain"})
+            await hub.wait_ready("ada")
+            assert restricted(the_pod(cluster)) == the_pod(cluster)
+        said = "KubeSpawner.profile_list[1].kubespawner_override.security_profile protects the cluster"
+        assert caplog.text.count(said) == 1
+        assert "profiles and user options cannot weaken security_profile" in caplog.text
+
+    async def test_apply_user_options_does_not_switch_it_off_either(self, hub, cluster):
+        mapped = {"apply_user_options": {"profile": "security_profile"}}
+        async with hub(hub=NO_WAIT, **RESTRICTED, **mapped) as hub:
+            error = await failed_start(hub, options={"profile": ""})
+            assert "would turn off a protection of this hub" in sentence_of(error)
+            assert hub.failure_count == 0
+        assert pods(cluster) == []
+
+    async def test_a_profile_may_switch_it_on(self, hub, cluster):
+        profiles = [{"display_name": "Safe", "kubespawner_override": RESTRICTED}]
+        async with hub(profile_list=profiles) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            assert restricted(the_pod(cluster)) == the_pod(cluster)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"group_overrides": {"a": {"groups": ["staff"], "spawner_override": {"security_profile": ""}}}},
+            {"pre_spawn_hook": lambda spawner: setattr(spawner, "security_profile", "")},
+            {"auth_state_hook": lambda spawner, _: setattr(spawner, "security_profile", "")},
+        ],
+        ids=["group_overrides", "pre_spawn_hook", "auth_state_hook"],
+    )
+    async def test_what_the_administrator_says_of_groups_and_in_hooks_counts(self, hub, cluster, options):
+        async with hub(**RESTRICTED, **options) as hub:
+            await hub.api("POST", "/groups/staff")
+            await hub.api("POST", "/groups/staff/users", json={"users": ["ada"]})
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            assert contradictions(the_pod(cluster)) == []
+            assert not the_pod(cluster)["spec"].get("securityContext")
+
+    @pytest.mark.parametrize(
+        ("configured", "override"),
+        [
+            (IN_SECRET, {"api_token_in_secret": False}),
+            (HIDDEN, {"secret_environment": []}),
+            (HIDDEN, {"secret_environment": ["COURSE"]}),
+            ({}, {"user_namespace_allow_existing": True}),
+        ],
+    )
+    async def test_other_protections_cannot_be_taken_away_either(self, hub, cluster, configured, override):
+        profiles = [{"display_name": "Off", "kubespawner_override": override}]
+        async with hub(hub=NO_WAIT, profile_list=profiles, **configured) as hub:
+            error = await failed_start(hub)
+            assert "would turn off a protection of this hub" in sentence_of(error)
+        assert pods(cluster) == []
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            {"api_token_in_secret": True},
+            {"secret_environment": ["COURSE", "DB_PASSWORD"]},
+            {"environment": {"DB_PASSWORD": "hunter3"}},
+        ],
+    )
+    async def test_a_profile_may_protect_more(self, hub, cluster, override):
+        profiles = [{"display_name": "More", "kubespawner_override": override}]
+        async with hub(profile_list=profiles, **HIDDEN) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            assert "hunter" not in str(the_pod(cluster))
+
 
 def rooted(pod: V1Pod) -> V1Pod:
     pod.spec.containers[0].security_context = {"runAsUser": 0}
     return pod
-
-
-async def failed_start(hub, options=None):
-    """Start a server that must fail; return the error once the hub has it."""
-    await hub.start_server("ada", options=options)
-    spawn = hub.spawner("ada")._spawn_future
-    await asyncio.wait([spawn])
-    return spawn.exception()
 
 
 class TestTokenInSecret:

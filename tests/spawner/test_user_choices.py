@@ -291,8 +291,11 @@ class TestOverrides:
         assert (await chosen({"size--unlisted-choice": "2G"}, profile_list=sized)).mem_limit == 2 * 1024**3
         diagnosis = await refusal({"size--unlisted-choice": "lots"}, profile_list=sized)
         assert diagnosis.sentence == (
-            'The profile "One" cannot be used as it was chosen: mem_limit would get a value that it cannot have.'
+            'The profile "One" cannot be used as it was chosen: mem_limit would get a value that it cannot have. '
+            "Please choose something else, or tell your administrator."
         )
+        for odd in ("infG", "nanG", "1e400G", "-infK"):  # which the option refuses with other errors
+            assert (await refusal({"size--unlisted-choice": odd}, profile_list=sized)) == diagnosis
 
         async def wrong(spawner):
             return "lots"

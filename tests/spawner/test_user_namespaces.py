@@ -14,7 +14,7 @@ from k8s_hub.minicluster.statuses import conflict, status_body
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.eventually import eventually
 from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import Run, sentence_of, sentences, struck, takes
+from tests.spawner.runs import NO_WAIT, Run, failed_start, sentence_of, sentences, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -46,11 +46,11 @@ def namespace(cluster, name):
     return cluster.database.get(NAMESPACES, Key("", name))
 
 
-def prepare(cluster, name):
+def prepare(cluster, name, **metadata):
     body = {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name},
+        "metadata": {"name": name, **metadata},
         "status": {"phase": "Active"},
     }
     return cluster.database.create(NAMESPACES, body).obj
@@ -150,6 +150,163 @@ async def test_a_hub_that_may_not_even_see_namespaces_uses_those_that_are_prepar
         async with hub(**OWN) as hub:
             await hub.start_server("ada")
             await hub.wait_ready("ada")
+
+
+# --- Namespaces that are there already ---
+
+OTHERS = [
+    {},
+    {"labels": {"app.kubernetes.io/name": "prometheus"}},
+    {
+        "labels": {
+            "hub.jupyter.org/username": "ada",
+            "app.kubernetes.io/instance": "other",
+            "release": "other",
+        }
+    },
+    {"annotations": {"hub.jupyter.org/username": "ada"}, "labels": {"release": "other"}},
+]
+OF_RELEASE = {"common_labels": {"app.kubernetes.io/instance": "jhub", "release": "jhub"}}
+
+
+@pytest.mark.parametrize("metadata", OTHERS, ids=str)
+async def test_a_namespace_that_is_not_known_to_be_the_hubs_is_refused(hub, cluster, caplog, metadata):
+    """A user called "system" does not come into kube-system by a template such as "kube-{username}"."""
+    prepare(cluster, "kube-system", **metadata)
+    options = {"user_namespace_template": "kube-{username}", **OF_RELEASE}
+    async with hub(hub=NO_WAIT, users=("system",), **OWN, **options) as hub:
+        for _ in range(2):  # the first must not make the second believe that the server had been there
+            error = await failed_start(hub, "system")
+            assert 'the namespace "kube-system" exists and is not known to be this hub\'s' in sentence_of(
+                error
+            )
+            assert hub.failure_count == 0
+        await hub.kill()
+        await InformerPool.for_current_loop().close()
+        await hub.boot()
+        await failed_start(hub, "system")
+    assert keys(cluster, PODS) == keys(cluster, CLAIMS) == set()
+    assert "KubeSpawner.user_namespace_allow_existing" in caplog.text
+
+
+async def test_a_start_that_failed_before_the_namespace_was_looked_at_makes_it_no_more_known(hub, cluster):
+    prepare(cluster, "user-ada")
+    profiles = [{"display_name": "A"}]
+    async with hub(hub=NO_WAIT, **OWN, profile_list=profiles) as hub:
+        error = await failed_start(hub, options={"profile": "none"})
+        assert "There is no profile" in sentence_of(error)
+        error = await failed_start(hub, options={"profile": "a"})
+        assert 'the namespace "user-ada" exists' in sentence_of(error)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"labels": {"hub.jupyter.org/username": "somebody"}},
+        {"annotations": {"hub.jupyter.org/username": "somebody"}},
+        {"labels": {"hub.jupyter.org/username": "ada", "release": "jhub"}},
+    ],
+    ids=str,
+)
+async def test_a_namespace_that_says_it_is_a_hubs_is_used(hub, cluster, metadata):
+    prepare(cluster, "user-ada", **metadata)
+    async with hub(**OWN, **OF_RELEASE) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_namespace_is_used_where_the_administrator_says_so(hub, cluster):
+    prepare(cluster, "user-ada")
+    async with hub(**OWN, user_namespace_allow_existing=True) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_namespace_that_the_hub_has_made_is_used_again_whatever_is_left_in_it(hub, cluster):
+    async with hub(**OWN, storage_pvc_ensure=False, volumes=[], volume_mounts=[]) as hub:
+        for _ in range(2):
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
+            assert namespace(cluster, "user-ada")["metadata"]["labels"]["hub.jupyter.org/username"] == "ada"
+        await hub.api("DELETE", "/users/ada")
+        await hub.api("POST", "/users/ada")
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_namespace_of_kubespawner_is_used_because_a_server_was_in_it(cluster):
+    """Its namespaces say nothing; its saved state does."""
+    prepare(cluster, "user-ada")
+    state = {
+        "kubespawner_version": "7.1.0",
+        "pod_name": "jupyter-ada",
+        "namespace": "user-ada",
+        "dns_name": "x",
+    }
+    await Run(**OWN, state=state).start()
+    assert keys(cluster, PODS) == {"user-ada/jupyter-ada"}
+
+
+async def test_a_namespace_of_kubespawner_is_used_because_another_server_of_the_user_was_in_it(hub, cluster):
+    prepare(cluster, "user-ada")
+    async with hub(**OWN) as hub:
+        await hub.api("POST", "/users/ada/servers/gpu")
+        row = hub.app.users["ada"].orm_spawners["gpu"]
+        row.state = {"kubespawner_version": "7.1.0", "pod_name": "jupyter-ada--gpu", "namespace": "user-ada"}
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_namespace_of_kubespawner_is_used_because_a_home_is_in_it(hub, cluster):
+    """Of a hub whose database was lost, or of another user where one template names one namespace for all."""
+    prepare(cluster, "team")
+    home = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "claim-eve",
+            "namespace": "team",
+            "annotations": {"hub.jupyter.org/username": "eve"},
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Bound"},
+    }
+    cluster.database.create(CLAIMS, home)
+    async with hub(**OWN, user_namespace_template="team") as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+async def test_a_hub_that_may_create_namespaces_and_not_look_at_them_refuses_what_it_does_not_know(
+    hub, cluster
+):
+    prepare(cluster, "user-ada")
+    with struck(cluster, forbidden("get", "namespaces"), verb="get", resource="namespaces"):
+        async with hub(hub=NO_WAIT, **OWN) as hub:
+            error = await failed_start(hub)
+            assert 'the namespace "user-ada" exists' in sentence_of(error)
+            await hub.start_server("bob")
+            await hub.wait_ready("bob")
+            await hub.stop_server("bob")
+            await hub.wait_stopped("bob")
+            await hub.start_server("bob")
+            await hub.wait_ready("bob")
+
+
+async def test_a_hub_without_need_of_secrets_asks_for_none(hub, cluster, witness):
+    async with hub(**OWN, services_enabled=True, get_pod_url=own_address) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.stop_server("ada")
+        await hub.wait_stopped("ada")
+    assert not [call for call in witness.calls if call.resource == "secrets"]
+    assert [call for call in witness.calls if call.resource == "services"]
+
+
+def own_address(spawner, pod):
+    return f"http://{pod['status']['podIP']}:8888"
 
 
 async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(hub, cluster, caplog):

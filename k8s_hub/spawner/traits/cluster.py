@@ -53,6 +53,19 @@ class ClusterTraits(HasTraits):
         """,
     )
 
+    user_namespace_allow_existing = Bool(
+        False,
+        config=True,
+        help="""
+        Whether servers may be put into a namespace that exists already and is not known to be this hub's.
+
+        False: a start in such a namespace is refused, because it may belong to somebody else. A namespace is this
+        hub's if it has the label or annotation "hub.jupyter.org/username", as those that the hub creates, if a
+        server of the user has been in it, or if a pod or claim in it is of one of the hub's users. Where the hub
+        may not create namespaces, it uses those that it has rights in.
+        """,
+    )
+
     k8s_api_host = Unicode(
         "",
         config=True,

@@ -114,12 +114,16 @@ class ProfileTraits(HasTraits):
                     yield f"{path}: {fault}"
 
     def _fault(self, trait: TraitType[Any, Any], value: Any) -> str:
+        if isinstance(value, dict) and value and not self._fault(trait, {}):
+            return ""  # it is merged into the setting, and None removes a key
         try:
             trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
         except TraitError as error:
             # A dictionary's values may be secret, and so may what was meant to be one.
             kind = f"must be {trait.info()}, not a {type(value).__name__}"
             return kind if isinstance(trait, Dict) else str(error)
+        except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example
+            return f"must be {trait.info()}; it raises {type(error).__name__}"
         return ""
 
 

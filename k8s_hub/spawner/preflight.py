@@ -1,0 +1,127 @@
+"""Settings with which no server can be started: the log says so when the hub starts, and not only to a first user.
+
+What callables return, what hooks change and what users type is judged when a server starts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from k8s_hub.manifests.pod import PodInputs, build_pod
+from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, placed
+from k8s_hub.profiles.checks import fixed_overrides, usable
+from k8s_hub.profiles.overrides import merged
+from k8s_hub.spawner.deprecated import tell_once
+from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.security import weakening
+
+if TYPE_CHECKING:
+    from k8s_hub.spawner.kubespawner import KubeSpawner
+
+_TOLD = "k8s_hub_settings_are_checked"
+"""Where it is noted, in the settings of the hub's application, that this hub has been told."""
+
+_TEMPLATES = frozenset(
+    {
+        "environment",
+        "extra_annotations",
+        "extra_containers",
+        "extra_labels",
+        "extra_pod_config",
+        "init_containers",
+        "pod_name_template",
+        "pvc_name_template",
+        "secret_name_template",
+        "service_account",
+        "storage_extra_annotations",
+        "storage_extra_labels",
+        "storage_selector",
+        "user_namespace_annotations",
+        "user_namespace_labels",
+        "volume_mounts",
+        "volumes",
+        "working_dir",
+    }
+)
+_OTHER_TEMPLATES = ("default_url", "notebook_dir", "dns_name_template", "pod_connect_ip")
+"""With other fields, or expanded in another way."""
+_INPUTS = {
+    **{each.name: each.name for each in fields(PodInputs)},
+    "environment": "env",
+    "extra_annotations": "annotations",
+    "extra_labels": "labels",
+    "common_labels": "labels",
+    "storage_extra_annotations": "annotations",
+    "storage_extra_labels": "labels",
+    "user_namespace_annotations": "annotations",
+    "user_namespace_labels": "labels",
+}
+"""Of which input of a pod a setting is made, or of an equal one of another object."""
+
+
+def tell_unusable(spawner: "KubeSpawner") -> None:
+    """Log each setting and each fixed value of a profile that no server can be started with, once for each hub."""
+    settings = getattr(spawner.user, "settings", None)
+    if settings is None or settings.get(_TOLD):
+        return
+    settings[_TOLD] = True
+    for fault in (*_of_settings(spawner), *_of_profiles(spawner)):
+        tell_once(spawner.log, f"KubeSpawner.{fault}")
+
+
+def _of_settings(spawner: "KubeSpawner") -> Iterator[str]:
+    for name in dict.fromkeys((*_TEMPLATES, *_OTHER_TEMPLATES, *_INPUTS)):
+        if spawner.has_trait(name):
+            yield from unusable(spawner, name, getattr(spawner, name))
+
+
+def _of_profiles(spawner: "KubeSpawner") -> Iterator[str]:
+    if callable(spawner.profile_list):
+        return
+    profiles, _ = usable(spawner.profile_list)
+    for path, name, override in fixed_overrides(profiles):
+        place = path.removesuffix(f"{name}")
+        yield from (f"{place}{fault}" for fault in _of_override(spawner, name, override))
+
+
+def _of_override(spawner: "KubeSpawner", name: str, override: Any) -> Iterator[str]:
+    current = getattr(spawner, name, None)
+    is_merged = isinstance(current, dict) and isinstance(override, dict)
+    yield from unusable(spawner, name, merged(current or {}, override) if is_merged else override)
+    yield from weakening(spawner, name, override)
+
+
+def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
+    """Yield what keeps a setting of this value from every server, if anything does: the place, then the fault."""
+    if callable(value):
+        return
+    if name == "environment" and isinstance(value, Mapping):
+        value = {key: item for key, item in value.items() if not callable(item)}
+    try:
+        with placed(name):
+            expanded = _expanded(spawner, name, value)
+            value = to_json(expanded)
+    except SettingError as error:
+        yield str(error)
+        return
+    except Exception:  # noqa: BLE001 - of a subclass; every start tells
+        return
+    if name not in _INPUTS:
+        return
+    try:
+        build_pod(PodInputs(**{"pod_name": "", "image": "", _INPUTS[name]: value}))
+    except SettingError as error:
+        # A place in the pod alone does not say of which setting it is made.
+        yield str(error if error.place.startswith(name) else error.within(f"{name}: "))
+
+
+def _expanded(spawner: "KubeSpawner", name: str, value: Any) -> Any:
+    if name in _TEMPLATES:
+        return spawner._expand_all(value)  # noqa: SLF001 - as for a pod
+    if name in {"default_url", "notebook_dir"} and isinstance(value, str):
+        return fill(value, spawner.template_namespace())
+    if name == "dns_name_template" and isinstance(value, str):
+        return expand_dns_name(value, name="name", namespace="namespace")
+    if name == "pod_connect_ip" and isinstance(value, str):
+        return expand_host(value, spawner._expand_user_properties)  # noqa: SLF001 - as above
+    return value

@@ -1,0 +1,149 @@
+"""Whether a server answers over HTTP, asked as JupyterHub will ask it once its start is over.
+
+The hub waits `http_timeout` for an answer below 500 and does not look at the pod meanwhile; what it gives up then
+has no reason for the user. The question is one small request, because every start pays for it: a client session
+costs as much as a tenth of a start.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, urlsplit
+
+from jupyterhub.utils import make_ssl_context
+
+if TYPE_CHECKING:
+    from k8s_hub.spawner.kubespawner import KubeSpawner
+
+CONNECTING = 5.0
+"""Seconds after which an address that takes no connection is taken for one where nobody listens yet."""
+
+ANSWERING = 20.0
+"""Seconds that one request may take, as in JupyterHub 5: a server that has just begun to listen may be slow."""
+
+LONGEST_HEAD = 65_536
+"""Bytes of an answer's head, as in tornado."""
+
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_END = re.compile(rb"\r?\n\r?\n")
+_IN_PATHS = "/%:@!$&'()*+,;=~"
+
+_make_ssl_context = lru_cache(maxsize=1)(make_ssl_context)  # 5 ms; the files are the hub's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Asks one server, as often as need be: the hub takes scheme, host and port of its URL, and a path of its own."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    #: With the hub's own certificates where the server has `internal_ssl`; None without TLS.
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, spawner: "KubeSpawner", url: str) -> "Probe":
+        """Return the question to the server at a URL."""
+        parts = urlsplit(url)
+        is_secure = parts.scheme == "https"
+        base_url = "/" if spawner.server is None else spawner.server.base_url
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or (443 if is_secure else 80),
+            path=quote(f"{base_url}api", safe=_IN_PATHS),
+            tls=_certificates(spawner) if is_secure else None,
+        )
+
+    @property
+    def url(self) -> str:
+        """What is asked for, for messages."""
+        return f"{self.scheme}://{self._authority}{self.path}"
+
+    @property
+    def _authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    async def ask(self) -> str | None:
+        """Return None if the server is ready for the hub, else why it is not, for the administrator."""
+        try:
+            async with asyncio.timeout(ANSWERING):
+                return self._judged(await self._head())
+        except TimeoutError:
+            return f"{self.url} takes connections and does not answer"
+        except (OSError, ValueError) as error:
+            words = next((words for kind, words in _FAILURES if isinstance(error, kind)), "cannot be asked")
+            return f"{self.url} {words} ({type(error).__name__})"
+
+    async def _head(self) -> bytes:
+        """Return the beginning of the answer; all of it if it ends before its head."""
+        request = f"GET {self.path} HTTP/1.1\r\nHost: {self._authority}\r\nConnection: close\r\n\r\n"
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECTING):
+                transport, exchange = await loop.create_connection(
+                    lambda: _Exchange(request.encode()), self.host, self.port, ssl=self.tls
+                )
+        except TimeoutError as error:
+            raise ConnectionError from error
+        try:
+            return await exchange.head
+        finally:
+            transport.abort()
+
+    def _judged(self, head: bytes) -> str | None:
+        found = _STATUS.match(head)
+        if found is None or not _END.search(head):
+            return f"{self.url} does not answer in HTTP"
+        status = int(found[1])
+        return None if status < 500 else f"{self.url} answers with status {status}"
+
+
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (socket.gaierror, "has a name without an address for the hub"),
+    (ssl.SSLError, "has no certificate that the hub accepts"),
+    (OSError, "has nobody who listens"),
+    (ValueError, "has no host that can be asked"),
+)
+"""What an exception says of a server, the special ones first."""
+
+
+class _Exchange(asyncio.Protocol):
+    """Sends a request as soon as there is a connection, and reads the head of the answer."""
+
+    def __init__(self, request: bytes) -> None:
+        self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._read = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        seen = max(0, len(self._read) - 3)
+        self._read += data
+        if _END.search(self._read, seen) or len(self._read) > LONGEST_HEAD:
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name and meaning
+        self._end()
+
+    def _end(self) -> None:
+        if not self.head.done():
+            self.head.set_result(bytes(self._read))
+
+
+def _certificates(spawner: "KubeSpawner") -> ssl.SSLContext:
+    settings = spawner.user.settings if spawner.internal_ssl else {}
+    context: ssl.SSLContext | None = _make_ssl_context(
+        settings.get("internal_ssl_key"),
+        settings.get("internal_ssl_cert"),
+        cafile=settings.get("internal_ssl_ca"),
+    )
+    return context or ssl.create_default_context()
