@@ -1,5 +1,6 @@
 """What the demo was asked for, checked before anything starts."""
 
+import atexit
 import fcntl
 import importlib.util
 import os
@@ -24,6 +25,12 @@ OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
 _DRAWS = 1000  # before it is said that no port is free
 _MOST_RESERVED = 256  # file descriptors; a port that was drawn so long ago is in use by now
 _RESERVED: deque[socket.socket] = deque()
+
+
+@atexit.register
+def _release() -> None:
+    while _RESERVED:
+        _RESERVED.pop().close()
 
 
 class Pods(StrEnum):
