@@ -34,6 +34,7 @@ def test_a_process_that_ends_early_is_not_waited_for(tmp_path):
         child.start()
 
 
+@pytest.mark.slow
 def test_stopping_takes_the_group_along(tmp_path):
     told = tmp_path / "grandchild"
     child = process(

@@ -34,6 +34,7 @@ def test_what_cannot_be_made_fails_with_its_message(monkeypatch, capsys):
     assert capsys.readouterr().err == "no mirror has it\n"
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_no_other_suite_is_begun(tmp_path, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     interrupted = tmp_path / "test_interrupted.py"

@@ -203,6 +203,7 @@ async def test_ctrl_c_in_the_middle_says_what_was_done_and_leaves_the_rest(place
     assert place.claims() == {"claim-ada", "claim-bx", "claim-cx", "claim-gone", "course"}
 
 
+@pytest.mark.slow
 @pytest.mark.hub
 @pytest.mark.parametrize("action", [["list"], ["prune", "--delete"]])
 async def test_a_token_that_sees_too_little_is_a_failure_that_names_the_scope(place, action):

@@ -89,6 +89,7 @@ def _without(values, name):
     return {key: value for key, value in values.items() if key != name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BREAKS)
 def test_what_is_broken_is_found(what, monkeypatch):
     kind, method, broken = BREAKS[what]

@@ -121,6 +121,7 @@ async def test_deletion_asks_first(tmp_path, runtime):
         assert (home / "asked").read_text() == "asked\n"
 
 
+@pytest.mark.slow
 async def test_who_does_not_listen_is_killed_after_the_grace_period(tmp_path, runtime, mark):
     script = f"trap '' TERM; {LITTER} sleep 1000"
     async with running_cluster(tmp_path, runtime) as (_, client):

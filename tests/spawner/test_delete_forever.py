@@ -146,6 +146,7 @@ async def test_the_next_bearer_of_a_name_takes_nothing_of_a_renamed_users_along(
         assert claim_names(cluster) == {"claim-bob"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [403, 404, 409, 422, 500, 503])
 async def test_what_the_cluster_refuses_keeps_no_server_in_the_hub(hub, cluster, code):
     """The hub forgets the server whatever happens; an exception would only be a traceback in its log."""

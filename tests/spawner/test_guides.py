@@ -52,6 +52,7 @@ def test_the_pages_have_code():
     assert len(PIECES) > 8
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.hub
 @pytest.mark.parametrize(("page", "code"), [piece for piece in PIECES if "custom_object" not in piece[1]])

@@ -90,6 +90,7 @@ async def test_a_restarted_hub_finds_the_server_at_its_name(hub, cluster):
         assert names(cluster, SECRETS) == names(cluster, SERVICES) == set()
 
 
+@pytest.mark.slow
 async def test_a_name_of_200_characters_has_valid_names_and_a_certificate(hub, cluster):
     """The pod's name is longer than a Service's may be, and the user's longer than a certificate's."""
     async with hub(pod_name_template="jupyter.{escaped_username}") as hub:

@@ -153,6 +153,7 @@ async def test_start_cancelled_that_takes_its_time__api_up(cluster, cut_off):
     assert 3 <= await check(cluster, cut_off) < TURNS
 
 
+@pytest.mark.slow
 @cell("start cancelled (DELETE, start_timeout)", UP)
 @pytest.mark.parametrize("cut_off", IN_ONE_GO)
 async def test_start_cancelled_of_a_new_user__api_up(cluster, cut_off):
@@ -170,6 +171,7 @@ async def test_start_cancelled_of_a_new_user__api_up(cluster, cut_off):
     assert 5 <= await check(cluster, cut_off_the_first) < 100
 
 
+@pytest.mark.slow
 @cell("start cancelled (DELETE, start_timeout)", UP)
 @pytest.mark.parametrize(
     ("cut_off", "seconds"),
@@ -201,6 +203,7 @@ async def test_start_cancelled_by_a_real_hub__api_up(hub, cluster, looptime):
         assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
 
 
+@pytest.mark.slow
 @cell("start cancelled (DELETE, start_timeout)", SLOW)
 @pytest.mark.parametrize("cut_off", WITH_WAITS)
 @pytest.mark.parametrize("effect", [Slow(seconds=2), too_many_requests(2)], ids=["slow", "429"])
@@ -215,6 +218,7 @@ async def test_start_cancelled__api_busy(cluster, cut_off, effect, verb):
     )
 
 
+@pytest.mark.slow
 @cell("start cancelled (DELETE, start_timeout)", AWAY)
 @pytest.mark.parametrize("cut_off", IN_ONE_GO)
 async def test_start_cancelled__api_away_afterwards(cluster, cut_off):
@@ -250,6 +254,7 @@ async def test_start_cancelled__api_away(cluster, is_known):
     assert len(pods(cluster)) == 1 + is_known
 
 
+@pytest.mark.slow
 @cell("start cancelled (DELETE, start_timeout)", LOST)
 @pytest.mark.parametrize("cut_off", [*IN_ONE_GO, is_cut_off_after_half_seconds])
 async def test_start_cancelled__reply_lost_after_commit(cluster, cut_off):

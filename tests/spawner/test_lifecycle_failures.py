@@ -50,6 +50,7 @@ async def fails_five_times(hub):
     return sentence_of(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
@@ -89,6 +90,7 @@ async def test_a_cluster_that_is_away_does_not_count_and_the_next_start_finds_it
         await hub.wait_ready("ada", seconds=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "effect",
     [

@@ -213,6 +213,7 @@ async def test_what_state_names_needs_no_cluster_to_be_renamed(hub, cluster):
         await renamed(hub, "a", "b")
 
 
+@pytest.mark.slow
 @cell("rename (JupyterHub 6)", AWAY)
 @needs_rename
 async def test_where_nobody_can_say_what_the_home_is_the_name_stays(hub, cluster):

@@ -184,6 +184,7 @@ async def test_a_run_that_goes_well(story, cluster, options):
         await told.hub.wait_stopped("ada", seconds=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, IN_SECRET], ids=["plain", "in a Secret"])
 @pytest.mark.parametrize("quote", REFUSALS.values(), ids=REFUSALS)
 async def test_a_refusal_that_quotes_the_pod(story, cluster, quote, options):
@@ -264,6 +265,7 @@ WITH_SECRET = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", WITH_SECRET.values(), ids=WITH_SECRET)
 async def test_a_setting_that_is_not_valid(story, cluster, caplog, options):
     """By itself, and in a profile."""

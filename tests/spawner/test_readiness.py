@@ -95,6 +95,7 @@ async def test_a_server_that_does_not_answer_is_given_up_after_http_timeout(clus
     assert 5 <= looptime < 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hangs", "503", "is no HTTP server", "says nothing and goes"])
 async def test_five_starts_of_such_a_server_leave_the_hub_up(hub, cluster, kind, looptime):
     async with Server(then=NO_ANSWERS[kind]).listening() as url:

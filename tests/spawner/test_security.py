@@ -281,6 +281,7 @@ class TestProfile:
             assert "would turn off a protection of this hub" in sentence_of(error)
         assert pods(cluster) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "override",
         [

@@ -517,6 +517,7 @@ async def async_url(spawner, pod):
     return "http://127.0.0.1"
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.hub
 @pytest.mark.parametrize(

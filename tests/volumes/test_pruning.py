@@ -198,6 +198,7 @@ async def test_a_lost_reply_is_asked_for_again_and_the_claim_counts_as_deleted(
     assert "claim-gone" not in names()
 
 
+@pytest.mark.slow
 async def test_an_api_server_that_goes_away_in_the_middle_of_a_deletion_leaves_it_unclear(
     pruning, plant, cluster
 ):

@@ -347,6 +347,7 @@ def stop(site, user, server="", **more):
     )
 
 
+@pytest.mark.slow
 async def test_after_a_stop_the_page_says_what_when_and_why_and_starts_it_again():
     async with page_of(users=("alice", "bob")) as site, Visitor(site, "alice") as alice:
         await site.start("alice", "other")

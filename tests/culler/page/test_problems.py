@@ -128,6 +128,7 @@ def run(*flags):
     return ended.returncode, ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--timout=3"], []], ids=["a mistake", "none"])
 def test_where_the_page_s_port_is_taken_the_program_ends_without_a_traceback(service, flags):
     with socket.create_server(("127.0.0.1", urlsplit(service).port)):
