@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import threading
+from contextlib import contextmanager
 from time import perf_counter
 
 import pytest
@@ -19,36 +20,48 @@ def hold_the_loop(seconds):
         pass
 
 
-def let_the_view_hold_it(seconds):
+def let_the_view_hold_it(seconds, *, until=lambda: True):
     """The store is ours, and on the stack while what it was given keeps the loop."""
 
     def project(pod):
         hold_the_loop(seconds)
+        while not until():
+            hold_the_loop(LIMIT)
         return pod
 
     Store(project).apply(Added(POD))
 
 
-@pytest.fixture
-def told(caplog):
-    """What was logged while a watch ran; it ends with the test."""
-    watch, before = SlowCallbacks(LIMIT), asyncio.Handle._run
+@contextmanager
+def watched(limit=LIMIT):
+    watch, before = SlowCallbacks(limit), asyncio.Handle._run
     watch.start()
-    yield lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    yield watch
     watch.stop()
     assert asyncio.Handle._run is before
+
+
+@pytest.fixture
+def told(caplog):
+    """What was logged so far."""
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def has_seen_something(watch):
+    """Tell whether the other thread has looked at the callback that runs."""
+    return lambda: bool(watch._turn[1])
 
 
 def counted():
     return SLOW_CALLBACKS._value.get()
 
 
-async def turn(function, seconds):
+async def turn(function, seconds, **more):
     """Run a function as a callback of the loop, alone."""
     done = asyncio.get_running_loop().create_future()
 
     def callback():
-        function(seconds)
+        function(seconds, **more)
         done.set_result(None)
 
     asyncio.get_running_loop().call_soon(callback)
@@ -57,7 +70,8 @@ async def turn(function, seconds):
 
 async def test_a_slow_callback_of_ours_is_told_with_its_place_and_counted(told):
     before = counted()
-    await turn(let_the_view_hold_it, 3 * LIMIT)
+    with watched() as watch:
+        await turn(let_the_view_hold_it, LIMIT, until=has_seen_something(watch))
     (message,) = told()
     assert "kube/store.py:" in message
     assert "Store._entry_of" in message
@@ -66,21 +80,23 @@ async def test_a_slow_callback_of_ours_is_told_with_its_place_and_counted(told):
 
 async def test_what_others_do_is_not_ours(told):
     before = counted()
-    await turn(hold_the_loop, 3 * LIMIT)
+    with watched():
+        await turn(hold_the_loop, 3 * LIMIT)
     assert told() == []
     assert counted() == before
 
 
 async def test_a_short_callback_is_nobodys_concern(told):
-    for _ in range(5):
-        await turn(let_the_view_hold_it, LIMIT / 4)
+    with watched(limit=3) as watch:
+        await turn(let_the_view_hold_it, 0, until=has_seen_something(watch))
     assert told() == []
 
 
 async def test_loops_of_other_threads_are_left_alone(told):
     thread = threading.Thread(target=lambda: asyncio.run(turn(let_the_view_hold_it, 3 * LIMIT)))
-    thread.start()
-    await asyncio.to_thread(thread.join)
+    with watched():
+        thread.start()
+        await asyncio.to_thread(thread.join)
     assert told() == []
 
 
@@ -111,7 +127,7 @@ async def test_the_environment_asks_for_a_watch_once(asked, caplog):
     watch = asked(str(1000 * LIMIT))
     try:
         assert watch_if_asked() is watch
-        await turn(let_the_view_hold_it, 3 * LIMIT)
+        await turn(let_the_view_hold_it, LIMIT, until=has_seen_something(watch))
     finally:
         watch.stop()
     assert "kube/store.py" in caplog.text
