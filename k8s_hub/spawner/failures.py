@@ -8,6 +8,7 @@ administrator configured or wrote, and a cluster that is away or busy never coun
 import traceback
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import timedelta
 from html import escape
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +19,7 @@ from tornado.web import HTTPError
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.hiding import hidden
+from k8s_hub.diagnosis.sentences import duration
 from k8s_hub.naming.templates import SettingError
 
 if TYPE_CHECKING:
@@ -103,12 +105,12 @@ def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
     return uncounted(_with_message(error, sentence))
 
 
-def _with_message(error: HTTPError, sentence: str) -> HTTPError:
+def _with_message(error: E, sentence: str) -> E:
     """Return the error with what pages show, whatever its class."""
     shown: Any = error
     shown.jupyterhub_message = sentence
     shown.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
-    return cast("HTTPError", shown)
+    return cast("E", shown)
 
 
 # --- What the hub counts ---
@@ -136,6 +138,17 @@ def keep_from_count(
     error = None if spawn.cancelled() else spawn.exception()
     if error is not None and _is_counted_by_hub(error) and not counts(error, spawner_class):
         settings["failure_count"] = settings.get("failure_count", 0) - 1
+
+
+def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta) -> None:
+    """Give the time-out that ended a spawn a sentence, where it has none: the hub's own, if a start overran it."""
+    error = None if spawn.cancelled() else spawn.exception()
+    if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
+        _with_message(
+            error,
+            f"Your server did not start within {duration(waited)}. "
+            "Please try again; if it happens again, tell your administrator.",
+        )
 
 
 def counts(error: BaseException, spawner_class: type = object) -> bool:

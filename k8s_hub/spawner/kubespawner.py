@@ -36,7 +36,13 @@ from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import access_token, launch, preflight, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
-from k8s_hub.spawner.failures import SpawnFailed, administrators_code, failure_of, keep_from_count
+from k8s_hub.spawner.failures import (
+    SpawnFailed,
+    administrators_code,
+    explain_timeout,
+    failure_of,
+    keep_from_count,
+)
 from k8s_hub.spawner.in_flight import Creates
 from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
@@ -188,9 +194,10 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         # The hub sets it before it adds its own callbacks, so that ours is called before the one that counts.
         self._spawn = spawn
         if spawn is not None:
-            spawn.add_done_callback(self._keep_from_count)
+            spawn.add_done_callback(self._judge)
 
-    def _keep_from_count(self, spawn: "asyncio.Future[Any]") -> None:
+    def _judge(self, spawn: "asyncio.Future[Any]") -> None:
+        explain_timeout(spawn, timedelta(seconds=self.start_timeout))
         if self._hub_settings is not None:
             keep_from_count(spawn, self._hub_settings, type(self))
 

@@ -78,21 +78,21 @@ async def test_fifty_of_each_kind_leave_the_hub_up(control_plane, servers, tmp_p
         assert not [line for line in log if "has ended" in line]
 
 
-async def test_five_failures_of_the_cluster_end_the_hub_for_another_to_begin(
+async def test_an_api_server_that_is_away_ends_no_hub_and_the_next_start_finds_it_back(
     control_plane, servers, tmp_path
 ):
     options = {
         "consecutive_failure_limit": 5,
         "port": servers,
-        "start_timeout": 5,
+        "start_timeout": 20,
         "k8s_api_request_retry_timeout": 1,
     }
     async with hub_process(control_plane, tmp_path, users=USERS, **options) as (_, hub):
         with control_plane.absent_apiserver():
-            await asyncio.gather(*(hub.api("POST", f"/users/{user}/server") for user in USERS[:5]))
-            await eventually(lambda: not hub.is_alive, seconds=60)
-        # Where this machine is very busy, the hub's own deadline may come before a word of the spawner.
-        told = [line for line in hub.lines() if "Error starting" in line]
-        assert told
-        assert all("does not answer" in line for line in told)
-        assert [line for line in hub.lines() if "Aborting due to 5 consecutive spawn failures" in line]
+            await asyncio.gather(*(hub.api("POST", f"/users/{user}/server") for user in USERS[:8]))
+            words = await asyncio.gather(*map(hub.last_words, USERS[:8]))
+        assert [each for each in words if "does not answer" not in each["message"]] == []
+        assert not [line for line in hub.lines() if "consecutive spawn failures" in line]
+
+        await hub.api("POST", f"/users/{USERS[8]}/server")
+        assert (await hub.last_words(USERS[8]))["ready"]

@@ -184,6 +184,19 @@ async def test_a_hook_that_hangs_is_not_blamed_on_the_cluster(hub, cluster, loop
         assert hub.failure_count == 0
 
 
+async def test_a_start_that_overruns_the_hubs_own_deadline_has_a_sentence_too(hub, cluster):
+    """JupyterHub's time-out has no text: the page would end with "Spawn failed: "."""
+
+    class Patient(KubeSpawner):
+        async def start(self):
+            await asyncio.sleep(1000)
+
+    async with hub(hub=NO_WAIT, spawner_class=Patient, start_timeout=20) as hub:
+        error = await failed_start(hub)
+        assert sentence_of(error).startswith("Your server did not start within 20 seconds. Please try again")
+        assert hub.failure_count == 0
+
+
 async def test_a_kubeconfig_that_is_not_there_is_told_and_stops_quietly(tmp_path, monkeypatch, caplog):
     """The user is sent to the administrator, whose log names the path; nothing was created, so nothing fails."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
