@@ -625,7 +625,8 @@ def _working_dir(seen: Seen) -> Any:
 
 def _working_dir_of_profile(seen: Seen) -> Any:
     template = seen.theirs_altogether["traits"].value["working_dir"]
-    if seen.theirs.raised or not template or template != seen.ours_altogether["traits"].value["working_dir"]:
+    ours = seen.ours_altogether["traits"].value["working_dir"]
+    if seen.theirs.raised or not template or template not in (ours, _legacy_filled(seen, ours)):
         return None
     pod = deepcopy(seen.theirs.value)
     if _notebook(pod).get("workingDir") == template:
