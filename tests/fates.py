@@ -16,17 +16,17 @@ from typing import Any
 
 import pytest
 
+from devkit.realcluster.api import RefusedError
+from devkit.realcluster.controlplane import ControlPlane
+from devkit.slow_callbacks import SlowCallbacks
+from devkit.testing.eventually import eventually
+from devkit.testing.hubprocess import HubProcess
+from devkit.testing.realhub import RealHub
+from devkit.testing.runs import HOME
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.slow_callbacks import SlowCallbacks
 from k8s_hub.spawner.failures import FAILURES
-from tests.box.api import RefusedError
-from tests.box.controlplane import ControlPlane
-from tests.eventually import eventually
 from tests.failures import Row
-from tests.hubprocess import HubProcess
-from tests.realhub import RealHub
-from tests.spawner.runs import HOME
 
 BYSTANDER = "bystander"
 LONGEST = 240.0  # seconds that any fate may take

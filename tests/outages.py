@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.box.controlplane import ControlPlane
-from tests.eventually import eventually
+from devkit.realcluster.controlplane import ControlPlane
+from devkit.testing.eventually import eventually
+from devkit.testing.hubprocess import HubProcess
+from devkit.testing.realhub import RealHub
 from tests.failures import Row
 from tests.fates import (
     BYSTANDER,
@@ -23,8 +25,6 @@ from tests.fates import (
     stage_with_hub,
     watched_callbacks,
 )
-from tests.hubprocess import HubProcess
-from tests.realhub import RealHub
 
 AWAY = "While the cluster or the hub is away"
 USERS = tuple(f"ada-{number}" for number in range(20))

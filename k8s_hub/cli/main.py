@@ -9,8 +9,6 @@ from importlib import import_module
 from k8s_hub._version import __version__
 
 VERBS = {
-    "demo": "the whole story on this machine: log in, work, go idle, come back",
-    "cluster": "a mini Kubernetes cluster for trying out; prints the path of its kubeconfig",
     "cull": "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
     "doctor": "what stands in the way of this package on a cluster, and what to do about it",
     "volumes": "which claims belong to whom; removes, when told to, those that belong to nobody any more",
@@ -23,11 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verb = import_module(f"k8s_hub.cli.{parsed.verb}")
         return int(verb.run(parsed.arguments))
-    except ModuleNotFoundError as error:
-        if error.name != f"k8s_hub.cli.{parsed.verb}":
-            raise
-        print(f"k8s-hub {parsed.verb} runs from a checkout of the repository only", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
         return 128 + signal.SIGINT
 

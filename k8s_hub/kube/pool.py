@@ -21,7 +21,6 @@ from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.store import Index, Project, no_index
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.retries import Chance
-from k8s_hub.slow_callbacks import watch_if_asked
 
 
 class _Scope(NamedTuple):
@@ -196,7 +195,6 @@ class InformerPool:
         connection = await Connection.open(settings)
         # The hub is loaded, and the first list is about to come.
         exempt_what_is_there()
-        watch_if_asked()
         return _Cluster(connection, self._chance)
 
     def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:

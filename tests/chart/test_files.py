@@ -10,11 +10,11 @@ import pytest
 import yaml
 from jupyterhub.app import JupyterHub
 
+from devkit.chart.evaluation import CULLER, evaluate
+from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
-from tests.chart.evaluation import CULLER, evaluate
 from tests.chart.test_evaluation import as_json
-from tests.chart.values import FILES, extra_files, schema, values_with
 
 PATHS = sorted(FILES.glob("*.yaml"))
 WAYS = [path for path in PATHS if path.stem.startswith("code-from-")]

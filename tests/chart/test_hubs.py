@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
+from devkit.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
 
 pytestmark = [pytest.mark.hub, pytest.mark.slow]
 

@@ -12,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from tests.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
-from tests.chart.values import FILES, ROOT, values_with
+from devkit.chart.hubs import NAMESPACE, chart_hub, mini_cluster, tell_story
+from devkit.chart.values import FILES, ROOT, values_with
 
 pytestmark = [pytest.mark.hub, pytest.mark.slow]
 

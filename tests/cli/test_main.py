@@ -45,44 +45,6 @@ def test_each_verb_explains_itself(verb, capsys):
     assert "--" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["demo", "--idle", "0"], "argument --idle: '0' is not a number of seconds from 1"),
-        (["demo", "--idle", "soon"], "argument --idle: 'soon' is not a number of seconds"),
-        (["demo", "--port", "99999"], "argument --port: '99999' is not a port from 0 to 65535"),
-        (
-            ["cluster", "--directory", "x", "--port", "-1"],
-            "argument --port: '-1' is not a port from 0 to 65535",
-        ),
-        (["cluster"], "the following arguments are required: --directory"),
-    ],
-)
-def test_a_bad_value_is_wrong_usage_and_named(arguments, said, capsys):
-    with pytest.raises(SystemExit) as ended:
-        command.main(arguments)
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ["demo", "--kubeconfig", "/nowhere", "--image", "x"],
-            "k8s-hub demo: --kubeconfig /nowhere: there is no such file",
-        ),
-        (["demo", "--image", "x"], "k8s-hub demo: --image x needs --kubeconfig"),
-        (["cluster", "--directory", "/proc/x"], "k8s-hub cluster: The directory /proc/x cannot be used"),
-    ],
-)
-def test_what_cannot_be_done_is_a_failure_in_one_sentence(arguments, said, capsys):
-    assert command.main(arguments) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(said)
-    assert error.count("\n") == 1
-
-
 def test_python_dash_m_is_the_same_command():
     answer = subprocess.run(
         [sys.executable, "-m", "k8s_hub", "--version"], capture_output=True, text=True, check=True
@@ -90,13 +52,13 @@ def test_python_dash_m_is_the_same_command():
     assert answer.stdout == f"k8s-hub {__version__}\n"
 
 
-def test_the_culler_does_not_pay_for_spawner_demo_and_cluster():
+def test_the_culler_does_not_pay_for_the_spawner():
     code = (
         "import sys; from k8s_hub.cli.main import main\n"
         "try: main(['cull', '--version'])\n"
         "except SystemExit: pass\n"
-        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('k8s_hub.')}\n"
-        "print(sorted(rooms & {'spawner', 'demo', 'minicluster', 'kube'}), 'culler' in rooms)"
+        "packages = {name.split('.')[1] for name in sys.modules if name.startswith('k8s_hub.')}\n"
+        "print(sorted(packages & {'spawner', 'kube'}), 'culler' in packages)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "[] True"
@@ -107,5 +69,5 @@ def test_ctrl_c_while_a_verb_is_still_being_loaded_ends_without_a_traceback(monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "import_module", interrupted)
-    assert command.main(["demo"]) == 130
+    assert command.main(["cull"]) == 130
     assert capsys.readouterr().err == ""

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.faults import FaultRule, Slow
+from devkit.minicluster.resources import CLAIMS
+from devkit.testing.eventually import eventually
+from devkit.testing.realhub import RealHub
+from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.cli import volumes
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.faults import FaultRule, Slow
-from k8s_hub.minicluster.resources import CLAIMS
 from k8s_hub.objects.keys import key_of
 from k8s_hub.volumes.inventory import SCOPES
-from tests.eventually import eventually
-from tests.realhub import RealHub
-from tests.spawner.runs import HOME, NAMESPACE
 from tests.volumes.objects import claim
 
 YEAR_AGO = (datetime.now(UTC) - timedelta(days=400)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251

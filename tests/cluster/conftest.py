@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from devkit.testing.realhub import Answer, RealHub
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from tests.realhub import Answer, RealHub
 from tests.spawner.conftest import HOME
 
 

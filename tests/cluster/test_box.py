@@ -10,10 +10,10 @@ from urllib.error import URLError
 
 import pytest
 
-from tests.box import parts
-from tests.box.api import RefusedError, wait_for
-from tests.box.controlplane import control_plane as running_control_plane
-from tests.box.process import ProcessFailedError
+from devkit.realcluster import parts
+from devkit.realcluster.api import RefusedError, wait_for
+from devkit.realcluster.controlplane import control_plane as running_control_plane
+from devkit.realcluster.process import ProcessFailedError
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_everything_dies_with_a_killed_parent():
     """No exit handler runs under SIGKILL: the kernel ends the children."""
     program = (
         "import time\n"
-        "from tests.box.controlplane import control_plane\n"
+        "from devkit.realcluster.controlplane import control_plane\n"
         "with control_plane(node_count=1) as plane:\n"
         "    print(plane.layout.folder, flush=True)\n"
         "    time.sleep(600)\n"
@@ -155,7 +155,7 @@ def test_everything_dies_with_a_killed_parent():
 
 
 def test_the_command_prints_a_kubeconfig_and_ends_cleanly_when_told():
-    command = [sys.executable, "-m", "tests.box"]
+    command = [sys.executable, "-m", "devkit.realcluster"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         kubeconfig = Path(process.stdout.readline().strip())
         assert kubeconfig.is_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jupyterhub import __version__ as here
 
-from tests.chart.hubs import chart_hub, claims_of, tell_story
+from devkit.chart.hubs import chart_hub, claims_of, tell_story
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

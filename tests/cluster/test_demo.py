@@ -2,8 +2,8 @@
 
 import pytest
 
-from k8s_hub.demo.check import check
-from k8s_hub.demo.settings import Pods, Settings, claimed, free_port
+from devkit.demo.check import check
+from devkit.demo.settings import Pods, Settings, claimed, free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

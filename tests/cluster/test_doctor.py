@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 import yaml
 
+from devkit.chart.values import FILES
+from devkit.realcluster.accounts import RBAC, RULES
 from k8s_hub.doctor.examination import SCOPES
-from tests.box.accounts import RBAC, RULES
-from tests.chart.values import FILES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

@@ -5,9 +5,9 @@ import contextlib
 
 import pytest
 
-from tests.box.api import RefusedError
+from devkit.realcluster.api import RefusedError
+from devkit.testing.realhub import Answer
 from tests.fates import BYSTANDER, Case, Fate, play
-from tests.realhub import Answer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from devkit.testing.realhub import Answer
 from tests.outages import SILENT, kill_the_hub, restart_the_api_server
-from tests.realhub import Answer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 WHERE = "pods played by kwok"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.box.api import RefusedError, wait_for
+from devkit.realcluster.api import RefusedError, wait_for
 
 pytestmark = pytest.mark.cluster
 

@@ -6,9 +6,9 @@ import pytest
 from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
+from devkit.realcluster.api import RefusedError
+from devkit.testing.eventually import eventually
 from k8s_hub.kube.pool import InformerPool
-from tests.box.api import RefusedError
-from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

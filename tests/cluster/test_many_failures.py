@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.eventually import eventually
+from devkit.testing.eventually import eventually
+from devkit.testing.realhub import Answer
 from tests.fates import hub_process
-from tests.realhub import Answer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

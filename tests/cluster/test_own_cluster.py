@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.box.accounts import RBAC
-from tests.eventually import eventually
-from tests.hubprocess import HubProcess
+from devkit.realcluster.accounts import RBAC
+from devkit.testing.eventually import eventually
+from devkit.testing.hubprocess import HubProcess
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from devkit.realcluster.api import RefusedError
+from devkit.realcluster.build import other_version
 from k8s_hub.manifests.restricted import contradictions, restricted
-from tests.box.api import RefusedError
-from tests.box.build import other_version
 from tests.manifests.pod_security import AGAINST, WITHIN, Case, pod_with
 
 pytestmark = [

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tests.box.record import FOLDER, SOURCES, observe
-from tests.box.situations.refusals import REFUSALS
+from devkit.realcluster.record import FOLDER, SOURCES, observe
+from devkit.realcluster.situations.refusals import REFUSALS
 
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

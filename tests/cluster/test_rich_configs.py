@@ -14,9 +14,9 @@ from certipy import Certipy
 from kubernetes_asyncio.client import V1Container
 from traitlets.config import Config
 
+from devkit.realcluster.api import RefusedError, wait_for
+from devkit.testing.bare import bare_spawner
 from k8s_hub.spawner.models import to_json, to_model
-from tests.box.api import RefusedError, wait_for
-from tests.spawner.bare import bare_spawner
 
 pytestmark = pytest.mark.cluster
 

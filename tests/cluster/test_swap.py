@@ -16,11 +16,11 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from tests.eventually import eventually
+from devkit.testing.eventually import eventually
+from devkit.testing.hubprocess import HubProcess
+from devkit.testing.realhub import Answer
+from devkit.testing.runs import HOME
 from tests.fates import Stage, staged
-from tests.hubprocess import HubProcess
-from tests.realhub import Answer
-from tests.spawner.runs import HOME
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

@@ -10,9 +10,9 @@ import yaml
 from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
+from devkit.realcluster.accounts import RBAC
+from devkit.testing.eventually import eventually
 from k8s_hub.kube.pool import InformerPool
-from tests.box.accounts import RBAC
-from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from k8s_hub.minicluster.cluster import MiniCluster
-from tests.box.controlplane import ControlPlane
+from devkit.minicluster.cluster import MiniCluster
+from devkit.realcluster.controlplane import ControlPlane
 from tests.conformance.client import Client
 from tests.conformance.server import Server
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.box.build import other_version
+from devkit.realcluster.build import other_version
 from tests.conformance.server import Server, names, pod, secret, version_of
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.demo.check import check
-from k8s_hub.demo.settings import Settings, claimed, free_port
-from k8s_hub.slow_callbacks import VARIABLE
-from tests.box.node.cluster import ContainerCluster
-from tests.box.registry import Registry
-from tests.box.registry import registry as running_registry
+from devkit.demo.check import check
+from devkit.demo.settings import Settings, claimed, free_port
+from devkit.realcluster.node.cluster import ContainerCluster
+from devkit.realcluster.registry import Registry
+from devkit.realcluster.registry import registry as running_registry
+from devkit.slow_callbacks import VARIABLE
 from tests.failures import FailureTable
 
 SLOW = 50  # milliseconds

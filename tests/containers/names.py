@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from k8s_hub.demo.process import Command
-from tests.box.api import Api
+from devkit.demo.process import Command
+from devkit.realcluster.api import Api
 
 ZONE = "svc.cluster.local"
 MACHINE = "127.0.0.1 localhost\n"

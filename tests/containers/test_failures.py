@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.eventually import eventually
+from devkit.testing.eventually import eventually
 from tests.fates import BYSTANDER, CAME_BACK, Case, Fate, play, until_it_ends
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]

@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
+from devkit.testing.eventually import eventually
 from tests.containers.test_failures import ANSWER, PORT, shell
-from tests.eventually import eventually
 from tests.failures import Row
 from tests.fates import Outcome, failures, follow, kept_log, page_of, placeless, stage_with_hub
 from tests.outages import AWAY, SILENT, kill_the_hub, restart_the_api_server

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.demo.login import PASSWORD
-from k8s_hub.demo.plan import hub_command, make_plan
-from k8s_hub.demo.session import browser
-from k8s_hub.demo.settings import claimed
-from k8s_hub.demo.stack import Stack, parts_of
-from tests.box.api import RefusedError
-from tests.chart import evaluation
-from tests.chart.values import FILES, extra_files, values_with
-from tests.eventually import eventually
+from devkit.chart import evaluation
+from devkit.chart.values import FILES, extra_files, values_with
+from devkit.demo.login import PASSWORD
+from devkit.demo.plan import hub_command, make_plan
+from devkit.demo.session import browser
+from devkit.demo.settings import claimed
+from devkit.demo.stack import Stack, parts_of
+from devkit.realcluster.api import RefusedError
+from devkit.testing.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

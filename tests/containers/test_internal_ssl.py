@@ -7,13 +7,13 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from k8s_hub.demo.plan import make_plan
-from k8s_hub.demo.session import browser
-from k8s_hub.demo.settings import claimed, find_node, find_proxy
-from k8s_hub.demo.stack import Stack, parts_of
-from tests.box.audit import requests_of
+from devkit.demo.plan import make_plan
+from devkit.demo.session import browser
+from devkit.demo.settings import claimed, find_node, find_proxy
+from devkit.demo.stack import Stack, parts_of
+from devkit.realcluster.audit import requests_of
+from devkit.testing.eventually import eventually
 from tests.containers.names import served_names, with_hosts
-from tests.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

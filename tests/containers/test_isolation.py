@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from k8s_hub.demo.plan import make_plan
-from k8s_hub.demo.session import Server, browser
-from k8s_hub.demo.settings import claimed
-from k8s_hub.demo.stack import running
+from devkit.demo.plan import make_plan
+from devkit.demo.session import Server, browser
+from devkit.demo.settings import claimed
+from devkit.demo.stack import running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.box.api import wait_for
+from devkit.realcluster.api import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers]
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ def box(tmp_path):
     folder = tmp_path / "cluster"
 
     def call(verb):
-        command = [sys.executable, "-m", "tests.box", verb, f"--folder={folder}"]
+        command = [sys.executable, "-m", "devkit.realcluster", verb, f"--folder={folder}"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
     yield call

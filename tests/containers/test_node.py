@@ -12,16 +12,16 @@ from threading import Thread
 
 import pytest
 
-from tests.box import leftovers
-from tests.box.api import wait_for
-from tests.box.cgroups import groups_below
-from tests.box.images import write_archive
-from tests.box.living import command_line, descendants, living
-from tests.box.network import LINKS
-from tests.box.node import cluster as cluster_module
-from tests.box.node.cluster import container_cluster as running_cluster
-from tests.box.process import ProcessFailedError
-from tests.box.remains import remove_remains
+from devkit.realcluster import leftovers
+from devkit.realcluster.api import wait_for
+from devkit.realcluster.cgroups import groups_below
+from devkit.realcluster.images import write_archive
+from devkit.realcluster.living import command_line, descendants, living
+from devkit.realcluster.network import LINKS
+from devkit.realcluster.node import cluster as cluster_module
+from devkit.realcluster.node.cluster import container_cluster as running_cluster
+from devkit.realcluster.process import ProcessFailedError
+from devkit.realcluster.remains import remove_remains
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers]
 ROOT = Path(__file__).parents[2]
@@ -254,7 +254,7 @@ def test_a_killed_run_leaves_no_container_and_the_next_one_removes_the_rest(noth
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from tests.box.node.cluster import container_cluster\n"
+        "from devkit.realcluster.node.cluster import container_cluster\n"
         "from tests.containers.test_node import run_a_pod\n"
         "with container_cluster() as cluster:\n"
         "    run_a_pod(cluster, Path(sys.argv[1]))\n"

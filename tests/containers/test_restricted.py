@@ -8,7 +8,7 @@ import pytest
 import yaml
 from traitlets.config import Config
 
-from tests.box.api import RefusedError
+from devkit.realcluster.api import RefusedError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.demo.plan import make_plan
-from k8s_hub.demo.session import browser
-from k8s_hub.demo.settings import claimed
-from k8s_hub.demo.stack import running
-from tests.box.audit import requests_of
-from tests.eventually import eventually
+from devkit.demo.plan import make_plan
+from devkit.demo.session import browser
+from devkit.demo.settings import claimed
+from devkit.demo.stack import running
+from devkit.realcluster.audit import requests_of
+from devkit.testing.eventually import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

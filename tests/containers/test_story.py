@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.box.audit import requests_of
+from devkit.realcluster.audit import requests_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from k8s_hub.demo.settings import free_port
+from devkit.demo.settings import free_port
 from tests.culler.table import Row
 
 CULLER_TOKEN = "token-of-the-culler"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from devkit.testing.inmemoryhub import server
 from k8s_hub.culler.asking.addresses import Addresses, BadTemplate, Template
-from tests.inmemoryhub import server
 
 
 def known(user="ada", name="", *, url=None, **state):

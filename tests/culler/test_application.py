@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import k8s_hub
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.facts import Facts
@@ -13,7 +14,6 @@ from k8s_hub.culler.judging.policy import Cause, Verdict
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.sweeping.sweep import Orders
 from k8s_hub.hub.users import Server
-from tests.inmemoryhub import NOW, server, user
 
 URL = "http://localhost:8081/hub/api"
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from devkit.testing.eventually import eventually
+from devkit.testing.realhub import RealHub
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.ruling.limits import Limits
@@ -13,8 +15,6 @@ from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import Forbidden
-from tests.eventually import eventually
-from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
 

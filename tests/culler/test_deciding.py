@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.decider import HOOK_SECONDS, Decider
 from k8s_hub.culler.judging.decision import UserDecision
 from k8s_hub.culler.judging.facts import Facts, Notice, Work
@@ -16,7 +17,6 @@ from k8s_hub.culler.judging.policy import Cause, wants_notice
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.rules import Rules
 from k8s_hub.hub.users import user_of
-from tests.inmemoryhub import NOW, server, user
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.judging.facts import Facts, Work
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.seeing.decision_log import DecisionLog
-from tests.inmemoryhub import NOW, server, user
 
 ODD = "a\n\"b\" 'ü' \ud800"
 

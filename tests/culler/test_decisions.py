@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 import aiohttp
 import pytest
 
+from devkit.demo.settings import free_port
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.judging.decision import Action
 from k8s_hub.culler.page.app import serve_page
 from k8s_hub.culler.page.board import Board
 from k8s_hub.culler.page.settings import PageSettings
-from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.culler import table

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from jupyterhub.orm import User
 
+from devkit.testing.realhub import RealHub
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.keeping import KeepLimits
@@ -17,7 +18,6 @@ from k8s_hub.culler.memory import Memory
 from k8s_hub.culler.seeing.decision_log import DecisionLog
 from k8s_hub.culler.wiring import CannotStart
 from k8s_hub.retries import RetryPolicy
-from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
 

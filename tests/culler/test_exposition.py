@@ -11,12 +11,12 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
+from devkit.demo.settings import free_port
+from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.seeing.exposition import serving
 from k8s_hub.culler.seeing.health import Pulse
 from k8s_hub.culler.seeing.metrics import Metrics
 from k8s_hub.culler.sweeping.report import PassRecord
-from k8s_hub.demo.settings import free_port
-from tests.inmemoryhub import NOW
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.seeing.health import Pulse
 from k8s_hub.culler.sweeping.report import PassRecord, Report
-from tests.inmemoryhub import NOW
 
 EVERY = timedelta(minutes=5)
 

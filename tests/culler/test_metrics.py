@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.judging.facts import Facts
 from k8s_hub.culler.judging.policy import Cause, Verdict
@@ -16,7 +17,6 @@ from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.rules import Ruling
 from k8s_hub.culler.seeing.metrics import PREFIX, Metrics
 from k8s_hub.culler.sweeping.report import PassRecord, Report
-from tests.inmemoryhub import NOW, server, user
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/culler-metrics.md"
 

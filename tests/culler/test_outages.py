@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
@@ -15,7 +16,6 @@ from k8s_hub.culler.sweeping.outages import HEARTBEAT_SECONDS, Contact, Outages,
 from k8s_hub.culler.sweeping.service import CullerService
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import Unavailable
-from tests.inmemoryhub import NOW, InMemoryHub, server, user
 
 MINUTE = timedelta(minutes=1)
 INTERVAL = 5 * MINUTE

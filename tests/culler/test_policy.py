@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.facts import Facts, Notice, Work
 from k8s_hub.culler.judging.policy import (
     CLOCK_SKEW,
@@ -18,7 +19,6 @@ from k8s_hub.culler.judging.policy import (
 )
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.hub.users import Server
-from tests.inmemoryhub import NOW, server, user
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

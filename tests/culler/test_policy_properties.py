@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.judging.decision import Action, Decision
 from k8s_hub.culler.judging.facts import Facts, Notice, Work
 from k8s_hub.culler.judging.policy import (
@@ -21,7 +22,6 @@ from k8s_hub.culler.judging.policy import (
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.rules import Ruling
 from k8s_hub.hub.users import Server, User
-from tests.inmemoryhub import NOW
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 TICK = timedelta(microseconds=1)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.reading import BadRule
 from k8s_hub.culler.ruling.rules import Doubt, Rules, Ruling, sections
 from k8s_hub.profiles.applied import AppliedOptions
-from tests.inmemoryhub import NOW, server, user
 
 DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)
 MINUTE = timedelta(minutes=1)

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.sweeping.report import Report
 from k8s_hub.culler.sweeping.service import CullerService, run_while
 from k8s_hub.hub.errors import Unavailable
-from tests.inmemoryhub import NOW
 
 pytestmark = pytest.mark.looptime
 

@@ -15,14 +15,14 @@ from certipy import Certipy
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import make_ssl_context
 
+from devkit.demo.settings import free_port
+from devkit.testing.inmemoryhub import NOW, server
 from k8s_hub.culler.asking.addresses import BadTemplate
 from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.culler.judging.facts import Work
-from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden, Unavailable
-from tests.inmemoryhub import NOW, server
 
 TOKEN = "token-of-the-culler"
 KERNEL = {"last_activity": "2026-07-01T12:00:00.000000Z", "execution_state": "busy", "connections": 1}

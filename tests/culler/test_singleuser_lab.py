@@ -7,20 +7,20 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from devkit.demo.kernel import PROTOCOL, Kernel
+from devkit.minicluster.cluster import MiniCluster
+from devkit.testing.eventually import eventually
+from devkit.testing.realhub import RealHub
+from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.asking.singleuser import Silence, SingleUserServers, SingleUserSettings
 from k8s_hub.culler.asking.tokens import ServerTokens
 from k8s_hub.culler.judging.facts import Work
-from k8s_hub.demo.kernel import PROTOCOL, Kernel
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
 from k8s_hub.objects import timestamps
-from tests.eventually import eventually
-from tests.realhub import RealHub
-from tests.spawner.runs import HOME, NAMESPACE
 
 pytestmark = [pytest.mark.hub, pytest.mark.slow]
 

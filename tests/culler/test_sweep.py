@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 from k8s_hub.culler.asking.choice import Candidate, candidate, choose
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action
@@ -18,7 +19,6 @@ from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.sweeping.outages import Outages
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
-from tests.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 
 LIMITS = Limits(idle=timedelta(hours=1))
 BUSY = timedelta(minutes=1)

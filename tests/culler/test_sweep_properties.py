@@ -10,6 +10,7 @@ import looptime
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action
 from k8s_hub.culler.judging.facts import Work
@@ -17,7 +18,6 @@ from k8s_hub.culler.judging.policy import EARLIEST
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, NotFound, Refused, Unavailable
-from tests.inmemoryhub import NOW, InMemoryHub, server, user
 
 IDLE = timedelta(hours=1)
 LIMITS = Limits(idle=IDLE)

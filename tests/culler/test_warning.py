@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.facts import Facts, Work
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.warning import Warnings, WarningSettings, words_of
-from tests.inmemoryhub import NOW, server, user
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

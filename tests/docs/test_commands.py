@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
+from devkit.realcluster.accounts import RULES
 from k8s_hub import KubeSpawner
 from k8s_hub.cli.main import VERBS
 from k8s_hub.culler.application import IdleCuller
-from tests.box.accounts import RULES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -9,15 +9,15 @@ from importlib.metadata import version
 import pytest
 from jupyterhub import orm
 
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.resources import CLAIMS
+from devkit.testing.realhub import RealHub
+from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.cli import doctor
 from k8s_hub.doctor.examination import SCOPES
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.resources import CLAIMS
 from k8s_hub.objects.keys import Key
-from tests.realhub import RealHub
-from tests.spawner.runs import HOME, NAMESPACE
 
 pytestmark = pytest.mark.hub
 

@@ -10,8 +10,8 @@ from itertools import combinations
 import pytest
 import yaml
 
-from tests.box.build import build_helm
-from tests.chart.values import CHART, FILES, schema, values_with
+from devkit.chart.values import CHART, FILES, schema, values_with
+from devkit.realcluster.build import build_helm
 
 LARGEST_SECRET = 1024 * 1024  # bytes
 

@@ -10,12 +10,12 @@ from aiohttp import web
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import make_ssl_context
 
+from devkit.testing.realhub import QuietSpawner, RealHub
 from k8s_hub.hub.api import HubApi, State
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
 from k8s_hub.hub.errors import BadReply, Forbidden, HubError, NotFound, Refused, Unavailable
 from k8s_hub.hub.listing import read_all
 from tests.kube.odd import DEEP, DIGITS
-from tests.realhub import QuietSpawner, RealHub
 
 CULLER_SCOPES = ["list:users", "read:servers", "delete:servers"]
 ODD_NAME = "zoë o'neill@example.org?"

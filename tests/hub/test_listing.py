@@ -2,10 +2,10 @@
 
 import pytest
 
+from devkit.testing.inmemoryhub import user
 from k8s_hub.hub.api import Page
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 from k8s_hub.hub.listing import read_all, read_everybody
-from tests.inmemoryhub import user
 
 
 def reader(total, *, limit, bad=(), error=None):

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
+from devkit.testing.realhub import RealHub
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused
 from k8s_hub.hub.routes import routes_of
 from tests.hub.test_api import answering
-from tests.realhub import RealHub
 
 ODD_NAME = "zoë o'neill@example.org"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from devkit.testing.realhub import RealHub
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.scopes import MissingScope, missing_scopes
-from tests.realhub import RealHub
 
 CHART = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 OPT_IN = ("access:servers", "admin:server_state", "read:users:groups", "proxy", "tokens")

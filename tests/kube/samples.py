@@ -1,6 +1,6 @@
 """Pods as the tests of this room make them."""
 
-from k8s_hub.minicluster import resources
+from devkit.minicluster import resources
 from k8s_hub.objects.keys import Key, labels_of, uid_of
 
 NAMESPACE = "hub"

@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 import pytest
 
+from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse
+from devkit.minicluster.resources import EVENTS
+from devkit.minicluster.statuses import status_body
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.events import LINGER, MOST, EventWatch, Involved
-from k8s_hub.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse
-from k8s_hub.minicluster.resources import EVENTS
-from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.objects.keys import Key
 from tests.kube.odd import ODD, a_list, an_event, at, stored
 from tests.kube.samples import NAMESPACE, key

@@ -14,15 +14,15 @@ from kubernetes_asyncio.client import (
 )
 from kubernetes_asyncio.client.rest import ApiException
 
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.faults import FaultRule, ReplyLost, RequestLost, Slow, refuse
+from devkit.minicluster.statuses import status_body
+from devkit.testing.eventually import eventually
 from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import ConfigurationError
 from k8s_hub.kube.library import core_v1, create_once, delete_once, exists, set_default
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.faults import FaultRule, ReplyLost, RequestLost, Slow, refuse
-from k8s_hub.minicluster.statuses import status_body
-from tests.eventually import eventually
 from tests.kube.certificates import self_signed
 
 NAMESPACE = "default"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from devkit.minicluster.cluster import MiniCluster
+from devkit.testing.realhub import RealHub
+from devkit.testing.runs import HOME, NAMESPACE, Witness
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
-from tests.realhub import RealHub
-from tests.spawner.runs import HOME, NAMESPACE, Witness
 
 
 class LoopDate(datetime):

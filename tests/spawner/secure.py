@@ -11,12 +11,12 @@ from aiohttp import web
 from jupyterhub.utils import make_ssl_context
 from tornado.httpclient import AsyncHTTPClient
 
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.door import reset
-from k8s_hub.minicluster.resources import PODS, SECRETS, SERVICES
-from k8s_hub.minicluster.runtime import Exit, StartError
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.door import reset
+from devkit.minicluster.resources import PODS, SECRETS, SERVICES
+from devkit.minicluster.runtime import Exit, StartError
+from devkit.testing.realhub import RealHub
 from k8s_hub.objects.keys import Key, key_of, labels_of
-from tests.realhub import RealHub
 
 ZONE = ".svc.cluster.local"
 

@@ -9,17 +9,17 @@ import jupyterhub
 import pytest
 from jupyterhub import orm
 
+from devkit.minicluster.faults import refuse
+from devkit.minicluster.resources import PODS
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import restart_process, struck, takes
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.users import ACCESS_TOKEN
-from k8s_hub.minicluster.faults import refuse
-from k8s_hub.minicluster.resources import PODS
 from k8s_hub.objects.keys import Key
 from k8s_hub.spawner.access_token import NOTE
 from k8s_hub.spawner.saved_state import SavedState
-from tests.eventually import eventually
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import restart_process, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

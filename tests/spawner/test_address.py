@@ -6,8 +6,8 @@ import pytest
 from certipy import Certipy
 from cryptography import x509
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub.spawner.failures import SpawnFailed
-from tests.spawner.bare import bare_spawner
 
 
 def pod(address="10.0.0.7"):

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import restart_process
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.rules import Rules
@@ -15,8 +17,6 @@ from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.selection import LONGEST_TOGETHER, LONGEST_VALUE
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.saved_state import SavedState
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import restart_process
 from tests.spawner.test_saved_state import kubespawner_7
 from tests.spawner.test_user_choices import chosen
 

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from k8s_hub.minicluster.faults import CommitAfterDisconnect, Refuse, ReplyLost, RequestLost, refuse
-from k8s_hub.minicluster.resources import SERVICES
-from k8s_hub.minicluster.statuses import conflict, status_body
+from devkit.minicluster.faults import CommitAfterDisconnect, Refuse, ReplyLost, RequestLost, refuse
+from devkit.minicluster.resources import SERVICES
+from devkit.minicluster.statuses import conflict, status_body
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import NAMESPACE, Run, pods, sentence_of, sentences, struck
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.owners import owner_uids
-from tests.eventually import eventually
-from tests.spawner.runs import NAMESPACE, Run, pods, sentence_of, sentences, struck
 from tests.spawner.secure import serve_names
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.minicluster.faults import FaultRule, refuse
-from k8s_hub.minicluster.resources import CLAIMS, PODS
+from devkit.minicluster.faults import FaultRule, refuse
+from devkit.minicluster.resources import CLAIMS, PODS
 from k8s_hub.objects import timestamps
 from tests.spawner.conftest import NAMESPACE
 

@@ -5,9 +5,9 @@ from jupyterhub.objects import Hub
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
 from k8s_hub.spawner.deprecated import RENAMED, tell_once
-from tests.spawner.bare import bare_spawner
 
 VALUES = {
     "image": "registry/one:2",
@@ -149,7 +149,7 @@ async def test_a_configuration_of_today_is_not_commented_on(caplog):
 )
 async def test_where_servers_reach_the_hub_is_still_taken_from_the_spawner(options, url, monkeypatch, caplog):
     hub = Hub(ip="the-hub", port=8081, base_url="/hub/")
-    monkeypatch.setattr("tests.spawner.bare.HUB", hub)
+    monkeypatch.setattr("devkit.testing.bare.HUB", hub)
 
     configured(**options)
 

@@ -5,11 +5,11 @@ from tornado.web import HTTPError
 from traitlets import TraitError
 from traitlets.config import Config
 
+from devkit.minicluster.faults import refuse
+from devkit.minicluster.statuses import status_body
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import Run, pods, sentence_of, sentences, struck
 from k8s_hub.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.minicluster.faults import refuse
-from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import Run, pods, sentence_of, sentences, struck
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

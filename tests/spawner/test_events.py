@@ -8,6 +8,8 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Config
 
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import Run, takes
 from k8s_hub.spawner.events import (
     BasicEventFormatter,
     EventFormatter,
@@ -18,8 +20,6 @@ from k8s_hub.spawner.events import (
 )
 from k8s_hub.spawner.progress import Heard
 from tests.diagnosis.samples import event
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import Run, takes
 from tests.spawner.test_progress import SCHEDULING, STARTING
 
 PULLING = event(

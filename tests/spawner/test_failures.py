@@ -5,6 +5,7 @@ from jupyterhub.utils import format_exception
 from prometheus_client import REGISTRY
 from tornado.web import HTTPError
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.manifests.casing import ManifestError
@@ -19,7 +20,6 @@ from k8s_hub.spawner.failures import (
     keep_from_count,
     uncounted,
 )
-from tests.spawner.bare import bare_spawner
 
 NOT_FOUND = Diagnosis.failed(
     Stage.PULLING, Reason.IMAGE_NOT_FOUND, "The image <b>x</b> does not exist.", detail="manifest unknown"

@@ -13,15 +13,15 @@ from jupyterhub.app import JupyterHub
 from tornado.web import HTTPError
 from traitlets.config import Config
 
+from devkit.minicluster.resources import CLAIMS, PODS, SECRETS
+from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner, diagnosis
 from k8s_hub.cli.main import main
 from k8s_hub.diagnosis import Observation, Reason, Refusal
 from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.minicluster.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.spawner.surface import INSTEAD
 from tests.diagnosis.samples import event, seen, unscheduled
-from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

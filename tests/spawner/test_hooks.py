@@ -6,10 +6,10 @@ import pytest
 from kubernetes_asyncio import client
 from tornado.web import HTTPError
 
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.runs import NO_WAIT, failed_start, pods, sentence_of
 from k8s_hub import KubeSpawner
-from k8s_hub.minicluster.resources import CLAIMS, PODS
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import NO_WAIT, failed_start, pods, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.faults import Slow
+from devkit.minicluster.resources import EVENTS, PODS, SECRETS, SERVICES
+from devkit.testing.runs import HOME, sentence_of, struck
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.cluster import MiniCluster
-from k8s_hub.minicluster.faults import Slow
-from k8s_hub.minicluster.resources import EVENTS, PODS, SECRETS, SERVICES
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.owners import owner_uids
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import HOME, sentence_of, struck
 from tests.spawner.secure import SecureHub, SecureRuntime, serve_names
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from k8s_hub.minicluster.faults import CommitAfterDisconnect, ReplyLost, Slow, too_many_requests
-from k8s_hub.minicluster.resources import CLAIMS
+from devkit.minicluster.faults import CommitAfterDisconnect, ReplyLost, Slow, too_many_requests
+from devkit.minicluster.resources import CLAIMS
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import Run, claims, mark_of, plant_pod, pods, restart_process, struck, takes
 from k8s_hub.objects.keys import key_of, uid_of
-from tests.eventually import eventually
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
-from tests.spawner.runs import Run, claims, mark_of, plant_pod, pods, restart_process, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -5,10 +5,9 @@ import asyncio
 import pytest
 from tornado.web import HTTPError
 
-from k8s_hub import KubeSpawner
-from k8s_hub.minicluster.faults import ReplyLost, RequestLost, Slow, refuse
-from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.runs import (
+from devkit.minicluster.faults import ReplyLost, RequestLost, Slow, refuse
+from devkit.minicluster.statuses import status_body
+from devkit.testing.runs import (
     NO_WAIT,
     Run,
     claims,
@@ -19,6 +18,7 @@ from tests.spawner.runs import (
     struck,
     takes,
 )
+from k8s_hub import KubeSpawner
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

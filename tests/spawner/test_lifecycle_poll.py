@@ -5,13 +5,13 @@ from contextlib import nullcontext
 
 import pytest
 
-from k8s_hub.minicluster.faults import Refuse, Slow, refuse, too_many_requests
-from k8s_hub.minicluster.resources import PODS
-from k8s_hub.minicluster.runtime import Exit
-from k8s_hub.minicluster.statuses import status_body
+from devkit.minicluster.faults import Refuse, Slow, refuse, too_many_requests
+from devkit.minicluster.resources import PODS
+from devkit.minicluster.runtime import Exit
+from devkit.minicluster.statuses import status_body
+from devkit.testing.runs import Run, edit_pod, plant_pod, pods, restart_process, struck, takes
 from k8s_hub.objects.keys import Key
 from tests.spawner.cells import AWAY, SLOW, UP, cell
-from tests.spawner.runs import Run, edit_pod, plant_pod, pods, restart_process, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

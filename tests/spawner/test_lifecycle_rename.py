@@ -3,13 +3,13 @@
 import jupyterhub
 import pytest
 
-from k8s_hub.minicluster.faults import FaultRule, refuse
-from k8s_hub.minicluster.resources import CLAIMS, PODS
+from devkit.minicluster.faults import FaultRule, refuse
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.runs import claims, restart_process
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of
 from tests.spawner.cells import AWAY, UP, cell
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import claims, restart_process
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

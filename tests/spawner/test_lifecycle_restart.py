@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from k8s_hub.minicluster.resources import CLAIMS, PODS
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import NAMESPACE, claims, pods, restart_process, takes
 from k8s_hub.objects.keys import Key, key_of, uid_of
-from tests.eventually import eventually
 from tests.spawner.cells import AWAY, UP, cell
-from tests.spawner.runs import NAMESPACE, claims, pods, restart_process, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

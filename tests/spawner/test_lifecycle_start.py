@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from tornado.web import HTTPError
 
-from k8s_hub.demo.settings import free_port
-from k8s_hub.minicluster.faults import (
+from devkit.demo.settings import free_port
+from devkit.minicluster.faults import (
     CommitAfterDisconnect,
     Refuse,
     ReplyLost,
@@ -14,13 +14,11 @@ from k8s_hub.minicluster.faults import (
     refuse,
     too_many_requests,
 )
-from k8s_hub.minicluster.resources import PODS
-from k8s_hub.minicluster.runtime import Exit
-from k8s_hub.minicluster.statuses import conflict
-from k8s_hub.objects.keys import Key, key_of, uid_of
-from tests.realhub import Answer
-from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
-from tests.spawner.runs import (
+from devkit.minicluster.resources import PODS
+from devkit.minicluster.runtime import Exit
+from devkit.minicluster.statuses import conflict
+from devkit.testing.realhub import Answer
+from devkit.testing.runs import (
     Run,
     claims,
     edit_pod,
@@ -32,6 +30,8 @@ from tests.spawner.runs import (
     struck,
     takes,
 )
+from k8s_hub.objects.keys import Key, key_of, uid_of
+from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

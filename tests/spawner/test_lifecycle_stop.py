@@ -5,8 +5,7 @@ import logging
 
 import pytest
 
-from k8s_hub.kube.metrics import UNDELIVERED
-from k8s_hub.minicluster.faults import (
+from devkit.minicluster.faults import (
     CommitAfterDisconnect,
     FaultRule,
     Refuse,
@@ -15,11 +14,12 @@ from k8s_hub.minicluster.faults import (
     WatchGone,
     too_many_requests,
 )
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
+from k8s_hub.kube.metrics import UNDELIVERED
 from k8s_hub.objects.keys import key_of, metadata_of, uid_of
 from k8s_hub.spawner.teardown import STOP_TIMEOUTS
-from tests.eventually import eventually
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
-from tests.spawner.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

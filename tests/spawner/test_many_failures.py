@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_hub.minicluster.faults import refuse
-from k8s_hub.minicluster.statuses import status_body
-from tests.spawner.runs import pods, struck
+from devkit.minicluster.faults import refuse
+from devkit.minicluster.statuses import status_body
+from devkit.testing.runs import pods, struck
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub, pytest.mark.slow]
 

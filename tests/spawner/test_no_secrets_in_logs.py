@@ -14,12 +14,12 @@ import pytest
 from jupyterhub.crypto import CryptKeeper
 from kubernetes_asyncio.client import V1Container
 
-from k8s_hub.minicluster.faults import FaultRule, Refuse, ReplyLost
-from k8s_hub.minicluster.resources import PODS
-from k8s_hub.minicluster.statuses import status_body
+from devkit.minicluster.faults import FaultRule, Refuse, ReplyLost
+from devkit.minicluster.resources import PODS
+from devkit.minicluster.statuses import status_body
+from devkit.testing.runs import claims, pods, takes
 from k8s_hub.objects.keys import key_of
 from k8s_hub.spawner.models import to_json
-from tests.spawner.runs import claims, pods, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
+from devkit.minicluster.runtime import Exit
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import NAMESPACE, pods
 from k8s_hub.kube.metrics import LISTS
-from k8s_hub.minicluster.runtime import Exit
-from tests.eventually import eventually
-from tests.spawner.runs import NAMESPACE, pods
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub, pytest.mark.slow]
 

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traitlets import TraitError
 
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import NO_WAIT, failed_start, pods, sentence_of
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.manifests.affinity import bound_to_node
@@ -18,8 +20,6 @@ from k8s_hub.spawner import security
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.preflight import unusable
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import NO_WAIT, failed_start, pods, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

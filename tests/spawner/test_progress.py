@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
 from k8s_hub.spawner.progress import Heard, Progress
 from tests.diagnosis.samples import event
-from tests.spawner.bare import bare_spawner
 
 SCHEDULING = Diagnosis.waiting(Stage.SCHEDULING, "Your server is waiting for a machine.")
 STARTING = Diagnosis.waiting(Stage.STARTING, "Your server is starting.")

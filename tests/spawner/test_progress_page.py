@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.spawner.runs import claims, plant_pod, pods, takes
+from devkit.testing.runs import claims, plant_pod, pods, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

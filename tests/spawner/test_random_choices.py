@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.spawner.runs import pods
+from devkit.testing.runs import pods
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

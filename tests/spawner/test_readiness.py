@@ -10,10 +10,10 @@ import pytest
 from jupyterhub.utils import url_escape_path
 from tornado.web import HTTPError
 
-from k8s_hub.minicluster.runtime import Exit
+from devkit.minicluster.runtime import Exit
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import NO_WAIT, Run, failed_start, pods, sentence_of
 from k8s_hub.spawner.readiness import Probe
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import NO_WAIT, Run, failed_start, pods, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -7,11 +7,11 @@ import pytest
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.pod import build_pod
 from k8s_hub.naming.templates import TemplateError
 from k8s_hub.spawner import resolve
-from tests.spawner.bare import bare_spawner
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 VERSIONS = ("hub.jupyter.org/jupyterhub-version", "hub.jupyter.org/kubespawner-version")

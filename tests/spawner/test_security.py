@@ -7,12 +7,12 @@ from kubernetes_asyncio.client import V1Container, V1Pod, V1SecurityContext
 from traitlets import TraitError
 from traitlets.config import Config
 
+from devkit.minicluster.resources import SECRETS
+from devkit.testing.bare import bare_spawner
+from devkit.testing.runs import NAMESPACE, NO_WAIT, Run, failed_start, pods, restart_process, sentence_of
 from k8s_hub.manifests.restricted import contradictions, restricted
-from k8s_hub.minicluster.resources import SECRETS
 from k8s_hub.objects.keys import metadata_of, uid_of
 from k8s_hub.spawner.deprecated import tell_once
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import NAMESPACE, NO_WAIT, Run, failed_start, pods, restart_process, sentence_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

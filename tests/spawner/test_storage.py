@@ -11,19 +11,19 @@ from tornado.web import HTTPError
 from traitlets import TraitError
 from traitlets.config import Config
 
+from devkit.minicluster.faults import CutWatch, Refuse, Slow, refuse
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.minicluster.statuses import status_body
+from devkit.testing.bare import bare_spawner
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import Run, claims, pods, restart_process, sentence_of, sentences, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.kube.store import View
-from k8s_hub.minicluster.faults import CutWatch, Refuse, Slow, refuse
-from k8s_hub.minicluster.resources import CLAIMS, PODS
-from k8s_hub.minicluster.statuses import status_body
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
-from tests.eventually import eventually
-from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import Run, claims, pods, restart_process, sentence_of, sentences, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.minicluster.resources import CLAIMS, PODS
+from devkit.minicluster.resources import CLAIMS, PODS
 from k8s_hub.objects.keys import uid_of
 from tests.spawner.conftest import NAMESPACE
 

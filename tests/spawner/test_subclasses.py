@@ -21,17 +21,17 @@ from tornado import gen, web
 from traitlets import Bool, Unicode, default
 from traitlets.config import Config, Configurable
 
+from devkit.minicluster.resources import CLAIMS, PODS, SECRETS
+from devkit.testing.bare import bare_spawner
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import Run, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.minicluster.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.objects.keys import annotations_of
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.surface import CALLED_BY_OTHERS, INSTEAD
-from tests.eventually import eventually
-from tests.spawner.bare import bare_spawner
 from tests.spawner.conftest import NAMESPACE
-from tests.spawner.runs import Run, takes
 
 in_a_hub = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -7,9 +7,9 @@ import traitlets
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
+from devkit.differential import peers
+from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
-from tests.differential import peers
-from tests.spawner.bare import bare_spawner
 from tests.spawner.test_resolve import golden
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from devkit.minicluster.resources import PODS
+from devkit.testing.eventually import eventually
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.minicluster.resources import PODS
-from tests.eventually import eventually
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

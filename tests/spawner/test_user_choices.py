@@ -12,13 +12,13 @@ from jupyterhub.auth import Authenticator, DummyAuthenticator
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
+from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 from tests.profiles.samples import REQUIRED, profiles, ruled
 from tests.profiles.test_form import Page
-from tests.spawner.bare import bare_spawner
 
 
 def chooser(user_options=None, *, profile_list=None, groups=(), spawner_class=KubeSpawner, **traits):

@@ -8,9 +8,9 @@ import jupyterhub
 import pytest
 from yarl import URL
 
+from devkit.testing.runs import pods
 from tests.profiles.samples import profiles, ruled
 from tests.profiles.test_form import Page
-from tests.spawner.runs import pods
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

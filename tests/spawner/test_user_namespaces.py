@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
+from devkit.minicluster.controllers import delete
+from devkit.minicluster.faults import FaultRule, Refuse, Slow, refuse
+from devkit.minicluster.resources import CLAIMS, NAMESPACES, PODS
+from devkit.minicluster.statuses import conflict, status_body
+from devkit.testing.bare import bare_spawner
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import NO_WAIT, Run, failed_start, sentence_of, sentences, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.minicluster.controllers import delete
-from k8s_hub.minicluster.faults import FaultRule, Refuse, Slow, refuse
-from k8s_hub.minicluster.resources import CLAIMS, NAMESPACES, PODS
-from k8s_hub.minicluster.statuses import conflict, status_body
 from k8s_hub.objects.keys import Key, key_of, uid_of
-from tests.eventually import eventually
-from tests.spawner.bare import bare_spawner
-from tests.spawner.runs import NO_WAIT, Run, failed_start, sentence_of, sentences, struck, takes
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -4,12 +4,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from devkit.minicluster.resources import CLAIMS
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings as KubeSettings
 from k8s_hub.kube.connection import Connection
-from k8s_hub.minicluster.resources import CLAIMS
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.volumes.inventory import SCOPES, Sources
 from tests.spawner import conftest as spawning

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
+from devkit.minicluster.faults import CommitAfterDisconnect, FaultRule, ReplyLost, refuse
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import plant_pod
 from k8s_hub.clock import utcnow
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.errors import Forbidden, KubeError
-from k8s_hub.minicluster.faults import CommitAfterDisconnect, FaultRule, ReplyLost, refuse
-from k8s_hub.minicluster.resources import CLAIMS, PODS
 from k8s_hub.objects.keys import uid_of
 from k8s_hub.volumes.plan import Choice, Residents, plan
 from k8s_hub.volumes.pruning import Deleted, Spared, Unclear, prune
-from tests.eventually import eventually
-from tests.spawner.runs import plant_pod
 from tests.volumes.conftest import key, run_once
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

@@ -2,12 +2,12 @@
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW
 from k8s_hub.claims.lookup import username_of
 from k8s_hub.cli import volumes
 from k8s_hub.volumes import table
 from k8s_hub.volumes.plan import Choice, Residents, plan
 from k8s_hub.volumes.pruning import Deleted, Spared, Unclear
-from tests.inmemoryhub import NOW
 from tests.volumes.objects import claim, server, user
 
 CHOICE = Choice(now=NOW)

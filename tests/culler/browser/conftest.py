@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tests.box.needs import BROWSER, INSTALL
-from tests.box.suites import YES
+from devkit.realcluster.needs import BROWSER, INSTALL
+from devkit.realcluster.suites import YES
 from tests.culler.browser.stage import raised
 
 

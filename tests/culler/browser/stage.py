@@ -11,12 +11,12 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from k8s_hub.demo.plan import Plan, make_plan
-from k8s_hub.demo.settings import REPOSITORY, Settings, claimed, free_port
-from k8s_hub.demo.stack import running
-from k8s_hub.demo.witness import Witness, witness
-from tests.box.needs import BROWSER
-from tests.eventually import eventually
+from devkit.demo.plan import Plan, make_plan
+from devkit.demo.settings import REPOSITORY, Settings, claimed, free_port
+from devkit.demo.stack import running
+from devkit.demo.witness import Witness, witness
+from devkit.realcluster.needs import BROWSER
+from devkit.testing.eventually import eventually
 
 PEOPLE = ("ada", "grace", "barbara", "admin")
 DESKTOP = {"width": 1280, "height": 800}

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from devkit.realcluster.suites import YES
+from devkit.testing.eventually import eventually
 from k8s_hub.clock import utcnow
 from k8s_hub.objects.timestamps import parse
-from tests.box.suites import YES
 from tests.culler.browser.stage import CORE, DESKTOP, PHONE, REPOSITORY, SECOND_SOURCE, SWEEP_EVERY, Culling
-from tests.eventually import eventually
 
 pytestmark = pytest.mark.browser
 

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from devkit.demo.settings import free_port
+from devkit.testing.eventually import eventually
+from devkit.testing.realhub import RealHub
 from k8s_hub.culler import wiring
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.demo.settings import free_port
 from tests.culler.page.visiting import ACCESS, NAME, SCOPES, Visitor
-from tests.eventually import eventually
-from tests.realhub import RealHub
 
 pytestmark = pytest.mark.hub
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.judging.decision import Action
 from k8s_hub.culler.judging.facts import Work, facts_of
@@ -16,7 +17,6 @@ from k8s_hub.culler.page.board import Seen
 from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.sweeping.report import PassRecord, Report
-from tests.inmemoryhub import NOW, server, user
 
 HOUR = timedelta(hours=1)
 LIMITS = Limits(idle=HOUR)

@@ -9,6 +9,8 @@ from html import unescape
 import aiohttp
 from yarl import URL
 
+from devkit.demo.settings import free_port
+from devkit.testing.realhub import RealHub
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.memory import Memory
@@ -18,10 +20,8 @@ from k8s_hub.culler.page.settings import PageSettings
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.sweeping.report import PassRecord
 from k8s_hub.culler.sweeping.sweep import Orders, Sweep
-from k8s_hub.demo.settings import free_port
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from tests.realhub import RealHub
 
 NAME = "idle-culler"
 TOKEN = "a-token-of-the-service-that-is-long"

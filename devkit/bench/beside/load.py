@@ -1,0 +1,39 @@
+"""What users do to a hub: many at once, a few at a time, or nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from devkit.bench.figures import Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rush:
+    """What came of many requests; seconds."""
+
+    wall: float
+    latencies: tuple[float, ...]
+    failures: int
+
+    @property
+    def spread(self) -> Spread:
+        return Spread.of(self.latencies)
+
+
+async def rush(users: Sequence[str], act: Callable[[str], Awaitable[bool]], *, at_once: int) -> Rush:
+    """Act for each user, so many at a time, the next as soon as one is done."""
+    waiting, latencies, failures = iter(users), [], 0
+
+    async def one_after_another(mine: Iterable[str]) -> None:
+        nonlocal failures
+        for user in mine:
+            begin = monotonic()
+            failures += not await act(user)
+            latencies.append(monotonic() - begin)
+
+    begin = monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(one_after_another(waiting))
+    return Rush(wall=monotonic() - begin, latencies=tuple(latencies), failures=failures)

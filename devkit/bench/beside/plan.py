@@ -1,0 +1,91 @@
+"""What is compared, with how many users; all that a person can choose."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A spawner, or None for a script that creates the same objects without a hub."""
+
+    name: str
+    #: The environment that its hub runs in, below the root of the checkout.
+    environment: str
+    #: module:class
+    spawner: str | None
+
+
+HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="devkit.testing.realhub:QuietSpawner")
+BARE_SCRIPT = Subject(name="bare script", environment=".venv", spawner=None)
+HUB_AND_SCRIPT = Subject(name="hub and script", environment=".venv", spawner=HUB_ALONE.spawner)
+"""Both at the same time, neither knowing of the other: the least that hub and cluster cost on one machine."""
+
+PEER = Subject(name="kubespawner", environment=".venv-peer", spawner="kubespawner:KubeSpawner")
+OURS = Subject(name="k8s_hub", environment=".venv", spawner="k8s_hub:KubeSpawner")
+SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS)
+"""In the order of their turns; who comes later finds more in the cluster."""
+
+PARTS = ("burst", "slow", "crowd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One run."""
+
+    users: tuple[int, ...]
+    at_once: int
+    few: int
+    quiet_seconds: float
+    slow_users: int
+    crowd: int
+    #: Milliseconds; 0 means that they are not counted, which costs the hub time.
+    slow_callbacks: int
+    #: Whether claims get volumes; see `cluster.without_storage`.
+    volumes: bool
+    subjects: tuple[Subject, ...]
+    parts: tuple[str, ...]
+    json: Path | None
+    logs: Path | None
+
+
+def parse(arguments: Sequence[str] | None = None) -> Plan:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m devkit.bench.beside", description=__doc__)
+    add = parser.add_argument
+    names = [subject.name.replace(" ", "-") for subject in SUBJECTS]
+    add("--users", type=int, nargs="+", default=[500, 2000], help="users of a burst; a burst for each number")
+    add("--at-once", type=int, default=300, help="starts or stops under way at a time in a burst")
+    add("--few", type=int, default=60, help="users who start three at a time, before the burst")
+    add("--quiet-seconds", type=float, default=60, help="how long the running servers are left alone")
+    add("--slow-users", type=int, default=100, help="users whose pods take 3 to 8 seconds")
+    add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
+    add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
+    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add(
+        "--slow-callbacks",
+        type=int,
+        default=0,
+        help="count k8s_hub's callbacks of so many milliseconds; costs time",
+    )
+    add("--volumes", action="store_true", help="have the cluster provide each claim's volume")
+    add("--json", type=Path, help="write all figures to this file, too")
+    add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
+    given = parser.parse_args(arguments)
+    return Plan(
+        users=tuple(given.users),
+        at_once=given.at_once,
+        few=given.few,
+        quiet_seconds=given.quiet_seconds,
+        slow_users=given.slow_users,
+        crowd=given.crowd,
+        subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
+        parts=tuple(given.only),
+        slow_callbacks=given.slow_callbacks,
+        volumes=given.volumes,
+        json=given.json,
+        logs=given.logs,
+    )

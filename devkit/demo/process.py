@@ -1,0 +1,110 @@
+"""One process of the demo: it logs to a file, is stopped as a group, and dies with the demo.
+
+Promise: whatever ends the demo, SIGKILL included, the kernel tells the process to end.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from devkit.demo.failure import DemoError
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PROBE_EVERY = 0.1  # seconds
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run; ``log`` receives stdout and stderr."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    log: Path
+
+
+class Process:
+    """A started command; its process group is ours to signal."""
+
+    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
+        self.command = command
+        self._process = process
+
+    @classmethod
+    async def start(cls, command: Command) -> "Process":
+        """Start ``command`` in a session of its own, so that Ctrl-C in the terminal reaches only the demo."""
+        demo = os.getpid()
+        with command.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command.arguments,
+                env=command.environment,
+                cwd=command.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(demo),
+            )
+        return cls(command, process)
+
+    @property
+    def pid(self) -> int:
+        """The leader's, and the group's."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """True until it ended."""
+        return self._process.returncode is None
+
+    async def wait_until_ready(self, probe: Probe, *, deadline: float) -> None:
+        """Return when ``probe`` says so; DemoError when the process ends first or after ``deadline`` seconds."""
+        name = self.command.name
+        try:
+            async with asyncio.timeout(deadline):
+                while not await probe():
+                    if not self.is_running:
+                        raise DemoError(f"the {name} ended while starting: {self.last_words()}")
+                    await asyncio.sleep(PROBE_EVERY)
+        except TimeoutError as error:
+            raise DemoError(f"the {name} is not ready after {deadline:.0f} s: {self.last_words()}") from error
+
+    async def wait(self) -> int:
+        """Wait for the end and return the exit code; negative is a signal."""
+        return await self._process.wait()
+
+    async def stop(self, *, grace: float) -> None:
+        """Ask the process to end, and after ``grace`` seconds end its whole group."""
+        if self.is_running:
+            self._process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._process.wait()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL for the group, also when its leader is gone already."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await self._process.wait()
+
+    def last_words(self) -> str:
+        """Return the last line of the log and where to read more."""
+        lines = self.command.log.read_text(errors="replace").strip().splitlines()
+        return f"{lines[-1].strip() if lines else 'it said nothing'} ({self.command.log})"
+
+
+def _die_with(demo: int) -> None:
+    """Between fork and exec: have the kernel send SIGTERM when the demo ends, however it ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != demo:  # it ended before the line above
+        os._exit(1)

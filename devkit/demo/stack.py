@@ -1,0 +1,116 @@
+"""The demo's processes: mini cluster, proxy and hub, started in order and stopped in reverse.
+
+The hub starts the idle culler itself, as a real hub does. The proxy is not the hub's child, as in the
+Zero to JupyterHub chart, so that users stay connected while the hub is away.
+Promise: when the context ends, however it ends, no process is left.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from devkit.demo import leftovers
+from devkit.demo.failure import DemoError
+from devkit.demo.leftovers import Mark
+from devkit.demo.plan import Plan, cluster_command, hub_command, proxy_command
+from devkit.demo.process import Command, Probe, Process
+from devkit.demo.together import together
+
+READY_DEADLINE = 60.0  # seconds for each part; a slow machine needs 5
+STOP_GRACE = 20.0  # seconds for each part; the hub may have servers to stop
+ORPHAN_GRACE = 5.0  # seconds for what a killed hub left behind
+PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A command, and how to know that it is ready."""
+
+    command: Command
+    is_ready: Probe
+
+
+class Stack:
+    """Owner of the parts' processes; a part may be killed and started again."""
+
+    def __init__(self, parts: tuple[Part, ...], mark: Mark) -> None:
+        self.left_behind: Mapping[int, str] = {}  # what had to be ended after all parts had stopped
+        self._parts = {part.command.name: part for part in parts}
+        self._mark = mark
+        self._running: dict[str, Process] = {}
+
+    async def start(self) -> None:
+        """Start all parts, each when the one before it is ready."""
+        for name in self._parts:
+            await self.start_part(name)
+
+    async def start_part(self, name: str) -> None:
+        """Start one part and wait until it is ready; DemoError when it is not."""
+        part = self._parts[name]
+        process = self._running[name] = await Process.start(part.command)
+        await process.wait_until_ready(part.is_ready, deadline=READY_DEADLINE)
+
+    async def kill_part(self, name: str) -> None:
+        """SIGKILL, as the kernel does when memory is short, or a node that is lost."""
+        await self._running.pop(name).kill()
+
+    async def stop(self) -> None:
+        """Stop all parts in reverse order, then whatever they left behind."""
+        for name in reversed(list(self._running)):
+            await self._running.pop(name).stop(grace=STOP_GRACE)
+        self.left_behind = await leftovers.end(self._mark, grace=ORPHAN_GRACE)
+
+    async def watch(self) -> None:
+        """Raise DemoError when a part ends by itself; never return."""
+        await together(*(_complain(process) for process in self._running.values()))
+
+
+@asynccontextmanager
+async def running(plan: Plan) -> AsyncIterator[Stack]:
+    """A stack that is ready for users; stopped, also half-started, when the context ends."""
+    _forget_earlier_run(plan)
+    stack = Stack(parts_of(plan), plan.mark)
+    try:
+        await stack.start()
+        yield stack
+    finally:
+        await stack.stop()
+
+
+def parts_of(plan: Plan) -> tuple[Part, ...]:
+    """Return the parts in the order in which they need each other."""
+    cluster = Part(command=cluster_command(plan), is_ready=_holds(plan.kubeconfig.is_file))
+    proxy = Part(command=proxy_command(plan), is_ready=_answers(plan.proxy_api))
+    hub = Part(command=hub_command(plan), is_ready=_answers(f"{plan.url}/hub/login"))
+    return (cluster, proxy, hub) if plan.settings.kubeconfig is None else (proxy, hub)
+
+
+def _answers(url: str) -> Probe:
+    async def is_ready() -> bool:
+        try:
+            async with aiohttp.ClientSession(timeout=PROBE_TIMEOUT) as session, session.get(url) as response:
+                return response.status < 500
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    return is_ready
+
+
+def _holds(question: Callable[[], bool]) -> Probe:
+    async def is_ready() -> bool:
+        return question()
+
+    return is_ready
+
+
+def _forget_earlier_run(plan: Plan) -> None:
+    """Remove the mini cluster's old kubeconfig: a new one says that it is ready."""
+    if plan.settings.kubeconfig is None:
+        plan.kubeconfig.unlink(missing_ok=True)
+
+
+async def _complain(process: Process) -> None:
+    code = await process.wait()
+    raise DemoError(f"the {process.command.name} ended by itself with code {code}: {process.last_words()}")

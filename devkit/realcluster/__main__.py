@@ -1,0 +1,49 @@
+"""`python -m devkit.realcluster [VERB]`: runs a box for people.
+
+run (default)  a control plane with nodes that kwok plays, until Ctrl-C; prints the path of its kubeconfig
+up, down       a cluster with containers in the background
+keep           the same in the foreground: what `up` starts
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from devkit.realcluster.controlplane import control_plane
+from devkit.realcluster.keeper import REPOSITORY, Keeper, keep_until_told
+
+
+def main() -> int:
+    """Do what the verb says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m devkit.realcluster",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", nargs="?", default="run", choices=["run", "up", "down", "keep"])
+    parser.add_argument(
+        "--hub", type=int, action="append", default=[], help="bring in the users' image of this JupyterHub"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=REPOSITORY / ".cluster", help="its kubeconfig and logs"
+    )
+    parsed = parser.parse_args()
+    keeper = Keeper(parsed.folder)
+    match parsed.verb:
+        case "up":
+            return keeper.up(parsed.hub)
+        case "down":
+            return keeper.down()
+        case "keep":
+            return keeper.keep(parsed.hub)
+        case _:
+            return run()
+
+
+def run() -> int:
+    """A control plane until SIGINT or SIGTERM."""
+    return keep_until_told(control_plane(), lambda plane: print(plane.layout.kubeconfig, flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

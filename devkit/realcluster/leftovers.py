@@ -1,0 +1,203 @@
+"""`python -m devkit.realcluster.leftovers -- COMMAND ...`: runs a command, and fails when it leaves something behind.
+
+Compared before and after: mounts, links, network namespaces, cgroups, firewall rules, kernel settings and the
+folders that parts of a cluster write to. Processes need no comparison: every orphan of the command becomes a
+child of this process. What belongs to somebody else's living box does not count.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from devkit.realcluster.cgroups import mounted_hierarchies
+from devkit.realcluster.folders import PLACE, PREFIX, living_names
+from devkit.realcluster.living import command_line, descendants
+from devkit.realcluster.network import BRIDGE_PREFIX, LINKS, bridge_of
+from devkit.realcluster.parts import HOST_PATHS
+from devkit.realcluster.remains import remove_remains
+
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+GRACE_SECONDS = 10
+POLL_SECONDS = 0.1
+#: In the names of cgroups that only clusters make; others come and go on a living machine.
+CLUSTER_CGROUPS = (PREFIX, "kubepods", "k8s.io")
+NAMED_NETWORK_NAMESPACES = Path("/run/netns")
+WRITTEN_TO = (
+    "/etc/cni/net.d",
+    "/opt/containerd",
+    "/run/containerd",
+    "/run/calico",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+)
+SETTINGS = (
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "net/ipv4/conf/all/forwarding",
+    "net/ipv4/ip_forward",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+)
+_BOX = re.compile(rf"(?:{PREFIX}|\b{BRIDGE_PREFIX})\w+")
+
+
+def take_stock() -> set[str]:
+    """What there is on this machine that a cluster may leave, one line each; no processes."""
+    return {
+        *_mounts(),
+        *_links(),
+        *(f"network namespace {path}" for path in _entries(NAMED_NETWORK_NAMESPACES)),
+        *_cgroups(),
+        *_firewall_rules(),
+        *_settings(),
+        *(f"folder {path}" for path in WRITTEN_TO if Path(path).exists()),
+        *(f"volume {path}" for path in _entries(HOST_PATHS)),
+        *(f"folder {path}" for path in PLACE.glob("k8s-hub-*")),
+    }
+
+
+def left_since(before: set[str]) -> list[str]:
+    """What is there now and was not then; not what belongs to a box that lives."""
+    found = take_stock() - before
+    return sorted(found - of_boxes(found, living_names()))
+
+
+def of_boxes(stock: set[str], names: set[str]) -> set[str]:
+    """Those that bear the name of one of these boxes."""
+    known = names | {bridge_of(name) for name in names}
+    return {thing for thing in stock if known & set(_BOX.findall(thing))}
+
+
+def of_dead_boxes(stock: set[str]) -> set[str]:
+    """Those that bear the name of a box that lives no more."""
+    of_any = {thing for thing in stock if _BOX.search(thing)}
+    return of_any - of_boxes(of_any, living_names())
+
+
+def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]]:
+    """Run a command; answers its exit code and what it left, which is removed where we know how."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    before = take_stock()
+    child = subprocess.Popen(command)
+    code = _reap_until_end_of(child)
+    deadline = time.monotonic() + grace_seconds
+    while (processes := descendants(os.getpid())) and time.monotonic() < deadline:
+        _reap()
+        time.sleep(POLL_SECONDS)
+    left = [f"process {pid}: {command_line(pid)[:300]}" for pid in processes]
+    left.extend(left_since(before))
+    _end(processes)
+    remove_remains()
+    return code, left
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m devkit.realcluster.leftovers", description=__doc__)
+    parser.add_argument(
+        "--grace", type=float, default=GRACE_SECONDS, help="seconds that processes have to end"
+    )
+    parser.add_argument("command", nargs="+")
+    parsed = parser.parse_args(arguments)
+    code, left = run(parsed.command, grace_seconds=parsed.grace)
+    for thing in left:
+        print(f"Left behind: {thing}", file=sys.stderr)
+    return code or (1 if left else 0)
+
+
+# --- What there is ---
+
+
+def _mounts() -> Iterator[str]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        yield f"mount {before.split()[4]} ({after.split()[0]})"
+
+
+def _links() -> Iterator[str]:
+    """The links by name; one that is part of a bridge names that too."""
+    for link in LINKS.iterdir():
+        bridge = link / "master"
+        yield f"link {link.name}" + (f" of {bridge.resolve().name}" if bridge.exists() else "")
+
+
+def _cgroups() -> Iterator[str]:
+    for root in mounted_hierarchies():
+        for folder, _, _ in os.walk(root):
+            if any(name in folder for name in CLUSTER_CGROUPS):
+                yield f"cgroup {folder}"
+
+
+def _firewall_rules() -> Iterator[str]:
+    for program in ("iptables-save", "ip6tables-save"):
+        path = shutil.which(program)
+        if path is not None and os.geteuid() == 0:
+            rules = subprocess.run([path], capture_output=True, text=True, check=False).stdout.splitlines()
+            yield from (f"{program}: {rule}" for rule in rules if rule.startswith("-A"))
+
+
+def _settings() -> Iterator[str]:
+    for name in SETTINGS:
+        setting = Path("/proc/sys", name)
+        if setting.exists():
+            yield f"setting {name} = {setting.read_text().strip()}"
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        yield from folder.iterdir()
+
+
+# --- Processes ---
+
+
+def _reap_until_end_of(child: subprocess.Popen[bytes]) -> int:
+    """Be the parent of the command's orphans until it ends; when to end at a signal is its own affair."""
+    # Ctrl-C reaches it without us.
+    previous = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM)),
+    }
+    try:
+        while True:
+            pid, status = os.wait()
+            if pid == child.pid:
+                child.returncode = os.waitstatus_to_exitcode(status)
+                return child.returncode if child.returncode >= 0 else 128 - child.returncode
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _end(processes: list[int]) -> None:
+    while processes:
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        processes = descendants(os.getpid())
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""A node's network: a bridge that belongs to nobody else, with an address for the host; nothing leads outside."""
+
+import contextlib
+import fcntl
+import ipaddress
+import json
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from devkit.realcluster.build import BoxUnavailableError, cache_folder
+from devkit.realcluster.folders import PREFIX
+
+BRIDGE_PREFIX = "khb-"  # a link's name has at most 15 characters
+LINKS = Path("/sys/class/net")
+CANDIDATES = IPv4Network("10.210.0.0/16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The bridge of a box, and the addresses of its pods."""
+
+    bridge: str
+    pods: IPv4Network
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The host's own address on the bridge."""
+        return next(self.pods.hosts())
+
+
+def bridge_of(box: str) -> str:
+    """The name of the bridge of the box with this folder name."""
+    return BRIDGE_PREFIX + box.removeprefix(PREFIX)
+
+
+@contextlib.contextmanager
+def made_network(box: str) -> Iterator[Network]:
+    """A bridge with addresses that no route of this machine leads to yet."""
+    try:
+        with _one_at_a_time():
+            network = Network(bridge=bridge_of(box), pods=free_network(_destinations()))
+            _ip("link", "add", "name", network.bridge, "type", "bridge")
+            address = f"{network.gateway}/{network.pods.prefixlen}"
+            _ip("address", "add", address, "dev", network.bridge)
+            _ip("link", "set", network.bridge, "up")
+        yield network
+    finally:
+        remove_bridge(bridge_of(box))
+
+
+def remove_bridge(bridge: str) -> None:
+    """Remove a bridge, if it is there; its other ends went with the containers' network namespaces."""
+    if (LINKS / bridge).exists():
+        _ip("link", "delete", bridge)
+
+
+def free_network(destinations: Iterable[str]) -> IPv4Network:
+    """Addresses that none of these destinations of routes covers."""
+    taken = [ipaddress.ip_network(one) for one in destinations if one[0].isdigit()]  # not `default`
+    for candidate in CANDIDATES.subnets(new_prefix=24):
+        if not any(candidate.overlaps(other) for other in taken):
+            return candidate
+    raise BoxUnavailableError(f"Every network in {CANDIDATES} is in use on this machine.")
+
+
+def _destinations() -> list[str]:
+    return [route["dst"] for route in json.loads(_ip("-4", "-json", "route", "show", "table", "all"))]
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    path = cache_folder() / "network.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,111 @@
+"""`make test-cluster`: the suites that need a cluster, each in its own process, each leaving nothing behind.
+
+A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure. With another version of
+Kubernetes than the pinned one (`KUBERNETES=1.32.2`) there is a control plane only, and its suite.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import pytest
+
+from devkit.realcluster import leftovers
+from devkit.realcluster.build import WANTED, BoxUnavailableError, build, build_helm, build_node
+from devkit.realcluster.images import hub_image, user_image
+from devkit.realcluster.needs import lacks_of_a_control_plane, lacks_of_a_node
+
+NOTHING_TO_DO = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # `-k` may be for another suite
+YES = {"1", "true", "yes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Some tests, by their marker, and a question for what this machine lacks to run them."""
+
+    name: str
+    marker: str
+    lacks: Callable[[], list[str]]
+    #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
+    prepare: Callable[[], object]
+    #: Processes that run the tests, each with a cluster of its own; most of the time they wait for it.
+    workers: int = 1
+
+
+def _make_what_a_control_plane_takes() -> None:
+    build()
+    build_helm()
+
+
+def _make_what_a_node_takes() -> None:
+    build()
+    build_node()
+    hub = int(version("jupyterhub").partition(".")[0])
+    user_image(hub)
+    hub_image(hub)
+
+
+def _lacks_of_a_node() -> list[str]:
+    wanted = os.environ.get(WANTED)
+    other = [f"{WANTED} is {wanted}, of which there is no kubelet"] if wanted else []
+    return [*other, *lacks_of_a_node()]
+
+
+SUITES = (
+    Suite(
+        name="the control plane's, with nodes that kwok plays",
+        marker="cluster and not containers",
+        lacks=lacks_of_a_control_plane,
+        prepare=_make_what_a_control_plane_takes,
+        workers=2,
+    ),
+    Suite(
+        name="the node's, with real containers",
+        marker="containers",
+        lacks=_lacks_of_a_node,
+        prepare=_make_what_a_node_takes,
+    ),
+)
+
+
+def judge(codes: Sequence[int], *, is_complete: bool, environment: Mapping[str, str]) -> int:
+    """The exit code for those of all suites; the one place that decides whether one may be skipped."""
+    if not is_complete and environment.get("CI", "").lower() in YES:
+        return pytest.ExitCode.TESTS_FAILED
+    return next((code for code in codes if code not in NOTHING_TO_DO), pytest.ExitCode.OK)
+
+
+def was_interrupted(code: int) -> bool:
+    """True when somebody wants no more tests: Ctrl-C, or a signal."""
+    return code == pytest.ExitCode.INTERRUPTED or code > 128
+
+
+def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
+    codes, skipped = [], []
+    for suite in suites:
+        lacks = suite.lacks()
+        if lacks:
+            skipped.append(f"SKIPPED: the suite {suite.name}: " + "; ".join(lacks))
+        else:
+            print(f"--- The suite {suite.name}", flush=True)
+            codes.append(_run(suite, arguments))
+            if was_interrupted(codes[-1]):
+                break
+    print(*skipped, sep="\n", end="\n" if skipped else "", file=sys.stderr)
+    return judge(codes, is_complete=not skipped, environment=os.environ)
+
+
+def _run(suite: Suite, arguments: Sequence[str]) -> int:
+    try:
+        suite.prepare()
+    except BoxUnavailableError as error:
+        print(error, file=sys.stderr)
+        return pytest.ExitCode.INTERNAL_ERROR
+    spread = [f"--numprocesses={suite.workers}", "--dist=worksteal"] if suite.workers > 1 else []
+    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *spread, *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,356 @@
+"""A real JupyterHub inside the test's own process and event loop, on JupyterHub 5.5 and 6.1.
+
+There is no node proxy: routes live in a dictionary and the hub's own readiness check goes straight to the
+server's URL. Nothing survives a ``RealHub``: no task, socket, signal handler, log handler or singleton.
+In virtual time the hub's timeouts and tornado's periodic callbacks follow the loop's clock.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from jupyterhub.app import JupyterHub
+from jupyterhub.auth import DummyAuthenticator
+from jupyterhub.spawner import Spawner
+from tornado.ioloop import IOLoop
+from traitlets import Float, Unicode
+from traitlets.config import Config
+
+from devkit.demo.settings import free_port
+from devkit.testing.eventually import eventually
+from devkit.testing.memoryproxy import MemoryProxy
+
+_owner: contextvars.ContextVar[object] = contextvars.ContextVar("realhub_owner", default=None)
+"""Set while code of a hub runs; every task started there inherits it, so that a killed hub's tasks are known."""
+
+
+class _Hub(JupyterHub):
+    """JupyterHub without what belongs to a process of its own: signals, files, log handlers."""
+
+    memory_routes: dict[str, dict[str, Any]]
+    earlier_session_factory: Callable[[], Any] | None = None
+
+    def load_config_file(self, *args, **kwargs):
+        """All configuration is given."""
+
+    def init_signal(self):
+        """The test runner keeps its signals."""
+
+    def _configure_logging(self):
+        """pytest captures the root logger, and shows it when a test fails."""
+
+    def init_logging(self):
+        self.log = logging.getLogger("jupyterhub")
+        self.log.setLevel(self.log_level)
+
+    def init_db(self):
+        """Keep the connection of the hub before this one, so that a database in memory survives a restart."""
+        if self.earlier_session_factory is None:
+            super().init_db()
+        else:
+            self.session_factory = self.earlier_session_factory
+            self.db = self.session_factory()
+
+    def init_secrets(self):
+        """The cookie secret is given; nothing is written to the working directory."""
+
+
+class QuietSpawner(Spawner):
+    """A spawner without a pod: it "runs" as long as its state says so, at a URL that always answers."""
+
+    listener_url = Unicode(config=True, help="Set by RealHub: answers 200 to every request.")
+    start_seconds = Float(0, config=True, help="How long start() takes.")
+    stop_seconds = Float(0, config=True, help="How long stop() takes.")
+    running = False
+
+    def load_state(self, state):
+        super().load_state(state)
+        self.running = state.get("running", False)
+
+    def get_state(self):
+        return {**super().get_state(), "running": self.running}
+
+    def clear_state(self):
+        super().clear_state()
+        self.running = False
+
+    async def start(self):
+        await asyncio.sleep(self.start_seconds)
+        self.running = True
+        return self.listener_url
+
+    async def stop(self, now=False):
+        await asyncio.sleep(self.stop_seconds)
+        self.running = False
+
+    async def poll(self):
+        return None if self.running else 0
+
+
+class Answer(asyncio.Protocol):
+    """Answers 200 to whatever it is asked, without a task."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        self.transport.close()
+
+
+class RealHub:
+    """One JupyterHub, its memory of routes, and a client of its REST API.
+
+    ``config`` is a traitlets Config or nested dictionaries; it may be changed between ``kill`` and ``boot``.
+    ``db`` is a path, or None for a database in memory; both survive ``restart``.
+    """
+
+    def __init__(
+        self,
+        *,
+        spawner_class: type[Spawner] = QuietSpawner,
+        config: Mapping[str, Any] | None = None,
+        users: Sequence[str] = ("alice",),
+        db: Path | None = None,
+    ) -> None:
+        self.config = Config(config or {})
+        self.users = tuple(users)
+        self.routes: dict[str, dict[str, Any]] = {}
+        self.app: _Hub
+        self._spawner_class = spawner_class
+        self._db_url = "sqlite:///:memory:" if db is None else f"sqlite:///{db}"
+        self._session_factory: Callable[[], Any] | None = None
+        self._port = free_port()
+        self._tokens: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._alive = False
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:<port>/hub/``."""
+        return f"http://127.0.0.1:{self._port}/hub/"
+
+    @property
+    def api_url(self) -> str:
+        """The value of JUPYTERHUB_API_URL."""
+        return self.url + "api"
+
+    @property
+    def failure_count(self) -> int:
+        """Spawns in a row that the hub counts against ``consecutive_failure_limit``."""
+        return self.app.tornado_application.settings.get("failure_count", 0)
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._outer_task_factory = loop.get_task_factory()
+        loop.set_task_factory(self._make_task)
+        # Periodic callbacks compute their next run from tornado's clock, which would stand still in virtual time.
+        IOLoop.current().time = loop.time
+        self._listener = await loop.create_server(Answer, "127.0.0.1", 0)
+        self._session = aiohttp.ClientSession()
+        try:
+            await self.boot()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._alive:
+                await self._inside(self.app.cleanup())
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        await self.kill()
+        await self._session.close()
+        self._listener.close()
+        await self._listener.wait_closed()
+        if self._session_factory is not None:
+            self._session_factory.kw["bind"].dispose()
+        del IOLoop.current().time
+        asyncio.get_running_loop().set_task_factory(self._outer_task_factory)
+
+    # --- The life of the hub's process ---
+
+    async def boot(self) -> None:
+        """Start a hub on the same port, database and routes."""
+        config = Config(self._defaults())
+        config.merge(self.config)
+        self.app = _Hub.instance(config=config)
+        self.app.memory_routes = self.routes
+        self.app.earlier_session_factory = self._session_factory
+        self._alive = True
+        await self._inside(self.app.initialize([]))
+        self._session_factory = self.app.session_factory
+        await self._inside(self.app.start())
+
+    async def kill(self) -> None:
+        """End the hub as ``kill -9`` does: no server is stopped, nothing is saved, its tasks are gone."""
+        if not self._alive:
+            return
+        self._alive = False
+        app = self.app
+        if app.http_server:
+            app.http_server.stop()
+            for connection in tuple(app.http_server._connections):
+                connection.stream.close()
+        for callback in app._periodic_callbacks.values():
+            callback.stop()
+        if getattr(app, "metrics_collector", None) is not None:
+            app.metrics_collector.stop()
+        for user in app._trait_values.get("users", {}).values():  # a boot that failed has none
+            for spawner in user.spawners.values():
+                spawner.stop_polling()
+        await self._cancel_tasks()
+        await _close_http_client()
+        if "db" in app._trait_values:
+            app.db.close()
+        _Hub.clear_instance()
+
+    async def restart(self) -> None:
+        """Kill the hub and start another: servers, pods and routes stay."""
+        await self.kill()
+        await self.boot()
+
+    def _defaults(self) -> dict[str, Any]:
+        host, port = self._listener.sockets[0].getsockname()
+        return {
+            "JupyterHub": {
+                "hub_bind_url": f"http://127.0.0.1:{self._port}",
+                "bind_url": f"http://127.0.0.1:{free_port()}",  # never bound: there is no proxy
+                "db_url": self._db_url,
+                "cookie_secret": bytes(32),
+                "proxy_class": MemoryProxy,
+                "authenticator_class": DummyAuthenticator,
+                "spawner_class": self._spawner_class,
+                "allow_named_servers": True,
+                "log_level": logging.INFO,
+            },
+            "Authenticator": {
+                "allow_all": True,
+                "admin_users": {"admin"},
+                "allowed_users": {"admin", *self.users},
+            },
+            # It measures the loop 20 times a second, which in virtual time is all that happens.
+            "PeriodicMetricsCollector": {"event_loop_interval_enabled": False, "active_users_enabled": False},
+            "QuietSpawner": {"listener_url": f"http://{host}:{port}"},
+        }
+
+    def _make_task(self, loop, coro, **kwargs):
+        if self._outer_task_factory is None:
+            task = asyncio.Task(coro, loop=loop, **kwargs)
+        else:
+            task = self._outer_task_factory(loop, coro, **kwargs)
+        context = kwargs.get("context")
+        owner = _owner.get() if context is None else context.get(_owner)
+        if owner is self:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _inside(self, work: Awaitable[Any]) -> Any:
+        """Run as the hub, so that the tasks started by it are known as the hub's."""
+
+        async def run() -> Any:
+            return await work
+
+        context = contextvars.copy_context()
+        context.run(_owner.set, self)
+        return await asyncio.get_running_loop().create_task(run(), context=context)
+
+    async def _cancel_tasks(self) -> None:
+        while tasks := [task for task in self._tasks if not task.done()]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    # --- Its REST API ---
+
+    def token(self, user: str = "admin", *, scopes: Sequence[str] | None = None) -> str:
+        """Return a new API token of a user, limited to these scopes if given."""
+        return self.app.users[user].new_api_token(scopes=None if scopes is None else list(scopes))
+
+    async def api(
+        self, method: str, path: str, *, json: Any = None, user: str | None = "admin"
+    ) -> tuple[int, Any]:
+        """Call ``/hub/api<path>``; return the status and the decoded body (None if it is empty).
+
+        user None: without a token.
+        """
+        headers = {}
+        if user is not None:
+            if user not in self._tokens:
+                self._tokens[user] = self.token(user)
+            headers["Authorization"] = f"token {self._tokens[user]}"
+        async with self._session.request(method, self.api_url + path, json=json, headers=headers) as reply:
+            body = await reply.read()
+            return reply.status, await reply.json() if body else None
+
+    async def start_server(self, user: str, name: str = "", options: Any = None) -> int:
+        """Ask for a server; return the status: 201 it is ready, 202 it is on its way."""
+        status, _ = await self.api("POST", _server_path(user, name), json=options)
+        return status
+
+    async def stop_server(self, user: str, name: str = "", *, remove: bool = False) -> int:
+        """Ask for a server's end; return the status: 204 it is gone, 202 it is on its way."""
+        body = {"remove": True} if remove else None
+        status, _ = await self.api("DELETE", _server_path(user, name), json=body)
+        return status
+
+    def spawner(self, user: str, name: str = "") -> Spawner | None:
+        """Return the hub's spawner of this server; None if the hub holds none now."""
+        return self.app.users[user].spawners.get(name)
+
+    async def wait_ready(self, user: str, name: str = "", *, seconds: float = 10) -> None:
+        """Wait until the server is ready; raise the spawn's own error if it failed."""
+
+        def is_ready() -> bool:
+            spawner = self.spawner(user, name)
+            if spawner is not None and spawner._failed:
+                raise spawner._spawn_future.exception()
+            return spawner is not None and spawner.ready
+
+        await eventually(is_ready, seconds=seconds)
+
+    async def wait_stopped(self, user: str, name: str = "", *, seconds: float = 10) -> None:
+        """Wait until the hub holds no running or pending server of this name."""
+
+        def is_stopped() -> bool:
+            spawner = self.spawner(user, name)
+            return spawner is None or not spawner.active
+
+        await eventually(is_stopped, seconds=seconds)
+
+    def set_activity(self, user: str, when: datetime, name: str = "") -> None:
+        """Write a server's last activity into the database (naive UTC there)."""
+        orm_spawner = self.app.users[user].orm_spawners[name]
+        orm_spawner.last_activity = when.replace(tzinfo=None)
+        self.app.db.commit()
+
+
+def _server_path(user: str, name: str) -> str:
+    return f"/users/{quote(user)}/servers/{quote(name)}" if name else f"/users/{quote(user)}/server"
+
+
+async def _close_http_client() -> None:
+    """Close the hub's own HTTP client, which exists since JupyterHub 6."""
+    try:
+        from jupyterhub.httpclient import JupyterHubHTTPClient
+    except ImportError:
+        return
+    if JupyterHubHTTPClient.initialized():
+        await JupyterHubHTTPClient.instance().close()

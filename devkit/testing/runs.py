@@ -1,0 +1,189 @@
+"""One server as a hub conducts it, without the hub: one spawner per run, and the hub's order of calls.
+
+What follows was read in JupyterHub's user.py and seen running: a row without an address before start(), the
+address after it; stop() only where poll() says None; a new spawner with the saved state for the next run.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from jupyterhub import orm
+from jupyterhub.utils import format_exception
+
+from devkit.minicluster.cluster import MiniCluster
+from devkit.minicluster.faults import Call, FaultRule
+from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.bare import bare_spawner
+from devkit.testing.realhub import RealHub
+from k8s_hub import KubeSpawner
+from k8s_hub.kube.pool import InformerPool
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+from k8s_hub.objects.keys import Key, annotations_of
+from k8s_hub.objects.raw import Raw
+
+NAMESPACE = "default"
+
+NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
+"""Of a hub that answers a request for a server at once, so that its start can be watched."""
+
+HOME: dict[str, Any] = {
+    "storage_pvc_ensure": True,
+    "storage_capacity": "1Gi",
+    "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}],
+    "volume_mounts": [{"name": "home", "mountPath": "/home/jovyan"}],
+}
+
+
+class Run:
+    """One run of one server: one spawner, called as the hub calls it."""
+
+    def __init__(
+        self, username: str = "ada", servername: str = "", *, state: Raw | None = None, **traits: Any
+    ) -> None:
+        spawner = bare_spawner(username, servername, namespace=NAMESPACE, **{**HOME, **traits})
+        spawner.load_state(dict(state or {}))
+        self.spawner: KubeSpawner = spawner
+        self.state: Raw = state or {}
+
+    async def start(self) -> str:
+        """Start; the hub's own deadline, whose TimeoutError says nothing, stands behind it."""
+        url = await asyncio.wait_for(self.starting(), self.spawner.start_timeout)
+        self.is_at(url)
+        self.state = self.spawner.get_state()
+        return url
+
+    def starting(self) -> Coroutine[Any, Any, str]:
+        """Return the start itself, prepared as the hub prepares it."""
+        self.has_row()
+        self.spawner.clear_state()
+        return self.spawner.start()
+
+    def has_row(self, ip: str = "", port: int = 45678) -> None:
+        """Have the database's row of a server: without an address until start() has returned."""
+        base_url = f"/user/{self.spawner.user.name}/"
+        # What the database would fill in is filled in here.
+        self.spawner.orm_spawner.server = orm.Server(
+            proto="http", ip=ip, port=port, base_url=base_url, cookie_name="server"
+        )
+
+    def is_at(self, url: str) -> None:
+        """Note the address, as the hub's database does."""
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.has_row(host, int(port))
+
+    async def stop(self) -> None:
+        """Stop as the hub does: it asks first, and takes an exit code for the end of the matter."""
+        if await self.spawner.poll() is None:
+            await self.spawner.stop()
+        self.spawner.orm_spawner.server = None
+        self.spawner.clear_state()
+        self.state = self.spawner.get_state()
+
+    def next(self, **traits: Any) -> "Run":
+        """Return the run after this one, or after the hub was restarted in the middle of this one."""
+        return Run(self.spawner.user.name, self.spawner.name, state=self.state, **traits)
+
+
+async def restart_process() -> None:
+    """Forget what a hub's process has in memory and open: views, connections, undelivered deletes."""
+    await InformerPool.for_current_loop().close()
+
+
+def pods(cluster: MiniCluster) -> list[Raw]:
+    """Return the pods that exist."""
+    return list(cluster.database.all(PODS, NAMESPACE))
+
+
+def claims(cluster: MiniCluster) -> list[Raw]:
+    """Return the claims that exist."""
+    return list(cluster.database.all(CLAIMS, NAMESPACE))
+
+
+def plant_pod(
+    cluster: MiniCluster, name: str = "jupyter-ada", *, username: str | None = "ada", **metadata: Any
+) -> Raw:
+    """Create a pod that no spawner of this process made, e.g. KubeSpawner's, also while the API is away."""
+    annotations = {} if username is None else {USERNAME_ANNOTATION: username, SERVERNAME_ANNOTATION: ""}
+    labels = {"component": "singleuser-server", **metadata.pop("labels", {})}
+    ports = [{"name": "notebook-port", "containerPort": 8888}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": labels,
+            "annotations": annotations,
+            **metadata,
+        },
+        "spec": {
+            "restartPolicy": "OnFailure",
+            "containers": [{"name": "notebook", "image": "singleuser", "ports": ports}],
+        },
+        "status": {"phase": "Pending"},
+    }
+    return cluster.database.create(PODS, pod).obj
+
+
+def edit_pod(cluster: MiniCluster, name: str = "jupyter-ada", **metadata: Any) -> None:
+    """Change a pod's metadata behind everybody's back."""
+    cluster.database.update(
+        PODS, Key(NAMESPACE, name), lambda pod: {**pod, "metadata": {**pod["metadata"], **metadata}}
+    )
+
+
+def mark_of(pod: Raw) -> str | None:
+    """Return the mark of the start that created the pod; None for a pod of KubeSpawner."""
+    return annotations_of(pod).get("hub.jupyter.org/start-attempt")
+
+
+class Witness(FaultRule):
+    """Strikes nothing and sees every call that no rule before it strikes."""
+
+    def __init__(self) -> None:
+        super().__init__(effect=None)  # type: ignore[arg-type]
+        object.__setattr__(self, "calls", [])
+
+    def matches(self, call: Call) -> bool:
+        self.calls.append(call)
+        return False
+
+
+@contextmanager
+def struck(
+    cluster: MiniCluster, effect: Any, verb: str = "*", resource: str = "pods", **which: Any
+) -> Iterator[Any]:
+    """Plant a fault while inside."""
+    rule = cluster.faults.add(FaultRule(effect=effect, verb=verb, resource=resource, **which))
+    try:
+        yield rule
+    finally:
+        cluster.faults.remove(rule)
+
+
+def takes(cluster: MiniCluster, **seconds: float) -> None:
+    """Let the node take its time from now on: schedule, pull, start or stop, in seconds."""
+    settings = cluster.kubelet.settings
+    cluster.kubelet.settings = replace(settings, latencies=replace(settings.latencies, **seconds))
+
+
+async def failed_start(hub: RealHub, user: str = "ada", options: Any = None) -> BaseException:
+    """Start a server that must fail, through a hub that waits for it; return the error once the hub has it."""
+    await hub.start_server(user, options=options)
+    spawn = hub.spawner(user)._spawn_future
+    await asyncio.wait([spawn])
+    return spawn.exception()
+
+
+async def sentences(run: Run) -> list[str]:
+    """Return what the user of a start that is over has read."""
+    return [event["message"] async for event in run.spawner.progress()]
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what the failed spawn's page shows."""
+    text, _html = format_exception(error)
+    return text

@@ -1,0 +1,28 @@
+import asyncio
+
+from devkit.bench.beside.load import rush
+
+
+async def test_so_many_act_at_a_time_and_the_next_as_soon_as_one_is_done():
+    running, most, acted = 0, 0, []
+
+    async def act(user):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        acted.append(user)
+        return user != "user-3"
+
+    users = [f"user-{number}" for number in range(7)]
+    made = await rush(users, act, at_once=3)
+    assert (most, sorted(acted)) == (3, users)
+    assert (len(made.latencies), made.failures) == (7, 1)
+
+
+async def test_nobody_takes_no_time():
+    async def act(_user):
+        raise AssertionError
+
+    assert (await rush([], act, at_once=3)).latencies == ()

@@ -1,0 +1,43 @@
+from devkit.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, OURS, PEER
+from devkit.bench.beside.requests import hub_requests, since
+from devkit.bench.beside.table import Row, above_hub, at_most, of_peer, table, verdict
+
+METRICS = """\
+# TYPE apiserver_request_total counter
+apiserver_request_total{code="200",resource="pods",scope="namespace",subresource="",verb="LIST"} 3
+apiserver_request_total{code="410",resource="pods",scope="namespace",subresource="",verb="LIST"} 1
+apiserver_request_total{code="200",resource="pods",scope="cluster",subresource="",verb="LIST"} 100
+apiserver_request_total{code="200",resource="pods",scope="resource",subresource="status",verb="PATCH"} 50
+apiserver_request_total{code="201",resource="pods",scope="resource",subresource="",verb="POST"} 7
+apiserver_request_total{code="200",resource="leases",scope="resource",subresource="",verb="PUT"} 9
+"""
+
+
+def test_only_what_a_hub_asks_is_counted():
+    assert hub_requests(METRICS) == {"LIST": 4, "POST": 7}
+
+
+def test_what_was_asked_in_between():
+    assert since({"LIST": 4, "POST": 7}, {"LIST": 6, "POST": 7, "GET": 1}) == {"GET": 1, "LIST": 2}
+
+
+def test_every_aim_of_a_row_has_to_be_reached():
+    row = Row("wall", "burst.wall", "s", (of_peer(0.65), above_hub(4, "s")))
+    others = {PEER.name: 100.0, HUB_ALONE.name: 60.0}
+    assert verdict(row, {**others, OURS.name: 64.0}) == "yes"
+    assert verdict(row, {**others, OURS.name: 64.5}) == "no: 64 s"
+
+
+def test_without_the_other_there_is_no_verdict():
+    assert not verdict(Row("wall", "burst.wall", "s", (of_peer(0.65),)), {OURS.name: 1.0})
+    assert verdict(Row("lists", "quiet.lists", "", (at_most(0),)), {OURS.name: 0.0}) == "yes"
+
+
+def test_a_table_has_the_figures_that_were_taken():
+    figures = {BARE_SCRIPT.name: {"burst.wall": 8.25}, OURS.name: {"burst.wall": 9.0, "burst.cpu": 1234.5}}
+    assert list(table("20 users", figures)) == [
+        "| 20 users | bare script | k8s_hub | aim of k8s_hub | reached |",
+        "|---|--:|--:|---|---|",
+        "| burst start, wall | 8.25 s | 9 s | <= 0.65 x kubespawner and <= 1.1 x the larger of hub alone and bare script |  |",
+        "| hub CPU per spawn | - | 1,234 ms | <= hub alone + 4 ms |  |",
+    ]

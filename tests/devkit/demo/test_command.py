@@ -1,0 +1,107 @@
+"""The demo as a person meets it: five lines, and Ctrl-C or worse at any moment leaves nothing running."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devkit.demo.settings import free_port
+
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A demo whose pods are listeners, as a process of its own."""
+    command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", "--idle", "60"]
+    options = ["--port", str(free_port()), "--directory", str(tmp_path / "demo")]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def wait_for_log(directory, name):
+    """Return when that part has written its first line: the demo is in the middle of starting."""
+    log = directory / "demo" / name
+    wait_until(lambda: log.is_file() and log.stat().st_size > 0)
+
+
+def test_five_lines_and_ctrl_c(demo, tmp_path):
+    lines, family = introduction_and_family(demo, tmp_path)
+    assert "Log in at  http://127.0.0.1:" in lines[0]
+    assert "after 60 idle seconds" in lines[1]
+    assert lines[2].startswith(f"Look inside {tmp_path}/demo: ")
+    assert lines[3].startswith("Stop with Ctrl-C")
+    assert "isolates processes no further than the operating system does" in lines[4]
+
+    demo.send_signal(signal.SIGINT)
+
+    assert demo.wait(timeout=30) == 130
+    assert demo.stderr.read() == ""
+    assert alive(family) == set()
+
+
+@pytest.mark.parametrize("log", ["mini-cluster.log", "proxy.log", "hub.log"])
+def test_told_to_stop_while_a_part_starts(demo, tmp_path, log):
+    wait_for_log(tmp_path, log)
+    family = descendants(demo.pid)
+    demo.terminate()
+    assert demo.wait(timeout=30) == 143
+    assert demo.stderr.read() == ""
+    assert alive(family) == set()
+
+
+def test_a_killed_demo_takes_everything_with_it(demo, tmp_path):
+    _, family = introduction_and_family(demo, tmp_path)
+    demo.kill()
+    wait_until(lambda: not alive(family))
+
+
+def test_a_killed_hub_ends_the_demo_with_a_sentence(demo, tmp_path):
+    _, family = introduction_and_family(demo, tmp_path)
+    (hub,) = [pid for pid in family if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(hub, signal.SIGKILL)
+    assert demo.wait(timeout=30) == 1
+    assert demo.stderr.read().startswith("demo: the hub ended by itself with code -9: ")
+    assert alive(family) == set()
+
+
+def introduction_and_family(demo, directory):
+    """The five lines, and the pids of mini cluster, proxy, hub and culler once the last knows its hub."""
+    lines = [demo.stdout.readline() for _ in range(5)]
+    log = directory / "demo/hub.log"
+    wait_until(lambda: "Stopping servers of" in log.read_text())
+    family = descendants(demo.pid)
+    assert len(family) == 4
+    return lines, family
+
+
+def descendants(pid):
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = {int(child) for task in tasks for child in task.read_text().split()}
+    return children.union(*(descendants(child) for child in children))
+
+
+def alive(pids):
+    """The pids that still have a process; zombies have none."""
+    return {pid for pid in pids if state_of(pid) not in {"Z", ""}}
+
+
+def state_of(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def wait_until(question):
+    deadline = time.monotonic() + 30
+    while not question():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,108 @@
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from devkit.demo.failure import DemoError
+from devkit.demo.process import Command, Process
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def command(tmp_path):
+    """A function that makes a command out of a piece of Python."""
+
+    def make(code, name="part"):
+        return Command(
+            name=name,
+            arguments=(sys.executable, "-c", code),
+            environment=dict(os.environ),
+            directory=tmp_path,
+            log=tmp_path / f"{name}.log",
+        )
+
+    return make
+
+
+async def never():
+    return False
+
+
+def says(process, text):
+    """A probe: is ``text`` in the process's log?"""
+
+    async def is_said():
+        return text in process.command.log.read_text()
+
+    return is_said
+
+
+async def test_it_logs_to_its_file_and_stops_when_asked(command):
+    process = await Process.start(command("print('up', flush=True); import time; time.sleep(60)"))
+    await process.wait_until_ready(says(process, "up"), deadline=10)
+    assert process.is_running
+    await process.stop(grace=10)
+    assert await process.wait() == -signal.SIGTERM
+
+
+async def test_a_stubborn_process_is_ended_with_its_group_after_the_grace_period(command):
+    child = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True);"
+    process = await Process.start(command(child + STUBBORN))
+    await process.wait_until_ready(says(process, "deaf"), deadline=10)
+    child_pid = int(process.command.log.read_text().split()[0])
+    await process.stop(grace=0.1)
+    assert await process.wait() == -signal.SIGKILL
+    await gone(child_pid)
+
+
+async def test_the_end_before_it_is_ready_is_told_with_its_last_words(command):
+    process = await Process.start(command("print('one'); print('the port is taken')", name="proxy"))
+    with pytest.raises(
+        DemoError, match=r"the proxy ended while starting: the port is taken \(.*proxy\.log\)"
+    ):
+        await process.wait_until_ready(never, deadline=10)
+
+
+async def test_a_process_that_is_never_ready_is_told_after_the_deadline(command):
+    process = await Process.start(command("import time; time.sleep(60)", name="hub"))
+    with pytest.raises(DemoError, match="the hub is not ready after 0 s: it said nothing"):
+        await process.wait_until_ready(never, deadline=0.2)
+    await process.kill()
+
+
+async def test_it_dies_with_a_demo_that_is_killed(tmp_path):
+    """PR_SET_PDEATHSIG: SIGKILL leaves the demo no moment to clean up."""
+    demo = f"""
+import asyncio, os, pathlib, sys
+from devkit.demo.process import Command, Process
+async def main():
+    command = Command(name="part", arguments=("sleep", "60"), environment=dict(os.environ),
+                      directory=pathlib.Path({str(tmp_path)!r}), log=pathlib.Path({str(tmp_path / "log")!r}))
+    print((await Process.start(command)).pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", demo, stdout=asyncio.subprocess.PIPE)
+    pid = int(await parent.stdout.readline())
+    os.kill(pid, 0)
+    parent.kill()
+    await parent.communicate()
+    await gone(pid)
+
+
+async def gone(pid):
+    """Return when the process has ended; zombies have."""
+    async with asyncio.timeout(10):
+        while is_alive(pid):  # noqa: ASYNC110 - /proc tells nobody what changes
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
