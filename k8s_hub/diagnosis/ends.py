@@ -86,9 +86,8 @@ def out_of_memory(seen: Observation) -> Diagnosis | None:
     container = notebook_status(seen.pod or {})
     if container is None or state_of(container, "running"):
         return None
-    if (
-        last_exit(container).get("reason") != _OUT_OF_MEMORY
-        and _NO_MEMORY_TO_BEGIN not in runtime_words(container)
+    if last_exit(container).get("reason") != _OUT_OF_MEMORY and _NO_MEMORY_TO_BEGIN not in runtime_words(
+        container
     ):
         return None
     limit = _memory_limit(seen)

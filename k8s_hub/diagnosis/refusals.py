@@ -147,6 +147,12 @@ def is_admission_not_ready(refusal: Refusal) -> bool:
     return refusal.code == 403 and refusal.verdict.startswith(_NOT_YET)
 
 
+def is_webhook_broken(refusal: Refusal) -> bool:
+    """True where a webhook that must be asked has failed, which it answers with 500, or does not answer."""
+    says_so = _WEBHOOK.match(refusal.message) or _SILENT_WEBHOOK.match(refusal.message)
+    return refusal.code >= 500 and says_so is not None
+
+
 def is_account_missing_yet(refusal: Refusal) -> bool:
     """True for a pod in a namespace so new that its controllers have not made its default account yet."""
     found = _MISSING_ACCOUNT.match(refusal.verdict) if refusal.code == 403 else None

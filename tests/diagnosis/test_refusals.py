@@ -302,6 +302,8 @@ def test_what_passes_by_itself_is_known():
     assert is_account_missing_yet(of(403, early))
     assert not is_account_missing_yet(of(403, early.replace("default", "notebook")))
     assert is_admission_not_ready(of(403, 'pods "x" is forbidden: not yet ready to handle request'))
-    assert is_admission_not_ready(of(403, 'pods "x" is forbidden: status unknown for quota: q, resources: limits.cpu'))
+    assert is_admission_not_ready(
+        of(403, 'pods "x" is forbidden: status unknown for quota: q, resources: limits.cpu')
+    )
     assert lacks_right(of(403, 'pods is forbidden: User "hub" cannot watch resource "pods" in API group ""'))
     assert lacks_right(of(401, "Unauthorized"))

@@ -206,6 +206,17 @@ async def test_five_starts_of_a_broken_profile_leave_the_hub_up(hub, cluster, ov
         assert len(pods(cluster)) == 1
 
 
+@pytest.mark.parametrize("name", [None, 5])
+async def test_a_name_that_is_no_text_is_a_setting_that_is_not_valid(hub, cluster, name):
+    def hook(spawner):
+        spawner.pod_name = name
+
+    async with hub(hub=NO_WAIT, pre_spawn_hook=hook) as hub:
+        error = await failed_start(hub)
+        assert 'a setting of this hub is not valid: "pod_name"' in sentence_of(error)
+        assert hub.failure_count == 0
+
+
 async def test_numbers_and_booleans_of_an_environment_are_text_in_the_pod(hub, cluster):
     """OMP_NUM_THREADS: 4 and VERBOSE: yes, as YAML has them."""
     profiles = [
