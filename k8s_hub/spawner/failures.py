@@ -173,7 +173,7 @@ def _is_counted_by_hub(error: BaseException) -> bool:
 # --- What nobody foresaw ---
 
 
-def _speaks_to_the_user(error: Exception) -> bool:
+def _speaks_to_the_user(error: BaseException) -> bool:
     """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises such."""
     return isinstance(error, HTTPError) or hasattr(error, "jupyterhub_message")
 
