@@ -89,6 +89,13 @@ def test_a_path_that_cannot_be_written_is_refused_at_start(tmp_path):
         memory(type(tmp_path)("/proc/state"))
 
 
+def test_links_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "here").symlink_to("there")
+    (tmp_path / "there").symlink_to("here")
+    with pytest.raises(BadStateFile, match=r"^state_file: '.*/here' cannot be read: .*(Symlink loop|symbolic links)"):
+        memory(tmp_path / "here")
+
+
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "volume").mkdir()
     link = tmp_path / "state.json"
