@@ -31,6 +31,7 @@ from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
     LONGEST,
+    PARTS,
     SECRETS,
     WITHOUT_FLAG,
     AskingOptions,
@@ -202,6 +203,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._read_config_file()
             self._refuse_null_characters()
             self._refuse_what_contradicts()
+            self._tell_what_does_nothing()
             if self.log_file_prefix:
                 self._log_to_file()
 
@@ -425,6 +427,12 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(
                 f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
             )
+
+    def _tell_what_does_nothing(self) -> None:
+        given = self.config.get(IdleCuller.__name__, {})
+        for name, needed in PARTS.items():
+            if given.get(name) and not getattr(self, needed):
+                self.log.warning("%s is given, but has no effect without %s", name, needed)
 
     def connection_settings(self) -> ConnectionSettings:
         """Return how to reach the hub. Ends the process where that is not known."""

@@ -587,6 +587,25 @@ def test_a_section_of_the_config_file_without_effect_is_told(capfd, tmp_path, se
     assert "the section IdleCuller" in told
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--user-timeout=60"], ["user_timeout is given, but has no effect without cull_users"]),
+        (["--IdleCuller.user_max_age=60", "--cull-users=no"], ["user_max_age is given, but has no effect"]),
+        (["--ask-with-own-token", "--busy-limit=0"], ["ask_with_own_token is given"]),
+        (["--metrics-ip=127.0.0.1"], ["metrics_ip is given, but has no effect without metrics_port"]),
+        (["--user-timeout=60", "--cull-users"], []),
+        (["--ask-limit=5", "--ask-servers", "--metrics-ip=::1", "--metrics-port=9"], []),
+        ([], []),
+    ],
+)
+def test_an_option_without_effect_is_told(capfd, flags, told):
+    culler(*flags)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == len(told)
+    assert all(words in line for words, line in zip(told, lines, strict=True))
+
+
 def test_rules_come_from_one_place(capfd, tmp_path):
     rule = "{'match': {'user': 'a*'}, 'timeout': '15m'}"
     (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.rules = [{rule}]")
