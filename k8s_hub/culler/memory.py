@@ -182,9 +182,9 @@ class Memory:
 
     @property
     def stops(self) -> Sequence[Stop]:
-        """The stops of these seven days, the newest first."""
+        """The stops of these seven days, the newest first; none of a clock that was further ahead."""
         now = self._now()
-        return [stop for stop in reversed(self._state.stops) if now - stop.at < STOPS_FOR]
+        return [stop for stop in reversed(self._state.stops) if abs(now - stop.at) < STOPS_FOR]
 
     def last_stop(self, user: str, server: str) -> Stop | None:
         """Return the stop after which this server was not seen again; None: there was none."""
