@@ -142,5 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
     )
-    parser.add_argument("--port", type=numbers.port, default=8888, help="KubeSpawner.port (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=numbers.port, default=8888, help="KubeSpawner.port (default: %(default)s)"
+    )
     return parser

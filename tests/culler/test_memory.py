@@ -92,7 +92,9 @@ def test_a_path_that_cannot_be_written_is_refused_at_start(tmp_path):
 def test_links_in_a_circle_are_refused(tmp_path):
     (tmp_path / "here").symlink_to("there")
     (tmp_path / "there").symlink_to("here")
-    with pytest.raises(BadStateFile, match=r"^state_file: '.*/here' cannot be read: .*(Symlink loop|symbolic links)"):
+    with pytest.raises(
+        BadStateFile, match=r"^state_file: '.*/here' cannot be read: .*(Symlink loop|symbolic links)"
+    ):
         memory(tmp_path / "here")
 
 
