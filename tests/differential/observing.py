@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from jupyterhub.utils import maybe_future
 from kubernetes_asyncio.client import V1OwnerReference
 
+from k8s_hub import KubeSpawner
+from k8s_hub.naming.templates import SettingError
 from k8s_hub.spawner.models import to_json
 from tests.differential import peers
 from tests.differential.recipes import plain
@@ -116,6 +119,9 @@ class _Observer:
 
     async def _with_its_options(self) -> None:
         spawner, case = self._spawner, self._case
+        if isinstance(spawner, KubeSpawner):
+            with suppress(SettingError):  # what is made of the setting says so, too
+                spawner._settle_dns_name()  # as each start does, after its options
         await self._see_expanded("expanded at last")
         await self._see("traits", self._traits)
         await self._see("environment", spawner.get_env)
