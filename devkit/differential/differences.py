@@ -248,7 +248,7 @@ def _legacy_field(seen: Seen) -> Any:
     reason="The same.",
 )
 def _legacy_expanded(seen: Seen) -> Any:
-    if seen.aspect == "traits" and not (seen.theirs.raised or seen.ours.raised):
+    if seen.aspect in {"traits", *_PODS} and not (seen.theirs.raised or seen.ours.raised):
         return Outcome(_legacy_kept(seen, seen.theirs.value, seen.ours.value))
     if not seen.aspect.startswith("expanded") or _LEGACY not in seen.aspect or not seen.theirs.raised:
         return None
@@ -284,7 +284,7 @@ def _legacy_label(seen: Seen, label: str) -> str:
 
 
 def _legacy_kept(seen: Seen, theirs: Any, ours: Any) -> Any:
-    """Return what a profile has set there, with the field not yet filled in."""
+    """Return what a profile has set there, or what is no template, with the field not filled in."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         return {key: _legacy_kept(seen, item, ours.get(key)) for key, item in theirs.items()}
     if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):

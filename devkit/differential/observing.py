@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ from kubernetes_asyncio.client import V1OwnerReference
 
 from devkit.differential import peers
 from devkit.differential.recipes import plain
+from k8s_hub import KubeSpawner
+from k8s_hub.naming.templates import SettingError
 from k8s_hub.spawner.models import to_json
 
 OWNER = V1OwnerReference(
@@ -116,6 +119,9 @@ class _Observer:
 
     async def _with_its_options(self) -> None:
         spawner, case = self._spawner, self._case
+        if isinstance(spawner, KubeSpawner):
+            with suppress(SettingError):  # what is made of the setting says so, too
+                spawner._settle_dns_name()  # as each start does, after its options
         await self._see_expanded("expanded at last")
         await self._see("traits", self._traits)
         await self._see("environment", spawner.get_env)

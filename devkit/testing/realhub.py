@@ -69,6 +69,8 @@ class QuietSpawner(Spawner):
     start_seconds = Float(0, config=True, help="How long start() takes.")
     stop_seconds = Float(0, config=True, help="How long stop() takes.")
     running = False
+    #: Until it is set, no start and no stop ends; None: nothing is waited for.
+    gate: asyncio.Event | None = None
 
     def load_state(self, state):
         super().load_state(state)
@@ -83,12 +85,18 @@ class QuietSpawner(Spawner):
 
     async def start(self):
         await asyncio.sleep(self.start_seconds)
+        await self._passed()
         self.running = True
         return self.listener_url
 
     async def stop(self, now=False):
         await asyncio.sleep(self.stop_seconds)
+        await self._passed()
         self.running = False
+
+    async def _passed(self):
+        if self.gate is not None:
+            await self.gate.wait()
 
     async def poll(self):
         return None if self.running else 0

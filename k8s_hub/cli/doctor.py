@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from k8s_hub.cli import sources
+from k8s_hub.cli import numbers, sources
 from k8s_hub.doctor import table
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.doctor.findings import Finding, Status, is_well
@@ -142,5 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
     )
-    parser.add_argument("--port", type=int, default=8888, help="KubeSpawner.port (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=numbers.port, default=8888, help="KubeSpawner.port (default: %(default)s)"
+    )
     return parser

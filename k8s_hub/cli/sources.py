@@ -5,8 +5,8 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from k8s_hub.culler.urls import has_credentials, is_http_url
 from k8s_hub.hub import connection as hub
 
 
@@ -39,11 +39,11 @@ def hub_settings(
     certificates: the hub's ``internal_certs_location``; None where it runs without internal_ssl.
     """
     url = url or environment.get("JUPYTERHUB_API_URL", "")
-    address = urlsplit(url)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError(
-            f"--url or JUPYTERHUB_API_URL must be one such as http://localhost:8081/hub/api, not {url!r}"
-        )
+    rule = "--url or JUPYTERHUB_API_URL must be one such as http://localhost:8081/hub/api"
+    if has_credentials(url):
+        raise ValueError(f"{rule}, without user and password")
+    if not is_http_url(url):
+        raise ValueError(f"{rule}, not {url!r}")
     token = environment.get("JUPYTERHUB_API_TOKEN", "").strip()
     if not token:
         raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(scopes)}")

@@ -31,6 +31,7 @@ from k8s_hub.culler.keeping import KeepLimits
 from k8s_hub.culler.options import (
     GROUPS,
     LONGEST,
+    PARTS,
     SECRETS,
     WITHOUT_FLAG,
     AskingOptions,
@@ -200,7 +201,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         self._take(self.extra_args)
         if not self.generate_config:
             self._read_config_file()
+            self._refuse_null_characters()
             self._refuse_what_contradicts()
+            self._tell_what_does_nothing()
             if self.log_file_prefix:
                 self._log_to_file()
 
@@ -261,6 +264,17 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             ]
             where = f", line {lines[-1]}" if lines else ""
             self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
+        self._check_sections()
+
+    def _check_sections(self) -> None:
+        """Tell what of the config file has no effect: traitlets says so of options, but not of sections."""
+        for name in self.config.keys() - {owner.__name__ for owner in type(self).mro()}:
+            self.log.warning(
+                "config file %r: %s has no effect: options of the culler are in the section %s",
+                self.config_file,
+                quoted(name),
+                IdleCuller.__name__,
+            )
 
     def _refuse(self, sentence: str, *, code: int = 2) -> NoReturn:
         print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
@@ -380,6 +394,13 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _warning(self) -> WarningSettings:
         return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
 
+    def _refuse_null_characters(self) -> None:
+        """Refuse what no file or host can have in its name, and Python's own words for it."""
+        for name in _FLAGGED:
+            value = getattr(self, name)
+            if isinstance(value, str) and "\0" in value:
+                self._refuse(f"{name} {quoted(value)} has a null character")
+
     def _refuse_what_contradicts(self) -> None:
         for name, given in (("rules", self.rules), ("user_rules", self.user_rules)):
             if given and self.rules_file:
@@ -406,6 +427,12 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(
                 f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
             )
+
+    def _tell_what_does_nothing(self) -> None:
+        given = self.config.get(IdleCuller.__name__, {})
+        for name, needed in PARTS.items():
+            if given.get(name) and not getattr(self, needed):
+                self.log.warning("%s is given, but has no effect without %s", name, needed)
 
     def connection_settings(self) -> ConnectionSettings:
         """Return how to reach the hub. Ends the process where that is not known."""

@@ -116,7 +116,9 @@ def settled(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
     Otherwise it would hold, and count, until that future is over.
     """
     return tuple(
-        replace(each, at=now, until=now + (each.until - each.at)) if each.at - now > CLOCK_STEP else each
+        replace(each, at=now, until=now + max(each.until - each.at, timedelta()))
+        if each.at - now > CLOCK_STEP
+        else each
         for each in keeps
     )
 

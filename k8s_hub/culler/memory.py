@@ -90,9 +90,8 @@ class Memory:
         self.limits = limits
         self._now = now
         self._lock: int | None = None  # its file descriptor
-        # Where it is a symbolic link, its target is replaced and not the link.
-        self._path = None if path is None else path.resolve()
         self._named = f"state_file: {str(path)!r}"
+        self._path = None if path is None else self._target_of(path)
         self._is_read_only = read_only
         self._state = _State()
         self._has_unsaved_stops = False
@@ -183,9 +182,9 @@ class Memory:
 
     @property
     def stops(self) -> Sequence[Stop]:
-        """The stops of these seven days, the newest first."""
+        """The stops of these seven days, the newest first; none of a clock that was further ahead."""
         now = self._now()
-        return [stop for stop in reversed(self._state.stops) if now - stop.at < STOPS_FOR]
+        return [stop for stop in reversed(self._state.stops) if abs(now - stop.at) < STOPS_FOR]
 
     def last_stop(self, user: str, server: str) -> Stop | None:
         """Return the stop after which this server was not seen again; None: there was none."""
@@ -232,6 +231,13 @@ class Memory:
             self._store_or_tell(replace(self._state, last_contact=at))
 
     # --- The file ---
+
+    def _target_of(self, path: Path) -> Path:
+        """Return the file: where the path is a symbolic link, its target is replaced and not the link."""
+        try:
+            return path.resolve()
+        except RuntimeError as error:  # links in a circle, before Python 3.13
+            raise BadStateFile(f"{self._named} cannot be read: {error}") from None
 
     def _refuse_what_is_no_file(self, path: Path) -> None:
         """Refuse it before it is opened: a device could be read without end, and would be replaced by a file."""

@@ -308,6 +308,14 @@ GROUPS: Mapping[str, type[HasTraits]] = {
 }
 """By heading."""
 
+PARTS: Mapping[str, str] = {
+    **dict.fromkeys(("user_timeout", "user_max_age", "user_rules"), "cull_users"),
+    **dict.fromkeys(("ask_with_own_token", "ask_timeout", "ask_concurrency", "ask_limit"), "ask_servers"),
+    **dict.fromkeys(("busy_limit", "server_url_template"), "ask_servers"),
+    "metrics_ip": "metrics_port",
+}
+"""Options that do nothing where another is off, which the value names."""
+
 SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
 """Options that stand on no command line, with the environment variable that can give them."""
 

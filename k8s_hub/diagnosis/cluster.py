@@ -14,6 +14,17 @@ def cluster_busy(detail: str = "") -> Diagnosis:
     )
 
 
+def webhook_broken(detail: str = "") -> Diagnosis:
+    """The API server must ask a webhook, which fails or is away; the request is repeated."""
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        "A service that the cluster must ask about your server fails or does not answer, so your server waits.",
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        detail=detail,
+        missed="it did not recover",
+    )
+
+
 def cluster_silent(detail: str = "") -> Diagnosis:
     """The API server cannot be reached at the moment; the start goes on when it is back."""
     return Diagnosis.waiting(

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.ends import exit_detail, server_restarts, tried_again, tries_in_words
+from k8s_hub.diagnosis.ends import exit_detail, not_created, server_restarts, tried_again, tries_in_words
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
@@ -139,13 +139,10 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
         container := seen.waiting("CreateContainerError", "CreateContainerConfigError", "RunContainerError")
     ) is None:
         return None
-    return Diagnosis.waiting(
-        Stage.STARTING,
-        f"The machine could not start {seen.in_words(container)} and tries again.",
-        reason=Reason.CRASH,
-        detail=words_in(state_of(container, "waiting")),
-        lasting=seen.lasting(seen.since("PodScheduled")),
-        missed="it did not succeed",
+    return not_created(
+        seen.in_words(container),
+        words_in(state_of(container, "waiting")),
+        seen.lasting(seen.since("PodScheduled")),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import assert_never
 
@@ -26,12 +27,15 @@ from k8s_hub.diagnosis.pod_life import (
     restarts,
     state_of,
 )
+from k8s_hub.diagnosis.runtime import runtime_words
 from k8s_hub.diagnosis.sentences import amount, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 
 _OUT_OF_MEMORY = "OOMKilled"
+# runc's, of a limit in which not even its own first step has room.
+_NO_MEMORY_TO_BEGIN = "memory limit too low"
 # Reasons of the kubelet and of the pod's DisruptionTarget condition: the cluster took the place away.
 _EVICTIONS = frozenset(
     {
@@ -82,7 +86,9 @@ def out_of_memory(seen: Observation) -> Diagnosis | None:
     container = notebook_status(seen.pod or {})
     if container is None or state_of(container, "running"):
         return None
-    if last_exit(container).get("reason") != _OUT_OF_MEMORY:
+    if last_exit(container).get("reason") != _OUT_OF_MEMORY and _NO_MEMORY_TO_BEGIN not in runtime_words(
+        container
+    ):
         return None
     limit = _memory_limit(seen)
     return Diagnosis.failed(
@@ -142,6 +148,8 @@ def server_restarts(seen: Observation) -> Diagnosis | None:
 def tried_again(pod: Raw) -> Diagnosis:
     """Tell of a server that has ended, for all that is known by itself, and is started again."""
     container = notebook_status(pod) or {}
+    if words := runtime_words(container):
+        return not_created("your server", words)
     return Diagnosis.waiting(
         Stage.STARTING,
         f"Your server ended while it was starting (exit code {last_exit(container).get('exitCode')}), "
@@ -152,6 +160,18 @@ def tried_again(pod: Raw) -> Diagnosis:
     )
 
 
+def not_created(container: str, words: str, lasting: timedelta = timedelta()) -> Diagnosis:
+    """Tell of a container that the runtime could not create or run, and tries again."""
+    return Diagnosis.waiting(
+        Stage.STARTING,
+        f"The machine could not start {container} and tries again.",
+        reason=Reason.CRASH,
+        detail=words,
+        lasting=lasting,
+        missed="it did not succeed",
+    )
+
+
 def tries_in_words(container: Raw) -> str:
     """Say how often a container has been tried, if it was more than once."""
     restarts = int(container.get("restartCount") or 0)
@@ -159,12 +179,12 @@ def tries_in_words(container: Raw) -> str:
 
 
 def exit_detail(container: Raw) -> str:
-    """What the runtime says of the last end; not its message, which may be what the program printed."""
-    exit_ = last_exit(container)
+    """What is known of the last end; not the message of a program that ran, which may be what it printed."""
+    exit_, words = last_exit(container), runtime_words(container)
     return (
         f"container {container.get('name')}: {exit_.get('reason') or 'Error'}, "
         f"exit code {exit_.get('exitCode')}, {container.get('restartCount') or 0} restarts"
-    )
+    ) + (f": {words}" if words else "")
 
 
 def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
@@ -268,6 +288,13 @@ def _crashed(seen: Observation, ended: Raw) -> Diagnosis:
             stop.reason,
             f"{stop.sentence}{tries}. {stop.advice}",
             detail=f"pod {key_of(pod)} ended: {how}: {stop.detail}",
+        )
+    if words := runtime_words(container):
+        return Diagnosis.failed(
+            Stage.STARTING,
+            Reason.CRASH,
+            f"The machine could not start your server ({how}){tries}. Please tell your administrator.",
+            detail=f"pod {key_of(pod)} ended: {how}: {words}",
         )
     return Diagnosis.failed(
         Stage.STARTING,

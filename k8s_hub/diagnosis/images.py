@@ -38,7 +38,7 @@ _LIMITED = re.compile(
 # store it says "not found" too.
 _UNRESOLVED = re.compile(
     r'"(?P<reference>[^"\s]+)": (?P=reference): not found|no available registry endpoint: \S+ not found'
-    r"|/manifests/[^\s:]+: 404\b|(?:manifest for|repository|artifact) \S+ not found"
+    r"|/manifests/\S+: 404\b|(?:manifest for|repository|artifact) \S+ not found"
 )
 _UNKNOWN = re.compile(
     r"manifest[ _]unknown|name[ _]unknown|repository name not known|requested image not found"

@@ -28,9 +28,13 @@ VALUE_LIMIT = 80
 # pods "jupyter-ada" is forbidden: ...; the name is quoted as Go quotes it.
 _PREAMBLE = re.compile(r'\S+(?: "(?:[^"\\]|\\.)*")? is forbidden: ')
 _MUST_SPECIFY = re.compile(r"(?:failed quota: \S+ )?must specify (?P<missing>.+)")
+_NO_QUOTA = re.compile(r"insufficient quota to match these scopes: \[(?P<scopes>.+)\]")
 _LIMIT_RANGE = re.compile(
     r"\[?(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[\w.]+?)"
     r"(?:, but (?:request|limit) is (?P<asked>[\w.]+)|\. No (?:request|limit) is specified)"
+)
+_LIMIT_RATIO = re.compile(
+    r"\[?(?P<resource>\S+) max limit to request ratio per \w+ is (?P<allowed>[\w.]+), but "
 )
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
 _OTHER_SECURITY = re.compile(
@@ -56,6 +60,8 @@ _NOT_READ = re.compile(r'\w+ in version "[^"]*" cannot be handled as a \w+: (?P<
 # A quota's name of a resource: requests.memory, count/pods, fast.storageclass.storage.k8s.io/requests.storage.
 _QUOTA_PREFIX = re.compile(r"^(?:\S+\.storageclass\.storage\.k8s\.io/)?(?:requests\.|limits\.|count/)?")
 _ENVIRONMENT = re.compile(r"\benv\b")
+_WITHOUT_BRACES = str.maketrans("", "", "{}")
+_NOT_YET = ("not yet ready to handle request", "status unknown for quota: ")
 
 _THINGS = {
     "Pod": "your server",
@@ -137,8 +143,14 @@ def lacks_right(refusal: Refusal) -> bool:
 
 
 def is_admission_not_ready(refusal: Refusal) -> bool:
-    """True while an API server that has just started cannot judge requests yet; that is nobody's fault."""
-    return refusal.code == 403 and refusal.verdict.startswith("not yet ready to handle request")
+    """True while an API server that has just started, or a quota that is new, cannot judge requests yet."""
+    return refusal.code == 403 and refusal.verdict.startswith(_NOT_YET)
+
+
+def is_webhook_broken(refusal: Refusal) -> bool:
+    """True where a webhook that must be asked has failed, which it answers with 500, or does not answer."""
+    says_so = _WEBHOOK.match(refusal.message) or _SILENT_WEBHOOK.match(refusal.message)
+    return refusal.code >= 500 and says_so is not None
 
 
 def is_account_missing_yet(refusal: Refusal) -> bool:
@@ -169,11 +181,24 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
     )
 
 
+def quota_missing(refusal: Refusal) -> Diagnosis | None:
+    """The cluster allows such objects, of a priority for instance, only where there is a quota for them."""
+    if (found := _match(_NO_QUOTA, refusal)) is None:
+        return None
+    scopes = found["scopes"].translate(_WITHOUT_BRACES)
+    return refusal.failed(
+        Reason.QUOTA,
+        f"the cluster has no quota that allows {refusal.thing} as it is ({scopes}). Please tell your administrator.",
+    )
+
+
 def amounts_missing(refusal: Refusal) -> Diagnosis | None:
     """A quota counts what the object does not say."""
     if (found := _match(_MUST_SPECIFY, refusal)) is None:
         return None
-    names = dict.fromkeys(part.split(" for:")[0].strip() for part in re.split(r"[;,]", found["missing"]))
+    # limits.cpu for: notebook,side; limits.memory for: notebook
+    resources = (part.partition(" for:")[0] for part in found["missing"].split(";"))
+    names = dict.fromkeys(name.strip() for part in resources for name in part.split(","))
     return refusal.failed(
         Reason.QUOTA,
         f"the cluster wants to know {listed([_bound_in_words(name) for name in names])} "
@@ -194,6 +219,17 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
         asked = amount(resource, quantities.parse(found["asked"]))
         words = f"{refusal.thing} asks for {asked}, but the cluster allows {bound} {allowed}"
     return refusal.failed(Reason.POLICY, f"{words}. Please choose another size, or tell your administrator.")
+
+
+def outside_limit_ratio(refusal: Refusal) -> Diagnosis | None:
+    """The namespace bounds how far a limit may be above its request."""
+    if (found := _match(_LIMIT_RATIO, refusal)) is None:
+        return None
+    return refusal.failed(
+        Reason.POLICY,
+        f"the {found['resource']} limit of {refusal.thing} may be at most {found['allowed']} times its request. "
+        "Please tell your administrator.",
+    )
 
 
 def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
@@ -349,8 +385,10 @@ RULES: tuple[Callable[[Refusal], Diagnosis | None], ...] = (
     webhook_silent,
     refused_for_now,
     quota_exceeded,
+    quota_missing,
     amounts_missing,
     outside_limit_range,
+    outside_limit_ratio,
     pod_security_violated,
     namespace_unusable,
     named_object_missing,

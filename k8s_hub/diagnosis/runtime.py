@@ -86,7 +86,7 @@ def program_does_not_run(seen: Observation) -> Diagnosis | None:
     The most frequent trouble of an image that is not made for a hub. What runs beside a server that runs does not end it.
     """
     for container in seen.containers:
-        words = _runtime_words(container)
+        words = runtime_words(container)
         what = _obstacle_in(words)
         if not what or seen.is_past(container):
             continue
@@ -151,7 +151,8 @@ def _obstacle_in(words: str) -> str:
     return ""
 
 
-def _runtime_words(container: Raw) -> str:
+def runtime_words(container: Raw) -> str:
+    """Return why the runtime has not started a container, empty if it has: then nothing of it is in the program's log."""
     states = (state_of(container, "waiting"), last_exit(container))
     own = (words_in(state) for state in states if state.get("reason") in _NOT_STARTED)
     # CRI-O quotes the runtime with its quotation marks escaped.

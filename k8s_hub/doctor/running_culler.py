@@ -1,5 +1,6 @@
 """The culler that runs beside this process, in the hub's pod: its token is only in its environment."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ def environment_of_culler(processes: Path = Path("/proc")) -> Mapping[str, str]:
         try:
             if not MODULES & set((process / "cmdline").read_bytes().split(b"\0")):
                 continue
-            entries = (process / "environ").read_text().split("\0")
+            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
         except OSError:  # it has ended, or is somebody else's
             continue
         found = dict(entry.split("=", 1) for entry in entries if "=" in entry)

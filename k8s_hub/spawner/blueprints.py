@@ -16,7 +16,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
-from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.casing import ManifestError, kind_of
 from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.namespace import build_namespace
@@ -102,7 +102,12 @@ class Blueprints(_Base):
             return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
 
     def _settle_dns_name(self) -> None:
-        """Let the DNS name follow a namespace that a hook or a profile has chosen after the names."""
+        """Let the DNS name follow a namespace that a hook or a profile has chosen after the names.
+
+        Raises ManifestError for a name of the pod, which they may have chosen too, that is no text.
+        """
+        if not isinstance(self.pod_name, str):
+            raise ManifestError(f"must be a text, not {kind_of(self.pod_name)}", "pod_name")
         if self.dns_name == self._named_dns_name:
             self.dns_name = self._named_dns_name = self._dns_name()
 

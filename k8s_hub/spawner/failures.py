@@ -5,13 +5,14 @@ only where that can help: for an exception of this package that nobody foresaw. 
 administrator configured or wrote, and a cluster that is away or busy never count.
 """
 
+import asyncio
 import traceback
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
 from html import escape
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from jupyterhub.utils import AnyTimeoutError
 from prometheus_client import Counter
@@ -21,9 +22,6 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.hiding import hidden
 from k8s_hub.diagnosis.sentences import duration
 from k8s_hub.naming.templates import SettingError
-
-if TYPE_CHECKING:
-    import asyncio
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -58,14 +56,26 @@ class HookFailed(Exception):  # noqa: N818 - as above
 def administrators_code(name: str) -> Iterator[None]:
     """Raise what an administrator's function raises as HookFailed, with its name.
 
-    What has a message of its own passes: a SpawnFailed, a SettingError, and what the function says to the user.
+    What has a message of its own passes: a SpawnFailed, a SettingError, and what the function says to the user; so
+    does the cancellation of the start. ``exit()`` in a function is no end of the hub, and the cancellation of a task
+    of its own none of the start: the hub would take that for a server that runs.
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if _is_cancelled(error):
+            raise
         if isinstance(error, SpawnFailed | SettingError | HookFailed) or _speaks_to_the_user(error):
             raise
         raise HookFailed(name) from error
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell whether an exception is the cancellation of the task that meets it, and not of one that it waited for."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exception:
@@ -176,7 +186,7 @@ def _is_counted_by_hub(error: BaseException) -> bool:
 # --- What nobody foresaw ---
 
 
-def _speaks_to_the_user(error: Exception) -> bool:
+def _speaks_to_the_user(error: BaseException) -> bool:
     """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises such."""
     return isinstance(error, HTTPError) or hasattr(error, "jupyterhub_message")
 
@@ -209,11 +219,21 @@ def _administrators_frame(error: BaseException, spawner_class: type) -> str:
     modules = {each.__module__ for each in spawner_class.__mro__}
     # The configuration file has no module name, so that Python finds that of its builtins: that of `object`, too.
     theirs = {module for module in modules if module.partition(".")[0] not in _OURS}
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    frames = (frame for each in _with_causes(error) for frame, _ in traceback.walk_tb(each.__traceback__))
     names = [
         frame.f_code.co_qualname for frame in frames if frame.f_globals.get("__name__", "builtins") in theirs
     ]
     return names[-1] if names else ""
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from: of a StopIteration, Python makes a RuntimeError on the way."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        yield cause
+        cause = cause.__cause__
 
 
 # --- Sentences ---

@@ -212,6 +212,11 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         with self._supervised(), administrators_code("KubeSpawner.auth_state_hook"):
             await super().run_auth_state_hook(auth_state)
 
+    async def get_options_form(self) -> Any:
+        """Return the form; what an administrator's code raises on the way is told like what ends a start."""
+        with self._supervised(), administrators_code("KubeSpawner.options_form"):
+            return await super().get_options_form()
+
     async def apply_group_overrides(self) -> None:
         """Apply what an administrator has configured for the user's groups."""
         with self._supervised(), administrators_code("KubeSpawner.group_overrides"):

@@ -14,14 +14,14 @@ from typing import TypeVar, assert_never
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent
+from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent, webhook_broken
 from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import foreign_pod, new_namespace, previous_server, vanished_pod
 from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
-from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet
+from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
@@ -444,7 +444,9 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:
-    """Say whether the cluster is silent or only busy."""
+    """Say whether the cluster is silent, only busy, or waits itself."""
+    if is_webhook_broken(_refusal(error, kind="", name="")):
+        return webhook_broken(str(error))
     return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 

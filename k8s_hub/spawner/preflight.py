@@ -4,6 +4,7 @@ What callables return, what hooks change and what users type is judged when a se
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def tell_unusable(spawner: "KubeSpawner") -> None:
 def _of_settings(spawner: "KubeSpawner") -> Iterator[str]:
     for name in dict.fromkeys((*_TEMPLATES, *_OTHER_TEMPLATES, *_INPUTS)):
         if spawner.has_trait(name):
-            yield from unusable(spawner, name, getattr(spawner, name))
+            yield from _as_far_as_known(unusable(spawner, name, getattr(spawner, name)))
 
 
 def _of_profiles(spawner: "KubeSpawner") -> Iterator[str]:
@@ -81,7 +82,8 @@ def _of_profiles(spawner: "KubeSpawner") -> Iterator[str]:
     profiles, _ = usable(spawner.profile_list)
     for path, name, override in fixed_overrides(profiles):
         place = path.removesuffix(f"{name}")
-        yield from (f"{place}{fault}" for fault in _of_override(spawner, name, override))
+        faults = _as_far_as_known(_of_override(spawner, name, override))
+        yield from (f"{place}{fault}" for fault in faults)
 
 
 def _of_override(spawner: "KubeSpawner", name: str, override: Any) -> Iterator[str]:
@@ -89,6 +91,15 @@ def _of_override(spawner: "KubeSpawner", name: str, override: Any) -> Iterator[s
     is_merged = isinstance(current, dict) and isinstance(override, dict)
     yield from unusable(spawner, name, merged(current or {}, override) if is_merged else override)
     yield from weakening(spawner, name, override)
+
+
+def _as_far_as_known(faults: Iterator[str]) -> Iterator[str]:
+    """Yield the faults until something raises, of a subclass or for a value of another type: every start tells that.
+
+    The hub makes spawners when it starts, so that an exception here would keep it from starting.
+    """
+    with suppress(Exception):
+        yield from faults
 
 
 def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
@@ -103,8 +114,6 @@ def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
             value = to_json(expanded)
     except SettingError as error:
         yield str(error)
-        return
-    except Exception:  # noqa: BLE001 - of a subclass; every start tells
         return
     if name not in _INPUTS:
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
 
 from jupyterhub.utils import make_ssl_context
+from tornado.httputil import HTTPHeaders, HTTPInputError
 
 if TYPE_CHECKING:
     from k8s_hub.spawner.kubespawner import KubeSpawner
@@ -98,11 +99,11 @@ class Probe:
             transport.abort()
 
     def _judged(self, head: bytes) -> str | None:
-        found = _STATUS.match(head)
-        if found is None or not _END.search(head):
+        status = _status_in(head)
+        if status is None:
             return f"{self.url} does not answer in HTTP"
-        status = int(found[1])
-        return None if status < 500 else f"{self.url} answers with status {status}"
+        # What is below 200 only announces an answer.
+        return None if 200 <= status < 500 else f"{self.url} answers with status {status}"
 
 
 _FAILURES: tuple[tuple[type[Exception], str], ...] = (
@@ -137,6 +138,21 @@ class _Exchange(asyncio.Protocol):
     def _end(self) -> None:
         if not self.head.done():
             self.head.set_result(bytes(self._read))
+
+
+def _status_in(head: bytes) -> int | None:
+    """Return the status of an answer whose head tornado, the hub's client, can read; None for anything else."""
+    status, end = _STATUS.match(head), _END.search(head)
+    if status is None or end is None or end.end() > LONGEST_HEAD:
+        return None
+    _, _, lines = head[: end.start()].partition(b"\n")
+    try:
+        lengths = HTTPHeaders.parse(lines.decode("latin-1")).get_list("Content-Length")
+        for length in ",".join(lengths).split(",") if lengths else ():
+            int(length)
+    except (HTTPInputError, ValueError):
+        return None
+    return int(status[1])
 
 
 def _certificates(spawner: "KubeSpawner") -> ssl.SSLContext:

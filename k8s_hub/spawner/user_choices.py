@@ -95,7 +95,9 @@ class UserChoices(Blueprints):
 
     async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
         """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
-        return self._render_options_form(await self._evaluated_profiles())
+        with administrators_code("KubeSpawner.profile_list"):
+            profiles = await self._evaluated_profiles()
+        return self._render_options_form(profiles)
 
     def _render_options_form(self, profile_list: Any) -> str:
         """Return the form of these profiles, as far as they are for this user; without any profile, no form."""

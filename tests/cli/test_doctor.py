@@ -27,6 +27,7 @@ def test_without_a_cluster_it_says_where_it_looked(capsys):
         (["--claim-template=claim-{user}"], "--claim-template: "),
         (["--pod-template={"], "--pod-template: "),
         (["--port=many"], "'many'"),
+        (["--port=99999"], "'99999' is not a port from 0 to 65535"),
         (["--nonsense"], "--nonsense"),
     ],
 )

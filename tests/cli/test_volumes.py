@@ -243,6 +243,8 @@ def environment(monkeypatch):
         (["prune", "--older-than", "-3"], "'-3' is not a number of days from 0"),
         (["list", "--older-than", "3"], "unrecognized arguments"),
         (["list", "--url", "hub:8081"], "--url or JUPYTERHUB_API_URL must be one such as"),
+        (["list", "--url", "http://[::1/hub/api"], "--url or JUPYTERHUB_API_URL must be one such as"),
+        (["list", "--url", "http://hub:99999/hub/api"], "--url or JUPYTERHUB_API_URL must be one such as"),
         (
             ["list", "--template", "claim-{user}"],
             "--template 'claim-{user}' has an unknown field (did you mean {userid}?)",
@@ -274,6 +276,16 @@ def test_a_missing_or_broken_token_is_named_but_not_shown(environment, monkeypat
     error = capsys.readouterr().err
     assert said in error
     assert "ecret" not in error
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_a_password_in_the_url_is_refused_and_not_shown(environment, scheme, capsys):
+    with pytest.raises(SystemExit) as ended:
+        volumes.run(["list", "--url", f"{scheme}://ada:hush@hub:8081/hub/api"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "without user and password" in error
+    assert "hush" not in error
 
 
 def test_no_cluster_is_a_failure_in_one_sentence(environment, capsys):

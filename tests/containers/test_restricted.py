@@ -17,8 +17,8 @@ PAGE = Path(__file__).parents[2] / "docs/restricted-pod-security.md"
 
 
 def documented(language):
-    """The page's one block in a language."""
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    """The page's first block in a language."""
+    block, *_ = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     return block
 
 

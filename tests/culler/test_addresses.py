@@ -120,3 +120,11 @@ def test_a_state_that_is_no_host_name_is_no_address():
 def test_a_template_that_makes_no_sense_is_refused_by_its_key(template, words):
     with pytest.raises(BadTemplate, match=f"^server_url_template.*{words}"):
         Template.parse(template)
+
+
+@pytest.mark.parametrize(
+    "template", ["http://ada:hush@{pod_name}:8888", "ada:hush@{pod_name", "ftp://ada:hush@x"]
+)
+def test_a_password_in_a_template_is_not_shown(template):
+    with pytest.raises(BadTemplate, match=r"^server_url_template .* without user and password$"):
+        Template.parse(template)

@@ -559,12 +559,51 @@ def test_the_own_token_is_shown_to_servers_only_where_that_is_ordered():
         ("r.yaml", "- {timeout: 60, schedule: {hours: 10:00}}\n", ["line 1", "'10:00' as 600", "in quotes"]),
         ("r.yaml", "- {timeout: 60, match: {options: {010: a}}}\n", ["line 1", "'010' as 8"]),
         ("r.json", '[{"timeout": ' + "9" * 5000 + "}]", ["'r.json'", "4300"]),
+        # What is no date, though it has the form or the tag of one.
+        ("r.yaml", "- timeout: 60\n  schedule: {dates: 2026-02-30}\n", ["line 2: '2026-02-30' is no date"]),
+        ("r.yaml", "- timeout: !!timestamp soon\n", ["line 1: 'soon' is no date"]),
     ],
 )
 def test_a_broken_rules_file_is_one_sentence(capfd, tmp_path, name, text, words):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     printed = refusal(capfd, f"--rules-file={name}")
     assert all(word in printed for word in words), printed
+
+
+@pytest.mark.parametrize("trait", ["state_file", "rules_file", "decision_log", "metrics_ip"])
+def test_a_null_character_is_refused_in_one_sentence(capfd, tmp_path, trait):
+    (tmp_path / "c.json").write_text(f'{{"IdleCuller": {{"{trait}": "a\\u0000b"}}}}')
+    assert f"{trait} 'a\\x00b' has a null character" in refusal(capfd, "--config=c.json")
+
+
+@pytest.mark.parametrize("section", ["timeout", "IdleCullr", "idle_culler"])
+def test_a_section_of_the_config_file_without_effect_is_told(capfd, tmp_path, section):
+    """traitlets itself tells of unknown options only, and what was meant as a limit would be none."""
+    value = "7200" if section == "timeout" else '{"timeout": 7200}'
+    (tmp_path / "c.json").write_text(f'{{"{section}": {value}, "Application": {{"log_level": 20}}}}')
+    culler("--config=c.json")
+    (told,) = capfd.readouterr().err.splitlines()
+    assert f"config file 'c.json': '{section}' has no effect" in told
+    assert "the section IdleCuller" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--user-timeout=60"], ["user_timeout is given, but has no effect without cull_users"]),
+        (["--IdleCuller.user_max_age=60", "--cull-users=no"], ["user_max_age is given, but has no effect"]),
+        (["--ask-with-own-token", "--busy-limit=0"], ["ask_with_own_token is given"]),
+        (["--metrics-ip=127.0.0.1"], ["metrics_ip is given, but has no effect without metrics_port"]),
+        (["--user-timeout=60", "--cull-users"], []),
+        (["--ask-limit=5", "--ask-servers", "--metrics-ip=::1", "--metrics-port=9"], []),
+        ([], []),
+    ],
+)
+def test_an_option_without_effect_is_told(capfd, flags, told):
+    culler(*flags)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == len(told)
+    assert all(words in line for words, line in zip(told, lines, strict=True))
 
 
 def test_rules_come_from_one_place(capfd, tmp_path):

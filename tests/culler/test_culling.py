@@ -1,5 +1,6 @@
 """The culler against a real hub: what a user and an admin see of it."""
 
+import asyncio
 import contextlib
 import sys
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devkit.testing.eventually import eventually
-from devkit.testing.realhub import RealHub
+from devkit.testing.realhub import QuietSpawner, RealHub
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.judging.decider import Decider
 from k8s_hub.culler.ruling.limits import Limits
@@ -53,30 +54,35 @@ async def test_idle_servers_stop_and_the_others_run_on():
         assert {spec for spec in hub.routes if spec.startswith("/user")} == {"/user/busy/"}
 
 
-async def test_servers_that_start_or_stop_are_left_alone():
-    config = {"QuietSpawner": {"start_seconds": 0.5, "stop_seconds": 0.5}, "JupyterHub": NO_WAIT}
+async def test_servers_that_start_or_stop_are_left_alone(monkeypatch):
+    config = {"JupyterHub": NO_WAIT}
     async with RealHub(users=["starts", "stops"], config=config) as hub, sweep_of(hub) as sweep:
         await hub.start_server("stops")
         await hub.wait_ready("stops")
         hub.set_activity("stops", LONG_AGO)
+        gate = asyncio.Event()
+        monkeypatch.setattr(QuietSpawner, "gate", gate)
         assert await hub.stop_server("stops") == 202
         assert await hub.start_server("starts") == 202
 
         report = await sweep.run()
 
         assert report.kept == {"pending": 2}
+        gate.set()
         await hub.wait_ready("starts")
         await hub.wait_stopped("stops")
 
 
-async def test_a_server_that_stops_slowly_is_told_as_such_and_left_alone_by_the_next_sweep():
-    config = {"QuietSpawner": {"stop_seconds": 0.5}, "JupyterHub": NO_WAIT}
-    async with RealHub(config=config) as hub, sweep_of(hub) as sweep:
+async def test_a_server_that_stops_slowly_is_told_as_such_and_left_alone_by_the_next_sweep(monkeypatch):
+    async with RealHub(config={"JupyterHub": NO_WAIT}) as hub, sweep_of(hub) as sweep:
         await hub.start_server("alice")
         await hub.wait_ready("alice")
         hub.set_activity("alice", LONG_AGO)
+        gate = asyncio.Event()
+        monkeypatch.setattr(QuietSpawner, "gate", gate)
         assert (await sweep.run()).stopping == 1
         assert (await sweep.run()).kept == {"pending": 1}
+        gate.set()
         await hub.wait_stopped("alice")
 
 

@@ -57,6 +57,21 @@ def test_its_file_is_made_for_its_owner_only_and_one_that_is_there_keeps_its_mod
     assert (made.stat().st_mode & 0o777, there.stat().st_mode & 0o777) == (0o600, 0o640)
 
 
+async def test_a_pipe_is_written_if_somebody_reads_it_and_never_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="No such device"):
+        DecisionLog(str(path))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        written = DecisionLog(str(path))
+        written(await decision("a"), Action.KEPT)
+        written.close()
+        assert json.loads(os.read(reader, 10_000))["user"] == "a"
+    finally:
+        os.close(reader)
+
+
 @pytest.mark.parametrize(
     "odd", [10**5000, {1, 2}, object(), nested(100_000)], ids=["huge", "set", "object", "deep"]
 )

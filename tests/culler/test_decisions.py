@@ -253,6 +253,7 @@ async def test_an_odd_name_is_one_line_of_a_log_that_quotes_it_as_it_is(configur
     """Whoever logs it, and in tracebacks: the culler's formatter escapes it."""
     async with hub_of(idle_row) as hub:
         configured(IdleCuller(), idle_row, hub, "--once")
+    capfd.readouterr()  # what is said of the options
     log = logging.getLogger("k8s_hub.culler.sweeping.sweep")
     log.error("%s", FORGED, exc_info=KeyError(FORGED, ValueError(FORGED)))
     logging.getLogger("tornado.general").warning(FORGED)

@@ -89,6 +89,15 @@ def test_a_path_that_cannot_be_written_is_refused_at_start(tmp_path):
         memory(type(tmp_path)("/proc/state"))
 
 
+def test_links_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "here").symlink_to("there")
+    (tmp_path / "there").symlink_to("here")
+    with pytest.raises(
+        BadStateFile, match=r"^state_file: '.*/here' cannot be read: .*(Symlink loop|symbolic links)"
+    ):
+        memory(tmp_path / "here")
+
+
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "volume").mkdir()
     link = tmp_path / "state.json"
@@ -284,11 +293,27 @@ def test_a_clock_that_is_put_back_by_a_little_changes_no_wish(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_a_wish_of_the_future_that_ends_before_it_begins_holds_nothing(tmp_path):
+    """A file that somebody has edited: it would fail every sweep."""
+    path = tmp_path / "state.json"
+    wish = {"server": "", "at": "9999-12-31T00:00:00Z", "until": "0001-01-01T00:00:00Z"}
+    path.write_text(json.dumps({"version": 1, "last_contact": None, "keeps": {"ann": [wish]}, "notices": []}))
+    assert memory(path).kept_until("ann", "") is None
+
+
 # --- Stops ---
 
 
 def stop(user="ada", server="lab", ago=timedelta(0), **more):
     return Stop(user=user, server=server, at=NOW - ago, reason="was idle for 1 h", rule="gpu", **more)
+
+
+def test_a_stop_under_a_clock_that_was_ahead_is_not_shown_for_years():
+    here = memory(None)
+    here.stopped(stop(ago=timedelta(days=-365)))
+    here.stopped(stop(server="", ago=timedelta(seconds=-30)))
+    assert [each.server for each in here.stops] == [""]
+    assert here.last_stop("ada", "lab") is None
 
 
 def test_stops_survive_a_restart_once_the_sweep_is_over(tmp_path):

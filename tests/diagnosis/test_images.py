@@ -33,6 +33,7 @@ NOT_FOUND = [
     "reading manifest 1 in quay.io/a/b: unknown: Tag 1 was deleted or has expired. To pull, revive via time machine",
     "Error response from daemon: unknown: artifact library/b:1 not found",
     f"{REFUSAL}: unexpected status from HEAD request to https://mirror.example.org/v2/a/b/manifests/1?ns=docker.io: 404 Not Found",
+    f"{REFUSAL}: unexpected status from HEAD request to https://mirror.example.org/v2/a/b/manifests/sha256:0123: 404 Not Found",
 ]
 DENIED = [
     (

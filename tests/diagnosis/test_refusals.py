@@ -21,6 +21,9 @@ QUOTED = {
     "no numbers": "maximum x usage per y is z, but limit is w",
     "quota": "exceeded quota: x, requested: cpu=1, used: cpu=9, limited: cpu=10",
     "no quota": "exceeded quota: a, requested: b, used: c, limited: d",
+    "no quota for it": "insufficient quota to match these scopes: [{PriorityClass In [high]}]",
+    "quota without status": "status unknown for quota: q, resources: limits.cpu",
+    "limit ratio": "memory max limit to request ratio per Container is 2, but provided ratio is 4.000000",
     "must specify": "failed quota: q: must specify limits.memory",
     "pod security": 'violates PodSecurity "x": y',
     "namespace": 'namespaces "x" not found',
@@ -242,6 +245,42 @@ def test_security_rules_of_other_clusters_are_told(rules):
     )
 
 
+@pytest.mark.parametrize(
+    "words,reason,sentence",
+    [
+        (
+            "failed quota: q: must specify limits.cpu for: notebook,side; limits.memory for: notebook",
+            Reason.QUOTA,
+            "The cluster wants to know the cpu limit and the memory limit of your server, which this hub does not set.",
+        ),
+        (
+            "failed quota: q: must specify limits.cpu,requests.memory",
+            Reason.QUOTA,
+            "The cluster wants to know the cpu limit and the memory request of your server, which this hub does not set.",
+        ),
+        (
+            "insufficient quota to match these scopes: [{PriorityClass In [high]}]",
+            Reason.QUOTA,
+            "The cluster has no quota that allows your server as it is (PriorityClass In [high]).",
+        ),
+        (
+            "memory max limit to request ratio per Container is 2, but provided ratio is 4.000000",
+            Reason.POLICY,
+            "The memory limit of your server may be at most 2 times its request.",
+        ),
+        (
+            "[cpu max limit to request ratio per Pod is 4, but no request is specified or request is 0, x]",
+            Reason.POLICY,
+            "The cpu limit of your server may be at most 4 times its request.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_quotas_and_limit_ranges_want_is_told(words, reason, sentence):
+    diagnosis = refused(f'pods "jupyter-jane" is forbidden: {words}')
+    assert diagnosis.reason is reason
+    assert diagnosis.sentence == f"{sentence} Please tell your administrator."
+
+
 def test_a_rule_that_cannot_read_the_numbers_is_passed_over():
     raised = []
     status = {
@@ -263,5 +302,8 @@ def test_what_passes_by_itself_is_known():
     assert is_account_missing_yet(of(403, early))
     assert not is_account_missing_yet(of(403, early.replace("default", "notebook")))
     assert is_admission_not_ready(of(403, 'pods "x" is forbidden: not yet ready to handle request'))
+    assert is_admission_not_ready(
+        of(403, 'pods "x" is forbidden: status unknown for quota: q, resources: limits.cpu')
+    )
     assert lacks_right(of(403, 'pods is forbidden: User "hub" cannot watch resource "pods" in API group ""'))
     assert lacks_right(of(401, "Unauthorized"))

@@ -137,6 +137,44 @@ def test_what_may_pass_is_tried_again(message):
     assert told(passing, second=500) == (Stage.STARTING, Reason.CRASH, False)
 
 
+NOT_STARTED = {
+    "mount": f'{RUNC}error mounting "/subpath/0" to rootfs at "/etc/jupyter/a.py": not a directory: unknown',
+    "driver": "OCI runtime create failed: nvidia-container-cli: initialization error: driver not loaded",
+}
+
+
+@pytest.mark.parametrize("words", NOT_STARTED.values(), ids=NOT_STARTED)
+@pytest.mark.parametrize("reason", ["StartError", "ContainerCannotRun"])
+class TestContainerNeverStarted:
+    """Its log is empty: what the administrator needs are the runtime's words."""
+
+    def test_is_no_crash_while_it_is_tried_again(self, reason, words):
+        diagnosis = diagnose(
+            seen(placed(container(terminated={"exitCode": 128, "reason": reason, "message": words})))
+        )
+        assert not diagnosis.fatal
+        assert diagnosis.sentence == "The machine could not start your server and tries again."
+        assert diagnosis.detail == words
+
+    def test_is_told_with_its_reason_in_the_end(self, reason, words):
+        last = {"exitCode": 128, "reason": reason, "message": words}
+        diagnosis = diagnose(seen(placed(container(waiting=CRASH_LOOP, restarts=3, last=last))))
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
+        assert diagnosis.sentence == (
+            f"The machine could not start your server ({reason}, exit code 128), 4 times in a row. {TELL}"
+        )
+        assert diagnosis.detail.endswith(words)
+
+
+def test_a_memory_limit_in_which_nothing_begins_is_too_low():
+    words = f"{RUNC}container init was OOM-killed (memory limit too low?): unknown"
+    diagnosis = diagnose(seen(start_error(words)))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
+    assert "needs more memory than its limit" in diagnosis.sentence
+    printed = placed(container(terminated={"exitCode": 1, "reason": "Error", "message": words}))
+    assert told(printed)[1] is Reason.CRASH
+
+
 STUCK = {"reason": "RunContainerError", "message": NO_PROGRAM.replace("jupyterhub-singleuser", "iptables")}
 
 

@@ -148,18 +148,18 @@ class TestRealHub:
 
 
 @pytest.mark.hub
-async def test_a_server_that_stops_slowly_is_not_gone():
-    config = {
-        "QuietSpawner": {"stop_seconds": 0.3},
-        "JupyterHub": {"tornado_settings": {"slow_stop_timeout": 0.01}},
-    }
+async def test_a_server_that_stops_slowly_is_not_gone(monkeypatch):
+    config = {"JupyterHub": {"tornado_settings": {"slow_stop_timeout": 0.01}}}
     async with (
         RealHub(spawner_class=QuietSpawner, config=config) as hub,
         api_of(hub.api_url, hub.token(scopes=CULLER_SCOPES)) as api,
     ):
         await hub.start_server("alice")
+        gate = asyncio.Event()
+        monkeypatch.setattr(QuietSpawner, "gate", gate)
         assert not await api.stop_server("alice")
         assert (await api.user("alice")).server("").pending == "stop"
+        gate.set()
         await hub.wait_stopped("alice")
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 
 import pytest
 from jupyterhub.utils import format_exception
@@ -170,6 +171,7 @@ THEIRS = {
     "a function": (KubeSpawner, lambda: with_hook("KubeSpawner.modify_pod_hook", divide)),
     "a built-in function": (KubeSpawner, lambda: with_hook("KubeSpawner.uid", lambda: int("x"))),
     "another number of arguments": (KubeSpawner, lambda: with_hook("KubeSpawner.uid", lambda: divide(7))),
+    "an exit": (KubeSpawner, lambda: with_hook("KubeSpawner.pre_spawn_hook", sys.exit)),
     "a subclass": (Course, lambda: bare_spawner(spawner_class=Course).get_args()),
     "the configuration file": (KubeSpawner, CONFIGURATION_FILE["hook"]),
 }
@@ -187,6 +189,23 @@ def test_what_an_administrator_s_code_raises_does_not_count(spawner_class, call,
     reference = sentence.partition("(reference ")[2].partition(")")[0]
     assert len(reference) == 8
     assert f"reference {reference}: Traceback" in logged
+
+
+async def test_a_cancellation_of_a_hook_s_own_is_its_failure_and_that_of_the_start_none():
+    async def start(hook):
+        with administrators_code("KubeSpawner.pre_spawn_hook"):
+            await hook
+
+    abandoned = asyncio.get_running_loop().create_future()
+    abandoned.cancel()
+    with pytest.raises(HookFailed):
+        await start(abandoned)
+
+    starting = asyncio.create_task(start(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert starting.cancelled()
 
 
 def test_the_log_names_the_function_and_has_its_traceback(caplog):

@@ -1,6 +1,7 @@
 """Where an administrator's own code takes part: hooks and overridden methods, in the forms of KubeSpawner."""
 
 import asyncio
+import sys
 
 import pytest
 from kubernetes_asyncio import client
@@ -249,8 +250,25 @@ class BrokenMethods(KubeSpawner):
         return super()._get_pod_url(pod)
 
 
+class FindsNothing(KubeSpawner):
+    """Of what leaves a coroutine so, Python makes a RuntimeError without these lines in its traceback."""
+
+    def get_args(self):
+        return next(argument for argument in () if argument)
+
+
+async def waits_for_what_was_cancelled(*_):
+    other = asyncio.create_task(asyncio.sleep(1))
+    other.cancel()
+    await other
+
+
 PROFILE = {"display_name": "A"}
 FAILING = {
+    "next() of nothing": {"spawner_class": FindsNothing},
+    "a task of modify_pod_hook that was cancelled": {"modify_pod_hook": waits_for_what_was_cancelled},
+    "a task of pre_spawn_hook that was cancelled": {"pre_spawn_hook": waits_for_what_was_cancelled},
+    "exit() in pre_spawn_hook": {"pre_spawn_hook": lambda spawner: sys.exit()},
     "pre_spawn_hook": {"pre_spawn_hook": broken},
     "async pre_spawn_hook": {"pre_spawn_hook": broken_later},
     "auth_state_hook": {"auth_state_hook": broken},
@@ -294,6 +312,8 @@ FAILING = {
 
 
 QUICK = {
+    "next() of nothing",
+    "a task of modify_pod_hook that was cancelled",
     "pre_spawn_hook",
     "modify_pod_hook",
     "async auth_state_hook",

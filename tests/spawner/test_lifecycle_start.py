@@ -16,7 +16,7 @@ from devkit.minicluster.faults import (
 )
 from devkit.minicluster.resources import PODS
 from devkit.minicluster.runtime import Exit
-from devkit.minicluster.statuses import conflict
+from devkit.minicluster.statuses import conflict, status_body
 from devkit.testing.realhub import Answer
 from devkit.testing.runs import (
     Run,
@@ -565,3 +565,26 @@ async def test_a_pod_removed_before_its_server_answers_fails_at_once(cluster, lo
 
     assert "removed before it was ready" in sentence_of(failed.value)
     assert looptime < 7
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize(
+    "words",
+    [
+        'admission webhook "gate.example.org" denied the request: no answer of the registry',
+        'Internal error occurred: failed calling webhook "gate.example.org": context deadline exceeded',
+    ],
+    ids=["fails", "does not answer"],
+)
+async def test_a_webhook_that_is_broken_is_waited_for_and_told(cluster, resource, words):
+    """Not a busy cluster: its administrator has to look at the webhook."""
+    run = Run(start_timeout=60)
+    broken = refuse(status_body(500, "InternalError", words, {}))
+    with struck(cluster, broken, "create", resource, count=1000):
+        error = await rejection(run)
+
+    assert error.reason == "cluster_unavailable"
+    assert sentence_of(error).startswith(
+        "A service that the cluster must ask about your server fails or does not answer, so your server waits; it did"
+    )
+    assert words in str(error)

@@ -135,6 +135,31 @@ async def test_a_subclass_with_templates_of_its_own_is_not_blamed(hub, cluster, 
     assert not [message for message in caplog.messages if message.startswith("KubeSpawner.")]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("environment", ["OMP_NUM_THREADS=4"]),  # as Docker Compose has it
+        ("extra_labels", ["course"]),
+        ("extra_resource_limits", 1),
+        ("image_pull_secrets", 5),
+        ("secret_environment", 5),
+    ],
+)
+async def test_a_value_of_another_type_in_a_profile_keeps_nobody_s_spawner_from_being_made(
+    hub, cluster, caplog, name, value
+):
+    """The hub makes spawners when it starts: one such profile, and it ended itself at each start."""
+    tell_once.cache_clear()
+    profiles = [{"display_name": "Good"}, {"display_name": "Bad", "kubespawner_override": {name: value}}]
+    async with hub(hub=NO_WAIT, profile_list=profiles) as hub:
+        assert await hub.start_server("ada", options={"profile": "good"}) == 202
+        await hub.wait_ready("ada")
+        error = await failed_start(hub, "bob", options={"profile": "bad"})
+        assert f'"Bad" cannot be used as it was chosen: {name} would get a value' in sentence_of(error)
+        assert hub.failure_count == 0
+    assert f"KubeSpawner.profile_list[1].kubespawner_override.{name}: " in caplog.text
+
+
 OVERRIDES = {
     "JSON in environment": {"environment": {"TAGS": '{"team": "x"}'}},
     "JSON in an annotation": {"extra_annotations": {"example.org/tags": '{"team": "x"}'}},
@@ -179,6 +204,17 @@ async def test_five_starts_of_a_broken_profile_leave_the_hub_up(hub, cluster, ov
         await asyncio.sleep(3)
         assert (await hub.api("GET", "/users"))[0] == 200
         assert len(pods(cluster)) == 1
+
+
+@pytest.mark.parametrize("name", [None, 5])
+async def test_a_name_that_is_no_text_is_a_setting_that_is_not_valid(hub, cluster, name):
+    def hook(spawner):
+        spawner.pod_name = name
+
+    async with hub(hub=NO_WAIT, pre_spawn_hook=hook) as hub:
+        error = await failed_start(hub)
+        assert 'a setting of this hub is not valid: "pod_name"' in sentence_of(error)
+        assert hub.failure_count == 0
 
 
 async def test_numbers_and_booleans_of_an_environment_are_text_in_the_pod(hub, cluster):

@@ -72,6 +72,10 @@ NO_ANSWERS = {
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "a head that never ends": (b"HTTP/1.1 200 OK\r\nA: ", 1000),
     "a head of a megabyte": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 2**20,
+    "a whole head of twice the size": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 2**17 + b"\r\n\r\n",
+    "a header that is none": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: lots\r\n\r\n",
+    "an answer that is only announced": (b"HTTP/1.1 100 Continue\r\n\r\n", 1000),
     "a status that is none": b"HTTP/1.1 okay\r\n\r\n",
     "a status that is too long": b"HTTP/1.1 20000000000 OK\r\n\r\n",
     "HTTP/2": b"HTTP/2 200\r\n\r\n",
@@ -128,6 +132,19 @@ async def test_five_servers_that_answer_the_start_and_never_the_hub_leave_it_up(
 @pytest.mark.parametrize("code", [200, 204, 301, 302, 401, 403, 404, 405, 424, 429])
 async def test_whatever_is_below_500_is_an_answer(code):
     async with Server(then=status(code)).listening() as url:
+        assert await Probe.of(bare_spawner(), url).ask() is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nA: \xe9\r\n\r\n12345",
+        "HTTP/1.0 200 \r\n\r\n",
+    ],
+)
+async def test_a_head_that_the_hub_can_read_is_an_answer(head):
+    async with Server(then=head.encode("latin-1")).listening() as url:
         assert await Probe.of(bare_spawner(), url).ask() is None
 
 

@@ -1,5 +1,6 @@
 """Profiles in a hub: the form, links and the API; what is wrong costs nothing and counts nowhere."""
 
+import sys
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
@@ -235,3 +236,26 @@ async def test_the_hub_does_not_warn_of_options_that_profiles_handle(hub, cluste
         await hub.wait_ready("ada")
 
     assert "unhandled user_options" not in caplog.text
+
+
+def broken(_spawner):
+    return {}["no such key"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"profile_list": broken},
+        {"profile_list": lambda _: sys.exit("no licence left")},
+        {"options_form": broken},
+        {"profile_list": [{"display_name": "A"}], "profile_form_template": "{% include 'no-such.html' %}"},
+    ],
+    ids=["profile_list", "an exit", "options_form", "an own template"],
+)
+async def test_a_page_that_an_administrator_s_code_breaks_has_a_reference(hub, cluster, caplog, options):
+    async with hub(**options) as hub, browser(hub) as ada:
+        status, page = await ada.open()
+        assert status == 400
+        assert "because a function of this hub failed (reference " in page
+        assert f"reference {page.partition('(reference ')[2][:8]}: Traceback" in caplog.text
+        assert (await hub.api("GET", "/users"))[0] == 200

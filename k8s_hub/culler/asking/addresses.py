@@ -8,6 +8,7 @@ from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from k8s_hub.culler.urls import has_credentials
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server
 from k8s_hub.naming import templates
@@ -41,6 +42,8 @@ class Template:
     @classmethod
     def parse(cls, text: str) -> "Template":
         """Read a template; raise BadTemplate."""
+        if has_credentials(text):
+            raise BadTemplate("server_url_template must be scheme, host and port, without user and password")
         _check_fields(text)
         url = _split(text)
         if url is None or url.path not in {"", "/"} or url.query or url.fragment:

@@ -58,7 +58,7 @@ def _yaml(text: str, named: str) -> Any:
         where = "" if mark is None else f", line {mark.line + 1}"
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise BadRulesFile(f"{named}{where}: {problem}") from None
-    except (RecursionError, ValueError) as error:  # a date that does not exist, for instance
+    except (RecursionError, ValueError) as error:  # what is tagged as a number and is none, for instance
         raise BadRulesFile(f"{named}: {error}") from None
 
 
@@ -77,6 +77,16 @@ def _loader(named: str) -> Any:
         def construct_yaml_float(self, node: Any) -> Any:
             return self._number(node, super().construct_yaml_float)
 
+        def construct_yaml_timestamp(self, node: Any) -> Any:
+            try:
+                return super().construct_yaml_timestamp(node)
+            except (
+                ValueError,
+                AttributeError,
+            ):  # the second is PyYAML's for what is tagged as a time and is none
+                line, written = node.start_mark.line + 1, quoted(node.value)
+                raise BadRulesFile(f"{named}, line {line}: {written} is no date") from None
+
         def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
             written = self.construct_scalar(node)
             if _PLAIN_NUMBER.fullmatch(written) is None:
@@ -88,16 +98,22 @@ def _loader(named: str) -> Any:
             return construct(node)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen = set()
-            for key, _value in node.value:
-                if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):
-                    continue
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} is there twice")
-                seen.add(key.value)
+            _refuse_doubles([key for key, _value in node.value], named)
             return super().construct_mapping(node, deep)
 
     Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_yaml_float)
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_timestamp)
     return Loader
+
+
+def _refuse_doubles(keys: Iterable[Any], named: str) -> None:
+    """Refuse a key that is written twice in one mapping; ``keys`` are PyYAML's nodes."""
+    seen = set()
+    for key in keys:
+        if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):
+            continue
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} is there twice")
+        seen.add(key.value)

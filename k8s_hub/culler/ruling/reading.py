@@ -12,9 +12,9 @@ class BadRule(Exception):  # noqa: N818 - it says what it is
     """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
 
 
-def suggestion(word: Any, known: Collection[str]) -> str:
+def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
     """Return what was probably meant, as the end of a sentence; nothing where there is no guess."""
-    similar = get_close_matches(word, known, n=1) if isinstance(word, str) else []
+    similar = get_close_matches(word, known, n=1, cutoff=likeness) if isinstance(word, str) else []
     return f"; is {similar[0]} meant?" if similar else ""
 
 

@@ -62,15 +62,15 @@ def _guess(name: str) -> str:
     """Return what was probably meant, as the end of a sentence."""
     if name.upper() in _PLACE_OF:
         return f"; is {_PLACE_OF[name.upper()]} meant?"
-    if offset := _OFFSET.fullmatch(name):
-        return (
-            "; write a place such as Europe/Berlin, whose clock follows summer time, or "
-            f"Etc/GMT{_turned(offset[1])}{offset[2]} for this offset all year"
-        )
     zones = available_timezones()
+    if offset := _OFFSET.fullmatch(name):
+        all_year = f"Etc/GMT{_turned(offset[1])}{offset[2]}"
+        place = "; write a place such as Europe/Berlin, whose clock follows summer time"
+        return place + (f", or {all_year} for this offset all year" if all_year in zones else "")
     word = name.replace(" ", "_").casefold()
     same = [zone for zone in zones if word in {zone.casefold(), zone.rpartition("/")[2].casefold()}]
     if same:
         return f"; is {min(same)} meant?"
-    # Of the short names, one that looks like this one is another clock.
-    return suggestion(name, [zone for zone in zones if "/" in zone]) or ", such as Europe/Berlin"
+    # Of the short names, and of the numbers, one that looks like this one is another clock.
+    places = [zone for zone in zones if "/" in zone and not zone.startswith("Etc/")]
+    return suggestion(name, places, likeness=0.8) or ", such as Europe/Berlin"

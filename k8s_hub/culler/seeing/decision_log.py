@@ -69,7 +69,10 @@ class _File(WatchedFileHandler):
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    # A pipe that nobody reads would be waited for, and no signal would end that.
+    file = os.open(path, flags | os.O_NONBLOCK, 0o600)
+    os.set_blocking(file, True)
+    return file
 
 
 def _is_json(value: Any) -> bool:
