@@ -10,7 +10,7 @@ from k8s_hub.retries import RetryPolicy, retrying
 STEADY = RetryPolicy(initial=1.0, factor=2.0, ceiling=4.0, deadline=30.0, jitter=0.0)
 
 
-class Unavailable(Exception):  # noqa: N818 - as the borders call it
+class Unavailable(Exception):
     """A border's word for "away, busy or slow"."""
 
     def __init__(self, message, retry_after=None):

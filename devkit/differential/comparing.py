@@ -34,7 +34,7 @@ class Seen:
         return self.aspect.split(" '")[0]
 
 
-class Unexplained(AssertionError):  # noqa: N818 - it is a finding
+class Unexplained(AssertionError):
     """The two differ, and no listed difference says why."""
 
 

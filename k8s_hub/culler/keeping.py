@@ -13,7 +13,7 @@ CLOCK_STEP = timedelta(minutes=1)
 """A clock may be put back by so much without anybody having asked under a wrong one."""
 
 
-class KeepRefused(Exception):  # noqa: N818 - it says what it is
+class KeepRefused(Exception):
     """A keep that is beyond the limits, or could not be stored; the message is for the user."""
 
     def __init__(self, *message: str | datetime) -> None:

@@ -42,7 +42,7 @@ Key = tuple[str, str]
 """A user's name and the name of a server, "" for the default one."""
 
 
-class BadStateFile(Exception):  # noqa: N818 - it says what it is
+class BadStateFile(Exception):
     """The file cannot be used; the message begins with the name of the flag and holds its value."""
 
 
@@ -340,7 +340,7 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{ending}")
 
 
-class _OtherVersion(Exception):  # noqa: N818 - it says what it is
+class _OtherVersion(Exception):
     pass
 
 

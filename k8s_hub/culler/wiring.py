@@ -54,7 +54,7 @@ TRY_AGAIN = timedelta(seconds=15)
 """After so long a service with a page tries again what it could not have."""
 
 
-class CannotStart(Exception):  # noqa: N818 - it says what it is
+class CannotStart(Exception):
     """Something that was asked for cannot be; the message is a sentence for the admin."""
 
 

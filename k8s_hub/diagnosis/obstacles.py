@@ -73,9 +73,9 @@ def new_namespace(name: str, detail: str) -> Diagnosis:
     )
 
 
-def foreign_claim(claim: Raw) -> Diagnosis:
-    """Another's claim has the name of this user's home; it is never mounted."""
-    return _foreign(Stage.STORAGE, "volume", claim, "Your home volume cannot be used")
+def volume_refused(message: str, detail: str) -> Diagnosis:
+    """Another's claim has the name of this server's volume; it is never mounted."""
+    return Diagnosis.failed(Stage.STORAGE, Reason.FOREIGN_OBJECT, message, detail=detail)
 
 
 def vanished_pod(pod: Raw) -> Diagnosis:

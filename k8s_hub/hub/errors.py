@@ -18,23 +18,23 @@ class HubError(Exception):
         self.retry_after = retry_after  # seconds the hub asked for; None where it did not ask
 
 
-class Forbidden(HubError):  # noqa: N818 - HTTP's words for it, as all below
+class Forbidden(HubError):
     """The token is not valid or lacks a scope; the message names the scope."""
 
 
-class NotFound(HubError):  # noqa: N818
+class NotFound(HubError):
     """There is no such user or server, or the token may not see it."""
 
 
-class Refused(HubError):  # noqa: N818
+class Refused(HubError):
     """The hub will not do this, whoever asks again."""
 
 
-class BadReply(HubError):  # noqa: N818
+class BadReply(HubError):
     """The answer cannot be read."""
 
 
-class Unavailable(HubError):  # noqa: N818
+class Unavailable(HubError):
     """The hub is away, busy or slow: nothing is known about what was asked."""
 
 

@@ -46,11 +46,11 @@ class ConfigurationError(KubeError):
     """No cluster is configured, or what is configured cannot be used; the message names key and value."""
 
 
-class NotFound(KubeError):  # noqa: N818 - the API server's word for it, as all below
+class NotFound(KubeError):
     """The object does not exist."""
 
 
-class Conflict(KubeError):  # noqa: N818
+class Conflict(KubeError):
     """The name is taken, or a precondition does not hold."""
 
     @property
@@ -59,19 +59,19 @@ class Conflict(KubeError):  # noqa: N818
         return self.reason == "AlreadyExists"
 
 
-class Forbidden(KubeError):  # noqa: N818
+class Forbidden(KubeError):
     """The credentials are not accepted or may not do this: Role, quota, policy or webhook."""
 
 
-class Gone(KubeError):  # noqa: N818
+class Gone(KubeError):
     """The version asked for is no longer known: list again."""
 
 
-class Invalid(KubeError):  # noqa: N818
+class Invalid(KubeError):
     """The request itself is refused."""
 
 
-class Unavailable(KubeError):  # noqa: N818
+class Unavailable(KubeError):
     """The API server is away, busy or slow: nothing is known about the object."""
 
     @classmethod

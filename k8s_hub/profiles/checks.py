@@ -29,7 +29,7 @@ TOO_LATE = {
 _NOTHING_TO_CHOOSE = "has neither choices nor an unlisted_choice that is enabled"
 
 
-class UnusableProfiles(ValueError):  # noqa: N818 - what the profiles are
+class UnusableProfiles(ValueError):
     """Profiles that could never work; the message begins with the path to the place."""
 
 

@@ -17,7 +17,7 @@ once in 4096 steps.
 """
 
 
-class TooSlow(Exception):  # noqa: N818 - what the expression is
+class TooSlow(Exception):
     """An expression had no answer within its time."""
 
 

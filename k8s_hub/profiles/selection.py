@@ -33,7 +33,7 @@ _SHOWN = 60
 _LISTED = 8
 
 
-class WrongChoice(ValueError):  # noqa: N818 - what the user did, not an error of the code
+class WrongChoice(ValueError):
     """Something was chosen that is not there or not for this user; the message is a sentence for them.
 
     ``detail`` is for the administrator, where the fault may be theirs.

@@ -36,7 +36,7 @@ _OURS = frozenset({"k8s_hub", "jupyterhub", "traitlets"})
 """The packages that a spawner's class is made of before an administrator adds to it."""
 
 
-class SpawnFailed(Exception):  # noqa: N818 - what happened, not what went wrong in the code
+class SpawnFailed(Exception):
     """A start ended with a reason; the diagnosis has a sentence for the user and a detail for the log."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
@@ -44,7 +44,7 @@ class SpawnFailed(Exception):  # noqa: N818 - what happened, not what went wrong
         self.diagnosis = diagnosis
 
 
-class HookFailed(Exception):  # noqa: N818 - as above
+class HookFailed(Exception):
     """An administrator's function raised an exception, which is the cause of this one."""
 
     def __init__(self, name: str) -> None:

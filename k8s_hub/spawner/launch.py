@@ -16,9 +16,15 @@ from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent, webhook_broken
 from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.observation import Observation
-from k8s_hub.diagnosis.obstacles import foreign_pod, new_namespace, previous_server, vanished_pod
+from k8s_hub.diagnosis.obstacles import (
+    foreign_pod,
+    new_namespace,
+    previous_server,
+    vanished_pod,
+    volume_refused,
+)
 from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
@@ -127,11 +133,7 @@ async def ensure_claim(
         choice = choose(attempt.cluster.claims.view)
         match choice:
             case Refuse():
-                raise SpawnFailed(
-                    Diagnosis.failed(
-                        Stage.STORAGE, Reason.FOREIGN_OBJECT, choice.message, detail=choice.detail
-                    )
-                )
+                raise SpawnFailed(volume_refused(choice.message, choice.detail))
             case UseExisting(claim=claim) if is_dying(claim):
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):

@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from k8s_hub.claims.home import Refuse, choose_home
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.obstacles import foreign_claim, foreign_pod, previous_server
+from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, volume_refused
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
+from tests.claims.objects import identity, listed, request
 from tests.diagnosis.recorded import begin, observation, recording
 from tests.diagnosis.samples import (
     CRASH_LOOP,
@@ -90,7 +92,11 @@ class ForeignClaim(Row):
     situation: str = "Another user's claim has the name of this user's home claim."
 
     def answer(self, second: float) -> Diagnosis:
-        return foreign_claim(_of_bob(recording(self.file)["claim"]))
+        claim = _of_bob(recording(self.file)["claim"])
+        ours = replace(identity("alice"), namespace=claim["metadata"]["namespace"])
+        choice = choose_home(request("alice", identity=ours), listed(claim))
+        assert isinstance(choice, Refuse)
+        return volume_refused(choice.message, choice.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -815,8 +821,7 @@ OBSTACLES = (
         file="running",
         stage=Stage.STORAGE,
         reason=Reason.FOREIGN_OBJECT,
-        sentence='Your home volume cannot be used: the name "claim-alice" is taken by a volume of user "bob". '
-        f"{TELL}",
+        sentence=f"Your files cannot be opened: the volume of that name belongs to another user. {TELL}",
     ),
 )
 

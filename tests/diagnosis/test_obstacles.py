@@ -7,14 +7,13 @@ import pytest
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.obstacles import (
     dying_namespace,
-    foreign_claim,
     foreign_object,
     foreign_pod,
     leftover,
     new_namespace,
     previous_server,
 )
-from tests.diagnosis.samples import STARTED, at, claim, condition, pod
+from tests.diagnosis.samples import STARTED, at, condition, pod
 
 
 class TestForeign:
@@ -45,11 +44,6 @@ class TestForeign:
             f'Your server cannot be started: the name "jupyter-jane" is taken by a pod of {owner}. '
             "Please tell your administrator."
         )
-
-    def test_claim_is_named_with_its_owner(self):
-        diagnosis = foreign_claim(claim(annotations={"hub.jupyter.org/username": "bob"}))
-        assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.FOREIGN_OBJECT)
-        assert '"claim-jane" is taken by a volume of user "bob"' in diagnosis.message
 
     def test_anything_else_is_named_with_its_kind(self):
         secret = {"metadata": {"name": "jupyter-jane", "annotations": {"hub.jupyter.org/username": "bob"}}}

@@ -27,7 +27,7 @@ HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 SCHEMES = frozenset({"http", "https"})
 
 
-class BadTemplate(Exception):  # noqa: N818 - it says what it is
+class BadTemplate(Exception):
     """A template that names no address; the message begins with its key, ``server_url_template``."""
 
 

@@ -81,7 +81,7 @@ class SingleUserSettings:
             object.__setattr__(self, "template", Template.parse(self.url_template))
 
 
-class _NoAnswer(Exception):  # noqa: N818 - it says what it is
+class _NoAnswer(Exception):
     def __init__(self, kind: Silence, detail: str) -> None:
         super().__init__(" ".join(detail.split())[:LONGEST_DETAIL])
         self.kind = kind

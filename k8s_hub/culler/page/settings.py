@@ -8,7 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 
-class BadPageSettings(Exception):  # noqa: N818 - it says what it is
+class BadPageSettings(Exception):
     """The environment makes no sense for a page; the message names the variable and its value."""
 
 

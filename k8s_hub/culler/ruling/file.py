@@ -11,7 +11,7 @@ from k8s_hub.text import quoted
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
-class BadRulesFile(Exception):  # noqa: N818 - it says what it is
+class BadRulesFile(Exception):
     """The file cannot be read; the message begins with its name and, where one is known, the line."""
 
 

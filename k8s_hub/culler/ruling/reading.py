@@ -8,7 +8,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.text import quoted
 
 
-class BadRule(Exception):  # noqa: N818 - it says what it is
+class BadRule(Exception):
     """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
 
 
