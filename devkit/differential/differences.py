@@ -789,16 +789,17 @@ def _whole_value(seen: Seen) -> Any:
 def _typed_braces(seen: Seen) -> Any:
     if "profile_list" not in seen.traits or seen.name not in _WITH_TEMPLATES:
         return None
-    ends = [
-        f"{name}--unlisted-choice"
-        for profile in _profiles(seen)
-        for name, option in profile.get("profile_options", {}).items()
-        if EXPANDED_LATER & option["unlisted_choice"].get("kubespawner_override", {}).keys()
-    ]
+    chosen = seen.case.get("user_options", {}).get("profile")
+    typed = set()
+    for profile in _profiles(seen):
+        is_chosen = profile["slug"] == chosen if chosen else profile.get("default")
+        for name, option in profile.get("profile_options", {}).items():
+            if EXPANDED_LATER & option["unlisted_choice"].get("kubespawner_override", {}).keys():
+                typed |= {f"{name}--unlisted-choice"} if is_chosen else set()
+                typed |= {f"profile-option-{profile['slug']}--{name}--unlisted-choice"}
 
     def literal(key: str, text: str) -> str:
-        typed = any(key == end or key.endswith(f"--{end}") for end in ends)
-        return text.replace("{", "{{").replace("}", "}}") if typed else text
+        return text.replace("{", "{{").replace("}", "}}") if key in typed else text
 
     options = {key: literal(key, text) for key, text in seen.case.get("user_options", {}).items()}
     form = {key: [literal(key, texts[0])] for key, texts in seen.case.get("form", {}).items()}
