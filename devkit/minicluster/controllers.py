@@ -16,8 +16,7 @@ from devkit.minicluster.node import claim_names
 from devkit.minicluster.recorder import PROVISIONER, Recorder
 from devkit.minicluster.resources import CLAIMS, KINDS, NAMESPACES, PODS, Kind
 from devkit.minicluster.volumes import Volumes
-from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
-from k8s_hub.objects.owners import owner_uids
+from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, owner_uids, uid_of
 from k8s_hub.objects.raw import Raw
 
 

@@ -25,10 +25,10 @@ from k8s_hub.diagnosis.pod_life import (
     restarts,
     state_of,
 )
-from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.runtime import sandbox_fails
 from k8s_hub.diagnosis.sentences import begun, duration
 from k8s_hub.diagnosis.storage import missing_object
+from k8s_hub.diagnosis.telling import at_deadline
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from k8s_hub.diagnosis.cluster import cluster_unavailable
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Reason, Stage, ask, ignore
+from k8s_hub.diagnosis.obstacles import cluster_unavailable
 from k8s_hub.diagnosis.sentences import amount, listed, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
-from k8s_hub.doctor import homes, network, pods, rights, scopes, storage, versions
+from k8s_hub.doctor import homes, network, pods, rights, storage, versions
 from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.api import HubApi, Page
 from k8s_hub.hub.errors import HubError
@@ -69,12 +69,12 @@ class Examination:
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
         """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
         if self.hub is None:
-            for found in (*scopes.judge(None), *_unseen("there is no token of the hub")):
+            for found in (*rights.judge_scopes(None), *_unseen("there is no token of the hub")):
                 yield found
             return
         try:
             held = await self.hub.scopes()
-            for found in scopes.judge(held):
+            for found in rights.judge_scopes(held):
                 yield found
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)

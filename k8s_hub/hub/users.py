@@ -4,8 +4,9 @@ Parts of a description come from users: ``user_options`` may be any JSON. What i
 printed and compared without failing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,3 +185,41 @@ def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
         return timestamps.parse(text, naive=UTC)
     except (TypeError, ValueError):
         raise BadReply(f"{whose}: {key} is {quoted(text)}, not a time") from None
+
+
+class Packed(Mapping[str, Any]):
+    """A JSON object that is decoded anew whenever somebody looks into it. ``servers`` are its part of that name."""
+
+    __slots__ = ("_servers", "_words")
+
+    def __init__(self, words: Raw, servers: tuple[Server, ...] | None = None) -> None:
+        self._words = json.dumps(words, separators=(",", ":")).encode()
+        self._servers = servers
+
+    def unpacked(self) -> dict[str, Any]:
+        """Return it as the hub has sent it."""
+        words: dict[str, Any] = json.loads(self._words)
+        if self._servers is not None:
+            words["servers"] = {server.name: unpacked(server.raw) for server in self._servers}
+        return words
+
+    def __getitem__(self, key: str) -> Any:
+        return self.unpacked()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.unpacked())
+
+    def __len__(self) -> int:
+        return len(self.unpacked())
+
+
+def packed(user: User) -> User:
+    """Return the same user, whose words and whose servers' words are packed."""
+    servers = user.servers and tuple(replace(server, raw=Packed(server.raw)) for server in user.servers)
+    own = {key: value for key, value in user.raw.items() if key != "servers"}
+    return replace(user, servers=servers, raw=Packed(own, servers))
+
+
+def unpacked(raw: Raw) -> dict[str, Any]:
+    """Return the hub's words as a dictionary, packed or not."""
+    return raw.unpacked() if isinstance(raw, Packed) else dict(raw)

@@ -21,8 +21,37 @@ from k8s_hub._version import __version__
 from k8s_hub.kube import decoding
 from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_access
 from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
-from k8s_hub.kube.patience import patience
 from k8s_hub.objects.raw import Raw
+
+STALL = 0.25  # seconds a timer may be late before the loop counts as having stood still
+
+
+@asynccontextmanager
+async def patience(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the body takes longer than ``seconds`` of a running loop.
+
+    A deadline that is noticed late is put off by as long as it was late, at most by ``seconds``.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def expire(due: float) -> None:
+        nonlocal timer
+        late = loop.time() - due
+        if late < STALL:
+            limit.reschedule(due)
+        else:
+            due = loop.time() + min(late, seconds)
+            timer = loop.call_at(due, expire, due)
+
+    due = loop.time() + seconds
+    timer = loop.call_at(due, expire, due)
+    try:
+        async with asyncio.timeout(None) as limit:
+            yield
+    finally:
+        timer.cancel()
+
 
 AT_ONCE = 32
 """Requests under way at a time, besides streams; others wait for their turn.

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.bells import Bells
-from k8s_hub.kube.breath import Breather
 from k8s_hub.kube.errors import Forbidden, KubeError
 from k8s_hub.kube.resources import EVENTS
 from k8s_hub.kube.watch import (
@@ -32,7 +31,7 @@ from k8s_hub.kube.watch import (
     after_end,
     end_meant_by,
 )
-from k8s_hub.kube.watcher import Watcher
+from k8s_hub.kube.watcher import Breather, Watcher
 from k8s_hub.objects.keys import Key, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import Chance

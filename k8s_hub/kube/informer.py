@@ -11,7 +11,7 @@ Guarantees
     After an outage it lists at most once, and not at all if the server still knows our version.
     Readers never see half a list. What vanished during an outage is a change like any other.
     A waiter is woken by its own key's changes; cancelling one leaves nothing behind.
-    No piece of work holds the loop for long: see `k8s_hub.kube.breath`.
+    No piece of work holds the loop for long: see `k8s_hub.kube.watcher`.
 
 Caveats
     A view is of the past. An object that is missing from a view that is not fresh is unknown, not gone:
@@ -27,7 +27,6 @@ from contextlib import AbstractContextManager, suppress
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.bells import Bells
-from k8s_hub.kube.breath import Breather
 from k8s_hub.kube.errors import Gone, KubeError, NotFound, Unavailable
 from k8s_hub.kube.metrics import LISTS
 from k8s_hub.kube.resources import Resource
@@ -45,7 +44,7 @@ from k8s_hub.kube.watch import (
     after_end,
     end_meant_by,
 )
-from k8s_hub.kube.watcher import Watcher
+from k8s_hub.kube.watcher import Breather, Watcher
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import Chance, RetryPolicy, retrying

@@ -16,8 +16,8 @@ from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from k8s_hub.kube.configuration import SERVICE_ACCOUNT, ConnectionSettings, find_access
+from k8s_hub.kube.connection import patience
 from k8s_hub.kube.errors import ConfigurationError
-from k8s_hub.kube.patience import patience
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,10 @@ take the others' connection with it, and a failure to open one is not remembered
 """
 
 import asyncio
+import gc
 import random
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -14,13 +16,22 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.events import EventWatch
-from k8s_hub.kube.garbage import exempt_what_is_there
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.library import LibraryClient
 from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.store import Index, Project, no_index
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.retries import Chance
+
+
+@cache
+def exempt_what_is_there() -> None:
+    """Leave what the process is made of by now out of all full collections; once, and in no time.
+
+    What loses its last reference is freed as ever. Only reference cycles of this moment's objects stay: the 900
+    objects of garbage that a hub's start leaves, and at most the users and servers it begins with, once.
+    """
+    gc.freeze()
 
 
 class _Scope(NamedTuple):

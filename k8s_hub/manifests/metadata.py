@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from k8s_hub.manifests.checks import checked
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 
@@ -63,3 +65,8 @@ def annotations(inputs: MetadataInputs, extra_annotations: Mapping[str, str]) ->
         JUPYTERHUB_VERSION_ANNOTATION: inputs.jupyterhub_version,
         **extra_annotations,
     }
+
+
+def build_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """Return the namespace's manifest."""
+    return checked({"metadata": {"name": name, "labels": dict(labels), "annotations": dict(annotations)}})

@@ -19,7 +19,7 @@ from k8s_hub.manifests import metadata
 from k8s_hub.manifests.casing import ManifestError, kind_of
 from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
-from k8s_hub.manifests.namespace import build_namespace
+from k8s_hub.manifests.metadata import build_namespace
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.manifests.secret import build_secret
 from k8s_hub.manifests.secret_environment import environment_secret_name
@@ -34,8 +34,7 @@ from k8s_hub.naming.templates import (
     fill,
     placed,
 )
-from k8s_hub.objects.keys import Key
-from k8s_hub.objects.owners import owned_by, reference_to_pod
+from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
 from k8s_hub.spawner.certificates import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate

@@ -14,8 +14,7 @@ from k8s_hub.naming.ownership import (
     marked,
     relation,
 )
-from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, uid_of
-from k8s_hub.objects.owners import owned_by, reference_to_pod
+from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, owned_by, reference_to_pod, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.launch import Attempt, refused

@@ -19,8 +19,8 @@ from prometheus_client import Counter
 from tornado.web import HTTPError
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.hiding import hidden
 from k8s_hub.diagnosis.sentences import duration
+from k8s_hub.diagnosis.telling import hidden
 from k8s_hub.naming.templates import SettingError
 
 try:

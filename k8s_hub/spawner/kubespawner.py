@@ -19,13 +19,11 @@ from traitlets.utils.bunch import Bunch
 from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.cluster import cluster_silent, no_cluster
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.hiding import hiding
-from k8s_hub.diagnosis.obstacles import foreign_namespace
+from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
-from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.telling import at_deadline, hiding
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs

@@ -14,16 +14,18 @@ from typing import TypeVar, assert_never
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent, webhook_broken
 from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
+    cluster_busy,
+    cluster_silent,
     foreign_pod,
     new_namespace,
     previous_server,
     vanished_pod,
     volume_refused,
+    webhook_broken,
 )
 from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve

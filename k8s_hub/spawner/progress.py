@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.progress import advance
+from k8s_hub.diagnosis.telling import advance
 from k8s_hub.objects.keys import metadata_of
 from k8s_hub.objects.raw import Raw
 

@@ -3,7 +3,7 @@ from base64 import b64encode
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.hiding import hiding
+from k8s_hub.diagnosis.telling import hiding
 
 SECRET = "correct horse battery"
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQ\n-----END KEY-----\n"

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.cluster import cluster_busy, cluster_silent, cluster_unavailable
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.progress import advance, at_deadline
+from k8s_hub.diagnosis.obstacles import cluster_busy, cluster_silent, cluster_unavailable
 from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.telling import advance, at_deadline
 from tests.diagnosis.samples import creating, event, seen, unscheduled
 
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
-from k8s_hub.diagnosis.progress import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.scheduling import requested
+from k8s_hub.diagnosis.telling import at_deadline
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION
 from tests.diagnosis.samples import at, claim, condition, event, placed, pod, seen, unscheduled
 

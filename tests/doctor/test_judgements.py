@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.doctor import homes, network, pods, rights, scopes, storage, versions
+from k8s_hub.doctor import homes, network, pods, rights, storage, versions
 from k8s_hub.doctor.findings import Status
 from k8s_hub.hub.users import user_of
 from k8s_hub.naming.ownership import RELEASE_LABELS
@@ -239,7 +239,7 @@ def expression(operator, *values):
     ],
 )
 def test_scopes(held, statuses):
-    assert [found.status for found in scopes.judge(held)] == statuses
+    assert [found.status for found in rights.judge_scopes(held)] == statuses
 
 
 # --- Pods and homes ---

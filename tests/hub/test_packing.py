@@ -2,8 +2,7 @@
 
 import json
 
-from k8s_hub.hub.packing import packed, unpacked
-from k8s_hub.hub.users import user_of
+from k8s_hub.hub.users import packed, unpacked, user_of
 
 RAW = {
     "name": "zoë \ud800",

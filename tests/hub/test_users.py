@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8s_hub.hub.errors import BadReply
-from k8s_hub.hub.packing import packed, unpacked
-from k8s_hub.hub.users import ACCESS_TOKEN, user_of
+from k8s_hub.hub.users import ACCESS_TOKEN, packed, unpacked, user_of
 
 RAW_SERVER = {
     "name": "lab",

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from k8s_hub.kube.breath import Breather
+from k8s_hub.kube.watcher import Breather
 
 
 async def turns_during(work):

@@ -4,8 +4,7 @@ import gc
 
 import pytest
 
-from k8s_hub.kube.garbage import exempt_what_is_there
-from k8s_hub.kube.pool import InformerPool
+from k8s_hub.kube.pool import InformerPool, exempt_what_is_there
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from k8s_hub.kube.patience import patience
+from k8s_hub.kube.connection import patience
 
 
 @pytest.mark.looptime

@@ -1,4 +1,4 @@
-from k8s_hub.manifests.namespace import build_namespace
+from k8s_hub.manifests.metadata import build_namespace
 
 
 def test_a_namespace_has_labels_and_annotations():

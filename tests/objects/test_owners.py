@@ -1,4 +1,4 @@
-from k8s_hub.objects.owners import owned_by, owner_uids, reference_to_pod
+from k8s_hub.objects.keys import owned_by, owner_uids, reference_to_pod
 
 POD = {"apiVersion": "v1", "kind": "Pod", "name": "jupyter-ada", "uid": "u-1"}
 

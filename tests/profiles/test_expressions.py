@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from k8s_hub.profiles.expressions import Allowance, TooSlow
+from k8s_hub.profiles.selection import Allowance, TooSlow
 
 FOR_EVER = ("(a|a)*b", "a" * 40)
 

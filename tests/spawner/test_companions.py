@@ -9,8 +9,7 @@ from devkit.minicluster.resources import SERVICES
 from devkit.minicluster.statuses import conflict, status_body
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import NAMESPACE, Run, pods, sentence_of, sentences, struck
-from k8s_hub.objects.keys import Key, uid_of
-from k8s_hub.objects.owners import owner_uids
+from k8s_hub.objects.keys import Key, owner_uids, uid_of
 from tests.spawner.secure import serve_names
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

@@ -13,8 +13,7 @@ from devkit.minicluster.resources import EVENTS, PODS, SECRETS, SERVICES
 from devkit.testing.runs import HOME, sentence_of, struck
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.objects.keys import Key, key_of, uid_of
-from k8s_hub.objects.owners import owner_uids
+from k8s_hub.objects.keys import Key, key_of, owner_uids, uid_of
 from tests.spawner.conftest import NAMESPACE
 from tests.spawner.secure import SecureHub, SecureRuntime, serve_names
 

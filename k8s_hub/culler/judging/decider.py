@@ -12,8 +12,7 @@ from k8s_hub.culler.judging.facts import Facts
 from k8s_hub.culler.judging.policy import Cause, Verdict, active_at, judge, judge_user
 from k8s_hub.culler.ruling.limits import Limits
 from k8s_hub.culler.ruling.rules import Rules, Ruling
-from k8s_hub.hub.packing import unpacked
-from k8s_hub.hub.users import User
+from k8s_hub.hub.users import User, unpacked
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
 """Called with ``inactive``, ``inactive_limit`` and ``server`` by name; with ``user`` too, where it names that."""

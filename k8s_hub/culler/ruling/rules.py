@@ -17,8 +17,7 @@ from k8s_hub.culler.ruling import durations
 from k8s_hub.culler.ruling.limits import Limits, most_lenient
 from k8s_hub.culler.ruling.reading import BadRule, below, mapping, one_or_more, text, truth
 from k8s_hub.culler.ruling.schedule import Schedule, parse_schedule
-from k8s_hub.hub.packing import unpacked
-from k8s_hub.hub.users import Server, User, state_in
+from k8s_hub.hub.users import Server, User, state_in, unpacked
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.applied import AppliedOptions
 from k8s_hub.text import quoted

@@ -35,8 +35,7 @@ from k8s_hub.culler.sweeping.telling import guarded, unstopped
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, HubError
 from k8s_hub.hub.listing import Listing, read_all
-from k8s_hub.hub.packing import packed
-from k8s_hub.hub.users import Server, User
+from k8s_hub.hub.users import Server, User, packed
 
 log = logging.getLogger(__name__)
 
