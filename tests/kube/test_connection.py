@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
+import time
 
 import pytest
 from aiohttp import web
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import AT_ONCE
+from k8s_hub.kube.connection import AT_ONCE, patience
 from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.objects.keys import Key
@@ -368,3 +369,52 @@ async def test_tls_is_verified_with_the_ca_of_the_settings(serve, connect, tls_f
 async def test_a_ca_file_that_is_not_there_is_named(connect):
     with pytest.raises(ConfigurationError, match=r"^the certificates /nowhere/ca.crt cannot be used: "):
         await connect(ConnectionSettings(host="https://127.0.0.1:1", ssl_ca_cert="/nowhere/ca.crt"))
+
+
+@pytest.mark.looptime
+async def test_it_ends_what_takes_too_long():
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+
+    with pytest.raises(TimeoutError):
+        async with patience(3):
+            await asyncio.sleep(10)
+    assert loop.time() - start == 3
+
+
+@pytest.mark.looptime
+async def test_it_leaves_alone_what_is_in_time():
+    async with patience(3):
+        await asyncio.sleep(2.9)
+    await asyncio.sleep(10)
+
+
+async def test_a_loop_that_stood_still_is_not_the_servers_fault():
+    """The reply is there when the loop turns again, a second after the deadline; an ordinary time-out fires first."""
+    loop = asyncio.get_running_loop()
+    reply = loop.create_future()
+
+    async def answer_when_heard():
+        # Two turns, as a reply takes from the socket to whoever awaits it.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reply.set_result("there")
+
+    async with patience(0.05), asyncio.TaskGroup() as group:
+        group.create_task(answer_when_heard())
+        loop.call_soon(time.sleep, 0.4)
+        assert await reply == "there"
+
+
+@pytest.mark.looptime
+async def test_cancelling_the_body_is_no_time_out():
+    async def body():
+        async with patience(3):
+            await asyncio.sleep(10)
+
+    task = asyncio.create_task(body())
+    await asyncio.sleep(1)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task

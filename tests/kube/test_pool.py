@@ -1,6 +1,7 @@
 """What is shared is opened once, by whoever comes first, and ended by one call."""
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import ConfigurationError
 from k8s_hub.kube.events import Involved
-from k8s_hub.kube.pool import InformerPool, _pools
+from k8s_hub.kube.pool import InformerPool, _pools, exempt_what_is_there
 from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.undelivered import Delete
 from tests.kube.samples import NAMESPACE, key, project
@@ -196,3 +197,25 @@ def test_each_loop_has_its_own_pool_and_a_closed_one_is_forgotten():
     assert is_shared
     assert one is not other
     assert one not in _pools.values()
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_new_process():
+    gc.unfreeze()
+    exempt_what_is_there.cache_clear()
+
+
+async def test_the_first_connection_exempts_what_the_process_is_made_of(settings):
+    pool = InformerPool()
+    await pool.api(settings)
+    assert gc.get_freeze_count() > 10_000
+    await pool.close()
+
+
+def test_once_only_so_that_a_later_cycle_is_collected():
+    exempt_what_is_there()
+    cycle: list[object] = []
+    cycle.append(cycle)
+    exempt_what_is_there()
+    del cycle
+    assert gc.collect() > 0

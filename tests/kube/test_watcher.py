@@ -6,7 +6,7 @@ import pytest
 
 from k8s_hub.kube.errors import Forbidden, Gone, Unavailable
 from k8s_hub.kube.watch import Odd
-from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, Watcher
+from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, Breather, Watcher
 
 pytestmark = pytest.mark.looptime
 
@@ -124,3 +124,30 @@ async def test_a_name_with_control_characters_does_not_reach_the_log(caplog):
     Attempts(None).watcher.note_odd(Odd({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid"))
 
     assert caplog.messages == ["events in hub: an object is skipped: it has no uid"]
+
+
+async def turns_during(work):
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count())
+    await work
+    counter.cancel()
+    return turns
+
+
+async def test_the_loop_turns_when_the_budget_is_spent():
+    breather = Breather(budget=0)
+
+    assert await turns_during(breather.breathe()) > 0
+
+
+async def test_the_loop_does_not_turn_before():
+    breather = Breather(budget=3600)
+
+    assert await turns_during(breather.breathe()) == 0

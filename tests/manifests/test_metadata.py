@@ -1,4 +1,11 @@
-from k8s_hub.manifests.metadata import MetadataInputs, annotations, claim_labels, pod_labels, shared_labels
+from k8s_hub.manifests.metadata import (
+    MetadataInputs,
+    annotations,
+    build_namespace,
+    claim_labels,
+    pod_labels,
+    shared_labels,
+)
 
 
 def inputs(**changed):
@@ -63,3 +70,9 @@ def test_the_default_server_has_no_server_annotation():
 
 def test_extra_annotations_win():
     assert annotations(inputs(), {"hub.jupyter.org/username": "x"})["hub.jupyter.org/username"] == "x"
+
+
+def test_a_namespace_has_labels_and_annotations():
+    assert build_namespace("n", {"a": "b"}, {"c": "d"}) == {
+        "metadata": {"name": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}}
+    }

@@ -1,6 +1,8 @@
 """What a user chose: the right overrides in the right order, and a sentence for whatever is wrong."""
 
 import json
+import signal
+import threading
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,16 @@ from hypothesis import strategies as st
 
 from k8s_hub.profiles.access import Person
 from k8s_hub.profiles.listing import copied, initialised
-from k8s_hub.profiles.selection import LONGEST_VALUE, WrongChoice, profile_of, select, still_valid, unknown_to
+from k8s_hub.profiles.selection import (
+    LONGEST_VALUE,
+    Allowance,
+    TooSlow,
+    WrongChoice,
+    profile_of,
+    select,
+    still_valid,
+    unknown_to,
+)
 from tests.profiles.samples import ADA, BOB, profiles, ruled
 
 CAROL = Person(name="carol")
@@ -370,3 +381,53 @@ def test_any_json_is_either_a_choice_or_gets_a_sentence(user_options, of):
         assert str(wrong)  # noqa: PT017 - either is fine
     still_valid(known, user_options, ADA)
     assert (known, json.dumps(user_options)) == before
+
+
+FOR_EVER = ("(a|a)*b", "a" * 40)
+
+
+@pytest.mark.parametrize(
+    ("expression", "text", "expected"),
+    [
+        ("a+", "aaa", True),
+        ("a+", "aaab", False),
+        ("a|ab", "ab", True),
+        ("^a$", "a\n", False),
+        ("(?i)ABC", "abc", True),
+        ("", "", True),
+    ],
+)
+def test_the_whole_text_must_match(expression, text, expected):
+    assert Allowance().matches(expression, text) is expected
+
+
+def test_one_allowance_is_for_all_expressions_together():
+    allowance = Allowance()
+    with pytest.raises(TooSlow):
+        allowance.matches(*FOR_EVER)
+
+    with pytest.raises(TooSlow):
+        allowance.matches("a", "a")
+    assert Allowance().matches("a", "a")
+
+
+def test_signals_and_timers_are_as_they_were():
+    heard = []
+    before = signal.signal(signal.SIGVTALRM, lambda *_: heard.append("signal"))
+    try:
+        with pytest.raises(TooSlow):
+            Allowance().matches(*FOR_EVER)
+        assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+        signal.raise_signal(signal.SIGVTALRM)
+        assert heard == ["signal"]
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_another_thread_than_the_hubs_matches_too():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(Allowance().matches("a+", "aaa")))
+    thread.start()
+    thread.join()
+
+    assert results == [True]
