@@ -91,8 +91,8 @@ def run(wheel, without_orjson):
 
 
 FROM_A_FILE = """
-import k8s_hub, k8s_hub.kube.connection, k8s_hub.culler.page.app as page
-from k8s_hub.culler.page import rendering
+import k8s_hub, k8s_hub.kube.connection, k8s_hub.culler.web.app as page
+from k8s_hub.culler.web import rendering
 from k8s_hub.kube import decoding
 from k8s_hub.profiles.form import render_form
 assert "Small" in render_form([{"display_name": "Small", "slug": "small", "default": True}], {})

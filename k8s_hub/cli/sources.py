@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k8s_hub.culler.urls import has_credentials, is_http_url
+from k8s_hub.culler.core.urls import has_credentials, is_http_url
 from k8s_hub.hub import connection as hub
 
 

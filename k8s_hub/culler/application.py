@@ -22,12 +22,15 @@ from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler import options_help
-from k8s_hub.culler.asking.addresses import BadTemplate
-from k8s_hub.culler.asking.singleuser import SingleUserSettings
-from k8s_hub.culler.flags import UsageError, normalised
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.keeping import KeepLimits
+from k8s_hub.culler import options
+from k8s_hub.culler.core.flags import UsageError, normalised
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
+from k8s_hub.culler.core.probing import BadTemplate
+from k8s_hub.culler.core.rules import BadRule, Limits, Rules, sections
+from k8s_hub.culler.core.urls import has_credentials, is_http_url
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.notifications import WarningSettings
 from k8s_hub.culler.options import (
     GROUPS,
     LONGEST,
@@ -44,15 +47,11 @@ from k8s_hub.culler.options import (
     WarningOptions,
     names_of,
 )
-from k8s_hub.culler.page.settings import BadPageSettings, PageSettings
 from k8s_hub.culler.parent import hub_that_started_us
-from k8s_hub.culler.ruling.file import BadRulesFile, read_rules_file
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import BadRule, Rules, sections
-from k8s_hub.culler.sweeping.service import SPREAD_PART
-from k8s_hub.culler.sweeping.sweep import Orders
-from k8s_hub.culler.urls import has_credentials, is_http_url
-from k8s_hub.culler.warning import WarningSettings
+from k8s_hub.culler.probe import SingleUserSettings
+from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
+from k8s_hub.culler.service import SPREAD_PART
+from k8s_hub.culler.sweep import Orders
 from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
 from k8s_hub.hub.connection import (
     ConnectionSettings,
@@ -157,7 +156,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def emit_options_help(self) -> Generator[str, None, None]:
         """Yield the help of all options, by group."""
-        yield from options_help.lines()
+        yield from options.lines()
 
     @default("hub_pid")
     def _hub_pid_default(self) -> int | None:

@@ -11,11 +11,11 @@ from typing import Any, Self
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.asking.scopes import TokenScopes
-from k8s_hub.culler.asking.singleuser import SingleUserServers
-from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
-from k8s_hub.culler.judging.facts import facts_of
-from k8s_hub.culler.memory import Memory, Stop
+from k8s_hub.culler.core.decision import Action, Decision, UserDecision
+from k8s_hub.culler.core.facts import facts_of
+from k8s_hub.culler.probe import SingleUserServers
+from k8s_hub.culler.state import Memory, Stop
+from k8s_hub.culler.tokens import TokenScopes
 from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection

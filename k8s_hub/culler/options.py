@@ -1,10 +1,11 @@
 """Options of the culler, in the groups in which ``--help`` shows them."""
 
 import os
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, Unicode, default
+from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, TraitType, Unicode, default
 
 LONGEST = 1_000_000_000
 """In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
@@ -327,3 +328,57 @@ def names_of(group: type[HasTraits]) -> list[str]:
     """Return the names of a group's options in the order in which they are written."""
     options = group.class_traits(config=True)
     return [name for name in vars(group) if name in options]
+
+
+WIDTH = 100
+INDENT = " " * 4
+
+PROGRAM = """\
+The program
+-----------
+--config=<path>  (default 'idle_culler_config.py')
+    Python or JSON file to load, if it exists.
+--generate-config
+    Print a config file with every setting, and end.
+--log-level=<level>, --debug
+    DEBUG, INFO (default), WARN, ERROR or CRITICAL; --debug logs every decision.
+--help, --help-all, --version, --show-config
+"""
+
+
+def lines() -> Iterator[str]:
+    """Return the help of all options."""
+    yield "Each option is a flag, and a setting of the config file, such as c.IdleCuller.timeout = 600."
+    for heading, group in GROUPS.items():
+        yield from ("", heading, "-" * len(heading))
+        options = group.class_traits(config=True)
+        for name in names_of(group):
+            yield from _option(name, options[name])
+    yield ""
+    yield from PROGRAM.splitlines()
+    yield ""
+
+
+def _option(name: str, option: TraitType[Any, Any]) -> Iterator[str]:
+    yield f"{_usage(name, option)}  {_default(option)}".rstrip()
+    for paragraph in textwrap.dedent(option.help).strip().split("\n\n"):
+        words = " ".join(paragraph.split())
+        yield from textwrap.wrap(words, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+
+
+def _usage(name: str, option: TraitType[Any, Any]) -> str:
+    if name in WITHOUT_FLAG:
+        return f"c.IdleCuller.{name} = ..."
+    flag = "--" + name.replace("_", "-")
+    if isinstance(option, Bool):
+        return f"{flag}[=true|false]"
+    return f"{flag}=<{'number' if isinstance(option, Integer) else 'text'}>"
+
+
+def _default(option: TraitType[Any, Any]) -> str:
+    value = option.default_value_repr()
+    return (
+        ""
+        if value in {"''", "None", "[]", "False"}
+        else f"(default {value.lower() if value == 'True' else value})"
+    )

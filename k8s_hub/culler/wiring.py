@@ -10,25 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from k8s_hub.culler import needs
-from k8s_hub.culler.asking.scopes import TokenScopes
-from k8s_hub.culler.asking.singleuser import SingleUserServers, SingleUserSettings
-from k8s_hub.culler.asking.tokens import ServerTokens
-from k8s_hub.culler.judging import words
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action, Decision, UserDecision
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import BadStateFile, Memory, StateFileInUse, Stop
-from k8s_hub.culler.page.settings import PageSettings
-from k8s_hub.culler.seeing.decision_log import STANDARD_OUTPUT, DecisionLog
-from k8s_hub.culler.seeing.health import Pulse
-from k8s_hub.culler.sweeping.outages import Outages, heartbeat
-from k8s_hub.culler.sweeping.pace import Pace
-from k8s_hub.culler.sweeping.report import PassRecord, Report
-from k8s_hub.culler.sweeping.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
-from k8s_hub.culler.sweeping.telling import guarded
-from k8s_hub.culler.warning import Warnings, WarningSettings
+from k8s_hub.culler.actions import guarded
+from k8s_hub.culler.core import needs, words
+from k8s_hub.culler.core.decision import Action, Decision, UserDecision
+from k8s_hub.culler.core.health import Pulse
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
+from k8s_hub.culler.notifications import Warnings, WarningSettings
+from k8s_hub.culler.outages import Outages, heartbeat
+from k8s_hub.culler.probe import SingleUserServers, SingleUserSettings
+from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
+from k8s_hub.culler.state import BadStateFile, Memory, StateFileInUse, Stop
+from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.throttling import Pace
+from k8s_hub.culler.tokens import ServerTokens, TokenScopes
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
@@ -36,7 +34,7 @@ from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import printable
 
 if TYPE_CHECKING:
-    from k8s_hub.culler.sweeping.partners import Sink, UserSink
+    from k8s_hub.culler.actions import Sink, UserSink
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +105,7 @@ async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -
 
     Return the exit code; raise CannotStart where the page's own port cannot be had.
     """
-    from k8s_hub.culler.page import app
+    from k8s_hub.culler.web import app
 
     async with AsyncExitStack() as stack:
         await _had(stack, app.serve_problem(page, problem), _address_of(page))
@@ -282,8 +280,7 @@ async def _show(
 ) -> None:
     """Serve metrics and page, where they are wanted."""
     if plan.metrics_port:
-        from k8s_hub.culler.seeing.exposition import serving
-        from k8s_hub.culler.seeing.metrics import Metrics
+        from k8s_hub.culler.metrics import Metrics, serving
 
         metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
         ears.of_decisions.append(guarded("metrics", metrics.tell))
@@ -296,8 +293,8 @@ async def _show(
             address,
         )
     if plan.page is not None:
-        from k8s_hub.culler.page.app import serve_page
-        from k8s_hub.culler.page.board import Board
+        from k8s_hub.culler.core.board import Board
+        from k8s_hub.culler.web.app import serve_page
 
         board = Board()
         ears.of_decisions.append(guarded("page", board.tell))

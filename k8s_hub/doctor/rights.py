@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from k8s_hub.culler.needs import lacking, needs
+from k8s_hub.culler.core.needs import lacking, needs
 from k8s_hub.doctor.findings import Finding, Status
 
 CHECK = "rights"

@@ -11,14 +11,13 @@ from typing import Any
 
 import yaml
 
-from k8s_hub.culler.asking.work import Answer
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.facts import Facts, Notice, facts_of
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.ruling import durations
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Rules
+from k8s_hub.culler.core import rules
+from k8s_hub.culler.core.facts import Facts, Notice, facts_of
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.probing import Answer
+from k8s_hub.culler.core.rules import Limits, Rules
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.state import Memory
 from k8s_hub.hub.users import user_of
 
 DATA = Path(__file__).parent.parent / "data" / "culling" / "decisions.yaml"
@@ -164,7 +163,7 @@ def _row(raw: Mapping[str, Any], rule_sets: Mapping[str, Any]) -> Row:
         is_asked=row["kernels"] is not None or row["answers"] is False,
         keep=None
         if row["kept"] is None
-        else Keep(ago=durations.parse(row["kept"]["ago"]), duration=durations.parse(row["kept"]["for"])),
+        else Keep(ago=rules.parse(row["kept"]["ago"]), duration=rules.parse(row["kept"]["for"])),
         notice=_notice(row, server, now),
         expected=_expected(row["expect"], now),
     )
@@ -178,7 +177,7 @@ def _with_defaults(row: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     def seconds(value: Any) -> int:
-        duration = durations.parse_or_never(value)
+        duration = rules.parse_or_never(value)
         return 0 if duration is None else int(duration.total_seconds())
 
     return {key: seconds(value) if key in _DURATIONS else value for key, value in raw.items()}
@@ -261,8 +260,8 @@ def _moment(written: str, now: datetime) -> datetime:
     if written == "0s":
         return now
     if written.startswith("in "):
-        return now + durations.parse(written.removeprefix("in "))
-    return now - durations.parse(written)
+        return now + rules.parse(written.removeprefix("in "))
+    return now - rules.parse(written)
 
 
 def _iso(moment: datetime) -> str:

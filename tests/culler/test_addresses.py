@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from devkit.testing.inmemoryhub import server
-from k8s_hub.culler.asking.addresses import Addresses, BadTemplate, Template
+from k8s_hub.culler.core.probing import Addresses, BadTemplate, Template
 
 
 def known(user="ada", name="", *, url=None, **state):

@@ -8,11 +8,11 @@ import pytest
 import k8s_hub
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.facts import Facts
-from k8s_hub.culler.judging.policy import Cause, Verdict
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.sweep import Orders
+from k8s_hub.culler.core.facts import Facts
+from k8s_hub.culler.core.policy import Cause, Verdict
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.sweep import Orders
 from k8s_hub.hub.users import Server
 
 URL = "http://localhost:8081/hub/api"

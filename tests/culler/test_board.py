@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action
-from k8s_hub.culler.judging.facts import Work, facts_of
-from k8s_hub.culler.page.board import PASSES, Board
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.report import PassRecord, Report
+from k8s_hub.culler.core.board import PASSES, Board
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.facts import Work, facts_of
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
 
 DECIDER = Decider(limits=Limits(idle=timedelta(hours=1)))
 WORK = Work(busy=1, connections=2, last_execution=NOW)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.brake import braked
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.core.report import braked
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.sweep import Orders, Sweep
 
 LIMITS = Limits(idle=timedelta(hours=1))
 

@@ -10,9 +10,9 @@ import pytest
 from devkit.testing.eventually import eventually
 from devkit.testing.realhub import QuietSpawner, RealHub
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import Forbidden

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decider import HOOK_SECONDS, Decider
-from k8s_hub.culler.judging.decision import UserDecision
-from k8s_hub.culler.judging.facts import Facts, Notice, Work
-from k8s_hub.culler.judging.policy import Cause, wants_notice
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Rules
+from k8s_hub.culler.core.decision import UserDecision
+from k8s_hub.culler.core.facts import Facts, Notice, Work
+from k8s_hub.culler.core.policy import Cause, wants_notice
+from k8s_hub.culler.core.rules import Limits, Rules
+from k8s_hub.culler.decider import HOOK_SECONDS, Decider
 from k8s_hub.hub.users import user_of
 
 HOUR = timedelta(hours=1)

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action, Decision
-from k8s_hub.culler.judging.facts import Facts, Notice, Work, facts_of
-from k8s_hub.culler.judging.policy import Cause
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Rules
+from k8s_hub.culler.core.decision import Action, Decision
+from k8s_hub.culler.core.facts import Facts, Notice, Work, facts_of
+from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.rules import Limits, Rules
+from k8s_hub.culler.decider import Decider
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action, Decision
-from k8s_hub.culler.judging.facts import Facts, Work
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.seeing.decision_log import DecisionLog
+from k8s_hub.culler.core.decision import Action, Decision
+from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.decision_log import DecisionLog
 
 ODD = "a\n\"b\" 'ü' \ud800"
 

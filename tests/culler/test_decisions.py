@@ -12,11 +12,11 @@ import pytest
 
 from devkit.demo.settings import free_port
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.core.board import Board
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.explain import Explain
-from k8s_hub.culler.judging.decision import Action
-from k8s_hub.culler.page.app import serve_page
-from k8s_hub.culler.page.board import Board
-from k8s_hub.culler.page.settings import PageSettings
+from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from tests.culler import table
@@ -254,7 +254,7 @@ async def test_an_odd_name_is_one_line_of_a_log_that_quotes_it_as_it_is(configur
     async with hub_of(idle_row) as hub:
         configured(IdleCuller(), idle_row, hub, "--once")
     capfd.readouterr()  # what is said of the options
-    log = logging.getLogger("k8s_hub.culler.sweeping.sweep")
+    log = logging.getLogger("k8s_hub.culler.sweep")
     log.error("%s", FORGED, exc_info=KeyError(FORGED, ValueError(FORGED)))
     logging.getLogger("tornado.general").warning(FORGED)
     lines = capfd.readouterr().err.removesuffix("\n").split("\n")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.culler.ruling.durations import parse, parse_or_never
-from k8s_hub.culler.ruling.reading import BadRule
+from k8s_hub.culler.core.reading import BadRule
+from k8s_hub.culler.core.rules import parse, parse_or_never
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from jupyterhub.orm import User
 
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.decision_log import DecisionLog
 from k8s_hub.culler.explain import Explain
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.seeing.decision_log import DecisionLog
+from k8s_hub.culler.state import Memory
 from k8s_hub.culler.wiring import CannotStart
 from k8s_hub.retries import RetryPolicy
 

@@ -13,10 +13,9 @@ import pytest
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.seeing.exposition import serving
-from k8s_hub.culler.seeing.health import Pulse
-from k8s_hub.culler.seeing.metrics import Metrics
-from k8s_hub.culler.sweeping.report import PassRecord
+from k8s_hub.culler.core.health import Pulse
+from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.culler.metrics import Metrics, serving
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,4 @@ async def test_afterwards_the_port_is_free():
 def test_it_costs_nothing_while_off():
     program = "import sys, k8s_hub.culler.application; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert {"prometheus_client", "aiohttp.web", "k8s_hub.culler.seeing.metrics"}.isdisjoint(
-        done.stdout.split()
-    )
+    assert {"prometheus_client", "aiohttp.web", "k8s_hub.culler.metrics"}.isdisjoint(done.stdout.split())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.culler.flags import UsageError, normalised
+from k8s_hub.culler.core.flags import UsageError, normalised
 
 SWITCHES = {"cull-users", "help", "h"}
 VALUED = {"cull-users", "timeout", "cull-every", "url", "logging", "log-level", "IdleCuller.cull_users"}

@@ -13,16 +13,15 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.scopes import scope_definitions
 from traitlets.config import Config
 
-from k8s_hub.culler import needs
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Decision
-from k8s_hub.culler.judging.facts import Facts
-from k8s_hub.culler.judging.policy import Cause, Verdict
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import BadRule, Rules, Ruling, sections
-from k8s_hub.culler.seeing.metrics import Metrics
-from k8s_hub.culler.warning import words_of
+from k8s_hub.culler.core import needs
+from k8s_hub.culler.core.decision import Decision
+from k8s_hub.culler.core.facts import Facts
+from k8s_hub.culler.core.policy import Cause, Verdict
+from k8s_hub.culler.core.rules import BadRule, Limits, Rules, Ruling, sections
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.metrics import Metrics
+from k8s_hub.culler.notifications import words_of
 from k8s_hub.hub.users import user_of
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

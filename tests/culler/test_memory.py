@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.culler.judging.facts import Notice
-from k8s_hub.culler.keeping import KeepLimits, KeepRefused
-from k8s_hub.culler.memory import STOPS, BadStateFile, Memory, StateFileInUse, Stop
+from k8s_hub.culler.core.facts import Notice
+from k8s_hub.culler.core.holds import KeepLimits, KeepRefused
+from k8s_hub.culler.state import STOPS, BadStateFile, Memory, StateFileInUse, Stop
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -199,8 +199,8 @@ SECOND = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import Memory, StateFileInUse
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.state import Memory, StateFileInUse
 
 try:
     memory = Memory(Path(sys.argv[1]), KeepLimits(), lambda: datetime(2026, 7, 1, tzinfo=UTC))

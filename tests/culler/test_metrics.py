@@ -10,13 +10,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decision import Action, Decision
-from k8s_hub.culler.judging.facts import Facts
-from k8s_hub.culler.judging.policy import Cause, Verdict
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Ruling
-from k8s_hub.culler.seeing.metrics import PREFIX, Metrics
-from k8s_hub.culler.sweeping.report import PassRecord, Report
+from k8s_hub.culler.core.decision import Action, Decision
+from k8s_hub.culler.core.facts import Facts
+from k8s_hub.culler.core.policy import Cause, Verdict
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.rules import Limits, Ruling
+from k8s_hub.culler.metrics import PREFIX, Metrics
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/culler-metrics.md"
 

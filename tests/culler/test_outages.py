@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat
-from k8s_hub.culler.sweeping.service import CullerService
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat
+from k8s_hub.culler.service import CullerService
+from k8s_hub.culler.state import Memory
+from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.errors import Unavailable
 
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from k8s_hub.culler.sweeping.pace import ANSWERS, ANSWERS_AT_LEAST, Pace, adapted, each
+from k8s_hub.culler.throttling import ANSWERS, ANSWERS_AT_LEAST, Pace, adapted, each
 
 SLOW, FAIR, FAST = [1.5] * ANSWERS, [0.5] * ANSWERS, [0.01] * ANSWERS
 

@@ -7,17 +7,9 @@ from typing import Any
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.facts import Facts, Notice, Work
-from k8s_hub.culler.judging.policy import (
-    CLOCK_SKEW,
-    Cause,
-    active_at,
-    age_ends,
-    judge,
-    judge_user,
-    wants_notice,
-)
-from k8s_hub.culler.ruling.limits import Limits
+from k8s_hub.culler.core.facts import Facts, Notice, Work
+from k8s_hub.culler.core.policy import CLOCK_SKEW, Cause, active_at, age_ends, judge, judge_user, wants_notice
+from k8s_hub.culler.core.rules import Limits
 from k8s_hub.hub.users import Server
 
 HOUR = timedelta(hours=1)

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.judging.decision import Action, Decision
-from k8s_hub.culler.judging.facts import Facts, Notice, Work
-from k8s_hub.culler.judging.policy import (
+from k8s_hub.culler.core.decision import Action, Decision
+from k8s_hub.culler.core.facts import Facts, Notice, Work
+from k8s_hub.culler.core.policy import (
     CLOCK_SKEW,
     EARLIEST,
     Cause,
@@ -19,8 +19,7 @@ from k8s_hub.culler.judging.policy import (
     judge_user,
     wants_notice,
 )
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Ruling
+from k8s_hub.culler.core.rules import Limits, Ruling
 from k8s_hub.hub.users import Server, User
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)

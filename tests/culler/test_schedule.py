@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8s_hub.culler.ruling.reading import BadRule
-from k8s_hub.culler.ruling.rules import Rules
-from k8s_hub.culler.ruling.schedule import DAYS, Schedule, parse_schedule
-from k8s_hub.culler.ruling.zones import _PLACES
+from k8s_hub.culler.core.reading import BadRule
+from k8s_hub.culler.core.rules import Rules
+from k8s_hub.culler.core.schedule import _PLACES, DAYS, Schedule, parse_schedule
 
 MINUTE = timedelta(minutes=1)
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.sweeping.report import Report
-from k8s_hub.culler.sweeping.service import CullerService, run_while
+from k8s_hub.culler.core.report import Report
+from k8s_hub.culler.service import CullerService, run_while
 from k8s_hub.hub.errors import Unavailable
 
 pytestmark = pytest.mark.looptime

@@ -17,10 +17,10 @@ from jupyterhub.utils import make_ssl_context
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW, server
-from k8s_hub.culler.asking.addresses import BadTemplate
-from k8s_hub.culler.asking.singleuser import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
-from k8s_hub.culler.asking.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
-from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.probing import BadTemplate
+from k8s_hub.culler.probe import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden, Unavailable
 

@@ -14,9 +14,9 @@ from devkit.testing.realhub import RealHub
 from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.asking.singleuser import Silence, SingleUserServers, SingleUserSettings
-from k8s_hub.culler.asking.tokens import ServerTokens
-from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.probe import Silence, SingleUserServers, SingleUserSettings
+from k8s_hub.culler.tokens import ServerTokens
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.kube.pool import InformerPool

@@ -9,15 +9,15 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, one_in, server, user
-from k8s_hub.culler.asking.choice import Candidate, candidate, choose
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action
-from k8s_hub.culler.judging.facts import Facts, Notice, Work
-from k8s_hub.culler.keeping import KeepLimits
-from k8s_hub.culler.memory import Memory
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.outages import Outages
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.facts import Facts, Notice, Work
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.probing import Candidate, candidate, choose
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.state import Memory
+from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
 
 LIMITS = Limits(idle=timedelta(hours=1))

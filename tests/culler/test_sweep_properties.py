@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.decision import Action
-from k8s_hub.culler.judging.facts import Work
-from k8s_hub.culler.judging.policy import EARLIEST
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.sweeping.sweep import Orders, Sweep
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.policy import EARLIEST
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.hub.errors import BadReply, NotFound, Refused, Unavailable
 
 IDLE = timedelta(hours=1)

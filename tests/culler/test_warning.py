@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.judging.decider import Decider
-from k8s_hub.culler.judging.facts import Facts, Work
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.warning import Warnings, WarningSettings, words_of
+from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.notifications import Warnings, WarningSettings, words_of
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from k8s_hub.culler.judging import words
+from k8s_hub.culler.core import words
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 BERLIN = timezone(timedelta(hours=2))

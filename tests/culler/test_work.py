@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from k8s_hub.culler.asking.work import MOST_CONNECTIONS, MOST_ITEMS, Answer
-from k8s_hub.culler.judging.facts import Work
+from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.probing import MOST_CONNECTIONS, MOST_ITEMS, Answer
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 PART = Work(busy=1, connections=0, last_execution=NOON, is_partial=True)

@@ -8,8 +8,7 @@ import pytest
 from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import restart_process
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.ruling.limits import Limits
-from k8s_hub.culler.ruling.rules import Rules
+from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.users import user_of

@@ -1,0 +1,241 @@
+"""What a sweep does to servers and users, and whom it tells."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ParamSpec, Protocol
+
+from k8s_hub.culler.core import needs
+from k8s_hub.culler.core.decision import Action, Decision, UserDecision
+from k8s_hub.culler.core.facts import Notice, Recollection, Work, facts_of
+from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.throttling import patiently
+from k8s_hub.hub.api import Page, State
+from k8s_hub.hub.errors import Forbidden, NotFound
+from k8s_hub.hub.routes import ServerKey
+from k8s_hub.hub.users import Server, User
+
+Sink = Callable[[Decision, Action], None]
+"""Is told of every decision, once its server's fate is known."""
+
+UserSink = Callable[[UserDecision, Action], None]
+"""Is told of each user whose time is up, once their fate is known."""
+
+
+class HubClient(Protocol):
+    """What a sweep needs of the hub."""
+
+    async def page(self, *, offset: int, limit: int, state: State) -> Page:
+        """As HubApi.page."""
+
+    async def user(self, name: str) -> User:
+        """As HubApi.user."""
+
+    async def stop_server(self, user: str, name: str, *, remove: bool) -> bool:
+        """As HubApi.stop_server."""
+
+    async def delete_user(self, name: str) -> None:
+        """As HubApi.delete_user."""
+
+
+class Servers(Protocol):
+    """Single-user servers that say themselves what they run."""
+
+    per_sweep: int  # so many may be asked in one sweep
+
+    async def refresh(self) -> None:
+        """Begin a sweep; raise HubError where it is not known how servers can be asked."""
+
+    async def work(self, server: Server) -> Work | None:
+        """Return what a server runs; None where it gave no answer that makes sense."""
+
+
+class SweepMemory(Recollection, Protocol):
+    """What users asked for and were told."""
+
+    def told(self, user: str, server: str, notice: Notice) -> None:
+        """Remember that a user was warned."""
+
+    def forget_all_but(self, keys: Collection[ServerKey]) -> None:
+        """Forget what is about servers that are gone for good."""
+
+
+class Warn(Protocol):
+    """Warns the user of a server that it will be stopped."""
+
+    async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
+        """Return whether the user was told; it is not to be stopped before ``stop_at``."""
+
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+
+def unstopped(decision: Decision, tell: Sink) -> "Outcome":
+    """Tell of a server that is not told to stop."""
+    server, reason = decision.facts.server, decision.verdict.reason
+    if decision.verdict.culls:
+        action = Action.WOULD_STOP
+        log.info("%s: would be stopped: %s", server, reason)
+    else:
+        action = Action.KEPT
+        log.debug("%s: kept: %s", server, reason)
+    tell(decision, action)
+    return Outcome(action=action, decision=decision)
+
+
+class LoggedOnce:
+    """Logs the first error of each kind, with its traceback; owns which kinds those were."""
+
+    def __init__(self) -> None:
+        self._kinds: set[type[Exception]] = set()
+
+    def __call__(self, message: str, error: Exception) -> None:
+        """Log it; the message is ``<object>: <what happened>``."""
+        if type(error) not in self._kinds:
+            self._kinds.add(type(error))
+            log.error("%s: %r (further errors of this kind are not logged)", message, error, exc_info=error)
+
+
+def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
+    """Return a listener that never raises: one record that it cannot take costs neither the others nor the sweep."""
+    log_once = LoggedOnce()
+
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            listener(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the supervisor of all who listen
+            log_once(f"{name}: could not take a record", error)
+
+    return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one server, and the last decision about it."""
+
+    action: Action
+    decision: Decision
+    seconds: float | None = None  # that the hub took to answer the stop; None: it was not told to
+
+
+def hidden_from(refusal: NotFound, what: str, scope: str) -> Forbidden:
+    """Return the error that a 404 means for something that the hub shows: the scope does not include it."""
+    return Forbidden(
+        f"The API token lacks the scope {scope} for {what}: the hub shows it, and {refusal}",
+        code=refusal.code,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """Stops servers, one by one."""
+
+    hub: HubClient
+    decider: Decider
+    now: Callable[[], datetime]
+    outages: Outages
+    memory: SweepMemory | None
+    servers: Servers | None
+    remove_named: bool  # forget named servers, not only stop them
+
+    async def stop(self, decision: Decision) -> Outcome:
+        """Stop a server, if it is still to be stopped; raise HubError where that cannot be done."""
+        outcome = await patiently(lambda: self._look_again_and_stop(decision))
+        server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
+        match outcome.action:
+            case Action.STOPPED | Action.STOPPING:
+                log.info("%s: stopped: %s", server, reason)
+            case Action.KEPT:
+                log.info("%s: kept after all: %s", server, reason)
+            case _:
+                log.debug("%s: already gone", server)
+        return outcome
+
+    async def _look_again_and_stop(self, decision: Decision) -> Outcome:
+        """The list is seconds or minutes old by now; the hub's word is the last before the stop."""
+        server = decision.facts.server
+        work = await self._work(server, decision.verdict.cause)
+        found = await self._found(server)
+        if found is None:
+            return Outcome(action=Action.GONE, decision=decision)
+        fresh, user = found
+        decision = await self._decide(fresh, user, work if fresh.started == server.started else None)
+        if not decision.verdict.culls:
+            return Outcome(action=Action.KEPT, decision=decision)
+        return await self._stop(decision)
+
+    async def _found(self, server: Server) -> tuple[Server, User] | None:
+        """Return the server and its user as the hub has them now; None where it is gone."""
+        try:
+            user = await self.hub.user(server.user)
+        except NotFound:
+            return None
+        self.outages.heard(self.now())
+        fresh = user.server(server.name)
+        return None if fresh is None else (fresh, user)
+
+    async def _work(self, server: Server, cause: Cause) -> Work | None:
+        """Ask a server what it runs, where that can save it."""
+        return await self.servers.work(server) if self.servers is not None and cause is Cause.IDLE else None
+
+    async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
+        now = self.now()
+        decision = await self.decider.decide(facts_of(server, user, self.memory, work), now)
+        return self.outages.held_back(decision, now)
+
+    async def _stop(self, decision: Decision) -> Outcome:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        server = decision.facts.server
+        remove = bool(server.name) and self.remove_named
+        try:
+            is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
+        except NotFound as refusal:
+            if await self._found(server) is None:
+                return Outcome(action=Action.GONE, decision=decision)
+            raise hidden_from(refusal, str(server), needs.STOP) from refusal
+        action = Action.STOPPED if is_gone else Action.STOPPING
+        return Outcome(action=action, decision=decision, seconds=clock() - begun)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleting:
+    """Deletes users, one by one."""
+
+    hub: HubClient
+    decider: Decider
+    now: Callable[[], datetime]
+
+    async def delete(self, decision: UserDecision) -> bool:
+        """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
+        is_deleted = await patiently(lambda: self._look_again_and_delete(decision.user))
+        if is_deleted:
+            log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
+        return is_deleted
+
+    async def _look_again_and_delete(self, user: User) -> bool:
+        fresh = await self._found(user)
+        if fresh is None or fresh.servers != ():
+            return False
+        # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
+        if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
+            return False
+        try:
+            await self.hub.delete_user(user.name)
+        except NotFound as refusal:
+            if await self._found(user) is None:
+                return False
+            raise hidden_from(refusal, f"user {user.name}", needs.DELETE_USERS) from refusal
+        return True
+
+    async def _found(self, user: User) -> User | None:
+        try:
+            return await self.hub.user(user.name)
+        except NotFound:
+            return None

@@ -1,1 +1,0 @@
-"""asking: what servers themselves say of their kernels and terminals; who is asked, where, with which token."""

@@ -1,0 +1,320 @@
+"""A decision: the facts about one server, the rule that holds, the verdict, and what would change it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from k8s_hub.culler.core import words
+from k8s_hub.culler.core.facts import Facts
+from k8s_hub.culler.core.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends
+from k8s_hub.culler.core.rules import Ruling
+from k8s_hub.hub.users import User
+
+
+class Action(StrEnum):
+    """What was done about a decision."""
+
+    STOPPED = "stopped"
+    STOPPING = "stopping"  # told to stop; the hub is still at it
+    GONE = "gone"  # stopped by somebody else meanwhile
+    KEPT = "kept"
+    WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
+    WOULD_DELETE = "would delete"  # a user, likewise
+    DELETED = "deleted"  # a user
+    FAILED = "failed"  # to stop or delete it
+
+
+_STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
+"""They go before every limit and rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about one server, at one time."""
+
+    facts: Facts
+    ruling: Ruling
+    verdict: Verdict
+    at: datetime
+
+    @property
+    def idle(self) -> timedelta | None:
+        """How long ago it was active; None where that is not known, or in the future."""
+        since = active_at(self.facts, self.at)
+        return None if since is None or since > self.at else self.at - since
+
+    def held_back(self, cause: Cause, why: str) -> Self:
+        """Return the decision not to stop it this time, although its time is up; ``why`` ends the sentence."""
+        reason = f"{self.verdict.reason}, but {why}"
+        return replace(self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason))
+
+    def record(self, action: Action) -> dict[str, Any]:
+        """Return it as JSON: the same keys for decision log, dry run, explain and page."""
+        facts, verdict, limits = self.facts, self.verdict, self.ruling.limits
+        server, work, notice = facts.server, facts.work, facts.notice
+        return {
+            "time": _iso(self.at),
+            "user": server.user,
+            "server": server.name,
+            "action": action.value,
+            "verdict": "stop" if verdict.culls else "keep",
+            "cause": verdict.cause.value,
+            "reason": verdict.reason,
+            "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
+            "since": _iso(verdict.since),
+            "due": _iso(verdict.due),
+            "idle_seconds": _seconds(self.idle),
+            "idle_limit_seconds": _seconds(limits.idle),
+            "age_limit_seconds": _seconds(limits.age),
+            "started": _iso(server.started),
+            "last_activity": _iso(server.last_activity),
+            "ready": server.ready,
+            "pending": server.pending,
+            "busy_kernels": None if work is None else work.busy,
+            "connections": None if work is None else work.connections,
+            "last_execution": None if work is None else _iso(work.last_execution),
+            "kept_until": _iso(facts.kept_until),
+            "warned_at": None if notice is None else _iso(notice.at),
+        }
+
+    def sentence(self) -> str:
+        """Return it in one line, for logs and dry run."""
+        fate = "to be stopped" if self.verdict.culls else "kept"
+        details = ", ".join(self._limits_in_words())
+        return f"{self.subject}: {fate}: {self.verdict.reason}" + (f" ({details})" if details else "")
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return str(self.facts.server)
+
+    def changes(self) -> Sequence[str]:
+        """Return sentences that say what would change the verdict."""
+        if self.verdict.cause in _STATES:
+            return tuple(self._changes_of_cause())
+        return (*self._changes_of_cause(), *self._changes_of_age(), *self._changes_of_rules())
+
+    # --- The sentence's end ---
+
+    def _limits_in_words(self) -> Iterator[str]:
+        limits, cause = self.ruling.limits, self.verdict.cause
+        if cause in _STATES:
+            return
+        if self._is_by_age:
+            yield f"maximum runtime {words.duration(limits.age or timedelta())}"
+        elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED} and not self._is_busy:
+            yield f"limit {words.duration(limits.idle)}"
+        elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
+            yield self._busy_limit()
+        if self.ruling.rule is not None:
+            yield _named(self.ruling.rule)
+        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.ruling))
+
+    def _busy_limit(self) -> str:
+        limits = self.ruling.limits
+        return (
+            "no busy limit"
+            if limits.busy is None
+            else f"busy limit {words.duration(max(limits.idle, limits.busy))}"
+        )
+
+    # --- What would change it ---
+
+    def _changes_of_cause(self) -> Iterator[str]:  # noqa: C901, PLR0912 - one case a cause
+        verdict = self.verdict
+        server = self.facts.server
+        match verdict.cause:
+            case Cause.PENDING:
+                yield f"Nothing until its {server.pending} has ended: the culler never stops a pending server."
+            case Cause.NOT_READY:
+                yield "Nothing until the hub reports it ready."
+            case Cause.UNKNOWN:
+                yield from self._what_is_unknown()
+            case Cause.EXEMPT if self.ruling.limits.exempt:
+                if self.ruling.rule is not None and not self.ruling.doubts:
+                    yield f"Limits apply while no rule with exempt: true matches; now {_named(self.ruling.rule)} does."
+                if verdict.due is not None:
+                    yield from self._what_it_waits_for()
+            case Cause.EXEMPT:
+                yield f"Limits apply where cull_{'named' if server.name else 'default'}_servers is true."
+            case Cause.HELD | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
+                yield from self._what_it_waits_for()
+            case Cause.WARNED if self._is_by_age:
+                yield f"Stops at {self._clock(verdict.due)} even if in use: its user was warned."
+            case Cause.WARNED:
+                yield f"Stops at {self._clock(verdict.due)} unless it is used before then: its user was warned."
+            case Cause.IDLE:
+                yield "Activity before the stop keeps it running."
+            case Cause.OLD:
+                yield "Nothing its user does: it has reached its maximum runtime."
+            case Cause.SPARED:
+                yield "Every sweep asks the arbiter hook again."
+            case Cause.BRAKED:
+                yield "The next sweep stops it unless it is used before then: the brake holds for one sweep."
+            case Cause.QUIET:
+                yield "The culler judges it again when servers have had time to report activity after the hub's outage."
+            case Cause.UNASKED:
+                yield "A later sweep asks it what it runs, and judges it again."
+            case _:
+                pass  # its age, which is told in any case
+        if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
+            yield "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
+
+    def _what_it_waits_for(self) -> Iterator[str]:
+        verdict = self.verdict
+        if verdict.due is None:
+            is_busy = self._is_busy and self.ruling.limits.busy is None
+            yield (
+                f"It does not stop while its kernels are busy: there is {self._busy_limit()}."
+                if is_busy
+                else "No stop is in sight."
+            )
+            return
+        use = "it executes something" if self._has_tabs else "its kernels produce output"
+        if not (self._has_tabs or self._is_busy):
+            use = "it is used"
+        yield f"Stops at {self._clock(verdict.due)} unless {use} before then."
+        if verdict.cause is Cause.HELD and self.idle is not None and self.idle >= self.ruling.limits.idle:
+            yield "It would stop now without its extension."
+
+    def _what_is_unknown(self) -> Iterator[str]:
+        server, work = self.facts.server, self.facts.work
+        seen = server.started if server.last_activity is None else server.last_activity
+        if seen is None:
+            yield (
+                "The culler judges it once the hub reports its last_activity or started: look at GET /hub/api/users/"
+                f"{server.user}, and whether the token's scope read:servers includes this user."
+            )
+        elif seen < EARLIEST:
+            yield f"The culler judges it once the hub reports a time that can be true, not {_iso(seen)}."
+        elif seen > self.at:
+            yield f"The culler judges it from {self._clock(seen)} on: look at the clocks of the hub and of this service."
+        elif work is not None and work.last_execution is not None:
+            yield (
+                f"The culler judges it from {self._clock(work.last_execution)} on: look at the clock of its node. "
+                f"A time more than {words.duration(CLOCK_SKEW)} ahead does not count."
+            )
+
+    def _changes_of_age(self) -> Iterator[str]:
+        end = age_ends(self.facts.server, self.ruling.limits)
+        if end is not None and end > self.at and self.verdict.cause is not Cause.EXEMPT:
+            yield f"Stops at {self._clock(end)} even if in use: it reaches its maximum runtime."
+
+    def _changes_of_rules(self) -> Iterator[str]:
+        if self.ruling.doubts:
+            yield from _doubts_in_words(self.ruling)
+        elif self.ruling.rule is None:
+            yield "The default limits apply: no rule matches."
+        elif self.verdict.cause is not Cause.EXEMPT:
+            rule = _named(self.ruling.rule)
+            yield f"The limits are those of {rule}: an earlier rule that matches would replace them."
+        if self.ruling.until is not None:
+            yield f"Other limits may apply from {self._clock(self.ruling.until)} on: the schedule of a rule changes them."
+        if self.verdict.culls:
+            yield "A rule with exempt: true would keep it running."
+
+    # --- What is the case ---
+
+    @property
+    def _is_by_age(self) -> bool:
+        """Whether it is its age that ends it, or will."""
+        verdict = self.verdict
+        if verdict.cause is Cause.OLD:
+            return True
+        end = age_ends(self.facts.server, self.ruling.limits)
+        if verdict.cause is Cause.WARNED:
+            return end is not None and end <= self.at
+        return end is not None and verdict.due == end
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.facts.work is not None and self.facts.work.busy > 0
+
+    @property
+    def _has_tabs(self) -> bool:
+        return self.facts.work is not None and self.facts.work.connections > 0
+
+    def _clock(self, moment: datetime | None) -> str:
+        return _clock(moment, self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDecision:
+    """What was decided about one user who has no server left, or will have none."""
+
+    user: User
+    ruling: Ruling
+    verdict: Verdict
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return f"user {self.user.name}"
+
+    def record(self, action: Action) -> dict[str, Any]:
+        """Return it as JSON, with the keys of `Decision.record` that a user has; ``server`` is null."""
+        user, verdict, limits = self.user, self.verdict, self.ruling.limits
+        is_past = verdict.since is not None and verdict.since <= self.at
+        return {
+            "time": _iso(self.at),
+            "user": user.name,
+            "server": None,
+            "action": action.value,
+            "verdict": "delete" if verdict.culls else "keep",
+            "cause": verdict.cause.value,
+            "reason": verdict.reason,
+            "rule": self.ruling.rule,
+            "rules_in_doubt": _in_doubt(self.ruling),
+            "since": _iso(verdict.since),
+            "due": _iso(verdict.due),
+            "idle_seconds": _seconds(self.at - verdict.since) if is_past and verdict.since else None,
+            "idle_limit_seconds": _seconds(limits.idle),
+            "age_limit_seconds": _seconds(limits.age),
+            "created": _iso(user.created),
+            "last_activity": _iso(user.last_activity),
+        }
+
+    def sentence(self) -> str:
+        """Return it in one line, for logs and dry run."""
+        fate = "to be deleted" if self.verdict.culls else "kept"
+        return f"{self.subject}: {fate}: {self.verdict.reason}"
+
+    def changes(self) -> Iterator[str]:
+        """Yield sentences that say what would change the verdict."""
+        yield from _doubts_in_words(self.ruling)
+        if self.verdict.due is not None and not self.verdict.culls:
+            yield f"They are deleted from {_clock(self.verdict.due, self.at)} on, if they are not active until then."
+
+
+def _in_doubt(ruling: Ruling) -> list[str]:
+    return list(dict.fromkeys(doubt.rule for doubt in ruling.doubts))
+
+
+def _doubts_in_words(ruling: Ruling) -> Iterator[str]:
+    for doubt in ruling.doubts:
+        yield (
+            f"Whether {_named(doubt.rule)} holds is not known, because the API token lacks the scope {doubt.scope}: "
+            "until it has it, the longer limit counts, and what the rule may exempt is kept."
+        )
+
+
+def _named(rule: str) -> str:
+    """Return a rule's name, or its place, in a sentence."""
+    return rule if rule.startswith(("rules[", "users[")) else f"rule {rule!r}"
+
+
+def _clock(moment: datetime | None, at: datetime) -> str:
+    """Return a time in words; without its date where that is today's."""
+    return "a time beyond all dates" if moment is None else words.clock(moment, at)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())

@@ -1,0 +1,310 @@
+"""What to do with one server or one user, and why: decided from values, without effects.
+
+A server's time is up when its limit has passed since it was last active, or when its greatest age has come,
+whichever is first. What it runs, and what its user asked for, put off the first, never the second.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from k8s_hub.culler.core import words
+from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.hub.users import Server, User
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""A time before it is a zero that somebody wrote for "unknown"."""
+
+CLOCK_SKEW = timedelta(days=1)
+"""A server's clock may be ahead of ours. What it says of a time further ahead is no clock's word."""
+
+
+class Cause(StrEnum):
+    """Why: a few words for reports, where verdicts are counted."""
+
+    IDLE = "idle"
+    OLD = "too old"
+    IN_USE = "in use"
+    BUSY = "busy"
+    HELD = "kept by its user"
+    WARNED = "warned"
+    PENDING = "pending"
+    NOT_READY = "not ready"
+    UNKNOWN = "of unknown activity"
+    EXEMPT = "exempt"
+    SPARED = "spared by the arbiter hook"
+    BRAKED = "held back by the brake"
+    QUIET = "held back after an outage"
+    UNASKED = "not yet asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """To cull or to keep; ``reason`` completes the sentence "it ..."."""
+
+    culls: bool
+    cause: Cause
+    reason: str
+    since: datetime | None = None  # when the period began that ends it: its last activity, or its start
+    due: datetime | None = None  # when its time is up if nothing changes; None: not in sight
+
+    @classmethod
+    def cull(
+        cls, cause: Cause, reason: str, *, since: datetime | None = None, due: datetime | None = None
+    ) -> Self:
+        """Return the verdict that it goes."""
+        return cls(culls=True, cause=cause, reason=reason, since=since, due=due)
+
+    @classmethod
+    def keep(
+        cls, cause: Cause, reason: str, *, since: datetime | None = None, due: datetime | None = None
+    ) -> Self:
+        """Return the verdict that it stays."""
+        return cls(culls=False, cause=cause, reason=reason, since=since, due=due)
+
+
+def judge(
+    facts: Facts,
+    limits: Limits,
+    now: datetime,
+    *,
+    opinion: bool | None = None,
+    notice: timedelta | None = None,
+) -> Verdict:
+    """Decide whether to stop one server.
+
+    Without known activity, idle time counts from the start; without a known start, keep it. A time in the
+    future keeps it too. ``opinion`` is what the arbiter hook said in place of the idle limit; None: no hook.
+    ``notice`` is how long before a stop its user is warned; None: never.
+    """
+    server = facts.server
+    if spared := _by_state(server, limits):
+        return spared
+    verdict = _by_age(
+        _by_activity(facts, limits, now, opinion), server.started, limits, now, word="started", noun="runtime"
+    )
+    if notice is None or not verdict.culls:
+        return verdict
+    return _unless_warned(verdict, _warned_at(facts, verdict, now, notice), now, notice)
+
+
+def active_at(facts: Facts, now: datetime) -> datetime | None:
+    """Return when a server was last active, maybe in the future; None where that is not known.
+
+    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it told all
+    that it runs.
+    """
+    seen = _seen_at(facts.server)
+    executed = _executed_at(facts.work, now)
+    if seen is None or seen > now or executed is None:
+        return seen
+    if facts.work is not None and facts.work.connections and not facts.work.is_partial:
+        return max(executed, facts.server.started or executed)
+    return max(executed, seen)
+
+
+def age_ends(server: Server, limits: Limits) -> datetime | None:
+    """Return when a server's greatest age comes; None: it has none, or its start is not known."""
+    return _end(server.started, limits)
+
+
+def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
+    """Return whether it is time to warn a server's user, who was not warned yet in this period."""
+    if verdict.culls or verdict.due is None or verdict.due - now > notice:
+        return False
+    return _warned_at(facts, verdict, now, notice) is None
+
+
+def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
+    """Decide whether to delete one user who has no server left."""
+    if limits.exempt:
+        return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
+    if user.admin and not limits.admins:
+        return Verdict.keep(Cause.EXEMPT, "is an admin")
+    since = _known(user.created if user.last_activity is None else user.last_activity)
+    if since is None:
+        verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
+    elif since > now:
+        verdict = Verdict.keep(
+            Cause.UNKNOWN, f"was active in the future, {words.duration(since - now)} from now"
+        )
+    else:
+        verdict = _by_idle_limit(now - since, limits.idle, "was active", "was idle for")
+        verdict = replace(verdict, since=since, due=_plus(since, limits.idle))
+    return _by_age(verdict, user.created, limits, now, word="created", noun="age")
+
+
+def foreseen_stop(facts: Facts, limits: Limits, due: datetime, now: datetime) -> tuple[Cause, str]:
+    """Return why a server is stopped at ``due`` if nothing changes until then, with a reason as of now."""
+    end = age_ends(facts.server, limits)
+    if end is not None and end <= due:
+        return Cause.OLD, f"reaches its maximum runtime of {words.duration(limits.age or timedelta())}"
+    since = active_at(facts, now) or now
+    _, unused = _words(facts, since)
+    reason = f"{unused} {words.duration(now - since)}"
+    return Cause.IDLE, reason if _kept_until(facts, limits) is None else f"{reason}, and its extension ends"
+
+
+# --- The verdict, step by step ---
+
+
+def _by_state(server: Server, limits: Limits) -> Verdict | None:
+    if server.pending is not None:
+        return Verdict.keep(Cause.PENDING, f"has a pending {server.pending}")
+    if not server.ready:
+        return Verdict.keep(Cause.NOT_READY, "is not ready")
+    if not (limits.named_servers if server.name else limits.default_servers):
+        kind = "named" if server.name else "default"
+        return Verdict.keep(Cause.EXEMPT, f"is a {kind} server, and cull_{kind}_servers is false")
+    if limits.exempt:
+        return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
+    return None
+
+
+def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:
+    since = active_at(facts, now)
+    if since is None:
+        return Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
+    used, unused = _words(facts, since)
+    if since > now:
+        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {words.duration(since - now)} from now")
+
+    limit = _limit(facts.work, limits)
+    due = None if limit is None else _plus(since, limit)
+    kept_until = _kept_until(facts, limits)
+    if due is not None and kept_until is not None:
+        due = max(due, kept_until)
+
+    idle = now - since
+    if kept_until is not None and kept_until > now:
+        verdict = Verdict.keep(Cause.HELD, f"has an extension for another {words.duration(kept_until - now)}")
+    elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {words.duration(idle)}")
+    elif opinion is not None:
+        return replace(_by_opinion(opinion=opinion), since=since)  # when it changes is the hook's to know
+    else:
+        verdict = _by_idle_limit(idle, limits.idle, used, unused)
+    return replace(verdict, since=since, due=due)
+
+
+def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) -> Verdict:
+    if idle >= limit:
+        return Verdict.cull(Cause.IDLE, f"{unused} {words.duration(idle)}")
+    return Verdict.keep(Cause.IN_USE, f"{used} {words.duration(idle)} ago")
+
+
+def _by_opinion(*, opinion: bool) -> Verdict:
+    if opinion:
+        return Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
+    return Verdict.keep(Cause.SPARED, "was spared by the arbiter hook")
+
+
+def _by_age(
+    verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, *, word: str, noun: str
+) -> Verdict:
+    """Return the verdict with what the maximum runtime says to it: that goes before all else."""
+    end = _end(begun, limits)
+    if begun is None or end is None:
+        return verdict
+    ends_first = not verdict.culls if verdict.due is None else end < verdict.due
+    if ends_first:
+        verdict = replace(verdict, since=begun, due=end)
+    if now < end:
+        return verdict
+    limit = words.duration(limits.age or timedelta())
+    reason = f"was {word} {words.duration(now - begun)} ago, and its maximum {noun} is {limit}"
+    return replace(verdict, culls=True, cause=Cause.OLD, reason=reason)
+
+
+def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
+    if warned_at is None:
+        wait = "but its user is warned first"
+    elif now - warned_at < notice:
+        wait = f"but its user was warned only {words.duration(now - warned_at)} ago"
+    else:
+        return verdict
+    return replace(
+        verdict,
+        culls=False,
+        cause=Cause.WARNED,
+        reason=f"{verdict.reason}, {wait}",
+        due=_plus(warned_at or now, notice),
+    )
+
+
+def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
+    """Return when the warning was given that is about this stop.
+
+    Activity makes an earlier one void; so does what puts off the stop, as its user's wish does: for the warning
+    was too early then.
+    """
+    given = facts.notice
+    if given is None or given.since != verdict.since or given.at > now:
+        return None
+    was_too_early = verdict.due is not None and verdict.due - given.at > notice
+    return None if was_too_early else given.at
+
+
+# --- Its parts ---
+
+
+def _end(begun: datetime | None, limits: Limits) -> datetime | None:
+    begun = _known(begun)
+    return None if begun is None or limits.age is None else _plus(begun, limits.age)
+
+
+def _kept_until(facts: Facts, limits: Limits) -> datetime | None:
+    """Return until when its user keeps it: never beyond its greatest age."""
+    end = age_ends(facts.server, limits)
+    return facts.kept_until if facts.kept_until is None or end is None else min(facts.kept_until, end)
+
+
+def _limit(work: Work | None, limits: Limits) -> timedelta | None:
+    """Return how long it may be silent; None: for ever."""
+    if work is None or not work.busy:
+        return limits.idle
+    return None if limits.busy is None else max(limits.idle, limits.busy)
+
+
+def _seen_at(server: Server) -> datetime | None:
+    """Return the last activity that the hub saw, or the start where it saw none."""
+    return _known(server.started if server.last_activity is None else server.last_activity)
+
+
+def _executed_at(work: Work | None, now: datetime) -> datetime | None:
+    executed = None if work is None else _known(work.last_execution)
+    return None if executed is None or executed - now > CLOCK_SKEW else executed
+
+
+def _words(facts: Facts, since: datetime) -> tuple[str, str]:
+    """Return what it did at this time, and what it did not since then: by the hub's word, or by its own."""
+    work, server = facts.work, facts.server
+    is_hubs_word = since == _seen_at(server)
+    if is_hubs_word:
+        used, unused = "was active", "was idle for"
+    else:
+        used = "was started" if since == server.started else "executed something"
+        unused = "executed nothing for"
+    if work is not None and work.busy:
+        unused = f"{_busy(work)}, silent for"
+    elif work is not None and work.connections and not is_hubs_word:
+        unused = f"has open tabs, but {unused}"
+    return used, unused
+
+
+def _busy(work: Work) -> str:
+    return "runs a busy kernel" if work.busy == 1 else f"runs {work.busy} busy kernels"
+
+
+def _known(moment: datetime | None) -> datetime | None:
+    return None if moment is None or moment < EARLIEST else moment
+
+
+def _plus(moment: datetime, duration: timedelta) -> datetime | None:
+    """Return the sum; None where that is beyond all dates."""
+    try:
+        return moment + duration
+    except OverflowError:
+        return None

@@ -1,0 +1,242 @@
+"""Which servers are asked what they do, at which address, and what their answers mean."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from string import Formatter
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.policy import EARLIEST, Cause, judge
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.core.urls import has_credentials
+from k8s_hub.hub.routes import ServerKey
+from k8s_hub.hub.users import Server
+from k8s_hub.naming import templates
+from k8s_hub.objects import timestamps
+from k8s_hub.text import quoted
+
+OF_THE_STATE = frozenset({"pod_name", "namespace"})
+OF_THE_NAMES = frozenset(
+    {
+        *("username", "servername", "user_server"),
+        *("safe_username", "safe_servername", "safe_user_server"),
+        *("escaped_username", "escaped_servername", "escaped_user_server"),
+    }
+)
+"""No unescaped name: no user may choose the host that the culler's token is sent to."""
+
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+SCHEMES = frozenset({"http", "https"})
+
+
+class BadTemplate(Exception):
+    """A template that names no address; the message begins with its key, ``server_url_template``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A checked template of addresses, such as ``http://{pod_name}.{namespace}.svc:8888``."""
+
+    scheme: str
+    host: str
+    port: int | None  # None: the scheme's
+
+    @classmethod
+    def parse(cls, text: str) -> "Template":
+        """Read a template; raise BadTemplate."""
+        if has_credentials(text):
+            raise BadTemplate("server_url_template must be scheme, host and port, without user and password")
+        _check_fields(text)
+        url = _split(text)
+        if url is None or url.path not in {"", "/"} or url.query or url.fragment:
+            raise BadTemplate(
+                f"server_url_template must be scheme, host and port, such as http://{{pod_name}}.example:8888, not {text!r}"
+            )
+        return cls(scheme=url.scheme, host=url.hostname or "", port=url.port)
+
+    def address_of(self, server: Server) -> str | None:
+        """Return a server's address; None where its state does not tell a field."""
+        state = server.state or {}
+        saved = {name: state[name] for name in OF_THE_STATE if isinstance(state.get(name), str)}
+        if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
+            return None
+        names = templates.names_of(username=server.user, servername=server.name, userid="", hub_namespace="")
+        expand = partial(templates.expand, names=replace(names, **saved))
+        host = templates.expand_host(self.host, expand)
+        if HOST.fullmatch(host) is None:
+            return None
+        return f"{self.scheme}://{host}" + ("" if self.port is None else f":{self.port}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """All that is known about where servers listen."""
+
+    template: Template | None = None
+    routes: Mapping[ServerKey, str] = field(default_factory=dict)
+
+    def url_of(self, server: Server) -> str | None:
+        """Return the URL that a server listens at, without a slash at its end; None: not known."""
+        own = (server.state or {}).get("url")
+        if _is_http(own):
+            return str(own).rstrip("/")
+        address = None if self.template is None else self.template.address_of(server)
+        address = address or self.routes.get((server.user, server.name))
+        path = server.raw.get("url")
+        if not _is_http(address) or not isinstance(path, str):
+            return None
+        # With a domain for each user, the hub puts that in front of the path.
+        return f"{address}".rstrip("/") + urlsplit(path).path.rstrip("/")
+
+
+def _check_fields(text: str) -> None:
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise BadTemplate(f"server_url_template {text!r} is malformed: {error}") from None
+    for literal, name, spec, conversion in parts:
+        if "{" in literal or "}" in literal:
+            raise BadTemplate(f"server_url_template {text!r} has a brace that belongs to no field")
+        if name is not None and (name not in OF_THE_STATE | OF_THE_NAMES or spec or conversion):
+            known = ", ".join(sorted(OF_THE_STATE | OF_THE_NAMES))
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise BadTemplate(
+                f"server_url_template {text!r} has the unknown field {shown!r}; known are {known}"
+            )
+
+
+def _is_http(url: Any) -> bool:
+    return isinstance(url, str) and _split(url) is not None
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL of a host; None where it is none that may be asked."""
+    try:
+        parts = urlsplit(url)
+        is_good = (
+            parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:  # a bracket without its pair, a port that is no number
+        return None
+    return parts if is_good else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A server that may be asked."""
+
+    server: Server
+    looks_idle: bool  # to the hub: it is stopped unless it says something else
+    asked_at: datetime | None  # None: never yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Who is asked in this sweep."""
+
+    asked: tuple[Server, ...] = ()
+    waiting: frozenset[Server] = (
+        frozenset()
+    )  # they look idle but found no place, and must not be stopped unheard
+
+
+def candidate(facts: Facts, limits: Limits, now: datetime, asked_at: datetime | None) -> Candidate | None:
+    """Return a server as a candidate; None where no answer of it would matter."""
+    verdict = judge(facts, limits, now)
+    if verdict.cause not in {Cause.IDLE, Cause.IN_USE, Cause.HELD}:  # when a wish ends, its own word counts
+        return None
+    begun = facts.server.started or facts.server.last_activity
+    if begun is None or now - begun < limits.idle:
+        return None
+    return Candidate(server=facts.server, looks_idle=verdict.culls, asked_at=asked_at)
+
+
+def choose(candidates: Iterable[Candidate], places: int) -> Choice:
+    """Choose who finds a place: those that look idle first, then those that were not asked for longest."""
+    ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.asked_at or EARLIEST))
+    return Choice(
+        asked=tuple(each.server for each in ordered[:places]),
+        waiting=frozenset(each.server for each in ordered[places:] if each.looks_idle),
+    )
+
+
+BUSY = "busy"
+
+MOST_CONNECTIONS = 1_000_000
+"""To one kernel. A server is its user's program: it may tell any number."""
+
+MOST_ITEMS = 10_000
+"""Kernels or terminals that are read; each takes the culler's loop a microsecond or two."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a server says, as far as it can be read."""
+
+    busy: int = 0
+    connections: int = 0
+    last_execution: datetime | None = None
+    problem: str | None = None  # the first part that could not be read: which field has which value
+
+    @property
+    def work(self) -> Work | None:
+        """What the server runs; None where it said nothing that can be read."""
+        if self.problem is not None and not self.busy and self.last_execution is None:
+            return None
+        return Work(
+            busy=self.busy,
+            connections=self.connections,
+            last_execution=self.last_execution,
+            is_partial=self.problem is not None,
+        )
+
+    def add_kernels(self, raw: Any) -> None:
+        """Read the decoded answer of ``/api/kernels``."""
+        for kernel in self._objects(raw, "kernels"):
+            self._add_state(kernel.get("execution_state"))
+            self._add_connections(kernel.get("connections"))
+            self._add_moment(kernel.get("last_activity"), "a kernel")
+
+    def add_terminals(self, raw: Any) -> None:
+        """Read the decoded answer of ``/api/terminals``; None: the server has no terminals."""
+        for terminal in self._objects([] if raw is None else raw, "terminals"):
+            self._add_moment(terminal.get("last_activity"), "a terminal")
+
+    def miss(self, part: str, value: Any, rule: str) -> None:
+        """Note that a part could not be read; the first is told."""
+        if self.problem is None:
+            self.problem = f"{part} {quoted(value)}, not {rule}"
+
+    def _objects(self, raw: Any, what: str) -> list[Mapping[str, Any]]:
+        if not isinstance(raw, list):
+            self.miss(f"{what} are", raw, "a list of objects")
+            return []
+        objects = [item for item in raw[:MOST_ITEMS] if isinstance(item, Mapping)]
+        if len(objects) < len(raw):
+            self.miss(f"{what} are", raw, f"a list of at most {MOST_ITEMS} objects")
+        return objects
+
+    def _add_state(self, state: Any) -> None:
+        if isinstance(state, str):
+            self.busy += state == BUSY
+        elif state is not None:  # None: the kernel was not asked for its state yet
+            self.miss("a kernel's execution_state is", state, "a word")
+
+    def _add_connections(self, number: Any) -> None:
+        if type(number) is int and 0 <= number <= MOST_CONNECTIONS:
+            self.connections += number
+        else:
+            self.miss("a kernel's connections are", number, f"a number up to {MOST_CONNECTIONS}")
+
+    def _add_moment(self, text: Any, whose: str) -> None:
+        try:
+            moment = timestamps.parse(text)
+        except (TypeError, ValueError):
+            self.miss(f"{whose}'s last_activity is", text, "a time with an offset")
+        else:
+            if self.last_execution is None or moment > self.last_execution:
+                self.last_execution = moment

@@ -1,0 +1,458 @@
+"""Rules: which limits hold for which server, and when; the first that matches decides.
+
+Whether a rule matches may not be known, because the token may not see a user's groups or a server's state. Then both
+may be the case, and the longer of the limits counts: what is not known keeps a server.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from fnmatch import translate
+from functools import cached_property
+from typing import Any, Self
+
+from k8s_hub.culler.core import needs
+from k8s_hub.culler.core.reading import BadRule, below, mapping, one_or_more, text, truth
+from k8s_hub.culler.core.schedule import Schedule, parse_schedule
+from k8s_hub.hub.users import Server, User, state_in, unpacked
+from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.applied import AppliedOptions
+from k8s_hub.text import quoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When something has lived long enough."""
+
+    idle: timedelta
+    age: timedelta | None = None  # whatever the activity; None: any age is fine
+    busy: timedelta | None = None  # the idle limit while kernels are busy, if that is longer; None: none
+    exempt: bool = False  # True: it is never stopped, nor its user deleted
+    default_servers: bool = True  # False: default servers are exempt
+    named_servers: bool = True  # False: named servers are exempt
+    admins: bool = True  # False: admins are exempt from being deleted; their servers are not
+
+
+def most_lenient(possible: Sequence[Limits]) -> Limits:
+    """Return the longest of each limit, where one of several may hold."""
+    return replace(
+        possible[0],
+        idle=max(each.idle for each in possible),
+        age=_longest(each.age for each in possible),
+        busy=_longest(each.busy for each in possible),
+        exempt=any(each.exempt for each in possible),
+    )
+
+
+def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
+    longest = timedelta()
+    for duration in durations:
+        if duration is None:  # no limit
+            return None
+        longest = max(longest, duration)
+    return longest
+
+
+LONGEST = 1_000_000_000
+"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+
+NEVER = "never"
+
+_UNITS = (
+    ("w|weeks?", 604_800),
+    ("d|days?", 86_400),
+    ("h|hours?", 3_600),
+    ("m|mins?|minutes?", 60),
+    ("s|secs?|seconds?", 1),
+)
+_PARTS = re.compile(r"\s*".join(rf"(?:([0-9]{{1,10}})\s*(?:{names})(?![a-z]))?" for names, _ in _UNITS))
+_SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # 010 is 8 to some, and 10 to others
+
+
+def parse(raw: Any, path: str = "duration") -> timedelta:
+    """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
+    seconds = _seconds_in(raw)
+    if seconds is None:
+        raise BadRule(f"{path}: {quoted(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
+    if not 0 < seconds <= LONGEST:
+        raise BadRule(f"{path}: {quoted(raw)} is not between one second and 31 years")
+    return timedelta(seconds=seconds)
+
+
+def parse_or_never(raw: Any, path: str = "duration") -> timedelta | None:
+    """Read a duration that may be "never" or 0, which is None; raise BadRule, which begins with ``path``."""
+    return None if raw == NEVER or _seconds_in(raw) == 0 else parse(raw, path)
+
+
+def _seconds_in(raw: Any) -> int | None:
+    if isinstance(raw, bool):
+        return None
+    if isinstance(raw, int):
+        return raw
+    if not isinstance(raw, str):
+        return None
+    written = raw.strip()
+    if _SECONDS.fullmatch(written):
+        return int(written)
+    parts = _PARTS.fullmatch(written)
+    if not written or parts is None:
+        return None
+    return sum(
+        int(number or 0) * seconds for number, (_, seconds) in zip(parts.groups(), _UNITS, strict=True)
+    )
+
+
+__all__ = ["BadRule", "Doubt", "Rule", "Rules", "Ruling"]
+
+LONGEST_WORD = 100_000
+"""In characters: so much of what was chosen is compared with patterns. Users can send texts of any length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A rule that may match or not, because something is hidden from the token."""
+
+    rule: str
+    scope: str  # which would show it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """The limits that hold for one server, and the rule they are from."""
+
+    limits: Limits
+    rule: str | None = None  # its name, or its place, such as "rules[2]"; None: the defaults
+    until: datetime | None = (
+        None  # when a schedule may change it, if the server stays as it is; None: not in sight
+    )
+    doubts: tuple[Doubt, ...] = ()  # rules before that one which may hold: the longest of all limits counts
+
+
+@dataclass(frozen=True, slots=True)
+class Globs:
+    """Patterns, of which one must match all of a text, letter by letter."""
+
+    patterns: tuple[re.Pattern[str], ...]
+
+    def match(self, word: str) -> bool:
+        """Return whether a word matches."""
+        return any(pattern.match(word) for pattern in self.patterns)
+
+
+class Subject:
+    """A user and, unless only the user is meant, one of their servers, as conditions see them."""
+
+    def __init__(self, user: User, server: Server | None = None) -> None:
+        self.user = user
+        self.server = server
+
+    @cached_property
+    def chosen(self) -> AppliedOptions:
+        """What the spawner applied; where it saved nothing of it, what was asked for."""
+        applied = AppliedOptions.in_state(state_in(self._words) or {})
+        return AppliedOptions.asked_for(self._words.get("user_options")) if applied is None else applied
+
+    @cached_property
+    def hides_choices(self) -> bool:
+        """Whether the token cannot see what the spawner applied."""
+        return state_in(self._words) is None
+
+    def hides(self, scope: str) -> bool:
+        """Return whether what this scope shows is hidden."""
+        return self.user.groups is None if scope == needs.GROUPS else self.hides_choices
+
+    @cached_property
+    def _words(self) -> Raw:
+        return {} if self.server is None else unpacked(self.server.raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Conditions, all of which must hold; None: anything will do."""
+
+    profile: Globs | None = None
+    options: tuple[tuple[str, Globs], ...] = ()
+    group: Globs | None = None
+    user: Globs | None = None
+    server: Globs | None = None
+    admin: bool | None = None
+
+    def fits(self, subject: Subject) -> bool | None:
+        """Return whether all that is asked is so; None: that is not known. Without a server, what asks for one is not."""
+        if not self._fits_names(subject):
+            return False
+        answers = (
+            self.group is None or self._fits_groups(self.group, subject.user.groups),
+            not self._asks_choices or self._fits_choices(subject),
+        )
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes without which its answer is not always known."""
+        groups = () if self.group is None else (needs.GROUPS,)
+        return (*groups, needs.STATE) if self._asks_choices else groups
+
+    @property
+    def _asks_choices(self) -> bool:
+        return self.profile is not None or bool(self.options)
+
+    def _fits_names(self, subject: Subject) -> bool:
+        if subject.server is None and (self._asks_choices or self.server is not None):
+            return False
+        return (
+            (self.admin is None or self.admin == subject.user.admin)
+            and (self.user is None or self.user.match(subject.user.name))
+            and (self.server is None or subject.server is None or self.server.match(subject.server.name))
+        )
+
+    @staticmethod
+    def _fits_groups(wanted: Globs, groups: Sequence[str] | None) -> bool | None:
+        return None if groups is None else any(map(wanted.match, groups))
+
+    def _fits_choices(self, subject: Subject) -> bool | None:
+        chosen = subject.chosen
+        fits = (self.profile is None or _has(chosen.profile, self.profile)) and all(
+            _has(chosen.options.get(name), globs) for name, globs in self.options
+        )
+        # A default is not asked for: behind a hidden state, any choice may be the case.
+        return fits or (None if subject.hides_choices else False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Limits for those who match, as long as its schedule holds."""
+
+    name: str
+    limits: Mapping[str, Any]  # fields of Limits; the others come from the defaults
+    match: Match = field(default_factory=Match)
+    schedule: Schedule | None = None  # None: always
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules, checked, in their order."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: Any, path: str = "rules") -> Self:
+        """Read a list of rules for servers, or a mapping whose key ``rules`` has it; raise BadRule."""
+        return cls._parse(sections(raw, path)[0], path, _OF_SERVERS)
+
+    @classmethod
+    def parse_users(cls, raw: Any, path: str = "users") -> Self:
+        """Read a list of rules for the deletion of users; raise BadRule."""
+        return cls._parse(raw, path, _OF_USERS)
+
+    @classmethod
+    def _parse(cls, raw: Any, path: str, vocabulary: "_Vocabulary") -> Self:
+        if not isinstance(raw, list | tuple):
+            raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
+        rules = tuple(_rule(item, f"{path}[{index}]", index, vocabulary) for index, item in enumerate(raw))
+        _refuse_doubles(rules, path)
+        _refuse_unreachable(rules, path)
+        return cls(rules)
+
+    def for_server(self, server: Server, user: User, defaults: Limits, now: datetime) -> Ruling:
+        """Return what holds for a server now."""
+        return self._ruling(Subject(user, server), defaults, now)
+
+    def for_user(self, user: User, defaults: Limits, now: datetime) -> Ruling:
+        """Return what holds now for a user, whatever servers they have: rules that speak of servers do not count."""
+        return self._ruling(Subject(user), defaults, now)
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes that they need beside those of the core, each once."""
+        return tuple(dict.fromkeys(scope for rule in self.rules for scope in rule.match.scopes))
+
+    @property
+    def surprises(self) -> Sequence[str]:
+        """What an admin may not expect of the rules' schedules, in sentences."""
+        return tuple(
+            f"schedule of {rule.name}: {sentence}"
+            for rule in self.rules
+            if rule.schedule is not None
+            for sentence in rule.schedule.surprises
+        )
+
+    def _ruling(self, subject: Subject, defaults: Limits, now: datetime) -> Ruling:
+        changes: list[datetime | None] = []
+        possible: list[Rule] = []  # that hold now, if they match
+        certain: Rule | None = None  # the first that matches and holds, whatever the others do
+        for rule in self.rules:
+            fits = rule.match.fits(subject)
+            if fits is False:
+                continue
+            if rule.schedule is not None:
+                changes.append(rule.schedule.next_change(now))
+            if rule.schedule is None or rule.schedule.holds(now):
+                if fits:
+                    certain = rule
+                    break
+                possible.append(rule)
+        limits = [replace(defaults, **({} if rule is None else rule.limits)) for rule in (certain, *possible)]
+        return Ruling(
+            limits=most_lenient(limits) if possible else limits[0],
+            rule=None if certain is None else certain.name,
+            until=min((change for change in changes if change is not None), default=None),
+            doubts=tuple(
+                Doubt(rule=rule.name, scope=scope)
+                for rule in possible
+                for scope in rule.match.scopes
+                if subject.hides(scope)
+            ),
+        )
+
+
+def _has(value: Any, globs: Globs) -> bool:
+    return any(globs.match(word[:LONGEST_WORD]) for word in _words(value))
+
+
+def _words(value: Any) -> Sequence[str]:
+    """Return a choice as rules may name it; a list or nothing is none."""
+    match value:
+        case str():
+            return (value,)
+        case bool():  # as YAML writes it, and as the spawner does
+            return (str(value).lower(), str(value))
+        case int() | float():
+            return (quoted(value),)
+        case _:
+            return ()
+
+
+# --- Reading ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vocabulary:
+    """The keys that a rule may have."""
+
+    place: str  # of a rule without a name, before its number
+    matches: Sequence[str]
+    limits: Mapping[str, str]  # to the fields of Limits
+    others: Sequence[str]
+    exempt: str  # what to write in place of a timeout of 0
+
+
+_OF_SERVERS = _Vocabulary(
+    place="rules",
+    matches=("profile", "options", "group", "user", "server", "admin"),
+    limits={"timeout": "idle", "max_age": "age", "busy_limit": "busy", "exempt": "exempt"},
+    others=("name", "match", "schedule"),
+    exempt="for servers that are never stopped, set exempt: true",
+)
+_OF_USERS = _Vocabulary(
+    place="users",
+    matches=("group", "user", "admin"),
+    limits={"timeout": "idle", "max_age": "age", "exempt": "exempt"},
+    others=("name", "match"),
+    exempt="for users who are never deleted, set exempt: true",
+)
+
+
+def sections(raw: Any, path: str) -> tuple[Any, Any]:
+    """Return what a file has of rules for servers and for users; a list alone is of rules for servers."""
+    if not isinstance(raw, Mapping):
+        return raw, ()
+    raw = mapping(raw, path, keys=("rules", "users"))
+    return raw.get("rules", () if raw else raw), raw.get("users", ())
+
+
+def _rule(raw: Any, path: str, index: int, vocabulary: _Vocabulary) -> Rule:
+    raw = mapping(raw, path, keys=(*vocabulary.others, *vocabulary.limits))
+    return Rule(
+        name=_name(raw["name"], f"{path}.name") if "name" in raw else f"{vocabulary.place}[{index}]",
+        limits=_limits(raw, path, vocabulary),
+        match=_match(raw["match"], f"{path}.match", vocabulary) if "match" in raw else Match(),
+        schedule=parse_schedule(raw["schedule"], f"{path}.schedule") if "schedule" in raw else None,
+    )
+
+
+def _name(raw: Any, path: str) -> str:
+    name = text(raw, path).strip()
+    if not name:
+        raise BadRule(f"{path}: is empty")
+    return name
+
+
+def _limits(raw: Raw, path: str, vocabulary: _Vocabulary) -> Raw:
+    fields = vocabulary.limits
+    given = {key: raw[key] for key in fields if key in raw}
+    if not given:
+        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(fields)}")
+    limits = {
+        fields[key]: _limit(key, value, below(path, key), vocabulary.exempt) for key, value in given.items()
+    }
+    if limits.get("exempt") and len(limits) > 1:
+        others = ", ".join(key for key in given if key != "exempt")
+        raise BadRule(f"{path}.exempt: true leaves no meaning to {others}")
+    return limits
+
+
+def _limit(key: str, value: Any, path: str, instead: str) -> Any:
+    if key == "exempt":
+        return truth(value, path)
+    duration = parse_or_never(value, path)
+    if key == "timeout" and duration is None:
+        raise BadRule(f"{path}: {quoted(value)} is no time; {instead}")
+    return duration
+
+
+def _match(raw: Any, path: str, vocabulary: _Vocabulary) -> Match:
+    if raw is None:  # a key without a value, as templates leave behind
+        return Match()
+    raw = mapping(raw, path, keys=vocabulary.matches)
+    globs = {key: _globs(raw[key], f"{path}.{key}") for key in ("profile", "group", "user") if key in raw}
+    return Match(
+        **globs,
+        options=_options(raw["options"], f"{path}.options") if "options" in raw else (),
+        server=_globs(raw["server"], f"{path}.server", may_be_empty=True) if "server" in raw else None,
+        admin=truth(raw["admin"], f"{path}.admin") if "admin" in raw else None,
+    )
+
+
+def _options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
+    if not isinstance(raw, Mapping) or not raw:
+        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
+    return tuple(
+        (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
+    )
+
+
+def _globs(raw: Any, path: str, *, may_be_empty: bool = False) -> Globs:
+    return Globs(
+        tuple(_glob(item, where, may_be_empty=may_be_empty) for where, item in one_or_more(raw, path))
+    )
+
+
+def _glob(raw: Any, path: str, *, may_be_empty: bool) -> re.Pattern[str]:
+    glob = text(raw, path)
+    if not glob and not may_be_empty:
+        raise BadRule(f'{path}: is empty, which matches nothing; "*" matches everything')
+    return re.compile(translate(glob))
+
+
+def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
+    """Refuse names that two rules have: decisions name the rule that they are from."""
+    seen: dict[str, int] = {}
+    for index, rule in enumerate(rules):
+        if rule.name in seen:
+            raise BadRule(
+                f"{path}[{index}].name: {quoted(rule.name)} is already the name of {path}[{seen[rule.name]}]"
+            )
+        seen[rule.name] = index
+
+
+def _refuse_unreachable(rules: Sequence[Rule], path: str) -> None:
+    """Refuse rules after one that always holds for everybody."""
+    for index, rule in enumerate(rules[:-1]):
+        if rule.match == Match() and rule.schedule is None:
+            raise BadRule(
+                f"{path}[{index + 1}]: can never hold, because {path}[{index}] holds for everybody; put that one last"
+            )

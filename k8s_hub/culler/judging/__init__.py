@@ -1,1 +1,0 @@
-"""judging: facts and limits in, a decision with its reason out; pure but for the arbiter hook."""

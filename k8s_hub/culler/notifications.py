@@ -1,0 +1,184 @@
+"""Warnings before a stop: one webhook or one function of the admin's, for whoever uses the server.
+
+Promises:
+- a warning takes WARNING_SECONDS at most, and no more than WARNINGS_AT_ONCE are under way;
+- what goes wrong is told in the log, and the answer is that the user was not told;
+- of a webhook's URL only scheme, host and port are ever shown.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction, signature
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from k8s_hub.culler.core import words
+from k8s_hub.culler.core.decision import Decision
+from k8s_hub.culler.core.policy import Cause, foreseen_stop
+from k8s_hub.culler.core.urls import is_http_url, without_secrets
+from k8s_hub.text import printable
+
+log = logging.getLogger(__name__)
+
+WARNING_SECONDS = 10.0
+"""For one warning, all in all."""
+
+WARNINGS_AT_ONCE = 10
+
+Hook = Callable[..., Awaitable[object] | object]
+"""Called with the words of `words_of`, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningSettings:
+    """How users are warned: one of ``url`` and ``hook``."""
+
+    url: str = field(default="", repr=False)  # it may hold a secret
+    hook: Hook | None = None
+    keep_url: str | None = None  # of the page at which a server can be kept; None: there is none
+
+
+def words_of(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
+    """Return what a warning says; a hook gets it as it is, a webhook as JSON.
+
+    Cause and reason are those of the stop that is to come, not of the verdict: that is to keep the server for now.
+    """
+    server = decision.facts.server
+    cause, reason = foreseen_stop(decision.facts, decision.ruling.limits, stop_at, decision.at)
+    return {
+        "user": server.user,
+        "server": server.name,
+        "reason": reason,
+        "stop_at": stop_at,
+        "seconds_left": max(0, round((stop_at - decision.at).total_seconds())),
+        "keep_url": keep_url,
+        "cause": cause.value,
+        "rule": decision.ruling.rule,
+        "text": _text(decision, stop_at, keep_url, cause, reason),
+    }
+
+
+def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Cause, reason: str) -> str:
+    """Return it in sentences for a chat, such as Slack's or Mattermost's: their webhooks show what is in ``text``."""
+    server, is_old = decision.facts.server, cause is Cause.OLD
+    which = f"server {_quoted(server.name)}" if server.name else "default server"
+    time = f"{words.moment(stop_at)} ({words.relative(stop_at, decision.at)})"
+    unless = "even if in use" if is_old else "unless you use it before then"
+    sentences = [f"{_quoted(server.user)}: your {which} stops at {time} {unless}: it {reason}."]
+    if keep_url is not None and is_http_url(keep_url) and not is_old:
+        sentences.append(f"To extend it: {keep_url}")
+    return " ".join([*sentences, "Your files are kept."])
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a chat's code: whatever is in it, it calls nobody and is no link."""
+    return "`" + "".join(f"\\x{ord(each):02x}" if each in "`<>&" else each for each in printable(name)) + "`"
+
+
+class Warnings:
+    """Gives the warnings; owns the HTTP session of the webhook."""
+
+    def __init__(self, settings: WarningSettings) -> None:
+        self._settings = settings
+        self._places = asyncio.Semaphore(WARNINGS_AT_ONCE)
+        self._session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
+        """Return whether the user was told; raise nothing."""
+        said = words_of(decision, stop_at, self._settings.keep_url)
+        async with self._places:
+            try:
+                async with asyncio.timeout(WARNING_SECONDS):
+                    problem = await self._give(said)
+            except TimeoutError:
+                problem = f"it took more than {WARNING_SECONDS:g} s"
+            except aiohttp.ClientConnectionError as error:  # these speak of the host, the others of the URL
+                problem = str(error) or type(error).__name__
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                problem = type(error).__name__
+        if problem is not None:
+            log.error("%s: its user was not warned: %s: %s", decision.facts.server, self._name, problem)
+        return problem is None
+
+    @property
+    def _name(self) -> str:
+        return f"warn_url {without_secrets(self._settings.url)}" if self._settings.url else "warn_hook"
+
+    async def _give(self, said: dict[str, Any]) -> str | None:
+        """Return what went wrong."""
+        if self._settings.hook is None:
+            return await self._post(said)
+        if not _names_text(self._settings.hook):
+            del said["text"]
+        return await _call(self._settings.hook, said)
+
+    async def _post(self, said: dict[str, Any]) -> str | None:
+        body = {**said, "stop_at": said["stop_at"].isoformat()}
+        async with self._session.post(self._settings.url, json=body, allow_redirects=False) as response:
+            return None if response.ok and response.status < 300 else f"it answered with {response.status}"
+
+
+def _names_text(hook: Hook) -> bool:
+    """Return whether a hook has a parameter ``text``, which 0.1.0 did not give; ``**kwargs`` may hand on all it gets."""
+    try:
+        return "text" in signature(hook).parameters
+    except (TypeError, ValueError):  # a callable without a signature
+        return False
+
+
+async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
+    try:
+        # A hook that is not async may send mail, which takes its time: everything else would wait for it.
+        answer = hook(**said) if iscoroutinefunction(hook) else await _in_a_thread(partial(hook, **said))
+        if isawaitable(answer):
+            await answer
+    except Exception as error:  # it is the admin's code
+        log.debug("warn_hook", exc_info=True)
+        return repr(error)
+    return None
+
+
+async def _in_a_thread(call: Callable[[], object]) -> object:
+    """Call it in a thread that nobody waits for at the end, because it may never end."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[object] = loop.create_future()
+
+    def tell(answer: object, error: BaseException | None) -> None:
+        if result.done():  # its time was up
+            return
+        if error is None:
+            result.set_result(answer)
+        else:
+            result.set_exception(error)
+
+    def run() -> None:
+        answer, problem = None, None
+        try:
+            answer = call()
+        except Exception as error:  # noqa: BLE001 - it is the admin's code
+            problem = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell, answer, problem)
+
+    threading.Thread(target=run, name="warn_hook", daemon=True).start()
+    return await result

@@ -1,0 +1,138 @@
+"""Sweep after sweep, never two at once, as long as the hub that started this process lives."""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.hub.errors import HubError
+
+log = logging.getLogger(__name__)
+
+Pass = Callable[[], Awaitable[Report]]
+"""Goes over all servers once."""
+
+PARENT_CHECK_SECONDS = 1.0
+"""A killed hub is followed by the next within seconds, which starts a culler of its own."""
+
+
+SPREAD_PART = 0.8
+"""Of the time between two sweeps: over so much of it stops are spread on request, so that the last ones end."""
+
+PASSES_KEPT = 20
+
+
+class CullerService:
+    """Owns the last passes and the time of the next sweep; outlives hub restarts and failing sweeps.
+
+    heartbeat: runs for ever beside the passes; on_pass: is told of each pass when it is over.
+    """
+
+    def __init__(
+        self,
+        look: Pass,
+        sweep: Pass,
+        *,
+        every: timedelta,
+        now: Callable[[], datetime],
+        heartbeat: Callable[[], Awaitable[None]] | None = None,
+        on_pass: Callable[[PassRecord], None] = lambda _record: None,
+    ) -> None:
+        self.last_report: Report | None = None  # None: no pass has ended well yet
+        self.next_sweep: datetime | None = None  # None: a sweep is under way
+        self.history: deque[PassRecord] = deque(maxlen=PASSES_KEPT)  # the newest is the last
+        self.on_pass = on_pass
+        self._look = look
+        self._sweep = sweep
+        self._every = every
+        self._now = now
+        self._heartbeat = heartbeat
+
+    async def run(self) -> None:
+        """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
+
+        Nothing is stopped at the first look, nor at one after a pass that failed: a hub that has just come back
+        has not heard yet who was active while it was away. What is wrong with the URL, the token or its scopes
+        shows at once nevertheless.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            if self._heartbeat is not None:
+                tasks.create_task(_beating(self._heartbeat))
+            tasks.create_task(self._pass_after_pass())
+
+    async def once(self) -> Report | None:
+        """Sweep once, now; return its report, None where it failed."""
+        return (await self._supervised("sweep")).report
+
+    async def _pass_after_pass(self) -> None:
+        clock = asyncio.get_running_loop().time
+        has_looked = False
+        while True:
+            begun = clock()
+            self.next_sweep = None
+            record = await self._supervised("sweep" if has_looked else "look")
+            has_looked = record.error is None
+            pause = max(0.0, begun + self._every.total_seconds() - clock())
+            self.next_sweep = self._now() + timedelta(seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _supervised(self, kind: Literal["look", "sweep"]) -> PassRecord:
+        """Do one pass, whatever it raises; return how it went."""
+        clock = asyncio.get_running_loop().time
+        begun, begun_at = clock(), self._now()
+        report, error = await self._result(kind)
+        record = PassRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
+        self.history.append(record)
+        try:
+            self.on_pass(record)
+        except Exception:  # As below: who cannot be told must not end all further passes.
+            log.exception("pass: a listener failed")
+        return record
+
+    async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
+        name, act = ("First look (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
+        try:
+            self.last_report = await act()
+        except HubError as error:
+            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the sentence says all
+            return None, str(error)
+        except Exception as error:  # The supervisor: a mistake in one sweep must not end all further ones.
+            log.exception("%s: failed: an error in the culler or in a hook", name)
+            return (
+                None,
+                f"{type(error).__name__}: an error in the culler or in a hook; see the log",
+            )  # Its words may hold a user's name.
+        log.info("%s: %s", name, self.last_report)
+        return self.last_report, None
+
+
+async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await heartbeat()
+    except Exception:  # As above: without it, sweeps go on.
+        log.exception("hub: heartbeat ended: outages between sweeps are no longer noticed")
+
+
+async def parent_is_gone(parent: int) -> None:
+    """Return when the process ``parent``, which started this one, has ended, however it did.
+
+    A hub that is killed leaves its managed services running and starts new ones when it is back.
+    """
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel's answer, not an event of this process
+        await asyncio.sleep(PARENT_CHECK_SECONDS)
+
+
+async def run_while(service: CullerService, hub_is_gone: Awaitable[None] | None) -> None:
+    """Run the service until it is cancelled or the hub that manages it is gone; None: no hub does."""
+    if hub_is_gone is None:
+        await service.run()
+        return
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(service.run())
+        await hub_is_gone
+        log.info("hub: gone: this culler ends, because the next hub starts its own")
+        sweeping.cancel()

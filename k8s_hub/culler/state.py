@@ -1,0 +1,428 @@
+"""The culler's memory: what users asked for and were told, and what was stopped, in a file that survives restarts.
+
+Promises:
+- each wish and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
+- a stop is on disk with the next of these, or when the sweep is over;
+- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is;
+- what is no file (a device, a pipe, a folder) is neither read nor moved;
+- one culler per file: the second would write what it read at its start over what the first has written since.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from k8s_hub.culler.core import holds
+from k8s_hub.culler.core.facts import Notice
+from k8s_hub.culler.core.holds import Allowance, Keep, KeepLimits, KeepRefused
+from k8s_hub.objects import timestamps
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+CONTACT_STEP = timedelta(seconds=15)
+"""A newer time of contact is worth a write to the disk after so long."""
+
+STOPS = 1000
+"""So many stops are remembered, the newest, ..."""
+
+STOPS_FOR = timedelta(days=7)
+"""... and for so long."""
+
+Key = tuple[str, str]
+"""A user's name and the name of a server, "" for the default one."""
+
+
+class BadStateFile(Exception):
+    """The file cannot be used; the message begins with the name of the flag and holds its value."""
+
+
+class StateFileInUse(BadStateFile):
+    """Another culler has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A server that the culler stopped."""
+
+    user: str
+    server: str  # "" is the user's default server
+    at: datetime
+    reason: str  # completes the sentence "it ..."
+    rule: str | None  # None: the default limits
+    is_removed: bool = False  # the hub was told to forget the named server, too
+    ran_again: bool = False  # it was seen since
+
+    @property
+    def key(self) -> Key:
+        """Which server it was."""
+        return self.user, self.server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
+    notices: Mapping[Key, Notice] = field(default_factory=dict)
+    last_contact: datetime | None = None
+    stops: tuple[Stop, ...] = ()  # the newest is the last
+
+
+class Memory:
+    """Owns the state file. Without a path it remembers as long as the process lives.
+
+    read_only: for another process than the culler's own. Nothing is written, neither set aside.
+    Raise BadStateFile where the file cannot be read or written, is of another version, or is another culler's until
+    that one is closed or its process has ended.
+    """
+
+    def __init__(
+        self, path: Path | None, limits: KeepLimits, now: Callable[[], datetime], *, read_only: bool = False
+    ) -> None:
+        self.limits = limits
+        self._now = now
+        self._lock: int | None = None  # its file descriptor
+        self._named = f"state_file: {str(path)!r}"
+        self._path = None if path is None else self._target_of(path)
+        self._is_read_only = read_only
+        self._state = _State()
+        self._has_unsaved_stops = False
+        if self._path is not None:
+            self._refuse_what_is_no_file(self._path)
+            if not read_only:
+                self._lock = self._locked(self._path)
+            try:
+                self._state = self._read(self._path)
+                if not read_only:
+                    self._write_at_start()
+            except BadStateFile:
+                self.close()
+                raise
+        self._down = {stop.key for stop in self._state.stops if not stop.ran_again}
+
+    def close(self) -> None:
+        """Let another culler have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    # --- Keeping ---
+
+    def kept_until(self, user: str, server: str) -> datetime | None:
+        """Return until when the user wants this server to be kept; None: not at all, or no longer."""
+        return holds.kept_until(self._keeps(user), server, self.limits, self._now())
+
+    def allowance(self, user: str, server: str = "") -> Allowance:  # noqa: ARG002 - all servers share it
+        """Return what may still be asked for."""
+        return holds.allowance(self._keeps(user), self.limits, self._now())
+
+    def keep(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
+        """Keep a server from now on; return until when. Raise KeepRefused, with nothing changed."""
+        now = self._now()
+        keeps = holds.keep(self._keeps(user), server, for_, self.limits, now, by_admin=by_admin)
+        self._store_keeps(user, keeps)
+        return now + for_
+
+    def was_kept(self, user: str, server: str) -> bool:
+        """Return whether this server was kept within these seven days, and is not kept now."""
+        is_known = any(keep.server == server for keep in self._keeps(user))
+        return is_known and self.kept_until(user, server) is None
+
+    def release(self, user: str, server: str) -> None:
+        """Let a server go that was kept. Raise KeepRefused where that could not be stored."""
+        if self.kept_until(user, server) is not None:
+            self._store_keeps(user, holds.release(self._keeps(user), server, self._now()))
+
+    def _keeps(self, user: str) -> tuple[Keep, ...]:
+        keeps = self._state.keeps.get(user, ())
+        settled = holds.settled(keeps, self._now())
+        if settled != keeps:
+            log.warning(
+                "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
+            )
+            self._store_or_tell(replace(self._state, keeps={**self._state.keeps, user: settled}))
+        return settled
+
+    def _store_keeps(self, user: str, keeps: tuple[Keep, ...]) -> None:
+        now = self._now()
+        try:
+            self._store(replace(self._state, keeps=_lasting({**self._state.keeps, user: keeps}, now)))
+        except OSError as error:
+            log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
+            raise KeepRefused("This could not be saved. Try again in a few minutes.") from None
+
+    # --- Warnings ---
+
+    def notice(self, user: str, server: str) -> Notice | None:
+        """Return the last warning about this server."""
+        return self._state.notices.get((user, server))
+
+    def told(self, user: str, server: str, notice: Notice) -> None:
+        """Remember that a user was warned."""
+        self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
+
+    def forget_all_but(self, keys: Collection[Key]) -> None:
+        """Forget the warnings about all other servers, which do not run any more. What was kept stays."""
+        notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
+        if len(notices) < len(self._state.notices):
+            self._store_or_tell(replace(self._state, notices=notices))
+
+    # --- Stops ---
+
+    @property
+    def stops(self) -> Sequence[Stop]:
+        """The stops of these seven days, the newest first; none of a clock that was further ahead."""
+        now = self._now()
+        return [stop for stop in reversed(self._state.stops) if abs(now - stop.at) < STOPS_FOR]
+
+    def last_stop(self, user: str, server: str) -> Stop | None:
+        """Return the stop after which this server was not seen again; None: there was none."""
+        stops = self.stops if (user, server) in self._down else ()
+        return next((stop for stop in stops if stop.key == (user, server)), None)
+
+    def stopped(self, stop: Stop) -> None:
+        """Remember that a server was stopped; `save_stops` writes it."""
+        self._down.add(stop.key)
+        self._keep_stops((*self._state.stops, stop)[-STOPS:])
+
+    def runs(self, user: str, server: str) -> None:
+        """Remember that a server runs, whenever it was stopped before."""
+        if (user, server) not in self._down:
+            return
+        self._down.discard((user, server))
+        self._keep_stops(
+            tuple(
+                replace(stop, ran_again=True) if stop.key == (user, server) else stop
+                for stop in self._state.stops
+            )
+        )
+
+    def save_stops(self) -> None:
+        """Write what `stopped` and `runs` changed."""
+        if self._has_unsaved_stops:
+            self._store_or_tell(self._state)
+
+    def _keep_stops(self, stops: tuple[Stop, ...]) -> None:
+        self._state = replace(self._state, stops=stops)
+        self._has_unsaved_stops = True
+
+    # --- The hub ---
+
+    @property
+    def last_contact(self) -> datetime | None:
+        """When the hub last answered, which may be before this process began; None: never yet."""
+        return self._state.last_contact
+
+    @last_contact.setter
+    def last_contact(self, at: datetime) -> None:
+        before = self._state.last_contact
+        if before is None or abs(at - before) >= CONTACT_STEP:
+            self._store_or_tell(replace(self._state, last_contact=at))
+
+    # --- The file ---
+
+    def _target_of(self, path: Path) -> Path:
+        """Return the file: where the path is a symbolic link, its target is replaced and not the link."""
+        try:
+            return path.resolve()
+        except RuntimeError as error:  # links in a circle, before Python 3.13
+            raise BadStateFile(f"{self._named} cannot be read: {error}") from None
+
+    def _refuse_what_is_no_file(self, path: Path) -> None:
+        """Refuse it before it is opened: a device could be read without end, and would be replaced by a file."""
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(mode):
+            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+            raise BadStateFile(f"{self._named} is {kind}; it must be a file, or not exist yet")
+
+    def _locked(self, path: Path) -> int | None:
+        """Take the lock beside the file, which ends with the process; None where the file system has no locks."""
+        try:
+            lock = os.open(
+                _beside(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise StateFileInUse(
+                    f"{self._named} is in use by another culler; each culler needs a state file of its own"
+                ) from None
+            log.warning("%s: whether another culler uses it is not known: %s", self._named, error.strerror)
+            return None
+        return lock
+
+    def _read(self, path: Path) -> _State:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return _State()
+        except OSError as error:
+            raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
+        try:
+            return _state_of(json.loads(content))
+        except _OtherVersion as error:
+            raise BadStateFile(f"{self._named} is of version {error}; this culler knows {VERSION}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._set_aside(path, error)
+            return _State()
+
+    def _set_aside(self, path: Path, error: Exception) -> None:
+        if self._is_read_only:
+            log.warning("%s makes no sense, and is taken for empty: %r", self._named, error)
+            return
+        aside = path.with_name(f"{path.name}.broken-{self._now():%Y%m%dT%H%M%S.%fZ}")
+        try:
+            path.rename(aside)
+        except OSError as problem:
+            raise BadStateFile(
+                f"{self._named} makes no sense and cannot be moved: {problem.strerror}"
+            ) from None
+        log.error(
+            "%s makes no sense (%r): it is now %s, and nothing is remembered", self._named, error, aside
+        )
+
+    def _write_at_start(self) -> None:
+        """Find out now, and not when a user asks, that the file cannot be written."""
+        try:
+            self._store(self._state)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> BadStateFile:
+        if isinstance(error, FileNotFoundError):
+            return BadStateFile(f"{self._named} is in a folder that does not exist")
+        return BadStateFile(f"{self._named} cannot be written: {error.strerror}")
+
+    def _store_or_tell(self, state: _State) -> None:
+        try:
+            self._store(state)
+        except OSError as error:
+            log.error("%s was not written: %s", self._named, error)  # noqa: TRY400 - the sentence says all
+            self._state = state
+
+    def _store(self, state: _State) -> None:
+        if self._path is not None and not self._is_read_only:
+            _write_atomically(self._path, json.dumps(_json_of(state), indent=1).encode())
+        self._state = state
+        self._has_unsaved_stops = False
+
+
+_KINDS: Sequence[tuple[Callable[[int], bool], str]] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{ending}")
+
+
+class _OtherVersion(Exception):
+    pass
+
+
+def _lasting(keeps: Mapping[str, tuple[Keep, ...]], now: datetime) -> dict[str, tuple[Keep, ...]]:
+    left = {user: holds.lasting(each, now) for user, each in keeps.items()}
+    return {user: each for user, each in left.items() if each}
+
+
+def _json_of(state: _State) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "last_contact": state.last_contact and state.last_contact.isoformat(),
+        "keeps": {
+            user: [
+                {
+                    "server": keep.server,
+                    "at": keep.at.isoformat(),
+                    "until": keep.until.isoformat(),
+                    **({"by_admin": True} if keep.by_admin else {}),
+                }
+                for keep in keeps
+            ]
+            for user, keeps in state.keeps.items()
+        },
+        "notices": [
+            {"user": user, "server": server, "at": notice.at.isoformat(), "since": notice.since.isoformat()}
+            for (user, server), notice in state.notices.items()
+        ],
+        "stops": [{**asdict(stop), "at": stop.at.isoformat()} for stop in state.stops],
+    }
+
+
+def _state_of(raw: Any) -> _State:
+    """Read the file's content; raise whatever Python does where it makes no sense."""
+    if raw["version"] != VERSION:
+        raise _OtherVersion(repr(raw["version"]))
+    contact = raw["last_contact"]
+    return _State(
+        last_contact=None if contact is None else timestamps.parse(contact),
+        keeps={user: tuple(map(_keep_of, keeps)) for user, keeps in raw["keeps"].items()},
+        notices={
+            (str(each["user"]), str(each["server"])): Notice(
+                at=timestamps.parse(each["at"]), since=timestamps.parse(each["since"])
+            )
+            for each in raw["notices"]
+        },
+        stops=tuple(map(_stop_of, raw.get("stops", ()))),  # 0.1.0 had none
+    )
+
+
+def _keep_of(raw: Any) -> Keep:
+    return Keep(
+        server=str(raw["server"]),
+        at=timestamps.parse(raw["at"]),
+        until=timestamps.parse(raw["until"]),
+        by_admin=bool(raw.get("by_admin")),
+    )
+
+
+def _stop_of(raw: Any) -> Stop:
+    return Stop(
+        user=str(raw["user"]),
+        server=str(raw["server"]),
+        at=timestamps.parse(raw["at"]),
+        reason=str(raw["reason"]),
+        rule=None if raw["rule"] is None else str(raw["rule"]),
+        is_removed=bool(raw["is_removed"]),
+        ran_again=bool(raw["ran_again"]),
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    scratch = _beside(path, "new")
+    scratch.unlink(missing_ok=True)
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,405 @@
+"""One pass over all servers: gather, ask, decide, hold back, warn, look again and stop; then users, then a report.
+
+Promises:
+- every page is read before the first server is stopped, because stopping shifts the pages;
+- a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
+- at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
+- what fails for one page, server or user is told, counted, and costs the others nothing;
+- of each server that was decided about, the decision and what was done are told exactly once; of users, those whose
+  time is up;
+- where servers are to be asked and it is not known how, those that look idle are not stopped unheard.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime, timedelta
+
+from k8s_hub.culler.actions import (
+    Deleting,
+    HubClient,
+    Outcome,
+    Servers,
+    Sink,
+    Stopping,
+    SweepMemory,
+    UserSink,
+    Warn,
+    guarded,
+    unstopped,
+)
+from k8s_hub.culler.core.decision import Action, Decision, UserDecision
+from k8s_hub.culler.core.facts import Notice, Work, facts_of
+from k8s_hub.culler.core.policy import Cause, wants_notice
+from k8s_hub.culler.core.probing import Choice, candidate, choose
+from k8s_hub.culler.core.report import Past, Report, braked, key_of
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.throttling import STAGGER_SECONDS, Pace, each, patiently, tell_failures
+from k8s_hub.hub.api import Page, State
+from k8s_hub.hub.errors import Forbidden, HubError
+from k8s_hub.hub.listing import Listing, read_all
+from k8s_hub.hub.users import Server, User, packed
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 50
+"""Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What a sweep is to do."""
+
+    concurrency: int = 10  # servers handled at once; 0: no limit
+    page_size: int = 0  # users per page; 0: PAGE_SIZE
+    cull_users: bool = False  # delete users without servers, too
+    remove_named_servers: bool = False  # forget named servers, not only stop them
+    dry_run: bool = False  # decide and report, but stop, delete, warn and remember nothing
+    brake_percent: int = 50  # of the servers that run may be stopped although they were just in use; 0: all
+    spread: timedelta = (
+        timedelta()
+    )  # over this time the stops begin, evenly; zero: as soon as there is a place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the list says."""
+
+    users: dict[str, User]
+    servers: dict[Server, User]
+    lost: int  # parts of the list that could not be read
+
+    @property
+    def hidden(self) -> int:
+        return sum(user.servers is None for user in self.users.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One pass; ``now`` is the clock. What is None is off; ``tell`` is told of every decision."""
+
+    hub: HubClient
+    orders: Orders
+    decider: Decider
+    now: Callable[[], datetime]
+    _: KW_ONLY
+    memory: SweepMemory | None = None
+    servers: Servers | None = None  # the second source
+    warn: Warn | None = None
+    pace: Pace | None = None  # None: as many at once as ordered, however slow the hub is
+    outages: Outages = field(default_factory=Outages)
+    tell: Sink = lambda _decision, _action: None
+    tell_user: UserSink = lambda _decision, _action: None
+    past: Past = field(default_factory=Past)
+
+    async def look(self) -> Report:
+        """Do all that a sweep does, but stop, delete, warn and remember nothing."""
+        return await replace(self, orders=replace(self.orders, dry_run=True)).run()
+
+    async def run(self) -> Report:
+        """Sweep once. Raise HubError only where no user at all could be read."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        seen = await self._gather()
+        choice = await self._choose(seen)
+        work = await self._ask(choice.asked)
+        decisions, undecided = await self._decide(seen, choice, work)
+        decisions = self._hold_back(decisions)
+        decisions, warned = await self._warn(decisions)
+        outcomes, unstopped = await self._stop(decisions)
+        fates, undeleted = await self._delete_users(seen, outcomes)
+        self._remember(seen)
+        actions = Counter(outcome.action for outcome in outcomes)
+        kept = Counter(
+            outcome.decision.verdict.cause for outcome in outcomes if outcome.action is Action.KEPT
+        )
+        return Report(
+            users=len(seen.users),
+            servers=len(seen.servers),
+            stopped=actions[Action.STOPPED],
+            stopping=actions[Action.STOPPING],
+            gone=actions[Action.GONE],
+            would_stop=actions[Action.WOULD_STOP],
+            kept={cause.value: number for cause, number in kept.items()},
+            braked=kept[Cause.BRAKED],
+            quiet=kept[Cause.QUIET],
+            failed=tell_failures("server", undecided | unstopped),
+            hidden=seen.hidden,
+            warned=warned,
+            asked=len(choice.asked),
+            answered=sum(answer is not None for answer in work.values()),
+            deleted=fates[Action.DELETED],
+            would_delete=fates[Action.WOULD_DELETE],
+            delete_failed=tell_failures("user", undeleted),
+            lost=seen.lost,
+            seconds=loop.time() - begun,
+            stop_seconds=tuple(each.seconds for each in outcomes if each.seconds is not None),
+        )
+
+    # --- Gather ---
+
+    async def _gather(self) -> _Seen:
+        listing = await self._read()
+        users = {user.name: user for page in listing.pages for user in page.users}
+        self._tell_hidden(users.values())
+        servers = {server: user for user in users.values() for server in user.servers or ()}
+        return _Seen(users=users, servers=servers, lost=len(listing.lost))
+
+    async def _read(self) -> Listing:
+        size = self.orders.page_size or PAGE_SIZE
+        state = State.ALL if self.orders.cull_users else State.ACTIVE
+
+        async def read_page(offset: int) -> Page:
+            page = await patiently(
+                lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
+            )
+            self.outages.heard(self.now())
+            return replace(page, users=tuple(map(packed, page.users)))
+
+        listing = await read_all(read_page, page_size=size)
+        for lost in listing.lost:
+            log.warning("%s: not read: %s", lost.what, lost.error)
+        return listing
+
+    def _tell_hidden(self, users: Collection[User]) -> None:
+        """Say what the hub left out without a word: the sweep would do nothing, for ever."""
+        if not users:
+            return
+        if all(user.servers is None for user in users):
+            raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")
+        if self.orders.cull_users and all(user.idle_for(self.now()) is None for user in users):
+            log.error(
+                "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"
+            )
+
+    # --- Ask: the second source ---
+
+    async def _choose(self, seen: _Seen) -> Choice:
+        """Choose which servers are asked what they run."""
+        if self.servers is None:
+            return Choice()
+        now = self.now()
+        candidates = []
+        for server, user in seen.servers.items():
+            limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
+            asked_at = self.past.asked_at.get((server.user, server.name))
+            if found := candidate(facts_of(server, user, self.memory), limits, now, asked_at):
+                candidates.append(found)
+        can_ask = bool(candidates) and await self._can_ask(self.servers)
+        choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
+        self.past.asked([(server.user, server.name) for server in choice.asked], now)
+        return choice
+
+    async def _can_ask(self, servers: Servers) -> bool:
+        try:
+            await patiently(servers.refresh)
+        except HubError as error:
+            log.warning("No server is asked what it runs, and none that looks idle is stopped: %s", error)
+            return False
+        return True
+
+    async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
+        if self.servers is None or not servers:
+            return {}
+        answers = await each(servers, self.servers.work, Pace())  # its places are its own
+        tell_failures("server", _failures(map(str, servers), answers))
+        return {
+            server: None if isinstance(answer, Exception) else answer
+            for server, answer in zip(servers, answers, strict=True)
+        }
+
+    # --- Decide ---
+
+    async def _decide(
+        self, seen: _Seen, choice: Choice, work: Mapping[Server, Work | None]
+    ) -> tuple[list[Decision], dict[str, Exception]]:
+        """Decide about each server; return the decisions, and why there is none about the others."""
+
+        async def decide(server: Server) -> Decision:
+            facts = facts_of(server, seen.servers[server], self.memory, work.get(server))
+            decision = await self.decider.decide(facts, self.now())
+            if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
+                return decision.held_back(Cause.UNASKED, "a later sweep has yet to ask it what it runs")
+            return decision
+
+        servers = list(seen.servers)
+        results = await each(servers, decide, Pace(self.orders.concurrency))
+        return _decisions(results), _failures(map(str, servers), results)
+
+    # --- Hold back ---
+
+    def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Return the decisions as they hold after an outage, and with the brake."""
+        now = self.now()
+        decisions = [self.outages.held_back(decision, now) for decision in decisions]
+        to_stop = [key_of(decision) for decision in decisions if decision.verdict.culls]
+        running = sum(decision.facts.server.ready for decision in decisions)
+        held = braked(to_stop, self.past.in_use, running, self.orders.brake_percent)
+        self.past.decided(decisions)
+        if not held:
+            return decisions
+        log.error(
+            "brake: %d of %d servers not stopped: the last sweep saw them in use. The next sweep stops them: check the "
+            "clocks and limits",
+            len(held),
+            running,
+        )
+        return [
+            decision.held_back(Cause.BRAKED, "too many servers that were just in use would stop at once")
+            if key_of(decision) in held
+            else decision
+            for decision in decisions
+        ]
+
+    # --- Warn ---
+
+    async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
+        """Warn whose time is nearly up; return the decisions with the notices, and how many were told."""
+        notice, is_quiet = self.decider.notice, self.outages.quiet_until(self.now()) is not None
+        if self.warn is None or self.memory is None or notice is None or self.orders.dry_run or is_quiet:
+            return decisions, 0
+        due = [
+            decision
+            for decision in decisions
+            if wants_notice(decision.facts, decision.verdict, decision.at, notice)
+        ]
+        notices = await each(due, self._warn_one, Pace(self.orders.concurrency))
+        tell_failures("server", _failures(map(_name, due), notices))
+        told = {
+            key_of(decision): given
+            for decision, given in zip(due, notices, strict=True)
+            if isinstance(given, Notice)
+        }
+        return [_with_notice(decision, told.get(key_of(decision))) for decision in decisions], len(told)
+
+    async def _warn_one(self, decision: Decision) -> Notice | None:
+        """Warn one user; return the notice, or None where they could not be told."""
+        server, verdict, now = decision.facts.server, decision.verdict, self.now()
+        stop_at = max(verdict.due or now, now + (self.decider.notice or timedelta()))
+        if self.warn is not None and await self.warn(decision, stop_at):
+            given: Notice | None = Notice(at=now, since=verdict.since or now)
+        else:
+            given = self.past.could_not_warn(decision)
+            if given is not None:
+                log.warning(
+                    "%s: its user could not be warned: stops without a warning when its time is up", server
+                )
+        if given is not None and self.memory is not None:
+            self.memory.told(server.user, server.name, given)
+        return given
+
+    # --- Stop ---
+
+    async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
+        """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
+        tell = guarded("decisions", self.tell)
+        to_stop = [decision for decision in decisions if decision.verdict.culls]
+        outcomes = [unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
+        if self.orders.dry_run:
+            return outcomes + [unstopped(decision, tell) for decision in to_stop], {}
+        stopping = Stopping(
+            hub=self.hub,
+            decider=self.decider,
+            now=self.now,
+            outages=self.outages,
+            memory=self.memory,
+            servers=self.servers,
+            remove_named=self.orders.remove_named_servers,
+        )
+
+        async def stop(decision: Decision) -> Outcome:
+            try:
+                outcome = await stopping.stop(decision)
+            except Exception:
+                tell(decision, Action.FAILED)
+                raise
+            tell(outcome.decision, outcome.action)
+            return outcome
+
+        results = await each(
+            to_stop, stop, self._pace, over=self.orders.spread.total_seconds(), apart=STAGGER_SECONDS
+        )
+        done = [result for result in results if isinstance(result, Outcome)]
+        return outcomes + done, _failures(map(_name, to_stop), results)
+
+    # --- Users ---
+
+    async def _delete_users(
+        self, seen: _Seen, outcomes: Iterable[Outcome]
+    ) -> tuple[Counter[Action], dict[str, Exception]]:
+        """Delete users who have no server left; return what became of how many, and why others could not be."""
+        is_quiet = self.outages.quiet_until(self.now()) is not None
+        if not self.orders.cull_users or is_quiet:
+            return Counter(), {}
+        due = self._due_users(seen, outcomes)
+        tell = guarded("decisions about users", self.tell_user)
+        if self.orders.dry_run:
+            for decision in due:
+                log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
+                tell(decision, Action.WOULD_DELETE)
+            return Counter({Action.WOULD_DELETE: len(due)}), {}
+        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
+
+        async def delete(decision: UserDecision) -> Action:
+            try:
+                action = Action.DELETED if await deleting.delete(decision) else Action.KEPT
+            except Exception:
+                tell(decision, Action.FAILED)
+                raise
+            tell(decision, action)
+            return action
+
+        results = await each(due, delete, self._pace)
+        fates = Counter(result for result in results if isinstance(result, Action))
+        return fates, _failures((decision.user.name for decision in due), results)
+
+    def _due_users(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
+        """Return the decisions about users whose time is up, and whose servers were all stopped, or would be."""
+        # Who has stopped their own server was there a moment ago: the next sweep knows more.
+        stopped = {
+            key_of(outcome.decision)
+            for outcome in outcomes
+            if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
+        }
+        now = self.now()
+        decisions = (
+            self.decider.decide_user(user, now)
+            for user in seen.users.values()
+            if user.servers is not None
+            and all((user.name, server.name) in stopped for server in user.servers)
+        )
+        return [decision for decision in decisions if decision.verdict.culls]
+
+    # --- Remember ---
+
+    def _remember(self, seen: _Seen) -> None:
+        if self.orders.dry_run or seen.lost or seen.hidden:
+            return
+        running = self.past.saw_all([(server.user, server.name) for server in seen.servers])
+        if self.memory is not None:
+            self.memory.forget_all_but(running)
+
+    @property
+    def _pace(self) -> Pace:
+        return self.pace or Pace(self.orders.concurrency)
+
+
+def _name(decision: Decision) -> str:
+    return str(decision.facts.server)
+
+
+def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
+    return decision if notice is None else replace(decision, facts=replace(decision.facts, notice=notice))
+
+
+def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:
+    return [result for result in results if isinstance(result, Decision)]
+
+
+def _failures(names: Iterable[str], results: Iterable[object]) -> dict[str, Exception]:
+    return {
+        name: result for name, result in zip(names, results, strict=True) if isinstance(result, Exception)
+    }

@@ -1,0 +1,192 @@
+"""The page's server: an application of handlers, on the address that the hub's proxy knows."""
+
+import hashlib
+import hmac
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.resources import files
+
+from jupyterhub.services.auth import HubOAuth
+from jupyterhub.utils import make_ssl_context
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, HTTPError, RequestHandler
+
+from k8s_hub.culler.core.board import Board
+from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.state import Memory
+from k8s_hub.culler.web.base import (
+    POLICY,
+    CallbackHandler,
+    ClosedHandler,
+    ClosedSite,
+    LoggedHandler,
+    NowhereHandler,
+    PageContext,
+    SlashHandler,
+)
+from k8s_hub.culler.web.handlers import (
+    AllServersHandler,
+    Hub,
+    KeepHandler,
+    ReleaseHandler,
+    ServersHandler,
+    Site,
+)
+
+log = logging.getLogger(__name__)
+
+LOGIN_SECONDS = 60
+"""So long the hub's word about who somebody is, and what they may, is believed."""
+
+FILES = files("k8s_hub.culler.web") / "static"
+TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+
+LARGEST_BODY = 64 * 1024
+"""In bytes: more than any of the forms."""
+
+
+@asynccontextmanager
+async def serve_page(
+    settings: PageSettings,
+    *,
+    board: Board,
+    decider: Decider,
+    memory: Memory,
+    hub: Hub,
+    now: Callable[[], datetime],
+    is_dry_run: bool = False,
+) -> AsyncIterator[None]:
+    """Serve the pages until the context ends; raise OSError where the address is taken or not ours."""
+    site = Site(
+        settings=settings,
+        board=board,
+        decider=decider,
+        memory=memory,
+        hub=hub,
+        now=now,
+        is_dry_run=is_dry_run,
+        login=_login(settings),
+    )
+    async with _served(application(site), settings):
+        log.info("page: at %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port)
+        yield
+
+
+@asynccontextmanager
+async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
+    """Serve a page that says why the culler does not run, to admins; raise OSError as `serve_page`."""
+    site = ClosedSite(settings=settings, login=_login(settings), problem=problem)
+    async with _served(application(site, CLOSED), settings):
+        yield
+
+
+@asynccontextmanager
+async def _served(pages: Application, settings: PageSettings) -> AsyncIterator[None]:
+    server = HTTPServer(
+        pages,
+        xheaders=True,
+        ssl_options=_ssl_context(settings),
+        max_body_size=LARGEST_BODY,
+        max_buffer_size=2 * LARGEST_BODY,
+    )
+    server.listen(settings.port, settings.ip)
+    try:
+        yield
+    finally:
+        server.stop()
+        await server.close_all_connections()
+        await _close_hubs_client()
+
+
+PAGES: Mapping[str, type[RequestHandler]] = {
+    "": ServersHandler,
+    "all": AllServersHandler,
+    "keep": KeepHandler,
+    "release": ReleaseHandler,
+}
+"""By the end of the address; of a culler that runs."""
+
+CLOSED: Mapping[str, type[RequestHandler]] = {".*": ClosedHandler}
+"""The one page of a culler that cannot run, at every address."""
+
+
+def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = PAGES) -> Application:
+    """Return the pages below the prefix."""
+    prefix = site.settings.prefix
+    shared = {"site": site}
+    return Application(
+        [
+            (re.escape(prefix) + "oauth_callback", CallbackHandler, shared),
+            (re.escape(prefix) + r"static/([a-z]+\.(?:css|js))", _Static),
+            *((re.escape(prefix) + end, handler, shared) for end, handler in pages.items()),
+            (re.escape(prefix.rstrip("/")), SlashHandler, shared),
+        ],
+        default_handler_class=NowhereHandler,
+        default_handler_args=shared,
+        cookie_secret=_secret(settings=site.settings),
+        xsrf_cookies=True,
+        log_function=lambda _handler: None,  # an access log would hold the codes of logins
+    )
+
+
+class _Static(LoggedHandler):
+    """Files of this package, which may be in an archive."""
+
+    def get(self, name: str) -> None:
+        file = FILES / name
+        if not file.is_file():
+            raise HTTPError(404)
+        self.set_header("Content-Type", TYPES[name.rpartition(".")[2]])
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(file.read_bytes())
+
+    head = get
+
+
+def _login(settings: PageSettings) -> HubOAuth:
+    return HubOAuth(
+        api_url=settings.api_url,
+        api_token=settings.token,
+        base_url=settings.prefix,
+        hub_prefix=settings.hub_prefix,
+        hub_host=settings.hub_host,
+        oauth_client_id=settings.client_id,
+        oauth_redirect_uri=f"{settings.hub_host}{settings.prefix}oauth_callback",
+        access_scopes=set(settings.access_scopes),
+        cache_max_age=LOGIN_SECONDS,
+        keyfile=settings.keyfile,
+        certfile=settings.certfile,
+        client_ca=settings.client_ca,
+    )
+
+
+def _secret(*, settings: PageSettings) -> bytes:
+    """Return what signs cookies: as long as the token stays, a restart logs nobody out."""
+    return hmac.digest(settings.token.encode(), b"cookies of the culler's page", hashlib.sha256)
+
+
+def _ssl_context(settings: PageSettings) -> ssl.SSLContext | None:
+    context: ssl.SSLContext | None = make_ssl_context(
+        settings.keyfile,
+        settings.certfile,
+        cafile=settings.client_ca or None,
+        purpose=ssl.Purpose.CLIENT_AUTH,
+    )
+    return context
+
+
+async def _close_hubs_client() -> None:
+    """Close the HTTP client that JupyterHub's login opens, since version 6."""
+    try:
+        from jupyterhub.httpclient import JupyterHubHTTPClient
+    except ImportError:
+        return
+    if JupyterHubHTTPClient.initialized():
+        await JupyterHubHTTPClient.loop_instance().close()

@@ -1,0 +1,222 @@
+"""Base handlers: headers, errors and their log, the login at the hub; and the pages that need no more."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
+from tornado.web import HTTPError, RequestHandler
+
+from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.web.rendering import render
+from k8s_hub.text import printable
+
+log = logging.getLogger(__name__)
+
+HUB_SECONDS = 20.0
+"""What the hub may take for an answer before a person is told that it is away."""
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+AWAY = "The hub does not answer at the moment. Try again in a minute."
+
+SENTENCES = {
+    400: "This request was not understood. Go back to your servers and try again.",
+    403: "This is not allowed. If the page was open for long, go back to your servers and try again.",
+    404: "There is no such page.",
+    405: "There is no such page.",
+    502: AWAY,
+    503: AWAY,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContext:
+    """What is needed to let people in."""
+
+    settings: PageSettings
+    login: HubOAuth
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedSite(PageContext):
+    """A culler that cannot run."""
+
+    problem: str  # for admins
+
+
+class LoggedHandler(RequestHandler):
+    """What goes wrong is logged without the address's query, which may hold the code of a login."""
+
+    def _request_summary(self) -> str:
+        return f"{self.request.method} {printable(self.request.path)}"
+
+    def log_exception(
+        self,
+        _kind: type[BaseException] | None,
+        value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Log it; an error that is an answer needs no traceback."""
+        if not isinstance(value, HTTPError):
+            log.error("page: %s: failed", self._request_summary(), exc_info=value)
+        elif value.log_message:
+            reason = printable(value.log_message % value.args)
+            log.warning("page: %s: answered with %d: %s", self._request_summary(), value.status_code, reason)
+
+
+class StyledHandler(LoggedHandler):
+    """Headers, templates and errors that all pages share."""
+
+    site: PageContext
+
+    def initialize(self, site: PageContext) -> None:
+        """Take what all handlers share, as tornado gives it."""
+        self.site = site
+
+    def set_default_headers(self) -> None:
+        """Allow no frames, no scripts of others and no copies in caches."""
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+        self.clear_header("Server")
+
+    def show(self, template: str, **values: Any) -> None:
+        """Answer with a page."""
+        settings = self.site.settings
+        person = self.current_user or {}
+        page = render(
+            template,
+            prefix=settings.prefix,
+            hub_url=self.hub_url,
+            name=person.get("name"),
+            is_admin=is_admin(person),
+            **values,
+        )
+        self.finish(page.encode(errors="backslashreplace"))
+
+    @property
+    def hub_url(self) -> str:
+        """Where the hub's pages are, for browsers."""
+        return self.site.settings.hub_host + self.site.settings.hub_prefix
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Answer with the sentence for a status."""
+        self.show_error(
+            HTTPStatus(status_code).phrase,
+            SENTENCES.get(
+                status_code, "Something went wrong. Tell your administrator: the culler's log has the reason."
+            ),
+        )
+
+    def show_error(self, title: str, sentence: str, details: str = "") -> None:
+        """Answer with a page that has one message."""
+        self.show("error.html", title=title, sentence=sentence, details=details, current=None, xsrf="")
+
+
+class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # JupyterHub has no types
+    """A page for people who have logged in through the hub."""
+
+    def initialize(self, site: PageContext) -> None:
+        """Take what all handlers share."""
+        super().initialize(site)
+        self.hub_auth = site.login
+
+    def get_current_user(self) -> None:
+        """Nobody, until `prepare` has asked the hub: JupyterHub's own way would block the whole process."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Let in forms of this page only."""
+        self._refuse_other_sites()
+        super().check_xsrf_cookie()
+
+    async def prepare(self) -> None:
+        """Find out who asks; send those who have not logged in to the hub."""
+        self.current_user = await self._identified()
+        if self.current_user is None:
+            if self.request.method not in {"GET", "HEAD"}:
+                raise HTTPError(403)
+            self.redirect(self.get_login_url())
+
+    async def _identified(self) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(HUB_SECONDS):
+                person = await self.hub_auth.get_user(self, sync=False)
+        except TimeoutError:
+            raise HTTPError(503) from None
+        except HTTPError as error:  # JupyterHub's words for a hub that is away, or refuses this service
+            raise HTTPError(503 if error.status_code >= 500 else error.status_code) from None
+        if person and person.get("kind") != "user":  # a service may have a user's name
+            raise HTTPError(403)
+        try:
+            return self.check_hub_user(person) if person else None
+        except UserNotAllowed:
+            raise HTTPError(403) from None
+
+    def _refuse_other_sites(self) -> None:
+        """Refuse a form that another site sent, whatever it knows."""
+        site = self.request.headers.get("Sec-Fetch-Site")
+        origin = self.request.headers.get("Origin")
+        if site is not None:
+            is_ours = site in {"same-origin", "none"}
+        else:
+            is_ours = origin is None or urlsplit(origin).netloc == self.request.host
+        if not is_ours:
+            raise HTTPError(403)
+
+
+class ClosedHandler(PageHandler):
+    """Every page of a culler that cannot run."""
+
+    site: ClosedSite
+
+    async def get(self, *_: str) -> None:
+        """Say so; admins read why."""
+        self.set_status(503)
+        by_admin = is_admin(self.current_user)
+        self.show_error(
+            "Servers are not stopped",
+            "This service has a problem: it stops no servers, and servers cannot be extended. "
+            + ("It starts again once this is corrected:" if by_admin else "Tell your administrator."),
+            details=printable(self.site.problem) if by_admin else "",
+        )
+
+
+class CallbackHandler(HubOAuthCallbackHandler, PageHandler):  # type: ignore[misc] # JupyterHub has no types
+    """The end of a login at the hub."""
+
+    async def prepare(self) -> None:
+        """Know who has logged in already, but send nobody to the login again."""
+        self.current_user = await self._identified()
+
+
+class SlashHandler(StyledHandler):
+    """The address as people type it."""
+
+    def get(self) -> None:
+        """Lead to the page."""
+        query = self.request.query
+        self.redirect(self.site.settings.prefix + (f"?{query}" if query else ""))
+
+    head = get
+
+
+class NowhereHandler(StyledHandler):
+    """Every other address."""
+
+    def prepare(self) -> None:
+        """Say that there is none."""
+        raise HTTPError(404)
+
+
+def is_admin(person: dict[str, Any]) -> bool:
+    """Return whether this person is an admin of the hub; a service may have an admin's name."""
+    return bool(person.get("kind", "user") == "user" and person.get("admin") is True)

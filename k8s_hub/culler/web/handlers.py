@@ -1,0 +1,351 @@
+"""The pages of servers: what is known now, and what is asked for; what is decided and stored is others' matter."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from tornado.web import HTTPError
+
+from k8s_hub.culler.actions import LoggedOnce
+from k8s_hub.culler.core.board import Board, Seen
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.facts import facts_of
+from k8s_hub.culler.core.holds import KeepRefused, can_keep
+from k8s_hub.culler.core.words import Message
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.state import Memory, Stop
+from k8s_hub.culler.web import views
+from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin
+from k8s_hub.culler.web.rendering import render
+from k8s_hub.hub.errors import HubError, NotFound
+from k8s_hub.hub.users import Server, User
+
+UNDECIDED = (
+    "This service could not determine what happens to all servers: some are shown as the last sweep saw them. "
+    "If this lasts, tell your administrator: the culler's log has the reason."
+)
+
+KEPT, RELEASED = "kept", "released"
+"""What a form did, in the address to which it leads."""
+
+TO_THE_LIMIT = "limit"
+"""In place of the seconds of an extension: until the maximum runtime."""
+
+
+class Hub(Protocol):
+    """What the pages need of the hub."""
+
+    async def user(self, name: str) -> User:
+        """As HubApi.user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(PageContext):
+    """What all handlers share."""
+
+    board: Board
+    decider: Decider
+    memory: Memory
+    hub: Hub
+    now: Callable[[], datetime]
+    is_dry_run: bool
+    log_once: LoggedOnce = field(default_factory=LoggedOnce)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A user's servers, as they are decided about now."""
+
+    user: str  # as the hub writes the name
+    servers: Sequence[Server]
+    seen: Mapping[str, Seen]  # by the server's name; without those about which nothing could be decided
+
+
+class _ServerHandler(PageHandler):
+    """A page of a culler that runs."""
+
+    site: Site
+
+    # --- Who asks ---
+
+    @property
+    def by_admin(self) -> bool:
+        """Whether an admin asks."""
+        return is_admin(self.current_user)
+
+    def owner(self, name: str | None) -> str:
+        """Return whose servers this is about; others' are for admins only."""
+        own = str(self.current_user["name"])
+        if name not in {None, own} and not self.by_admin:
+            raise HTTPError(403)
+        return own if name is None else name
+
+    def is_own(self, owner: str) -> bool:
+        """Return whether these are the servers of who asks."""
+        return bool(owner == self.current_user["name"])
+
+    @property
+    def token(self) -> str:
+        """What forms of this session must bring along."""
+        return self.xsrf_token.decode("ascii")
+
+    def path_of(self, owner: str, **more: str) -> str:
+        """Return the address of a user's page."""
+        query = ({} if self.is_own(owner) else {"user": owner}) | more
+        return self.site.settings.prefix + (f"?{urlencode(query)}" if query else "")
+
+    # --- What is known ---
+
+    async def decided(self, name: str) -> Decided:
+        """Return a user's servers, as they are decided about now. Raise HubError or TimeoutError."""
+        async with asyncio.timeout(HUB_SECONDS):
+            user = await self.site.hub.user(name)
+        servers = sorted(user.servers or (), key=lambda server: server.name)
+        seen = {server.name: await self._decided(server, user) for server in servers}
+        return Decided(
+            user=user.name,
+            servers=servers,
+            seen={server: each for server, each in seen.items() if each is not None},
+        )
+
+    async def _decided(self, server: Server, user: User) -> Seen | None:
+        site = self.site
+        try:
+            facts = facts_of(server, user, site.memory, site.board.work(user.name, server.name))
+            return Seen.of(await site.decider.decide(facts, site.now()), Action.KEPT)
+        except Exception as error:  # noqa: BLE001 - the arbiter hook is the administrator's: it may raise anything
+            site.log_once(f"page: {server}: no decision", error)
+            return None
+
+    # --- A user's servers ---
+
+    async def show_servers(self, owner: str, *, error: Message = (), done: Message = ()) -> None:
+        """Show one user's page."""
+        try:
+            decided = await self.decided(owner)
+        except NotFound:
+            if not self.is_own(owner):  # an address that somebody made up
+                self.set_status(404)
+                self.show_error("No such user", "The hub has no user of this name.")
+                return
+            decided = Decided(user=owner, servers=(), seen={})
+        except (HubError, TimeoutError):
+            self.set_status(503)
+            self._show_cards(owner, self.site.board.servers_of(owner), error=(AWAY,), is_known=False)
+            return
+        seen = [
+            decided.seen.get(each.name) or self.site.board.seen(decided.user, each.name) or each
+            for each in decided.servers
+        ]
+        if len(decided.seen) < len(seen):
+            self.set_status(500)
+            error = (UNDECIDED,)
+        self._show_cards(decided.user, seen, error=error, done=done)
+
+    def _show_cards(
+        self,
+        owner: str,
+        servers: Sequence[Seen | Server],
+        *,
+        error: Message = (),
+        done: Message = (),
+        is_known: bool = True,
+    ) -> None:
+        """Show what is seen of servers; those of which nothing is seen by name only."""
+        site, now = self.site, self.site.now()
+        cards = [self._card(each, number) for number, each in enumerate(servers, 1)]
+        running = {each.name if isinstance(each, Server) else each.server for each in servers}
+        stops = views.stops_of(site.memory.stops, owner, running)
+        is_someone = is_known or bool(cards)  # a name that stands in an address only is not shown
+        self.show(
+            "user.html",
+            title="Your servers"
+            if self.is_own(owner)
+            else views.title_of_page(owner if is_someone else None),
+            current="user",
+            cards=cards,
+            stops=[self._stop_card(stop) for stop in stops],
+            nobody="No server runs at the moment." if is_known else "Nothing is known about these servers.",
+            error=error,
+            done=done,
+            is_live=self.request.method == "GET" and not error,
+            is_dry_run=site.is_dry_run,
+            as_of=min((each.at for each in servers if isinstance(each, Seen)), default=now),
+            now=now,
+            here=self.path_of(owner),
+            xsrf=self.token,
+        )
+
+    def _card(self, seen: Seen | Server, number: int) -> Markup:
+        site = self.site
+        if isinstance(seen, Server):
+            return self._unshown(views.name_of(seen.user, seen.name), "card")
+        limits, now = site.memory.limits, site.now()
+
+        def values() -> dict[str, Any]:
+            allowance = site.memory.allowance(seen.user)
+            return {
+                "row": views.row(seen, is_dry_run=site.is_dry_run, is_own=self.is_own(seen.user)),
+                "offer": views.offer(seen, allowance, limits, now, by_admin=self.by_admin),
+                "can_release": can_keep(limits, by_admin=self.by_admin),
+                "to_the_limit": TO_THE_LIMIT,
+                "number": number,
+            }
+
+        return self.part("card", views.name_of(seen.user, seen.server), values)
+
+    def _stop_card(self, stop: Stop) -> Markup:
+        def values() -> dict[str, Any]:
+            path = "/".join(quote(part, safe="") for part in (stop.user, stop.server) if part)
+            whose = "Your" if self.is_own(stop.user) else "The"
+            return {"stop": stop, "whose": whose, "start_url": f"{self.hub_url}spawn/{path}"}
+
+        return self.part("stop-card", views.name_of(stop.user, stop.server), values)
+
+    # --- Parts of a page ---
+
+    def part(self, kind: str, name: str, values: Callable[[], Mapping[str, Any]]) -> Markup:
+        """Return one server's part of a page; one that cannot be shown costs the others nothing."""
+        shared = {"prefix": self.site.settings.prefix, "now": self.site.now(), "xsrf": self.token}
+        try:
+            return Markup(render(f"{kind}.html", **shared, **values()))  # noqa: S704 - the templates escape
+        except Exception as error:  # noqa: BLE001 - the supervisor of all rows
+            self.site.log_once(f"page: {name}: cannot be shown", error)
+            return self._unshown(name, kind)
+
+    def _unshown(self, name: str, kind: str) -> Markup:
+        return Markup(render("unshown.html", name=name, is_card="card" in kind))  # noqa: S704 - as above
+
+
+class ServersHandler(_ServerHandler):
+    """A user's own servers; for admins, any user's."""
+
+    async def get(self) -> None:
+        """Show them."""
+        owner = self.owner(self.get_argument("user", None))
+        await self.show_servers(owner, done=self._done(owner))
+
+    def _done(self, owner: str) -> Message:
+        """Return what a form did, as the memory has it: nothing that only an address says."""
+        done, server, memory = (
+            self.get_argument("done", ""),
+            self.get_argument("server", ""),
+            self.site.memory,
+        )
+        if done == KEPT and (until := memory.kept_until(owner, server)) is not None:
+            return (f"{views.title_of(server)} is extended until ", until, ".")
+        if done == RELEASED and memory.was_kept(owner, server):
+            return (f"{views.title_of(server)} has no extension any more.",)
+        return ()
+
+
+class AllServersHandler(_ServerHandler):
+    """Every server, the last stops and the last sweeps, for admins."""
+
+    async def get(self) -> None:
+        """Show them."""
+        if not self.by_admin:
+            raise HTTPError(403)
+        site = self.site
+        wanted = views.Filter(
+            text=self.get_argument("text", ""),
+            cause=self.get_argument("cause", ""),
+            page=_number(self.get_argument("page", "1")) or 1,
+        )
+        listing = views.listing(site.board.servers, wanted)
+
+        def query(page: int) -> str:
+            return urlencode({"text": wanted.text, "cause": wanted.cause, "page": page})
+
+        self.show(
+            "all.html",
+            title="All servers",
+            current="all",
+            banners=views.banners(
+                tuple(site.board.passes), site.board.missing_scopes, is_dry_run=site.is_dry_run
+            ),
+            listing=listing,
+            rows=[self._row(seen) for seen in listing.seen],
+            stops=[self._stop_row(stop) for stop in views.stops_with(site.memory.stops, wanted.text)],
+            filter=wanted,
+            query=query,
+            sweeps=views.sweeps(site.board.passes),
+            now=site.now(),
+            here=f"{site.settings.prefix}all?{query(listing.page)}",
+            xsrf=self.token,
+        )
+
+    def _row(self, seen: Seen) -> Markup:
+        return self.part(
+            "row",
+            views.name_of(seen.user, seen.server),
+            lambda: {"row": views.row(seen, is_dry_run=self.site.is_dry_run)},
+        )
+
+    def _stop_row(self, stop: Stop) -> Markup:
+        name = views.name_of(stop.user, stop.server)
+        return self.part("stop-row", name, lambda: {"stop": stop, "name": name})
+
+
+class KeepHandler(_ServerHandler):
+    """Keeps a server for a while."""
+
+    async def post(self) -> None:
+        """Keep it, or say why not."""
+        owner = self.owner(self.get_body_argument("user", None))
+        server = self.get_body_argument("server", "", strip=False)
+        try:
+            decided = await self.decided(owner)
+        except NotFound:
+            decided = Decided(user=owner, servers=(), seen={})
+        except (HubError, TimeoutError):
+            await self.show_servers(owner)
+            return
+        if server not in decided.seen and any(each.name == server for each in decided.servers):
+            await self.show_servers(owner)  # which says that nothing could be decided about it
+            return
+        try:
+            self._keep(decided.seen.get(server), owner, server)
+        except KeepRefused as refused:
+            self.set_status(422)
+            await self.show_servers(owner, error=refused.message)
+        else:
+            self.redirect(self.path_of(owner, done=KEPT, server=server), status=303)
+
+    def _keep(self, seen: Seen | None, owner: str, server: str) -> None:
+        """Keep the server; raise KeepRefused."""
+        if seen is None:
+            raise KeepRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
+        now = self.site.now()
+        seconds = self.get_body_argument("seconds", "")
+        stretch = timedelta(seconds=_number(seconds) or 0)
+        if seconds == TO_THE_LIMIT and seen.age_ends is not None:
+            stretch = seen.age_ends - now
+        if reason := views.why_not(seen, now, stretch):
+            raise KeepRefused(*reason)
+        self.site.memory.keep(owner, server, stretch, by_admin=self.by_admin)
+
+
+class ReleaseHandler(_ServerHandler):
+    """Lets go a server that was kept."""
+
+    async def post(self) -> None:
+        """Let it go, or say why not."""
+        owner = self.owner(self.get_body_argument("user", None))
+        server = self.get_body_argument("server", "", strip=False)
+        try:
+            self.site.memory.release(owner, server)
+        except KeepRefused as refused:
+            self.set_status(422)
+            await self.show_servers(owner, error=refused.message)
+        else:
+            self.redirect(self.path_of(owner, done=RELEASED, server=server), status=303)
+
+
+def _number(text: str) -> int | None:
+    """Return a whole number that makes sense as a count of seconds or pages."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

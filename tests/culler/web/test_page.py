@@ -1,0 +1,507 @@
+"""The pages beside a real hub: who sees what, what can be kept, what is refused."""
+
+import re
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+from jupyterhub.services.auth import HubOAuth
+
+from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.state import Stop
+from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
+
+pytestmark = pytest.mark.hub
+
+
+async def test_a_visitor_logs_in_at_the_hub_and_sees_their_servers():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        await site.start("bob")
+        shown = await alice.login()
+        assert shown.servers == {"alice": "in use"}
+        assert "10 min" in shown.text
+        assert "2026-07-01 12:50 UTC" in shown.text
+        assert "bob" not in shown.text
+
+
+async def test_below_a_base_url():
+    async with page_of(base="/jhub/") as site, Visitor(site, "alice") as alice:
+        shown = await alice.login()
+        assert shown.url.path == "/jhub/services/idle-culler/"
+        assert "No server runs" in shown.text
+        assert 'href="/jhub/hub/logout"' in shown.text
+        assert (await alice.get("static/page.css")).status == 200
+
+
+async def test_keeping_is_limited_and_survives_a_restart(tmp_path):
+    state_file = tmp_path / "state.json"
+    async with page_of(state_file=state_file) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+
+        kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="3600")
+        assert (kept.status, kept.hops) == (200, [("POST", 303)])
+        assert kept.message == "lab is extended until 2026-07-01 13:00 UTC."
+        assert kept.servers == {"alice/lab": "kept by its user"}
+        assert "1 of 2 extensions left" in kept.text
+
+        too_long = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="86400")
+        assert (too_long.status, too_long.message) == (
+            422,
+            "An extension can be at most 6 h long.",
+        )
+        released = await alice.post("release", _xsrf=xsrf, user="alice", server="lab")
+        assert released.message == "lab has no extension any more."
+        assert released.servers == {"alice/lab": "in use"}
+        again = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="14400")
+        assert again.status == 200
+        used_up = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="18000")
+        assert used_up.status == 422
+        assert used_up.message == (
+            "You have used all 2 extensions of these seven days; the next is available on 2026-07-08 12:00 UTC."
+        )
+        later = type(site.memory)(state_file, site.memory.limits, site.clock, read_only=True)
+        assert later.kept_until("alice", "lab") == NOW + timedelta(hours=4)
+
+
+async def test_what_cannot_be_kept_is_said():
+    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=5))
+    async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        assert 'aria-label="Extend Default server for 1 h"' in shown.text
+        assert 'aria-label="Extend Default server for 4 h"' not in shown.text, (
+            "its maximum runtime ends before"
+        )
+        for form, sentence in (
+            ({"server": "lab", "seconds": "3600"}, "lab does not run, so it cannot be extended."),
+            (
+                {"server": "", "seconds": "14400"},
+                "It reaches its maximum runtime at 2026-07-01 14:00 UTC and",
+            ),
+            (
+                {"server": "", "seconds": "-1"},
+                "An extension must be longer than zero: choose one of the buttons.",
+            ),
+            (
+                {"server": "", "seconds": "soon"},
+                "An extension must be longer than zero: choose one of the buttons.",
+            ),
+            ({"server": ""}, "An extension must be longer than zero: choose one of the buttons."),
+        ):
+            refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", **form)
+            assert refused.status == 422, form
+            assert refused.message.startswith(sentence)
+        assert site.memory.allowance("alice").left == 2
+
+
+async def test_nothing_is_offered_where_nothing_can_be_kept():
+    async with page_of(keep=KeepLimits(per_week=0)) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        assert shown.servers == {"alice": "in use"}
+        assert "<form" not in shown.text
+        refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="60")
+        assert (refused.status, refused.message) == (422, "Extensions are turned off here.")
+
+
+async def test_forms_of_other_sites_are_refused():
+    async with page_of() as site, Visitor(site, "alice") as alice, Visitor(site, "bob") as bob:
+        await site.start("alice")
+        xsrf = (await alice.login()).xsrf
+        others = (await bob.login()).xsrf
+        form = {"user": "alice", "server": "", "seconds": "3600"}
+        for changes in (
+            {},
+            {"_xsrf": others},
+            {"_xsrf": "x"},
+            {"_xsrf": xsrf, "headers": {"Origin": "https://elsewhere.example"}},
+            {"_xsrf": xsrf, "headers": {"Origin": "null"}},
+            {"_xsrf": xsrf, "headers": {"Sec-Fetch-Site": "cross-site"}},
+            {"_xsrf": xsrf, "headers": {"Sec-Fetch-Site": "same-site"}},
+        ):
+            for path in ("keep", "release"):
+                refused = await alice.post(path, **form, **changes)
+                assert refused.status == 403, changes
+        assert site.memory.kept_until("alice", "") is None
+        for path in ("keep", "release"):
+            assert (await alice.get(f"{path}?user=alice&server=&seconds=3600&_xsrf={xsrf}")).status == 405
+        origin = site.url.partition("/services")[0]
+        accepted = await alice.post(
+            "keep", **form, _xsrf=xsrf, headers={"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        )
+        assert accepted.status == 200
+        assert site.memory.kept_until("alice", "") is not None
+
+
+async def test_a_form_without_a_login_is_refused():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        refused = await alice.post("keep", user="alice", server="", seconds="3600", _xsrf="x")
+        assert refused.status == 403
+        assert site.memory.kept_until("alice", "") is None
+
+
+async def test_a_user_sees_nothing_of_others():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        await site.start("bob", "secret-project")
+        xsrf = (await alice.login()).xsrf
+        for path in ("?user=bob", "?user=nobody", "all"):
+            shown = await alice.get(path)
+            assert shown.status == 403
+            assert "bob" not in shown.text
+            assert "secret" not in shown.text
+        for path in ("keep", "release"):
+            refused = await alice.post(path, _xsrf=xsrf, user="bob", server="secret-project", seconds="60")
+            assert refused.status == 403
+        assert site.memory.kept_until("bob", "secret-project") is None
+
+
+async def test_an_admin_sees_and_keeps_every_server():
+    async with page_of(users=("admin", "alice", "<b>")) as site, Visitor(site, "admin") as admin:
+        await site.start("alice", "lab")
+        await site.start("<b>", idle=timedelta(hours=2))
+        await site.sweep()
+        shown = await admin.login("all")
+        assert shown.servers == {"<b>": "idle", "alice/lab": "in use"}
+        assert "<b>" not in shown.text
+        assert "2 servers of" in shown.text, "the last sweep"
+        assert (await admin.get("all?cause=idle")).servers == {"<b>": "idle"}
+        assert (await admin.get("all?text=LAB&page=99")).servers == {"alice/lab": "in use"}
+        assert (await admin.get("all?text=nowhere")).servers == {}
+
+        of_alice = await admin.get("?user=alice")
+        assert of_alice.servers == {"alice/lab": "in use"}
+        kept = await admin.post("keep", _xsrf=of_alice.xsrf, user="alice", server="lab", seconds="3600")
+        assert kept.url.query["user"] == "alice"
+        assert kept.message == "lab is extended until 2026-07-01 13:00 UTC."
+        assert (await admin.get("?user=%3Cb%3E")).servers == {"<b>": "idle"}
+        assert "<b>" not in (await admin.get("?user=%3Cb%3E")).text
+
+
+async def test_who_may_not_use_the_service_is_turned_away():
+    async with page_of(users=("admin", "alice"), open_to_users=False) as site:
+        async with Visitor(site, "alice") as alice:
+            assert (await alice.login(arrives=False)).status == 403
+        async with Visitor(site, "admin") as admin:
+            assert (await admin.login("all")).status == 200
+
+
+async def test_a_hub_that_is_away_leaves_what_the_last_sweep_saw():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        await site.start("bob", "other")
+        xsrf = (await alice.login()).xsrf
+        await site.sweep()
+        await site.hub.kill()
+        shown = await alice.get()
+        assert shown.status == 503
+        assert shown.servers == {"alice/lab": "in use"}
+        assert shown.message.startswith("The hub does not answer")
+        refused = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="60")
+        assert refused.status == 503
+        assert site.memory.kept_until("alice", "lab") is None
+        await site.hub.boot()
+
+
+async def test_a_hook_that_fails_leaves_what_the_last_sweep_saw(caplog):
+    broken = []
+
+    def hook(inactive, inactive_limit, server):
+        if broken:
+            raise broken[0]
+        return False
+
+    async with page_of(hook=hook) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        await site.sweep()
+        xsrf = (await alice.login()).xsrf
+        for error in (KeyError("profile"), TimeoutError("the administrator's own")):
+            broken[:] = [error]
+            shown = await alice.get()
+            assert shown.status == 500
+            assert "could not determine what happens" in shown.message
+            assert shown.servers == {"alice": "spared by the arbiter hook"}
+            kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="", seconds="3600")
+            assert (kept.status, site.memory.kept_until("alice", "")) == (500, None)
+        assert "KeyError: 'profile'" in caplog.text
+
+
+async def test_a_service_that_is_called_as_a_user_sees_nothing():
+    async with page_of() as site, Visitor(site, "bob") as robot:
+        await site.start("bob")
+        shown = await robot.get(headers={"Authorization": f"token {ROBOT_TOKEN}"})
+        assert shown.status == 403
+        assert not shown.servers
+
+
+async def test_a_dry_run_says_so():
+    async with page_of(is_dry_run=True) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", idle=timedelta(hours=2))
+        shown = await alice.login()
+        assert "Dry run: no servers are stopped." in shown.text
+        assert "It would be stopped, but this is a dry run." in shown.text
+
+
+async def test_headers_forbid_frames_scripts_of_others_and_caches():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await alice.login()
+        for path, status in (
+            ("", 200),
+            ("nowhere", 404),
+            ("static/page.js", 200),
+            ("static/..%2fapp.py", 404),
+        ):
+            shown = await alice.get(path)
+            assert shown.status == status, path
+            policy = shown.headers["Content-Security-Policy"]
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert shown.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_live_refresh_of_a_script_is_let_in_with_its_token_only():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        fetching = {"Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Site": "same-origin"}
+        fresh = await alice.get(headers={**fetching, "X-XSRFToken": shown.xsrf})
+        assert fresh.servers == {"alice": "in use"}
+        assert (await alice.get(headers=fetching, follows=False)).status == 302, "to the login"
+
+
+async def test_an_extension_until_the_maximum_runtime():
+    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=3, minutes=40))
+    async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", idle=timedelta(minutes=30))
+        shown = await alice.login()
+        assert re.search(
+            r'value="limit"[^>]*>until <time datetime="2026-07-01T12:40:00Z" data-clock>12:40 UTC</time>, the limit<',
+            shown.text,
+        )
+        kept = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="limit")
+        assert kept.message == "Default server is extended until 2026-07-01 12:40 UTC."
+        assert site.memory.kept_until("alice", "") == NOW + timedelta(minutes=40)
+        assert 'value="limit"' not in kept.text
+
+
+async def test_an_extension_until_a_limit_that_a_server_does_not_have_is_refused():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="limit")
+        assert (refused.status, site.memory.kept_until("alice", "")) == (422, None)
+
+
+async def test_an_admin_s_extensions_are_not_the_user_s():
+    keep = KeepLimits(longest=timedelta(hours=6), per_week=1)
+    async with (
+        page_of(users=("admin", "alice"), keep=keep) as site,
+        Visitor(site, "admin") as admin,
+        Visitor(site, "alice") as alice,
+    ):
+        await site.start("alice", "lab")
+        xsrf = (await admin.login("?user=alice")).xsrf
+        for hours in (1, 2, 3):
+            kept = await admin.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds=str(hours * 3600))
+            assert kept.status == 200, kept.message
+        own = await alice.login()
+        assert "1 of 1 extension left" in own.text
+        kept = await alice.post("keep", _xsrf=own.xsrf, user="alice", server="lab", seconds="14400")
+        assert kept.status == 200
+        used_up = await alice.post("keep", _xsrf=own.xsrf, user="alice", server="lab", seconds="18000")
+        assert used_up.status == 422
+        kept = await admin.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="18000")
+        assert kept.status == 200
+
+
+async def test_an_exempt_server_shows_no_limits():
+    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=5), exempt=True)
+    async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        assert shown.servers == {"alice": "exempt"}
+        assert "Limit" not in shown.text
+        assert "maximum runtime" not in shown.text
+        assert "<button" not in shown.text
+
+
+# --- What was stopped ---
+
+
+def stop(site, user, server="", **more):
+    site.memory.stopped(
+        Stop(
+            user=user,
+            server=server,
+            at=NOW - timedelta(minutes=7),
+            reason="was idle for 1 h",
+            rule=None,
+            **more,
+        )
+    )
+
+
+@pytest.mark.slow
+async def test_after_a_stop_the_page_says_what_when_and_why_and_starts_it_again():
+    async with page_of(users=("alice", "bob")) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "other")
+        for server in ("", "lab & co", "other"):
+            stop(site, "alice", server)
+        stop(site, "bob", "secret-project")
+        shown = await alice.login()
+        assert shown.servers == {"alice/other": "in use"}
+        assert shown.stops == {
+            "Default server": "/hub/spawn/alice",
+            "lab & co": "/hub/spawn/alice/lab%20%26%20co",
+        }
+        text = " ".join(shown.words.split())
+        assert "Stopped at 2026-07-01 11:53 UTC (7 min ago): it was idle for 1 h. Your files are kept" in text
+        assert "secret" not in shown.text
+        assert not site.hub.spawner("alice").ready
+        await alice.get(shown.stops["Default server"], at_hub=True)
+        await site.hub.wait_ready("alice")
+
+
+async def test_of_a_server_that_was_removed_the_page_promises_nothing_about_files():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        stop(site, "alice", "lab", is_removed=True)
+        shown = await alice.login()
+        assert "No server runs at the moment." in shown.text
+        assert "files are kept:" not in shown.text
+        assert "Ask your administrator whether its files are kept." in shown.text
+
+
+async def test_an_admin_sees_the_stops_of_all():
+    async with page_of(users=("admin", "alice", "bob")) as site, Visitor(site, "admin") as admin:
+        stop(site, "alice", "lab")
+        stop(site, "bob")
+        site.board.passed(PassRecord(kind="look", begun=NOW, seconds=1.0, report=Report(), error=None))
+        for number in range(14):
+            begun = NOW + timedelta(minutes=number)
+            site.board.passed(PassRecord(kind="sweep", begun=begun, seconds=1.0, report=Report(), error=None))
+        shown = await admin.login("all")
+        assert re.findall('data-stop="([^"]*)"', shown.text) == ["bob", "alice/lab"]
+        assert "it was idle for 1 h" in shown.text
+        assert "14 sweeps stopped nothing" in shown.text
+        assert re.findall('data-stop="([^"]*)"', (await admin.get("all?text=LAB")).text) == ["alice/lab"]
+        of_alice = await admin.get("?user=alice")
+        assert "The files are kept" in of_alice.text
+
+
+# --- Text of a link ---
+
+LURE = "Your session has ended: log in at https://evil.example. Your old server"
+
+
+async def test_the_text_of_a_link_is_never_shown_as_the_page_s_own():
+    async with page_of(users=("admin", "alice")) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        shown = await alice.login()
+        for query in (
+            *({name: LURE} for name in ("released", "kept", "user", "error", "done", "server", "name")),
+            *({"done": done, "server": LURE} for done in ("kept", "released")),
+        ):
+            shown = await alice.get("?" + urlencode(query))
+            assert "evil.example" not in shown.text, query
+            assert shown.message is None or shown.status == 403, query
+        refused = await alice.get("oauth_callback?" + urlencode({"error": LURE, "error_description": LURE}))
+        assert (refused.status, "evil.example" in refused.text) == (400, False)
+        for done in ("kept", "released"):
+            shown = await alice.get(f"?done={done}&server=lab")
+            assert shown.message is None, "it was never extended"
+        async with Visitor(site, "admin") as admin:
+            await admin.login()
+            shown = await admin.get("?" + urlencode({"user": LURE}))
+            assert (shown.status, "evil.example" in shown.text) == (404, False)
+            assert shown.message == "The hub has no user of this name."
+            await site.hub.kill()
+            shown = await admin.get("?" + urlencode({"user": LURE}))
+            assert (shown.status, "Servers of a user" in shown.text) == (503, True)
+            assert LURE not in shown.words
+            await site.hub.boot()
+
+
+async def test_no_code_of_a_login_is_logged(caplog, monkeypatch):
+    caplog.set_level("DEBUG", logger="tornado")
+    caplog.set_level("DEBUG", logger="k8s_hub.culler.web")
+    code = "c0de-that-opens-the-door"
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        for query in (
+            f"code={code}&state=x", f"code={code}", f"error=no&code={code}", f"code={code}&state=%0a%1b[2K",
+        ):  # fmt: skip
+            shown = await alice.get(f"oauth_callback?{query}")
+            assert shown.status in {400, 403}
+        await alice.login()
+        monkeypatch.setattr(HubOAuth, "get_state_cookie_name", lambda *_: 1 / 0)
+        assert (await alice.get(f"oauth_callback?code={code}&state=x")).status == 500
+    of_the_page = [
+        record for record in caplog.records if record.name.startswith(("tornado", "k8s_hub.culler"))
+    ]
+    assert "ZeroDivisionError" in caplog.handler.format(of_the_page[-1])
+    assert len(of_the_page) >= 5
+    assert code not in "".join(map(caplog.handler.format, of_the_page))
+    assert all(
+        record.getMessage().isprintable() for record in of_the_page if record.name.startswith("k8s_hub")
+    )
+
+
+async def test_without_its_last_slash_the_address_leads_to_the_page():
+    async with page_of(base="/a.b/") as site, Visitor(site, "alice") as alice:
+        await alice.login()
+        for query in ("", "?user=alice"):
+            shown = await alice.get(f"{site.settings.prefix.removesuffix('/')}{query}", at_root=True)
+            assert (shown.status, shown.url.path) == (200, "/a.b/services/idle-culler/")
+            assert shown.hops == [("GET", 302)]
+            assert "No server runs" in shown.text
+        assert (await alice.get("/aXb/services/idle-culler/", at_root=True)).status == 404
+
+
+# --- One record that cannot be shown ---
+
+
+async def test_a_row_that_cannot_be_shown_costs_no_other(caplog):
+    """Whatever it is: here the number of connections that a server told, of more digits than Python writes."""
+    huge = Work(busy=0, connections=10**5000, last_execution=NOW)
+    async with page_of(users=("admin", "eve", "bob")) as site, Visitor(site, "admin") as admin:
+        await site.start("eve")
+        await site.start("eve", "lab")
+        await site.start("bob")
+        await site.sweep(work={("eve", ""): huge})
+        shown = await admin.login("all")
+        assert (shown.status, shown.servers) == (200, {"bob": "in use", "eve/lab": "in use"})
+        assert 'data-unshown="eve"' in shown.text
+        async with Visitor(site, "eve") as eve:
+            shown = await eve.login()
+            assert (shown.status, shown.servers) == (200, {"eve/lab": "in use"})
+            assert 'data-unshown="eve"' in shown.text
+            kept = await eve.post("keep", _xsrf=shown.xsrf, user="eve", server="lab", seconds="3600")
+            assert kept.message.startswith("lab is extended until")
+        stop(site, "bob", "\ud800")
+        stop(site, "bob", "fine")
+        shown = await admin.get("all")
+        assert shown.status == 200
+        assert {r"bob/\ud800", "bob/fine"} <= set(re.findall('data-(?:stop|unshown)="([^"]*)"', shown.text))
+    assert caplog.text.count("page: eve: cannot be shown: ValueError") == 1
+
+
+async def test_a_server_about_which_nothing_can_be_decided_costs_no_other():
+    def hook(inactive, inactive_limit, server):
+        if server["name"] == "odd":
+            raise KeyError("profile")
+        return False
+
+    async with page_of(hook=hook) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "odd")
+        await site.start("alice", "lab")
+        shown = await alice.login(arrives=False)
+        assert (shown.status, shown.servers) == (500, {"alice/lab": "spared by the arbiter hook"})
+        assert 'data-unshown="alice/odd"' in shown.text
+        kept = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="lab", seconds="3600")
+        assert site.memory.kept_until("alice", "lab") == NOW + timedelta(hours=1)
+        assert kept.servers["alice/lab"] == "kept by its user"

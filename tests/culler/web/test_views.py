@@ -1,0 +1,311 @@
+"""What the pages show, from values."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from devkit.testing.inmemoryhub import NOW, server, user
+from k8s_hub.culler.core.board import Seen
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.culler.core.facts import Work, facts_of
+from k8s_hub.culler.core.holds import Allowance, KeepLimits
+from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
+from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.core.words import plain
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.state import Stop
+from k8s_hub.culler.web import views
+
+HOUR = timedelta(hours=1)
+LIMITS = Limits(idle=HOUR)
+KEEPING = KeepLimits(longest=8 * HOUR, per_week=5)
+SOME = Allowance(left=3, longest=8 * HOUR)
+NONE = Allowance(left=0, longest=8 * HOUR, again=NOW + HOUR)
+
+
+async def decided(limits=LIMITS, *, work=None, **how):
+    one = server("alice", **how)
+    return await Decider(limits=limits).decide(facts_of(one, user("alice", one), work=work), NOW)
+
+
+async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
+    return Seen.of(await decided(limits, **how), action)
+
+
+async def test_a_row_says_what_the_decision_does():
+    for how in ({}, {"idle": timedelta(minutes=5)}, {"pending": "stop"}, {"idle": None, "age": None}):
+        decision = await decided(**how)
+        row, record = views.row_of(decision), decision.record(Action.KEPT)
+        assert (row.verdict, row.cause, row.reason, row.rule) == tuple(
+            record[key] for key in ("verdict", "cause", "reason", "rule")
+        )
+        assert row.due == decision.verdict.due
+
+
+@pytest.mark.parametrize(
+    ("how", "fate", "condition"),
+    [
+        ({"idle": timedelta(minutes=5)}, "Stops at", "unless you use it before then."),
+        ({"idle": 2 * HOUR}, "Stops at the next sweep.", ""),
+        ({"idle": 2 * HOUR, "action": Action.STOPPED}, "It was stopped.", ""),
+        ({"pending": "spawn"}, "It is not stopped while it starts or stops.", ""),
+        ({"limits": replace(LIMITS, exempt=True)}, "It is exempt: it is not stopped automatically.", ""),
+        (
+            {"limits": replace(LIMITS, age=5 * HOUR), "idle": timedelta(0)},
+            "Stops at",
+            "unless you use it before then.",
+        ),
+        (
+            {"limits": replace(LIMITS, age=3 * HOUR + timedelta(minutes=1)), "idle": timedelta(0)},
+            "Stops at",
+            "even if in use: it reaches its maximum runtime.",
+        ),
+        (
+            {"idle": timedelta(0), "work": Work(busy=0, connections=1, last_execution=NOW)},
+            "Stops at",
+            "unless you run something before then; an open tab does not count.",
+        ),
+        (
+            {"idle": 2 * HOUR, "work": Work(busy=1, connections=0, last_execution=NOW)},
+            "It is not stopped while its kernels are busy.",
+            "",
+        ),
+    ],
+)
+async def test_the_fate_in_words(how, fate, condition):
+    row = views.row(await seen(**how))
+    assert (row.fate, row.condition) == (fate, condition)
+
+
+async def test_an_admin_reads_about_a_user_s_server_not_about_their_own():
+    tabs = Work(busy=0, connections=1, last_execution=NOW)
+    for work, condition in (
+        (None, "unless it is used before then."),
+        (tabs, "unless something is run before then; an open tab does not count."),
+    ):
+        row = views.row(await seen(idle=timedelta(0), work=work), is_own=False)
+        assert row.condition == condition
+
+
+async def test_an_exempt_server_has_no_limits():
+    limits = replace(LIMITS, age=5 * HOUR)
+    row = views.row(await seen(limits))
+    assert (row.limit, row.age_ends) == ("1 h, the default limit", NOW + 2 * HOUR)
+    for exempt in ({"exempt": True}, {"default_servers": False}):
+        row = views.row(await seen(replace(limits, **exempt)))
+        assert (row.cause, row.limit, row.age_ends) == ("exempt", None, None)
+
+
+async def test_what_is_offered():
+    one = await seen(idle=timedelta(0))
+    offer = views.offer(one, SOME, KEEPING, NOW)
+    assert offer.stretches == (HOUR, 4 * HOUR, 8 * HOUR)
+    assert plain(offer.sentence).startswith("3 of 5 extensions left")
+    short = KeepLimits(longest=HOUR, per_week=5)
+    assert views.offer(one, SOME, short, NOW).stretches == (HOUR,)
+    assert views.offer(replace(one, kept_until=NOW + 4 * HOUR), SOME, KEEPING, NOW).stretches == (8 * HOUR,)
+
+
+@pytest.mark.parametrize(
+    ("left", "stretches", "is_offered"),
+    [
+        (9 * HOUR, (HOUR, 4 * HOUR, 8 * HOUR), False),
+        (8 * HOUR, (HOUR, 4 * HOUR, 8 * HOUR), False),
+        (5 * HOUR, (HOUR, 4 * HOUR), True),
+        (2 * HOUR, (HOUR,), True),
+        (timedelta(minutes=61), (HOUR,), True),
+    ],
+)
+async def test_an_extension_ends_at_the_maximum_runtime_at_the_latest(left, stretches, is_offered):
+    one = replace(await seen(idle=timedelta(0)), age_ends=NOW + left)
+    offer = views.offer(one, SOME, KEEPING, NOW)
+    assert offer.stretches == stretches
+    assert offer.until == (NOW + left if is_offered else None)
+
+
+async def test_a_server_that_is_idle_can_be_extended_for_the_minutes_that_are_left():
+    """... but one that stops then anyway, or is extended until then, gets no button that does nothing."""
+    end = NOW + timedelta(minutes=20)
+    due = replace(await seen(idle=timedelta(minutes=50)), age_ends=end)
+    offer = views.offer(due, SOME, KEEPING, NOW)
+    assert (offer.stretches, offer.until) == ((), end)
+    assert plain(offer.sentence).startswith("3 of 5")
+    in_use = replace(due, verdict=replace(due.verdict, due=end))
+    for nothing_to_gain in (in_use, replace(due, kept_until=end)):
+        offer = views.offer(nothing_to_gain, SOME, KEEPING, NOW)
+        assert (offer.stretches, offer.until) == ((), None)
+        assert plain(offer.sentence) == (
+            "It reaches its maximum runtime at 2026-07-01 12:20 UTC and cannot be extended beyond that."
+        )
+
+
+async def test_what_is_offered_to_an_admin():
+    one = await seen(idle=timedelta(0))
+    for allowance, limits in ((NONE, KEEPING), (SOME, replace(KEEPING, per_week=0))):
+        offer = views.offer(one, allowance, limits, NOW, by_admin=True)
+        assert offer.stretches == (HOUR, 4 * HOUR, 8 * HOUR)
+        assert plain(offer.sentence) == "Extensions by admins do not count for anybody's quota."
+    assert views.offer(one, SOME, replace(KEEPING, longest=timedelta(0)), NOW, by_admin=True) == views.Offer()
+
+
+@pytest.mark.parametrize(
+    ("how", "change", "allowance", "sentence"),
+    [
+        ({"limits": replace(LIMITS, exempt=True)}, {}, SOME, "It is exempt, so it needs no extension."),
+        ({"pending": "spawn"}, {}, SOME, "You can extend it once it is ready."),
+        (
+            {},
+            {},
+            NONE,
+            "You have used all 5 extensions of these seven days; the next is available on 2026-07-01 13:00 UTC.",
+        ),
+        ({}, {"kept_until": NOW + 8 * HOUR}, SOME, "It is already extended for as long as is possible now."),
+        (
+            {},
+            {"age_ends": NOW + timedelta(seconds=30)},
+            SOME,
+            "It reaches its maximum runtime at 2026-07-01 12:00 UTC and",
+        ),
+    ],
+)
+async def test_why_nothing_is_offered(how, change, allowance, sentence):
+    offer = views.offer(replace(await seen(**how), **change), allowance, KEEPING, NOW)
+    assert offer.stretches == ()
+    assert plain(offer.sentence).startswith(sentence)
+
+
+async def test_a_list_is_filtered_and_paged():
+    one = await seen()
+    servers = [replace(one, user=f"user-{number:03}") for number in range(250)]
+    first, last = (views.listing(servers, views.Filter(page=page)) for page in (-1, 99))
+    assert (first.page, first.pages, len(first.seen), first.found) == (1, 3, 100, 250)
+    assert (last.page, len(last.seen), last.seen[-1].user) == (3, 50, "user-249")
+    assert views.listing(servers, views.Filter(text=" USER-24")).found == 10
+    assert views.listing(servers, views.Filter(cause="in use")).seen == ()
+    assert first.causes == (("idle", 250),)
+
+
+def test_banners():
+    def ended(error=None, **counts):
+        report = None if error else Report(**counts)
+        return PassRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
+
+    assert views.banners([], ()) == ("No sweep has ended yet.",)
+    assert views.banners([ended()], ()) == ()
+    assert views.banners([ended("no answer"), ended()], ()) == ()
+    [failed] = views.banners([ended(), ended("no answer")], ())
+    assert failed == "The last sweep failed: no answer"
+    lacking = ("The API token lacks the scope read:users:groups: rules that match groups never match",) * 2
+    said = views.banners([ended(braked=12, quiet=1)], lacking, is_dry_run=True)
+    assert said[0] == "Dry run: no servers are stopped."
+    assert said[1].startswith("The last sweep did not stop 12 servers: ")
+    assert said[2].startswith("1 server not stopped: the hub was away")
+    assert said[3:] == lacking[:1], "as it is, and once"
+
+
+def swept(number, *, kind="sweep", error=None, **counts):
+    report = None if error else Report(**counts)
+    return PassRecord(kind=kind, begun=NOW + number * HOUR, seconds=1.0, report=report, error=error)
+
+
+def test_sweeps_that_stopped_nothing_are_one_row():
+    passes = [
+        swept(0, kind="look"),
+        swept(1),
+        swept(2, stopped=1),
+        *(swept(number, servers=number, kept={"in use": number}) for number in range(3, 17)),
+        swept(17, error="away"),
+        swept(18),
+        swept(19),
+    ]
+    rows = views.sweeps(passes)
+    assert [(row.begun - NOW) // HOUR for row in rows] == [19, 17, 16, 2, 1, 0]
+    assert [plain(row.outcome).partition(",")[0] for row in rows] == [
+        "2 sweeps stopped nothing",
+        "",
+        "14 sweeps stopped nothing",
+        "0 servers of 0 users",
+        "0 servers of 0 users",
+        "0 servers of 0 users",
+    ]
+    assert rows[2].outcome[1] == NOW + 3 * HOUR
+    assert plain(rows[2].outcome).endswith(
+        "The last: 16 servers of 0 users, 0 stopped, 16 kept (16 in use), 0 failed, 0.0 s"
+    )
+    assert rows[1].error == "away"
+
+
+@pytest.mark.parametrize(
+    "count",
+    ["stopped", "stopping", "gone", "would_stop", "failed", "hidden", "braked", "quiet", "warned", "deleted",
+     "delete_failed", "lost"],
+)  # fmt: skip
+def test_a_sweep_in_which_anything_happened_has_a_row_of_its_own(count):
+    assert len(views.sweeps([swept(0), swept(1, **{count: 1}), swept(2)])) == 3
+
+
+def test_only_so_many_rows_of_sweeps_are_shown():
+    assert len(views.sweeps([swept(number, stopped=1) for number in range(50)])) == views.SWEEPS
+
+
+def stopped(user="ada", server="", ago=timedelta(0), **more):
+    return Stop(user=user, server=server, at=NOW - ago, reason="was idle for 1 h", rule=None, **more)
+
+
+def test_of_each_server_the_last_stop_is_shown_unless_it_ran_since():
+    lab, old = stopped(server="lab"), stopped(server="lab", ago=HOUR)
+    again, running = stopped(server="again", ran_again=True), stopped(server="running")
+    stops = [lab, stopped("bob"), again, stopped(server="again", ago=HOUR, ran_again=True), running, old]
+    assert views.stops_of(stops, "ada", {"running"}) == [lab]
+
+
+def test_stops_are_filtered_by_name_and_not_endless():
+    stops = [stopped("ada", "Lab"), stopped("bob")]
+    assert views.stops_with(stops, " LAB") == stops[:1]
+    assert len(views.stops_with([stopped()] * (views.STOPS + 1), "")) == views.STOPS
+
+
+ENVIRONMENT = {"JUPYTERHUB_SERVICE_NAME": "culler", "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:10101"}
+
+
+def settings(**changes):
+    return PageSettings.of(ENVIRONMENT | changes, api_url="http://hub/api", token="secret")
+
+
+def test_settings_from_the_environment():
+    here = settings()
+    assert (here.ip, here.port, here.prefix, here.client_id) == (
+        "127.0.0.1",
+        10101,
+        "/services/culler/",
+        "service-culler",
+    )
+    assert here.access_scopes == {"access:services!service=culler"}
+    assert "secret" not in repr(here)
+    assert settings(JUPYTERHUB_SERVICE_URL="http://hub:10101").ip == ""
+    assert settings(JUPYTERHUB_SERVICE_URL="http://[::1]:10101").ip == "::1"
+    assert settings(JUPYTERHUB_BASE_URL="/jhub").hub_prefix == "/jhub/hub/"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("JUPYTERHUB_SERVICE_NAME", ""),
+        ("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1"),
+        ("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:99999"),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", "[]"),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", "access:services"),
+    ],
+)
+def test_settings_that_make_no_sense(key, value):
+    with pytest.raises(BadPageSettings, match=key) as refused:
+        settings(**{key: value})
+    assert value in str(refused.value)
+
+
+def test_a_password_in_an_address_is_not_shown():
+    with pytest.raises(BadPageSettings) as refused:
+        settings(JUPYTERHUB_SERVICE_URL="http://me:s3cret@localhost")
+    assert "not 'localhost'" in str(refused.value)
