@@ -3,7 +3,7 @@
 PYTHON ?= python3
 HUB ?= 6
 ARGS ?=
-ROOMS ?=
+BENCH ?=
 KUBERNETES ?=
 EXAMPLES ?= 20000
 MERMAID = 11.12.0
@@ -15,36 +15,39 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint types law unit coverage test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-rooms lock clean
+.PHONY: help demo test test-all lint types imports unit coverage test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+
+help:  # this list
+	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
 	$(BIN)/python -m devkit demo $(ARGS)
 
-test: lint types law unit  # all that needs neither root nor Go
+test: lint types imports unit  # lint, types, import contracts and the tests that need neither root nor Go
 
-lint: $(VENV)/.ready
+lint: $(VENV)/.ready  # ruff: lint and format
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 
-types: $(VENV)/.ready
+types: $(VENV)/.ready  # mypy, strict
 	$(BIN)/mypy
 
-law: $(VENV)/.ready
+imports: $(VENV)/.ready  # the import contracts between packages
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.ready proxy/node_modules/.ready  # on all cores
+unit: $(VENV)/.ready proxy/node_modules/.ready  # the tests alone, on all cores
 	$(BIN)/pytest $(CORES) $(ARGS)
 
-test-all: lint types law  # the slow tests, too
+test-all: lint types imports  # the same with the slow tests
 	$(MAKE) --no-print-directory unit ARGS="-m '$(ALL)' $(ARGS)"
 
-coverage: $(VENV)/.ready proxy/node_modules/.ready  # of all of them
+coverage: $(VENV)/.ready proxy/node_modules/.ready  # all of these tests under coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(CORES) -m '$(ALL)' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-hub: $(VENV)/.ready proxy/node_modules/.ready  # only the tests that run a hub
+test-hub: $(VENV)/.ready proxy/node_modules/.ready  # the tests that run a hub; HUB=5 for JupyterHub 5.5
 	$(BIN)/pytest $(CORES) -m "hub and not cluster and not browser" $(ARGS)
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
@@ -66,21 +69,21 @@ reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSp
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
 	$(BIN)/python -m devkit.realcluster up --hub $(HUB)
 
-cluster-down: $(VENV)/.ready
+cluster-down: $(VENV)/.ready  # take it away
 	$(BIN)/python -m devkit.realcluster down
 
 differential: $(VENV)/.ready  # many more cases beside KubeSpawner than the tests; one that differs is kept as a test
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m devkit.differential
 
-bench: bench-spawner bench-rooms  # prints figures, asserts none; needs Go
+bench: bench-spawner bench-parts  # prints figures, asserts none; needs Go
 
 bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSpawner
 	$(BIN)/python -m devkit.realcluster.build
 	$(BIN)/python -m devkit.bench.beside $(ARGS)
 
-bench-rooms: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
+bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
 	$(BIN)/python -m devkit.realcluster.build
-	$(BIN)/pytest devkit/bench tests/kube -m bench -s -q $(ROOMS)
+	$(BIN)/pytest devkit/bench tests/kube -m bench -s -q $(BENCH)
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
@@ -112,5 +115,5 @@ lock:  # renew the pinned versions; needs uv
 	uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
 	  --constraint requirements/hub-6.txt requirements/peer.in -o requirements/peer.txt
 
-clean:
+clean:  # remove environments and what was built
 	rm -rf .venv .venv-hub5 .venv-peer site dist docs/javascripts proxy/node_modules proxy/node .demo .coverage* .mypy_cache .ruff_cache .pytest_cache

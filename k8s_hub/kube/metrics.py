@@ -1,4 +1,4 @@
-"""What this room counts, served with the hub's own metrics; every label is bounded."""
+"""What this package counts, served with the hub's own metrics; every label is bounded."""
 
 from prometheus_client import Counter, Gauge
 

@@ -47,7 +47,7 @@ def test_the_docs_show_this_table():
 
 
 def test_nothing_that_was_recorded_is_left_out():
-    """What no start meets: conflicts and the end of a watch are other rooms' matters."""
+    """What no start meets: conflicts and the end of a watch are other packages' matters."""
     others = {"already_exists", "conflict_uid", "gone_list", "gone_watch", "not_found"}
     assert {path.stem for path in FOLDER.glob("*.json")} - others == {
         row.file for row in rows() if not isinstance(row, Reported)

@@ -1,4 +1,4 @@
-"""Pods as the tests of this room make them."""
+"""Pods as the tests of this package make them."""
 
 from devkit.minicluster import resources
 from k8s_hub.objects.keys import Key, labels_of, uid_of
