@@ -37,8 +37,8 @@ from k8s_hub.naming.templates import (
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
-from k8s_hub.spawner.certificates import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.companions import Companion
+from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.traits.options import Options

@@ -31,7 +31,7 @@ from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import access_token, launch, preflight, resolve, security, storage
+from k8s_hub.spawner import credentials, launch, preflight, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
@@ -41,7 +41,7 @@ from k8s_hub.spawner.failures import (
     failure_of,
     keep_from_count,
 )
-from k8s_hub.spawner.in_flight import Creates
+from k8s_hub.spawner.launch import Creates
 from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
 from k8s_hub.spawner.progress import Progress
@@ -286,7 +286,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     def _renew_access_token(self) -> None:
         """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
         try:
-            self._access_token = access_token.renew(self)
+            self._access_token = credentials.renew_access_token(self)
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
 

@@ -24,7 +24,7 @@ from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, placed, scope_of
-from k8s_hub.spawner.certificates import read_certificates
+from k8s_hub.spawner.credentials import read_certificates
 from k8s_hub.spawner.failures import administrators_code
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState

@@ -8,6 +8,15 @@ from inspect import isawaitable
 from itertools import islice
 from typing import Any
 
+from jinja2 import (
+    ChoiceLoader,
+    DictLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    Template,
+    TemplateNotFound,
+)
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
@@ -33,9 +42,37 @@ from k8s_hub.profiles.selection import (
     unknown_to,
 )
 from k8s_hub.spawner.blueprints import Blueprints
-from k8s_hub.spawner.custom_form import custom_form
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
+
+_FORM = "form.html"
+
+
+def custom_form(text: str, directories: Sequence[str]) -> Template | None:
+    """Return the template of the text, else the form.html in the directories; None if there is neither.
+
+    It is rendered with ``profile_list`` and ``user_options``. As in KubeSpawner, nothing is escaped, ``tojson`` keeps
+    the order of keys, because that of profiles has a meaning, and what the directories lack (form.html, style.css) is
+    the package's.
+    """
+    own = FileSystemLoader(list(directories))
+    environment = Environment(loader=ChoiceLoader([own, *_PACKAGED]))  # noqa: S701 - templates decide themselves
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.globals["packaged_form"] = render_form
+    if text:
+        return environment.from_string(text)
+    try:
+        return own.load(environment, _FORM, environment.globals)
+    except TemplateNotFound:
+        return None
+
+
+_PACKAGED = (
+    # Rendered by itself: it escapes, and needs functions of its own.
+    DictLoader({_FORM: "{{ packaged_form(profile_list, user_options)|safe }}"}),
+    PackageLoader("k8s_hub.profiles", "templates"),
+)
+
 
 EXPANDED_LATER = frozenset(
     {
