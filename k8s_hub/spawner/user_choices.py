@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Collection, Generator, Sequence
 from contextlib import suppress
 from heapq import nsmallest
-from html import escape
 from inspect import isawaitable
 from itertools import islice
 from typing import Any
@@ -35,7 +34,7 @@ from k8s_hub.profiles.selection import (
 from k8s_hub.spawner.blueprints import Blueprints
 from k8s_hub.spawner.custom_form import custom_form
 from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.failures import SpawnFailed, administrators_code
+from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
 
 EXPANDED_LATER = frozenset(
     {
@@ -356,8 +355,4 @@ def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
 
 def _bad_request(sentence: str) -> HTTPError:
     """Return what makes the hub show the form again, with the sentence above it."""
-    error: Any = HTTPError(400, sentence)
-    error.jupyterhub_message = sentence
-    error.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
-    refused: HTTPError = error
-    return refused
+    return with_message(HTTPError(400, sentence), sentence)
