@@ -283,8 +283,9 @@ class UserChoices(Blueprints):
         if not profile_list:
             return []
         profiles, faults = usable(profile_list)
-        self._tell_of_profiles(profiles, faults, of_function=callable(self.profile_list))
-        for fault in unknown_overrides(profiles, self._is_known, self.trait_names()):
+        if profile_list is not self.profile_list:  # that one was told of when it was set
+            self._tell_of_profiles(profiles, of_function=callable(self.profile_list))
+        for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
             tell_once(self.log, f"KubeSpawner.{fault}")
         if faults and not profiles:
             raise UnusableProfiles(faults[0])
