@@ -18,6 +18,8 @@ from types import FrameType
 
 from prometheus_client import Counter as Metric
 
+import k8s_hub
+
 log = logging.getLogger(__name__)
 
 VARIABLE = "K8S_HUB_SLOW_CALLBACKS"
@@ -25,7 +27,7 @@ SLOW_CALLBACKS = Metric(
     "k8s_hub_slow_callbacks_total", f"Callbacks with code of k8s_hub longer than {VARIABLE} milliseconds."
 )
 LOOKS_PER_LIMIT = 10  # what is ours for a tenth of the limit has been seen
-_PACKAGE = f"{Path(__file__).parents[1] / 'k8s_hub'}{os.sep}"
+_PACKAGE = f"{Path(k8s_hub.__file__).parent}{os.sep}"
 
 
 class SlowCallbacks:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from devkit.minicluster.cluster import MiniCluster
+from devkit.testing.runs import listening_cluster
 from k8s_hub.kube.pool import InformerPool
 
 
@@ -49,8 +49,5 @@ async def pool():
 @pytest.fixture
 async def cluster(tmp_path, monkeypatch):
     """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
-    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
-        cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    async with listening_cluster(tmp_path, monkeypatch) as cluster:
         yield cluster
-        await InformerPool.for_current_loop().close()

@@ -45,6 +45,7 @@ TOOLS = (
 # What tests read beside the code.
 BESIDE = (
     "tests",
+    "devkit",
     "docs",
     "helm-values",
     "requirements",
@@ -60,12 +61,11 @@ LEFT_OUT = {
     "tests/test_wheel.py": "builds the wheel from the source, which is not here",
     "tests/chart/test_ways.py": "as above",
     "tests/docs/test_commands.py": "asks the repository's Makefile, for which there is no make here",
-    "tests/demo": "runs from a checkout, with the proxy and its node",
+    "tests/devkit/demo": "runs from a checkout, with the proxy and its node",
     "tests/culler/browser": "drives chromium, which is not here",
-    "tests/cli/test_demo.py": "as tests/demo",
-    "tests/box": "is about this machine's tools",
-    "tests/differential": "compares with another package on the Python of developers",
-    "tests/test_reference.py": "the pages are made with the latest JupyterHub",
+    "tests/devkit/realcluster": "is about this machine's tools",
+    "tests/devkit/differential": "compares with another package on the Python of developers",
+    "tests/devkit/test_reference.py": "the pages are made with the latest JupyterHub",
 }
 
 
@@ -101,7 +101,7 @@ def wheels(folder: Path, python: str) -> list[str]:
 
 
 def project(folder: Path) -> None:
-    """Copy the tests and what they read, without the code of the package but for what the wheel leaves out."""
+    """Copy the tests and what they read, without the code of the package."""
     ignored = shutil.ignore_patterns("__pycache__")
     for name in BESIDE:
         source = REPOSITORY / name
@@ -109,16 +109,6 @@ def project(folder: Path) -> None:
             shutil.copytree(source, folder / name, ignore=ignored)
         else:
             shutil.copy(source, folder / name)
-    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
-        "wheel"
-    ]
-    for name in (*wheel["exclude"], "jupyterhub_config.py"):
-        source, target = REPOSITORY / name, folder / "beside" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=ignored)
-        else:
-            shutil.copy(source, target)
 
 
 def main(python: str, arguments: Sequence[str]) -> int:

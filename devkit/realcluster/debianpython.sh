@@ -35,10 +35,8 @@ make_test() {
   # shellcheck disable=SC2086 # words
   chroot "$root" "$ENVIRONMENT/bin/pip" install --quiet --disable-pip-version-check --root-user-action=ignore \
     --no-index --find-links=/tmp/wheels $requirements
-  # What the wheel leaves out, the tests play the cluster with.
-  cp -r "$project/beside/." "$root/$ENVIRONMENT"/lib/python3.*/site-packages/
   exec chroot "$root" env --chdir=/project --ignore-environment HOME=/root LANG=C.UTF-8 TERM=dumb \
-    "PATH=$ENVIRONMENT/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@"
+    PYTHONPATH=/project "PATH=$ENVIRONMENT/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@"
 }
 
 act=$1

@@ -9,7 +9,7 @@ from devkit.realcluster.build import BoxUnavailableError
 
 PATH = f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin"  # where root's programs are, whoever asks
 PLUGINS = "/usr/lib/cni"  # Debian's folder of CNI plugins
-INSTALL = "tests/box/install.sh"
+INSTALL = "devkit/realcluster/install.sh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ address after it; stop() only where poll() says None; a new spawner with the sav
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyterhub import orm
 from jupyterhub.utils import format_exception
 
@@ -35,6 +37,16 @@ HOME: dict[str, Any] = {
     "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}],
     "volume_mounts": [{"name": "home", "mountPath": "/home/jovyan"}],
 }
+
+
+@asynccontextmanager
+async def listening_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MiniCluster]:
+    """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
+    async with MiniCluster(directory=folder / "cluster", runtime="listener") as cluster:
+        cluster.write_kubeconfig(folder / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+        yield cluster
+        await InformerPool.for_current_loop().close()
 
 
 class Run:

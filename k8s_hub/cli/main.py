@@ -3,39 +3,57 @@
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from k8s_hub._version import __version__
 
 VERBS = {
-    "cull": "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
-    "doctor": "what stands in the way of this package on a cluster, and what to do about it",
-    "volumes": "which claims belong to whom; removes, when told to, those that belong to nobody any more",
+    "cull": (
+        "k8s_hub.cli.cull",
+        "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+    ),
+    "doctor": (
+        "k8s_hub.cli.doctor",
+        "what stands in the way of this package on a cluster, and what to do about it",
+    ),
+    "volumes": (
+        "k8s_hub.cli.volumes",
+        "which claims belong to whom; removes, when told to, those that belong to nobody any more",
+    ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
-    parsed = _parser().parse_args(arguments)
-    try:
-        verb = import_module(f"k8s_hub.cli.{parsed.verb}")
-        return int(verb.run(parsed.arguments))
-    except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
-        return 128 + signal.SIGINT
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="k8s-hub",
-        description="A JupyterHub spawner and idle culler for Kubernetes.",
-        epilog="\n".join(f"  {verb:10}{purpose}" for verb, purpose in VERBS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of(
+        VERBS, prog="k8s-hub", description="A JupyterHub spawner and idle culler for Kubernetes."
     )
     parser.add_argument("--version", action="version", version=f"k8s-hub {__version__}")
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help=f"one of {', '.join(VERBS)}")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="see k8s-hub VERB --help")
+    return run_verb(VERBS, parser.parse_args(arguments))
+
+
+def parser_of(
+    verbs: Mapping[str, tuple[str, str]], *, prog: str, description: str
+) -> argparse.ArgumentParser:
+    """Return the parser of a command with these verbs, each with its module and its purpose."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog="\n".join(f"  {verb:10}{purpose}" for verb, (_, purpose) in verbs.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=verbs, metavar="VERB", help=f"one of {', '.join(verbs)}")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help=f"see {prog} VERB --help")
     return parser
+
+
+def run_verb(verbs: Mapping[str, tuple[str, str]], parsed: argparse.Namespace) -> int:
+    """Import the module of the verb, leave its arguments to it, and return its exit code."""
+    try:
+        return int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
+    except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -49,15 +49,22 @@ _HIDDEN, _CUT = "***", "…"
 
 def hiding(diagnosis: Diagnosis, secrets: Collection[str]) -> Diagnosis:
     """Return the diagnosis with none of the secrets in its texts, also where these quote them escaped or cut."""
+    forms = _forms_of(secrets)
     return replace(
-        diagnosis, sentence=hidden(diagnosis.sentence, secrets), detail=hidden(diagnosis.detail, secrets)
+        diagnosis,
+        sentence=_without(diagnosis.sentence, forms),
+        detail=_without(diagnosis.detail, forms),
     )
 
 
 def hidden(text: str, secrets: Collection[str]) -> str:
     """Return a text with none of the secrets in it."""
-    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
-    return _without(text, forms)
+    return _without(text, _forms_of(secrets))
+
+
+def _forms_of(secrets: Collection[str]) -> list[str]:
+    """Return all forms of all secrets, the longest first."""
+    return sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
 
 
 def _forms(secret: str) -> Iterator[str]:

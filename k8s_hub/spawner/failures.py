@@ -112,10 +112,10 @@ def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
         error = HTTPError(status, detail, reason=reason)
     else:
         error = SpawnException(sentence, reason=reason, log_message=detail, status_code=status)
-    return uncounted(_with_message(error, sentence))
+    return uncounted(with_message(error, sentence))
 
 
-def _with_message(error: E, sentence: str) -> E:
+def with_message(error: E, sentence: str) -> E:
     """Return the error with what pages show, whatever its class."""
     shown: Any = error
     shown.jupyterhub_message = sentence
@@ -154,7 +154,7 @@ def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta) -> None:
     """Give the time-out that ended a spawn a sentence, where it has none: the hub's own, if a start overran it."""
     error = None if spawn.cancelled() else spawn.exception()
     if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
-        _with_message(
+        with_message(
             error,
             f"Your server did not start within {duration(waited)}. "
             "Please try again; if it happens again, tell your administrator.",
@@ -209,7 +209,7 @@ def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTT
         f"Your server could not be started because of an error in the hub (reference {reference}). "
         "Please try again; if it happens again, tell your administrator this reference."
     )
-    failure = _with_message(HTTPError(500, sentence, reason=str(Reason.BUG)), sentence)
+    failure = with_message(HTTPError(500, sentence, reason=str(Reason.BUG)), sentence)
     setattr(failure, _COUNTS, True)
     return failure
 

@@ -15,6 +15,7 @@ from k8s_hub.profiles.overrides import merged
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.models import to_json
 from k8s_hub.spawner.security import weakening
+from k8s_hub.spawner.user_choices import EXPANDED_LATER
 
 if TYPE_CHECKING:
     from k8s_hub.spawner.kubespawner import KubeSpawner
@@ -22,30 +23,20 @@ if TYPE_CHECKING:
 _TOLD = "k8s_hub_settings_are_checked"
 """Where it is noted, in the settings of the hub's application, that this hub has been told."""
 
-_TEMPLATES = frozenset(
-    {
-        "environment",
-        "extra_annotations",
-        "extra_containers",
-        "extra_labels",
-        "extra_pod_config",
-        "init_containers",
-        "pod_name_template",
-        "pvc_name_template",
-        "secret_name_template",
-        "service_account",
-        "storage_extra_annotations",
-        "storage_extra_labels",
-        "storage_selector",
-        "user_namespace_annotations",
-        "user_namespace_labels",
-        "volume_mounts",
-        "volumes",
-        "working_dir",
-    }
-)
 _OTHER_TEMPLATES = ("default_url", "notebook_dir", "dns_name_template", "pod_connect_ip")
 """With other fields, or expanded in another way."""
+
+_TEMPLATES = tuple(
+    sorted(
+        EXPANDED_LATER
+        - {
+            *_OTHER_TEMPLATES,
+            "extra_claims",
+            "slow_spawn_message",
+            "user_namespace_template",
+        }  # judged elsewhere
+    )
+)
 _INPUTS = {
     **{each.name: each.name for each in fields(PodInputs)},
     "environment": "env",

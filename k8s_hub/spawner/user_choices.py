@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Collection, Generator, Sequence
 from contextlib import suppress
 from heapq import nsmallest
-from html import escape
 from inspect import isawaitable
 from itertools import islice
 from typing import Any
@@ -43,7 +42,7 @@ from k8s_hub.profiles.selection import (
 )
 from k8s_hub.spawner.blueprints import Blueprints
 from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.failures import SpawnFailed, administrators_code
+from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
 
 _FORM = "form.html"
 
@@ -321,8 +320,9 @@ class UserChoices(Blueprints):
         if not profile_list:
             return []
         profiles, faults = usable(profile_list)
-        self._tell_of_profiles(profiles, faults, of_function=callable(self.profile_list))
-        for fault in unknown_overrides(profiles, self._is_known, self.trait_names()):
+        if profile_list is not self.profile_list:  # that one was told of when it was set
+            self._tell_of_profiles(profiles, of_function=callable(self.profile_list))
+        for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
             tell_once(self.log, f"KubeSpawner.{fault}")
         if faults and not profiles:
             raise UnusableProfiles(faults[0])
@@ -393,8 +393,4 @@ def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
 
 def _bad_request(sentence: str) -> HTTPError:
     """Return what makes the hub show the form again, with the sentence above it."""
-    error: Any = HTTPError(400, sentence)
-    error.jupyterhub_message = sentence
-    error.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
-    refused: HTTPError = error
-    return refused
+    return with_message(HTTPError(400, sentence), sentence)

@@ -19,6 +19,8 @@ SCRATCH = {
     "volume_mounts": [{"name": "scratch", "mountPath": "/scratch"}],
 }
 NEVER = {"extra_pod_config": {"restartPolicy": "Never"}}
+# The server does not heed SIGTERM: the pod is there for all this time, in which the hub asks at least once.
+SLOW_END = {"extra_pod_config": {"terminationGracePeriodSeconds": 75}}
 
 
 def shell(script):
@@ -176,13 +178,13 @@ CRASHES = [
         log="the server has ended: OOMKilled, exit code 137",
     ),
     Case(
-        fate=Fate(user="ada-removed", while_running=delete),
+        fate=Fate(user="ada-removed", traits=SLOW_END, while_running=delete),
         what="An administrator deletes the pod.",
         words="is not running",
         log="the server has ended: Deleted, exit code 1",
     ),
     Case(
-        fate=Fate(user="ada-drained", while_running=drain),
+        fate=Fate(user="ada-drained", traits=SLOW_END, while_running=drain),
         what="An administrator drains the machine (the eviction API).",
         words="is not running",
         log="the server has ended: EvictionByEvictionAPI, exit code 1",

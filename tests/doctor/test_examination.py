@@ -9,14 +9,12 @@ from importlib.metadata import version
 import pytest
 from jupyterhub import orm
 
-from devkit.minicluster.cluster import MiniCluster
 from devkit.minicluster.resources import CLAIMS
 from devkit.testing.realhub import RealHub
-from devkit.testing.runs import HOME, NAMESPACE
+from devkit.testing.runs import HOME, NAMESPACE, listening_cluster
 from k8s_hub import KubeSpawner
 from k8s_hub.cli import doctor
 from k8s_hub.doctor.examination import SCOPES
-from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key
 
 pytestmark = pytest.mark.hub
@@ -26,11 +24,8 @@ ALL = ["list:users", "read:servers", "delete:servers", *SCOPES]
 
 @pytest.fixture
 async def cluster(tmp_path, monkeypatch):
-    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
-        cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    async with listening_cluster(tmp_path, monkeypatch) as cluster:
         yield cluster
-        await InformerPool.for_current_loop().close()
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from devkit.minicluster.cluster import MiniCluster
 from devkit.testing.realhub import RealHub
-from devkit.testing.runs import HOME, NAMESPACE, Witness
+from devkit.testing.runs import HOME, NAMESPACE, Witness, listening_cluster
 from k8s_hub import KubeSpawner
-from k8s_hub.kube.pool import InformerPool
 
 
 class LoopDate(datetime):
@@ -33,11 +31,8 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_clock):
     """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
-    async with MiniCluster(directory=tmp_path / "cluster", runtime="listener") as cluster:
-        cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    async with listening_cluster(tmp_path, monkeypatch) as cluster:
         yield cluster
-        await InformerPool.for_current_loop().close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traitlets import TraitError
 
 from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import NO_WAIT, failed_start, pods, sentence_of
@@ -291,8 +290,8 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
     spawner = bare_spawner(modify_pod_hook=hook)
     try:
         setattr(spawner, name, value)
-    except (TraitError, OverflowError, ValueError, TypeError):
-        return  # told as the setting's own refusal
+    except Exception:  # noqa: BLE001 - the setting's own refusal, which a start tells whatever it is
+        return
     told = list(unusable(spawner, name, getattr(spawner, name)))
     try:
         pod = asyncio.run(spawner._pod())

@@ -88,7 +88,7 @@ class ProfileTraits(HasTraits):
         return proposal.value
 
     def _tell_of_profiles(
-        self, profiles: Mapping[str, Raw], faults: Iterable[str], *, of_function: bool = False
+        self, profiles: Mapping[str, Raw], faults: Iterable[str] = (), *, of_function: bool = False
     ) -> None:
         """Log once what is wrong with the usable profiles, by their places, beside the faults that were found."""
         told = (

@@ -69,7 +69,7 @@ def test_one_message_names_what_is_missing_and_the_packages_that_have_it(monkeyp
         needs.demand_a_node()
     assert (
         "there is no no-such-containerd, no-such-ctr, no-such-runc; "
-        "run tests/box/install.sh as root (apt-get install containerd runc)"
+        "run devkit/realcluster/install.sh as root (apt-get install containerd runc)"
     ) in str(unavailable.value)
 
 
