@@ -8,9 +8,11 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
 from traitlets import default
 
+from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
@@ -25,6 +27,7 @@ from k8s_hub.manifests.secret import build_secret
 from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
+from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import (
     TemplateError,
     expand,
@@ -36,11 +39,14 @@ from k8s_hub.naming.templates import (
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner import resolve
 from k8s_hub.spawner.companions import Companion
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.models import to_json, to_model
+from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION
+from k8s_hub.spawner.spec import template_fields
 from k8s_hub.spawner.traits.options import Options
 
 if TYPE_CHECKING:
@@ -114,7 +120,19 @@ class Blueprints(_Base):
         """Return a template with its fields filled in; a subclass may add fields of its own."""
         if "{" not in template and "}" not in template:
             return template
-        return expand(template, resolve.names(self, slug_scheme=slug_scheme))
+        known = {
+            name: value
+            for name in ("pod_name", "pvc_name", "namespace")
+            if (value := getattr(self, name, None)) is not None  # an empty one is known too
+        }
+        fields = template_fields(
+            username=self.user.name,
+            servername=self.name,
+            user_id=self.user.id,
+            hub_namespace=self.hub_namespace,
+            slug_scheme=slug_scheme or self.slug_scheme,
+        )
+        return expand(template, replace(fields, **known))
 
     def _expand_all(self, src: Any) -> Any:
         """Return lists and dicts with every string in them expanded; everything else as it is."""
@@ -126,17 +144,57 @@ class Blueprints(_Base):
         expanded: dict[str, Any] = self._expand_all(templates)
         return expanded
 
+    @property
+    def _database(self) -> HubDatabase:
+        return HubDatabase(self.user, self.orm_spawner)
+
+    @property
+    def _identity(self) -> ServerIdentity:
+        """Who this spawner's server is."""
+        labels = self.common_labels
+        return ServerIdentity(
+            namespace=self.namespace,
+            username=self.user.name,
+            servername=self.name,
+            release_labels={label: labels[label] for label in RELEASE_LABELS if label in labels},
+        )
+
+    @property
+    def _metadata_inputs(self) -> metadata.MetadataInputs:
+        """What the labels and annotations of all of a server's objects are made of."""
+        return metadata.MetadataInputs(
+            username=self.user.name,
+            servername=self.name,
+            common_labels=self.common_labels,
+            component_label=self.component_label,
+            kubespawner_version=COMPATIBLE_VERSION,
+            jupyterhub_version=jupyterhub_version,
+        )
+
+    @property
+    def _resolver(self) -> Resolver:
+        """Makes the inputs of manifests, by way of what subclasses override."""
+        return Resolver(
+            spawner=self,
+            metadata=self._metadata_inputs,
+            expand=self._expand_user_properties,
+            expand_all=self._expand_all,
+            common_labels=self._build_common_labels,
+            pod_labels=self._build_pod_labels,
+            annotations=self._build_common_annotations,
+        )
+
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of every object of this server."""
-        return metadata.shared_labels(resolve.metadata_inputs(self), extra_labels)
+        return metadata.shared_labels(self._metadata_inputs, extra_labels)
 
     def _build_pod_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of the pod."""
-        return metadata.pod_labels(resolve.metadata_inputs(self), self._build_common_labels(extra_labels))
+        return metadata.pod_labels(self._metadata_inputs, self._build_common_labels(extra_labels))
 
     def _build_common_annotations(self, extra_annotations: dict[str, str]) -> dict[str, str]:
         """Return the annotations of every object of this server."""
-        return metadata.annotations(resolve.metadata_inputs(self), extra_annotations)
+        return metadata.annotations(self._metadata_inputs, extra_annotations)
 
     def get_env(self) -> dict[str, Any]:
         """Return the environment of the user's container.
@@ -154,11 +212,11 @@ class Blueprints(_Base):
 
     async def get_pod_manifest(self) -> Any:
         """Return the V1Pod to create; subclasses change what this returns."""
-        return to_model(build_pod(await resolve.pod_inputs(self)), "V1Pod")
+        return to_model(build_pod(await self._resolver.pod_inputs()), "V1Pod")
 
     def get_pvc_manifest(self) -> Any:
         """Return the V1PersistentVolumeClaim to create; subclasses change what this returns."""
-        return to_model(build_claim(resolve.claim_inputs(self)), "V1PersistentVolumeClaim")
+        return to_model(build_claim(self._resolver.claim_inputs()), "V1PersistentVolumeClaim")
 
     def get_secret_manifest(self, owner_reference: Any) -> Any:
         """Return the V1Secret with the certificates of the pod; subclasses change what this returns."""
@@ -175,7 +233,7 @@ class Blueprints(_Base):
     async def _pod(self) -> Raw:
         """Return the pod to create; model objects are made only for those who want them."""
         if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
-            return build_pod(await resolve.pod_inputs(self))
+            return build_pod(await self._resolver.pod_inputs())
         name = f"{type(self).__name__}.get_pod_manifest"
         pod = await maybe_future(self.get_pod_manifest())
         if self.modify_pod_hook is not None:
@@ -190,10 +248,13 @@ class Blueprints(_Base):
         self.pvc_name = name
         try:
             if not self._overrides("get_pvc_manifest"):
-                return build_claim(resolve.claim_inputs(self))
+                return build_claim(self._resolver.claim_inputs())
             return self._from_subclass("get_pvc_manifest")
         finally:
             self._home_name = named
+
+    def _extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
+        return build_claim(self._resolver.extra_claim_inputs(extra, name))
 
     def _companions(self, pod: Raw) -> list[Companion]:
         """Return what is to be created after this pod."""
@@ -208,7 +269,7 @@ class Blueprints(_Base):
         """Return the Secret of the pod's secret variables, none without any."""
         if not content:
             return []
-        manifest = build_secret(resolve.environment_secret_inputs(self, content))
+        manifest = build_secret(self._resolver.environment_secret_inputs(content))
         return [Companion(resource=SECRETS, manifest=manifest)]
 
     def _companion_keys(self) -> list[tuple[Resource, Key]]:
@@ -235,16 +296,16 @@ class Blueprints(_Base):
         return self._from_subclass("get_service_manifest", _owner(pod), port)
 
     def _secret(self) -> Raw:
-        return build_secret(resolve.certificate_inputs(self))
+        return build_secret(self._resolver.certificate_inputs())
 
     def _service(self, port: int) -> Raw:
-        return build_service(resolve.service_inputs(self, port))
+        return build_service(self._resolver.service_inputs(port))
 
     def _namespace(self) -> Raw:
         return build_namespace(
             self.namespace,
-            resolve.expanded(self, "user_namespace_labels"),
-            resolve.expanded(self, "user_namespace_annotations"),
+            self._resolver.expanded("user_namespace_labels"),
+            self._resolver.expanded("user_namespace_annotations"),
         )
 
     def _namespace_to_create(self) -> Raw:

@@ -1,11 +1,9 @@
-"""What a server is given to be trusted: certificates for internal_ssl, and a token that opens it alone."""
+"""The certificates that a server is given for internal_ssl."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from certipy import Certipy
-from jupyterhub import orm
 
 from k8s_hub.manifests.secret import Certificates
 
@@ -34,24 +32,3 @@ def read_certificates(paths: Mapping[str, str], hub_authority: str) -> Certifica
         servers_authority=Path(paths["cafile"]).read_text(),
         hub_authority=Path(hub_authority).read_text(),
     )
-
-
-NOTE = ": for services that ask it what it runs"
-
-
-def renew_access_token(spawner: Any) -> str:
-    """Return a new token with ``access:servers`` for this server only; an earlier one is revoked.
-
-    Raise ValueError where the user may not access their own server.
-    """
-    client, db = spawner.orm_spawner.oauth_client, spawner.user.db
-    for token in db.query(orm.APIToken).filter_by(client_id=client.identifier):
-        if (token.note or "").endswith(NOTE):
-            db.delete(token)
-    made: str = spawner.user.new_api_token(
-        # JupyterHub does not take requests with tokens of such a name for their user's activity.
-        note=f"Server at {spawner.server.base_url}{NOTE}",
-        scopes=[f"access:servers!server={spawner.user.name}/{spawner.name}"],
-        oauth_client=client,
-    )
-    return made

@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from traitlets import observe
 from traitlets.utils.bunch import Bunch
 
-from k8s_hub.claims.deletion import Deletable, Kept, may_delete
+from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
 from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.diagnosis import Diagnosis
@@ -24,14 +24,14 @@ from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cl
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.telling import at_deadline, hiding
-from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
+from k8s_hub.kube.errors import ConfigurationError, KubeError
+from k8s_hub.kube.resources import PODS, SECRETS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.objects.keys import key_of, uid_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import credentials, launch, preflight, resolve, security, storage
+from k8s_hub.retries import RetryPolicy
+from k8s_hub.spawner import launch, preflight, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
@@ -48,6 +48,7 @@ from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.spawner.spec import ServerSpec
 from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.teardown import Removal
 from k8s_hub.spawner.user_choices import UserChoices
@@ -105,9 +106,48 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
             self._name_home()
-        security.refuse_contradictions(self)
+        if self.security_profile:
+            options = {name: getattr(self, name) for name in security.DECISIVE}
+            security.refuse_contradictions(self.security_profile, options)
         if self.user is not None:
-            preflight.tell_unusable(self)
+            preflight.log_unusable(self._resolver, self._protection)
+
+    # --- What there is ---
+
+    def _spec(self) -> ServerSpec:
+        """Return what this server is as the settings are now."""
+        return ServerSpec(
+            identity=self._identity,
+            user_id=self.user.id,
+            hub_namespace=self.hub_namespace,
+            slug_scheme=self.slug_scheme,
+            pod_name=self.pod_name,
+            home=self._home_name,
+            handles_legacy_names=self.handle_legacy_names,
+            extra_claims=parse_extra_claims(self.extra_claims),
+            extra_claim_names=self.extra_claim_names,
+            is_placed_beside_others=self.storage_same_node,
+        )
+
+    @property
+    def _protection(self) -> security.Protection:
+        return security.Protection(
+            security_profile=self.security_profile,
+            api_token_in_secret=self.api_token_in_secret,
+            secret_environment=list(self.secret_environment),
+            user_namespace_allow_existing=self.user_namespace_allow_existing,
+        )
+
+    @contextmanager
+    def _protected(self) -> Iterator[None]:
+        """Let profiles and users' choices, which are applied inside, take away no protection of the cluster."""
+        before = self._protection
+        yield
+        taken = before.weakened_by(self._protection)
+        if taken:
+            for name in taken:  # for a subclass that tries once more
+                setattr(self, name, getattr(before, name))
+            raise security.weakened(taken)
 
     # --- Names and saved state ---
 
@@ -176,11 +216,15 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         try:
             yield
         except Exception as error:
-            failure = failure_of(error, self, self._secrets | security.configured_secrets(self))
+            failure = failure_of(error, self, self._secrets | self._configured_secrets())
             if failure is error:
                 raise
             # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
             raise failure from None
+
+    def _configured_secrets(self) -> frozenset[str]:
+        containers = (self.init_containers, self.extra_containers, self.extra_container_config)
+        return security.configured_secrets(self.environment, *containers) | {str(self.api_token)}
 
     @property
     def _spawn_future(self) -> "asyncio.Future[Any] | None":
@@ -221,10 +265,8 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             await super().apply_group_overrides()
 
     async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
-        before = security.protection(self)
-        with self._supervised(), administrators_code("KubeSpawner.apply_user_options"):
+        with self._supervised(), administrators_code("KubeSpawner.apply_user_options"), self._protected():
             await super()._run_apply_user_options(user_options)
-            security.refuse_weakening(self, before)
 
     def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
         """Run an administrator's hook; what is left of an async one is returned, to be awaited."""
@@ -261,13 +303,14 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             async with limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
                 self._tell(launch.requested(started))
-                await self._apply_choices()
+                with self._protected():
+                    await self.load_user_options()
                 attempt = await self._attempt(started)
                 with launch.refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
                     whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
                 url = self._address_of(whole)
-                probe = Probe.of(self, url)
+                probe = self._probe(url)
                 await launch.until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
@@ -283,18 +326,18 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self._renew_access_token()
         return url
 
+    def _probe(self, url: str) -> Probe:
+        base_url = "/" if self.server is None else self.server.base_url
+        return Probe.of(
+            url, base_url=base_url, hub_settings=self.user.settings if self.internal_ssl else None
+        )
+
     def _renew_access_token(self) -> None:
         """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
         try:
-            self._access_token = credentials.renew_access_token(self)
+            self._access_token = self._database.renew_access_token(self.server.base_url)
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
-
-    async def _apply_choices(self) -> None:
-        """Apply what the user chose; no choice turns off what protects the cluster."""
-        before = security.protection(self)
-        await self.load_user_options()
-        security.refuse_weakening(self, before)
 
     async def _launch(self, attempt: launch.Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
@@ -316,10 +359,11 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
-            self._secrets = security.secrets_of(self, manifest)
-            secure = security.secured(self, manifest)
-            async with storage.in_turn(self, attempt, secure.pod, claims) as turn:
-                placed = await storage.placed(self, attempt, secure.pod, claims)
+            self._secrets = self._secrets_of(manifest)
+            secure = security.secured(manifest, self._protection, self.api_token)
+            spec = self._spec()
+            async with storage.in_turn(spec, attempt, secure.pod, claims) as turn:
+                placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = turn.created = await launch.create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             companions = [*self._companions(pod), *self._environment_secret(secure.content)]
@@ -334,13 +378,20 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
+    def _secrets_of(self, pod: Raw) -> frozenset[str]:
+        shown = (self.user.name, self.image, self.namespace, self.pod_name)
+        return security.secrets_of(pod, api_token=self.api_token, shown=shown)
+
     def _may_use(self, namespace: Raw | None, attempt: launch.Attempt) -> bool:
         """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
         return (
             namespace is None
             or self.user_namespace_allow_existing
             or self.namespace == self._used_namespace
-            or self.namespace in resolve.namespaces_of_other_servers(self)
+            or any(
+                state.namespace == self.namespace
+                for state in self._database.states_of_other_servers().values()
+            )
             or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
         )
 
@@ -352,7 +403,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self._mark = uuid4().hex
         return launch.Attempt(
             cluster=cluster,
-            identity=resolve.identity(self),
+            identity=self._identity,
             mark=self._mark,
             started=started,
             grace_seconds=self.delete_grace_period,
@@ -368,16 +419,29 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
     async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
         """Return this server's claims, which exist now, its home first."""
-        home = await self._ensure_home(attempt, feed) if self.storage_pvc_ensure else None
-        others = await storage.ensure_extra_claims(self, attempt, feed)
-        return others if home is None else [home, *others]
+        claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
+        extras = parse_extra_claims(self.extra_claims)
+        return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
 
     async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Raw:
-        choose = partial(choose_home, resolve.home_request(self))
+        choose = partial(choose_home, storage.home_request(self._spec(), self._database))
         claim = await launch.ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
         if self.storage_grow:
             await storage.grow(attempt, claim, self.storage_capacity)
+        return claim
+
+    async def _ensure_extra_claim(
+        self, extra: ExtraClaim, attempt: launch.Attempt, feed: "Feed | None"
+    ) -> Raw:
+        template_name = self._expand_user_properties(extra.name_template)
+        request = storage.extra_claim_request(self._spec(), extra, template_name, self._database)
+        claim = await launch.ensure_claim(
+            attempt, partial(choose_extra, request, extra.name), partial(self._extra_claim, extra), feed
+        )
+        self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
+        if self.storage_grow:
+            await storage.grow(attempt, claim, extra.capacity)
         return claim
 
     def _tell(self, diagnosis: Diagnosis) -> None:
@@ -431,14 +495,14 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         removal = Removal(
             cluster=cluster,
             key=self._pod_key,
-            is_ours=self._is_ours,
+            is_ours=self._own_pod.is_own,
             grace_seconds=0 if now else self.delete_grace_period,
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
             uncertain_mark=self._mark if self._creates.is_uncertain else None,
             companions=self._companion_keys(),
         )
-        await removal.run(self._pods_in_view(cluster))
+        await removal.run(self._own_pod.all_in(cluster.pods.view))
         self._creates = Creates()
         self._may_have_created = False
         await self._leave()
@@ -451,7 +515,10 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """
         try:
             if self.extra_claim_names:
-                await storage.delete_extra_claims(self, await self._connect())
+                cluster = await self._connect()
+                await storage.delete_extra_claims(
+                    cluster, self._spec(), self._database, policy=self._retry_policy, log=self.log
+                )
             if self.delete_pvc and self.storage_pvc_ensure:
                 await self._delete_home()
         except (SpawnFailed, KubeError, TimeoutError) as error:
@@ -461,29 +528,15 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         await self._leave()
 
     async def _delete_home(self) -> None:
-        remembered = self._home_name.remembered
-        name = remembered or await self._existing_home() or self.pvc_name
+        name = self._home_name.remembered or await self._existing_home() or self.pvc_name
         cluster = await self._connect()
-        key = Key(self.namespace, name)
-        policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
-        try:
-            claim = await retrying(policy, lambda: cluster.api.get(CLAIMS, key), on=Unavailable)
-        except NotFound:
-            claim = None
-        decision = may_delete(
-            claim,
-            identity=resolve.identity(self),
-            scope=scope_of(self._home_name.template),
-            is_remembered=name == remembered,
-            siblings=resolve.siblings(self),
-            other_users=resolve.users_with_claim(self, name),
+        await storage.delete_home(
+            cluster, self._spec(), name, self._database, policy=self._retry_policy, log=self.log
         )
-        match decision:
-            case Deletable(uid=uid):
-                await retrying(policy, lambda: cluster.api.delete(CLAIMS, key, uid=uid), on=Unavailable)
-                self.log.info("%s: the claim is deleted", key)
-            case Kept(reason=reason):
-                self.log.info("%s: the claim is kept because %s", key, reason)
+
+    @property
+    def _retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
 
     # --- Rename ---
 
@@ -514,7 +567,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
                 "KubeSpawner.remember_pvc_name is off.",
             )
         self._home_name = self._home_name.found(home)
-        self.orm_spawner.state = self.get_state()
+        self._database.save_state(self.get_state())
 
     async def _existing_home(self) -> str | None:
         """Return the name of this server's home; None if it has none.
@@ -524,7 +577,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
             await launch.until_synced(attempt, attempt.cluster.claims)
-        choice = choose_home(resolve.home_request(self), attempt.cluster.claims.view)
+        choice = choose_home(storage.home_request(self._spec(), self._database), attempt.cluster.claims.view)
         return choice.name if isinstance(choice, UseExisting) else None
 
     # --- Address ---
@@ -537,7 +590,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         known: str = self.server.url
         try:
             attempt = await self._attempt(utcnow())
-            pod = self._pod_in_view(attempt.cluster)
+            pod = self._own_pod.first_in(attempt.cluster.pods.view)
             if pod is None:
                 return known
             self.pod_name = key_of(pod).name

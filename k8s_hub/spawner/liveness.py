@@ -13,14 +13,13 @@ from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import PODS
-from k8s_hub.naming.ownership import is_ours
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import resolve
 from k8s_hub.spawner.blueprints import Blueprints
-from k8s_hub.spawner.cluster import Cluster, connect, leave, owner
+from k8s_hub.spawner.cluster import Cluster, connect, leave
 from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.spec import OwnPod
 from k8s_hub.spawner.teardown import delete_later
 
 if TYPE_CHECKING:
@@ -162,7 +161,8 @@ class Liveness(Blueprints):
         """
         async with asyncio.timeout(self._poll_patience(cluster)):
             await cluster.pods.wait_synced(deadline=math.inf)
-            pod = self._pod_in_view(cluster)
+            own = self._own_pod
+            pod = own.first_in(cluster.pods.view)
             if pod is not None or self.server is None:
                 return pod
             try:
@@ -171,7 +171,7 @@ class Liveness(Blueprints):
                 )
             except NotFound:
                 return None
-        return found if self._is_ours(found) else None
+        return found if own.is_own(found) else None
 
     def _poll_patience(self, cluster: Cluster) -> float:
         """Return the seconds that poll() may wait for the cluster's word.
@@ -204,8 +204,7 @@ class Liveness(Blueprints):
         if (parts.scheme, parts.hostname, port) == (self.server.proto, self.server.ip, self.server.port):
             return
         self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), address, self.server.host)
-        self.server.proto, self.server.ip, self.server.port = parts.scheme, parts.hostname, port
-        self.user.db.commit()
+        self._database.save_address(self.server, scheme=parts.scheme, host=parts.hostname, port=port)
 
     async def _address(self, cluster: Cluster, pod: Raw) -> str | None:
         """Return where the server of a pod listens; None where nobody can say.
@@ -241,20 +240,9 @@ class Liveness(Blueprints):
         if self.delete_stopped_pods and not is_dying(pod):
             delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {reason}")
 
-    def _pod_in_view(self, cluster: Cluster) -> Raw | None:
-        """Return this server's pod by its name, else by its annotations: names may have changed since."""
-        return next(iter(self._pods_in_view(cluster)), None)
-
-    def _pods_in_view(self, cluster: Cluster) -> list[Raw]:
-        """Return this server's pods, the one of its name first."""
-        view = cluster.pods.view
-        named, annotated = view.get(self._pod_key), view.find(owner(self.user.name, self.name))
-        others = (pod for pod in annotated if key_of(pod) != self._pod_key)
-        return [pod for pod in (named, *others) if pod is not None and self._is_ours(pod)]
-
-    def _is_ours(self, pod: Raw) -> bool:
-        """Tell a pod of this server by its annotations, or as the one that was, before its user was renamed."""
-        return is_ours(pod, resolve.identity(self)) or (bool(self.pod_id) and uid_of(pod) == self.pod_id)
+    @property
+    def _own_pod(self) -> OwnPod:
+        return OwnPod(server=self._identity, key=self._pod_key, uid=self.pod_id)
 
     @property
     def _pod_key(self) -> Key:

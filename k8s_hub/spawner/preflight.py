@@ -6,7 +6,7 @@ What callables return, what hooks change and what users type is judged when a se
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from k8s_hub.manifests.pod import PodInputs, build_pod
 from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, placed
@@ -14,14 +14,12 @@ from k8s_hub.profiles.checks import fixed_overrides, usable
 from k8s_hub.profiles.overrides import merged
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.models import to_json
-from k8s_hub.spawner.security import weakening
+from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.security import Protection, weakening
 from k8s_hub.spawner.user_choices import EXPANDED_LATER
 
-if TYPE_CHECKING:
-    from k8s_hub.spawner.kubespawner import KubeSpawner
-
-_TOLD = "k8s_hub_settings_are_checked"
-"""Where it is noted, in the settings of the hub's application, that this hub has been told."""
+_IS_LOGGED = "k8s_hub_settings_are_checked"
+"""Where it is noted, in the settings of the hub's application, that this hub's log says it."""
 
 _OTHER_TEMPLATES = ("default_url", "notebook_dir", "dns_name_template", "pod_connect_ip")
 """With other fields, or expanded in another way."""
@@ -51,37 +49,37 @@ _INPUTS = {
 """Of which input of a pod a setting is made, or of an equal one of another object."""
 
 
-def tell_unusable(spawner: "KubeSpawner") -> None:
+def log_unusable(resolver: Resolver, protection: Protection) -> None:
     """Log each setting and each fixed value of a profile that no server can be started with, once for each hub."""
-    settings = getattr(spawner.user, "settings", None)
-    if settings is None or settings.get(_TOLD):
+    settings = getattr(resolver.spawner.user, "settings", None)
+    if settings is None or settings.get(_IS_LOGGED):
         return
-    settings[_TOLD] = True
-    for fault in (*_of_settings(spawner), *_of_profiles(spawner)):
-        tell_once(spawner.log, f"KubeSpawner.{fault}")
+    settings[_IS_LOGGED] = True
+    for fault in (*_of_settings(resolver), *_of_profiles(resolver, protection)):
+        tell_once(resolver.spawner.log, f"KubeSpawner.{fault}")
 
 
-def _of_settings(spawner: "KubeSpawner") -> Iterator[str]:
+def _of_settings(resolver: Resolver) -> Iterator[str]:
     for name in dict.fromkeys((*_TEMPLATES, *_OTHER_TEMPLATES, *_INPUTS)):
-        if spawner.has_trait(name):
-            yield from _as_far_as_known(unusable(spawner, name, getattr(spawner, name)))
+        if resolver.spawner.has_trait(name):
+            yield from _as_far_as_known(unusable(resolver, name, getattr(resolver.spawner, name)))
 
 
-def _of_profiles(spawner: "KubeSpawner") -> Iterator[str]:
-    if callable(spawner.profile_list):
+def _of_profiles(resolver: Resolver, protection: Protection) -> Iterator[str]:
+    if callable(resolver.spawner.profile_list):
         return
-    profiles, _ = usable(spawner.profile_list)
+    profiles, _ = usable(resolver.spawner.profile_list)
     for path, name, override in fixed_overrides(profiles):
         place = path.removesuffix(f"{name}")
-        faults = _as_far_as_known(_of_override(spawner, name, override))
+        faults = _as_far_as_known(_of_override(resolver, protection, name, override))
         yield from (f"{place}{fault}" for fault in faults)
 
 
-def _of_override(spawner: "KubeSpawner", name: str, override: Any) -> Iterator[str]:
-    current = getattr(spawner, name, None)
+def _of_override(resolver: Resolver, protection: Protection, name: str, override: Any) -> Iterator[str]:
+    current = getattr(resolver.spawner, name, None)
     is_merged = isinstance(current, dict) and isinstance(override, dict)
-    yield from unusable(spawner, name, merged(current or {}, override) if is_merged else override)
-    yield from weakening(spawner, name, override)
+    yield from unusable(resolver, name, merged(current or {}, override) if is_merged else override)
+    yield from weakening(protection, name, override)
 
 
 def _as_far_as_known(faults: Iterator[str]) -> Iterator[str]:
@@ -93,7 +91,7 @@ def _as_far_as_known(faults: Iterator[str]) -> Iterator[str]:
         yield from faults
 
 
-def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
+def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
     """Yield what keeps a setting of this value from every server, if anything does: the place, then the fault."""
     if callable(value):
         return
@@ -101,7 +99,7 @@ def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
         value = {key: item for key, item in value.items() if not callable(item)}
     try:
         with placed(name):
-            expanded = _expanded(spawner, name, value)
+            expanded = _expanded(resolver, name, value)
             value = to_json(expanded)
     except SettingError as error:
         yield str(error)
@@ -115,13 +113,13 @@ def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
         yield str(error if error.place.startswith(name) else error.within(f"{name}: "))
 
 
-def _expanded(spawner: "KubeSpawner", name: str, value: Any) -> Any:
+def _expanded(resolver: Resolver, name: str, value: Any) -> Any:
     if name in _TEMPLATES:
-        return spawner._expand_all(value)  # noqa: SLF001 - as for a pod
+        return resolver.expand_all(value)
     if name in {"default_url", "notebook_dir"} and isinstance(value, str):
-        return fill(value, spawner.template_namespace())
+        return fill(value, resolver.spawner.template_namespace())
     if name == "dns_name_template" and isinstance(value, str):
         return expand_dns_name(value, name="name", namespace="namespace")
     if name == "pod_connect_ip" and isinstance(value, str):
-        return expand_host(value, spawner._expand_user_properties)  # noqa: SLF001 - as above
+        return expand_host(value, resolver.expand)
     return value

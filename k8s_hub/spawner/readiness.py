@@ -9,16 +9,14 @@ import asyncio
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from jupyterhub.utils import make_ssl_context
 from tornado.httputil import HTTPHeaders, HTTPInputError
-
-if TYPE_CHECKING:
-    from k8s_hub.spawner.kubespawner import KubeSpawner
 
 CONNECTING = 5.0
 """Seconds after which an address that takes no connection is taken for one where nobody listens yet."""
@@ -48,17 +46,16 @@ class Probe:
     tls: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, spawner: "KubeSpawner", url: str) -> "Probe":
-        """Return the question to the server at a URL."""
+    def of(cls, url: str, *, base_url: str, hub_settings: Mapping[str, Any] | None) -> "Probe":
+        """Return the question to the server at a URL; ``hub_settings`` name the hub's certificates, with internal_ssl."""
         parts = urlsplit(url)
         is_secure = parts.scheme == "https"
-        base_url = "/" if spawner.server is None else spawner.server.base_url
         return cls(
             scheme=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or (443 if is_secure else 80),
             path=quote(f"{base_url}api", safe=_IN_PATHS),
-            tls=_certificates(spawner) if is_secure else None,
+            tls=_certificates(hub_settings or {}) if is_secure else None,
         )
 
     @property
@@ -155,8 +152,7 @@ def _status_in(head: bytes) -> int | None:
     return int(status[1])
 
 
-def _certificates(spawner: "KubeSpawner") -> ssl.SSLContext:
-    settings = spawner.user.settings if spawner.internal_ssl else {}
+def _certificates(settings: Mapping[str, Any]) -> ssl.SSLContext:
     context: ssl.SSLContext | None = _make_ssl_context(
         settings.get("internal_ssl_key"),
         settings.get("internal_ssl_cert"),

@@ -1,8 +1,8 @@
 """The last hand on a pod: `security_profile` and secret variables, after all hooks; and what contradicts the profile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitlets import TraitError
 
@@ -16,12 +16,9 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.models import to_json
 
-if TYPE_CHECKING:
-    from k8s_hub.spawner.kubespawner import KubeSpawner
-
 TOKEN_VARIABLES = frozenset({"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"})
 
-_DECISIVE = (
+DECISIVE = (
     "uid",
     "privileged",
     "allow_privilege_escalation",
@@ -33,8 +30,9 @@ _DECISIVE = (
     "lifecycle_hooks",
     "extra_container_config",
     "extra_pod_config",
+    "extra_annotations",
 )
-"""The options of which a pod's security is made; each is an input of the pod by the same name."""
+"""The options of which a pod's security is made; each but the last is an input of the pod by the same name."""
 
 _SHOWN = 3
 
@@ -65,15 +63,13 @@ _PUBLIC = ("JUPYTERHUB_", "JUPYTER_IMAGE", "MEM_", "CPU_")
 """How the hub's own variables begin, of which only the token is a secret."""
 
 
-def refuse_contradictions(spawner: "KubeSpawner") -> None:
-    """Raise TraitError if an option, as it is configured, contradicts `security_profile`.
+def refuse_contradictions(profile: str, configured: Mapping[str, Any]) -> None:
+    """Raise TraitError if one of the `DECISIVE` options, as it is configured, contradicts the `security_profile`.
 
     What is not known yet is judged with the pod: what callables return, what profiles and hooks change.
     """
-    if spawner.security_profile == "":
-        return
-    options = {name: getattr(spawner, name) for name in _DECISIVE}
-    annotations = dict(spawner.extra_annotations)
+    options = dict(configured)
+    annotations = options.pop("extra_annotations")
     try:
         known = {name: to_json(value) for name, value in options.items() if not callable(value)}
         together = _contradictions(annotations=annotations, **known)
@@ -85,23 +81,26 @@ def refuse_contradictions(spawner: "KubeSpawner") -> None:
     alone["extra_annotations"] = _contradictions(annotations=annotations)
     raise TraitError(
         "; ".join(
-            _words(spawner, name, found) for name in alone for found in alone[name] if found in together
+            _words(profile, name, configured[name], found)
+            for name in alone
+            for found in alone[name]
+            if found in together
         )
     )
 
 
-def secured(spawner: "KubeSpawner", pod: Raw) -> SecretEnvironment:
+def secured(pod: Raw, protection: Protection, api_token: str) -> SecretEnvironment:
     """Return the pod as the options for security want it, and what its Secret holds.
 
     Raises SpawnFailed for a pod that contradicts the profile, whoever has made it so; ManifestError for a secret
     variable that refers to others.
     """
-    if spawner.security_profile:
+    if protection.security_profile:
         if found := contradictions(pod):
-            raise SpawnFailed(_refusal(spawner.security_profile, found))
+            raise SpawnFailed(_refusal(protection.security_profile, found))
         pod = restricted(pod)
-    token = spawner.api_token if spawner.api_token_in_secret else ""
-    names = {*spawner.secret_environment, *(TOKEN_VARIABLES if token else ())}
+    token = api_token if protection.api_token_in_secret else ""
+    names = {*protection.secret_environment, *(TOKEN_VARIABLES if token else ())}
     if not names:
         return SecretEnvironment(pod=pod, content={})
     return separated(
@@ -111,9 +110,11 @@ def secured(spawner: "KubeSpawner", pod: Raw) -> SecretEnvironment:
     )
 
 
-def secrets_of(spawner: "KubeSpawner", pod: Raw) -> frozenset[str]:
-    """Return the values of the pod's variables that nobody may read in a log or a sentence."""
-    shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
+def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset[str]:
+    """Return the values of the pod's variables that nobody may read in a log or a message.
+
+    What is part of one that is ``shown`` anyway, such as the image, is none.
+    """
     variables = (
         (str(entry.get("name")), str(entry.get("value") or ""))
         for kind in ("initContainers", "containers")
@@ -125,18 +126,15 @@ def secrets_of(spawner: "KubeSpawner", pod: Raw) -> frozenset[str]:
         for name, value in variables
         if name in TOKEN_VARIABLES or not (name.startswith(_PUBLIC) or any(value in each for each in shown))
     }
-    return frozenset(values | {spawner.api_token})
+    return frozenset(values | {api_token})
 
 
-def configured_secrets(spawner: "KubeSpawner") -> frozenset[str]:
-    """Return the texts in the settings that nobody may read in a log or a sentence, before there is a pod of them.
+def configured_secrets(environment: Any, *containers: Any) -> frozenset[str]:
+    """Return the texts in the settings that nobody may read in a log or a message, before there is a pod of them.
 
     All texts of the environment, and those of the variables of configured containers.
     """
-    containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
-    return frozenset(
-        (*_texts_in(spawner.environment), *_texts_in(containers, below="env"), str(spawner.api_token))
-    )
+    return frozenset((*_texts_in(environment), *_texts_in(containers, below="env")))
 
 
 def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Iterator[str]:
@@ -153,19 +151,8 @@ def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Itera
 # --- What users' choices cannot take away ---
 
 
-def protection(spawner: "KubeSpawner") -> Protection:
-    """Return what protects the cluster now."""
-    return Protection(
-        security_profile=spawner.security_profile,
-        api_token_in_secret=spawner.api_token_in_secret,
-        secret_environment=list(spawner.secret_environment),
-        user_namespace_allow_existing=spawner.user_namespace_allow_existing,
-    )
-
-
-def weakening(spawner: "KubeSpawner", name: str, value: Any) -> list[str]:
+def weakening(before: Protection, name: str, value: Any) -> list[str]:
     """Return why a profile cannot set a protection to this value; empty if it can."""
-    before = protection(spawner)
     if name not in {each.name for each in fields(Protection)}:
         return []
     changed: Any = {name: value}
@@ -175,32 +162,27 @@ def weakening(spawner: "KubeSpawner", name: str, value: Any) -> list[str]:
     ]
 
 
-def refuse_weakening(spawner: "KubeSpawner", before: Protection) -> None:
-    """Raise SpawnFailed where a profile or a user's choice has taken away a protection, which is there again then."""
-    taken = before.weakened_by(protection(spawner))
-    if taken:
-        for name in taken:  # for a subclass that tries once more
-            setattr(spawner, name, getattr(before, name))
-        raise SpawnFailed(
-            Diagnosis.failed(
-                Stage.REQUEST,
-                Reason.POLICY,
-                "Your choice would turn off a protection of this hub, which no choice can do. "
-                "Please choose something else, or tell your administrator.",
-                detail=f"profiles and user options cannot weaken {', '.join(taken)}",
-            )
+def weakened(taken: Collection[str]) -> SpawnFailed:
+    """Return the failure of a start whose profile, or user's choice, has taken away these protections."""
+    return SpawnFailed(
+        Diagnosis.failed(
+            Stage.REQUEST,
+            Reason.POLICY,
+            "Your choice would turn off a protection of this hub, which no choice can do. "
+            "Please choose something else, or tell your administrator.",
+            detail=f"profiles and user options cannot weaken {', '.join(taken)}",
         )
+    )
 
 
 def _contradictions(**inputs: Any) -> list[Contradiction]:
     return contradictions(build_pod(PodInputs(pod_name="", image="", **inputs)))
 
 
-def _words(spawner: "KubeSpawner", name: str, found: Contradiction) -> str:
-    value = getattr(spawner, name)
+def _words(profile: str, name: str, value: Any, found: Contradiction) -> str:
     is_all = value == found.value and type(value) is type(found.value)
     said, more = (f" = {value!r}", "") if is_all else ("", f": {found}")
-    return f'KubeSpawner.{name}{said} contradicts security_profile = "{spawner.security_profile}"{more}'
+    return f'KubeSpawner.{name}{said} contradicts security_profile = "{profile}"{more}'
 
 
 def _refusal(profile: str, found: list[Contradiction]) -> Diagnosis:

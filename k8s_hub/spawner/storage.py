@@ -1,17 +1,20 @@
-"""What a server mounts besides its home, how large its claims are, and the node where they can be mounted."""
+"""A server's claims: which they are, how large, the node where they can be mounted, and when they are deleted."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 from weakref import WeakValueDictionary
 
-from k8s_hub.claims.deletion import Deletable, Kept
-from k8s_hub.claims.extra import ExtraClaim, Keep, choose_extra, may_delete_extra, parse_extra_claims
+from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
+from k8s_hub.claims.extra import ExtraClaim, Keep, may_delete_extra
 from k8s_hub.claims.growth import missing_growth
+from k8s_hub.claims.home import HomeRequest
+from k8s_hub.claims.legacy import LegacyName, legacy_names
 from k8s_hub.claims.placement import (
     Anywhere,
     Beside,
@@ -27,19 +30,17 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
-from k8s_hub.manifests.claim import build_claim
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION
-from k8s_hub.naming.templates import Scope, scope_of
+from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch, resolve
+from k8s_hub.spawner import launch
 from k8s_hub.spawner.cluster import Cluster, mounting
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
-
-if TYPE_CHECKING:
-    from k8s_hub.kube.events import Feed
-    from k8s_hub.spawner.kubespawner import KubeSpawner
+from k8s_hub.spawner.saved_state import SavedState
+from k8s_hub.spawner.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
 
@@ -47,51 +48,137 @@ GROWING = RetryPolicy(deadline=5.0)
 """A start does not wait longer than this for a larger claim: it works with the smaller one too."""
 
 
-async def ensure_extra_claims(
-    spawner: "KubeSpawner", attempt: launch.Attempt, feed: "Feed | None"
-) -> list[Raw]:
-    """Return the claims that the server has besides its home, created where they are missing."""
-    claims = []
-    for extra in parse_extra_claims(spawner.extra_claims):
-
-        def manifest(name: str, extra: ExtraClaim = extra) -> Raw:
-            return build_claim(resolve.extra_claim_inputs(spawner, extra, name))
-
-        choose = partial(choose_extra, resolve.extra_claim_request(spawner, extra), extra.name)
-        claim = await launch.ensure_claim(attempt, choose, manifest, feed)
-        spawner.extra_claim_names = {**spawner.extra_claim_names, extra.name: key_of(claim).name}
-        if spawner.storage_grow:
-            await grow(attempt, claim, extra.capacity)
-        claims.append(claim)
-    return claims
+# --- Which claims ---
 
 
-async def delete_extra_claims(spawner: "KubeSpawner", cluster: Cluster) -> None:
+def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
+    """Return all that the choice of the home claim depends on."""
+    return HomeRequest(
+        identity=spec.identity,
+        template_name=spec.home.by_template,
+        scope=scope_of(spec.home.template),
+        explicit_name=spec.home.assigned,
+        remembered_name=spec.home.remembered,
+        legacy_names=_legacy_names(spec.home.template, spec.fields) if spec.handles_legacy_names else (),
+        taken=frozenset().union(*(state.claims for state in database.states_of_other_servers().values())),
+        known_since=database.known_since(),
+        living_users=database.living_users,
+        taken_by_others=database.taken_by_others(spec.identity.namespace),
+    )
+
+
+def extra_claim_request(
+    spec: ServerSpec, extra: ExtraClaim, template_name: str, database: HubDatabase
+) -> HomeRequest:
+    """Return all that the choice of a claim besides the home depends on."""
+    is_everybodys = extra.scope is Scope.EVERYBODY
+    return replace(
+        home_request(spec, database),
+        template_name=template_name,
+        scope=extra.scope,
+        explicit_name=None,
+        remembered_name=None if is_everybodys else spec.extra_claim_names.get(extra.name),
+        legacy_names=(),
+    )
+
+
+def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
+    try:
+        return legacy_names(template, fields)
+    except TemplateError:
+        return ()  # of a subclass that has fields of its own
+
+
+# --- Deletion ---
+
+
+async def delete_home(
+    cluster: Cluster,
+    spec: ServerSpec,
+    name: str,
+    database: HubDatabase,
+    *,
+    policy: RetryPolicy,
+    log: logging.Logger,
+) -> None:
+    """Delete the home of a server that is gone for good, unless there is any doubt whose it is.
+
+    Raises KubeError where the cluster does not answer.
+    """
+    key = Key(spec.identity.namespace, name)
+    try:
+        claim = await _read_claim(cluster, key, policy)
+    except NotFound:
+        claim = None
+    decision = may_delete(
+        claim,
+        identity=spec.identity,
+        scope=scope_of(spec.home.template),
+        is_remembered=name == spec.home.remembered,
+        siblings=_siblings(spec, database),
+        other_users=database.users_with_claim(name, key.namespace),
+    )
+    await _delete_claim(cluster, key, decision, policy, log)
+
+
+async def delete_extra_claims(
+    cluster: Cluster, spec: ServerSpec, database: HubDatabase, *, policy: RetryPolicy, log: logging.Logger
+) -> None:
     """Delete those of a server that is gone for good which the admin wants to go with it, and no doubtful one.
 
     Raises KubeError where the cluster does not answer; what was not deleted then is kept.
     """
-    policy = RetryPolicy(deadline=spawner.k8s_api_request_retry_timeout)
-    to_keep = {extra.name for extra in parse_extra_claims(spawner.extra_claims) if extra.keep is Keep.ALWAYS}
-    for name, claim_name in spawner.extra_claim_names.items():
-        key = Key(spawner.namespace, claim_name)
+    to_keep = {extra.name for extra in spec.extra_claims if extra.keep is Keep.ALWAYS}
+    for name, claim_name in spec.extra_claim_names.items():
+        key = Key(spec.identity.namespace, claim_name)
         with suppress(NotFound, Conflict):  # gone already, or another one by now
-            claim = await retrying(policy, partial(cluster.api.get, CLAIMS, key), on=Unavailable)
+            claim = await _read_claim(cluster, key, policy)
+            states = database.states_of_other_servers()
             decision = may_delete_extra(
                 claim,
                 name,
                 is_kept=name in to_keep,
-                identity=resolve.identity(spawner),
-                siblings=resolve.siblings_with_extra(spawner, name),
-                other_users=resolve.users_with_claim(spawner, claim_name),
+                identity=spec.identity,
+                siblings=[
+                    Sibling(servername=servername, claim=state.extra_claims.get(name))
+                    for servername, state in states.items()
+                ],
+                other_users=database.users_with_claim(claim_name, key.namespace),
             )
-            match decision:
-                case Deletable(uid=uid):
-                    delete = partial(cluster.api.delete, CLAIMS, key, uid=uid)
-                    await retrying(policy, delete, on=Unavailable)
-                    logger.info("%s: the claim is deleted", key)
-                case Kept(reason=reason):
-                    logger.info("%s: the claim is kept because %s", key, reason)
+            await _delete_claim(cluster, key, decision, policy, log)
+
+
+async def _read_claim(cluster: Cluster, key: Key, policy: RetryPolicy) -> Raw:
+    return await retrying(policy, partial(cluster.api.get, CLAIMS, key), on=Unavailable)
+
+
+async def _delete_claim(
+    cluster: Cluster, key: Key, decision: Deletion, policy: RetryPolicy, log: logging.Logger
+) -> None:
+    match decision:
+        case Deletable(uid=uid):
+            await retrying(policy, partial(cluster.api.delete, CLAIMS, key, uid=uid), on=Unavailable)
+            log.info("%s: the claim is deleted", key)
+        case Kept(reason=reason):
+            log.info("%s: the claim is kept because %s", key, reason)
+
+
+def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
+    """Return this user's other servers, the default server even before its first start."""
+    states = {"": SavedState(), **database.states_of_other_servers()}
+    return [
+        Sibling(
+            servername=servername,
+            claim=state.pvc_name,
+            has_run=state.version is not None,
+            # Today's name is among them.
+            names=frozenset(
+                legacy.name for legacy in legacy_names(spec.home.template, spec.fields_of(servername))
+            ),
+        )
+        for servername, state in states.items()
+        if servername != spec.identity.servername
+    ]
 
 
 # --- Size ---
@@ -154,17 +241,17 @@ _turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
 
 @asynccontextmanager
 async def in_turn(
-    spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]
+    spec: ServerSpec, attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]
 ) -> AsyncIterator[Turn]:
     """Let no other server of the user be placed meanwhile; who creates a pod inside notes it in the turn."""
     turn = Turn()
-    if not (spawner.storage_same_node and _shares_claims(spawner)):
+    if not (spec.is_placed_beside_others and spec.shares_claims):
         yield turn
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     turn = _turns.setdefault(whose, turn)
     # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers need not wait.
-    await launch.make_room(attempt, spawner.pod_name)
+    await launch.make_room(attempt, spec.pod_name)
     # Before it too: who waits here for another server's node reads so, and not who waits for the turn.
     await _until_known(attempt, _mounted(pod, claims))
     async with turn.lock:
@@ -173,20 +260,12 @@ async def in_turn(
         yield turn
 
 
-def _shares_claims(spawner: "KubeSpawner") -> bool:
-    templates = [
-        spawner._home_name.template,  # noqa: SLF001 - of the same package
-        *(extra.name_template for extra in parse_extra_claims(spawner.extra_claims)),
-    ]
-    return any(scope_of(template) is not Scope.SERVER for template in templates)
-
-
-async def placed(spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
+async def placed(spec: ServerSpec, attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
     """Return the pod, bound to the node where another server of the user holds one of these claims, if one does.
 
     Fails where no node can be right. Seen are the pods of the hub's own component.
     """
-    if not spawner.storage_same_node:
+    if not spec.is_placed_beside_others:
         return pod
     placement = await _until_known(attempt, _mounted(pod, claims))
     match placement:

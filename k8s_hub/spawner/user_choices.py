@@ -338,8 +338,8 @@ class UserChoices(Blueprints):
 
     def _person(self, profiles: Sequence[Raw]) -> Person:
         """Return whose server it is; the hub is asked for the groups where they matter."""
-        groups = (group.name for group in self.user.groups) if has_rules(profiles) else ()
-        return Person(name=self.user.name, groups=frozenset(groups))
+        groups = self._database.group_names() if has_rules(profiles) else frozenset[str]()
+        return Person(name=self.user.name, groups=groups)
 
 
 def _run(steps: _Steps) -> Awaitable[None] | None:

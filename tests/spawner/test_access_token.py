@@ -17,7 +17,7 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.users import ACCESS_TOKEN
 from k8s_hub.objects.keys import Key
-from k8s_hub.spawner.credentials import NOTE
+from k8s_hub.spawner.database import NOTE
 from k8s_hub.spawner.saved_state import SavedState
 from tests.spawner.conftest import NAMESPACE
 

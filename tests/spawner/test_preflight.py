@@ -53,14 +53,14 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("name", "value", "fault"), UNUSABLE.values(), ids=UNUSABLE)
 def test_what_is_unusable_is_named_without_its_value(name, value, fault):
-    (found,) = unusable(bare_spawner(), name, value)
+    (found,) = unusable(bare_spawner()._resolver, name, value)
     assert found.startswith(fault)
 
 
 def test_the_defaults_are_usable():
     spawner = bare_spawner()
     for name in spawner.trait_names(config=True):
-        assert list(unusable(spawner, name, getattr(spawner, name))) == []
+        assert list(unusable(spawner._resolver, name, getattr(spawner, name))) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_defaults_are_usable():
     ],
 )
 def test_what_servers_can_be_started_with_is_not_told(name, value):
-    assert list(unusable(bare_spawner(), name, value)) == []
+    assert list(unusable(bare_spawner()._resolver, name, value)) == []
 
 
 PROFILES = [
@@ -292,11 +292,11 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
         setattr(spawner, name, value)
     except Exception:  # noqa: BLE001 - the setting's own refusal, which a start tells whatever it is
         return
-    told = list(unusable(spawner, name, getattr(spawner, name)))
+    told = list(unusable(spawner._resolver, name, getattr(spawner, name)))
     try:
         pod = asyncio.run(spawner._pod())
-        security.secrets_of(spawner, pod)
-        secured = security.secured(spawner, pod)
+        spawner._secrets_of(pod)
+        secured = security.secured(pod, spawner._protection, spawner.api_token)
         mounted_claims(secured.pod)
         json.dumps(marked(bound(secured.pod), "mark"), allow_nan=False)
     except (SettingError, SpawnFailed):

@@ -11,7 +11,6 @@ from devkit.testing.bare import bare_spawner
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.pod import build_pod
 from k8s_hub.naming.templates import TemplateError
-from k8s_hub.spawner import resolve
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 VERSIONS = ("hub.jupyter.org/jupyterhub-version", "hub.jupyter.org/kubespawner-version")
@@ -53,7 +52,7 @@ async def test_the_pod_is_the_one_of_kubespawner():
         "access:servers!user=jane.doe@example.org",
     ]
 
-    pod = build_pod(await resolve.pod_inputs(spawner))
+    pod = build_pod(await spawner._resolver.pod_inputs())
 
     assert without_versions(pod) == without_versions(golden("golden_pod"))
 
@@ -61,7 +60,7 @@ async def test_the_pod_is_the_one_of_kubespawner():
 async def test_the_claim_is_the_one_of_kubespawner():
     spawner = bare_spawner("jane.doe@example.org", config=chart_config())
 
-    claim = build_claim(resolve.claim_inputs(spawner))
+    claim = build_claim(spawner._resolver.claim_inputs())
 
     assert without_versions(claim) == without_versions(golden("golden_pvc"))
 
@@ -70,7 +69,7 @@ async def test_a_value_may_be_an_async_function_of_the_spawner():
     async def uid(spawner):
         return 1000 + spawner.user.id
 
-    inputs = await resolve.pod_inputs(bare_spawner(uid=uid, fs_gid=lambda spawner: spawner.user.id))
+    inputs = await bare_spawner(uid=uid, fs_gid=lambda spawner: spawner.user.id)._resolver.pod_inputs()
 
     assert (inputs.uid, inputs.fs_gid) == (1007, 7)
 
@@ -79,7 +78,7 @@ async def test_only_the_administrators_environment_is_a_template():
     spawner = bare_spawner(environment={"HOME_OF": "{username}"})
     spawner.cookie_options = {"samesite": "None"}
 
-    env = (await resolve.pod_inputs(spawner)).env
+    env = (await spawner._resolver.pod_inputs()).env
 
     assert env["HOME_OF"] == "ada"
     assert env["JUPYTERHUB_COOKIE_OPTIONS"] == '{"samesite": "None"}'
@@ -87,7 +86,7 @@ async def test_only_the_administrators_environment_is_a_template():
 
 async def test_an_environment_value_may_be_a_function():
     env = (
-        await resolve.pod_inputs(bare_spawner(environment={"NAME": lambda spawner: spawner.user.name}))
+        await bare_spawner(environment={"NAME": lambda spawner: spawner.user.name})._resolver.pod_inputs()
     ).env
 
     assert env["NAME"] == "ada"
@@ -101,11 +100,11 @@ async def test_an_unknown_template_field_is_named():
 
 
 async def test_arguments_without_a_command_are_left_to_the_image():
-    assert (await resolve.pod_inputs(bare_spawner(args=["--debug"]))).cmd is None
+    assert (await bare_spawner(args=["--debug"])._resolver.pod_inputs()).cmd is None
 
 
 async def test_the_command_is_followed_by_the_arguments():
-    inputs = await resolve.pod_inputs(bare_spawner(cmd=["jupyterhub-singleuser"], args=["--debug"]))
+    inputs = await bare_spawner(cmd=["jupyterhub-singleuser"], args=["--debug"])._resolver.pod_inputs()
 
     assert inputs.cmd == ["jupyterhub-singleuser", "--debug"]
 
@@ -113,7 +112,7 @@ async def test_the_command_is_followed_by_the_arguments():
 @pytest.mark.parametrize("username", ["x" * 200, "用户", "Jane Doe@example.org", "-", "9", "a--b"])
 async def test_any_user_name_gives_valid_names(username):
     spawner = bare_spawner(username, "gpu")
-    pod = build_pod(await resolve.pod_inputs(spawner))
+    pod = build_pod(await spawner._resolver.pod_inputs())
 
     for name in (spawner.pod_name, spawner.pvc_name):
         assert len(name) <= 63

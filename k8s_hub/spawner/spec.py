@@ -1,0 +1,104 @@
+"""What one server is, as its spawner's settings are at one moment: a frozen value, without the spawner.
+
+Hooks, profiles and subclasses change a spawner while it starts, so that the facade takes a new spec after each of
+them, and writes what is found (a claim's name, a pod's uid) back to the spawner.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from k8s_hub.claims.extra import ExtraClaim
+from k8s_hub.claims.home import HomeName
+from k8s_hub.kube.store import View
+from k8s_hub.naming.ownership import ServerIdentity, is_ours
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, names_of, scope_of
+from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.cluster import owner
+
+_names_of = lru_cache(maxsize=1000)(names_of)  # a start asks eight times
+
+
+def template_fields(
+    *, username: str, servername: str, user_id: int, hub_namespace: str, slug_scheme: str
+) -> Names:
+    """Return the values of all template fields of one server, except the names of its objects."""
+    return _names_of(
+        username=username,
+        servername=servername,
+        userid=user_id,
+        hub_namespace=hub_namespace,
+        scheme=SlugScheme(slug_scheme),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPod:
+    """By what the pod of one server is known."""
+
+    server: ServerIdentity
+    #: The name that it has, or is to have.
+    key: Key
+    #: By which it is known whatever its user is called later; "" before the first.
+    uid: str
+
+    def is_own(self, pod: Raw) -> bool:
+        """Tell a pod of this server by its annotations, or as the one that was, before its user was renamed."""
+        return is_ours(pod, self.server) or (bool(self.uid) and uid_of(pod) == self.uid)
+
+    def all_in(self, pods: View) -> list[Raw]:
+        """Return this server's pods in view, the one of its name first: names may have changed since the others."""
+        named, annotated = pods.get(self.key), pods.find(owner(self.server.username, self.server.servername))
+        others = (pod for pod in annotated if key_of(pod) != self.key)
+        return [pod for pod in (named, *others) if pod is not None and self.is_own(pod)]
+
+    def first_in(self, pods: View) -> Raw | None:
+        """Return this server's pod by its name, else by its annotations."""
+        return next(iter(self.all_in(pods)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSpec:
+    """One server: its names and where each came from, and what is wanted of its claims."""
+
+    identity: ServerIdentity
+    user_id: int
+    hub_namespace: str
+    slug_scheme: str
+    pod_name: str
+    #: With its sources: template, saved state, and who assigned one.
+    home: HomeName
+    #: Whether a home that an earlier naming scheme has named is looked for.
+    handles_legacy_names: bool
+    #: The claims besides the home, and the names of those that were used last, by the administrator's for them.
+    extra_claims: tuple[ExtraClaim, ...]
+    extra_claim_names: Mapping[str, str]
+    #: Whether a server that shares a claim is placed on the node of the other server that has it.
+    is_placed_beside_others: bool
+
+    @property
+    def fields(self) -> Names:
+        """The values of all template fields."""
+        return replace(
+            self.fields_of(self.identity.servername),
+            pod_name=self.pod_name,
+            pvc_name=self.home.current,
+            namespace=self.identity.namespace,
+        )
+
+    def fields_of(self, servername: str) -> Names:
+        """Return the template fields of a server of the same user, except the names of its objects."""
+        return template_fields(
+            username=self.identity.username,
+            servername=servername,
+            user_id=self.user_id,
+            hub_namespace=self.hub_namespace,
+            slug_scheme=self.slug_scheme,
+        )
+
+    @property
+    def shares_claims(self) -> bool:
+        """True where another server may have the same claim."""
+        templates = (self.home.template, *(extra.name_template for extra in self.extra_claims))
+        return any(scope_of(template) is not Scope.SERVER for template in templates)
