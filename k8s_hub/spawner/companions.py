@@ -50,14 +50,14 @@ def _owned(companion: Companion, pod: Raw, attempt: Attempt) -> Raw:
         "annotations": {USERNAME_ANNOTATION: identity.username, **servername, **annotations_of(manifest)},
     }
     typed = {"apiVersion": resource.api_version, "kind": resource.kind, **manifest, "metadata": metadata}
-    return marked(owned_by(typed, reference_to_pod(pod)), attempt.mark)
+    return marked(owned_by(typed, reference_to_pod(pod)), attempt.attempt_id)
 
 
 async def _create(attempt: Attempt, resource: Resource, body: Raw) -> None:
-    api, key = attempt.cluster.api, attempt.key(key_of(body).name)
+    key = attempt.key(key_of(body).name)
     while True:
         try:
-            await attempt.asking(lambda: attempt.creates.run(api.create(resource, key.namespace, body)))
+            await attempt.asking(lambda: attempt.create(resource, key.namespace, body))
         except Conflict:
             if not await _is_there(attempt, resource, key):
                 continue
@@ -74,7 +74,7 @@ async def _is_there(attempt: Attempt, resource: Resource, key: Key) -> bool:
         return False
     except KubeError as error:
         raise refused(attempt, error, resource.kind, key.name) from error
-    match relation(existing, attempt.identity, attempt.mark):
+    match relation(existing, attempt.identity, attempt.attempt_id):
         case Relation.THIS_ATTEMPT:
             return True
         case Relation.FOREIGN:

@@ -31,7 +31,7 @@ from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import launch, preflight, security, storage
+from k8s_hub.spawner import launch, lifecycle, preflight, security, storage
 from k8s_hub.spawner.companions import create_companions
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
@@ -41,7 +41,7 @@ from k8s_hub.spawner.failures import (
     failure_of,
     keep_from_count,
 )
-from k8s_hub.spawner.launch import Creates
+from k8s_hub.spawner.launch import PendingCreates
 from k8s_hub.spawner.liveness import Liveness
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
 from k8s_hub.spawner.progress import Progress
@@ -91,8 +91,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         super().__init__(*args, **kwargs)
         self._progress = Progress()
         self._feed: Feed | None = None
-        self._creates = Creates()
-        self._mark = ""
+        self._creates = PendingCreates()
         #: What must not be said of the pod that is being started.
         self._secrets: frozenset[str] = frozenset()
         #: The claims besides the home that were used last, by the admin's names for them.
@@ -202,8 +201,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         self.pod_id = ""
         self._start_future = None
         self._applied_options = self._access_token = None
-        self._may_be_unfinished = False
-        self._alive = None
+        self._life = lifecycle.cleared(self._life)
         self._run_log = RunLog(self.log)
         # The hub clears the state before its own preparations for a start, while tabs already listen.
         self._forget_progress()
@@ -292,13 +290,26 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         Safe to cancel at any point and to repeat: whatever was created is found again by the next stop or
         start.
         """
-        started = utcnow()
         self._forget_progress()
-        margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
-        url = ""
-        self._is_starting = True
-        limit = asyncio.timeout(self.start_timeout - margin)
         self._start_future = asyncio.current_task()
+        self._life = lifecycle.start_begun(self._life)
+        try:
+            url = await self._url_in_time(utcnow())
+        except BaseException:
+            self._life = lifecycle.start_failed(self._life)
+            raise
+        finally:
+            self._progress.end()
+        self._life = lifecycle.start_succeeded()
+        if self.save_access_token:
+            self._renew_access_token()
+        return url
+
+    async def _url_in_time(self, started: datetime) -> str:
+        """Return the URL of the new server, which answers there; say in time before the hub's deadline why there is none."""
+        margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
+        limit = asyncio.timeout(self.start_timeout - margin)
+        url = ""
         try:
             async with limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
@@ -318,12 +329,6 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
                 raise SpawnFailed(self._at_deadline(utcnow() - started)) from None
-        finally:
-            self._is_starting = False
-            self._progress.end()
-        self._may_have_created = False
-        if self.save_access_token:
-            self._renew_access_token()
         return url
 
     def _probe(self, url: str) -> Probe:
@@ -351,7 +356,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         if not self._may_use(existing, attempt):
             raise SpawnFailed(foreign_namespace(self.namespace))
         self._used_namespace = self.namespace
-        self._may_have_created = True
+        self._life = lifecycle.create_begun(attempt.attempt_id)
         async with attempt.cluster.following() as feed:
             self._feed = feed
             claims = await self._ensure_claims(attempt, feed)
@@ -400,11 +405,10 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             cluster = await self._connect()
         except ConfigurationError as error:
             raise SpawnFailed(no_cluster(str(error))) from error
-        self._mark = uuid4().hex
         return launch.Attempt(
             cluster=cluster,
             identity=self._identity,
-            mark=self._mark,
+            attempt_id=uuid4().hex,
             started=started,
             grace_seconds=self.delete_grace_period,
             creates=self._creates,
@@ -486,7 +490,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
         The wait is bounded by `stop_timeout`; a delete that cannot be delivered is kept until it is.
         """
-        await self._creates.settle()
+        await self._creates.wait()
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
@@ -499,12 +503,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             grace_seconds=0 if now else self.delete_grace_period,
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
-            uncertain_mark=self._mark if self._creates.is_uncertain else None,
+            uncertain_attempt=self._creates.uncertain_attempt,
             companions=self._companion_keys(),
         )
         await removal.run(self._own_pod.all_in(cluster.pods.view))
-        self._creates = Creates()
-        self._may_have_created = False
+        self._creates = PendingCreates()
+        self._life = lifecycle.stopped(self._life)
         await self._leave()
 
     async def delete_forever(self) -> None:

@@ -1,6 +1,6 @@
 """The order of effects of one start: the claims, then the pod, then waiting until it serves.
 
-Every function may be cancelled at any point: what it has asked for is found again by the mark of its attempt.
+Every function may be cancelled at any point: what it has asked for is found again by the id of its attempt.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from collections.abc import (
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar, assert_never
 
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
@@ -54,8 +55,8 @@ from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.readiness import Probe
 
 
-class Creates:
-    """The create requests of one start.
+class PendingCreates:
+    """The create requests of one server's starts.
 
     A start may be cancelled at any moment, and a request that was cut off may still be carried out by the
     API server. So a request always runs to its end here, and the stop that follows waits for its outcome.
@@ -64,29 +65,29 @@ class Creates:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Raw]] = set()
-        self.is_uncertain = False
-        """True when a reply was lost: the object may exist, or come to exist, unknown to us."""
+        #: The attempt of which a reply was lost: its object may exist, or come to exist, unknown to us.
+        self.uncertain_attempt: str | None = None
 
-    async def run(self, create: Coroutine[Any, Any, Raw]) -> Raw:
+    async def run(self, create: Coroutine[Any, Any, Raw], *, attempt_id: str) -> Raw:
         """Return the created object; a cancellation ends the waiting, not the request."""
         task = asyncio.create_task(create)
         self._running.add(task)
-        task.add_done_callback(self._note_outcome)
+        task.add_done_callback(partial(self._note_outcome, attempt_id))
         await asyncio.wait({task})
         return task.result()
 
-    async def settle(self) -> None:
+    async def wait(self) -> None:
         """Wait until every request has an outcome."""
         while self._running:
             await asyncio.wait(self._running)
 
-    def _note_outcome(self, task: asyncio.Task[Raw]) -> None:
+    def _note_outcome(self, attempt_id: str, task: asyncio.Task[Raw]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
         # Told to come back later (429), refused for now, or beaten to a quota (409), the server has done nothing;
         # failing any other way it may have.
         if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 409, 429}):
-            self.is_uncertain = True
+            self.uncertain_attempt = attempt_id
 
 
 T = TypeVar("T")
@@ -110,13 +111,13 @@ class Attempt:
 
     cluster: Cluster
     identity: ServerIdentity
-    #: Unique to this start; put on the pod it creates.
-    mark: str
+    #: Unique to this start; in an annotation of everything that it creates.
+    attempt_id: str
     #: Aware, UTC.
     started: datetime
     #: Grace in seconds of an older pod that makes room.
     grace_seconds: int
-    creates: Creates
+    creates: PendingCreates
     tell: Callable[[Diagnosis], object]
     #: Takes what Kubernetes has said of the pod so far, the latest last.
     hear: Callable[[Iterable[Raw]], object]
@@ -130,6 +131,11 @@ class Attempt:
             self.tell(_waiting_for_cluster(error))
 
         return await retrying(ASKING, call, on=Unavailable, on_wait=on_wait)
+
+    async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
+        """Create what a stop has to remove again, should this start be cancelled meanwhile."""
+        request = self.cluster.api.create(resource, namespace, body)
+        return await self.creates.run(request, attempt_id=self.attempt_id)
 
     def key(self, name: str) -> Key:
         """Return the key of an object in the server's namespace."""
@@ -199,20 +205,18 @@ async def make_room(attempt: Attempt, name: str) -> None:
     """Remove an older pod of this server that is in view under this name, and return when it is gone."""
     key = attempt.key(name)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
-        if relation(existing, attempt.identity, attempt.mark) not in {Relation.OLDER, Relation.DYING}:
+        if relation(existing, attempt.identity, attempt.attempt_id) not in {Relation.OLDER, Relation.DYING}:
             return
         await _clear_away(attempt, existing)
 
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
-    body = marked(manifest, attempt.mark)
+    body = marked(manifest, attempt.attempt_id)
     key = attempt.key(key_of(manifest).name)
     while True:
         try:
-            return await attempt.asking(
-                lambda: attempt.creates.run(attempt.cluster.api.create(PODS, key.namespace, body))
-            )
+            return await attempt.asking(lambda: attempt.create(PODS, key.namespace, body))
         except Conflict:
             existing = await _get(attempt, PODS, key)
         except Forbidden as error:
@@ -222,7 +226,7 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
             raise refused(attempt, error, "Pod", key.name) from error
         if existing is None:
             continue
-        match relation(existing, attempt.identity, attempt.mark):
+        match relation(existing, attempt.identity, attempt.attempt_id):
             case Relation.THIS_ATTEMPT:
                 return existing
             case Relation.FOREIGN:

@@ -16,17 +16,16 @@ from k8s_hub.kube.resources import PODS
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.spawner import lifecycle
 from k8s_hub.spawner.blueprints import Blueprints
 from k8s_hub.spawner.cluster import Cluster, connect, leave
+from k8s_hub.spawner.lifecycle import Life, Running, Starting, Unknown
 from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.spec import OwnPod
 from k8s_hub.spawner.teardown import delete_later
 
 if TYPE_CHECKING:
     from k8s_hub.kube.store import Entry
-
-UNFINISHED_START = 300.0
-"""Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""
 
 CONFIRMING = RetryPolicy(deadline=math.inf)
 
@@ -36,19 +35,9 @@ class Liveness(Blueprints):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: "A start may have created something": set before the first create, cleared when start() returned a
-        #: URL or stop() saw to it that nothing is left. While it is set, poll() says None, so that the hub
-        #: calls stop().
-        self._may_have_created = False
+        self._life: Life = lifecycle.Unknown()
         #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
         self.pod_id = ""
-        #: True while start() runs, which needs the views whatever a poll() that began before it finds.
-        self._is_starting = False
-        #: "The hub may have died in the middle of this server's start": until a run begins in this process, or
-        #: poll() has waited for the cluster's word once.
-        self._may_be_unfinished = True
-        #: The pod as poll() last found it alive.
-        self._alive: Entry | None = None
         self._run_log = RunLog(self.log)
         #: As configured, before a hook, a profile or a saved state: what all users share is always watched.
         self._shared_namespace = self.namespace
@@ -105,14 +94,14 @@ class Liveness(Blueprints):
         code = None
         try:
             code = await self._exit_code()
-            if code is not None and not self._is_starting:
+            if code is not None and not isinstance(self._life, Starting):
                 await self._leave()
         except Exception:  # noqa: BLE001 - it is logged there
             self._run_log.tell_poll_failure(self._log_name)
         return code
 
     async def _exit_code(self) -> int | None:
-        if self._may_have_created:
+        if lifecycle.may_have_created(self._life):
             return None
         try:
             cluster = await self._connect()
@@ -121,7 +110,7 @@ class Liveness(Blueprints):
             pod = await self._find_pod(cluster)
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
-            self._may_be_unfinished = False
+            self._life = lifecycle.unanswered(self._life)
             return None
         if pod is None:
             return self._without_pod()
@@ -132,8 +121,9 @@ class Liveness(Blueprints):
                 self._remove_ended(cluster, pod, ended.reason)
                 return ended.code
             case _:
-                self._run_log.tell_trouble(pod, {} if self._alive is None else self._alive.kept)
-                self._alive = cluster.pods.view.entry(key_of(pod))
+                seen = self._seen
+                self._run_log.tell_trouble(pod, {} if seen is None else seen.kept)
+                self._life = lifecycle.seen_alive(self._life, cluster.pods.view.entry(key_of(pod)))
                 await self._follow(cluster, pod)
                 return None
 
@@ -143,7 +133,7 @@ class Liveness(Blueprints):
             return 0
         if self._was_being_started:
             how = "the hub died in the middle of its start, before there was a pod"
-        elif self.server.ip:
+        elif self.server.ip or isinstance(self._life, Running):
             how = "its pod was removed by somebody else"
         else:
             return 1  # its start has failed, for a reason that is told, before there was a pod
@@ -152,7 +142,12 @@ class Liveness(Blueprints):
 
     def _is_known_alive(self, cluster: Cluster) -> bool:
         """True when nothing has changed since the pod was last judged: each change makes another entry."""
-        return self._alive is not None and cluster.pods.view.entry(self._pod_key) is self._alive
+        seen = self._seen
+        return seen is not None and cluster.pods.view.entry(self._pod_key) is seen
+
+    @property
+    def _seen(self) -> "Entry | None":
+        return self._life.seen if isinstance(self._life, Running) else None
 
     async def _find_pod(self, cluster: Cluster) -> Raw | None:
         """Return this server's pod; None if it surely has none.
@@ -180,13 +175,13 @@ class Liveness(Blueprints):
         hub died: to give it up would leave its pod behind.
         """
         if self._was_being_started:
-            return UNFINISHED_START
+            return lifecycle.UNFINISHED_START
         return 0 if cluster.pods.failure is not None else self.k8s_api_request_timeout
 
     @property
     def _was_being_started(self) -> bool:
         """True when the hub died in the middle of this server's start: its row has no address."""
-        return self._may_be_unfinished and self.server is not None and not self.server.ip
+        return isinstance(self._life, Unknown) and self.server is not None and not self.server.ip
 
     async def _follow(self, cluster: Cluster, pod: Raw) -> None:
         """Know the pod again whatever its user is called later, and tell the hub an address that is another now.

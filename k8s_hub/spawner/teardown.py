@@ -43,8 +43,8 @@ class Removal:
     retry_seconds: float
     #: Seconds until the pod must be gone.
     timeout: float
-    #: The mark of a start whose create may still be carried out; None if there is none.
-    uncertain_mark: str | None
+    #: The id of a start whose create may still be carried out; None if there is none.
+    uncertain_attempt: str | None
     #: What the pod may own: not every cluster has somebody who removes what lost its owner.
     companions: Sequence[tuple[Resource, Key]] = ()
 
@@ -64,8 +64,8 @@ class Removal:
         except KubeError as error:
             self._leave_to_background(pods, str(error))
             return
-        if self.uncertain_mark is not None:
-            self._search(self._has_mark, "the reply to its creation was lost", is_of_one_create=True)
+        if self.uncertain_attempt is not None:
+            self._search(self._is_of_attempt, "the reply to its creation was lost", is_of_one_create=True)
         for resource, key in self.companions:
             await self._remove_companion(resource, key, deadline)
         for pod in pods:
@@ -134,8 +134,8 @@ class Removal:
         if not self._is_among(pods):
             self._search(self.is_ours, why)
 
-    def _has_mark(self, pod: Raw) -> bool:
-        return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
+    def _is_of_attempt(self, pod: Raw) -> bool:
+        return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_attempt
 
     def _search(self, is_meant: Callable[[Raw], bool], why: str, *, is_of_one_create: bool = False) -> None:
         self.cluster.undelivered.add(

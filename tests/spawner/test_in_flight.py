@@ -3,11 +3,11 @@ import asyncio
 import pytest
 
 from k8s_hub.kube.errors import Invalid, Unavailable
-from k8s_hub.spawner.launch import Creates
+from k8s_hub.spawner.launch import PendingCreates
 
 
 async def test_a_cancelled_start_does_not_cut_off_its_create():
-    creates, reply = Creates(), asyncio.Event()
+    creates, reply = PendingCreates(), asyncio.Event()
     created = []
 
     async def create():
@@ -15,17 +15,17 @@ async def test_a_cancelled_start_does_not_cut_off_its_create():
         created.append("pod")
         return {}
 
-    start = asyncio.create_task(creates.run(create()))
+    start = asyncio.create_task(creates.run(create(), attempt_id="a"))
     await asyncio.sleep(0)
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
     assert created == []
     reply.set()
-    await creates.settle()
+    await creates.wait()
 
     assert created == ["pod"]
-    assert not creates.is_uncertain
+    assert creates.uncertain_attempt is None
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ async def test_a_cancelled_start_does_not_cut_off_its_create():
     ],
 )
 async def test_only_a_lost_reply_leaves_open_whether_the_object_exists(error, is_uncertain):
-    creates = Creates()
+    creates = PendingCreates()
 
     async def create():
         raise error
 
     with pytest.raises(type(error)):
-        await creates.run(create())
+        await creates.run(create(), attempt_id="a")
 
-    assert creates.is_uncertain is is_uncertain
+    assert creates.uncertain_attempt == ("a" if is_uncertain else None)
 
 
-async def test_settling_without_requests_returns_at_once():
-    await Creates().settle()
+async def test_waiting_without_requests_returns_at_once():
+    await PendingCreates().wait()

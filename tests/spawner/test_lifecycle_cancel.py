@@ -15,7 +15,7 @@ import pytest
 from devkit.minicluster.faults import CommitAfterDisconnect, ReplyLost, Slow, too_many_requests
 from devkit.minicluster.resources import CLAIMS
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import Run, claims, mark_of, plant_pod, pods, restart_process, struck, takes
+from devkit.testing.runs import Run, claims, plant_pod, pods, restart_process, struck, takes
 from k8s_hub.objects.keys import key_of, uid_of
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
@@ -132,7 +132,7 @@ async def check(
         assert pods(cluster) == [], f"left behind by a start cancelled at point {number}"
         again = run.next()
         await again.start()
-        assert [mark_of(pod) for pod in pods(cluster)] == [again.spawner._mark]
+        assert [uid_of(pod) for pod in pods(cluster)] == [again.spawner.pod_id]
         await again.stop()
         assert home <= {uid_of(claim) for claim in claims(cluster)}
         if not was_cut_off:

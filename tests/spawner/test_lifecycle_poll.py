@@ -11,6 +11,7 @@ from devkit.minicluster.runtime import Exit
 from devkit.minicluster.statuses import status_body
 from devkit.testing.runs import Run, edit_pod, plant_pod, pods, restart_process, struck, takes
 from k8s_hub.objects.keys import Key
+from k8s_hub.spawner.lifecycle import Running
 from tests.spawner.cells import AWAY, SLOW, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -231,7 +232,7 @@ async def test_poll_whose_database_fails_knows_nothing(cluster, caplog):
     set_status(cluster, **{**pod["status"], "podIP": "127.9.9.9", "podIPs": [{"ip": "127.9.9.9"}]})
     await asyncio.sleep(0.1)
     for _ in range(3):
-        run.spawner._alive = None
+        run.spawner._life = Running()
         assert await run.spawner.poll() is None
     assert caplog.text.count("it is not known whether the server runs") <= 1
 

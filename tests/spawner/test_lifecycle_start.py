@@ -116,7 +116,7 @@ async def test_a_create_that_loses_every_race_is_repeated_with_pauses(cluster, l
     assert 57 <= looptime <= 59
     assert 10 <= cluster.faults.hits(rule) <= 100
     assert error.reason == "cluster_busy"
-    assert not run.spawner._creates.is_uncertain
+    assert run.spawner._creates.uncertain_attempt is None
     assert pods(cluster) == []
 
 
@@ -181,7 +181,8 @@ async def test_start_no_pod__reply_to_a_create_lost(cluster, witness, resource, 
         await run.start()
 
     (pod,) = pods(cluster)
-    assert mark_of(pod) == run.spawner._mark
+    assert mark_of(pod) is not None
+    assert uid_of(pod) == run.spawner.pod_id
     assert len(claims(cluster)) == 1
     assert not [call for call in witness.calls if call.verb == "delete"]
 
@@ -273,7 +274,8 @@ async def test_start_older_pod__reply_to_a_create_lost(cluster, witness):
 
     (pod,) = pods(cluster)
     assert uid_of(pod) != uid_of(older)
-    assert mark_of(pod) == run.spawner._mark
+    assert mark_of(pod) is not None
+    assert uid_of(pod) == run.spawner.pod_id
     assert [call.name for call in witness.calls if call.verb == "delete"] == ["jupyter-ada"]
 
 
