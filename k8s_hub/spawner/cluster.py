@@ -37,21 +37,52 @@ class Cluster:
         return nullcontext() if self.events is None else self.events.following()
 
 
-async def connect(
-    settings: ConnectionSettings,
-    *,
-    namespace: str,
-    component: str,
-    with_claims: bool,
-    with_events: bool,
-    holder: object,
-) -> Cluster:
-    """Return the shared cluster, its views started but perhaps not filled yet; they stay for the holder's sake.
+class Views:
+    """The namespaces whose views one spawner has part in: they stay for its sake, until it leaves or is forgotten."""
 
-    A hub whose servers have no claims needs no right to list them. Raises ConfigurationError where no cluster is configured.
+    def __init__(self, shared_namespace: str) -> None:
+        """``shared_namespace``, where all users' servers are, is always watched."""
+        self._shared_namespace = shared_namespace
+        self._joined: set[str] = set()
+
+    async def join(
+        self,
+        settings: ConnectionSettings,
+        *,
+        namespace: str,
+        component: str,
+        with_claims: bool,
+        with_events: bool,
+    ) -> Cluster:
+        """Return the cluster, with the views of the namespace.
+
+        Raises ConfigurationError where no cluster is configured.
+        """
+        self._joined.add(namespace)
+        await InformerPool.for_current_loop().hold(settings, namespace, self)
+        return await _cluster(
+            settings,
+            namespace=namespace,
+            component=component,
+            with_claims=with_claims,
+            with_events=with_events,
+        )
+
+    async def leave(self, settings: ConnectionSettings) -> None:
+        """Close the views of a user's own namespace, unless another server in it needs them."""
+        for namespace in self._joined - {self._shared_namespace}:
+            self._joined.discard(namespace)
+            await InformerPool.for_current_loop().release(settings, namespace, self)
+
+
+async def _cluster(
+    settings: ConnectionSettings, *, namespace: str, component: str, with_claims: bool, with_events: bool
+) -> Cluster:
+    """Return the shared cluster, its views started but perhaps not filled yet.
+
+    A hub whose servers have no claims needs no right to list them.
     """
     pool = InformerPool.for_current_loop()
-    await pool.hold(settings, namespace, holder)
     return Cluster(
         api=await pool.api(settings),
         pods=await pool.informer(
@@ -68,11 +99,6 @@ async def connect(
         events=await pool.events(settings, namespace) if with_events else None,
         undelivered=await pool.undelivered(settings),
     )
-
-
-async def leave(settings: ConnectionSettings, *, namespace: str, holder: object) -> None:
-    """Close the views of the namespace, unless somebody else still needs them."""
-    await InformerPool.for_current_loop().release(settings, namespace, holder)
 
 
 def owner(username: str, servername: str) -> Hashable:

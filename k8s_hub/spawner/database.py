@@ -11,6 +11,7 @@ from typing import Any
 from jupyterhub import orm
 from sqlalchemy import text
 
+from k8s_hub.spawner.address import Address
 from k8s_hub.spawner.saved_state import SavedState
 
 NOTE = ": for services that ask it what it runs"
@@ -47,9 +48,9 @@ class HubDatabase:
         """Have the server's row keep this state from the hub's next commit on."""
         self.orm_spawner.state = state
 
-    def save_address(self, server: Any, *, scheme: str, host: str | None, port: int) -> None:
+    def save_address(self, server: Any, address: Address) -> None:
         """Let the hub ask for the server, whose object it is, at another address from now on."""
-        server.proto, server.ip, server.port = scheme, host, port
+        server.proto, server.ip, server.port = address.scheme, address.host, address.port
         self.user.db.commit()
 
     def renew_access_token(self, base_url: str) -> str:

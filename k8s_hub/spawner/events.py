@@ -20,7 +20,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.observation import component_of, last_seen, words_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
-from k8s_hub.spawner.progress import Heard, News, Waited
+from k8s_hub.spawner.progress import PodEvent, Update, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE
 from k8s_hub.spawner.traits.kinds import OneOf
 
@@ -92,7 +92,7 @@ class RuleEventFormatter(EventFormatter):
             try:
                 return str(rule.template(**groups))
             except Exception as error:  # noqa: BLE001 - an administrator's template: the event is shown all the same
-                BROKEN_CODE.tell(self.log, f"event rule {rule.place}", rule.template, error)
+                BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
                 break
         return words_of(event)
 
@@ -244,23 +244,23 @@ def decorate_html_message(message: str, event: Raw) -> str:
     )
 
 
-async def shown(spawner: Any, news: AsyncIterator[News | Waited]) -> AsyncIterator[dict[str, Any]]:
+async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncIterator[dict[str, Any]]:
     """Yield what the progress page gets.
 
-    ``raw_event`` is the event behind a message: the latest that was heard since the message before.
+    ``raw_event`` is the event behind a message: the latest since the message before.
     """
     formatter: EventFormatter | None = spawner.event_formatter if spawner.events_enabled else None
     event: Raw | None = None
     percent = 0
-    async for told in news:
-        match told:
+    async for update in updates:
+        match update:
             case Waited(seconds=seconds, latest=latest):
                 message = spawner.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
                 yield {"progress": latest.percent, "message": message}
-            case Heard(event=heard) if formatter is not None:
-                yield await _decorated(spawner, percent, _formatted(formatter, heard), heard)
-            case Heard(event=heard):
-                event = heard
+            case PodEvent(event=latest_event) if formatter is not None:
+                yield await _decorated(spawner, percent, _formatted(formatter, latest_event), latest_event)
+            case PodEvent(event=latest_event):
+                event = latest_event
             case Diagnosis() as diagnosis:
                 percent = diagnosis.percent
                 if formatter is None:
@@ -272,7 +272,7 @@ def _formatted(formatter: EventFormatter, event: Raw) -> str:
     try:
         return str(formatter.format_event(event))
     except Exception as error:  # noqa: BLE001 - an administrator's code: the event is shown all the same
-        BROKEN_CODE.tell(formatter.log, "event formatter", type(formatter), error)
+        BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
         return words_of(event)
 
 
@@ -288,5 +288,5 @@ async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None
     try:
         return {**item, **await maybe_future(hook(spawner, event, message))}
     except Exception as error:  # noqa: BLE001 - an administrator's code: the message is shown all the same
-        BROKEN_CODE.tell(spawner.log, "decorate_progress_message", hook, error)
+        BROKEN_CODE.log_once(spawner.log, "decorate_progress_message", hook, error)
         return item

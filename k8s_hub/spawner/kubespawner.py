@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,18 +21,22 @@ from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
-from k8s_hub.diagnosis.pod_life import is_ready_to_serve
+from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.telling import at_deadline, hiding
-from k8s_hub.kube.errors import ConfigurationError, KubeError
+from k8s_hub.kube import library
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound
+from k8s_hub.kube.pool import InformerPool
 from k8s_hub.kube.resources import PODS, SECRETS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import key_of, uid_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import launch, lifecycle, preflight, security, storage
-from k8s_hub.spawner.companions import create_companions
+from k8s_hub.spawner import lifecycle, preflight, security, storage
+from k8s_hub.spawner.address import Address
+from k8s_hub.spawner.cluster import Cluster, Views
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -41,16 +45,29 @@ from k8s_hub.spawner.failures import (
     failure_of,
     keep_from_count,
 )
-from k8s_hub.spawner.launch import PendingCreates
-from k8s_hub.spawner.liveness import Liveness
+from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
+from k8s_hub.spawner.owned_objects import create_owned_objects
+from k8s_hub.spawner.poll import Alive, NoPod, PodEnded, end_without_pod, look
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
-from k8s_hub.spawner.spec import ServerSpec
+from k8s_hub.spawner.spec import OwnPod, ServerSpec
+from k8s_hub.spawner.start import (
+    Attempt,
+    PendingCreates,
+    create_pod,
+    ensure_claim,
+    refusals,
+    requested,
+    subscribe,
+    until_answering,
+    until_serving,
+    until_synced,
+)
+from k8s_hub.spawner.stop import Removal, delete_later
 from k8s_hub.spawner.surface import Surface
-from k8s_hub.spawner.teardown import Removal
 from k8s_hub.spawner.user_choices import UserChoices
 
 if TYPE_CHECKING:
@@ -74,7 +91,7 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return supervised
 
 
-class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
@@ -89,6 +106,13 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        #: As configured, before a hook, a profile or a saved state: what all users share is always watched.
+        self._views = Views(self.namespace)
+        library.set_default(self._connection_settings)
+        self._life: Life = lifecycle.Unknown()
+        self._run_log = RunLog(self.log)
+        #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
+        self.pod_id = ""
         self._progress = Progress()
         self._feed: Feed | None = None
         self._creates = PendingCreates()
@@ -112,6 +136,48 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             preflight.log_unusable(self._resolver, self._protection)
 
     # --- What there is ---
+
+    @cached_property
+    def api(self) -> Any:
+        """A ``kubernetes_asyncio.client.CoreV1Api`` of the configured cluster, for hooks and subclasses.
+
+        ``api.api_client`` serves the library's other API classes.
+        """
+        return library.core_v1(InformerPool.for_current_loop().library(self._connection_settings))
+
+    @property
+    def _connection_settings(self) -> ConnectionSettings:
+        return ConnectionSettings(
+            host=self.k8s_api_host,
+            ssl_ca_cert=self.k8s_api_ssl_ca_cert,
+            verify_ssl=self.k8s_api_verify_ssl,
+            request_timeout=self.k8s_api_request_timeout,
+        )
+
+    @property
+    def _needs_claims(self) -> bool:
+        """True where the spawner sees to claims; those that volumes only name are the cluster's affair."""
+        return self.storage_pvc_ensure or bool(self.extra_claims)
+
+    async def _connect(self) -> Cluster:
+        return await self._views.join(
+            self._connection_settings,
+            namespace=self.namespace,
+            component=self.component_label,
+            with_claims=self._needs_claims,
+            with_events=self.events_enabled,
+        )
+
+    async def _leave(self) -> None:
+        await self._views.leave(self._connection_settings)
+
+    @property
+    def _pod_key(self) -> Key:
+        return Key(self.namespace, self.pod_name)
+
+    @property
+    def _own_pod(self) -> OwnPod:
+        return OwnPod(server=self._identity, key=self._pod_key, uid=self.pod_id)
 
     def _spec(self) -> ServerSpec:
         """Return what this server is as the settings are now."""
@@ -313,16 +379,16 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         try:
             async with limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
-                self._tell(launch.requested(started))
+                self._emit(requested(started))
                 with self._protected():
                     await self.load_user_options()
                 attempt = await self._attempt(started)
-                with launch.refusals(attempt, PODS.kind, self.pod_name):
+                with refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
                     whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
                 url = self._address_of(whole)
                 probe = self._probe(url)
-                await launch.until_answering(attempt, pod, probe, seconds=self.http_timeout)
+                await until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -344,15 +410,15 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
 
-    async def _launch(self, attempt: launch.Attempt) -> Raw:
+    async def _launch(self, attempt: Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
         existing = None
         if self.enable_user_namespaces:
             existing = await ensure_namespace(attempt, self._namespace_to_create())
-        await launch.until_synced(attempt, attempt.cluster.pods)
+        await until_synced(attempt, attempt.cluster.pods)
         if self._needs_claims:
-            await launch.until_synced(attempt, attempt.cluster.claims)
+            await until_synced(attempt, attempt.cluster.claims)
         if not self._may_use(existing, attempt):
             raise SpawnFailed(foreign_namespace(self.namespace))
         self._used_namespace = self.namespace
@@ -363,23 +429,21 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             manifest = await self._pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.undelivered.withdraw_searches(self._pod_key)
-            launch.follow(feed, PODS, self._pod_key)
+            subscribe(feed, PODS, self._pod_key)
             self._secrets = self._secrets_of(manifest)
             secure = security.secured(manifest, self._protection, self.api_token)
             spec = self._spec()
             async with storage.in_turn(spec, attempt, secure.pod, claims) as turn:
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = turn.created = await launch.create_pod(attempt, placed)
+                pod = turn.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
-            companions = [*self._companions(pod), *self._environment_secret(secure.content)]
-            await create_companions(attempt, pod, companions)
+            owned = [*self._owned_objects(pod), *self._environment_secret(secure.content)]
+            await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
                     await maybe_future(self.after_pod_created_hook(self, pod))
-            secrets = {key_of(each.manifest).name for each in companions if each.resource is SECRETS}
-            serving = await launch.until_serving(
-                attempt, pod, [key_of(claim) for claim in claims], feed, secrets
-            )
+            secrets = {key_of(each.manifest).name for each in owned if each.resource is SECRETS}
+            serving = await until_serving(attempt, pod, [key_of(claim) for claim in claims], feed, secrets)
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
@@ -387,7 +451,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         shown = (self.user.name, self.image, self.namespace, self.pod_name)
         return security.secrets_of(pod, api_token=self.api_token, shown=shown)
 
-    def _may_use(self, namespace: Raw | None, attempt: launch.Attempt) -> bool:
+    def _may_use(self, namespace: Raw | None, attempt: Attempt) -> bool:
         """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
         return (
             namespace is None
@@ -400,47 +464,45 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
         )
 
-    async def _attempt(self, started: datetime) -> launch.Attempt:
+    async def _attempt(self, started: datetime) -> Attempt:
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
             raise SpawnFailed(no_cluster(str(error))) from error
-        return launch.Attempt(
+        return Attempt(
             cluster=cluster,
             identity=self._identity,
             attempt_id=uuid4().hex,
             started=started,
             grace_seconds=self.delete_grace_period,
             creates=self._creates,
-            tell=self._tell,
-            hear=self._progress.hear,
+            emit=self._emit,
+            add_events=self._progress.add_events,
             diagnose=partial(
                 diagnose,
                 site_rules=tuple(self.diagnosis_rules),
-                on_error=partial(BROKEN_CODE.tell, self.log, "diagnosis rule"),
+                on_error=partial(BROKEN_CODE.log_once, self.log, "diagnosis rule"),
             ),
         )
 
-    async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
+    async def _ensure_claims(self, attempt: Attempt, feed: "Feed | None") -> list[Raw]:
         """Return this server's claims, which exist now, its home first."""
         claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
         extras = parse_extra_claims(self.extra_claims)
         return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
 
-    async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Raw:
+    async def _ensure_home(self, attempt: Attempt, feed: "Feed | None") -> Raw:
         choose = partial(choose_home, storage.home_request(self._spec(), self._database))
-        claim = await launch.ensure_claim(attempt, choose, self._claim, feed)
+        claim = await ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
         if self.storage_grow:
             await storage.grow(attempt, claim, self.storage_capacity)
         return claim
 
-    async def _ensure_extra_claim(
-        self, extra: ExtraClaim, attempt: launch.Attempt, feed: "Feed | None"
-    ) -> Raw:
+    async def _ensure_extra_claim(self, extra: ExtraClaim, attempt: Attempt, feed: "Feed | None") -> Raw:
         template_name = self._expand_user_properties(extra.name_template)
         request = storage.extra_claim_request(self._spec(), extra, template_name, self._database)
-        claim = await launch.ensure_claim(
+        claim = await ensure_claim(
             attempt, partial(choose_extra, request, extra.name), partial(self._extra_claim, extra), feed
         )
         self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
@@ -448,12 +510,12 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             await storage.grow(attempt, claim, extra.capacity)
         return claim
 
-    def _tell(self, diagnosis: Diagnosis) -> None:
-        told = self._progress.tell(self._without_secrets(diagnosis))
-        if told is not None:
+    def _emit(self, diagnosis: Diagnosis) -> None:
+        emitted = self._progress.emit(self._without_secrets(diagnosis))
+        if emitted is not None:
             # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
-            level = logging.DEBUG if told.reason is None else logging.INFO
-            self.log.log(level, "%s: %s %s", self._log_name, told.message, told.detail)
+            level = logging.DEBUG if emitted.reason is None else logging.INFO
+            self.log.log(level, "%s: %s %s", self._log_name, emitted.message, emitted.detail)
 
     def _at_deadline(self, waited: timedelta) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
@@ -470,11 +532,11 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab hears all of it."""
-        news = self._progress.listen(
+        updates = self._progress.listen(
             remind_after=self.slow_spawn_message_threshold,
             remind_every=max(1, self.slow_spawn_message_frequency),
         )
-        async for item in shown(self, news):
+        async for item in shown(self, updates):
             yield item
 
     @property
@@ -482,6 +544,65 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """What Kubernetes has said about the pod while it starts, the latest last; for subclasses and hooks."""
         heard = () if self._feed is None else self._feed.events()
         return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
+
+    # --- Poll ---
+
+    async def poll(self) -> int | None:
+        """Return None while the server runs, may run or may come to run; else its exit code.
+
+        Never an exception and never a guess: the hub forgets a server that poll() gives up. What is not known,
+        for whatever reason, is None. A pod that has ended is removed in the background, because the hub will not
+        call stop() for it.
+        """
+        code = None
+        try:
+            code = await self._exit_code()
+            if code is not None and not isinstance(self._life, Starting):
+                await self._leave()
+        except Exception:  # noqa: BLE001 - it is logged there
+            self._run_log.log_poll_failure(self._log_name)
+        return code
+
+    async def _exit_code(self) -> int | None:
+        if lifecycle.may_have_created(self._life):
+            return None
+        address = None if self.server is None else self.server.ip or ""
+        try:
+            cluster = await self._connect()
+            found = await look(
+                cluster, self._own_pod, self._life, address, request_timeout=self.k8s_api_request_timeout
+            )
+        except (KubeError, TimeoutError) as error:
+            self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
+            self._life = lifecycle.unanswered(self._life)
+            return None
+        match found:
+            case NoPod():
+                code, how = end_without_pod(self._life, address)
+                if how:
+                    self._run_log.log_end(logging.WARNING, self._pod_key, how)
+                return code
+            case PodEnded(pod=pod, end=end):
+                self._note_end(cluster, pod, end)
+                return end.code
+            case Alive():
+                await self._note_alive(cluster, found)
+        return None
+
+    def _note_end(self, cluster: Cluster, pod: Raw, end: Ended) -> None:
+        level = logging.WARNING if end.code else logging.INFO
+        self._run_log.log_end(level, key_of(pod), end_in_words(pod, end))
+        # A pod that somebody drains has its own time to end, which another delete would cut short.
+        if self.delete_stopped_pods and not is_dying(pod):
+            delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
+
+    async def _note_alive(self, cluster: Cluster, found: Alive) -> None:
+        before = self._life.seen if isinstance(self._life, Running) else None
+        self._run_log.log_trouble(found.pod, {} if before is None else before.kept)
+        self._life = lifecycle.seen_alive(self._life, found.entry)
+        self.pod_id = uid_of(found.pod)
+        if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
+            await self._sync_address(cluster, found.pod)
 
     # --- Stop ---
 
@@ -504,7 +625,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
             uncertain_attempt=self._creates.uncertain_attempt,
-            companions=self._companion_keys(),
+            owned_objects=self._owned_keys(),
         )
         await removal.run(self._own_pod.all_in(cluster.pods.view))
         self._creates = PendingCreates()
@@ -580,11 +701,51 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         """
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
-            await launch.until_synced(attempt, attempt.cluster.claims)
+            await until_synced(attempt, attempt.cluster.claims)
         choice = choose_home(storage.home_request(self._spec(), self._database), attempt.cluster.claims.view)
         return choice.name if isinstance(choice, UseExisting) else None
 
     # --- Address ---
+
+    async def _sync_address(self, cluster: Cluster, pod: Raw) -> None:
+        """Let the hub have the address that a pod has now: a node that was restarted gives its pods other ones.
+
+        The hub's routes follow at its next check.
+        """
+        url = await self._known_url(cluster, pod)
+        if url is None:
+            return
+        address, server = Address.of(url), self.server
+        if address != Address(server.proto, server.ip, server.port):
+            self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), url, server.host)
+            self._database.save_address(server, address)
+
+    async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
+        """Return where the server of a pod listens; None where nobody can say.
+
+        A hook or a template that fails may neither end a poll nor keep the hub from booting: it is logged, and the
+        hub's address stays.
+        """
+        try:
+            async with asyncio.timeout(self.k8s_api_request_timeout):
+                return self._address_of(await self._as_hooks_see_it(cluster, pod))
+        except (KubeError, TimeoutError) as error:
+            self.log.debug("%s: its address is not known: %s", key_of(pod), error)
+        except Exception:
+            self.log.exception("%s: its address is not known", key_of(pod))
+        return None
+
+    async def _as_hooks_see_it(self, cluster: Cluster, pod: Raw) -> Raw:
+        """Return the whole pod where an administrator's code makes its URL, else what is kept of it.
+
+        One that has gone meanwhile stays what was kept of it. Raises KubeError where the cluster does not say.
+        """
+        if self.get_pod_url is None and not self._overrides("_get_pod_url"):
+            return pod
+        try:
+            return await cluster.api.get(PODS, key_of(pod))
+        except NotFound:
+            return pod
 
     async def get_url(self) -> str:
         """Return the server's URL after a restart of the hub: from the pod, else the one the hub has.
@@ -606,15 +767,15 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         except Exception:
             self.log.exception("%s: its address is not known", self._log_name)
             return known
-        address = await self._address(attempt.cluster, serving)
+        address = await self._known_url(attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"
 
-    async def _until_serving(self, attempt: launch.Attempt, pod: Raw) -> Raw:
+    async def _until_serving(self, attempt: Attempt, pod: Raw) -> Raw:
         """Wait for a pod of an earlier hub's start, whose events so far nobody here has heard."""
         if is_ready_to_serve(pod):
             return pod
         async with attempt.cluster.following() as feed:
-            launch.follow(feed, PODS, key_of(pod))
+            subscribe(feed, PODS, key_of(pod))
             if feed is not None:
                 await feed.recall()
-            return await launch.until_serving(attempt, pod, (), feed)
+            return await until_serving(attempt, pod, (), feed)

@@ -14,7 +14,7 @@ from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import Cluster
-from k8s_hub.spawner.launch import Attempt, refused
+from k8s_hub.spawner.start import Attempt, refused
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks whether a namespace is gone."""
@@ -44,7 +44,7 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
             raise refused(attempt, error, NAMESPACES.kind, key.name) from error
         if not is_dying(existing):
             return None if is_prepared else existing
-        attempt.tell(dying_namespace(existing, utcnow()))
+        attempt.emit(dying_namespace(existing, utcnow()))
         await asyncio.sleep(LOOK_AGAIN)
     return None
 

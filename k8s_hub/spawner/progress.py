@@ -1,4 +1,4 @@
-"""What one start has told its user so far, for every browser tab that listens."""
+"""What one start has said to its user so far, for every browser tab that listens."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,7 +12,7 @@ from k8s_hub.objects.raw import Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class PodEvent:
     """Kubernetes has said something about the pod."""
 
     event: Raw
@@ -20,14 +20,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waited:
-    """Nothing new was told, but time has passed."""
+    """There was nothing new, but time has passed."""
 
     #: Since the start began.
     seconds: float
     latest: Diagnosis
 
 
-News: TypeAlias = Diagnosis | Heard
+Update: TypeAlias = Diagnosis | PodEvent
 
 
 class Progress:
@@ -37,66 +37,66 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._told: list[News] = []
-        self._heard: set[str] = set()
+        self._updates: list[Update] = []
+        self._event_names: set[str] = set()
         self._changed = asyncio.Event()
-        #: When the first was told, by the loop's clock.
+        #: When the first was emitted, by the loop's clock.
         self._begun = 0.0
         self.latest: Diagnosis | None = None
-        """What was told last."""
+        """What was emitted last."""
         self.has_ended = False
         """True once the start is over, whichever way."""
 
-    def tell(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Tell a diagnosis and return it as told; None if it says nothing new."""
-        news = advance(self.latest, diagnosis)
-        if news is not None:
+    def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
+        """Emit a diagnosis and return it as it was emitted; None if it says nothing new."""
+        update = advance(self.latest, diagnosis)
+        if update is not None:
             if self.latest is None:
                 self._begun = _now()
-            self.latest = news
-            self._told.append(news)
+            self.latest = update
+            self._updates.append(update)
             self._wake()
-        return news
+        return update
 
-    def hear(self, events: Iterable[Raw]) -> None:
-        """Take what Kubernetes has said so far; each event is news once, however often it is repeated."""
+    def add_events(self, events: Iterable[Raw]) -> None:
+        """Take what Kubernetes has said so far; each event counts once, however often it is repeated."""
         for event in events:
             name = str(metadata_of(event).get("name"))
-            if name not in self._heard:
-                self._heard.add(name)
-                self._told.append(Heard(event=_slim(event)))
+            if name not in self._event_names:
+                self._event_names.add(name)
+                self._updates.append(PodEvent(event=_slim(event)))
                 self._wake()
 
     def end(self) -> None:
         """Let all listeners finish; who listens from now on hears no events, which are large for what is over."""
         self.has_ended = True
-        self._told = [news for news in self._told if isinstance(news, Diagnosis)]
+        self._updates = [update for update in self._updates if isinstance(update, Diagnosis)]
         self._wake()
 
     async def listen(
         self, *, remind_after: float = 0, remind_every: float = 1
-    ) -> AsyncIterator[News | Waited]:
-        """Yield everything told until the start ends.
+    ) -> AsyncIterator[Update | Waited]:
+        """Yield everything emitted until the start ends.
 
         With ``remind_after`` seconds, also how long the start has taken when it has taken longer, and again every
         so many seconds.
         """
         # The list is this listener's: the end of the start leaves it as it is.
-        told, heard, reminded = self._told, 0, 0.0
+        updates, count, reminded = self._updates, 0, 0.0
         while True:
-            while heard < len(told):
-                yield told[heard]
-                heard += 1
+            while count < len(updates):
+                yield updates[count]
+                count += 1
             if self.has_ended:
                 return
-            is_told = remind_after and self.latest is not None
-            due = max(self._begun + remind_after, reminded + remind_every) if is_told else None
-            if not await self._hear_until(due) and self.latest is not None:
+            is_updates = remind_after and self.latest is not None
+            due = max(self._begun + remind_after, reminded + remind_every) if is_updates else None
+            if not await self._changed_until(due) and self.latest is not None:
                 reminded = _now()
                 yield Waited(seconds=reminded - self._begun, latest=self.latest)
 
-    async def _hear_until(self, moment: float | None) -> bool:
-        """Return True once there is news; False if there was none until this moment."""
+    async def _changed_until(self, moment: float | None) -> bool:
+        """Return True once there is something new; False if there was nothing until this moment."""
         try:
             async with asyncio.timeout_at(moment):
                 return await self._changed.wait()

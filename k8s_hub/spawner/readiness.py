@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from jupyterhub.utils import make_ssl_context
 from tornado.httputil import HTTPHeaders, HTTPInputError
+
+from k8s_hub.spawner.address import Address
 
 CONNECTING = 5.0
 """Seconds after which an address that takes no connection is taken for one where nobody listens yet."""
@@ -48,14 +50,13 @@ class Probe:
     @classmethod
     def of(cls, url: str, *, base_url: str, hub_settings: Mapping[str, Any] | None) -> "Probe":
         """Return the question to the server at a URL; ``hub_settings`` name the hub's certificates, with internal_ssl."""
-        parts = urlsplit(url)
-        is_secure = parts.scheme == "https"
+        address = Address.of(url)
         return cls(
-            scheme=parts.scheme,
-            host=parts.hostname or "",
-            port=parts.port or (443 if is_secure else 80),
+            scheme=address.scheme,
+            host=address.host,
+            port=address.port,
             path=quote(f"{base_url}api", safe=_IN_PATHS),
-            tls=_certificates(hub_settings or {}) if is_secure else None,
+            tls=_certificates(hub_settings or {}) if address.scheme == "https" else None,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What the log is told about one run of a server: the hub itself knows only an exit code."""
+"""What the log says about one run of a server: the hub itself knows only an exit code."""
 
 import logging
 
@@ -11,13 +11,13 @@ class BrokenCode:
     """Owned by the process: which rules and hooks have raised. Each is logged once, with its traceback."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
-    def tell(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
+    def log_once(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
         """Tell that ``code``, which is ``what`` ("diagnosis rule"), raised; the start goes on without it."""
         name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
-        if name not in self._told:
-            self._told.add(name)
+        if name not in self._logged:
+            self._logged.add(name)
             log.error("%s %s: skipped whenever it raises, told once: %r", what, name, error, exc_info=error)
 
 
@@ -25,29 +25,29 @@ BROKEN_CODE = BrokenCode()
 
 
 class RunLog:
-    """One run's; each thing is told once, however often the hub asks."""
+    """One run's; each thing is logged once, however often the hub asks."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._is_end_told = False
-        self._is_poll_failure_told = False
+        self._is_end_logged = False
+        self._is_poll_failure_logged = False
 
-    def tell_end(self, level: int, pod: Key, how: str) -> None:
-        """Tell how the run ended."""
-        if not self._is_end_told:
-            self._is_end_told = True
+    def log_end(self, level: int, pod: Key, how: str) -> None:
+        """Log how the run ended."""
+        if not self._is_end_logged:
+            self._is_end_logged = True
             self._log.log(level, "%s: the server has ended: %s", pod, how)
 
-    def tell_poll_failure(self, server: str) -> None:
+    def log_poll_failure(self, server: str) -> None:
         """Log the exception that is being handled, which a poll must not raise."""
-        if not self._is_poll_failure_told:
-            self._is_poll_failure_told = True
+        if not self._is_poll_failure_logged:
+            self._is_poll_failure_logged = True
             self._log.exception(
                 "%s: it is not known whether the server runs, so it counts as running", server
             )
 
-    def tell_trouble(self, pod: Raw, before: Raw) -> None:
-        """Tell what has befallen a server that lives: its user will ask the administrator."""
+    def log_trouble(self, pod: Raw, before: Raw) -> None:
+        """Log what has befallen a server that lives: its user will ask the administrator."""
         if is_on_lost_node(pod) and not is_on_lost_node(before):
             self._log.warning(
                 "%s: its machine %s does not answer; the server may well run, and counts as running",

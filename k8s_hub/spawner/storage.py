@@ -35,7 +35,7 @@ from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import launch
+from k8s_hub.spawner import start
 from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
@@ -184,7 +184,7 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
 # --- Size ---
 
 
-async def grow(attempt: launch.Attempt, claim: Raw, capacity: str | None) -> None:
+async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None:
     """Ask once for the configured size if the claim asks for less; whatever comes of it, the start goes on."""
     if missing_growth(claim, capacity) is None:
         return
@@ -209,7 +209,7 @@ async def grow(attempt: launch.Attempt, claim: Raw, capacity: str | None) -> Non
             logger.info("%s: the claim grows to %s", key, size)
 
 
-async def _ask_for_more(attempt: launch.Attempt, key: Key, capacity: str | None) -> str | None:
+async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) -> str | None:
     """Return the size that was asked for; None if the claim is as large by now."""
     # Read again: from an old view, a size that somebody has just raised further would look too small.
     claim = await attempt.cluster.api.get(CLAIMS, key)
@@ -241,7 +241,7 @@ _turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
 
 @asynccontextmanager
 async def in_turn(
-    spec: ServerSpec, attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]
+    spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
 ) -> AsyncIterator[Turn]:
     """Let no other server of the user be placed meanwhile; who creates a pod inside notes it in the turn."""
     turn = Turn()
@@ -251,16 +251,16 @@ async def in_turn(
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     turn = _turns.setdefault(whose, turn)
     # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers need not wait.
-    await launch.make_room(attempt, spec.pod_name)
+    await start.make_room(attempt, spec.pod_name)
     # Before it too: who waits here for another server's node reads so, and not who waits for the turn.
     await _until_known(attempt, _mounted(pod, claims))
     async with turn.lock:
         if turn.created is not None:
-            await launch.until_seen(attempt, turn.created)
+            await start.until_seen(attempt, turn.created)
         yield turn
 
 
-async def placed(spec: ServerSpec, attempt: launch.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
+async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
     """Return the pod, bound to the node where another server of the user holds one of these claims, if one does.
 
     Fails where no node can be right. Seen are the pods of the hub's own component.
@@ -275,7 +275,7 @@ async def placed(spec: ServerSpec, attempt: launch.Attempt, pod: Raw, claims: Se
             wanted = pod["spec"].get("nodeName")
             if wanted not in {None, node}:
                 raise SpawnFailed(sharing.on_another_machine(servername, claim, node=node, wanted=wanted))
-            attempt.tell(sharing.placed_beside(servername, claim, node))
+            attempt.emit(sharing.placed_beside(servername, claim, node))
             return _beside(pod, placement)
         case Exclusive(claim=claim, servername=servername):
             raise SpawnFailed(sharing.in_exclusive_use(servername, claim))
@@ -290,9 +290,7 @@ def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
     return [claim for claim in claims if key_of(claim).name in names]
 
 
-async def _until_known(
-    attempt: launch.Attempt, claims: Sequence[Raw]
-) -> Anywhere | Beside | Exclusive | Torn:
+async def _until_known(attempt: start.Attempt, claims: Sequence[Raw]) -> Anywhere | Beside | Exclusive | Torn:
     """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
@@ -307,10 +305,10 @@ async def _until_known(
         waited = timedelta(seconds=clock() - begun)
         return sharing.waits_for_other_server(plan.servername, plan.claim, waited)
 
-    return await launch.watch_until(attempt, look, pod=first.pod)
+    return await start.watch_until(attempt, look, pod=first.pod)
 
 
-def _plan(attempt: launch.Attempt, claims: Sequence[Raw]) -> Placement:
+def _plan(attempt: start.Attempt, claims: Sequence[Raw]) -> Placement:
     pods, identity = attempt.cluster.pods.view, attempt.identity
     return plan_placement(identity, claims, lambda claim: pods.find(mounting(identity.username, claim)))
 

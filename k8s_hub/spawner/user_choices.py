@@ -40,9 +40,9 @@ from k8s_hub.profiles.selection import (
     still_valid,
     unknown_to,
 )
-from k8s_hub.spawner.blueprints import Blueprints
 from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
+from k8s_hub.spawner.manifest_builder import ManifestBuilder
 
 _FORM = "form.html"
 
@@ -115,7 +115,7 @@ _KEPT = 100
 _Steps = Generator[Awaitable[Any], Any, None]
 
 
-class UserChoices(Blueprints):
+class UserChoices(ManifestBuilder):
     """The part of KubeSpawner that knows profiles."""
 
     #: What was posted last and refused: the form shows it again.

@@ -1,6 +1,7 @@
 """One module touches the hub's database, on each version of the hub."""
 
 import ast
+from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from jupyterhub.objects import Server
 import k8s_hub.spawner
 from devkit.testing.realhub import RealHub
 from k8s_hub.clock import utcnow
+from k8s_hub.spawner.address import Address
 from k8s_hub.spawner.database import NOTE, HubDatabase
 
-ADDRESS = {"scheme": "https", "host": "10.0.0.9", "port": 8443}
+ADDRESS = Address("https", "10.0.0.9", 8443)
 HUBS_OBJECTS = {"db", "orm_user", "orm_spawner", "orm_spawners", "groups"}
 
 
@@ -94,11 +96,11 @@ async def test_an_address_and_a_state_are_in_the_database_for_the_next_hub(hub):
     hub.app.db.commit()
 
     known.save_state({"pvc_name": "home"})
-    known.save_address(Server(orm_server=known.orm_spawner.server), **ADDRESS)
+    known.save_address(Server(orm_server=known.orm_spawner.server), ADDRESS)
 
     hub.app.db.expire_all()
     row = hub.app.db.query(orm.Spawner).filter_by(name="").one()
-    assert (row.server.proto, row.server.ip, row.server.port) == tuple(ADDRESS.values())
+    assert (row.server.proto, row.server.ip, row.server.port) == astuple(ADDRESS)
     assert row.state == {"pvc_name": "home"}
 
 
@@ -126,4 +128,4 @@ def test_no_other_module_of_the_spawner_reaches_into_the_database():
     }
 
     # It hands the row of its server on, and does not look into it.
-    assert found == {"blueprints.py: orm_spawner"}
+    assert found == {"manifest_builder.py: orm_spawner"}

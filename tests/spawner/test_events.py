@@ -18,7 +18,7 @@ from k8s_hub.spawner.events import (
     decorate_plain_message,
     shown,
 )
-from k8s_hub.spawner.progress import Heard
+from k8s_hub.spawner.progress import PodEvent
 from tests.diagnosis.samples import event
 from tests.spawner.test_progress import SCHEDULING, STARTING
 
@@ -169,7 +169,7 @@ def reasons(items):
 
 async def test_an_event_is_shown_with_one_message_and_the_latest_with_the_next():
     async def news():
-        for told in (SCHEDULING, Heard(event=PULLING), Heard(event=FAILED), STARTING, SCHEDULING):
+        for told in (SCHEDULING, PodEvent(event=PULLING), PodEvent(event=FAILED), STARTING, SCHEDULING):
             yield told
 
     items = [item async for item in shown(bare_spawner(), news())]

@@ -426,7 +426,7 @@ async def test_a_subclass_that_tries_again_counts_what_is_ours(hub, cluster, mon
             except HTTPError:
                 return await super().start()
 
-    monkeypatch.setattr(KubeSpawner, "_companions", None)
+    monkeypatch.setattr(KubeSpawner, "_owned_objects", None)
     async with hub(hub=NO_WAIT, spawner_class=Tries) as hub:
         error = await failed_start(hub)
         assert "because of an error in the hub" in sentence_of(error)

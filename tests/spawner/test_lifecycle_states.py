@@ -119,17 +119,16 @@ async def test_a_start_that_is_cancelled_in_a_create_waits_for_the_hubs_stop(clu
 
 
 async def test_the_next_start_takes_over_what_the_last_one_may_have_left(cluster):
-    run = Run()
+    begun = []
+    run = Run(profile_list=lambda spawner: begun.append(spawner._life) or [])
     with struck(cluster, ReplyLost(), "create", count=1000), pytest.raises(Exception, match="cluster"):
         await run.start()
     left = run.spawner._life
     assert isinstance(left, Failed)
 
-    start = asyncio.create_task(run.start())
-    await asyncio.sleep(0.001)
-    assert run.spawner._life == Starting(left.attempt_id)
-    assert await run.spawner.poll() is None
-    await start
+    await run.start()
+
+    assert begun == [Starting(), Starting(left.attempt_id)]
     assert run.spawner._life == Running()
 
 

@@ -18,7 +18,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
 from k8s_hub.kube.metrics import UNDELIVERED
 from k8s_hub.objects.keys import key_of, metadata_of, uid_of
-from k8s_hub.spawner.teardown import STOP_TIMEOUTS
+from k8s_hub.spawner.stop import STOP_TIMEOUTS
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]

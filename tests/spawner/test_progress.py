@@ -4,7 +4,7 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Stage
-from k8s_hub.spawner.progress import Heard, Progress
+from k8s_hub.spawner.progress import PodEvent, Progress
 from tests.diagnosis.samples import event
 
 SCHEDULING = Diagnosis.waiting(Stage.SCHEDULING, "Your server is waiting for a machine.")
@@ -19,10 +19,10 @@ async def test_every_listener_hears_everything_also_the_one_who_comes_late():
     progress = Progress()
     early = asyncio.create_task(heard(progress))
     await asyncio.sleep(0)
-    progress.tell(SCHEDULING)
+    progress.emit(SCHEDULING)
     await asyncio.sleep(0)
     late = asyncio.create_task(heard(progress))
-    progress.tell(STARTING)
+    progress.emit(STARTING)
     progress.end()
 
     assert await early == await late == [SCHEDULING.sentence, STARTING.sentence]
@@ -30,8 +30,8 @@ async def test_every_listener_hears_everything_also_the_one_who_comes_late():
 
 async def test_the_same_sentence_is_told_once():
     progress = Progress()
-    assert progress.tell(SCHEDULING) is not None
-    assert progress.tell(SCHEDULING) is None
+    assert progress.emit(SCHEDULING) is not None
+    assert progress.emit(SCHEDULING) is None
     progress.end()
 
     assert await heard(progress) == [SCHEDULING.sentence]
@@ -41,15 +41,15 @@ async def test_an_event_is_heard_once_in_its_place_and_by_no_one_who_comes_after
     progress = Progress()
     early = progress.listen()
     first, second = event("Scheduled"), event("Pulling")
-    progress.tell(SCHEDULING)
-    progress.hear([first])
-    progress.tell(STARTING)
-    progress.hear([first | {"count": 2}, second])
+    progress.emit(SCHEDULING)
+    progress.add_events([first])
+    progress.emit(STARTING)
+    progress.add_events([first | {"count": 2}, second])
     got = [await anext(early)]
     progress.end()
 
     got += [told async for told in early]
-    assert got == [SCHEDULING, Heard(event=first), STARTING, Heard(event=second)]
+    assert got == [SCHEDULING, PodEvent(event=first), STARTING, PodEvent(event=second)]
     assert await heard(progress) == [SCHEDULING.sentence, STARTING.sentence]
 
 
@@ -58,7 +58,7 @@ async def test_an_event_alone_wakes_who_listens():
     tab = progress.listen()
     waiting = asyncio.ensure_future(anext(tab))
     await asyncio.sleep(0)
-    progress.hear([event("Scheduled", metadata={"name": "a", "managedFields": ["x"]})])
+    progress.add_events([event("Scheduled", metadata={"name": "a", "managedFields": ["x"]})])
     told = await waiting
     assert told.event["metadata"] == {"name": "a"}
     progress.end()
@@ -66,8 +66,8 @@ async def test_an_event_alone_wakes_who_listens():
 
 async def test_the_bar_never_goes_back():
     progress = Progress()
-    progress.tell(STARTING)
-    progress.tell(SCHEDULING)
+    progress.emit(STARTING)
+    progress.emit(SCHEDULING)
 
     assert progress.latest.percent == STARTING.percent
 
@@ -75,13 +75,13 @@ async def test_the_bar_never_goes_back():
 async def test_a_tab_that_listens_before_the_next_start_does_not_hear_the_last_one():
     """The hub clears the state before a start; its own preparations may then take long."""
     spawner = bare_spawner()
-    spawner._progress.tell(SCHEDULING)
+    spawner._progress.emit(SCHEDULING)
     spawner._progress.end()
     spawner.clear_state()
     tab = asyncio.create_task(heard(spawner._progress))
     await asyncio.sleep(0)
     spawner.clear_state()
-    spawner._progress.tell(STARTING)
+    spawner._progress.emit(STARTING)
     spawner._progress.end()
 
     assert await tab == [STARTING.sentence]
@@ -98,7 +98,7 @@ async def told_for(seconds, **options):
         ]
 
     tab = asyncio.create_task(read())
-    spawner._progress.tell(SCHEDULING)
+    spawner._progress.emit(SCHEDULING)
     await asyncio.sleep(seconds)
     spawner._progress.end()
     return await tab
@@ -134,7 +134,7 @@ async def test_a_threshold_of_zero_means_no_such_message():
 @pytest.mark.looptime
 async def test_a_tab_that_is_opened_late_hears_at_once_how_long_it_has_taken():
     spawner = bare_spawner()
-    spawner._progress.tell(SCHEDULING)
+    spawner._progress.emit(SCHEDULING)
     await asyncio.sleep(90)
     tab = spawner.progress()
     await anext(tab)

@@ -1,4 +1,4 @@
-"""What a server needs beside its pod: Secrets and Services that come after the pod and go with it."""
+"""The Secrets and Services that a pod owns: they come after it and go with it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ from k8s_hub.naming.ownership import (
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, owned_by, reference_to_pod, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.launch import Attempt, refused
+from k8s_hub.spawner.start import Attempt, refused
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks whether a leftover is gone; nobody watches Secrets and Services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Companion:
+class OwnedObject:
     """One object to be created after the pod, and owned by it."""
 
     resource: Resource
     manifest: Raw
 
 
-async def create_companions(attempt: Attempt, pod: Raw, companions: Sequence[Companion]) -> None:
+async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[OwnedObject]) -> None:
     """Create the objects, owned by the pod that was just created, so that they go when it goes.
 
     What an earlier pod of this server left behind makes room; another's object stays, and the start fails.
     """
-    for companion in companions:
-        await _create(attempt, companion.resource, _owned(companion, pod, attempt))
+    for owned in objects:
+        await _create(attempt, owned.resource, _complete(owned, pod, attempt))
 
 
-def _owned(companion: Companion, pod: Raw, attempt: Attempt) -> Raw:
+def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
     """Return the manifest as this attempt's: complete, with its owner, and whose it is if it does not say so."""
-    identity, resource, manifest = attempt.identity, companion.resource, companion.manifest
+    identity, resource, manifest = attempt.identity, owned.resource, owned.manifest
     servername = {SERVERNAME_ANNOTATION: identity.servername} if identity.servername else {}
     metadata = {
         **metadata_of(manifest),
@@ -82,7 +82,7 @@ async def _is_there(attempt: Attempt, resource: Resource, key: Key) -> bool:
         case Relation.OLDER:
             await _delete(attempt, resource, existing)
         case Relation.DYING:
-            attempt.tell(leftover(existing, resource.kind))
+            attempt.emit(leftover(existing, resource.kind))
             await asyncio.sleep(LOOK_AGAIN)
     return False
 

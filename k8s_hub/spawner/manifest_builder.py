@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from inspect import iscoroutine
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
@@ -39,11 +37,12 @@ from k8s_hub.naming.templates import (
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.companions import Companion
+from k8s_hub.spawner.address import alt_name, in_url, is_url
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.models import to_json, to_model
+from k8s_hub.spawner.owned_objects import OwnedObject
 from k8s_hub.spawner.resolve import Resolver
 from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION
 from k8s_hub.spawner.spec import template_fields
@@ -59,7 +58,7 @@ else:
     _Base = Options
 
 
-class Blueprints(_Base):
+class ManifestBuilder(_Base):
     """The part of KubeSpawner that says what is created, and creates nothing."""
 
     pod_name: str
@@ -256,23 +255,23 @@ class Blueprints(_Base):
     def _extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
         return build_claim(self._resolver.extra_claim_inputs(extra, name))
 
-    def _companions(self, pod: Raw) -> list[Companion]:
+    def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
         """Return what is to be created after this pod."""
-        companions = []
+        owned = []
         if self.internal_ssl:
-            companions.append(Companion(resource=SECRETS, manifest=self._secret_for(pod)))
+            owned.append(OwnedObject(resource=SECRETS, manifest=self._secret_for(pod)))
         if self.internal_ssl or self.services_enabled:
-            companions.append(Companion(resource=SERVICES, manifest=self._service_for(pod)))
-        return companions
+            owned.append(OwnedObject(resource=SERVICES, manifest=self._service_for(pod)))
+        return owned
 
-    def _environment_secret(self, content: Mapping[str, str]) -> list[Companion]:
+    def _environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
         """Return the Secret of the pod's secret variables, none without any."""
         if not content:
             return []
         manifest = build_secret(self._resolver.environment_secret_inputs(content))
-        return [Companion(resource=SECRETS, manifest=manifest)]
+        return [OwnedObject(resource=SECRETS, manifest=manifest)]
 
-    def _companion_keys(self) -> list[tuple[Resource, Key]]:
+    def _owned_keys(self) -> list[tuple[Resource, Key]]:
         """Return what the pod that runs may have beside it, should its owner reference not be followed."""
         keys: list[tuple[Resource, Key]] = []
         if self.internal_ssl:
@@ -314,7 +313,7 @@ class Blueprints(_Base):
         return self._from_subclass("get_namespace_manifest")
 
     def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(Blueprints, method)
+        return getattr(type(self), method) is not getattr(ManifestBuilder, method)
 
     def _from_subclass(self, method: str, *given: Any) -> Raw:
         return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
@@ -325,7 +324,7 @@ class Blueprints(_Base):
         Raises SpawnFailed for what is no URL.
         """
         url = self._get_pod_url(pod)
-        if _is_url(url):
+        if is_url(url):
             return url
         if self.get_pod_url is not None:
             by = "KubeSpawner.get_pod_url"
@@ -346,10 +345,10 @@ class Blueprints(_Base):
     def _host(self, pod: Raw) -> str:
         """Return what the hub connects to: what was configured, else the Service, else the pod itself."""
         if configured := self._connect_host():
-            return _in_url(configured)
+            return in_url(configured)
         if self.internal_ssl or self.services_enabled:
             return self.dns_name
-        return _in_url(pod["status"]["podIP"])
+        return in_url(pod["status"]["podIP"])
 
     def _connect_host(self) -> str:
         with placed("pod_connect_ip"):
@@ -378,7 +377,7 @@ class Blueprints(_Base):
         name, namespace = self.service_name, self.namespace
         service = [self.dns_name, name, f"{name}.{namespace}", f"{name}.{namespace}.svc"]
         configured = self._connect_host()
-        return [*(f"DNS:{each}" for each in service), *([_alt_name(configured)] if configured else [])]
+        return [*(f"DNS:{each}" for each in service), *([alt_name(configured)] if configured else [])]
 
     @default("ssl_alt_names_include_local")
     def _default_ssl_alt_names_include_local(self) -> bool:
@@ -416,26 +415,5 @@ def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
     )
 
 
-def _is_url(value: Any) -> bool:
-    """Tell whether JupyterHub can take scheme, host and port from a value."""
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError, TypeError):
-        return False
-
-
 def _owner(pod: Raw) -> Any:
     return to_model(reference_to_pod(pod), "V1OwnerReference")
-
-
-def _alt_name(host: str) -> str:
-    """Return a host name or an address as a certificate has it."""
-    try:
-        return f"IP:{ip_address(host.strip('[]'))}"
-    except ValueError:
-        return f"DNS:{host}"
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -118,9 +118,10 @@ class Attempt:
     #: Grace in seconds of an older pod that makes room.
     grace_seconds: int
     creates: PendingCreates
-    tell: Callable[[Diagnosis], object]
+    #: Takes what is known of the start, for its user and the log.
+    emit: Callable[[Diagnosis], object]
     #: Takes what Kubernetes has said of the pod so far, the latest last.
-    hear: Callable[[Iterable[Raw]], object]
+    add_events: Callable[[Iterable[Raw]], object]
     #: Asks the rules of the site and then ours.
     diagnose: Callable[[Observation], Diagnosis]
 
@@ -128,7 +129,7 @@ class Attempt:
         """Await an answer of the API for as long as the start lasts; the user reads what it waits for."""
 
         def on_wait(error: Unavailable, _seconds: float) -> None:
-            self.tell(_waiting_for_cluster(error))
+            self.emit(_waiting_for_cluster(error))
 
         return await retrying(ASKING, call, on=Unavailable, on_wait=on_wait)
 
@@ -164,7 +165,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await watch_until(attempt, look)
 
 
-def follow(feed: Feed | None, resource: Resource, key: Key) -> None:
+def subscribe(feed: Feed | None, resource: Resource, key: Key) -> None:
     """Hear what is said about an object from now on, where events are heard at all."""
     if feed is not None:
         feed.follow(Involved(resource.kind, key))
@@ -189,7 +190,7 @@ async def ensure_claim(
             case UseExisting(claim=claim) if is_dying(claim):
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):
-                follow(feed, CLAIMS, key_of(claim))
+                subscribe(feed, CLAIMS, key_of(claim))
                 if feed is not None and _is_pending(claim):
                     await feed.recall()
                 return claim
@@ -241,7 +242,7 @@ async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
     is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
     if not is_new or lasting >= Patience().missing_object:
         raise refused(attempt, refusal, "Pod", pod.name) from refusal
-    attempt.tell(new_namespace(pod.namespace, refusal.message))
+    attempt.emit(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_KNOCK)
 
 
@@ -263,7 +264,7 @@ async def until_serving(
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
     look = _looking_at(attempt, pod, claims, feed, created_secrets)
     serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
-    attempt.tell(up())
+    attempt.emit(up())
     return serving
 
 
@@ -285,8 +286,8 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
                 if seen.fatal:
                     raise SpawnFailed(seen)
                 if knocks.has_asked:
-                    attempt.tell(seen)
-                await _hear(bell, min(LOOK_AGAIN, seconds - waited))
+                    attempt.emit(seen)
+                await _wait_for(bell, min(LOOK_AGAIN, seconds - waited))
 
 
 class _Knocks:
@@ -345,7 +346,7 @@ def _looking_at(
         if not is_same and pods.has_seen(created):
             return vanished_pod(pod)
         events = () if feed is None else feed.events()
-        attempt.hear(event for event in events if _is_about(event, uid))
+        attempt.add_events(event for event in events if _is_about(event, uid))
         kept = entry.kept if entry is not None and is_same else None
         if kept is not None and is_ready_to_serve(kept):
             return kept
@@ -373,7 +374,7 @@ async def watch_until(
     claims: Sequence[Key] = (),
     feed: Feed | None = None,
 ) -> T:
-    """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
+    """Look now and after every change; emit what is seen until it is no longer a diagnosis, and return that."""
     bell = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
@@ -387,8 +388,8 @@ async def watch_until(
                 return seen
             if seen.fatal:
                 raise SpawnFailed(seen)
-            attempt.tell(_trouble_of_views(attempt, claims) or seen)
-            await _hear(bell, LOOK_AGAIN)
+            attempt.emit(_trouble_of_views(attempt, claims) or seen)
+            await _wait_for(bell, LOOK_AGAIN)
 
 
 def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | None:
@@ -407,7 +408,7 @@ def _is_about(event: Raw, uid: str) -> bool:
     return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
-async def _hear(bell: asyncio.Event, seconds: float) -> None:
+async def _wait_for(bell: asyncio.Event, seconds: float) -> None:
     """Wait for news, for so many seconds at most."""
     again = asyncio.get_running_loop().call_later(seconds, bell.set)
     try:
@@ -419,7 +420,7 @@ async def _hear(bell: asyncio.Event, seconds: float) -> None:
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> Raw | None:
     """Return the new claim; None if the view has one of that name by now."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
-    follow(feed, CLAIMS, key)
+    subscribe(feed, CLAIMS, key)
     try:
         return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, manifest))
     except Conflict:
@@ -469,7 +470,7 @@ async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
         return True if entry is None or entry.uid != uid else previous_server(entry.kept, utcnow())
 
     if look() is True:
-        attempt.tell(previous_server(pod, utcnow()))
+        attempt.emit(previous_server(pod, utcnow()))
         await asyncio.sleep(OUT_OF_SIGHT)
     await watch_until(attempt, look, pod=key)
 

@@ -46,7 +46,7 @@ class Removal:
     #: The id of a start whose create may still be carried out; None if there is none.
     uncertain_attempt: str | None
     #: What the pod may own: not every cluster has somebody who removes what lost its owner.
-    companions: Sequence[tuple[Resource, Key]] = ()
+    owned_objects: Sequence[tuple[Resource, Key]] = ()
 
     async def run(self, seen: Iterable[Raw]) -> None:
         """Remove this server's pods in view, and one of its key too new to be seen; return when they are gone.
@@ -66,8 +66,8 @@ class Removal:
             return
         if self.uncertain_attempt is not None:
             self._search(self._is_of_attempt, "the reply to its creation was lost", is_of_one_create=True)
-        for resource, key in self.companions:
-            await self._remove_companion(resource, key, deadline)
+        for resource, key in self.owned_objects:
+            await self._remove_owned(resource, key, deadline)
         for pod in pods:
             if not is_dying(pod):
                 await self._until_gone(pod, deadline)
@@ -96,7 +96,7 @@ class Removal:
         except (NotFound, Conflict):
             logger.debug("%s: the pod was gone already", key)
 
-    async def _remove_companion(self, resource: Resource, key: Key, deadline: float) -> None:
+    async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
         """Remove what the pod owned; where that fails, the owner reference is left."""
         api = self.cluster.api
         try:

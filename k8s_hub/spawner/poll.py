@@ -1,0 +1,113 @@
+"""Whether one server runs: what poll() finds in the view of the cluster, for the spawner to write down."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from k8s_hub.diagnosis.pod_life import Ended, judge_pod
+from k8s_hub.kube.errors import NotFound, Unavailable
+from k8s_hub.kube.resources import PODS
+from k8s_hub.kube.store import Entry
+from k8s_hub.objects.keys import key_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.spawner.cluster import Cluster
+from k8s_hub.spawner.lifecycle import UNFINISHED_START, Life, Running, Unknown
+from k8s_hub.spawner.spec import OwnPod
+
+CONFIRMING = RetryPolicy(deadline=math.inf)
+"""Bounded by the time that a poll may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The pod is alive as when it was last judged: each change makes another entry of the view."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """The server runs, or may come to run."""
+
+    pod: Raw
+    #: None of a pod that the view does not show.
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodEnded:
+    """The pod is there, and its server has ended."""
+
+    pod: Raw
+    end: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class NoPod:
+    """There surely is no pod."""
+
+
+Found: TypeAlias = Unchanged | Alive | PodEnded | NoPod
+
+
+async def look(
+    cluster: Cluster, own: OwnPod, life: Life, address: str | None, *, request_timeout: float
+) -> Found:
+    """Return what has become of a server's pod.
+
+    ``address`` is what the hub has of the server: None without a row, empty in a row of a server that was only being
+    started. Raises KubeError or TimeoutError where the cluster cannot say.
+    """
+    if isinstance(life, Running) and life.seen is not None and cluster.pods.view.entry(own.key) is life.seen:
+        return Unchanged()
+    async with asyncio.timeout(_seconds_to_wait(cluster, life, address, request_timeout)):
+        pod = await _find_pod(cluster, own, is_confirmed=address is not None)
+    if pod is None:
+        return NoPod()
+    match judge_pod(pod):
+        case Ended() as end:
+            return PodEnded(pod=pod, end=end)
+        case _:
+            return Alive(pod=pod, entry=cluster.pods.view.entry(key_of(pod)))
+
+
+def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
+    """Return the exit code of a server that never ran, or whose pod somebody has removed, and how that came about.
+
+    The latter is empty where it is known already.
+    """
+    if address is None:
+        return 0, ""
+    if _was_being_started(life, address):
+        return 1, "the hub died in the middle of its start, before there was a pod"
+    if address or isinstance(life, Running):
+        return 1, "its pod was removed by somebody else"
+    return 1, ""  # its start has failed, for a reason that was logged, before there was a pod
+
+
+async def _find_pod(cluster: Cluster, own: OwnPod, *, is_confirmed: bool) -> Raw | None:
+    await cluster.pods.wait_synced(deadline=math.inf)
+    pod = own.first_in(cluster.pods.view)
+    if pod is not None or not is_confirmed:
+        return pod
+    try:
+        found = await retrying(CONFIRMING, lambda: cluster.api.get(PODS, own.key), on=Unavailable)
+    except NotFound:
+        return None
+    return found if own.is_own(found) else None
+
+
+def _seconds_to_wait(cluster: Cluster, life: Life, address: str | None, request_timeout: float) -> float:
+    """Return for how long the cluster's word is waited for.
+
+    A server with an address ran, and the hub can ask it itself. One without was being started when the hub died: to
+    give it up would leave its pod behind.
+    """
+    if _was_being_started(life, address):
+        return UNFINISHED_START
+    return 0 if cluster.pods.failure is not None else request_timeout
+
+
+def _was_being_started(life: Life, address: str | None) -> bool:
+    """True when the hub died in the middle of this server's start: its row has no address."""
+    return isinstance(life, Unknown) and address == ""
