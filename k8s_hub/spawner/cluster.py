@@ -9,13 +9,14 @@ from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.errors import Conflict, NotFound
 from k8s_hub.kube.events import EventWatch, Feed
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import CLAIMS, PODS
+from k8s_hub.kube.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of, key_of
+from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -35,6 +36,14 @@ class Cluster:
     def following(self) -> AbstractAsyncContextManager[Feed | None]:
         """Hear the events of what the feed is told to follow, while inside; None where events are not watched."""
         return nullcontext() if self.events is None else self.events.following()
+
+    async def delete(self, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> bool:
+        """Delete this object, and no later one of its name; return False if it was gone already. Raises KubeError."""
+        try:
+            await self.api.delete(resource, key_of(obj), uid=uid_of(obj), grace_seconds=grace_seconds)
+        except (NotFound, Conflict):
+            return False
+        return True
 
 
 class Views:

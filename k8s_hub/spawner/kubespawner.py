@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
@@ -120,10 +121,6 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
         self._secrets: frozenset[str] = frozenset()
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
-        self._state_version = COMPATIBLE_VERSION
-        #: Where this server has been, as the saved state says; not a namespace in which it was refused.
-        self._used_namespace: str | None = None
-        self._access_token: str | None = None
         if self.user is not None:
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
@@ -223,11 +220,13 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
         self.pod_name = saved.pod_name or self.pod_name
         self.pod_id = saved.pod_uid or self.pod_id
         if saved.namespace:
-            self.namespace = self._used_namespace = saved.namespace
+            self.namespace = saved.namespace
         self.dns_name = saved.dns_name or self.dns_name
-        self._state_version = saved.version or COMPATIBLE_VERSION
-        self._applied_options = saved.applied_options
-        self._access_token = saved.access_token
+        self._saved = replace(
+            saved,
+            version=saved.version or COMPATIBLE_VERSION,
+            namespace=saved.namespace or self._saved.namespace,
+        )
         if saved.pvc_name and self.remember_pvc_name:
             self._home_name = self._home_name.found(saved.pvc_name)
         if self.remember_pvc_name:
@@ -236,18 +235,17 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
     def get_state(self) -> dict[str, Any]:
         """Return the names, so that a later run finds the pod and the claim whatever was configured since."""
         home = self._home_name.remembered
-        saved = SavedState(
+        saved = replace(
+            self._saved,
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
-            version=self._state_version if home is None else COMPATIBLE_VERSION,
+            version=self._saved.version if home is None else COMPATIBLE_VERSION,
             pod_name=self.pod_name,
             pod_uid=self.pod_id or None,
-            namespace=self.namespace if not self.enable_user_namespaces else self._used_namespace,
+            namespace=self.namespace if not self.enable_user_namespaces else self._saved.namespace,
             dns_name=self.dns_name,
             pvc_name=home,
             extra_claims=self.extra_claim_names,
             url=self._url_in_state,
-            applied_options=self._applied_options,
-            access_token=self._access_token,
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -266,7 +264,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
             self.log.warning("%s: names not renewed: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
-        self._applied_options = self._access_token = None
+        self._saved = replace(self._saved, applied_options=None, access_token=None)
         self._life = lifecycle.cleared(self._life)
         self._run_log = RunLog(self.log)
         # The hub clears the state before its own preparations for a start, while tabs already listen.
@@ -406,9 +404,11 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
     def _renew_access_token(self) -> None:
         """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
         try:
-            self._access_token = self._database.renew_access_token(self.server.base_url)
+            token = self._database.renew_access_token(self.server.base_url)
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
+        else:
+            self._saved = replace(self._saved, access_token=token)
 
     async def _launch(self, attempt: Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
@@ -421,7 +421,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
             await until_synced(attempt, attempt.cluster.claims)
         if not self._may_use(existing, attempt):
             raise SpawnFailed(foreign_namespace(self.namespace))
-        self._used_namespace = self.namespace
+        self._saved = replace(self._saved, namespace=self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         async with attempt.cluster.following() as feed:
             self._feed = feed
@@ -456,7 +456,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
         return (
             namespace is None
             or self.user_namespace_allow_existing
-            or self.namespace == self._used_namespace
+            or self.namespace == self._saved.namespace
             or any(
                 state.namespace == self.namespace
                 for state in self._database.states_of_other_servers().values()

@@ -44,7 +44,7 @@ from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.owned_objects import OwnedObject
 from k8s_hub.spawner.resolve import Resolver
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION
+from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.spec import template_fields
 from k8s_hub.spawner.traits.options import Options
 
@@ -67,6 +67,9 @@ class ManifestBuilder(_Base):
     _named_dns_name: str
     secret_name: str
     _home_name: HomeName
+    #: Of the saved state what is no attribute of its own: its version, the namespace in which this server has been (not one
+    #: in which it was refused), what the start applied of the profiles (None where there are none), the access token.
+    _saved = SavedState(version=COMPATIBLE_VERSION)
 
     @property
     def hub_namespace(self) -> str:

@@ -3,21 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound
 from k8s_hub.kube.resources import Resource
-from k8s_hub.naming.ownership import (
-    SERVERNAME_ANNOTATION,
-    USERNAME_ANNOTATION,
-    Relation,
-    marked,
-    relation,
-)
-from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, owned_by, reference_to_pod, uid_of
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, marked
+from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.start import Attempt, refused
+from k8s_hub.spawner.start import Attempt, create_or_find, delete
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks whether a leftover is gone; nobody watches Secrets and Services."""
@@ -37,7 +30,13 @@ async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[Own
     What an earlier pod of this server left behind makes room; another's object stays, and the start fails.
     """
     for owned in objects:
-        await _create(attempt, owned.resource, _complete(owned, pod, attempt))
+        await create_or_find(
+            attempt,
+            owned.resource,
+            _complete(owned, pod, attempt),
+            make_room=partial(_make_room, attempt, owned.resource),
+            foreign=partial(foreign_object, kind=owned.resource.kind),
+        )
 
 
 def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
@@ -53,45 +52,10 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
     return marked(owned_by(typed, reference_to_pod(pod)), attempt.attempt_id)
 
 
-async def _create(attempt: Attempt, resource: Resource, body: Raw) -> None:
-    key = attempt.key(key_of(body).name)
-    while True:
-        try:
-            await attempt.asking(lambda: attempt.create(resource, key.namespace, body))
-        except Conflict:
-            if not await _is_there(attempt, resource, key):
-                continue
-        except KubeError as error:
-            raise refused(attempt, error, resource.kind, key.name) from error
+async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> None:
+    """Have what an earlier pod of this server left behind deleted; it may take a while."""
+    if not is_dying(existing):
+        await delete(attempt, resource, existing)
         return
-
-
-async def _is_there(attempt: Attempt, resource: Resource, key: Key) -> bool:
-    """True if the object of the name is this attempt's after all; False once it has made room."""
-    try:
-        existing = await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
-    except NotFound:
-        return False
-    except KubeError as error:
-        raise refused(attempt, error, resource.kind, key.name) from error
-    match relation(existing, attempt.identity, attempt.attempt_id):
-        case Relation.THIS_ATTEMPT:
-            return True
-        case Relation.FOREIGN:
-            raise SpawnFailed(foreign_object(existing, resource.kind))
-        case Relation.OLDER:
-            await _delete(attempt, resource, existing)
-        case Relation.DYING:
-            attempt.emit(leftover(existing, resource.kind))
-            await asyncio.sleep(LOOK_AGAIN)
-    return False
-
-
-async def _delete(attempt: Attempt, resource: Resource, obj: Raw) -> None:
-    key, uid = key_of(obj), uid_of(obj)
-    try:
-        await attempt.asking(lambda: attempt.cluster.api.delete(resource, key, uid=uid))
-    except (NotFound, Conflict):
-        return  # gone already
-    except KubeError as error:
-        raise refused(attempt, error, resource.kind, key.name) from error
+    attempt.emit(leftover(existing, resource.kind))
+    await asyncio.sleep(LOOK_AGAIN)

@@ -213,30 +213,53 @@ async def make_room(attempt: Attempt, name: str) -> None:
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
-    body = marked(manifest, attempt.attempt_id)
-    key = attempt.key(key_of(manifest).name)
+    return await create_or_find(
+        attempt,
+        PODS,
+        marked(manifest, attempt.attempt_id),
+        make_room=partial(_clear_away, attempt),
+        foreign=foreign_pod,
+        on_forbidden=partial(_until_set_up, attempt, attempt.key(key_of(manifest).name)),
+    )
+
+
+async def create_or_find(
+    attempt: Attempt,
+    resource: Resource,
+    body: Raw,
+    *,
+    make_room: Callable[[Raw], Awaitable[object]],
+    foreign: Callable[[Raw], Diagnosis],
+    on_forbidden: Callable[[Forbidden], Awaitable[object]] | None = None,
+) -> Raw:
+    """Return the object of this attempt, whose id is in ``body``: new, or made by a create whose reply was lost.
+
+    An older one of this server is given to ``make_room``; another's stays untouched, and the start fails. After
+    ``on_forbidden`` the create is tried once more.
+    """
+    key = attempt.key(key_of(body).name)
     while True:
         try:
-            return await attempt.asking(lambda: attempt.create(PODS, key.namespace, body))
+            return await attempt.asking(lambda: attempt.create(resource, key.namespace, body))
         except Conflict:
-            existing = await _get(attempt, PODS, key)
-        except Forbidden as error:
-            await _until_set_up(attempt, error, key)
-            continue
+            existing = await _get(attempt, resource, key)
         except KubeError as error:
-            raise refused(attempt, error, "Pod", key.name) from error
+            if on_forbidden is None or not isinstance(error, Forbidden):
+                raise refused(attempt, error, resource.kind, key.name) from error
+            await on_forbidden(error)
+            continue
         if existing is None:
             continue
         match relation(existing, attempt.identity, attempt.attempt_id):
             case Relation.THIS_ATTEMPT:
                 return existing
             case Relation.FOREIGN:
-                raise SpawnFailed(foreign_pod(existing))
+                raise SpawnFailed(foreign(existing))
             case Relation.OLDER | Relation.DYING:
-                await _clear_away(attempt, existing)
+                await make_room(existing)
 
 
-async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
+async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     """Pause if the refusal only means that the namespace is new; else the start has failed."""
     lasting = utcnow() - attempt.started
     is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
@@ -457,7 +480,7 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
 async def _clear_away(attempt: Attempt, pod: Raw) -> None:
     """Return when an earlier pod of this server is gone, which somebody may have deleted before."""
     if not is_dying(pod):
-        await _delete_pod(attempt, pod)
+        await delete(attempt, PODS, pod, grace_seconds=attempt.grace_seconds)
     await _until_pod_gone(attempt, pod)
 
 
@@ -475,25 +498,18 @@ async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
     await watch_until(attempt, look, pod=key)
 
 
-async def _delete_pod(attempt: Attempt, pod: Raw) -> None:
-    key, uid = key_of(pod), uid_of(pod)
-    try:
-        await attempt.asking(
-            lambda: attempt.cluster.api.delete(PODS, key, uid=uid, grace_seconds=attempt.grace_seconds)
-        )
-    except (NotFound, Conflict):
-        return  # gone already
-    except KubeError as error:
-        raise refused(attempt, error, "Pod", key.name) from error
+async def delete(attempt: Attempt, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> None:
+    """Delete an object, and no later one of its name; it may be gone already."""
+    with refusals(attempt, resource.kind, key_of(obj).name):
+        await attempt.asking(lambda: attempt.cluster.delete(resource, obj, grace_seconds=grace_seconds))
 
 
 async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
-    try:
-        return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
-    except NotFound:
-        return None
-    except KubeError as error:
-        raise refused(attempt, error, resource.kind, key.name) from error
+    with refusals(attempt, resource.kind, key.name):
+        try:
+            return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
+        except NotFound:
+            return None
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import PODS, Resource
 from k8s_hub.kube.undelivered import Delete, Search
 from k8s_hub.naming.ownership import MARK_ANNOTATION
@@ -85,29 +85,23 @@ class Removal:
         return [found] if self.is_ours(found) else []
 
     async def _delete(self, pod: Raw, deadline: float) -> None:
-        key, uid = key_of(pod), uid_of(pod)
-        try:
-            await retrying(
-                self._policy,
-                lambda: self.cluster.api.delete(PODS, key, uid=uid, grace_seconds=self.grace_seconds),
-                on=Unavailable,
-                deadline=deadline,
-            )
-        except (NotFound, Conflict):
-            logger.debug("%s: the pod was gone already", key)
+        await retrying(
+            self._policy,
+            lambda: self.cluster.delete(PODS, pod, grace_seconds=self.grace_seconds),
+            on=Unavailable,
+            deadline=deadline,
+        )
 
     async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
         """Remove what the pod owned; where that fails, the owner reference is left."""
-        api = self.cluster.api
         try:
             found = await retrying(
-                self._policy, lambda: api.get(resource, key), on=Unavailable, deadline=deadline
+                self._policy, lambda: self.cluster.api.get(resource, key), on=Unavailable, deadline=deadline
             )
             if self.is_ours(found):
-                uid = uid_of(found)
                 await retrying(
                     self._policy,
-                    lambda: api.delete(resource, key, uid=uid),
+                    lambda: self.cluster.delete(resource, found),
                     on=Unavailable,
                     deadline=deadline,
                 )

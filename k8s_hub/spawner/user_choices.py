@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Collection, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from heapq import nsmallest
 from inspect import isawaitable
 from itertools import islice
@@ -120,8 +121,6 @@ class UserChoices(ManifestBuilder):
 
     #: What was posted last and refused: the form shows it again.
     _refused: Raw | None = None
-    #: What the start applied of the profiles; None where no profiles are configured, or before that.
-    _applied_options: AppliedOptions | None = None
 
     # --- The form ---
 
@@ -220,13 +219,16 @@ class UserChoices(ManifestBuilder):
         try:
             profiles = self._get_initialized_profile_list(await self._evaluated_profiles())
             if not profiles:
-                self._applied_options = AppliedOptions() if self.profile_list else None
+                self._note_applied(AppliedOptions() if self.profile_list else None)
                 self._tell_ignored(self.user_options)
                 return
             self._validate(profiles)
             await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
         except (WrongChoice, UnusableProfiles) as error:
             raise SpawnFailed(_refusal(error)) from None
+
+    def _note_applied(self, options: AppliedOptions | None) -> None:
+        self._saved = replace(self._saved, applied_options=options)
 
     def _validate(self, profiles: Sequence[Raw]) -> None:
         try:
@@ -253,7 +255,7 @@ class UserChoices(ManifestBuilder):
         options = {**self.user_options, PROFILE: slug}
         selection = select(profile_list, options, self._person(profile_list), templates=EXPANDED_LATER)
         slug = str(selection.profile["slug"])
-        self._applied_options = AppliedOptions(profile=slug, options=selection.chosen)
+        self._note_applied(AppliedOptions(profile=slug, options=selection.chosen))
         self._tell_ignored(unknown_to(selection.profile, self.user_options))
         return _run(self._steps(selection.overrides, selection.profile))
 
