@@ -467,14 +467,14 @@ async def test_poll_before_any_run_is_zero(cluster):
     assert await Run().spawner.poll() == 0
 
 
-# --- The owned flag ---
+# --- What a start may have created ---
 
 
-@cell("poll, owned flag set", UP)
-@cell("poll, owned flag set", SLOW)
-@cell("poll, owned flag set", AWAY)
+@cell("poll, may have created", UP)
+@cell("poll, may have created", SLOW)
+@cell("poll, may have created", AWAY)
 @pytest.mark.parametrize("trouble", [UP, SLOW, AWAY])
-async def test_poll_owned_flag_set(cluster, looptime, trouble):
+async def test_poll_of_what_may_have_been_created(cluster, looptime, trouble):
     """While a start may have created something, the hub is to call stop, whatever is seen."""
     run = Run()
     with struck(cluster, Slow(seconds=2), "create"):
@@ -490,8 +490,8 @@ async def test_poll_owned_flag_set(cluster, looptime, trouble):
         assert looptime - begun < 0.1
 
 
-@cell("poll, owned flag set", UP)
-async def test_poll_owned_flag_cleared_by_stop(cluster):
+@cell("poll, may have created", UP)
+async def test_poll_after_a_stop_asks_the_cluster_again(cluster):
     run = Run(node_selector={"accelerator": "gpu"})
     start = asyncio.create_task(run.start())
     await asyncio.sleep(1)
