@@ -27,9 +27,9 @@ from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.telling import at_deadline, hiding
 from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound
+from k8s_hub.kube.core.errors import ConfigurationError, KubeError, NotFound
+from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import PODS, SECRETS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
@@ -72,7 +72,7 @@ from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.user_choices import UserChoices
 
 if TYPE_CHECKING:
-    from k8s_hub.kube.events import Feed
+    from k8s_hub.kube.event_subscription import EventSubscription
 
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
@@ -115,7 +115,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
         #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
         self.pod_id = ""
         self._progress = Progress()
-        self._feed: Feed | None = None
+        self._feed: EventSubscription | None = None
         self._creates = PendingCreates()
         #: What must not be said of the pod that is being started.
         self._secrets: frozenset[str] = frozenset()
@@ -428,7 +428,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
             claims = await self._ensure_claims(attempt, feed)
             manifest = await self._pod()
             self.pod_name = key_of(manifest).name
-            attempt.cluster.undelivered.withdraw_searches(self._pod_key)
+            attempt.cluster.pending_deletes.withdraw_matching(self._pod_key)
             subscribe(feed, PODS, self._pod_key)
             self._secrets = self._secrets_of(manifest)
             secure = security.secured(manifest, self._protection, self.api_token)
@@ -485,13 +485,13 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
             ),
         )
 
-    async def _ensure_claims(self, attempt: Attempt, feed: "Feed | None") -> list[Raw]:
+    async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, which exist now, its home first."""
         claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
         extras = parse_extra_claims(self.extra_claims)
         return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
 
-    async def _ensure_home(self, attempt: Attempt, feed: "Feed | None") -> Raw:
+    async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
         choose = partial(choose_home, storage.home_request(self._spec(), self._database))
         claim = await ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
@@ -499,7 +499,9 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
             await storage.grow(attempt, claim, self.storage_capacity)
         return claim
 
-    async def _ensure_extra_claim(self, extra: ExtraClaim, attempt: Attempt, feed: "Feed | None") -> Raw:
+    async def _ensure_extra_claim(
+        self, extra: ExtraClaim, attempt: Attempt, feed: "EventSubscription | None"
+    ) -> Raw:
         template_name = self._expand_user_properties(extra.name_template)
         request = storage.extra_claim_request(self._spec(), extra, template_name, self._database)
         claim = await ensure_claim(
@@ -777,5 +779,5 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
         async with attempt.cluster.following() as feed:
             subscribe(feed, PODS, key_of(pod))
             if feed is not None:
-                await feed.recall()
+                await feed.backfill()
             return await until_serving(attempt, pod, (), feed)

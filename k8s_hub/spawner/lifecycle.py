@@ -21,7 +21,7 @@ one that ended without an address may have left something behind. What each call
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from k8s_hub.kube.store import Entry
+from k8s_hub.kube.core.store import Entry
 
 UNFINISHED_START = 300.0
 """Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""

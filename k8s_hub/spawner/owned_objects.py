@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
-from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.core.resources import Resource
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, marked
 from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw

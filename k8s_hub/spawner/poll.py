@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.diagnosis.pod_life import Ended, judge_pod
-from k8s_hub.kube.errors import NotFound, Unavailable
-from k8s_hub.kube.resources import PODS
-from k8s_hub.kube.store import Entry
+from k8s_hub.kube.core.errors import NotFound, Unavailable
+from k8s_hub.kube.core.resources import PODS
+from k8s_hub.kube.core.store import Entry
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
-from k8s_hub.kube.store import View
+from k8s_hub.kube.core.store import View
 from k8s_hub.naming.ownership import ServerIdentity, is_ours
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, names_of, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of

@@ -9,7 +9,7 @@ import pytest
 from devkit.minicluster.faults import ReplyLost, Slow
 from devkit.minicluster.resources import CLAIMS
 from devkit.testing.runs import Run, plant_pod, pods, restart_process, struck, takes
-from k8s_hub.kube.store import Entry
+from k8s_hub.kube.core.store import Entry
 from k8s_hub.spawner import lifecycle
 from k8s_hub.spawner.lifecycle import Failed, Idle, Running, Starting, Unknown
 
