@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from jupyterhub.utils import maybe_future
-from traitlets import default
+from traitlets import HasTraits, default
 
 from k8s_hub.claims.home import HomeName
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
@@ -38,22 +38,41 @@ from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner import resolve
 from k8s_hub.spawner.companions import Companion
+from k8s_hub.spawner.compat.models import to_json, to_model
+from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
+from k8s_hub.spawner.config.cluster import ClusterTraits
+from k8s_hub.spawner.config.container import ContainerTraits
+from k8s_hub.spawner.config.hooks import HookTraits
+from k8s_hub.spawner.config.lifecycle import LifecycleTraits
+from k8s_hub.spawner.config.naming import NamingTraits
+from k8s_hub.spawner.config.network import NetworkTraits
+from k8s_hub.spawner.config.profiles import ProfileTraits
+from k8s_hub.spawner.config.scheduling import SchedulingTraits
+from k8s_hub.spawner.config.security import SecurityTraits
+from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
-from k8s_hub.spawner.models import to_json, to_model
-from k8s_hub.spawner.traits.options import Options
 
 if TYPE_CHECKING:
-    from jupyterhub.spawner import Spawner
-
-    class _Base(Options, Spawner):  # type: ignore[misc] # JupyterHub has no types
-        pass
-
+    from jupyterhub.spawner import Spawner as Base
 else:
-    _Base = Options
+    Base = HasTraits
 
 
-class Blueprints(_Base):
+class Blueprints(
+    ClusterTraits,
+    NamingTraits,
+    ContainerTraits,
+    SecurityTraits,
+    SchedulingTraits,
+    StorageTraits,
+    NetworkTraits,
+    HookTraits,
+    LifecycleTraits,
+    ProfileTraits,
+    RenamedTraits,
+    Base,  # type: ignore[misc] # JupyterHub has no types
+):
     """The part of KubeSpawner that says what is created, and creates nothing."""
 
     pod_name: str

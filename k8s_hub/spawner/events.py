@@ -20,9 +20,9 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.observation import component_of, last_seen, words_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
+from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import Heard, News, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE
-from k8s_hub.spawner.traits.kinds import OneOf
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
 """What a rule can match of an event."""

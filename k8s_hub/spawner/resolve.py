@@ -16,6 +16,7 @@ from k8s_hub.claims.deletion import Sibling
 from k8s_hub.claims.extra import KEEP_ANNOTATION, ExtraClaim, parse_extra_claims
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeRequest
 from k8s_hub.claims.legacy import LegacyName, legacy_names
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
 from k8s_hub.manifests.pod import PodInputs
@@ -24,10 +25,9 @@ from k8s_hub.manifests.secret_environment import environment_secret_name
 from k8s_hub.manifests.service import ServiceInputs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, placed, scope_of
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.credentials import read_certificates
 from k8s_hub.spawner.failures import administrators_code
-from k8s_hub.spawner.models import to_json
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
 _names_of = lru_cache(maxsize=1000)(names_of)  # a start asks eight times
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from k8s_hub.manifests.restricted import Contradiction, contradictions, restrict
 from k8s_hub.manifests.secret_environment import SecretEnvironment, environment_secret_name, separated
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.models import to_json
 
 if TYPE_CHECKING:
     from k8s_hub.spawner.kubespawner import KubeSpawner

@@ -41,8 +41,8 @@ from k8s_hub.profiles.selection import (
     unknown_to,
 )
 from k8s_hub.spawner.blueprints import Blueprints
-from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
+from k8s_hub.spawner.run_log import warn_once
 
 _FORM = "form.html"
 
@@ -323,7 +323,7 @@ class UserChoices(Blueprints):
         if profile_list is not self.profile_list:  # that one was told of when it was set
             self._tell_of_profiles(profiles, of_function=callable(self.profile_list))
         for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
-            tell_once(self.log, f"KubeSpawner.{fault}")
+            warn_once(self.log, f"KubeSpawner.{fault}")
         if faults and not profiles:
             raise UnusableProfiles(faults[0])
         return initialised(profiles.values())

@@ -7,6 +7,7 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import restart_process
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.hub.api import HubApi
@@ -15,7 +16,6 @@ from k8s_hub.hub.users import user_of
 from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.selection import LONGEST_TOGETHER, LONGEST_VALUE
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.saved_state import SavedState
 from tests.spawner.test_saved_state import kubespawner_7
 from tests.spawner.test_user_choices import chosen
 

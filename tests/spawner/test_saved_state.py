@@ -14,8 +14,8 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub.claims.home import UseExisting, choose_home
+from k8s_hub.claims.saved_state import UNKNOWN_VERSION, SavedState
 from k8s_hub.spawner import resolve
-from k8s_hub.spawner.saved_state import UNKNOWN_VERSION, SavedState
 from tests.claims.objects import claim, listed
 
 ERAS = json.loads((Path(__file__).parent.parent / "data" / "states" / "eras.json").read_text())

@@ -1,11 +1,37 @@
-"""What the progress page says when a start takes long."""
+"""How a server ends, and what the progress page says when a start takes long."""
 
-from traitlets import HasTraits, Integer, TraitError, Unicode, validate
+from traitlets import Bool, HasTraits, Integer, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 
-class PatienceTraits(HasTraits):
-    """A message with the time waited, beside what is known about the start."""
+class LifecycleTraits(HasTraits):
+    """Grace, time-outs, the removal of ended pods, and the message of a slow start."""
+
+    delete_grace_period = Integer(
+        1,
+        config=True,
+        help="""
+        Seconds that a pod's processes get to end before they are killed.
+        """,
+    )
+
+    delete_stopped_pods = Bool(
+        True,
+        config=True,
+        help="""
+        Whether a pod whose server ended by itself is removed. False keeps it for inspection until the
+        next start.
+        """,
+    )
+
+    stop_timeout = Integer(
+        60,
+        config=True,
+        help="""
+        Seconds that a stop waits for the pod to be gone. After that the cause is logged and the API server
+        finishes alone; the next start waits for it.
+        """,
+    )
 
     slow_spawn_message_threshold = Integer(
         60,

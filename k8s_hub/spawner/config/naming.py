@@ -1,10 +1,10 @@
-"""How the objects of a server are named."""
+"""How the objects of a server are named and labelled."""
 
-from traitlets import Bool, Enum, HasTraits, Unicode
+from traitlets import Bool, Dict, Enum, HasTraits, Unicode
 
 
 class NamingTraits(HasTraits):
-    """Names of pods and claims; templates take the fields of the reference's page on templates."""
+    """Names, labels and annotations; templates take the fields of the reference's page on templates."""
 
     slug_scheme = Enum(
         ["safe", "escape"],
@@ -59,5 +59,46 @@ class NamingTraits(HasTraits):
         config=True,
         help="""
         Template of the DNS name of a server's pod, from {name} and {namespace}.
+        """,
+    )
+
+    common_labels = Dict(
+        {
+            "app.kubernetes.io/name": "jupyterhub",
+            "app.kubernetes.io/managed-by": "kubespawner",
+            "app": "jupyterhub",
+            "heritage": "jupyterhub",
+        },
+        config=True,
+        help="""
+        Labels of every object that the spawner creates. They win over extra_labels.
+
+        Two hubs in one namespace are told apart by "app.kubernetes.io/instance" or "release".
+        """,
+    )
+
+    component_label = Unicode(
+        "singleuser-server",
+        config=True,
+        help="""
+        Value of the labels "component" and "app.kubernetes.io/component" of users' pods.
+
+        Pods are watched by this label.
+        """,
+    )
+
+    extra_labels = Dict(
+        config=True,
+        help="""
+        Further labels of users' pods. Values are templates.
+
+        The chart's network policies need "hub.jupyter.org/network-access-hub": "true".
+        """,
+    )
+
+    extra_annotations = Dict(
+        config=True,
+        help="""
+        Further annotations of users' pods. Values are templates.
         """,
     )

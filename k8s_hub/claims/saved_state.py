@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8s_hub.hub.users import ACCESS_TOKEN
 from k8s_hub.profiles.applied import STATE_KEY, AppliedOptions
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
+"""The key of a token that opens this server only (``KubeSpawner.save_access_token``)."""
 
 COMPATIBLE_VERSION = "7.1.0"
 """The version of KubeSpawner whose names and state these are; KubeSpawner reads it after a way back."""

@@ -6,12 +6,13 @@ new one, and the log names the new one once.
 
 import logging
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
-from traitlets import HasTraits, validate
+from traitlets import HasTraits, Integer, Unicode, observe, validate
 from traitlets.config import Config
 from traitlets.utils.bunch import Bunch
+
+from k8s_hub.spawner.run_log import warn_once
 
 RENAMED = {
     "image_spec": "image",
@@ -45,15 +46,6 @@ REFLECTORS = ("ResourceReflector", "PodReflector", "EventReflector")
 """Sections of KubeSpawner's configuration that tune what is not tuned here."""
 
 
-@lru_cache(maxsize=10_000)
-def tell_once(log: logging.Logger, message: str) -> None:
-    """Warn of what is no error: the hub makes a spawner for every server, and each would say it again.
-
-    Bounded, because functions of administrators may give each user another reason for a warning.
-    """
-    log.warning(message)
-
-
 def renamed(config: Config, sections: Iterable[str], log: logging.Logger) -> Config:
     """Return the configuration under the names of today; where both are set, the new one wins."""
     changed = {
@@ -70,20 +62,20 @@ def _renamed(options: Mapping[str, Any], section: str, log: logging.Logger) -> C
         if old not in options:
             continue
         if new in kept:
-            tell_once(
+            warn_once(
                 log, f"{section}.{old} is ignored, because {section}.{new} is set too: {new} is its name"
             )
         else:
-            tell_once(log, f"{section}.{old} is deprecated: its name is {section}.{new}")
+            warn_once(log, f"{section}.{old} is deprecated: its name is {section}.{new}")
             kept[new] = options[old]
     return Config(kept)
 
 
-def tell_of_reflectors(config: Config, log: logging.Logger) -> None:
+def warn_of_reflectors(config: Config, log: logging.Logger) -> None:
     """Say what replaces the options of KubeSpawner's reflectors, if any is set."""
     names = [f"{section}.{name}" for section in REFLECTORS if section in config for name in config[section]]
     if names:
-        tell_once(
+        warn_once(
             log,
             f"{', '.join(names)}: without effect, there is nothing to tune. Watches go on after every failure by "
             "themselves; KubeSpawner.k8s_api_request_timeout is for single requests, KubeSpawner.component_label "
@@ -102,27 +94,69 @@ class _Renamed:
     def __get__(self, spawner: Any, owner: type) -> Any:
         if spawner is None:
             return self
-        self._tell(spawner)
+        self._warn(spawner)
         return getattr(spawner, self._new)
 
     def __set__(self, spawner: Any, value: Any) -> None:
-        self._tell(spawner)
+        self._warn(spawner)
         setattr(spawner, self._new, value)
 
-    def _tell(self, spawner: Any) -> None:
-        tell_once(spawner.log, f"KubeSpawner.{self._old} is deprecated: its name is KubeSpawner.{self._new}")
+    def _warn(self, spawner: Any) -> None:
+        warn_once(spawner.log, f"KubeSpawner.{self._old} is deprecated: its name is KubeSpawner.{self._new}")
 
 
-class DeprecatedNames(HasTraits):
-    """Old names as attributes, and their translation in the configuration."""
+class RenamedTraits(HasTraits):
+    """Old names as attributes and in the configuration, and options that have lost their meaning: each says so."""
+
+    hub_connect_ip = Unicode(
+        allow_none=True,
+        config=True,
+        help="""
+        Deprecated: set JupyterHub.hub_connect_url.
+
+        Host by which users' servers reach the hub. Empty or None: as JupyterHub says.
+        """,
+    )
+
+    hub_connect_port = Integer(
+        config=True,
+        help="""
+        Deprecated: set JupyterHub.hub_connect_url.
+
+        Port by which users' servers reach the hub. 0: as JupyterHub says.
+        """,
+    )
+
+    k8s_api_threadpool_workers = Integer(
+        0,
+        config=True,
+        help="""
+        Without effect: requests to the Kubernetes API need no threads.
+        """,
+    )
+
+    @observe("hub_connect_ip", "hub_connect_port")
+    def _pass_on_to_the_hub(self, change: Bunch) -> None:
+        spawner: Any = self
+        if change.new and spawner.hub is not None:
+            warn_once(spawner.log, f"KubeSpawner.{change.name} is deprecated: set JupyterHub.hub_connect_url")
+            setattr(spawner.hub, change.name.removeprefix("hub_"), change.new)
+
+    @observe("k8s_api_threadpool_workers")
+    def _without_effect(self, change: Bunch) -> None:
+        spawner: Any = self
+        warn_once(
+            spawner.log,
+            f"KubeSpawner.{change.name} has no effect: requests to the Kubernetes API need no threads",
+        )
 
     @validate("config")
     def _names_of_today(self, proposal: Bunch) -> Config:
         spawner: Any = self
         config: Config = proposal.value
-        tell_of_reflectors(config, spawner.log)
+        warn_of_reflectors(config, spawner.log)
         return renamed(config, spawner.section_names(), spawner.log)
 
 
 for _old, _new in RENAMED.items():
-    setattr(DeprecatedNames, _old, _Renamed(_old, _new))
+    setattr(RenamedTraits, _old, _Renamed(_old, _new))

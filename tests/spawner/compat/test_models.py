@@ -2,7 +2,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from k8s_hub.manifests.casing import ManifestError
-from k8s_hub.spawner.models import to_json, to_model
+from k8s_hub.spawner.compat.models import to_json, to_model
 
 POD = {
     "apiVersion": "v1",

@@ -16,8 +16,8 @@ from k8s_hub.profiles.checks import (
     usable,
     useless_slugs,
 )
-from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.traits.kinds import OneOf
+from k8s_hub.spawner.config.kinds import OneOf
+from k8s_hub.spawner.run_log import warn_once
 
 _LISTED = 5
 
@@ -98,11 +98,11 @@ class ProfileTraits(HasTraits):
             *self._refused_values(profiles),
         )
         for fault in told:
-            tell_once(_log_of(self), f"KubeSpawner.{fault}")
+            warn_once(_log_of(self), f"KubeSpawner.{fault}")
         foreign = list(foreign_rules(profiles))
         if foreign:
             # A function filters by them, most likely, and returns other places for each user.
-            tell_once(
+            warn_once(
                 _log_of(self), _about_foreign_rules(["profile_list's profiles"] if of_function else foreign)
             )
 

@@ -7,7 +7,8 @@ from traitlets.config import Config
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
-from k8s_hub.spawner.deprecated import RENAMED, tell_once
+from k8s_hub.spawner.compat.renamed_traits import RENAMED
+from k8s_hub.spawner.run_log import warn_once
 
 VALUES = {
     "image": "registry/one:2",
@@ -37,8 +38,8 @@ VALUES = {
 
 
 @pytest.fixture(autouse=True)
-def nothing_was_told():
-    tell_once.cache_clear()
+def nothing_was_logged():
+    warn_once.cache_clear()
 
 
 def configured(section="KubeSpawner", spawner_class=KubeSpawner, **options):

@@ -5,7 +5,7 @@ from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.objects import quantities
-from k8s_hub.spawner.traits.kinds import OneOf
+from k8s_hub.spawner.config.kinds import OneOf
 
 
 class StorageTraits(HasTraits):

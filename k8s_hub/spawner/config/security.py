@@ -2,7 +2,7 @@
 
 from traitlets import Bool, Callable, Dict, Enum, HasTraits, Integer, List, Unicode, Union
 
-from k8s_hub.spawner.traits.kinds import OneOf
+from k8s_hub.spawner.config.kinds import OneOf
 
 
 class SecurityTraits(HasTraits):

@@ -136,7 +136,7 @@ def test_every_trait_has_a_help_text():
     inherited = [
         trait
         for group in inspect.getmro(KubeSpawner)
-        if group.__module__.startswith("k8s_hub.spawner.traits")
+        if group.__module__.startswith(("k8s_hub.spawner.config", "k8s_hub.spawner.compat.renamed_traits"))
         for trait in group.class_own_traits(config=True).values()
     ]
 

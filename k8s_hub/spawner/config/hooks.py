@@ -6,8 +6,8 @@ from typing import Any
 from traitlets import Callable, HasTraits, Instance, List, TraitError, default, validate
 from traitlets.utils.bunch import Bunch
 
+from k8s_hub.spawner.config.kinds import ClassOrNone
 from k8s_hub.spawner.events import EventFormatter, RuleEventFormatter
-from k8s_hub.spawner.traits.kinds import ClassOrNone
 
 
 class HookTraits(HasTraits):

@@ -1,13 +1,43 @@
-"""What runs in a user's pod."""
+"""What runs in a user's pod: the image, the container with its resources, and further containers."""
 
 from jupyterhub.traitlets import Command
-from traitlets import Dict, HasTraits, List, Unicode, default
+from traitlets import Dict, HasTraits, List, Unicode, default, validate
+from traitlets.utils.bunch import Bunch
 
-from k8s_hub.spawner.traits.kinds import OneOf
+from k8s_hub.spawner.config.kinds import OneOf
 
 
 class ContainerTraits(HasTraits):
-    """The user's container, its companions, and what no other option covers."""
+    """The user's container, those beside it, and what no other option covers."""
+
+    image = Unicode(
+        "quay.io/jupyterhub/singleuser:latest",
+        config=True,
+        help="""
+        Image of the user's container, e.g. "quay.io/jupyter/base-notebook:2025-01-01".
+
+        It needs the package jupyterhub of the hub's major version.
+        """,
+    )
+
+    image_pull_policy = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        When the image is pulled: "Always", "IfNotPresent" or "Never".
+
+        None: Kubernetes decides ("Always" for the tag latest, otherwise "IfNotPresent").
+        """,
+    )
+
+    image_pull_secrets = OneOf(
+        [List(), Unicode()],
+        config=True,
+        help="""
+        Secrets with the credentials of private registries: names, or references like {"name": "regcred"}.
+        """,
+    )
 
     cmd = Command(
         None,
@@ -68,6 +98,25 @@ class ContainerTraits(HasTraits):
         Fields of the pod's spec that no other option sets. Each replaces a whole field. Strings are templates.
         """,
     )
+
+    extra_resource_limits = Dict(
+        config=True,
+        help="""
+        Limits of further resources, e.g. {"nvidia.com/gpu": "1"}.
+        """,
+    )
+
+    extra_resource_guarantees = Dict(
+        config=True,
+        help="""
+        Requests of further resources, e.g. {"nvidia.com/gpu": "1"}.
+        """,
+    )
+
+    @validate("image_pull_secrets")
+    def _one_name_is_a_list(self, proposal: Bunch) -> object:
+        secrets = proposal.value
+        return [{"name": secrets}] if isinstance(secrets, str) else secrets
 
     @default("env_keep")
     def _keep_nothing_of_the_hub_s_environment(self) -> list[str]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.kube import library
 from k8s_hub.objects.keys import annotations_of, key_of, metadata_of
-from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.compat.models import to_json
+from k8s_hub.spawner.run_log import warn_once
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +63,7 @@ class _NotKept:
         )
 
 
-class Surface:
+class RemovedNames:
     """The part of KubeSpawner that is there for code written for it, and tells what has no effect any more."""
 
     #: What a subclass has overridden although nothing here calls it.
@@ -77,14 +77,14 @@ class Surface:
         cls._defined_in_vain = tuple(
             name
             for name in (*INSTEAD, *CALLED_BY_OTHERS)
-            if inspect.getattr_static(cls, name) is not inspect.getattr_static(Surface, name)
+            if inspect.getattr_static(cls, name) is not inspect.getattr_static(RemovedNames, name)
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         spawner: Any = self
         for name in self._defined_in_vain:
-            tell_once(
+            warn_once(
                 spawner.log,
                 f"{type(self).__name__} defines {name}, which k8s_hub never calls; "
                 f"use {(INSTEAD | CALLED_BY_OTHERS)[name]}",
@@ -131,4 +131,4 @@ class Surface:
 
 
 for _name in INSTEAD:
-    setattr(Surface, _name, _NotKept(_name))
+    setattr(RemovedNames, _name, _NotKept(_name))

@@ -2,7 +2,7 @@
 
 from traitlets import Dict, HasTraits, List, Unicode
 
-from k8s_hub.spawner.traits.kinds import OneOf
+from k8s_hub.spawner.config.kinds import OneOf
 
 
 def _terms(where: str) -> OneOf:
