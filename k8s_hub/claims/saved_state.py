@@ -1,10 +1,10 @@
-"""What JupyterHub's database keeps of a server between runs, in the form of KubeSpawner 6 and 7."""
+"""What JupyterHub's database keeps of a server between runs, in the form of KubeSpawner 6 and 7: the one reader of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8s_hub.profiles.applied import STATE_KEY, AppliedOptions
+from k8s_hub.profiles.fields import PROFILE, unlisted_key
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
 """The key of a token that opens this server only (``KubeSpawner.save_access_token``)."""
@@ -14,6 +14,46 @@ COMPATIBLE_VERSION = "7.1.0"
 
 UNKNOWN_VERSION = "unknown"
 """KubeSpawner before 7, which saved neither its version nor the claim's name."""
+
+
+APPLIED_OPTIONS = "applied_options"
+"""The key of what a start applied of the profiles. KubeSpawner has none of this name, and leaves it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedOptions:
+    """The profile that a start applied, and what holds of each of its options.
+
+    ``user_options`` say what was asked for: a default that nobody chose is missing there, and a key that no profile
+    has may be there.
+    """
+
+    #: Its slug; None: there was no profile for this user.
+    profile: Any = None
+    #: The key of a choice, or the text that was typed.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, saved: object) -> "AppliedOptions | None":
+        """Read them from a saved state; None: its spawner saved none."""
+        if not isinstance(saved, Mapping):
+            return None
+        options = saved.get("options")
+        return cls(profile=saved.get(PROFILE), options=options if isinstance(options, Mapping) else {})
+
+    @classmethod
+    def asked_for(cls, user_options: Any) -> "AppliedOptions":
+        """Return what ``user_options`` ask for: a text that was typed goes before a choice, as in the spawner."""
+        asked: Mapping[str, Any] = user_options if isinstance(user_options, Mapping) else {}
+        suffix = unlisted_key("")
+        typed = {
+            key.removesuffix(suffix): text for key, text in asked.items() if key.endswith(suffix) and text
+        }
+        return cls(profile=asked.get(PROFILE), options={**asked, **typed})
+
+    def dump(self) -> dict[str, Any]:
+        """Return them as JSON."""
+        return {PROFILE: self.profile, "options": dict(self.options)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +69,7 @@ class SavedState:
     pvc_name: str | None = None
     #: The claims besides the home, by the names that the admin gave them.
     extra_claims: Mapping[str, str] = field(default_factory=dict)
-    #: Where a running server listens, for programs that ask it without the proxy. It is not read back: the hub knows.
+    #: Where a running server listens, for programs that ask it without the proxy. The spawner asks the hub instead.
     url: str | None = None
     #: What the start applied of the profiles, for programs that judge servers by it.
     applied_options: AppliedOptions | None = None
@@ -54,7 +94,8 @@ class SavedState:
             dns_name=text("dns_name"),
             pvc_name=text("pvc_name"),
             extra_claims=_texts(state.get("extra_claims")),
-            applied_options=AppliedOptions.in_state(state),
+            url=text("url"),
+            applied_options=AppliedOptions.load(state.get(APPLIED_OPTIONS)),
             access_token=text(ACCESS_TOKEN),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
@@ -76,7 +117,7 @@ class SavedState:
             "pvc_name": self.pvc_name,
             "extra_claims": dict(self.extra_claims) or None,
             "url": self.url,
-            STATE_KEY: None if self.applied_options is None else self.applied_options.dump(),
+            APPLIED_OPTIONS: None if self.applied_options is None else self.applied_options.dump(),
             ACCESS_TOKEN: self.access_token,
         }
         return {name: value for name, value in fields.items() if value is not None}

@@ -21,11 +21,11 @@ from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
 from traitlets import TraitError, default
 
+from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.sentences import plain
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.access import Person, has_rules, offered
-from k8s_hub.profiles.applied import AppliedOptions
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
