@@ -20,9 +20,8 @@ from k8s_hub.claims.saved_state import APPLIED_OPTIONS
 from k8s_hub.manifests.casing import ManifestError, camel_case
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import TemplateError, expand_host
-from k8s_hub.profiles.access import Person
 from k8s_hub.profiles.checks import UnusableProfiles, usable
-from k8s_hub.profiles.listing import choices_of, initialised, options_of
+from k8s_hub.profiles.listing import Person, choices_of, initialised, options_of
 from k8s_hub.profiles.selection import means, still_valid
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.user_choices import EXPANDED_LATER, UNUSABLE

@@ -14,8 +14,7 @@ from k8s_hub.diagnosis.observation import (
     first_seen,
     is_of_container,
     last_seen,
-    words_in,
-    words_of,
+    message_of,
 )
 from k8s_hub.diagnosis.pod_life import state_of
 from k8s_hub.objects.raw import Raw
@@ -103,7 +102,7 @@ def image_denied(seen: Observation) -> Diagnosis | None:
     """The registry answered, and said no to us; many say so too of what does not exist."""
     if (container := seen.waiting(*_PULL_FAILS)) is None or not _DENIED.search(_nameless(seen, container)):
         return None
-    secrets = [words_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
+    secrets = [message_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
     return _failed(
         seen,
         container,
@@ -162,11 +161,11 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
         return None
     if seen.waiting("ContainerCreating", "PodInitializing") is None:
         return None
-    image = re.search(r'"([^"]+)"', words_of(pulling[-1]))
+    image = re.search(r'"([^"]+)"', message_of(pulling[-1]))
     return Diagnosis.waiting(
         Stage.PULLING,
         f'Downloading the image "{_shortened(image[1])}".' if image else "Downloading the image.",
-        detail=words_of(pulling[-1]),
+        detail=message_of(pulling[-1]),
         lasting=seen.lasting(first_seen(pulling[-1])),
         missed="it was not finished",
     )
@@ -178,7 +177,7 @@ def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str)
     end = _failed(
         seen, container, Reason.IMAGE_PULL, failed, "Please try again later, or tell your administrator."
     )
-    if lasting >= seen.patience.image_pull:
+    if lasting >= seen.grace.image_pull:
         return end
     return Diagnosis.waiting(
         Stage.PULLING,
@@ -229,10 +228,10 @@ def _shortened(image: str) -> str:
 
 def _reply(seen: Observation, container: Raw) -> str:
     """What was said last of this container's pull: older kubelets give the registry's words only in an event."""
-    words = words_in(state_of(container, "waiting"))
+    words = message_of(state_of(container, "waiting"))
     if not words or _BACK_OFF.fullmatch(words):
         failures = _failures(seen, container)
-        words = words_of(failures[-1]) if failures else words
+        words = message_of(failures[-1]) if failures else words
     return words.replace('\\"', '"')
 
 

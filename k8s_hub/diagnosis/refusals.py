@@ -14,13 +14,13 @@ from decimal import Decimal
 from functools import cached_property
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Reason, Stage, ask, ignore
+from k8s_hub.diagnosis.messages import format_amount, format_quantity, listed
 from k8s_hub.diagnosis.obstacles import cluster_unavailable
-from k8s_hub.diagnosis.sentences import amount, listed, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
 
 MESSAGE_LIMIT = 4096
-"""Characters of a refusal that are read: what a user typed may be longer, and stands behind what is looked for."""
+"""Characters of a message that rules read: a registry may answer with a whole page, and a refusal quote one."""
 
 VALUE_LIMIT = 80
 """Characters of a wrong value that are shown, with the two words before it."""
@@ -212,11 +212,11 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
         return None
     resource = found["resource"]
     bound = "at most" if found["bound"] == "maximum" else "at least"
-    allowed = amount(resource, quantities.parse(found["value"]))
+    allowed = format_amount(resource, quantities.parse(found["value"]))
     if found["asked"] is None:
         words = f"{refusal.thing} must say that it uses {bound} {allowed}, which this hub does not set"
     else:
-        asked = amount(resource, quantities.parse(found["asked"]))
+        asked = format_amount(resource, quantities.parse(found["asked"]))
         words = f"{refusal.thing} asks for {asked}, but the cluster allows {bound} {allowed}"
     return refusal.failed(Reason.POLICY, f"{words}. Please choose another size, or tell your administrator.")
 
@@ -362,9 +362,9 @@ _QUOTA_ADVICE = "Please choose a smaller server, stop another one, or try again 
 
 def _over_quota(name: str, asked: Decimal, used: Decimal, limit: Decimal) -> str:
     if asked > limit:
-        return f"it needs {amount(name, asked)}, and {measure(name, limit)} is all that is allowed"
+        return f"it needs {format_amount(name, asked)}, and {format_quantity(name, limit)} is all that is allowed"
     are = "is" if used == 1 else "are"
-    return f"it needs {amount(name, asked)}, and {measure(name, used)} of {measure(name, limit)} {are} in use"
+    return f"it needs {format_amount(name, asked)}, and {format_quantity(name, used)} of {format_quantity(name, limit)} {are} in use"
 
 
 def _amounts(text: str) -> Iterator[tuple[str, Decimal]]:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, Role, first_seen, words_in, words_of
+from k8s_hub.diagnosis.observation import Observation, Role, first_seen, message_of
 from k8s_hub.diagnosis.pod_life import last_exit, notebook_status, state_of
 from k8s_hub.objects.raw import Raw
 
@@ -106,7 +106,7 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
     events = seen.unsolved("FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady")
     if not events:
         return None
-    words = words_of(events[-1]).replace('\\"', '"')
+    words = message_of(events[-1]).replace('\\"', '"')
     lasting = seen.lasting(first_seen(events[0]))
     if found := next(filter(None, (pattern.search(words) for pattern in _NO_RUNTIME)), None):
         sentence = f'The machine cannot run your server yet: it has no container runtime "{found["name"]}".'
@@ -154,6 +154,6 @@ def _obstacle_in(words: str) -> str:
 def runtime_words(container: Raw) -> str:
     """Return why the runtime has not started a container, empty if it has: then nothing of it is in the program's log."""
     states = (state_of(container, "waiting"), last_exit(container))
-    own = (words_in(state) for state in states if state.get("reason") in _NOT_STARTED)
+    own = (message_of(state) for state in states if state.get("reason") in _NOT_STARTED)
     # CRI-O quotes the runtime with its quotation marks escaped.
     return "; ".join(words for words in own if words).replace('\\"', '"')

@@ -20,11 +20,10 @@ from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.diagnosis import Diagnosis, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import at_deadline, hiding
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
@@ -393,7 +392,7 @@ class KubeSpawner(UserChoices, Liveness, RemovedNames, Spawner):  # type: ignore
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
-        return diagnosis if diagnosis.reason is None else hiding(diagnosis, self._secrets)
+        return diagnosis if diagnosis.reason is None else redacted(diagnosis, self._secrets)
 
     def _forget_progress(self) -> None:
         """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""

@@ -23,19 +23,18 @@ from traitlets import TraitError, default
 
 from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.sentences import plain
+from k8s_hub.diagnosis.messages import sanitized
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.access import Person, has_rules, offered
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
-from k8s_hub.profiles.listing import copied, in_order, initialised
-from k8s_hub.profiles.overrides import merged
+from k8s_hub.profiles.listing import Person, copied, has_rules, in_order, initialised, offered
 from k8s_hub.profiles.selection import (
     LONGEST_VALUE,
     WrongChoice,
+    in_quotes,
+    merged,
     profile_of,
-    quoted,
     select,
     still_valid,
     unknown_to,
@@ -273,7 +272,7 @@ class UserChoices(Blueprints):
                         yield applied
                 except TraitError as error:
                     raise WrongChoice(
-                        f"The profile {quoted(str(profile['display_name']))} cannot be used as it was chosen:"
+                        f"The profile {in_quotes(str(profile['display_name']))} cannot be used as it was chosen:"
                         f" {name} would get a value that it cannot have. Please choose something else, or tell your"
                         " administrator."
                     ) from error
@@ -382,7 +381,7 @@ def _names(keys: Collection[str]) -> str:
 
 
 def _shown(keys: Collection[str]) -> list[str]:
-    return [plain(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
+    return [sanitized(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
 
 
 def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self, TypeVar
 
-from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.home import legacy_names
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import RELEASE_LABELS
-from k8s_hub.naming.templates import Scope, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, scope_of
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -301,7 +301,7 @@ def _names(
     username: str, servername: str, templates: Sequence[str], scopes: Iterable[Scope] = Scope
 ) -> set[str]:
     """Return every name that a template of one of these scopes, in any version, gives the server's claim."""
-    fields = names_of(
+    fields = Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )
     return {
@@ -313,13 +313,13 @@ def _names(
 
 
 def _bears_name(namespace: str, username: str) -> bool:
-    fields = names_of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
+    fields = Names.of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
     slugs = {fields.safe_username, fields.escaped_username}
     return any(f"-{slug}-" in f"-{namespace}-" for slug in slugs)
 
 
 def _pods(username: str, servername: str) -> set[str]:
-    fields = names_of(
+    fields = Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )
     return {legacy.name for legacy in legacy_names(POD_TEMPLATE, fields)}

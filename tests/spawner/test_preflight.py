@@ -13,7 +13,7 @@ from k8s_hub import KubeSpawner
 from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.naming.ownership import marked
+from k8s_hub.naming.ownership import with_attempt_id
 from k8s_hub.naming.templates import SettingError
 from k8s_hub.spawner import security
 from k8s_hub.spawner.failures import SpawnFailed
@@ -298,7 +298,7 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
         security.secrets_of(spawner, pod)
         secured = security.secured(spawner, pod)
         mounted_claims(secured.pod)
-        json.dumps(marked(bound(secured.pod), "mark"), allow_nan=False)
+        json.dumps(with_attempt_id(bound(secured.pod), "mark"), allow_nan=False)
     except (SettingError, SpawnFailed):
         assert told or hook
     else:

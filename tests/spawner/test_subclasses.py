@@ -26,7 +26,7 @@ from devkit.testing.bare import bare_spawner
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, takes
 from k8s_hub import KubeSpawner
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.compat.removed_names import CALLED_BY_OTHERS, INSTEAD

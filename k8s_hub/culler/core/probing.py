@@ -65,7 +65,7 @@ class Template:
         saved = {name: value for name in OF_THE_STATE if (value := getattr(state, name)) is not None}
         if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
             return None
-        names = templates.names_of(username=server.user, servername=server.name, userid="", hub_namespace="")
+        names = templates.Names.of(username=server.user, servername=server.name, userid="", hub_namespace="")
         expand = partial(templates.expand, names=replace(names, **saved))
         host = templates.expand_host(self.host, expand)
         if HOST.fullmatch(host) is None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from kubernetes_asyncio.client import ApiClient, Configuration, models
 
-from k8s_hub.manifests.casing import ManifestError, kind_of
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.text import kind_of
 
 _Depth = Mapping[str, Any]
 _TERMS: _Depth = {

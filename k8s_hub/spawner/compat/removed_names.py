@@ -3,8 +3,8 @@
 import inspect
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.kube import library
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of, metadata_of
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.run_log import warn_once

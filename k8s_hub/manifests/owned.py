@@ -1,6 +1,7 @@
-"""Environment variables that nobody reads in the pod: their values are in a Secret, and the pod refers to it."""
+"""What goes with a pod: the Secrets of its certificates and of variables that nobody reads in it, and its Service."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,58 @@ from typing import Any
 from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.naming import slugs
 from k8s_hub.objects.raw import Raw
+
+KEY_FILE = "ssl.key"
+CERTIFICATE_FILE = "ssl.crt"
+TRUST_FILE = "notebooks-ca_trust.crt"
+"""The names of the three files of ``internal_ssl`` inside the pod."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """The files of ``internal_ssl`` for one server, as text. Never shown: one of them is a private key."""
+
+    key: str = field(repr=False)
+    certificate: str = field(repr=False)
+    #: Who signed the certificates of the servers, and of the hub: a server trusts both.
+    servers_authority: str = field(repr=False)
+    hub_authority: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInputs:
+    """The resolved values of one Secret."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Text by key."""
+
+
+def build_secret(inputs: SecretInputs) -> dict[str, Any]:
+    """Return the Secret's manifest, without an owner."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": inputs.name,
+            "labels": dict(inputs.labels),
+            "annotations": dict(inputs.annotations),
+        },
+        "data": {key: b64encode(text.encode()).decode() for key, text in inputs.content.items()},
+    }
+
+
+def certificate_files(certificates: Certificates) -> dict[str, str]:
+    """Return the content of a server's Secret, by the names under which its pod finds the files."""
+    authorities = certificates.servers_authority.strip("\n"), certificates.hub_authority
+    return {
+        KEY_FILE: certificates.key,
+        CERTIFICATE_FILE: certificates.certificate,
+        TRUST_FILE: "\n".join(authorities),
+    }
+
 
 _CONTAINERS = ("initContainers", "containers")
 _REFERENCE = re.compile(r"\$(?:\$|\([^)]*\))")
@@ -74,3 +127,36 @@ def _put(content: dict[str, str], name: str, value: str) -> str:
         number += 1
         key = f"{wished}-{number}"
     return key
+
+
+_PORT_NAME = "http"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceInputs:
+    """The resolved values of one Service."""
+
+    name: str
+    port: int
+    """Of the Service and of the pod alike."""
+    selector: Mapping[str, str]
+    """The labels of the one pod it leads to."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_service(inputs: ServiceInputs) -> dict[str, Any]:
+    """Return the Service's manifest, without an owner."""
+    return {
+        "kind": "Service",
+        "metadata": {
+            "name": inputs.name,
+            "labels": dict(inputs.labels),
+            "annotations": dict(inputs.annotations),
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "ports": [{"name": _PORT_NAME, "port": inputs.port, "targetPort": inputs.port}],
+            "selector": dict(inputs.selector),
+        },
+    }

@@ -22,7 +22,7 @@ _SECRETS = (
 )
 
 
-def plain(text: str, limit: int) -> str:
+def sanitized(text: str, limit: int) -> str:
     """Text from anywhere as one line: no control characters, nothing that looks like a secret, bounded."""
     # What is far behind the limit is not worth reading; foreign text may be megabytes long.
     line = " ".join(_CONTROL.sub(" ", text[: 4 * limit]).split())
@@ -32,7 +32,7 @@ def plain(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def duration(time: timedelta) -> str:
+def format_duration(time: timedelta) -> str:
     """Say a time in its two largest units: ``40 seconds``, ``1 minute``, ``1 hour 5 minutes``."""
     total = max(0, int(time.total_seconds()))
     hours, rest = divmod(total, 3600)
@@ -78,7 +78,7 @@ def _short(number: Decimal) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def begun(words: str) -> str:
+def capitalized(words: str) -> str:
     """Return the words as the begin of a sentence; names among them stay as they are written."""
     return words[:1].upper() + words[1:]
 
@@ -88,7 +88,7 @@ _COUNTED = {"cpu": "CPU", "pods": "place", "persistentvolumeclaims": "volume"}
 _GPU_VENDORS = ("nvidia.com/", "amd.com/", "gpu.intel.com/", "habana.ai/")
 
 
-def amount(resource: str, quantity: Decimal) -> str:
+def format_amount(resource: str, quantity: Decimal) -> str:
     """Say how much of a resource in plain words: ``2 GPUs``, ``4 GiB of memory``, ``0.5 CPUs``."""
     if resource in _SIZES:
         return f"{byte_size(quantity)} of {_SIZES[resource]}"
@@ -96,7 +96,7 @@ def amount(resource: str, quantity: Decimal) -> str:
     return count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
 
 
-def measure(resource: str, quantity: Decimal) -> str:
+def format_quantity(resource: str, quantity: Decimal) -> str:
     """Say how much without saying of what: ``2``, ``4 GiB``."""
     return byte_size(quantity) if resource in _SIZES else _digits(quantity)
 

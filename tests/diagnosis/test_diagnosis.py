@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage, advance, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_busy, cluster_silent, cluster_unavailable
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import advance, at_deadline, hiding
 from tests.diagnosis.samples import creating, event, seen, unscheduled
 
 
@@ -94,7 +93,7 @@ KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQ\n-----END KEY-----\n"
 
 def hidden(text, *secrets):
     failed = Diagnosis.failed(Stage.REQUEST, Reason.INVALID, "It failed.", detail=text)
-    return hiding(failed, secrets).detail
+    return redacted(failed, secrets).detail
 
 
 def test_a_secret_is_hidden_wherever_it_stands():
@@ -103,7 +102,7 @@ def test_a_secret_is_hidden_wherever_it_stands():
 
 def test_the_sentence_is_looked_at_too():
     failed = Diagnosis.failed(Stage.REQUEST, Reason.POLICY, f"Not allowed: {SECRET}.")
-    assert hiding(failed, [SECRET]).sentence == "Not allowed: ***."
+    assert redacted(failed, [SECRET]).sentence == "Not allowed: ***."
 
 
 @pytest.mark.parametrize(
@@ -139,4 +138,4 @@ def test_a_short_value_is_no_secret(short):
 
 def test_without_secrets_nothing_changes():
     failed = Diagnosis.failed(Stage.REQUEST, Reason.INVALID, "It failed.", detail="So it is.")
-    assert hiding(failed, []) == failed
+    assert redacted(failed, []) == failed

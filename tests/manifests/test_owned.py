@@ -1,9 +1,51 @@
+"""None"""
+
+from base64 import b64decode
 from copy import deepcopy
 
 import pytest
 
 from k8s_hub.manifests.casing import ManifestError
-from k8s_hub.manifests.secret_environment import environment_secret_name, separated
+from k8s_hub.manifests.owned import (
+    Certificates,
+    SecretInputs,
+    ServiceInputs,
+    build_secret,
+    build_service,
+    certificate_files,
+    environment_secret_name,
+    separated,
+)
+
+CERTIFICATES = Certificates(
+    key="KEY\n", certificate="CERT\n", servers_authority="\nSERVERS\n\n", hub_authority="HÜB\n"
+)
+
+
+def test_the_content_is_encoded_by_name():
+    secret = build_secret(
+        SecretInputs(
+            name="s", labels={"a": "b"}, annotations={"c": "d"}, content=certificate_files(CERTIFICATES)
+        )
+    )
+    data = secret.pop("data")
+    assert secret == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+    }
+    assert {name: b64decode(content).decode() for name, content in data.items()} == {
+        "ssl.key": "KEY\n",
+        "ssl.crt": "CERT\n",
+        "notebooks-ca_trust.crt": "SERVERS\nHÜB\n",
+    }
+
+
+def test_no_certificate_is_shown_by_accident():
+    shown = repr(CERTIFICATES) + repr(SecretInputs(name="s", content=certificate_files(CERTIFICATES)))
+    assert "KEY" not in shown
+    assert "CERT" not in shown
+
 
 TOKEN = "0123456789abcdef"
 
@@ -117,3 +159,18 @@ def test_the_secrets_name_is_valid_for_every_pods_name(length):
 
 def test_long_names_have_different_secrets():
     assert environment_secret_name("x" * 252 + "a") != environment_secret_name("x" * 252 + "b")
+
+
+def test_a_service_leads_to_the_port_of_the_chosen_pod():
+    service = build_service(
+        ServiceInputs(name="s", port=8888, selector={"a": "b"}, labels={"c": "d"}, annotations={"e": "f"})
+    )
+    assert service == {
+        "kind": "Service",
+        "metadata": {"name": "s", "labels": {"c": "d"}, "annotations": {"e": "f"}},
+        "spec": {
+            "type": "ClusterIP",
+            "ports": [{"name": "http", "port": 8888, "targetPort": 8888}],
+            "selector": {"a": "b"},
+        },
+    }

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from k8s_hub.diagnosis.sentences import amount, duration, listed, measure, plain
+from k8s_hub.diagnosis.messages import format_amount, format_duration, format_quantity, listed, sanitized
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from k8s_hub.diagnosis.sentences import amount, duration, listed, measure, plain
     ],
 )
 def test_duration(seconds, text):
-    assert duration(timedelta(seconds=seconds)) == text
+    assert format_duration(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_duration(seconds, text):
     ],
 )
 def test_amount(resource, quantity, text):
-    assert amount(resource, Decimal(quantity)) == text
+    assert format_amount(resource, Decimal(quantity)) == text
 
 
 def test_measure_says_how_much_but_not_of_what():
-    assert measure("memory", Decimal(2**30)) == "1 GiB"
-    assert measure("nvidia.com/gpu", Decimal(2)) == "2"
+    assert format_quantity("memory", Decimal(2**30)) == "1 GiB"
+    assert format_quantity("nvidia.com/gpu", Decimal(2)) == "2"
 
 
 def test_listed():
@@ -61,15 +61,15 @@ def test_listed():
 
 class TestPlain:
     def test_foreign_text_becomes_one_line(self):
-        assert plain("a\n\tb\x1b[31m \u202ec\u2066", 100) == "a b [31m c"
+        assert sanitized("a\n\tb\x1b[31m \u202ec\u2066", 100) == "a b [31m c"
 
     def test_it_is_bounded(self):
-        assert plain("abcdef", 6) == "abcdef"
-        assert plain("abcdefg", 6) == "abcde…"
+        assert sanitized("abcdef", 6) == "abcdef"
+        assert sanitized("abcdefg", 6) == "abcde…"
 
     def test_a_megabyte_of_it_costs_nothing(self):
         """A pattern that looks back from every character would take minutes."""
-        assert plain("x" * 10**6, 1000).endswith("x…")
+        assert sanitized("x" * 10**6, 1000).endswith("x…")
 
     @pytest.mark.parametrize(
         "text",
@@ -85,7 +85,7 @@ class TestPlain:
         ],
     )
     def test_what_looks_like_a_secret_is_left_out(self, text):
-        assert "hunter2" not in plain(text, 300)
+        assert "hunter2" not in sanitized(text, 300)
 
     @pytest.mark.parametrize(
         "text",
@@ -96,4 +96,4 @@ class TestPlain:
         ],
     )
     def test_what_only_names_one_is_kept(self, text):
-        assert plain(text, 300) == text
+        assert sanitized(text, 300) == text
