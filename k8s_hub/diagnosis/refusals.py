@@ -120,14 +120,7 @@ class Refusal:
         )
 
 
-def diagnose_refusal(
-    status: Raw, kind: str, name: str, thing: str = "", *, on_error: OnError = ignore
-) -> Diagnosis:
-    """Say why an object of this kind and name could not be created; ``thing`` is what the user calls it."""
-    return answer_to(Refusal.of(status, kind, name, thing), on_error)
-
-
-def answer_to(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
+def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
     """Say what a refusal means, by the first rule that knows it."""
     for rule in RULES:
         if (diagnosis := ask(rule, refusal, on_error)) is not None:

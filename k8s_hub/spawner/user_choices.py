@@ -320,7 +320,7 @@ class UserChoices(Blueprints):
             return []
         profiles, faults = usable(profile_list)
         if profile_list is not self.profile_list:  # that one was told of when it was set
-            self._tell_of_profiles(profiles, of_function=callable(self.profile_list))
+            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
         for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
             warn_once(self.log, f"KubeSpawner.{fault}")
         if faults and not profiles:

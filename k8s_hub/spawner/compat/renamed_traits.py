@@ -106,7 +106,7 @@ class _Renamed:
 
 
 class RenamedTraits(HasTraits):
-    """Old names as attributes and in the configuration, and options that have lost their meaning: each says so."""
+    """Options that have lost their meaning, or belong to the hub by now; each says so. And old names, wherever they are set."""
 
     hub_connect_ip = Unicode(
         allow_none=True,

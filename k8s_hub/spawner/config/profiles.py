@@ -82,22 +82,22 @@ class ProfileTraits(HasTraits):
         if callable(proposal.value):
             return proposal.value
         try:
-            self._tell_of_profiles(*usable(proposal.value))
+            self._warn_about_profiles(*usable(proposal.value))
         except UnusableProfiles as error:
             raise TraitError(f"KubeSpawner.{error}") from None
         return proposal.value
 
-    def _tell_of_profiles(
+    def _warn_about_profiles(
         self, profiles: Mapping[str, Raw], faults: Iterable[str] = (), *, of_function: bool = False
     ) -> None:
         """Log once what is wrong with the usable profiles, by their places, beside the faults that were found."""
-        told = (
+        faults = (
             *faults,
             *useless_slugs(profiles),
             *overrides_too_late(profiles),
             *self._refused_values(profiles),
         )
-        for fault in told:
+        for fault in faults:
             warn_once(_log_of(self), f"KubeSpawner.{fault}")
         foreign = list(foreign_rules(profiles))
         if foreign:
