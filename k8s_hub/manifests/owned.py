@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.metadata import object_metadata
 from k8s_hub.naming import slugs
 from k8s_hub.objects.raw import Raw
 
@@ -43,11 +44,7 @@ def build_secret(inputs: SecretInputs) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {
-            "name": inputs.name,
-            "labels": dict(inputs.labels),
-            "annotations": dict(inputs.annotations),
-        },
+        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
         "data": {key: b64encode(text.encode()).decode() for key, text in inputs.content.items()},
     }
 
@@ -149,11 +146,7 @@ def build_service(inputs: ServiceInputs) -> dict[str, Any]:
     """Return the Service's manifest, without an owner."""
     return {
         "kind": "Service",
-        "metadata": {
-            "name": inputs.name,
-            "labels": dict(inputs.labels),
-            "annotations": dict(inputs.annotations),
-        },
+        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
         "spec": {
             "type": "ClusterIP",
             "ports": [{"name": _PORT_NAME, "port": inputs.port, "targetPort": inputs.port}],

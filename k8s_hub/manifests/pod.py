@@ -19,6 +19,7 @@ from k8s_hub.manifests.casing import (
 )
 from k8s_hub.manifests.checks import checked_pod
 from k8s_hub.manifests.claim import ClaimMount
+from k8s_hub.manifests.metadata import object_metadata
 from k8s_hub.manifests.owned import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import kind_of
@@ -104,11 +105,7 @@ def build_pod(inputs: PodInputs) -> dict[str, Any]:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": inputs.pod_name,
-            "labels": dict(inputs.labels),
-            "annotations": dict(inputs.annotations),
-        },
+        "metadata": object_metadata(inputs.pod_name, inputs.labels, inputs.annotations),
         "spec": _overridden(_spec(inputs), inputs.extra_pod_config, "extra_pod_config"),
     }
     return checked_pod(deepcopy(pod))
