@@ -300,6 +300,9 @@ def _refuse(request: HomeRequest, claim: Raw) -> Refuse:
     )
 
 
+# --- Names of earlier versions ---
+
+
 _DEFAULT_TEMPLATES = (
     "claim-{user_server}",  # KubeSpawner 7; in 0.12 to 6.2 {username}--{servername}, which is the same
     "claim-{username}{servername}",  # KubeSpawner before 0.12, and the chart until 3

@@ -229,6 +229,9 @@ def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | 
         return None
 
 
+# --- What the user reads: nothing twice, nothing back, no secret, and at the deadline why it failed ---
+
+
 def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
     """Return what to say now, None when it has just been said.
 

@@ -232,6 +232,9 @@ def _certificates_env(inputs: PodInputs) -> dict[str, str]:
     }
 
 
+# --- Security contexts: the dedicated traits first, then the configured context over them, key by key ---
+
+
 def pod_security_context(
     *, fs_gid: int | None, supplemental_gids: Sequence[int] | None, configured: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
@@ -282,6 +285,9 @@ def _integer(value: Any, field: str) -> int | None:
         return int(value)
     except (TypeError, ValueError, OverflowError):
         raise ManifestError(f"must be an integer, not {kind_of(value)}", field) from None
+
+
+# --- Environment: Kubernetes fills in a reference only if the variable it names stands earlier in the list ---
 
 
 _REFERENCE = re.compile(r"\$\(([^)]+)\)")

@@ -76,6 +76,9 @@ def _without_markup(text: Any) -> str:
     return bare(str(text))
 
 
+# --- Administrators' texts: simple markup works, as in KubeSpawner's form; anything else is shown as text ---
+
+
 _TAGS = frozenset(
     {
         "a",

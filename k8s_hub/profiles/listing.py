@@ -105,6 +105,9 @@ def _mark_default(items: list[dict[str, Any]]) -> None:
         items[0]["default"] = True
 
 
+# --- For whom it is ---
+
+
 ACCESS = "access"
 GROUPS, USERS = RULES = ("groups", "users")
 

@@ -115,9 +115,9 @@ def select(
     """
     complete, profile = _found(profiles, user_options.get(PROFILE), person)
     _refuse_unknown(complete, user_options)
-    allowance = MatchBudget()
+    budget = MatchBudget()
     found = {
-        name: _chosen(name, options_of(profile).get(name), user_options, templates, allowance)
+        name: _chosen(name, options_of(profile).get(name), user_options, templates, budget)
         for name in options_of(complete)
     }
     chosen = {name: value for name, (value, _) in found.items() if value is not None}
@@ -146,10 +146,10 @@ def still_valid(
     except WrongChoice:
         return {}
     gone = {key for key in unknown_to(complete, user_options) if _is_meant_for_an_option(key)}
-    allowance = MatchBudget()
+    budget = MatchBudget()
     for name in options_of(complete):
         try:
-            _chosen(name, options_of(profile).get(name), user_options, (), allowance)
+            _chosen(name, options_of(profile).get(name), user_options, (), budget)
         except WrongChoice:
             text = unlisted_key(name)
             gone |= {name} if keeps_texts and isinstance(user_options.get(text), str) else {name, text}
@@ -200,7 +200,7 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
 
 
 def _chosen(
-    name: str, option: Raw | None, user_options: Raw, templates: Collection[str], allowance: MatchBudget
+    name: str, option: Raw | None, user_options: Raw, templates: Collection[str], budget: MatchBudget
 ) -> tuple[Any, Raw]:
     """Return what was chosen of an option, None for nothing, and its override.
 
@@ -214,7 +214,7 @@ def _chosen(
     if is_given(unlisted):
         value = _text(unlisted, unlisted_key(name)).strip()
         rules = _rules_for(name, option, value)
-        _match(name, rules, value, allowance)
+        _match(name, rules, value, budget)
         return value, filled_in(_override(rules), value, templates=templates)
     key, listed = _listed(name, option, choice) if is_given(choice) else _default(name, option)
     return key if isinstance(key, str | int | float) else str(key), _override(listed)
@@ -235,11 +235,11 @@ def _rules_for(name: str, option: Raw, value: str) -> Raw:
     return rules
 
 
-def _match(name: str, rules: Raw, value: str, allowance: MatchBudget) -> None:
+def _match(name: str, rules: Raw, value: str, budget: MatchBudget) -> None:
     """Raise WrongChoice unless the value is one that the rules allow."""
     regex = rules.get("validation_regex")
     try:
-        if not regex or allowance.matches(regex, value):
+        if not regex or budget.matches(regex, value):
             return
     except TooSlow:
         raise WrongChoice(
@@ -330,6 +330,9 @@ def _there_are(names: Iterable[Any]) -> str:
     if len(shown) < 2:
         return f"there is only {shown[0]}"
     return f"there are {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+# --- What an override makes of a value ---
 
 
 def merged(current: Raw, changes: Raw) -> dict[str, Any]:
