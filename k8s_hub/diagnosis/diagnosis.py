@@ -127,12 +127,12 @@ class Diagnosis:
     """
 
     stage: Stage
-    #: How far the progress bar is.
-    percent: int
     #: One plain sentence for the user, at most SENTENCE_LIMIT characters, without the counter.
     sentence: str
     #: For the administrator's log: the cluster's own words, at most DETAIL_LIMIT characters.
     detail: str = ""
+    #: How far the progress bar is, where it is further than the stage's own.
+    percent: int = 0
     fatal: bool = False
     #: None while nothing is wrong.
     reason: Reason | None = None
@@ -145,12 +145,13 @@ class Diagnosis:
     expired: str = ""
 
     def __post_init__(self) -> None:
-        for name, limit in (
-            ("sentence", SENTENCE_LIMIT),
-            ("detail", DETAIL_LIMIT),
-            ("expired", SENTENCE_LIMIT),
-        ):
+        for name, limit in {
+            "sentence": SENTENCE_LIMIT,
+            "detail": DETAIL_LIMIT,
+            "expired": SENTENCE_LIMIT,
+        }.items():
             object.__setattr__(self, name, sanitized(getattr(self, name), limit))
+        object.__setattr__(self, "percent", max(self.percent, self.stage.percent))
 
     @classmethod
     def waiting(
@@ -167,7 +168,6 @@ class Diagnosis:
         """A state that may pass by itself."""
         return cls(
             stage=stage,
-            percent=stage.percent,
             sentence=sentence,
             detail=detail,
             reason=reason,
@@ -179,14 +179,7 @@ class Diagnosis:
     @classmethod
     def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
         """A state that waiting does not change, or not in a time that a person waits."""
-        return cls(
-            stage=stage,
-            percent=stage.percent,
-            sentence=sentence,
-            detail=detail,
-            fatal=True,
-            reason=reason,
-        )
+        return cls(stage=stage, sentence=sentence, detail=detail, fatal=True, reason=reason)
 
     @property
     def message(self) -> str:
