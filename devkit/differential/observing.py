@@ -15,7 +15,7 @@ from devkit.differential import peers
 from devkit.differential.recipes import plain
 from k8s_hub import KubeSpawner
 from k8s_hub.naming.templates import SettingError
-from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.compat.models import to_json
 
 OWNER = V1OwnerReference(
     api_version="v1", kind="Pod", name="pod", uid="uid-1", block_owner_deletion=True, controller=False

@@ -19,7 +19,7 @@ from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
-from k8s_hub.naming.templates import SlugScheme, TemplateError, expand, names_of
+from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
 
 KUBE_TIMEOUT = 10.0
@@ -89,7 +89,7 @@ def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
 
 def _check_template(option: str, template: str) -> None:
     try:
-        expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
+        expand(template, Names.of(username="ada", userid=1, hub_namespace="default"))
     except TemplateError as error:
         raise ValueError(f"--{option.replace('_', '-')}: {template!r} {error}") from error
 

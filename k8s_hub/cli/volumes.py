@@ -18,7 +18,7 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
 from k8s_hub.kube.errors import KubeError
-from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
 from k8s_hub.signals import run_until_told
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
@@ -199,7 +199,7 @@ def _choice(parsed: argparse.Namespace) -> Choice:
 
 def _check_template(template: str) -> None:
     try:
-        expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
+        expand(template, Names.of(username="ada", userid=1, hub_namespace="default"))
     except TemplateError as error:
         raise ValueError(f"--template {template!r} {error}") from error
     if scope_of(template) is Scope.EVERYBODY:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from k8s_hub.claims.saved_state import ACCESS_TOKEN
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import printable, quoted
-
-ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
-"""The key in a server's saved state of a token that opens this server only (``KubeSpawner.save_access_token``)."""
 
 DEEPEST = 100
 """Levels of lists and objects in a server's description. What is deeper is left out: json may fail on it."""

@@ -11,8 +11,8 @@ from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
     Relation,
-    marked,
     relation,
+    with_attempt_id,
 )
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, owned_by, reference_to_pod, uid_of
 from k8s_hub.objects.raw import Raw
@@ -50,7 +50,7 @@ def _owned(companion: Companion, pod: Raw, attempt: Attempt) -> Raw:
         "annotations": {USERNAME_ANNOTATION: identity.username, **servername, **annotations_of(manifest)},
     }
     typed = {"apiVersion": resource.api_version, "kind": resource.kind, **manifest, "metadata": metadata}
-    return marked(owned_by(typed, reference_to_pod(pod)), attempt.mark)
+    return with_attempt_id(owned_by(typed, reference_to_pod(pod)), attempt.mark)
 
 
 async def _create(attempt: Attempt, resource: Resource, body: Raw) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from certipy import Certipy
 from jupyterhub import orm
 
-from k8s_hub.manifests.secret import Certificates
+from k8s_hub.manifests.owned import Certificates
 
 SERVERS_AUTHORITY = "notebooks-ca"
 """The hub's name for the authority that signs the certificates of users' servers."""

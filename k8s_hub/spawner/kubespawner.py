@@ -18,12 +18,12 @@ from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.deletion import Deletable, Kept, may_delete
 from k8s_hub.claims.home import UseExisting, choose_home
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.diagnosis import Diagnosis, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import at_deadline, hiding
 from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
@@ -33,6 +33,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner import credentials, launch, preflight, resolve, security, storage
 from k8s_hub.spawner.companions import create_companions
+from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -47,8 +48,6 @@ from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
-from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.teardown import Removal
 from k8s_hub.spawner.user_choices import UserChoices
 
@@ -73,7 +72,7 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return supervised
 
 
-class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(UserChoices, Liveness, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
@@ -393,7 +392,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
-        return diagnosis if diagnosis.reason is None else hiding(diagnosis, self._secrets)
+        return diagnosis if diagnosis.reason is None else redacted(diagnosis, self._secrets)
 
     def _forget_progress(self) -> None:
         """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""

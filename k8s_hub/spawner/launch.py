@@ -24,7 +24,7 @@ from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
@@ -36,7 +36,6 @@ from k8s_hub.diagnosis.obstacles import (
     volume_refused,
     webhook_broken,
 )
-from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
@@ -45,7 +44,7 @@ from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavai
 from k8s_hub.kube.events import Feed, Involved
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.resources import CLAIMS, PODS, Resource
-from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
+from k8s_hub.naming.ownership import Relation, ServerIdentity, relation, with_attempt_id
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -206,7 +205,7 @@ async def make_room(attempt: Attempt, name: str) -> None:
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
-    body = marked(manifest, attempt.mark)
+    body = with_attempt_id(manifest, attempt.mark)
     key = attempt.key(key_of(manifest).name)
     while True:
         try:
@@ -235,7 +234,7 @@ async def _until_set_up(attempt: Attempt, refusal: Forbidden, pod: Key) -> None:
     """Pause if the refusal only means that the namespace is new; else the start has failed."""
     lasting = utcnow() - attempt.started
     is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
-    if not is_new or lasting >= Patience().missing_object:
+    if not is_new or lasting >= GracePeriods().missing_object:
         raise refused(attempt, refusal, "Pod", pod.name) from refusal
     attempt.tell(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_KNOCK)

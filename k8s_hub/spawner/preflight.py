@@ -9,11 +9,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from k8s_hub.manifests.pod import PodInputs, build_pod
-from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, placed
+from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, in_setting
 from k8s_hub.profiles.checks import fixed_overrides, usable
-from k8s_hub.profiles.overrides import merged
-from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.models import to_json
+from k8s_hub.profiles.selection import merged
+from k8s_hub.spawner.compat.models import to_json
+from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.security import weakening
 from k8s_hub.spawner.user_choices import EXPANDED_LATER
 
@@ -58,7 +58,7 @@ def tell_unusable(spawner: "KubeSpawner") -> None:
         return
     settings[_TOLD] = True
     for fault in (*_of_settings(spawner), *_of_profiles(spawner)):
-        tell_once(spawner.log, f"KubeSpawner.{fault}")
+        warn_once(spawner.log, f"KubeSpawner.{fault}")
 
 
 def _of_settings(spawner: "KubeSpawner") -> Iterator[str]:
@@ -100,7 +100,7 @@ def unusable(spawner: "KubeSpawner", name: str, value: Any) -> Iterator[str]:
     if name == "environment" and isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if not callable(item)}
     try:
-        with placed(name):
+        with in_setting(name):
             expanded = _expanded(spawner, name, value)
             value = to_json(expanded)
     except SettingError as error:

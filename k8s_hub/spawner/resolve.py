@@ -14,22 +14,19 @@ from sqlalchemy import text
 
 from k8s_hub.claims.deletion import Sibling
 from k8s_hub.claims.extra import KEEP_ANNOTATION, ExtraClaim, parse_extra_claims
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeRequest
-from k8s_hub.claims.legacy import LegacyName, legacy_names
+from k8s_hub.claims.home import HomeRequest, LegacyName, legacy_names
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
+from k8s_hub.manifests.owned import SecretInputs, ServiceInputs, certificate_files, environment_secret_name
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.manifests.secret import SecretInputs, certificate_files
-from k8s_hub.manifests.secret_environment import environment_secret_name
-from k8s_hub.manifests.service import ServiceInputs
-from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
-from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, names_of, placed, scope_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, RELEASE_LABELS, ServerIdentity
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, TemplateError, in_setting, scope_of
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.credentials import read_certificates
 from k8s_hub.spawner.failures import administrators_code
-from k8s_hub.spawner.models import to_json
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 
-_names_of = lru_cache(maxsize=1000)(names_of)  # a start asks eight times
+_names_of = lru_cache(maxsize=1000)(Names.of)  # a start asks eight times
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 # In SQL, because the hub's own classes would decode the state of every server there is.
@@ -135,7 +132,7 @@ async def pod_inputs(spawner: "KubeSpawner") -> PodInputs:
 
 def claim_mounts(spawner: "KubeSpawner") -> list[ClaimMount]:
     """Return how the claims besides the home are mounted: those that were found, else those of the templates."""
-    with placed("extra_claims"):
+    with in_setting("extra_claims"):
         return [
             ClaimMount(
                 volume_name=extra.volume_name,
@@ -377,10 +374,10 @@ async def _called(spawner: "KubeSpawner", name: str) -> Any:
 
 def expanded(spawner: "KubeSpawner", name: str) -> Any:
     """Return a setting whose texts are templates, expanded."""
-    with placed(name):
+    with in_setting(name):
         return spawner._expand_all(getattr(spawner, name))
 
 
 def _as_json(name: str, value: Any) -> Any:
-    with placed(name):
+    with in_setting(name):
         return to_json(value)

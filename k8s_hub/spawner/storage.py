@@ -10,25 +10,31 @@ from typing import TYPE_CHECKING, assert_never
 from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Kept
-from k8s_hub.claims.extra import ExtraClaim, Keep, choose_extra, may_delete_extra, parse_extra_claims
-from k8s_hub.claims.growth import missing_growth
+from k8s_hub.claims.extra import (
+    ExtraClaim,
+    RetentionPolicy,
+    choose_extra,
+    may_delete_extra,
+    parse_extra_claims,
+)
+from k8s_hub.claims.lookup import missing_growth
 from k8s_hub.claims.placement import (
     Anywhere,
-    Beside,
+    DifferentNodes,
     Exclusive,
     NotKnownYet,
     Placement,
-    Torn,
+    SameNode,
     mounted_claims,
     plan_placement,
 )
-from k8s_hub.diagnosis import sharing
+from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.claim import build_claim
-from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.naming.templates import Scope, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
@@ -72,7 +78,11 @@ async def delete_extra_claims(spawner: "KubeSpawner", cluster: Cluster) -> None:
     Raises KubeError where the cluster does not answer; what was not deleted then is kept.
     """
     policy = RetryPolicy(deadline=spawner.k8s_api_request_retry_timeout)
-    to_keep = {extra.name for extra in parse_extra_claims(spawner.extra_claims) if extra.keep is Keep.ALWAYS}
+    to_keep = {
+        extra.name
+        for extra in parse_extra_claims(spawner.extra_claims)
+        if extra.keep is RetentionPolicy.ALWAYS
+    }
     for name, claim_name in spawner.extra_claim_names.items():
         key = Key(spawner.namespace, claim_name)
         with suppress(NotFound, Conflict):  # gone already, or another one by now
@@ -192,16 +202,16 @@ async def placed(spawner: "KubeSpawner", attempt: launch.Attempt, pod: Raw, clai
     match placement:
         case Anywhere():
             return pod
-        case Beside(node=node, claim=claim, servername=servername):
+        case SameNode(node=node, claim=claim, servername=servername):
             wanted = pod["spec"].get("nodeName")
             if wanted not in {None, node}:
-                raise SpawnFailed(sharing.on_another_machine(servername, claim, node=node, wanted=wanted))
-            attempt.tell(sharing.placed_beside(servername, claim, node))
+                raise SpawnFailed(obstacles.on_another_machine(servername, claim, node=node, wanted=wanted))
+            attempt.tell(obstacles.placed_on_same_node(servername, claim, node))
             return _beside(pod, placement)
         case Exclusive(claim=claim, servername=servername):
-            raise SpawnFailed(sharing.in_exclusive_use(servername, claim))
-        case Torn(servernames=servernames, nodes=nodes):
-            raise SpawnFailed(sharing.torn_apart(servernames, nodes))
+            raise SpawnFailed(obstacles.in_exclusive_use(servername, claim))
+        case DifferentNodes(servernames=servernames, nodes=nodes):
+            raise SpawnFailed(obstacles.volumes_on_different_nodes(servernames, nodes))
         case _:
             assert_never(placement)
 
@@ -213,7 +223,7 @@ def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
 
 async def _until_known(
     attempt: launch.Attempt, claims: Sequence[Raw]
-) -> Anywhere | Beside | Exclusive | Torn:
+) -> Anywhere | SameNode | Exclusive | DifferentNodes:
     """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
@@ -221,12 +231,12 @@ async def _until_known(
     clock = asyncio.get_running_loop().time
     begun = clock()
 
-    def look() -> Anywhere | Beside | Exclusive | Torn | Diagnosis:
+    def look() -> Anywhere | SameNode | Exclusive | DifferentNodes | Diagnosis:
         plan = _plan(attempt, claims)
         if not isinstance(plan, NotKnownYet):
             return plan
         waited = timedelta(seconds=clock() - begun)
-        return sharing.waits_for_other_server(plan.servername, plan.claim, waited)
+        return obstacles.waits_for_other_server(plan.servername, plan.claim, waited)
 
     return await launch.watch_until(attempt, look, pod=first.pod)
 
@@ -236,8 +246,8 @@ def _plan(attempt: launch.Attempt, claims: Sequence[Raw]) -> Placement:
     return plan_placement(identity, claims, lambda claim: pods.find(mounting(identity.username, claim)))
 
 
-def _beside(pod: Raw, beside: Beside) -> Raw:
-    annotations = {**annotations_of(pod), BESIDE_ANNOTATION: beside.servername}
+def _beside(pod: Raw, beside: SameNode) -> Raw:
+    annotations = {**annotations_of(pod), SAME_NODE_ANNOTATION: beside.servername}
     affinity = bound_to_node(pod["spec"].get("affinity"), beside.node)
     return {
         **pod,

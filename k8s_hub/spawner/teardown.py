@@ -12,7 +12,7 @@ from k8s_hub.diagnosis.obstacles import previous_server
 from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import PODS, Resource
 from k8s_hub.kube.undelivered import Delete, Search
-from k8s_hub.naming.ownership import MARK_ANNOTATION
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -135,7 +135,7 @@ class Removal:
             self._search(self.is_ours, why)
 
     def _has_mark(self, pod: Raw) -> bool:
-        return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
+        return self.is_ours(pod) and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_mark
 
     def _search(self, is_meant: Callable[[Raw], bool], why: str, *, is_of_one_create: bool = False) -> None:
         self.cluster.undelivered.add(

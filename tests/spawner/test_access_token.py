@@ -13,12 +13,11 @@ from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import restart_process, struck, takes
+from k8s_hub.claims.saved_state import ACCESS_TOKEN, SavedState
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.users import ACCESS_TOKEN
 from k8s_hub.objects.keys import Key
 from k8s_hub.spawner.credentials import NOTE
-from k8s_hub.spawner.saved_state import SavedState
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
