@@ -30,8 +30,8 @@ from k8s_hub.claims.placement import (
 )
 from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
@@ -44,7 +44,7 @@ from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.failures import SpawnFailed
 
 if TYPE_CHECKING:
-    from k8s_hub.kube.events import Feed
+    from k8s_hub.kube.event_subscription import EventSubscription
     from k8s_hub.spawner.kubespawner import KubeSpawner
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ GROWING = RetryPolicy(deadline=5.0)
 
 
 async def ensure_extra_claims(
-    spawner: "KubeSpawner", attempt: launch.Attempt, feed: "Feed | None"
+    spawner: "KubeSpawner", attempt: launch.Attempt, feed: "EventSubscription | None"
 ) -> list[Raw]:
     """Return the claims that the server has besides its home, created where they are missing."""
     claims = []

@@ -19,7 +19,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, pods, restart_process, sentence_of, sentences, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
-from k8s_hub.kube.store import View
+from k8s_hub.kube.core.store import View
 from k8s_hub.naming.ownership import (
     EXTRA_CLAIM_ANNOTATION,
     SAME_NODE_ANNOTATION,
