@@ -17,7 +17,7 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import SlugScheme, TemplateError, expand, names_of
 from k8s_hub.signals import run_until_told

@@ -17,7 +17,7 @@ from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
 from k8s_hub.signals import run_until_told
 from k8s_hub.text import printable

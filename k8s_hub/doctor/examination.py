@@ -14,8 +14,8 @@ from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Forbidden, KubeError, NotFound
-from k8s_hub.kube.resources import (
+from k8s_hub.kube.core.errors import Forbidden, KubeError, NotFound
+from k8s_hub.kube.core.resources import (
     CLAIMS,
     NETWORK_POLICIES,
     PODS,

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import Conflict, KubeError, Unavailable
+from k8s_hub.kube.core.errors import Conflict, KubeError, Unavailable
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.core.watch import News, Page, decode, decode_page
 from k8s_hub.kube.metrics import REQUESTS
-from k8s_hub.kube.resources import Resource
 from k8s_hub.kube.rights import Rights
-from k8s_hub.kube.watch import News, Page, decode, decode_page
 from k8s_hub.objects.keys import Key, oddity_of
 from k8s_hub.objects.raw import Raw
 

@@ -18,9 +18,9 @@ import aiohttp
 from kubernetes_asyncio.client import Configuration
 
 from k8s_hub._version import __version__
-from k8s_hub.kube import decoding
 from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_access
-from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.objects.raw import Raw
 
 STALL = 0.25  # seconds a timer may be late before the loop counts as having stood still

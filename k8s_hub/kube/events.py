@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.bells import Bells
-from k8s_hub.kube.errors import Forbidden, KubeError
-from k8s_hub.kube.resources import EVENTS
-from k8s_hub.kube.watch import (
+from k8s_hub.kube.core.errors import Forbidden, KubeError
+from k8s_hub.kube.core.resources import EVENTS
+from k8s_hub.kube.core.watch import (
     Added,
     Empty,
     Listed,

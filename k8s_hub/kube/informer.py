@@ -27,11 +27,10 @@ from contextlib import AbstractContextManager, suppress
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.bells import Bells
-from k8s_hub.kube.errors import Gone, KubeError, NotFound, Unavailable
-from k8s_hub.kube.metrics import LISTS
-from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.store import Index, Project, Store, View, no_index
-from k8s_hub.kube.watch import (
+from k8s_hub.kube.core.errors import Gone, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.core.store import Index, Project, Store, View, no_index
+from k8s_hub.kube.core.watch import (
     Bookmark,
     Empty,
     Listed,
@@ -44,6 +43,7 @@ from k8s_hub.kube.watch import (
     after_end,
     end_meant_by,
 )
+from k8s_hub.kube.metrics import LISTS
 from k8s_hub.kube.watcher import Breather, Watcher
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw

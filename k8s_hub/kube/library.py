@@ -17,7 +17,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from k8s_hub.kube.configuration import SERVICE_ACCOUNT, ConnectionSettings, find_access
 from k8s_hub.kube.connection import patience
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 

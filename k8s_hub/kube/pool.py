@@ -15,11 +15,11 @@ from weakref import WeakSet
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.core.store import Index, Project, no_index
 from k8s_hub.kube.events import EventWatch
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.library import LibraryClient
-from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.store import Index, Project, no_index
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.retries import Chance
 

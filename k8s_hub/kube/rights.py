@@ -7,8 +7,8 @@ some seconds what it allows afterwards. Nobody's start has to fail for that.
 import asyncio
 
 from k8s_hub.diagnosis.refusals import Refusal, is_admission_not_ready, lacks_right
-from k8s_hub.kube.errors import Forbidden, KubeError, Unavailable
-from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.resources import Resource
 
 DOUBT = 30.0
 """Seconds for which a refusal may be a restarted API server's; a right that was taken away is then believed gone."""

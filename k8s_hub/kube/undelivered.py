@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.metrics import UNDELIVERED
-from k8s_hub.kube.resources import Resource
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from k8s_hub.kube.errors import Gone, KubeError, Unavailable
-from k8s_hub.kube.watch import Odd
+from k8s_hub.kube.core.errors import Gone, KubeError, Unavailable
+from k8s_hub.kube.core.watch import Odd
 from k8s_hub.retries import Chance, RetryPolicy
 
 BUDGET = 0.005

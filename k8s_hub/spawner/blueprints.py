@@ -14,7 +14,7 @@ from traitlets import default
 from k8s_hub.claims.home import HomeName
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
-from k8s_hub.kube.resources import SECRETS, SERVICES, Resource
+from k8s_hub.kube.core.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.casing import ManifestError, kind_of
 from k8s_hub.manifests.checks import checked, checked_pod

@@ -9,10 +9,10 @@ from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.events import EventWatch, Feed
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound
-from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound
+from k8s_hub.kube.core.resources import Resource
 from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,

@@ -24,8 +24,8 @@ from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cl
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.telling import at_deadline, hiding
-from k8s_hub.kube.errors import ConfigurationError, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS, PODS, SECRETS
+from k8s_hub.kube.core.errors import ConfigurationError, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS, SECRETS
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of

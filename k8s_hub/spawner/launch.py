@@ -41,10 +41,10 @@ from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.events import Feed, Involved
 from k8s_hub.kube.informer import Informer
-from k8s_hub.kube.resources import CLAIMS, PODS, Resource
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw

@@ -24,8 +24,8 @@ from k8s_hub.claims.placement import (
 )
 from k8s_hub.diagnosis import sharing
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION

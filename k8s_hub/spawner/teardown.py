@@ -9,8 +9,8 @@ from prometheus_client import Counter
 
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import PODS, Resource
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.undelivered import Delete, Search
 from k8s_hub.naming.ownership import MARK_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of

@@ -12,8 +12,8 @@ from k8s_hub.hub.errors import Unavailable as HubUnavailable
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Unavailable
-from k8s_hub.kube.resources import CLAIMS, PODS, Resource
+from k8s_hub.kube.core.errors import Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying

@@ -7,8 +7,8 @@ from time import perf_counter
 import pytest
 
 from devkit.slow_callbacks import SLOW_CALLBACKS, VARIABLE, SlowCallbacks, watch_if_asked
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Added
 
 LIMIT = 0.02  # seconds
 POD = {"metadata": {"namespace": "hub", "name": "ada", "uid": "1", "resourceVersion": "1"}}

@@ -23,10 +23,10 @@ from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.resources import PODS
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Added
 from k8s_hub.kube.informer import Informer
-from k8s_hub.kube.resources import PODS
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added
 from k8s_hub.objects.keys import Key, annotations_of
 
 

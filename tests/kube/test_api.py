@@ -6,9 +6,9 @@ import pytest
 
 from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
 from devkit.minicluster.statuses import conflict
-from k8s_hub.kube.errors import Conflict, Gone, Invalid, NotFound, Unavailable
-from k8s_hub.kube.resources import EVENTS, PODS
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified
+from k8s_hub.kube.core.errors import Conflict, Gone, Invalid, NotFound, Unavailable
+from k8s_hub.kube.core.resources import EVENTS, PODS
+from k8s_hub.kube.core.watch import Added, Bookmark, Deleted, Error, Modified
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.kube.samples import NAMESPACE, key, pod, remove, set_phase
 

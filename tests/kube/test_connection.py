@@ -10,8 +10,8 @@ from aiohttp import web
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import AT_ONCE, patience
-from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key
 from tests.kube.certificates import self_signed
 from tests.kube.odd import DEEP, DIGITS, NAMED, NAMELESS, a_list, stored, text

@@ -9,9 +9,9 @@ import pytest
 from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
 from devkit.minicluster.statuses import status_body
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Forbidden, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, Unavailable
+from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.kube.resources import PODS
 from k8s_hub.objects.keys import uid_of, version_of
 from tests.kube.odd import NAMED, ODD, a_list, an_event, at, text
 from tests.kube.samples import NAMESPACE, is_missing, is_running, key, plant, pod, project, remove, set_phase

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.core.errors import ConfigurationError
+from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.events import Involved
 from k8s_hub.kube.pool import InformerPool, _pools, exempt_what_is_there
-from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.undelivered import Delete
 from tests.kube.samples import NAMESPACE, key, project
 

@@ -6,9 +6,9 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.statuses import status_body
-from k8s_hub.kube.errors import Forbidden, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.events import EventWatch, Involved
-from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.kube.rights import DOUBT
 from tests.kube.samples import NAMESPACE, key, pod
 

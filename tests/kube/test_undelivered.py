@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from devkit.minicluster.faults import FaultRule, ReplyLost, Slow, refuse
 from devkit.minicluster.resources import PODS as STORED_PODS
 from devkit.minicluster.statuses import status_body
-from k8s_hub.kube.resources import PODS
+from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.undelivered import Delete, Search, UndeliveredDeletes
 from k8s_hub.objects.keys import uid_of
 from tests.kube.samples import key, plant, pod, remove

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from k8s_hub.kube.errors import Forbidden, Gone, Unavailable
-from k8s_hub.kube.watch import Odd
+from k8s_hub.kube.core.errors import Forbidden, Gone, Unavailable
+from k8s_hub.kube.core.watch import Odd
 from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, Breather, Watcher
 
 pytestmark = pytest.mark.looptime

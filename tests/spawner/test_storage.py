@@ -20,7 +20,7 @@ from devkit.testing.runs import Run, claims, pods, restart_process, sentence_of,
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
 from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.kube.store import View
+from k8s_hub.kube.core.store import View
 from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
 from tests.spawner.conftest import NAMESPACE

@@ -5,7 +5,7 @@ import pytest
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import CLAIMS
 from k8s_hub.hub.errors import BadReply, Forbidden, HubError
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.objects.keys import key_of
 from k8s_hub.volumes import inventory
 from k8s_hub.volumes.inventory import SCOPES, check_complete

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.kube.errors import Gone
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, Odd, Page
+from k8s_hub.kube.core.errors import Gone
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Added, Bookmark, Deleted, Error, Modified, Odd, Page
 from k8s_hub.objects.keys import Key, key_of
 
 A, B, C = (Key("n", name) for name in "abc")

@@ -18,7 +18,7 @@ API server and may echo headers, so it is told by size and type only.
 from collections.abc import Mapping
 from typing import Self
 
-from k8s_hub.kube import decoding
+from k8s_hub.kube.core import decoding
 from k8s_hub.objects.raw import Raw
 
 

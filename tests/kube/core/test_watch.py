@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from k8s_hub.kube.errors import Forbidden, Gone, Invalid, Unavailable
-from k8s_hub.kube.watch import (
+from k8s_hub.kube.core.errors import Forbidden, Gone, Invalid, Unavailable
+from k8s_hub.kube.core.watch import (
     Added,
     Bookmark,
     Deleted,

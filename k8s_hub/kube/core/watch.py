@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias, assert_never
 
-from k8s_hub.kube import decoding
-from k8s_hub.kube.errors import Gone, Invalid, KubeError, error_of_status
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.errors import Gone, Invalid, KubeError, error_of_status
 from k8s_hub.objects.keys import key_of, metadata_of, oddity_of, version_of
 from k8s_hub.objects.raw import Raw
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
-from k8s_hub.kube import decoding
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Odd, Page, is_older
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.watch import Added, Bookmark, Deleted, Error, Modified, News, Odd, Page, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 

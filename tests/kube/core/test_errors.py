@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k8s_hub.kube.errors import (
+from k8s_hub.kube.core.errors import (
     Conflict,
     Forbidden,
     Gone,
