@@ -27,7 +27,7 @@ STALL = 0.25  # seconds a timer may be late before the loop counts as having sto
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
+async def stall_tolerant_timeout(seconds: float) -> AsyncIterator[None]:
     """Raise TimeoutError when the body takes longer than ``seconds`` of a running loop.
 
     A deadline that is noticed late is put off by as long as it was late, at most by ``seconds``.
@@ -156,7 +156,11 @@ class Connection:
 
         async def exchange(token: str | None) -> T:
             with self._named(limit):
-                async with self._turns, patience(limit), await self._send(request, token) as response:
+                async with (
+                    self._turns,
+                    stall_tolerant_timeout(limit),
+                    await self._send(request, token) as response,
+                ):
                     return _decoded(response, await response.read(), decode)
 
         return await self._authenticated(exchange)
@@ -180,7 +184,7 @@ class Connection:
 
         async def head(token: str | None) -> aiohttp.ClientResponse:
             with self._named(opening):
-                async with patience(opening):
+                async with stall_tolerant_timeout(opening):
                     response = await self._send(request, token)
                     if response.status == 200:
                         return response

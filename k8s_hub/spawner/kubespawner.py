@@ -53,7 +53,7 @@ from k8s_hub.spawner.teardown import Removal
 from k8s_hub.spawner.user_choices import UserChoices
 
 if TYPE_CHECKING:
-    from k8s_hub.kube.events import Feed
+    from k8s_hub.kube.event_subscription import EventSubscription
 
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
@@ -89,7 +89,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress = Progress()
-        self._feed: Feed | None = None
+        self._feed: EventSubscription | None = None
         self._creates = Creates()
         self._mark = ""
         #: What must not be said of the pod that is being started.
@@ -314,7 +314,7 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             claims = await self._ensure_claims(attempt, feed)
             manifest = await self._pod()
             self.pod_name = key_of(manifest).name
-            attempt.cluster.undelivered.withdraw_searches(self._pod_key)
+            attempt.cluster.pending_deletes.withdraw_matching(self._pod_key)
             launch.follow(feed, PODS, self._pod_key)
             self._secrets = security.secrets_of(self, manifest)
             secure = security.secured(self, manifest)
@@ -366,13 +366,13 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
             ),
         )
 
-    async def _ensure_claims(self, attempt: launch.Attempt, feed: "Feed | None") -> list[Raw]:
+    async def _ensure_claims(self, attempt: launch.Attempt, feed: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, which exist now, its home first."""
         home = await self._ensure_home(attempt, feed) if self.storage_pvc_ensure else None
         others = await storage.ensure_extra_claims(self, attempt, feed)
         return others if home is None else [home, *others]
 
-    async def _ensure_home(self, attempt: launch.Attempt, feed: "Feed | None") -> Raw:
+    async def _ensure_home(self, attempt: launch.Attempt, feed: "EventSubscription | None") -> Raw:
         choose = partial(choose_home, resolve.home_request(self))
         claim = await launch.ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
@@ -559,5 +559,5 @@ class KubeSpawner(UserChoices, Liveness, Surface, Spawner):  # type: ignore[misc
         async with attempt.cluster.following() as feed:
             launch.follow(feed, PODS, key_of(pod))
             if feed is not None:
-                await feed.recall()
+                await feed.backfill()
             return await launch.until_serving(attempt, pod, (), feed)

@@ -43,7 +43,7 @@ from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
-from k8s_hub.kube.events import Feed, Involved
+from k8s_hub.kube.event_subscription import EventSubscription, Involved
 from k8s_hub.kube.informer import Informer
 from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
@@ -158,17 +158,17 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await watch_until(attempt, look)
 
 
-def follow(feed: Feed | None, resource: Resource, key: Key) -> None:
+def follow(feed: EventSubscription | None, resource: Resource, key: Key) -> None:
     """Hear what is said about an object from now on, where events are heard at all."""
     if feed is not None:
-        feed.follow(Involved(resource.kind, key))
+        feed.add(Involved(resource.kind, key))
 
 
 async def ensure_claim(
     attempt: Attempt,
     choose: Callable[[ClaimLookup], HomeChoice],
     manifest: Callable[[str], Raw],
-    feed: Feed | None,
+    feed: EventSubscription | None,
 ) -> Raw:
     """Return the claim that ``choose`` finds, created from ``manifest(name)`` if there is none.
 
@@ -185,7 +185,7 @@ async def ensure_claim(
             case UseExisting(claim=claim):
                 follow(feed, CLAIMS, key_of(claim))
                 if feed is not None and _is_pending(claim):
-                    await feed.recall()
+                    await feed.backfill()
                 return claim
             case Create(name=name):
                 created = await _create_claim(attempt, manifest(name), feed)
@@ -253,7 +253,7 @@ async def until_serving(
     attempt: Attempt,
     pod: Raw,
     claims: Sequence[Key],
-    feed: Feed | None,
+    feed: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Raw:
     """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
@@ -265,13 +265,13 @@ async def until_serving(
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
     """Return once the server answers; fail as soon as the pod has ended, or after ``seconds``."""
-    look, bell, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
+    look, wakeup, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
     clock = asyncio.get_running_loop().time
     begun = clock()
-    async with knocks.running(bell):
-        with attempt.cluster.pods.listening(key_of(pod), bell=bell):
+    async with knocks.running(wakeup):
+        with attempt.cluster.pods.subscribe(key_of(pod), wakeup=wakeup):
             while not knocks.have_an_answer():
-                bell.clear()
+                wakeup.clear()
                 seen = look()
                 if not isinstance(seen, Diagnosis):
                     seen = server_silent(seen, knocks.silence)
@@ -282,7 +282,7 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
                     raise SpawnFailed(seen)
                 if knocks.has_asked:
                     attempt.tell(seen)
-                await _hear(bell, min(LOOK_AGAIN, seconds - waited))
+                await _hear(wakeup, min(LOOK_AGAIN, seconds - waited))
 
 
 class _Knocks:
@@ -303,32 +303,32 @@ class _Knocks:
         return True
 
     @asynccontextmanager
-    async def running(self, bell: asyncio.Event) -> AsyncIterator[None]:
-        """Ask while inside, and ring the bell after each answer."""
-        task = self._task = asyncio.create_task(self._knock(bell))
+    async def running(self, wakeup: asyncio.Event) -> AsyncIterator[None]:
+        """Ask while inside, and set the event after each answer."""
+        task = self._task = asyncio.create_task(self._knock(wakeup))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _knock(self, bell: asyncio.Event) -> None:
+    async def _knock(self, wakeup: asyncio.Event) -> None:
         pause = FIRST_KNOCK
         try:
             while (silence := await self._probe.ask()) is not None:
                 self.silence, self.has_asked = silence, True
-                bell.set()
+                wakeup.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_KNOCK)
         finally:
-            bell.set()
+            wakeup.set()
 
 
 def _looking_at(
     attempt: Attempt,
     pod: Raw,
     claims: Sequence[Key],
-    feed: Feed | None,
+    feed: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Callable[[], Raw | Diagnosis]:
     """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
@@ -367,24 +367,24 @@ async def watch_until(
     *,
     pod: Key | None = None,
     claims: Sequence[Key] = (),
-    feed: Feed | None = None,
+    feed: EventSubscription | None = None,
 ) -> T:
     """Look now and after every change; tell what is seen until it is no longer a diagnosis, and return that."""
-    bell = asyncio.Event()
+    wakeup = asyncio.Event()
     with ExitStack() as stack:
-        stack.enter_context(attempt.cluster.pods.listening(*filter(None, [pod]), bell=bell))
-        stack.enter_context(attempt.cluster.claims.listening(*claims, bell=bell))
+        stack.enter_context(attempt.cluster.pods.subscribe(*filter(None, [pod]), wakeup=wakeup))
+        stack.enter_context(attempt.cluster.claims.subscribe(*claims, wakeup=wakeup))
         if feed is not None:
-            stack.enter_context(feed.listening(bell))
+            stack.enter_context(feed.notifying(wakeup))
         while True:
-            bell.clear()
+            wakeup.clear()
             seen = look()
             if not isinstance(seen, Diagnosis):
                 return seen
             if seen.fatal:
                 raise SpawnFailed(seen)
             attempt.tell(_trouble_of_views(attempt, claims) or seen)
-            await _hear(bell, LOOK_AGAIN)
+            await _hear(wakeup, LOOK_AGAIN)
 
 
 def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | None:
@@ -392,7 +392,7 @@ def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | No
     cluster = attempt.cluster
     for informer in (cluster.pods, *([cluster.claims] if claims else [])):
         if isinstance(informer.failure, Forbidden):
-            # What was allowed before is doubted for a while, see `k8s_hub.kube.rights`; this was not, or is no longer.
+            # What was allowed before is doubted for a while, see `k8s_hub.kube.api`; this was not, or is no longer.
             raise refused(attempt, informer.failure, "View", str(informer))
     return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
 
@@ -403,16 +403,16 @@ def _is_about(event: Raw, uid: str) -> bool:
     return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
-async def _hear(bell: asyncio.Event, seconds: float) -> None:
+async def _hear(wakeup: asyncio.Event, seconds: float) -> None:
     """Wait for news, for so many seconds at most."""
-    again = asyncio.get_running_loop().call_later(seconds, bell.set)
+    again = asyncio.get_running_loop().call_later(seconds, wakeup.set)
     try:
-        await bell.wait()
+        await wakeup.wait()
     finally:
         again.cancel()
 
 
-async def _create_claim(attempt: Attempt, manifest: Raw, feed: Feed | None) -> Raw | None:
+async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
     """Return the new claim; None if the view has one of that name by now."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
     follow(feed, CLAIMS, key)

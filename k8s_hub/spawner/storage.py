@@ -38,7 +38,7 @@ from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.failures import SpawnFailed
 
 if TYPE_CHECKING:
-    from k8s_hub.kube.events import Feed
+    from k8s_hub.kube.event_subscription import EventSubscription
     from k8s_hub.spawner.kubespawner import KubeSpawner
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ GROWING = RetryPolicy(deadline=5.0)
 
 
 async def ensure_extra_claims(
-    spawner: "KubeSpawner", attempt: launch.Attempt, feed: "Feed | None"
+    spawner: "KubeSpawner", attempt: launch.Attempt, feed: "EventSubscription | None"
 ) -> list[Raw]:
     """Return the claims that the server has besides its home, created where they are missing."""
     claims = []

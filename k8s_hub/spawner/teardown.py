@@ -11,7 +11,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
 from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
-from k8s_hub.kube.undelivered import Delete, Search
+from k8s_hub.kube.pending_deletes import Delete, DeleteMatching
 from k8s_hub.naming.ownership import MARK_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -65,7 +65,7 @@ class Removal:
             self._leave_to_background(pods, str(error))
             return
         if self.uncertain_mark is not None:
-            self._search(self._has_mark, "the reply to its creation was lost", is_of_one_create=True)
+            self._search(self._has_mark, "the reply to its creation was lost", is_of_one_attempt=True)
         for resource, key in self.companions:
             await self._remove_companion(resource, key, deadline)
         for pod in pods:
@@ -137,15 +137,15 @@ class Removal:
     def _has_mark(self, pod: Raw) -> bool:
         return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_mark
 
-    def _search(self, is_meant: Callable[[Raw], bool], why: str, *, is_of_one_create: bool = False) -> None:
-        self.cluster.undelivered.add(
-            Search(
+    def _search(self, matches: Callable[[Raw], bool], why: str, *, is_of_one_attempt: bool = False) -> None:
+        self.cluster.pending_deletes.add(
+            DeleteMatching(
                 resource=PODS,
                 key=self.key,
-                is_meant=is_meant,
+                matches=matches,
                 grace_seconds=self.grace_seconds,
                 expires=asyncio.get_running_loop().time() + LATE_COMMIT,
-                is_of_one_create=is_of_one_create,
+                is_of_one_attempt=is_of_one_attempt,
             ),
             why,
         )
@@ -157,6 +157,6 @@ class Removal:
 
 def delete_later(cluster: Cluster, pod: Raw, grace_seconds: int, why: str) -> None:
     """Have a pod deleted without waiting for it."""
-    cluster.undelivered.add(
+    cluster.pending_deletes.add(
         Delete(resource=PODS, key=key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds), why
     )

@@ -8,8 +8,8 @@
     |-- Gone                 410: a resourceVersion or continue token from too long ago
     |-- Invalid              400, 422 and every other 4xx: asking again cannot help
     `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; also a create's
-                             409 about another object (`k8s_hub.kube.api`), and for some seconds a refusal of
-                             what was allowed before (`k8s_hub.kube.rights`)
+                             409 about another object, and for some seconds a refusal of what was allowed
+                             before (both: `k8s_hub.kube.api`)
 
 A Status body's reason and message are kept. A body that is no Status comes from something between us and the
 API server and may echo headers, so it is told by size and type only.

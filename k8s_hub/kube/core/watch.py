@@ -1,12 +1,12 @@
 """List, watch, resume, list again: the protocol as values, without I/O.
 
-`News` is what the server can say, `State` is what we are to do next, and two functions go from one to the next:
+`WatchEvent` is what the server can say, `State` is what we are to do next, and two functions go from one to the next:
 `after` for what was said, `after_end` for a reply or stream that ended. The shell that acts on them is
-`k8s_hub.kube.informer`.
+`k8s_hub.kube.watcher`.
 
 ::
 
-    Empty --page--> Listing --last page--> Listed --opened--> Watching --news--> Watching
+    Empty --page--> Paging --last page--> Listed --opened--> Watching --event--> Watching
       ^                                      ^                    |
       |                                      `---- ended, cut ----+   resume: nothing is listed
       `------------- 410, or versions that run backwards ---------'   list again
@@ -39,7 +39,7 @@ class Odd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListPage:
     """A part of a list. All pages of one list are as of one ``resource_version``."""
 
     items: Sequence[Raw]
@@ -100,7 +100,7 @@ class Error:
     error: KubeError
 
 
-News: TypeAlias = Page | Added | Modified | Deleted | Odd | Bookmark | Error
+WatchEvent: TypeAlias = ListPage | Added | Modified | Deleted | Odd | Bookmark | Error
 
 # --- What is to be done next ---
 
@@ -111,7 +111,7 @@ class Empty:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Paging:
     """Some pages were read: read the next one."""
 
     continue_token: str
@@ -131,16 +131,16 @@ class Watching:
     resource_version: str
 
 
-State: TypeAlias = Empty | Listing | Listed | Watching
+State: TypeAlias = Empty | Paging | Listed | Watching
 
 
-def after(state: State, news: News) -> State:
-    """Return the state once ``news`` was taken in."""
-    match news:
-        case Page(continue_token="", resource_version=version):
+def after(state: State, event: WatchEvent) -> State:
+    """Return the state once ``event`` was taken in."""
+    match event:
+        case ListPage(continue_token="", resource_version=version):
             return Listed(version)
-        case Page(continue_token=token):
-            return Listing(token)
+        case ListPage(continue_token=token):
+            return Paging(token)
         case Added(obj) | Modified(obj) | Deleted(obj) | Odd(obj):
             return _advanced(state, version_of(obj))
         case Bookmark(version):
@@ -148,7 +148,7 @@ def after(state: State, news: News) -> State:
         case Error(error):
             return after_end(state, error)
         case _:
-            assert_never(news)
+            assert_never(event)
 
 
 def after_end(state: State, error: KubeError | None) -> State:
@@ -164,10 +164,10 @@ def after_end(state: State, error: KubeError | None) -> State:
     return state
 
 
-def end_meant_by(news: News) -> KubeError:
-    """Return why a watch is not read on after ``news``: what the server said, or what its versions say."""
-    if isinstance(news, Error):
-        return news.error
+def end_meant_by(event: WatchEvent) -> KubeError:
+    """Return why a watch is not read on after ``event``: what the server said, or what its versions say."""
+    if isinstance(event, Error):
+        return event.error
     return Gone("the server's versions run backwards", reason="Backwards")
 
 
@@ -204,7 +204,7 @@ _TYPES: Mapping[Any, type[Added] | type[Modified] | type[Deleted]] = {
 }
 
 
-def decode(line: bytes) -> News:
+def decode(line: bytes) -> WatchEvent:
     """Return what one line of a watch says; raise `Gone` for one that says nothing we know: only a list can tell."""
     try:
         kind, obj = _event_in(line)
@@ -222,7 +222,7 @@ def decode(line: bytes) -> News:
     return Deleted(checked.obj) if meant is Deleted and key_of(checked.obj).name else checked
 
 
-def decode_page(content: bytes, *, is_first: bool) -> Page:
+def decode_page(content: bytes, *, is_first: bool) -> ListPage:
     """Return what the reply to a list says; raise ValueError where it is no list."""
     try:
         reply = decoding.loads(content)
@@ -233,7 +233,7 @@ def decode_page(content: bytes, *, is_first: bool) -> Page:
             "metadata": decoding.loads(parts.get("metadata", b"null")),
             "items": [_object_in(item) for item in items],
         }
-    return Page.of(reply, is_first=is_first)
+    return ListPage.of(reply, is_first=is_first)
 
 
 def _event_in(line: bytes) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from k8s_hub.kube.core.errors import Gone
 from k8s_hub.kube.core.store import Store
-from k8s_hub.kube.core.watch import Added, Bookmark, Deleted, Error, Modified, Odd, Page
+from k8s_hub.kube.core.watch import Added, Bookmark, Deleted, Error, ListPage, Modified, Odd
 from k8s_hub.objects.keys import Key, key_of
 
 A, B, C = (Key("n", name) for name in "abc")
@@ -39,7 +39,7 @@ def by_owner(kept):
 
 
 def page(*pods, version: str = "10", first: bool = True, token: str = ""):
-    return Page(items=pods, resource_version=version, is_first=first, continue_token=token)
+    return ListPage(items=pods, resource_version=version, is_first=first, continue_token=token)
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_an_odd_object_is_not_gone_from_the_list_after(store):
     store.apply(page(pod("a"), pod("b"), pod("c")))
 
     changed = store.apply(
-        Page(
+        ListPage(
             items=[unprojectable("a", "20", status="text")],
             odd=[Odd({"metadata": {"namespace": "n", "name": "b"}}, "unreadable")],
             resource_version="20",

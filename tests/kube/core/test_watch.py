@@ -12,10 +12,10 @@ from k8s_hub.kube.core.watch import (
     Empty,
     Error,
     Listed,
-    Listing,
+    ListPage,
     Modified,
     Odd,
-    Page,
+    Paging,
     Watching,
     after,
     after_end,
@@ -34,16 +34,16 @@ def pod(version: str):
 
 
 def page(*, token: str = "", first: bool = True):
-    return Page(items=(pod("3"),), resource_version="9", is_first=first, continue_token=token)
+    return ListPage(items=(pod("3"),), resource_version="9", is_first=first, continue_token=token)
 
 
 @pytest.mark.parametrize(
     ("state", "news", "expected"),
     [
         pytest.param(Empty(), page(), Listed("9"), id="a list of one page"),
-        pytest.param(Empty(), page(token="t"), Listing("t"), id="the first of several pages"),
-        pytest.param(Listing("t"), page(token="u", first=False), Listing("u"), id="a page in the middle"),
-        pytest.param(Listing("u"), page(first=False), Listed("9"), id="the last page"),
+        pytest.param(Empty(), page(token="t"), Paging("t"), id="the first of several pages"),
+        pytest.param(Paging("t"), page(token="u", first=False), Paging("u"), id="a page in the middle"),
+        pytest.param(Paging("u"), page(first=False), Listed("9"), id="the last page"),
         pytest.param(Watching("9"), Added(pod("10")), Watching("10"), id="added"),
         pytest.param(Watching("9"), Modified(pod("11")), Watching("11"), id="modified"),
         pytest.param(Watching("9"), Deleted(pod("12")), Watching("12"), id="deleted"),
@@ -73,8 +73,8 @@ def test_after(state, news, expected):
         pytest.param(Listed("9"), Gone("old"), Empty(), id="410 as the reply to a watch lists again"),
         pytest.param(Listed("9"), Unavailable("away"), Listed("9"), id="a watch not opened is opened again"),
         pytest.param(Listed("9a"), Invalid("version"), Empty(), id="a version the server cannot read"),
-        pytest.param(Listing("t"), Unavailable("away"), Listing("t"), id="a page not read is read again"),
-        pytest.param(Listing("t"), Gone("token"), Empty(), id="a token that is too old starts over"),
+        pytest.param(Paging("t"), Unavailable("away"), Paging("t"), id="a page not read is read again"),
+        pytest.param(Paging("t"), Gone("token"), Empty(), id="a token that is too old starts over"),
         pytest.param(Empty(), Forbidden("role"), Empty(), id="nothing known, nothing lost"),
     ],
 )
@@ -131,13 +131,13 @@ def test_a_line_that_is_no_event_leads_to_a_list_and_shows_nothing_of_itself(lin
 def test_a_page_is_read_from_a_reply():
     reply = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [pod("1")]}
 
-    assert Page.of(reply, is_first=True) == Page(
+    assert ListPage.of(reply, is_first=True) == ListPage(
         items=[pod("1")], odd=[], resource_version="5", is_first=True, continue_token="t"
     )
 
 
 def test_an_empty_list_may_have_no_items_at_all():
-    assert Page.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
+    assert ListPage.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
 
 
 # The projection of a view finds these odd, not the decoder.
