@@ -11,8 +11,8 @@ from typing import Any, assert_never
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.clock import utcnow
-from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         return 1
 
 
-async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, choice: Choice) -> None:
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, choice: Choice) -> None:
     async with _sources(parsed, where) as found:
         inventory = await found.read()
         residents = Residents.of(inventory.users, choice.templates)
@@ -78,11 +78,11 @@ async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, choice
 
 
 @asynccontextmanager
-async def _sources(parsed: argparse.Namespace, where: hub.ConnectionSettings) -> AsyncIterator[Sources]:
+async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> AsyncIterator[Sources]:
     settings = ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
     connection = await Connection.open(settings)
     try:
-        async with hub.HubConnection(where) as to_hub:
+        async with HubConnection(where) as to_hub:
             namespaces = (
                 [None] if parsed.all_namespaces else parsed.namespace or [pod_namespace() or "default"]
             )

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import BadReply, HubError
-from k8s_hub.hub.routes import ServerKey, routes_of
-from k8s_hub.hub.users import User, user_of
+from k8s_hub.hub.users import ServerKey, User, routes_of, user_of
 from k8s_hub.text import quoted
 
 PAGINATED = "application/jupyterhub-pagination+json"
@@ -20,7 +19,7 @@ MOST = 1_000_000_000
 """Users, or routes: a greater number is a mistake."""
 
 
-class State(StrEnum):
+class UserState(StrEnum):
     """Which users to list."""
 
     ALL = ""
@@ -28,7 +27,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class UserPage:
     """A part of the list of users."""
 
     users: tuple[User, ...]
@@ -61,8 +60,8 @@ class HubApi:
         return frozenset(scopes)
 
     async def page(
-        self, *, offset: int, limit: int, state: State = State.ALL, with_stopped: bool = False
-    ) -> Page:
+        self, *, offset: int, limit: int, state: UserState = UserState.ALL, with_stopped: bool = False
+    ) -> UserPage:
         """Return one page of the users in the order of their ids, which never changes.
 
         with_stopped: with the servers that do not run, too.
@@ -79,7 +78,7 @@ class HubApi:
         return _page_of(reply.body, offset)
 
     async def user(self, name: str, *, with_stopped: bool = False) -> User:
-        """Return one user and their servers; raise NotFound where there is no such user.
+        """Return one user and their servers; raise HubNotFound where there is no such user.
 
         with_stopped: with the servers that do not run, too. The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
         """
@@ -146,7 +145,7 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def _page_of(body: Any, offset: int) -> Page:
+def _page_of(body: Any, offset: int) -> UserPage:
     pagination = _pagination_of(body, list, "users")
     users, unreadable = [], []
     for raw in body["items"]:
@@ -154,7 +153,7 @@ def _page_of(body: Any, offset: int) -> Page:
             users.append(user_of(raw))
         except BadReply as error:
             unreadable.append(error)
-    return Page(
+    return UserPage(
         users=tuple(users),
         unreadable=tuple(unreadable),
         limit=_count(pagination, "limit", "users"),

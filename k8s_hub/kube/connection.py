@@ -22,8 +22,9 @@ from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_
 from k8s_hub.kube.core import decoding
 from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import parse_retry_after
 
-STALL = 0.25  # seconds a timer may be late before the loop counts as having stood still
+STALL = 0.25  # seconds a timer may be late before the loop counts as stalled
 
 
 @asynccontextmanager
@@ -126,7 +127,7 @@ class Connection:
         params: Params | None = None,
         body: Raw | None = None,
         content_type: str = "application/json",
-        timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `patience`
+        timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `stall_tolerant_timeout`
     ) -> Raw:
         """Send one request and return the JSON object of the reply; raise the `KubeError` it means.
 
@@ -276,7 +277,13 @@ def _json_object(content: bytes) -> Raw:
 
 
 def _refusal(response: aiohttp.ClientResponse, content: bytes) -> KubeError:
-    return error_of_response(response.status, response.reason or "", response.headers, content)
+    return error_of_response(
+        response.status,
+        response.reason or "",
+        content,
+        content_type=response.headers.get("Content-Type", "unknown type"),
+        retry_after=parse_retry_after(response.headers.get("Retry-After")),
+    )
 
 
 def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:

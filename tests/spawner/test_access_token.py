@@ -14,7 +14,7 @@ from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import restart_process, struck, takes
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.users import ACCESS_TOKEN
 from k8s_hub.objects.keys import Key
 from k8s_hub.spawner.credentials import NOTE
@@ -84,7 +84,7 @@ async def test_who_may_see_the_state_reads_it_and_nobody_else(hub):
     async with hub(**ON) as hub:
         await start(hub)
         for scopes, token in ((CULLER, saved(hub)), (CULLER[:-1], None)):
-            settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
+            settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
             async with HubConnection(settings) as connection:
                 server = (await HubApi(connection).user("ada")).server("")
             assert server.access_token == token

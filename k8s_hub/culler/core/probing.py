@@ -13,8 +13,7 @@ from k8s_hub.culler.core.facts import Facts, Work
 from k8s_hub.culler.core.policy import EARLIEST, Cause, judge
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.core.urls import has_credentials
-from k8s_hub.hub.routes import ServerKey
-from k8s_hub.hub.users import Server
+from k8s_hub.hub.users import Server, ServerKey
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
 from k8s_hub.text import quoted

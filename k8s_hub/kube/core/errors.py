@@ -115,15 +115,15 @@ def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeErr
     )
 
 
-def error_of_response(code: int, phrase: str, headers: Mapping[str, str], body: bytes) -> KubeError:
+def error_of_response(
+    code: int, phrase: str, body: bytes, *, content_type: str, retry_after: float | None
+) -> KubeError:
     """Return the error that a reply with an HTTP error status means."""
-    # The other form of Retry-After, a date, is not one the API server uses.
-    retry_after = _number(headers.get("Retry-After"))
     status = _status_in(body)
     if status is not None:
         return error_of_status({**status, "code": code}, retry_after=retry_after)
-    content_type = headers.get("Content-Type", "unknown type").split(";")[0]
-    message = f"HTTP {code} {phrase} ({len(body)} bytes of {content_type}, not a Kubernetes Status)"
+    kind = content_type.split(";", maxsplit=1)[0]
+    message = f"HTTP {code} {phrase} ({len(body)} bytes of {kind}, not a Kubernetes Status)"
     return _class_of(code)(message, code=code, reason=phrase, retry_after=retry_after)
 
 
