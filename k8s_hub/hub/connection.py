@@ -23,7 +23,7 @@ LONGEST_MESSAGE = 500
 """In characters, of what the hub says about an error; it may quote its users."""
 
 OnReply = Callable[[str, int, float], None]
-"""Is told of every request that was answered or failed: its method, the answer's status (0: none came), seconds."""
+"""Called after every request, answered or failed: its method, the answer's status (0: none came), seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +113,12 @@ class HubConnection:
             ) as response:
                 text = await _bounded(response)
         except TimeoutError:
-            self._tell(method, 0, begun)
+            self._report(method, 0, begun)
             raise HubUnavailable(f"{asked} was not answered in time") from None
         except aiohttp.ClientError as error:
-            self._tell(method, 0, begun)
+            self._report(method, 0, begun)
             raise HubUnavailable(f"{asked} failed: {error}") from error
-        self._tell(method, response.status, begun)
+        self._report(method, response.status, begun)
         if text is None:
             raise BadReply(f"{asked} was answered with more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
@@ -131,7 +131,7 @@ class HubConnection:
             )
         return Reply(code=response.status, body=_decoded(text, asked))
 
-    def _tell(self, method: str, code: int, begun: float) -> None:
+    def _report(self, method: str, code: int, begun: float) -> None:
         if self._on_reply is not None:
             self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
 

@@ -259,7 +259,7 @@ class MissingScope:
 def missing_scopes(wanted: Iterable[str], has: Collection[str]) -> tuple[MissingScope, ...]:
     """Return what is missing of the scopes ``wanted``, each once, in their order.
 
-    has: as `HubApi.scopes` tells them, with all that they imply. A scope with a filter, such as
+    has: as `HubApi.scopes` returns them, with all that they imply. A scope with a filter, such as
     ``access:servers!user=ada``, is a part of the scope without it, except where the filtered one is wanted.
     """
     return tuple(

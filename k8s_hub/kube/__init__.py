@@ -1,4 +1,4 @@
-"""kube: the only speaker to the Kubernetes API, and the holder of what was heard from it.
+"""kube: the only speaker to the Kubernetes API, and the holder of what it has said.
 
 Here live the connection, the calls, the watch loop and the informer; ``core`` has the watch protocol, the store and
 the errors, all pure. What the objects mean is not known here: projections, conditions and indexes are arguments.

@@ -66,7 +66,7 @@ class _Record:
 
 
 class EventSubscription:
-    """The events of the objects that one start wants to hear of."""
+    """The events of the objects that one start is about."""
 
     def __init__(self, watch: "EventWatch") -> None:
         self._watch = watch

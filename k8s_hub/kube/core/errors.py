@@ -12,7 +12,7 @@
                              before (both: `k8s_hub.kube.api`)
 
 A Status body's reason and message are kept. A body that is no Status comes from something between us and the
-API server and may echo headers, so it is told by size and type only.
+API server and may echo headers, so only its size and type are named.
 """
 
 from collections.abc import Mapping

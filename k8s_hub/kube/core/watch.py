@@ -126,7 +126,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A watch is open, and all up to this version was heard: read on."""
+    """A watch is open, and all up to this version has come: read on."""
 
     resource_version: str
 
