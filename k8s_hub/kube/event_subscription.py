@@ -17,7 +17,7 @@ from typing import NamedTuple
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Forbidden, KubeError
 from k8s_hub.kube.core.resources import EVENTS
-from k8s_hub.kube.core.watch import Added, Modified, Odd, WatchEvent
+from k8s_hub.kube.core.watch import Odd, Updated, WatchEvent
 from k8s_hub.kube.notifier import Notifier
 from k8s_hub.kube.watcher import Watcher
 from k8s_hub.objects.keys import Key, key_of, metadata_of
@@ -206,7 +206,7 @@ class EventWatch:
     def _take(self, event: WatchEvent) -> None:
         if isinstance(event, Odd):
             self._watcher.note_odd(event)
-        if not isinstance(event, Added | Modified):
+        if not isinstance(event, Updated):
             return
         involved = _involved_in(event.obj)
         record = self._records.get(involved)

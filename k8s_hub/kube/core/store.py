@@ -17,17 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
 from k8s_hub.kube.core import decoding
-from k8s_hub.kube.core.watch import (
-    Added,
-    Bookmark,
-    Deleted,
-    Error,
-    ListPage,
-    Modified,
-    Odd,
-    WatchEvent,
-    is_older,
-)
+from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated, WatchEvent, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -93,10 +83,10 @@ class Store:
         match event:
             case ListPage():
                 return self._take_page(event)
-            case Added(obj) | Modified(obj):
+            case Updated(obj):
                 self._advance(version_of(obj))
                 return self._put(self._content, obj)
-            case Deleted(obj):
+            case Removed(obj):
                 self._advance(version_of(obj))
                 return self._remove(self._content, key_of(obj))
             case Odd(obj):

@@ -66,22 +66,15 @@ class ListPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """The object exists and did not, or did not match the selector."""
+class Updated:
+    """The object is now like this, whether or not it existed before (ADDED, MODIFIED)."""
 
     obj: Raw
 
 
 @dataclass(frozen=True, slots=True)
-class Modified:
-    """The object is now like this."""
-
-    obj: Raw
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """The object is gone, or no longer matches the selector; this is its last state."""
+class Removed:
+    """The object is gone, or no longer matches the selector (DELETED); this is its last state."""
 
     obj: Raw
 
@@ -100,7 +93,7 @@ class Error:
     error: KubeError
 
 
-WatchEvent: TypeAlias = ListPage | Added | Modified | Deleted | Odd | Bookmark | Error
+WatchEvent: TypeAlias = ListPage | Updated | Removed | Odd | Bookmark | Error
 
 # --- What is to be done next ---
 
@@ -141,7 +134,7 @@ def after(state: State, event: WatchEvent) -> State:
             return Listed(version)
         case ListPage(continue_token=token):
             return Paging(token)
-        case Added(obj) | Modified(obj) | Deleted(obj) | Odd(obj):
+        case Updated(obj) | Removed(obj) | Odd(obj):
             return _advanced(state, version_of(obj))
         case Bookmark(version):
             return _advanced(state, version)
@@ -197,10 +190,10 @@ def _size(digits: str) -> tuple[int, str]:
 
 # --- From bytes ---
 
-_TYPES: Mapping[Any, type[Added] | type[Modified] | type[Deleted]] = {
-    "ADDED": Added,
-    "MODIFIED": Modified,
-    "DELETED": Deleted,
+_TYPES: Mapping[Any, type[Updated] | type[Removed]] = {
+    "ADDED": Updated,
+    "MODIFIED": Updated,
+    "DELETED": Removed,
 }
 
 
@@ -219,7 +212,7 @@ def decode(line: bytes) -> WatchEvent:
     if not isinstance(checked, Odd):
         return meant(checked)
     # To know that an object is gone takes its name and nothing else.
-    return Deleted(checked.obj) if meant is Deleted and key_of(checked.obj).name else checked
+    return Removed(checked.obj) if meant is Removed and key_of(checked.obj).name else checked
 
 
 def decode_page(content: bytes, *, is_first: bool) -> ListPage:

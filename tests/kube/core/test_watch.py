@@ -6,16 +6,15 @@ import pytest
 
 from k8s_hub.kube.core.errors import Forbidden, Gone, Invalid, Unavailable
 from k8s_hub.kube.core.watch import (
-    Added,
     Bookmark,
-    Deleted,
     Empty,
     Error,
     Listed,
     ListPage,
-    Modified,
     Odd,
     Paging,
+    Removed,
+    Updated,
     Watching,
     after,
     after_end,
@@ -38,30 +37,30 @@ def page(*, token: str = "", first: bool = True):
 
 
 @pytest.mark.parametrize(
-    ("state", "news", "expected"),
+    ("state", "event", "expected"),
     [
         pytest.param(Empty(), page(), Listed("9"), id="a list of one page"),
         pytest.param(Empty(), page(token="t"), Paging("t"), id="the first of several pages"),
         pytest.param(Paging("t"), page(token="u", first=False), Paging("u"), id="a page in the middle"),
         pytest.param(Paging("u"), page(first=False), Listed("9"), id="the last page"),
-        pytest.param(Watching("9"), Added(pod("10")), Watching("10"), id="added"),
-        pytest.param(Watching("9"), Modified(pod("11")), Watching("11"), id="modified"),
-        pytest.param(Watching("9"), Deleted(pod("12")), Watching("12"), id="deleted"),
+        pytest.param(Watching("9"), Updated(pod("10")), Watching("10"), id="added"),
+        pytest.param(Watching("9"), Updated(pod("11")), Watching("11"), id="modified"),
+        pytest.param(Watching("9"), Removed(pod("12")), Watching("12"), id="deleted"),
         pytest.param(Watching("9"), Odd(pod("13"), "odd"), Watching("13"), id="an object that is skipped"),
         pytest.param(Watching("9"), Odd({}, "odd"), Watching("9"), id="an object without a version"),
-        pytest.param(Watching("9"), Deleted({}), Watching("9"), id="deleted, without a version"),
+        pytest.param(Watching("9"), Removed({}), Watching("9"), id="deleted, without a version"),
         pytest.param(Watching("9"), Bookmark("13"), Watching("13"), id="bookmark"),
         pytest.param(Watching("9"), Bookmark(""), Watching("9"), id="bookmark without a version"),
         pytest.param(Watching("9"), Bookmark("9"), Watching("9"), id="bookmark of a quiet cluster"),
         pytest.param(Watching("9"), Bookmark("8"), Empty(), id="a server that forgot its past"),
-        pytest.param(Watching("10"), Added(pod("9")), Empty(), id="less in number, though not as text"),
+        pytest.param(Watching("10"), Updated(pod("9")), Empty(), id="less in number, though not as text"),
         pytest.param(Watching("9a"), Bookmark("8a"), Watching("8a"), id="versions that do not compare"),
         pytest.param(Watching("9"), Error(Gone("old")), Empty(), id="410 in the stream"),
         pytest.param(Watching("9"), Error(Unavailable("500")), Listed("9"), id="another error in the stream"),
     ],
 )
-def test_after(state, news, expected):
-    assert after(state, news) == expected
+def test_after(state, event, expected):
+    assert after(state, event) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,9 +84,9 @@ def test_after_end(state, error, expected):
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ({"type": "ADDED", "object": pod("1")}, Added(pod("1"))),
-        ({"type": "MODIFIED", "object": pod("1")}, Modified(pod("1"))),
-        ({"type": "DELETED", "object": pod("1")}, Deleted(pod("1"))),
+        ({"type": "ADDED", "object": pod("1")}, Updated(pod("1"))),
+        ({"type": "MODIFIED", "object": pod("1")}, Updated(pod("1"))),
+        ({"type": "DELETED", "object": pod("1")}, Removed(pod("1"))),
         ({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}, Bookmark("7")),
     ],
 )
@@ -98,11 +97,11 @@ def test_decode(raw, expected):
 def test_decode_of_an_error_is_the_error_of_its_status():
     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
 
-    news = decode(json.dumps({"type": "ERROR", "object": status}).encode())
+    event = decode(json.dumps({"type": "ERROR", "object": status}).encode())
 
-    assert isinstance(news, Error)
-    assert isinstance(news.error, Gone)
-    assert end_meant_by(news) is news.error
+    assert isinstance(event, Error)
+    assert isinstance(event.error, Gone)
+    assert end_meant_by(event) is event.error
 
 
 @pytest.mark.parametrize(
@@ -164,19 +163,19 @@ def test_a_list_of_many_odd_objects_is_a_list(decoder):
 @pytest.mark.parametrize("odd", UNREADABLE)
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
 def test_an_odd_object_does_not_break_a_watch(kind, odd, decoder):
-    news = decode(an_event(kind, odd))
+    event = decode(an_event(kind, odd))
 
-    assert isinstance(news, Odd)
-    assert news.why
+    assert isinstance(event, Odd)
+    assert event.why
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_what_can_be_read_of_an_odd_object_says_which_it_is(name, decoder):
-    news = decode(an_event("DELETED", NAMED[name]))
+    event = decode(an_event("DELETED", NAMED[name]))
 
-    assert isinstance(news, Deleted)  # that it is gone takes no more than its name
-    assert key_of(news.obj) == ("hub", "odd")
-    assert uid_of(news.obj) == ("" if "uid" in name else "uid-odd")
+    assert isinstance(event, Removed)  # that it is gone takes no more than its name
+    assert key_of(event.obj) == ("hub", "odd")
+    assert uid_of(event.obj) == ("" if "uid" in name else "uid-odd")
 
 
 @pytest.mark.parametrize("name", NAMELESS)
