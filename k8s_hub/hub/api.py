@@ -83,7 +83,7 @@ class HubApi:
         with_stopped: with the servers that do not run, too. The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
         """
         reply = await self._connection.request(
-            "GET", f"/users/{_quoted(name)}", scope="read:servers", params=_stopped(with_stopped)
+            "GET", f"/users/{_path_part(name)}", scope="read:servers", params=_stopped(with_stopped)
         )
         return user_of(reply.body)
 
@@ -93,10 +93,10 @@ class HubApi:
         remove: forget a named server too, after which its volume may be deleted (``KubeSpawner.delete_pvc``).
         A server that is already stopped is gone. A server that starts is interrupted.
         """
-        where = f"servers/{_quoted(name)}" if name else "server"
+        where = f"servers/{_path_part(name)}" if name else "server"
         reply = await self._connection.request(
             "DELETE",
-            f"/users/{_quoted(user)}/{where}",
+            f"/users/{_path_part(user)}/{where}",
             scope="delete:servers",
             body={"remove": True} if remove else None,
         )
@@ -123,7 +123,7 @@ class HubApi:
         """Return a new token of a user, which has these scopes of theirs for so long."""
         reply = await self._connection.request(
             "POST",
-            f"/users/{_quoted(user)}/tokens",
+            f"/users/{_path_part(user)}/tokens",
             scope="tokens",
             body={"scopes": scopes, "expires_in": int(lifetime.total_seconds()), "note": note},
         )
@@ -134,14 +134,14 @@ class HubApi:
 
     async def delete_user(self, name: str) -> None:
         """Delete a user, whose servers must be stopped."""
-        await self._connection.request("DELETE", f"/users/{_quoted(name)}", scope="delete:users")
+        await self._connection.request("DELETE", f"/users/{_path_part(name)}", scope="delete:users")
 
 
 def _stopped(is_wanted: bool) -> dict[str, str]:
     return {"include_stopped_servers": "1"} if is_wanted else {}
 
 
-def _quoted(name: str) -> str:
+def _path_part(name: str) -> str:
     return quote(name, safe="")
 
 
