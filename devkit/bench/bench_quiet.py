@@ -22,9 +22,9 @@ from k8s_hub import KubeSpawner
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.metrics import LISTS, REQUESTS
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.objects.keys import Key
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import Cluster

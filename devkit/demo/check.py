@@ -23,7 +23,7 @@ from devkit.demo.stack import Stack, running
 from devkit.demo.together import together
 from devkit.demo.witness import Sight, Witness, witness
 from k8s_hub.clock import utcnow
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 
 ADA, GRACE, BARBARA = "ada", "grace", "barbara"
 USERNAMES = frozenset({ADA, GRACE, BARBARA})

@@ -10,7 +10,7 @@ from devkit.demo.failure import DemoError
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.resources import CLAIMS, PODS, Resource
+from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw

@@ -100,7 +100,7 @@ class Run:
 
 
 async def restart_process() -> None:
-    """Forget what a hub's process has in memory and open: views, connections, undelivered deletes."""
+    """Forget what a hub's process has in memory and open: views, connections, pending deletes."""
     await InformerPool.for_current_loop().close()
 
 

@@ -9,11 +9,11 @@ from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.events import EventWatch, Feed
+from k8s_hub.kube.core.resources import CLAIMS, PODS
+from k8s_hub.kube.event_subscription import EventSubscription, EventWatch
 from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import CLAIMS, PODS
-from k8s_hub.kube.undelivered import UndeliveredDeletes
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of
 from k8s_hub.objects.raw import Raw
@@ -30,11 +30,11 @@ class Cluster:
     claims: Informer
     #: None where events are not watched.
     events: EventWatch | None
-    undelivered: UndeliveredDeletes
+    pending_deletes: PendingDeletes
 
-    def following(self) -> AbstractAsyncContextManager[Feed | None]:
+    def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
         """Hear the events of what the feed is told to follow, while inside; None where events are not watched."""
-        return nullcontext() if self.events is None else self.events.following()
+        return nullcontext() if self.events is None else self.events.subscribe()
 
 
 async def connect(
@@ -66,7 +66,7 @@ async def connect(
             settings, CLAIMS, namespace, project=project_claim, index=usernames_of, start=with_claims
         ),
         events=await pool.events(settings, namespace) if with_events else None,
-        undelivered=await pool.undelivered(settings),
+        pending_deletes=await pool.pending_deletes(settings),
     )
 
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve, judge_pod
 from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import PODS
 from k8s_hub.naming.ownership import is_ours
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -24,7 +24,7 @@ from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.teardown import delete_later
 
 if TYPE_CHECKING:
-    from k8s_hub.kube.store import Entry
+    from k8s_hub.kube.core.store import Entry
 
 UNFINISHED_START = 300.0
 """Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import dying_namespace
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound
-from k8s_hub.kube.resources import NAMESPACES
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound
+from k8s_hub.kube.core.resources import NAMESPACES
 from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import ServerIdentity, is_of_hub

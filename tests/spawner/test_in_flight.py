@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from k8s_hub.kube.errors import Invalid, Unavailable
+from k8s_hub.kube.core.errors import Invalid, Unavailable
 from k8s_hub.spawner.launch import Creates
 
 

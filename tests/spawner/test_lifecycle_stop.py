@@ -16,7 +16,7 @@ from devkit.minicluster.faults import (
 )
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
-from k8s_hub.kube.metrics import UNDELIVERED
+from k8s_hub.kube.metrics import PENDING_DELETES
 from k8s_hub.objects.keys import key_of, metadata_of, uid_of
 from k8s_hub.spawner.teardown import STOP_TIMEOUTS
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
@@ -117,7 +117,7 @@ async def test_stop_ours__api_away(cluster, looptime, caplog):
     await run.stop()
 
     assert looptime <= 60
-    assert UNDELIVERED._value.get() == 1
+    assert PENDING_DELETES._value.get() == 1
     assert "Pod default/jupyter-ada: it is deleted in the background" in caplog.text
     await asyncio.sleep(600)
     assert len(pods(cluster)) == 1
@@ -125,7 +125,7 @@ async def test_stop_ours__api_away(cluster, looptime, caplog):
     await cluster.come_back()
     await asyncio.sleep(32)
     assert pods(cluster) == []
-    assert UNDELIVERED._value.get() == 0
+    assert PENDING_DELETES._value.get() == 0
     assert len(claims(cluster)) == 1
 
 
@@ -143,7 +143,7 @@ async def test_stop_ours__api_away_and_the_pod_not_in_view(cluster):
     await asyncio.sleep(32)
     assert pods(cluster) == []
     await asyncio.sleep(80)
-    assert UNDELIVERED._value.get() == 0
+    assert PENDING_DELETES._value.get() == 0
 
 
 @cell("stop, ours", AWAY)
@@ -334,4 +334,4 @@ async def test_stop_while_a_create_is_in_flight__api_up(cluster, looptime, effec
     await asyncio.sleep(95)
     assert pods(cluster) == []
     assert len(claims(cluster)) == 1
-    assert UNDELIVERED._value.get() == 0
+    assert PENDING_DELETES._value.get() == 0

@@ -4,18 +4,17 @@ import json
 
 import pytest
 
-from k8s_hub.kube.errors import Forbidden, Gone, Invalid, Unavailable
-from k8s_hub.kube.watch import (
-    Added,
+from k8s_hub.kube.core.errors import Forbidden, Gone, Invalid, Unavailable
+from k8s_hub.kube.core.watch import (
     Bookmark,
-    Deleted,
     Empty,
     Error,
     Listed,
-    Listing,
-    Modified,
+    ListPage,
     Odd,
-    Page,
+    Paging,
+    Removed,
+    Updated,
     Watching,
     after,
     after_end,
@@ -34,34 +33,34 @@ def pod(version: str):
 
 
 def page(*, token: str = "", first: bool = True):
-    return Page(items=(pod("3"),), resource_version="9", is_first=first, continue_token=token)
+    return ListPage(items=(pod("3"),), resource_version="9", is_first=first, continue_token=token)
 
 
 @pytest.mark.parametrize(
-    ("state", "news", "expected"),
+    ("state", "event", "expected"),
     [
         pytest.param(Empty(), page(), Listed("9"), id="a list of one page"),
-        pytest.param(Empty(), page(token="t"), Listing("t"), id="the first of several pages"),
-        pytest.param(Listing("t"), page(token="u", first=False), Listing("u"), id="a page in the middle"),
-        pytest.param(Listing("u"), page(first=False), Listed("9"), id="the last page"),
-        pytest.param(Watching("9"), Added(pod("10")), Watching("10"), id="added"),
-        pytest.param(Watching("9"), Modified(pod("11")), Watching("11"), id="modified"),
-        pytest.param(Watching("9"), Deleted(pod("12")), Watching("12"), id="deleted"),
+        pytest.param(Empty(), page(token="t"), Paging("t"), id="the first of several pages"),
+        pytest.param(Paging("t"), page(token="u", first=False), Paging("u"), id="a page in the middle"),
+        pytest.param(Paging("u"), page(first=False), Listed("9"), id="the last page"),
+        pytest.param(Watching("9"), Updated(pod("10")), Watching("10"), id="added"),
+        pytest.param(Watching("9"), Updated(pod("11")), Watching("11"), id="modified"),
+        pytest.param(Watching("9"), Removed(pod("12")), Watching("12"), id="deleted"),
         pytest.param(Watching("9"), Odd(pod("13"), "odd"), Watching("13"), id="an object that is skipped"),
         pytest.param(Watching("9"), Odd({}, "odd"), Watching("9"), id="an object without a version"),
-        pytest.param(Watching("9"), Deleted({}), Watching("9"), id="deleted, without a version"),
+        pytest.param(Watching("9"), Removed({}), Watching("9"), id="deleted, without a version"),
         pytest.param(Watching("9"), Bookmark("13"), Watching("13"), id="bookmark"),
         pytest.param(Watching("9"), Bookmark(""), Watching("9"), id="bookmark without a version"),
         pytest.param(Watching("9"), Bookmark("9"), Watching("9"), id="bookmark of a quiet cluster"),
         pytest.param(Watching("9"), Bookmark("8"), Empty(), id="a server that forgot its past"),
-        pytest.param(Watching("10"), Added(pod("9")), Empty(), id="less in number, though not as text"),
+        pytest.param(Watching("10"), Updated(pod("9")), Empty(), id="less in number, though not as text"),
         pytest.param(Watching("9a"), Bookmark("8a"), Watching("8a"), id="versions that do not compare"),
         pytest.param(Watching("9"), Error(Gone("old")), Empty(), id="410 in the stream"),
         pytest.param(Watching("9"), Error(Unavailable("500")), Listed("9"), id="another error in the stream"),
     ],
 )
-def test_after(state, news, expected):
-    assert after(state, news) == expected
+def test_after(state, event, expected):
+    assert after(state, event) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,8 +72,8 @@ def test_after(state, news, expected):
         pytest.param(Listed("9"), Gone("old"), Empty(), id="410 as the reply to a watch lists again"),
         pytest.param(Listed("9"), Unavailable("away"), Listed("9"), id="a watch not opened is opened again"),
         pytest.param(Listed("9a"), Invalid("version"), Empty(), id="a version the server cannot read"),
-        pytest.param(Listing("t"), Unavailable("away"), Listing("t"), id="a page not read is read again"),
-        pytest.param(Listing("t"), Gone("token"), Empty(), id="a token that is too old starts over"),
+        pytest.param(Paging("t"), Unavailable("away"), Paging("t"), id="a page not read is read again"),
+        pytest.param(Paging("t"), Gone("token"), Empty(), id="a token that is too old starts over"),
         pytest.param(Empty(), Forbidden("role"), Empty(), id="nothing known, nothing lost"),
     ],
 )
@@ -85,9 +84,9 @@ def test_after_end(state, error, expected):
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ({"type": "ADDED", "object": pod("1")}, Added(pod("1"))),
-        ({"type": "MODIFIED", "object": pod("1")}, Modified(pod("1"))),
-        ({"type": "DELETED", "object": pod("1")}, Deleted(pod("1"))),
+        ({"type": "ADDED", "object": pod("1")}, Updated(pod("1"))),
+        ({"type": "MODIFIED", "object": pod("1")}, Updated(pod("1"))),
+        ({"type": "DELETED", "object": pod("1")}, Removed(pod("1"))),
         ({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}, Bookmark("7")),
     ],
 )
@@ -98,11 +97,11 @@ def test_decode(raw, expected):
 def test_decode_of_an_error_is_the_error_of_its_status():
     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
 
-    news = decode(json.dumps({"type": "ERROR", "object": status}).encode())
+    event = decode(json.dumps({"type": "ERROR", "object": status}).encode())
 
-    assert isinstance(news, Error)
-    assert isinstance(news.error, Gone)
-    assert end_meant_by(news) is news.error
+    assert isinstance(event, Error)
+    assert isinstance(event.error, Gone)
+    assert end_meant_by(event) is event.error
 
 
 @pytest.mark.parametrize(
@@ -131,13 +130,13 @@ def test_a_line_that_is_no_event_leads_to_a_list_and_shows_nothing_of_itself(lin
 def test_a_page_is_read_from_a_reply():
     reply = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [pod("1")]}
 
-    assert Page.of(reply, is_first=True) == Page(
+    assert ListPage.of(reply, is_first=True) == ListPage(
         items=[pod("1")], odd=[], resource_version="5", is_first=True, continue_token="t"
     )
 
 
 def test_an_empty_list_may_have_no_items_at_all():
-    assert Page.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
+    assert ListPage.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
 
 
 # The projection of a view finds these odd, not the decoder.
@@ -164,19 +163,19 @@ def test_a_list_of_many_odd_objects_is_a_list(decoder):
 @pytest.mark.parametrize("odd", UNREADABLE)
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
 def test_an_odd_object_does_not_break_a_watch(kind, odd, decoder):
-    news = decode(an_event(kind, odd))
+    event = decode(an_event(kind, odd))
 
-    assert isinstance(news, Odd)
-    assert news.why
+    assert isinstance(event, Odd)
+    assert event.why
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_what_can_be_read_of_an_odd_object_says_which_it_is(name, decoder):
-    news = decode(an_event("DELETED", NAMED[name]))
+    event = decode(an_event("DELETED", NAMED[name]))
 
-    assert isinstance(news, Deleted)  # that it is gone takes no more than its name
-    assert key_of(news.obj) == ("hub", "odd")
-    assert uid_of(news.obj) == ("" if "uid" in name else "uid-odd")
+    assert isinstance(event, Removed)  # that it is gone takes no more than its name
+    assert key_of(event.obj) == ("hub", "odd")
+    assert uid_of(event.obj) == ("" if "uid" in name else "uid-odd")
 
 
 @pytest.mark.parametrize("name", NAMELESS)

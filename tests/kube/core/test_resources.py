@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.kube.resources import NAMESPACES, PODS, Resource
+from k8s_hub.kube.core.resources import NAMESPACES, PODS, Resource
 
 POLICIES = Resource(group="networking.k8s.io", plural="networkpolicies", kind="NetworkPolicy")
 

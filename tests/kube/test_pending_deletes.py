@@ -9,8 +9,8 @@ from prometheus_client import REGISTRY
 from devkit.minicluster.faults import FaultRule, ReplyLost, Slow, refuse
 from devkit.minicluster.resources import PODS as STORED_PODS
 from devkit.minicluster.statuses import status_body
-from k8s_hub.kube.resources import PODS
-from k8s_hub.kube.undelivered import Delete, Search, UndeliveredDeletes
+from k8s_hub.kube.core.resources import PODS
+from k8s_hub.kube.pending_deletes import Delete, DeleteMatching, PendingDeletes
 from k8s_hub.objects.keys import uid_of
 from tests.kube.samples import key, plant, pod, remove
 
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-async def undelivered(api):
-    undelivered = UndeliveredDeletes(api)
-    yield undelivered
-    await undelivered.close()
+async def pending(api):
+    pending = PendingDeletes(api)
+    yield pending
+    await pending.close()
 
 
 @pytest.fixture
@@ -37,161 +37,161 @@ def gauge():
     return REGISTRY.get_sample_value("k8s_hub_kube_undelivered_deletes")
 
 
-async def test_all_are_delivered_when_the_server_is_back(undelivered, cluster, names, caplog):
+async def test_all_are_delivered_when_the_server_is_back(pending, cluster, names, caplog):
     caplog.set_level("INFO")
     pods = [plant(cluster, pod(f"p{number}")) for number in range(30)]
     await cluster.go_away()
     for one in pods:
-        undelivered.add(delete(one), "away")
-        undelivered.add(delete(one), "away")
+        pending.add(delete(one), "away")
+        pending.add(delete(one), "away")
     await asyncio.sleep(600)
-    assert undelivered.count == gauge() == 30
+    assert pending.count == gauge() == 30
 
     await cluster.come_back()
     await asyncio.sleep(31)
 
     assert names() == set()
-    assert undelivered.count == gauge() == 0
+    assert pending.count == gauge() == 0
     assert len(caplog.records) == 60  # one when taken over, one when delivered
 
 
-async def test_gone_already_is_delivered(undelivered, cluster):
+async def test_gone_already_is_delivered(pending, cluster):
     planted = plant(cluster, pod())
     remove(cluster, "ada")
 
-    undelivered.add(delete(planted), "away")
+    pending.add(delete(planted), "away")
     await asyncio.sleep(2)
 
-    assert undelivered.count == 0
+    assert pending.count == 0
 
 
-async def test_a_successor_of_that_name_is_spared(undelivered, cluster, names):
+async def test_a_successor_of_that_name_is_spared(pending, cluster, names):
     planted = plant(cluster, pod())
     remove(cluster, "ada")
     plant(cluster, pod())
 
-    undelivered.add(delete(planted), "away")
+    pending.add(delete(planted), "away")
     await asyncio.sleep(2)
 
-    assert undelivered.count == 0
+    assert pending.count == 0
     assert names() == {"ada"}
 
 
-async def test_a_lost_reply_is_no_loss(undelivered, cluster, names):
+async def test_a_lost_reply_is_no_loss(pending, cluster, names):
     cluster.faults.add(FaultRule(effect=ReplyLost(), verb="delete", count=1))
-    undelivered.add(delete(plant(cluster, pod())), "away")
+    pending.add(delete(plant(cluster, pod())), "away")
     await asyncio.sleep(10)
 
     assert names() == set()
-    assert undelivered.count == 0
+    assert pending.count == 0
 
 
-async def test_one_that_is_refused_keeps_its_place_and_stops_no_other(undelivered, cluster, names):
+async def test_one_that_is_refused_keeps_its_place_and_stops_no_other(pending, cluster, names):
     rule = cluster.faults.add(
         FaultRule(effect=refuse(status_body(403, "Forbidden", "no", {})), verb="delete", name="ada")
     )
     for name in ("ada", "bob"):
-        undelivered.add(delete(plant(cluster, pod(name))), "away")
+        pending.add(delete(plant(cluster, pod(name))), "away")
     await asyncio.sleep(60)
     assert names() == {"ada"}
-    assert undelivered.count == 1
+    assert pending.count == 1
 
     cluster.faults.remove(rule)
     await asyncio.sleep(31)
     assert names() == set()
 
 
-async def test_one_that_is_never_taken_stops_no_other(undelivered, cluster, names):
+async def test_one_that_is_never_taken_stops_no_other(pending, cluster, names):
     """A webhook that fails for one pod gives the answer of a server that is away."""
     cluster.faults.add(
         FaultRule(effect=refuse(status_body(500, "InternalError", "no", {})), verb="delete", name="ada")
     )
     for name in ("ada", "bob", "cyd"):
-        undelivered.add(delete(plant(cluster, pod(name))), "ended")
+        pending.add(delete(plant(cluster, pod(name))), "ended")
     await asyncio.sleep(60)
     assert names() == {"ada"}
-    assert undelivered.count == 1
+    assert pending.count == 1
 
 
-async def test_one_that_fails_by_a_bug_stops_no_other_and_is_told_once(undelivered, cluster, names, caplog):
-    def is_meant(found):
+async def test_one_that_fails_by_a_bug_stops_no_other_and_is_told_once(pending, cluster, names, caplog):
+    def matches(found):
         return found["metadata"]["annotations"]["attempt"] == "1"  # there are none
 
     plant(cluster, pod("ada"))
-    undelivered.add(replace(search("ada"), is_meant=is_meant), "away")
-    undelivered.add(delete(plant(cluster, pod("bob"))), "away")
+    pending.add(replace(delete_matching("ada"), matches=matches), "away")
+    pending.add(delete(plant(cluster, pod("bob"))), "away")
     await asyncio.sleep(60)
 
     assert names() == {"ada"}
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
 
 
-async def test_closing_names_what_was_never_delivered(undelivered, cluster, caplog):
+async def test_closing_names_what_was_never_delivered(pending, cluster, caplog):
     planted = plant(cluster, pod())
     await cluster.go_away()
-    undelivered.add(delete(planted), "away")
+    pending.add(delete(planted), "away")
     await asyncio.sleep(5)
 
-    await undelivered.close()
+    await pending.close()
 
     assert "Pod hub/ada: given up, its deletion was never delivered" in caplog.text
-    assert undelivered.count == gauge() == 0
+    assert pending.count == gauge() == 0
     await cluster.come_back()
 
 
-async def test_one_that_comes_later_starts_anew(undelivered, cluster, names):
-    undelivered.add(delete(plant(cluster, pod("ada"))), "away")
+async def test_one_that_comes_later_starts_anew(pending, cluster, names):
+    pending.add(delete(plant(cluster, pod("ada"))), "away")
     await asyncio.sleep(10)
-    undelivered.add(delete(plant(cluster, pod("bob"))), "away")
+    pending.add(delete(plant(cluster, pod("bob"))), "away")
     await asyncio.sleep(10)
 
     assert names() == set()
 
 
-def search(name="ada", *, uid="", seconds=60.0):
+def delete_matching(name="ada", *, uid="", seconds=60.0):
     """Look for a pod by its looks, for as long as a late create may take."""
     expires = asyncio.get_running_loop().time() + seconds
-    return Search(
+    return DeleteMatching(
         resource=PODS,
         key=key(name),
-        is_meant=lambda raw: uid in {"", uid_of(raw)},
+        matches=lambda raw: uid in {"", uid_of(raw)},
         grace_seconds=0,
         expires=expires,
     )
 
 
-async def test_a_search_finds_what_is_created_late(undelivered, cluster, names):
-    undelivered.add(search(), "its create was never answered")
+async def test_a_delete_by_match_finds_what_is_created_late(pending, cluster, names):
+    pending.add(delete_matching(), "its create was never answered")
     await asyncio.sleep(20)
     plant(cluster, pod())
     await asyncio.sleep(31)
 
     assert names() == set()
-    assert undelivered.count == 0
+    assert pending.count == 0
 
 
-async def test_a_search_ends_when_nothing_can_come_any_more(undelivered, counted):
-    undelivered.add(search(seconds=60), "its create was never answered")
+async def test_a_delete_by_match_ends_when_nothing_can_come_any_more(pending, counted):
+    pending.add(delete_matching(seconds=60), "its create was never answered")
     await asyncio.sleep(60 + 31)
 
-    assert undelivered.count == 0
+    assert pending.count == 0
     assert counted("delete") == 0
 
 
-async def test_a_search_spares_what_only_has_the_name(undelivered, cluster, names):
+async def test_a_delete_by_match_spares_what_only_has_the_name(pending, cluster, names):
     plant(cluster, pod())
-    undelivered.add(search(uid="another"), "its create was never answered")
+    pending.add(delete_matching(uid="another"), "its create was never answered")
     await asyncio.sleep(2)
 
     assert names() == {"ada"}
-    assert undelivered.count == 0
+    assert pending.count == 0
 
 
-async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluster, names):
-    undelivered.add(search("ada"), "its create was never answered")
-    undelivered.add(search("bob"), "its create was never answered")
+async def test_a_delete_by_match_that_is_withdrawn_finds_nothing_more(pending, cluster, names):
+    pending.add(delete_matching("ada"), "its create was never answered")
+    pending.add(delete_matching("bob"), "its create was never answered")
     await asyncio.sleep(10)
-    undelivered.withdraw_searches(key("ada"))
+    pending.withdraw_matching(key("ada"))
     plant(cluster, pod("ada"))
     plant(cluster, pod("bob"))
     await asyncio.sleep(31)
@@ -199,10 +199,10 @@ async def test_a_search_that_is_withdrawn_finds_nothing_more(undelivered, cluste
     assert names() == {"ada"}
 
 
-async def test_a_search_for_what_one_create_made_is_not_withdrawn(undelivered, cluster, names):
+async def test_a_delete_by_match_for_what_one_create_made_is_not_withdrawn(pending, cluster, names):
     """A later create may be refused, and the earlier one come late all the same."""
-    undelivered.add(replace(search(), is_of_one_create=True), "its create was never answered")
-    undelivered.withdraw_searches(key())
+    pending.add(replace(delete_matching(), is_of_one_attempt=True), "its create was never answered")
+    pending.withdraw_matching(key())
     await asyncio.sleep(10)
     plant(cluster, pod())
     await asyncio.sleep(31)
@@ -210,12 +210,14 @@ async def test_a_search_for_what_one_create_made_is_not_withdrawn(undelivered, c
     assert names() == set()
 
 
-async def test_a_search_that_is_withdrawn_while_it_asks_spares_what_it_hears_of(undelivered, cluster, names):
+async def test_a_delete_by_match_that_is_withdrawn_while_it_asks_spares_what_it_hears_of(
+    pending, cluster, names
+):
     asked = cluster.faults.add(FaultRule(effect=Slow(seconds=2), verb="get"))
-    undelivered.add(search(), "its create was never answered")
+    pending.add(delete_matching(), "its create was never answered")
     while not cluster.faults.hits(asked):  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(0.1)
-    undelivered.withdraw_searches(key())
+    pending.withdraw_matching(key())
     plant(cluster, pod())
     await asyncio.sleep(31)
 

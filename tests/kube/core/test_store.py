@@ -1,4 +1,4 @@
-"""The fold from news to view, told with literals."""
+"""The fold from events to view, in literals."""
 
 import gc
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.kube.errors import Gone
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, Odd, Page
+from k8s_hub.kube.core.errors import Gone
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated
 from k8s_hub.objects.keys import Key, key_of
 
 A, B, C = (Key("n", name) for name in "abc")
@@ -39,7 +39,7 @@ def by_owner(kept):
 
 
 def page(*pods, version: str = "10", first: bool = True, token: str = ""):
-    return Page(items=pods, resource_version=version, is_first=first, continue_token=token)
+    return ListPage(items=pods, resource_version=version, is_first=first, continue_token=token)
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_what_is_kept_is_the_projection(store):
 def test_added_modified_deleted(store):
     store.apply(page())
 
-    assert store.apply(Added(pod("a", "11", phase="Pending"))) == {A}
+    assert store.apply(Updated(pod("a", "11", phase="Pending"))) == {A}
     assert store.view.get(A)["phase"] == "Pending"
-    assert store.apply(Modified(pod("a", "12"))) == {A}
+    assert store.apply(Updated(pod("a", "12"))) == {A}
     assert store.view.get(A)["phase"] == "Running"
-    assert store.apply(Deleted(pod("a", "13"))) == {A}
+    assert store.apply(Removed(pod("a", "13"))) == {A}
     assert store.view.get(A) is None
     assert store.view.resource_version == "13"
 
@@ -89,17 +89,17 @@ def test_a_change_of_what_is_not_kept_is_none():
     store.apply(page(pod("a")))
     entry = store.view.entry(A)
 
-    assert store.apply(Modified(pod("a", "11"))) == set()
+    assert store.apply(Updated(pod("a", "11"))) == set()
     assert store.view.resource_version == "11"
     assert store.apply(page(pod("a", "11"), version="20")) == set()
-    assert store.apply(Modified(pod("a", "21", uid="another"))) == {A}
+    assert store.apply(Updated(pod("a", "21", uid="another"))) == {A}
     assert store.view.entry(A) is not entry
 
 
 def test_a_deletion_of_what_was_not_known_changes_nothing(store):
     store.apply(page())
 
-    assert store.apply(Deleted(pod("a", "11"))) == set()
+    assert store.apply(Removed(pod("a", "11"))) == set()
 
 
 def test_a_second_list_is_not_half_seen_and_tells_what_vanished(store):
@@ -131,17 +131,17 @@ def test_what_the_projection_drops_is_not_there(store):
     store.apply(page(pod("a"), pod("b", phase="Unwanted")))
     assert set(store.view) == {A}
 
-    assert store.apply(Modified(pod("a", "11", phase="Unwanted"))) == {A}
+    assert store.apply(Updated(pod("a", "11", phase="Unwanted"))) == {A}
     assert store.view.get(A) is None
-    assert store.apply(Modified(pod("a", "12", phase="Unwanted"))) == set()
+    assert store.apply(Updated(pod("a", "12", phase="Unwanted"))) == set()
 
 
 def test_objects_are_found_by_index_as_they_are_now(store):
     store.apply(page(pod("b"), pod("a"), pod("c", owner="bob")))
     assert names(store.view.find("ada")) == ["a", "b"]
 
-    store.apply(Modified(pod("a", "11", owner="bob")))
-    store.apply(Deleted(pod("b", "12")))
+    store.apply(Updated(pod("a", "11", owner="bob")))
+    store.apply(Removed(pod("b", "12")))
     assert names(store.view.find("ada")) == []
     assert names(store.view.find("bob")) == ["a", "c"]
     assert store.view.find("nobody") == ()
@@ -149,7 +149,7 @@ def test_objects_are_found_by_index_as_they_are_now(store):
 
 def test_an_index_value_of_nobody_costs_nothing(store):
     store.apply(page(pod("a")))
-    store.apply(Deleted(pod("a", "11")))
+    store.apply(Removed(pod("a", "11")))
 
     assert store._content.index == {}
 
@@ -192,13 +192,13 @@ def test_each_change_is_another_entry(store):
     entry = store.view.entry(A)
     assert store.view.entry(A) is entry
 
-    store.apply(Modified(pod("a", "11")))
+    store.apply(Updated(pod("a", "11")))
     assert store.view.entry(A) is not entry
 
 
 def test_many_under_one_index_value(store):
     store.apply(page(*(pod(name) for name in "abc")))
-    store.apply(Deleted(pod("b", "11")))
+    store.apply(Removed(pod("b", "11")))
 
     assert names(store.view.find("ada")) == ["a", "c"]
 
@@ -209,7 +209,7 @@ def by_groups(kept):
 
 changes = st.lists(
     st.tuples(
-        st.sampled_from([Added, Modified, Deleted]),
+        st.sampled_from([Updated, Removed]),
         st.sampled_from("abcd"),
         st.sampled_from(["", "x", "y", "x y", "y x"]),
         st.sampled_from(["Pending", "Running", "Unwanted"]),
@@ -222,10 +222,10 @@ changes = st.lists(
 def test_the_index_has_what_is_there_under_its_values_whatever_has_happened(happened):
     store, there = Store(project, by_groups), {}
     store.apply(page())
-    for version, (news, name, groups, phase) in enumerate(happened, start=11):
-        store.apply(news(pod(name, str(version), owner=groups, phase=phase)))
+    for version, (event, name, groups, phase) in enumerate(happened, start=11):
+        store.apply(event(pod(name, str(version), owner=groups, phase=phase)))
         there.pop(name, None)
-        if news is not Deleted and phase != "Unwanted":
+        if event is not Removed and phase != "Unwanted":
             there[name] = groups.split()
 
     expected = {
@@ -241,7 +241,7 @@ def test_a_change_elsewhere_in_an_object_leaves_the_index_alone(store):
     store.apply(page(pod("a"), pod("b")))
     before = store.view.entry(A).values
 
-    store.apply(Modified(pod("a", "11", phase="Pending")))
+    store.apply(Updated(pod("a", "11", phase="Pending")))
 
     assert list(store._content.index["ada"]) == [A, B]
     assert store.view.entry(A).values is before
@@ -269,7 +269,7 @@ def test_iterating_survives_a_change(store):
     store.apply(page(pod("a"), pod("b")))
 
     for key in store.view:
-        store.apply(Deleted(pod(key.name, "11")))
+        store.apply(Removed(pod(key.name, "11")))
 
     assert len(store.view) == 0
 
@@ -278,9 +278,9 @@ def test_what_has_an_index_value_twice_changes_and_goes_like_others():
     """Two volumes of one claim in one pod."""
     store = Store(lambda raw: raw, index=lambda kept: ("claim", "claim"))
     store.apply(page(pod("a")))
-    store.apply(Modified(pod("a", "11")))
+    store.apply(Updated(pod("a", "11")))
     assert names(store.view.find("claim")) == ["a"]
-    store.apply(Deleted(pod("a", "12")))
+    store.apply(Removed(pod("a", "12")))
     assert store.view.find("claim") == ()
 
 
@@ -319,17 +319,17 @@ def test_an_object_that_cannot_be_taken_in_is_skipped_and_the_others_are_shown(s
 
 
 @pytest.mark.parametrize(
-    "news", [Odd(pod("a", "12"), "unreadable"), Modified(unprojectable("a", "12", status="text"))]
+    "event", [Odd(pod("a", "12"), "unreadable"), Updated(unprojectable("a", "12", status="text"))]
 )
-def test_what_was_known_of_an_object_stays_while_it_is_odd(store, news):
+def test_what_was_known_of_an_object_stays_while_it_is_odd(store, event):
     store.apply(page(pod("a")))
     known = store.view.entry(A)
 
-    assert store.apply(news) == set()
+    assert store.apply(event) == set()
     assert store.view.entry(A) is known
     assert store.view.resource_version == "12"
 
-    store.apply(Modified(pod("a", "13", phase="Failed")))
+    store.apply(Updated(pod("a", "13", phase="Failed")))
     assert store.view.get(A)["phase"] == "Failed"
 
 
@@ -338,7 +338,7 @@ def test_an_odd_object_is_not_gone_from_the_list_after(store):
     store.apply(page(pod("a"), pod("b"), pod("c")))
 
     changed = store.apply(
-        Page(
+        ListPage(
             items=[unprojectable("a", "20", status="text")],
             odd=[Odd({"metadata": {"namespace": "n", "name": "b"}}, "unreadable")],
             resource_version="20",
@@ -362,7 +362,7 @@ def test_an_odd_object_is_not_taken_for_an_earlier_one_of_its_name(store):
 def test_an_object_without_a_version_does_not_set_the_view_back(store):
     store.apply(page(pod("a")))
     store.apply(Odd({}, "unreadable"))
-    store.apply(Deleted({"metadata": {"namespace": "n", "name": "a"}}))
+    store.apply(Removed({"metadata": {"namespace": "n", "name": "a"}}))
     store.apply(Bookmark(""))
 
     assert set(store.view) == set()

@@ -1,4 +1,4 @@
-"""What was heard, folded into a map: one writer, and a view for everybody else.
+"""Watch events, folded into a map: one writer, and a view for everybody else.
 
 Guarantees
     A reader never sees half a list: pages fill a buffer, and the last one swaps it in.
@@ -16,8 +16,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
-from k8s_hub.kube import decoding
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified, News, Odd, Page, is_older
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated, WatchEvent, is_older
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -64,12 +64,12 @@ class _Content:
 
 
 class Store:
-    """The writer: one owner feeds it the news in order, and hears which keys are different now."""
+    """The writer: one owner feeds it the events in order, and gets the keys that are different now."""
 
     def __init__(
         self, project: Project, index: Index = no_index, *, on_odd: Callable[[Odd], None] = lambda _: None
     ) -> None:
-        """``on_odd`` hears of each object that is skipped."""
+        """``on_odd`` is called with each object that is skipped."""
         self._project = project
         self._index = index
         self._on_odd = on_odd
@@ -78,20 +78,20 @@ class Store:
         self._version = ""  # of what `_content` shows; "" until the first list is complete
         self.view = View(self)
 
-    def apply(self, news: News) -> frozenset[Key]:
-        """Take in ``news`` and return the keys whose object is another or gone."""
-        match news:
-            case Page():
-                return self._take_page(news)
-            case Added(obj) | Modified(obj):
+    def apply(self, event: WatchEvent) -> frozenset[Key]:
+        """Take in ``event`` and return the keys whose object is another or gone."""
+        match event:
+            case ListPage():
+                return self._take_page(event)
+            case Updated(obj):
                 self._advance(version_of(obj))
                 return self._put(self._content, obj)
-            case Deleted(obj):
+            case Removed(obj):
                 self._advance(version_of(obj))
                 return self._remove(self._content, key_of(obj))
             case Odd(obj):
                 self._advance(version_of(obj))
-                self._skip(self._content, news)
+                self._skip(self._content, event)
                 return NOTHING
             case Bookmark(version):
                 self._advance(version)
@@ -99,12 +99,12 @@ class Store:
             case Error():
                 return NOTHING
             case _:
-                assert_never(news)
+                assert_never(event)
 
     def _advance(self, version: str) -> None:
         self._version = version or self._version
 
-    def _take_page(self, page: Page) -> frozenset[Key]:
+    def _take_page(self, page: ListPage) -> frozenset[Key]:
         if page.is_first:
             self._incoming = _Content()
         for obj in page.items:

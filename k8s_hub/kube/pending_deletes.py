@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
-from k8s_hub.kube.metrics import UNDELIVERED
-from k8s_hub.kube.resources import Resource
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.metrics import PENDING_DELETES
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
@@ -42,15 +42,15 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """An object to be deleted that may exist, or may still come to exist: known by its looks, not by a uid."""
+class DeleteMatching:
+    """An object to be deleted that may exist, or may still come to exist: known by its attempt id or its owner, not by a uid."""
 
     resource: Resource
     key: Key
-    is_meant: Callable[[Raw], bool]
+    matches: Callable[[Raw], bool]
     grace_seconds: int | None = None
     expires: float  # the loop's time until which a missing object may still appear
-    is_of_one_create: bool = False  # a later object of the name is never meant
+    is_of_one_attempt: bool = False  # a later object of the name never matches
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}, if it exists"
@@ -61,16 +61,16 @@ class Search:
         return asyncio.get_running_loop().time() >= self.expires
 
 
-Undelivered: TypeAlias = Delete | Search
+PendingDelete: TypeAlias = Delete | DeleteMatching
 
 
-class UndeliveredDeletes:
+class PendingDeletes:
     """Owns one task that delivers them one after the other; ``await close()``."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._waiting: dict[Undelivered, None] = {}  # in the order in which they are tried
-        self._is_crash_told = False
+        self._waiting: dict[PendingDelete, None] = {}  # in the order in which they are tried
+        self._is_crash_logged = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -78,20 +78,20 @@ class UndeliveredDeletes:
         """How many are waiting."""
         return len(self._waiting)
 
-    def add(self, delete: Undelivered, why: str) -> None:
+    def add(self, delete: PendingDelete, why: str) -> None:
         """Take over ``delete``; one that is known already stays one. ``why`` is for the log."""
         if delete in self._waiting:
             return
         logger.info("%s: it is deleted in the background, until the API server has taken it: %s", delete, why)
         self._waiting[delete] = None
-        UNDELIVERED.inc()
+        PENDING_DELETES.inc()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._deliver_all(), name="undelivered deletes")
+            self._task = asyncio.create_task(self._deliver_all(), name="pending deletes")
 
-    def withdraw_searches(self, key: Key) -> None:
-        """Search no longer for any object of this name: its owner is about to create a new one."""
+    def withdraw_matching(self, key: Key) -> None:
+        """Look no longer for any object of this name: its owner is about to create a new one."""
         for delete in tuple(self._waiting):
-            if isinstance(delete, Search) and delete.key == key and not delete.is_of_one_create:
+            if isinstance(delete, DeleteMatching) and delete.key == key and not delete.is_of_one_attempt:
                 self._drop(delete)
 
     async def close(self) -> None:
@@ -129,12 +129,12 @@ class UndeliveredDeletes:
                 # Refused, by a Role or a webhook: kept, as it may be allowed later, but it stops no other.
                 logger.debug("%s: its deletion is refused: %s", delete, error)
             except Exception as error:
-                level = logging.DEBUG if self._is_crash_told else logging.ERROR
+                level = logging.DEBUG if self._is_crash_logged else logging.ERROR
                 logger.log(level, "%s: its deletion failed by a bug, retrying", delete, exc_info=error)
-                self._is_crash_told = True
+                self._is_crash_logged = True
         return len(self._waiting) < before
 
-    async def _is_delivered(self, delete: Undelivered) -> bool:
+    async def _is_delivered(self, delete: PendingDelete) -> bool:
         if isinstance(delete, Delete):
             await self._delete(delete, delete.uid)
             return True
@@ -148,22 +148,22 @@ class UndeliveredDeletes:
                 return True
             raise
         # Withdrawn while it was asked: what was found may be the owner's new object.
-        if delete in self._waiting and delete.is_meant(found):
+        if delete in self._waiting and delete.matches(found):
             await self._delete(delete, uid_of(found))
         return True
 
-    async def _delete(self, delete: Undelivered, uid: str) -> None:
+    async def _delete(self, delete: PendingDelete, uid: str) -> None:
         # NotFound: gone already. Conflict: another object has the name.
         with suppress(NotFound, Conflict):
             await self._api.delete(delete.resource, delete.key, uid=uid, grace_seconds=delete.grace_seconds)
         logger.info("%s: its deletion is delivered", delete)
 
-    def _to_the_end(self, delete: Undelivered) -> None:
+    def _to_the_end(self, delete: PendingDelete) -> None:
         if delete in self._waiting:
             del self._waiting[delete]
             self._waiting[delete] = None
 
-    def _drop(self, delete: Undelivered) -> None:
+    def _drop(self, delete: PendingDelete) -> None:
         if delete in self._waiting:
             del self._waiting[delete]
-            UNDELIVERED.dec()
+            PENDING_DELETES.dec()

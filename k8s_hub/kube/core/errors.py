@@ -8,17 +8,17 @@
     |-- Gone                 410: a resourceVersion or continue token from too long ago
     |-- Invalid              400, 422 and every other 4xx: asking again cannot help
     `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; also a create's
-                             409 about another object (`k8s_hub.kube.api`), and for some seconds a refusal of
-                             what was allowed before (`k8s_hub.kube.rights`)
+                             409 about another object, and for some seconds a refusal of what was allowed
+                             before (both: `k8s_hub.kube.api`)
 
 A Status body's reason and message are kept. A body that is no Status comes from something between us and the
-API server and may echo headers, so it is told by size and type only.
+API server and may echo headers, so only its size and type are named.
 """
 
 from collections.abc import Mapping
 from typing import Self
 
-from k8s_hub.kube import decoding
+from k8s_hub.kube.core import decoding
 from k8s_hub.objects.raw import Raw
 
 
@@ -115,15 +115,15 @@ def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeErr
     )
 
 
-def error_of_response(code: int, phrase: str, headers: Mapping[str, str], body: bytes) -> KubeError:
+def error_of_response(
+    code: int, phrase: str, body: bytes, *, content_type: str, retry_after: float | None
+) -> KubeError:
     """Return the error that a reply with an HTTP error status means."""
-    # The other form of Retry-After, a date, is not one the API server uses.
-    retry_after = _number(headers.get("Retry-After"))
     status = _status_in(body)
     if status is not None:
         return error_of_status({**status, "code": code}, retry_after=retry_after)
-    content_type = headers.get("Content-Type", "unknown type").split(";")[0]
-    message = f"HTTP {code} {phrase} ({len(body)} bytes of {content_type}, not a Kubernetes Status)"
+    kind = content_type.split(";", maxsplit=1)[0]
+    message = f"HTTP {code} {phrase} ({len(body)} bytes of {kind}, not a Kubernetes Status)"
     return _class_of(code)(message, code=code, reason=phrase, retry_after=retry_after)
 
 

@@ -1,12 +1,12 @@
 """List, watch, resume, list again: the protocol as values, without I/O.
 
-`News` is what the server can say, `State` is what we are to do next, and two functions go from one to the next:
+`WatchEvent` is what the server can say, `State` is what we are to do next, and two functions go from one to the next:
 `after` for what was said, `after_end` for a reply or stream that ended. The shell that acts on them is
-`k8s_hub.kube.informer`.
+`k8s_hub.kube.watcher`.
 
 ::
 
-    Empty --page--> Listing --last page--> Listed --opened--> Watching --news--> Watching
+    Empty --page--> Paging --last page--> Listed --opened--> Watching --event--> Watching
       ^                                      ^                    |
       |                                      `---- ended, cut ----+   resume: nothing is listed
       `------------- 410, or versions that run backwards ---------'   list again
@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias, assert_never
 
-from k8s_hub.kube import decoding
-from k8s_hub.kube.errors import Gone, Invalid, KubeError, error_of_status
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.errors import Gone, Invalid, KubeError, error_of_status
 from k8s_hub.objects.keys import key_of, metadata_of, oddity_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -39,7 +39,7 @@ class Odd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListPage:
     """A part of a list. All pages of one list are as of one ``resource_version``."""
 
     items: Sequence[Raw]
@@ -66,22 +66,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """The object exists and did not, or did not match the selector."""
+class Updated:
+    """The object is now like this, whether or not it existed before (ADDED, MODIFIED)."""
 
     obj: Raw
 
 
 @dataclass(frozen=True, slots=True)
-class Modified:
-    """The object is now like this."""
-
-    obj: Raw
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """The object is gone, or no longer matches the selector; this is its last state."""
+class Removed:
+    """The object is gone, or no longer matches the selector (DELETED); this is its last state."""
 
     obj: Raw
 
@@ -100,7 +93,7 @@ class Error:
     error: KubeError
 
 
-News: TypeAlias = Page | Added | Modified | Deleted | Odd | Bookmark | Error
+WatchEvent: TypeAlias = ListPage | Updated | Removed | Odd | Bookmark | Error
 
 # --- What is to be done next ---
 
@@ -111,7 +104,7 @@ class Empty:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Paging:
     """Some pages were read: read the next one."""
 
     continue_token: str
@@ -126,29 +119,29 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A watch is open, and all up to this version was heard: read on."""
+    """A watch is open, and all up to this version has come: read on."""
 
     resource_version: str
 
 
-State: TypeAlias = Empty | Listing | Listed | Watching
+State: TypeAlias = Empty | Paging | Listed | Watching
 
 
-def after(state: State, news: News) -> State:
-    """Return the state once ``news`` was taken in."""
-    match news:
-        case Page(continue_token="", resource_version=version):
+def after(state: State, event: WatchEvent) -> State:
+    """Return the state once ``event`` was taken in."""
+    match event:
+        case ListPage(continue_token="", resource_version=version):
             return Listed(version)
-        case Page(continue_token=token):
-            return Listing(token)
-        case Added(obj) | Modified(obj) | Deleted(obj) | Odd(obj):
+        case ListPage(continue_token=token):
+            return Paging(token)
+        case Updated(obj) | Removed(obj) | Odd(obj):
             return _advanced(state, version_of(obj))
         case Bookmark(version):
             return _advanced(state, version)
         case Error(error):
             return after_end(state, error)
         case _:
-            assert_never(news)
+            assert_never(event)
 
 
 def after_end(state: State, error: KubeError | None) -> State:
@@ -164,10 +157,10 @@ def after_end(state: State, error: KubeError | None) -> State:
     return state
 
 
-def end_meant_by(news: News) -> KubeError:
-    """Return why a watch is not read on after ``news``: what the server said, or what its versions say."""
-    if isinstance(news, Error):
-        return news.error
+def end_meant_by(event: WatchEvent) -> KubeError:
+    """Return why a watch is not read on after ``event``: what the server said, or what its versions say."""
+    if isinstance(event, Error):
+        return event.error
     return Gone("the server's versions run backwards", reason="Backwards")
 
 
@@ -197,14 +190,14 @@ def _size(digits: str) -> tuple[int, str]:
 
 # --- From bytes ---
 
-_TYPES: Mapping[Any, type[Added] | type[Modified] | type[Deleted]] = {
-    "ADDED": Added,
-    "MODIFIED": Modified,
-    "DELETED": Deleted,
+_TYPES: Mapping[Any, type[Updated] | type[Removed]] = {
+    "ADDED": Updated,
+    "MODIFIED": Updated,
+    "DELETED": Removed,
 }
 
 
-def decode(line: bytes) -> News:
+def decode(line: bytes) -> WatchEvent:
     """Return what one line of a watch says; raise `Gone` for one that says nothing we know: only a list can tell."""
     try:
         kind, obj = _event_in(line)
@@ -219,10 +212,10 @@ def decode(line: bytes) -> News:
     if not isinstance(checked, Odd):
         return meant(checked)
     # To know that an object is gone takes its name and nothing else.
-    return Deleted(checked.obj) if meant is Deleted and key_of(checked.obj).name else checked
+    return Removed(checked.obj) if meant is Removed and key_of(checked.obj).name else checked
 
 
-def decode_page(content: bytes, *, is_first: bool) -> Page:
+def decode_page(content: bytes, *, is_first: bool) -> ListPage:
     """Return what the reply to a list says; raise ValueError where it is no list."""
     try:
         reply = decoding.loads(content)
@@ -233,7 +226,7 @@ def decode_page(content: bytes, *, is_first: bool) -> Page:
             "metadata": decoding.loads(parts.get("metadata", b"null")),
             "items": [_object_in(item) for item in items],
         }
-    return Page.of(reply, is_first=is_first)
+    return ListPage.of(reply, is_first=is_first)
 
 
 def _event_in(line: bytes) -> tuple[Any, Any]:

@@ -6,10 +6,10 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.statuses import status_body
-from k8s_hub.kube.errors import Forbidden, Unavailable
-from k8s_hub.kube.events import EventWatch, Involved
-from k8s_hub.kube.resources import CLAIMS, PODS
-from k8s_hub.kube.rights import DOUBT
+from k8s_hub.kube.api import FORBIDDEN_GRACE
+from k8s_hub.kube.core.errors import Forbidden, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS
+from k8s_hub.kube.event_subscription import EventWatch, Involved
 from tests.kube.samples import NAMESPACE, key, pod
 
 pytestmark = pytest.mark.looptime
@@ -43,7 +43,7 @@ async def test_what_was_allowed_before_is_unavailable_at_first_and_forbidden_in_
     allow = refused(status)
     with pytest.raises(Unavailable):
         await api.create(PODS, NAMESPACE, pod("two"))
-    await asyncio.sleep(DOUBT - 1)
+    await asyncio.sleep(FORBIDDEN_GRACE - 1)
     with pytest.raises(Unavailable):
         await api.create(PODS, NAMESPACE, pod("two"))
     await asyncio.sleep(1)
@@ -82,7 +82,7 @@ async def test_admission_that_is_not_ready_is_never_an_answer(api, refused):
 
 
 async def test_a_view_is_fresh_soon_after_a_restart(informer, cluster, refused, soon):
-    """Without doubt it would be asked again after up to half a minute."""
+    """Without the grace it would be asked again after up to half a minute."""
     await informer.start()
     await informer.wait_synced(deadline=soon())
     await asyncio.sleep(10)
@@ -95,9 +95,9 @@ async def test_a_view_is_fresh_soon_after_a_restart(informer, cluster, refused, 
     assert informer.is_watching
 
 
-async def test_events_are_heard_again_after_a_restart(api, cluster, refused):
+async def test_events_are_watched_again_after_a_restart(api, cluster, refused):
     watch = EventWatch(api, NAMESPACE)
-    async with watch.following(Involved("Pod", key())):
+    async with watch.subscribe(Involved("Pod", key())):
         allow = refused(NO_ROLE)
         await cluster.go_away()
         await cluster.come_back()

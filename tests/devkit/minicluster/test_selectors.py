@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.objects.selectors import SelectorError, parse_fields, parse_labels
+from devkit.minicluster.selectors import SelectorError, parse_fields, parse_labels
 
 WEB = {"app": "jupyterhub", "tier": "web"}
 
