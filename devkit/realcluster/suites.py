@@ -13,7 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from devkit.realcluster import leftovers
-from devkit.realcluster.build import WANTED, BoxUnavailableError, build, build_helm, build_node
+from devkit.realcluster.build import WANTED, ClusterUnavailableError, build, build_helm, build_node
 from devkit.realcluster.images import hub_image, user_image
 from devkit.realcluster.needs import lacks_of_a_control_plane, lacks_of_a_node
 
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
 def _run(suite: Suite, arguments: Sequence[str]) -> int:
     try:
         suite.prepare()
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return pytest.ExitCode.INTERNAL_ERROR
     spread = [f"--numprocesses={suite.workers}", "--dist=worksteal"] if suite.workers > 1 else []

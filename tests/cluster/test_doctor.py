@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from devkit.chart.values import FILES
-from devkit.realcluster.accounts import RBAC, RULES
+from devkit.realcluster.controlplane import RBAC, RULES
 from k8s_hub.doctor.examination import SCOPES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]

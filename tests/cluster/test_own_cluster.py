@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devkit.realcluster.accounts import RBAC
+from devkit.realcluster.controlplane import RBAC
 from devkit.testing.eventually import eventually
 from devkit.testing.hubprocess import HubProcess
 

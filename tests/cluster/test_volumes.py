@@ -10,7 +10,7 @@ import yaml
 from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
-from devkit.realcluster.accounts import RBAC
+from devkit.realcluster.controlplane import RBAC
 from devkit.testing.eventually import eventually
 from k8s_hub.kube.pool import InformerPool
 

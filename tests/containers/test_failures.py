@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from devkit.testing.eventually import eventually
-from tests.fates import BYSTANDER, CAME_BACK, Case, Fate, play, until_it_ends
+from tests.fates import CAME_BACK, CONTROL_USER, Case, Fate, play, until_it_ends
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 
@@ -250,7 +250,7 @@ def test_every_reason_is_counted_once_and_none_against_the_hub(ending, failure_t
 
 
 def test_nothing_is_left_but_homes_and_those_that_came_back(ending):
-    users = {BYSTANDER, *(case.fate.user for case in STARTS + CRASHES)}
+    users = {CONTROL_USER, *(case.fate.user for case in STARTS + CRASHES)}
     back = {case.fate.user for case in CRASHES if case.fate.comes_back}
-    assert ending.pods == {f"jupyter-{user}" for user in (BYSTANDER, *back)}
+    assert ending.pods == {f"jupyter-{user}" for user in (CONTROL_USER, *back)}
     assert ending.claims == {f"claim-{user}" for user in users}

@@ -13,7 +13,7 @@ from devkit.demo.settings import claimed, find_node, find_proxy
 from devkit.demo.stack import Stack, parts_of
 from devkit.realcluster.audit import requests_of
 from devkit.testing.eventually import eventually
-from tests.containers.names import served_names, with_hosts
+from tests.containers.dns import served_names, with_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 

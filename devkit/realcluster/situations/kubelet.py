@@ -1,6 +1,6 @@
 """What only a kubelet, an attacher or an autoscaler says: written in their form, stored by the real server.
 
-No kubelet runs in the box. Forms and messages are those of Kubernetes 1.35's kubelet and of containerd.
+No kubelet runs in the real cluster's control plane. Forms and messages are those of Kubernetes 1.35's kubelet and of containerd.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""The box itself: it comes up, does what clusters do, and leaves nothing behind."""
+"""The control plane itself: it comes up, does what clusters do, and leaves nothing behind."""
 
 import dataclasses
 import os
