@@ -200,12 +200,12 @@ async def play(
         before = failures()
         with watched_callbacks(), kept_log() as log:
             await opened.start_server(CONTROL_USER)
-            await opened.wait_ready(CONTROL_USER, seconds=60)
+            await opened.wait_ready(CONTROL_USER, seconds=LONGEST)
             untouched = await stage.pod(CONTROL_USER)
             async with asyncio.timeout(LONGEST), asyncio.TaskGroup() as group:
-                courses = {fate.user: group.create_task(_take(fate, stage, opened)) for fate in fates}
+                courses = {fate.user: group.create_task(_take(fate, stage, opened, log)) for fate in fates}
             outcomes = {user: course.result() for user, course in courses.items()}
-            await eventually(lambda: set(stage.all("pods")) <= _still_there(outcomes), seconds=45)
+            await eventually(lambda: set(stage.all("pods")) <= _still_there(outcomes), seconds=LONGEST)
         for user, outcome in outcomes.items():
             outcome.log = [line for line in log if _is_about(line, user)]
         await expect_untouched(stage, opened, untouched)
@@ -304,7 +304,7 @@ def kept_log() -> Iterator[list[str]]:
         root.setLevel(level)
 
 
-async def _take(fate: Fate, stage: Stage, hub: RealHub) -> Outcome:
+async def _take(fate: Fate, stage: Stage, hub: RealHub, log: Sequence[str]) -> Outcome:
     clock = asyncio.get_running_loop().time
     outcome = Outcome()
     begin = clock()
@@ -326,7 +326,7 @@ async def _take(fate: Fate, stage: Stage, hub: RealHub) -> Outcome:
             await eventually(lambda: is_running(stage, fate.user), seconds=LONGEST)
             outcome.seconds = clock() - begin
             outcome.read.append((outcome.seconds, CAME_BACK))
-            await asyncio.sleep(hub.spawner(fate.user).poll_interval * 1.2)  # until it is sure to be noticed
+            await eventually(lambda: _is_noticed(fate.user, log), seconds=LONGEST)
             assert hub.spawner(fate.user).ready
             return outcome
         await hub.wait_stopped(fate.user, seconds=LONGEST)
@@ -397,6 +397,11 @@ def placeless(text: str, user: str) -> str:
 def _still_there(outcomes: Mapping[str, Outcome]) -> set[str]:
     alive = (user for user, outcome in outcomes.items() if outcome.is_ready)
     return {f"jupyter-{user}" for user in (CONTROL_USER, *alive)}
+
+
+def _is_noticed(user: str, log: Sequence[str]) -> bool:
+    """Has the hub seen that the server ended and comes back?"""
+    return any("is started again" in line and _is_about(line, user) for line in log)
 
 
 def _is_about(line: str, user: str) -> bool:

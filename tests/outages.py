@@ -84,7 +84,7 @@ async def restart_the_api_server(plane: ControlPlane, folder: Path, **options: A
             over = clock() - begin
             await asyncio.gather(*asking)
             for user in USERS:
-                await hub.wait_ready(user, seconds=1)
+                await hub.wait_ready(user)
         await expect_untouched(stage, hub, untouched)
         await _expect_one_each(stage)
         assert not [line for line in log if "server stopped" in line or "has ended" in line]

@@ -89,7 +89,7 @@ async def test_a_server_that_may_not_go_there_is_told_whose_machine_it_is(hub, o
             other = {"kwok-0": "kwok-1", "kwok-1": "kwok-0"}[node]
             spawner.node_selector = {"kubernetes.io/hostname": other}
 
-    async with hub(**SHARED, start_timeout=4, pre_spawn_hook=elsewhere) as hub:
+    async with hub(**SHARED, start_timeout=12, pre_spawn_hook=elsewhere) as hub:
         await start(hub)
 
         assert await refusal_of_second(hub) == (
@@ -102,7 +102,7 @@ async def test_a_server_without_room_there_is_told_whose_machine_it_is(hub, obje
     def large(spawner):
         spawner.cpu_guarantee = 60
 
-    async with hub(**SHARED, start_timeout=4, pre_spawn_hook=large) as hub:
+    async with hub(**SHARED, start_timeout=12, pre_spawn_hook=large) as hub:
         await start(hub)
 
         assert (await refusal_of_second(hub)).startswith(

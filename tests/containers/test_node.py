@@ -56,7 +56,7 @@ def run_busybox(plane, namespace, name, *command, until=is_running, container=No
         pod = plane.admin.get(f"{pods}/{name}")
         return pod if until(pod) else None
 
-    return wait_for(waited_for, f"pod {name}", seconds=60)
+    return wait_for(waited_for, f"pod {name}", seconds=120)
 
 
 @pytest.fixture(scope="session")
@@ -170,11 +170,11 @@ def test_a_silent_kubelet_loses_the_node_and_its_containers_go_on(container_clus
 
     node, pod = f"/api/v1/nodes/{container_cluster.node}", f"/api/v1/namespaces/{namespace}/pods/web"
     with container_cluster.lost_kubelet():
-        wait_for(lambda: ready(node) == "Unknown", "the loss of the node", seconds=40)
-        wait_for(lambda: ready(pod) == "False", "a pod that is not ready", seconds=10)
+        wait_for(lambda: ready(node) == "Unknown", "the loss of the node", seconds=120)
+        wait_for(lambda: ready(pod) == "False", "a pod that is not ready", seconds=60)
         assert answers(web)
     assert ready(node) == "True"
-    wait_for(lambda: ready(pod) == "True", "a ready pod", seconds=30)
+    wait_for(lambda: ready(pod) == "True", "a ready pod", seconds=120)
     assert answers(web)
     assert admin.get(pod)["status"]["containerStatuses"][0]["restartCount"] == 0
 
@@ -190,7 +190,7 @@ def nothing_left():
     def check():
         assert leftovers.left_since(stock) == []
         # The session's own cluster lives, and starts processes that end soon.
-        wait_for(lambda: set(descendants(os.getpid())) <= processes, "the end of all processes", seconds=10)
+        wait_for(lambda: set(descendants(os.getpid())) <= processes, "the end of all processes", seconds=60)
 
     return check
 
@@ -271,8 +271,8 @@ def test_a_killed_run_leaves_no_container_and_the_next_one_removes_the_rest(noth
             assert processes_mentioning(plane)
         finally:
             killed.kill()
-    wait_for(lambda: not any(map(processes_of, groups)), "the end of the containers", seconds=10)
-    wait_for(lambda: not any(map(processes_mentioning, (folder, plane))), "the end of all parts", seconds=10)
+    wait_for(lambda: not any(map(processes_of, groups)), "the end of the containers", seconds=60)
+    wait_for(lambda: not any(map(processes_mentioning, (folder, plane))), "the end of all parts", seconds=60)
     removed = clean_up()
     assert {folder.name, plane.name} <= set(removed)
     nothing_left()
