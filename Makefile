@@ -51,7 +51,7 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # the tests that run a hub; 
 	$(BIN)/pytest $(CORES) -m "hub and not cluster and not browser" $(ARGS)
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
-	$(BIN)/pytest -m browser $(ARGS)
+	$(BIN)/pytest -m browser --override-ini=testpaths=tests/culler/browser --numprocesses=2 --dist=worksteal $(ARGS)
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready
