@@ -66,11 +66,6 @@ class Stage:
         """As `kubectl delete pod` does."""
         await asyncio.to_thread(self.plane.admin.delete, f"{self.path}/pods/jupyter-{user}")
 
-    async def patch_status(self, user: str, status: Raw) -> None:
-        """As the kubelet writes it."""
-        path = f"{self.path}/pods/jupyter-{user}/status"
-        await asyncio.to_thread(self.plane.admin.patch, path, {"status": status})
-
 
 Fault = Callable[[Stage, str], Awaitable[object]]
 """What happens to a user's server; the seconds are counted from its end."""
