@@ -33,7 +33,7 @@ def test_a_cluster_prints_its_kubeconfig_serves_and_ends_when_told(tmp_path, clu
         assert json.load(reply)["items"] == []
 
     cluster.send_signal(signal.SIGTERM)
-    assert cluster.wait(timeout=10) == 143
+    assert cluster.wait(timeout=60) == 143
 
 
 async def served(directory, port=0):
