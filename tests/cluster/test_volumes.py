@@ -24,12 +24,12 @@ LARGE = {"cpu_guarantee": 8}
 
 async def start(hub, name=""):
     await hub.start_server("ada", name)
-    await hub.wait_ready("ada", name, seconds=30)
+    await hub.wait_ready("ada", name, seconds=90)
 
 
 async def stop(hub, name=""):
     await hub.stop_server("ada", name)
-    await hub.wait_stopped("ada", name, seconds=30)
+    await hub.wait_stopped("ada", name, seconds=90)
 
 
 def nodes_of(objects):
@@ -61,7 +61,7 @@ async def test_so_do_those_that_are_started_at_once(hub, objects):
         for name in names:
             await hub.start_server("ada", name)
         for name in names:
-            await hub.wait_ready("ada", name, seconds=30)
+            await hub.wait_ready("ada", name, seconds=90)
 
         assert len(nodes_of(objects)) == 1
 
@@ -78,7 +78,7 @@ async def refusal_of_second(hub):
     """Start another server, which must fail; return the sentence its user reads."""
     await hub.start_server("ada", "two")
     with pytest.raises(HTTPError) as failed:
-        await hub.wait_ready("ada", "two", seconds=30)
+        await hub.wait_ready("ada", "two", seconds=90)
     return format_exception(failed.value)[0]
 
 

@@ -175,7 +175,7 @@ async def loses(lost, address):
 
     begin = lost.clock()
     await hub.stop_server("ada-bob")
-    await hub.wait_stopped("ada-bob", seconds=60)
+    await hub.wait_stopped("ada-bob", seconds=120)
     lost.see(
         "A user stops a server whose machine does not answer (`stop_timeout` is 10 seconds here).",
         await page_of(hub, "ada-bob"),
