@@ -14,8 +14,7 @@ from typing import Any
 from traitlets import TraitError
 
 from devkit.differential import peers, recipes
-from devkit.differential.comparing import Seen
-from devkit.differential.observing import Outcome, observed
+from devkit.differential.observing import Outcome, Seen, observed
 from k8s_hub.claims.saved_state import APPLIED_OPTIONS
 from k8s_hub.manifests.casing import ManifestError, camel_case
 from k8s_hub.naming import slugs

@@ -152,8 +152,8 @@ def mark_of(pod: Raw) -> str | None:
     return annotations_of(pod).get("hub.jupyter.org/start-attempt")
 
 
-class Witness(FaultRule):
-    """Strikes nothing and sees every call that no rule before it strikes."""
+class CallRecorder(FaultRule):
+    """Affects nothing and records every call that no rule before it matches."""
 
     def __init__(self) -> None:
         super().__init__(effect=None)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """What a cluster's DNS does, for processes on this machine: names of Services lead to their pods.
 
-The box has neither a DNS nor somebody who routes Services' addresses. So the names stand in a hosts file, which the
+The real cluster has neither a DNS nor somebody who routes Services' addresses. So the names stand in a hosts file, which the
 process finds in place of the machine's own; everything above that is as it always is.
 """
 

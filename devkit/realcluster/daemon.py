@@ -1,4 +1,4 @@
-"""A cluster with containers for people: a process in the background keeps it until it is told to end."""
+"""A cluster with containers for people: a daemon runs it until it is told to end."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from devkit.realcluster import leftovers
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
+from devkit.realcluster.cleanup import clean_up
 from devkit.realcluster.folders import LOCK, held, is_held
 from devkit.realcluster.node.cluster import ContainerCluster, container_cluster
 from devkit.realcluster.process import ProcessFailedError
-from devkit.realcluster.remains import remove_remains
 
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 3600  # with cold caches binaries and images are made
@@ -28,23 +28,23 @@ POLL_SECONDS = 0.1
 T = TypeVar("T")
 
 
-def keep_until_told(opening: AbstractContextManager[T], tell: Callable[[T], None]) -> int:
-    """Open a box, tell people about it, and keep it until SIGINT or SIGTERM; answers the exit code."""
+def run_until_signal(opening: AbstractContextManager[T], tell: Callable[[T], None]) -> int:
+    """Start a cluster, tell people about it, and let it run until SIGINT or SIGTERM; answers the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with opening as box:
-            tell(box)
+        with opening as cluster:
+            tell(cluster)
             signal.pause()
     except KeyboardInterrupt:
         return 0
-    except (BoxUnavailableError, ProcessFailedError) as error:
+    except (ClusterUnavailableError, ProcessFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0  # another signal ended the pause
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class Daemon:
     """The process and its folder, in which people find the kubeconfig and the logs."""
 
     folder: Path
@@ -56,7 +56,7 @@ class Keeper:
             return 0
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
-        log = self.folder / "keeper.log"
+        log = self.folder / "daemon.log"
         arguments = [f"--folder={self.folder}", *(f"--hub={hub}" for hub in hubs)]
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -97,7 +97,7 @@ class Keeper:
             draft.rename(self.kubeconfig)
 
         with held(self._lock):
-            return keep_until_told(container_cluster(logs=logs), tell)
+            return run_until_signal(container_cluster(logs=logs), tell)
 
     def down(self) -> int:
         """End it and wait; then nothing may be left of it, nor of those that were killed."""
@@ -110,9 +110,9 @@ class Keeper:
         else:
             print("No cluster is up.")
         self.kubeconfig.unlink(missing_ok=True)
-        for name in remove_remains():
+        for name in clean_up():
             print(f"Removed what was left of {name}, which was killed.")
-        left = leftovers.of_dead_boxes(leftovers.take_stock())
+        left = leftovers.of_dead_clusters(leftovers.take_stock())
         for thing in sorted(left):
             print(f"Left behind: {thing}", file=sys.stderr)
         return 1 if left else 0

@@ -3,8 +3,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from devkit.realcluster.folders import PLACE, PREFIX, box_folders, held_folder, living_names
-from devkit.realcluster.remains import remove_remains
+from devkit.realcluster.cleanup import clean_up
+from devkit.realcluster.folders import PLACE, PREFIX, cluster_folders, held_folder, living_names
 
 ROOT = Path(__file__).parents[3]
 HOLD_AND_DIE = """
@@ -28,7 +28,7 @@ def folder_of_a_killed_process():
 def test_a_folder_goes_with_its_holder_and_is_known_as_long():
     with held_folder() as folder:
         assert folder.name in living_names()
-        assert folder in box_folders()
+        assert folder in cluster_folders()
     assert not folder.exists()
 
 
@@ -36,14 +36,14 @@ def test_what_a_killed_process_left_is_removed_and_what_lives_is_not():
     dead = folder_of_a_killed_process()
     assert (dead / "credentials/key").exists()
     with held_folder() as living:
-        assert dead.name in remove_remains()
+        assert dead.name in clean_up()
         assert not dead.exists()
         assert living.exists()
 
 
 def test_a_folder_that_cannot_be_asked_is_left_alone():
-    """A box of an older version holds no lock."""
+    """A cluster of an older version holds no lock."""
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=PLACE) as folder:
         assert Path(folder).name in living_names()
-        assert Path(folder).name not in remove_remains()
+        assert Path(folder).name not in clean_up()
         assert Path(folder).exists()

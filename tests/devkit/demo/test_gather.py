@@ -3,10 +3,10 @@ import asyncio
 import pytest
 
 from devkit.demo.failure import DemoError
-from devkit.demo.together import together
+from devkit.demo.gather import gather
 
 
-async def test_together_raises_the_first_failure_and_cancels_the_others():
+async def test_gather_raises_the_first_failure_and_cancels_the_others():
     ended = []
 
     async def patient():
@@ -19,5 +19,5 @@ async def test_together_raises_the_first_failure_and_cancels_the_others():
         raise DemoError("no")
 
     with pytest.raises(DemoError, match="no"):
-        await together(patient(), failing())
+        await gather(patient(), failing())
     assert ended == ["patient"]

@@ -19,7 +19,7 @@ LOOK_EVERY = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Snapshot:
     """One pod or claim, and whose it is; ``claims`` are the names a pod mounts."""
 
     username: str
@@ -29,7 +29,7 @@ class Sight:
     claims: frozenset[str]
 
 
-class Witness:
+class ClusterReader:
     """Reads the cluster for certain users; cannot change it."""
 
     def __init__(self, api: KubeApi, namespace: str, usernames: frozenset[str]) -> None:
@@ -37,17 +37,17 @@ class Witness:
         self._namespace = namespace
         self._usernames = usernames
 
-    async def pods(self) -> frozenset[Sight]:
+    async def pods(self) -> frozenset[Snapshot]:
         """Return the users' pods."""
         return await self._seen(PODS)
 
-    async def claims(self) -> frozenset[Sight]:
+    async def claims(self) -> frozenset[Snapshot]:
         """Return the users' claims."""
         return await self._seen(CLAIMS)
 
     async def wait_for_pods(
-        self, condition: Callable[[frozenset[Sight]], bool], *, meaning: str, deadline: float
-    ) -> frozenset[Sight]:
+        self, condition: Callable[[frozenset[Snapshot]], bool], *, meaning: str, deadline: float
+    ) -> frozenset[Snapshot]:
         """Return the pods once they fulfil ``condition``; DemoError with ``meaning`` after ``deadline`` seconds."""
         pods = await self.pods()
         try:
@@ -62,26 +62,28 @@ class Witness:
             ) from error
         return pods
 
-    async def _seen(self, resource: Resource) -> frozenset[Sight]:
+    async def _seen(self, resource: Resource) -> frozenset[Snapshot]:
         pages = self._api.list_pages(resource, self._namespace)
-        sights = [_sight(obj) async for page in pages for obj in page.items]
-        return frozenset(sight for sight in sights if sight.username in self._usernames)
+        snapshots = [_snapshot(obj) async for page in pages for obj in page.items]
+        return frozenset(snapshot for snapshot in snapshots if snapshot.username in self._usernames)
 
 
 @asynccontextmanager
-async def witness(kubeconfig: Path, namespace: str, usernames: frozenset[str]) -> AsyncIterator[Witness]:
-    """A witness with a connection of its own."""
+async def open_cluster_reader(
+    kubeconfig: Path, namespace: str, usernames: frozenset[str]
+) -> AsyncIterator[ClusterReader]:
+    """A reader with a connection of its own."""
     connection = await Connection.open(ConnectionSettings(kubeconfig=str(kubeconfig)))
     try:
-        yield Witness(KubeApi(connection), namespace, usernames)
+        yield ClusterReader(KubeApi(connection), namespace, usernames)
     finally:
         await connection.close()
 
 
-def _sight(obj: Raw) -> Sight:
+def _snapshot(obj: Raw) -> Snapshot:
     annotations = annotations_of(obj)
     sources = [volume.get("persistentVolumeClaim") for volume in obj["spec"].get("volumes", ())]
-    return Sight(
+    return Snapshot(
         username=annotations.get(USERNAME_ANNOTATION, ""),
         servername=annotations.get(SERVERNAME_ANNOTATION, ""),
         name=key_of(obj).name,
