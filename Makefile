@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all lint types imports unit coverage test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -38,10 +38,13 @@ imports: $(VENV)/.ready  # the import contracts between packages
 unit: $(VENV)/.ready proxy/node_modules/.ready  # the tests alone, on all cores
 	$(BIN)/pytest $(CORES) $(ARGS)
 
-test-all: lint types imports  # the same with the slow tests
+test-slow:  # the tests that `make test` leaves out: each takes seconds
+	$(MAKE) --no-print-directory unit ARGS="-m 'slow and $(ALL)' $(ARGS)"
+
+test-all: lint types imports  # with the slow tests
 	$(MAKE) --no-print-directory unit ARGS="-m '$(ALL)' $(ARGS)"
 
-coverage: $(VENV)/.ready proxy/node_modules/.ready  # all of these tests under coverage
+coverage: $(VENV)/.ready proxy/node_modules/.ready  # the same under coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(CORES) -m '$(ALL)' $(ARGS)
 	$(BIN)/coverage combine --quiet
@@ -51,7 +54,7 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # the tests that run a hub; 
 	$(BIN)/pytest $(CORES) -m "hub and not cluster and not browser" $(ARGS)
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
-	$(BIN)/pytest -m browser $(ARGS)
+	$(BIN)/pytest -m browser --override-ini=testpaths=tests/culler/browser --numprocesses=2 --dist=worksteal $(ARGS)
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready

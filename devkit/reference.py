@@ -13,7 +13,7 @@ from jupyterhub.spawner import Spawner
 
 from devkit.differential import peers
 from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, names_of
-from k8s_hub.spawner.deprecated import REFLECTORS, RENAMED
+from k8s_hub.spawner.compat.renamed_traits import REFLECTORS, RENAMED
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 PAGE = FOLDER / "traits.md"

@@ -1,4 +1,4 @@
-"""Asking again: named policies, and the one loop that follows them, whoever is asked.
+"""Asking again: named policies, the one loop that follows them, and what a server asks for, whoever it is.
 
 Only the error that means "away, busy or slow" is asked again. Every other error is an answer.
 """
@@ -15,6 +15,17 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 Chance = Callable[[], float]
 """A number from 0 to below 1; ``random.random``, or a test's own."""
+
+LONGEST_RETRY_AFTER = 3600.0
+"""In seconds: to wait longer than a server asks for is fine, for ever is not."""
+
+
+def parse_retry_after(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None where it asks for none.
+
+    Its other form, a date, is one that neither the API server nor a hub uses.
+    """
+    return min(float(header), LONGEST_RETRY_AFTER) if header is not None and header.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Text that others chose (names of users and servers, their settings), as logs, tables and pages may show it."""
 
+from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any
 
@@ -22,6 +23,22 @@ _short.maxstring = _short.maxother = LONGEST
 def quoted(value: Any) -> str:
     """Return a value as Python writes it, cut to what is readable in a message; raise nothing."""
     return _short.repr(value)
+
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a text"),
+    (list | tuple, "a list"),
+    (Mapping, "a dictionary"),
+)
+
+
+def kind_of(value: Any) -> str:
+    """Say what a value is without showing it."""
+    named = (kind for types, kind in _KINDS if isinstance(value, types))
+    return next(named, f"a value of type {type(value).__name__}")
 
 
 def printable(text: str) -> str:

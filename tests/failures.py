@@ -5,7 +5,6 @@ sentence or reason is not the document's fails its test; figures and the cluster
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,12 +116,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def failure_table(pytestconfig: pytest.Config) -> Iterator[FailureTable]:
+def failure_table(pytestconfig: pytest.Config) -> FailureTable:
     """Where tests note what they have seen of a failure."""
-    table = pytestconfig.stash[_TABLE]
-    yield table
-    if table.is_written and table.rows:
-        DOCUMENT.write_text(documented(DOCUMENT.read_text(), table.rows))
+    return pytestconfig.stash[_TABLE]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -141,7 +137,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what all processes have seen, and write it where that is asked for."""
     table = config.stash[_TABLE]
+    if table.is_written and table.rows:
+        DOCUMENT.write_text(documented(DOCUMENT.read_text(), table.rows))
     if table.rows:
         terminalreporter.section("failures seen on the real cluster")
     for row in table.rows:

@@ -1,6 +1,6 @@
 """One hub and many users, each with a fate of their own: what they read, what the log says, and after how long.
 
-A bystander's server runs all the while; whatever becomes of the others, nothing is to happen to it.
+A control user's server runs all the while; whatever becomes of the others, nothing is to happen to it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from k8s_hub.kube.pool import InformerPool
 from k8s_hub.spawner.failures import FAILURES
 from tests.failures import Row
 
-BYSTANDER = "bystander"
+CONTROL_USER = "control"
 LONGEST = 240.0  # seconds that any fate may take
 SLOW = 0.05  # seconds
 SLOW_CALLBACK = "Slow callback: "
@@ -66,13 +66,8 @@ class Stage:
         """As `kubectl delete pod` does."""
         await asyncio.to_thread(self.plane.admin.delete, f"{self.path}/pods/jupyter-{user}")
 
-    async def patch_status(self, user: str, status: Raw) -> None:
-        """As the kubelet writes it."""
-        path = f"{self.path}/pods/jupyter-{user}/status"
-        await asyncio.to_thread(self.plane.admin.patch, path, {"status": status})
 
-
-Blow = Callable[[Stage, str], Awaitable[object]]
+Fault = Callable[[Stage, str], Awaitable[object]]
 """What happens to a user's server; the seconds are counted from its end."""
 
 
@@ -84,8 +79,8 @@ class Fate:
     user: str
     traits: Mapping[str, Any] = field(default_factory=dict)
     #: Falls while the server starts, or once it is ready; None: nobody does anything.
-    while_starting: Blow | None = None
-    while_running: Blow | None = None
+    while_starting: Fault | None = None
+    while_running: Fault | None = None
     #: The server that has ended comes back by itself.
     comes_back: bool = False
 
@@ -110,12 +105,12 @@ class Case:
 class Outcome:
     """What became of a server."""
 
-    #: Seconds since the start was asked for or the blow fell, and what the user read then.
+    #: Seconds since the start was asked for or the fault struck, and what the user read then.
     read: list[tuple[float, str]] = field(default_factory=list)
     #: The log's lines about this server that were not about its good days.
     log: list[str] = field(default_factory=list)
     is_ready: bool = False
-    #: Seconds since the start was asked for or the blow fell until the hub had it right.
+    #: Seconds since the start was asked for or the fault struck until the hub had it right.
     seconds: float = 0.0
 
     @property
@@ -191,7 +186,7 @@ async def play(
         for name, value in traits.get(spawner.user.name, {}).items():
             setattr(spawner, name, value)
 
-    users = [BYSTANDER, *traits]
+    users = [CONTROL_USER, *traits]
     async with stage_with_hub(plane, folder, users=users, pre_spawn_hook=give_traits, **options) as (
         stage,
         opened,
@@ -199,13 +194,13 @@ async def play(
         prepare(stage)
         before = failures()
         with watched_callbacks(), kept_log() as log:
-            await opened.start_server(BYSTANDER)
-            await opened.wait_ready(BYSTANDER, seconds=60)
-            untouched = await stage.pod(BYSTANDER)
+            await opened.start_server(CONTROL_USER)
+            await opened.wait_ready(CONTROL_USER, seconds=LONGEST)
+            untouched = await stage.pod(CONTROL_USER)
             async with asyncio.timeout(LONGEST), asyncio.TaskGroup() as group:
-                courses = {fate.user: group.create_task(_take(fate, stage, opened)) for fate in fates}
+                courses = {fate.user: group.create_task(_take(fate, stage, opened, log)) for fate in fates}
             outcomes = {user: course.result() for user, course in courses.items()}
-            await eventually(lambda: set(stage.all("pods")) <= _still_there(outcomes), seconds=45)
+            await eventually(lambda: set(stage.all("pods")) <= _still_there(outcomes), seconds=LONGEST)
         for user, outcome in outcomes.items():
             outcome.log = [line for line in log if _is_about(line, user)]
         await expect_untouched(stage, opened, untouched)
@@ -288,23 +283,23 @@ def slow_callbacks(log: Sequence[str]) -> list[str]:
 def kept_log() -> Iterator[list[str]]:
     """Keep what an administrator reads: every line of the hub from INFO on."""
 
-    class Keeper(logging.Handler):
+    class ListHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(f"{record.levelname}: {record.getMessage()}")
 
     lines: list[str] = []
-    keeper, root = Keeper(logging.INFO), logging.getLogger()
+    handler, root = ListHandler(logging.INFO), logging.getLogger()
     level = root.level
-    root.addHandler(keeper)
+    root.addHandler(handler)
     root.setLevel(logging.INFO)
     try:
         yield lines
     finally:
-        root.removeHandler(keeper)
+        root.removeHandler(handler)
         root.setLevel(level)
 
 
-async def _take(fate: Fate, stage: Stage, hub: RealHub) -> Outcome:
+async def _take(fate: Fate, stage: Stage, hub: RealHub, log: Sequence[str]) -> Outcome:
     clock = asyncio.get_running_loop().time
     outcome = Outcome()
     begin = clock()
@@ -326,7 +321,7 @@ async def _take(fate: Fate, stage: Stage, hub: RealHub) -> Outcome:
             await eventually(lambda: is_running(stage, fate.user), seconds=LONGEST)
             outcome.seconds = clock() - begin
             outcome.read.append((outcome.seconds, CAME_BACK))
-            await asyncio.sleep(hub.spawner(fate.user).poll_interval * 1.2)  # until it is sure to be noticed
+            await eventually(lambda: _is_noticed(fate.user, log), seconds=LONGEST)
             assert hub.spawner(fate.user).ready
             return outcome
         await hub.wait_stopped(fate.user, seconds=LONGEST)
@@ -338,7 +333,7 @@ async def _take(fate: Fate, stage: Stage, hub: RealHub) -> Outcome:
 
 
 async def until_it_ends(stage: Stage, user: str) -> None:
-    """A blow that the server deals itself: returns when the cluster knows that it has ended."""
+    """A fault that the server brings about itself: returns when the cluster knows that it has ended."""
     async with asyncio.timeout(LONGEST):
         while not await has_ended(stage, user):  # noqa: ASYNC110 - at even steps: from here on seconds are counted
             await asyncio.sleep(0.2)
@@ -396,7 +391,12 @@ def placeless(text: str, user: str) -> str:
 
 def _still_there(outcomes: Mapping[str, Outcome]) -> set[str]:
     alive = (user for user, outcome in outcomes.items() if outcome.is_ready)
-    return {f"jupyter-{user}" for user in (BYSTANDER, *alive)}
+    return {f"jupyter-{user}" for user in (CONTROL_USER, *alive)}
+
+
+def _is_noticed(user: str, log: Sequence[str]) -> bool:
+    """Has the hub seen that the server ended and comes back?"""
+    return any("is started again" in line and _is_about(line, user) for line in log)
 
 
 def _is_about(line: str, user: str) -> bool:
@@ -404,13 +404,13 @@ def _is_about(line: str, user: str) -> bool:
 
 
 async def expect_untouched(stage: Stage, hub: RealHub, before: Raw | None) -> None:
-    """Nothing has happened to the bystander's server."""
-    after = await stage.pod(BYSTANDER)
+    """Nothing has happened to the control user's server."""
+    after = await stage.pod(CONTROL_USER)
     assert before is not None
     assert after is not None
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    spawner = hub.spawner(BYSTANDER)
+    spawner = hub.spawner(CONTROL_USER)
     assert spawner is not None
     assert spawner.ready
     assert await spawner.poll() is None
-    assert f"/user/{BYSTANDER}/" in hub.routes
+    assert f"/user/{CONTROL_USER}/" in hub.routes

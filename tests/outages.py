@@ -14,7 +14,7 @@ from devkit.testing.hubprocess import HubProcess
 from devkit.testing.realhub import RealHub
 from tests.failures import Row
 from tests.fates import (
-    BYSTANDER,
+    CONTROL_USER,
     Stage,
     expect_untouched,
     failures,
@@ -28,8 +28,8 @@ from tests.fates import (
 
 AWAY = "While the cluster or the hub is away"
 USERS = tuple(f"ada-{number}" for number in range(20))
-PODS = {f"jupyter-{user}" for user in (BYSTANDER, *USERS)}
-CLAIMS = {f"claim-{user}" for user in (BYSTANDER, *USERS)}
+PODS = {f"jupyter-{user}" for user in (CONTROL_USER, *USERS)}
+CLAIMS = {f"claim-{user}" for user in (CONTROL_USER, *USERS)}
 SILENT = "The cluster does not answer at the moment, so your server waits."
 BROKEN_OFF = (
     "(The page that follows a start breaks off. When the hub is back, the server is ready; one that had no pod yet is "
@@ -68,12 +68,12 @@ class Restarted:
 async def restart_the_api_server(plane: ControlPlane, folder: Path, **options: Any) -> Restarted:
     """Start twenty servers, restart the API server when some of their pods exist, and let all of them end well."""
     clock = asyncio.get_running_loop().time
-    async with stage_with_hub(plane, folder, users=(BYSTANDER, *USERS), **options) as (stage, hub):
+    async with stage_with_hub(plane, folder, users=(CONTROL_USER, *USERS), **options) as (stage, hub):
         before = failures()
         with watched_callbacks(), kept_log() as log:
-            await hub.start_server(BYSTANDER)
-            await hub.wait_ready(BYSTANDER, seconds=LONGEST)
-            untouched = await stage.pod(BYSTANDER)
+            await hub.start_server(CONTROL_USER)
+            await hub.wait_ready(CONTROL_USER, seconds=LONGEST)
+            untouched = await stage.pod(CONTROL_USER)
             asking = [asyncio.create_task(hub.start_server(user)) for user in USERS]
             await eventually(lambda: len(stage.all("pods")) > 1, seconds=LONGEST)
             reading = [asyncio.create_task(_read(hub, user)) for user in USERS]
@@ -84,7 +84,7 @@ async def restart_the_api_server(plane: ControlPlane, folder: Path, **options: A
             over = clock() - begin
             await asyncio.gather(*asking)
             for user in USERS:
-                await hub.wait_ready(user, seconds=1)
+                await hub.wait_ready(user)
         await expect_untouched(stage, hub, untouched)
         await _expect_one_each(stage)
         assert not [line for line in log if "server stopped" in line or "has ended" in line]
@@ -131,10 +131,10 @@ async def kill_the_hub(plane: ControlPlane, folder: Path, moment: Moment, **opti
     A start of which the cluster had not heard is gone, and its user asks again.
     """
     clock = asyncio.get_running_loop().time
-    async with hub_process(plane, folder, users=(BYSTANDER, *USERS), **options) as (stage, hub):
-        await hub.api("POST", f"/users/{BYSTANDER}/server")
-        await eventually(lambda: _is_ready(hub, BYSTANDER), seconds=LONGEST)
-        untouched = await stage.pod(BYSTANDER)
+    async with hub_process(plane, folder, users=(CONTROL_USER, *USERS), **options) as (stage, hub):
+        await hub.api("POST", f"/users/{CONTROL_USER}/server")
+        await eventually(lambda: _is_ready(hub, CONTROL_USER), seconds=LONGEST)
+        untouched = await stage.pod(CONTROL_USER)
         asking = [asyncio.create_task(hub.api("POST", f"/users/{user}/server")) for user in USERS]
         await eventually(lambda: moment(stage), seconds=LONGEST)
         hub.kill()
@@ -147,13 +147,13 @@ async def kill_the_hub(plane: ControlPlane, folder: Path, moment: Moment, **opti
         servers = await hub.servers()
         ready = {user for user, state in servers.items() if state == "ready"}
         assert {f"jupyter-{user}" for user in ready} == set(stage.all("pods")), "no pod without a server"
-        assert BYSTANDER in ready
+        assert CONTROL_USER in ready
         for user in {*USERS} - ready:
             assert (await hub.api("POST", f"/users/{user}/server"))[0] in {201, 202}
         await eventually(lambda: _are_ready(hub), seconds=LONGEST)
         over = clock() - begin
-        assert await stage.pod(BYSTANDER) is not None
-        assert (await stage.pod(BYSTANDER))["metadata"]["uid"] == untouched["metadata"]["uid"]
+        assert await stage.pod(CONTROL_USER) is not None
+        assert (await stage.pod(CONTROL_USER))["metadata"]["uid"] == untouched["metadata"]["uid"]
         await _expect_one_each(stage)
         ended = [line for line in hub.lines() if "server stopped" in line or "has ended" in line]
         assert all("died in the middle of its start, before there was a pod" in line for line in ended)

@@ -1,4 +1,4 @@
-"""The box for tests: one control plane, or one cluster with containers, for the whole session."""
+"""The real cluster for tests: one control plane, or one cluster with containers, for the whole session."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlp
 
     Its logs are in pytest's temporary folder, which outlives the session.
     """
-    with controlplane.control_plane(logs=tmp_path_factory.mktemp("box")) as plane:
+    with controlplane.control_plane(logs=tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
 
 

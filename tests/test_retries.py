@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.retries import RetryPolicy, parse_retry_after, retrying
 
 STEADY = RetryPolicy(initial=1.0, factor=2.0, ceiling=4.0, deadline=30.0, jitter=0.0)
 
@@ -127,3 +127,21 @@ def test_weeks_of_failures_do_not_overflow():
     policy = RetryPolicy(ceiling=30.0, deadline=math.inf, jitter=0.0)
 
     assert policy.delay(1_000_000) == 30.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3),
+        ("0", 0),
+        ("9" * 5_000, 3600),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("inf", None),
+        ("nan", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_within_reason(header, seconds):
+    assert parse_retry_after(header) == seconds

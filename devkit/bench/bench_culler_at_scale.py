@@ -3,10 +3,13 @@
 import asyncio
 import os
 import random
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
+import aiohttp
 import pytest
 
 from devkit.bench.bench_culler import LONG_AGO, row
@@ -15,8 +18,47 @@ from devkit.bench.culling.cullers import OURS, PEER, Culler, last_answer, starte
 from devkit.bench.culling.gateway import Gateway, gateway
 from devkit.bench.culling.idle_hub import IdleHub, idle_hub
 from devkit.bench.culling.many_users import many_users
-from devkit.bench.culling.prober import probed
+from devkit.bench.figures import Spread
 from devkit.demo.settings import free_port
+
+PROBE_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Prober:
+    """Milliseconds that GET /hub/api/ took, by when it was asked."""
+
+    taken: list[tuple[float, float]] = field(default_factory=list)
+
+    def spread(self, *, since: float, until: float) -> Spread:
+        """Return how long it took in this part of the machine's monotonic time."""
+        return Spread.of([taken for asked, taken in self.taken if since <= asked <= until])
+
+
+@asynccontextmanager
+async def probed(api_url: str) -> AsyncIterator[Prober]:
+    """Ask until left; a question is not held up by the answer to the one before."""
+    prober = Prober()
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        asked = monotonic()
+        async with session.get(f"{api_url}/") as response:
+            await response.read()
+        prober.taken.append((asked, 1000 * (monotonic() - asked)))
+
+    async def keep_asking() -> None:
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as questions:
+            while True:
+                questions.create_task(ask(session))
+                await asyncio.sleep(PROBE_SECONDS)
+
+    asking = asyncio.create_task(keep_asking())
+    try:
+        yield prober
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
+
 
 pytestmark = pytest.mark.bench
 

@@ -7,14 +7,15 @@ server each 30 seconds. The hub around it is left out, so that what is counted i
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from time import perf_counter, thread_time
 
 import pytest
 from jupyterhub import orm
 
 from devkit.bench.figures import median_of, show
-from devkit.bench.stopwatches import Work, watched
 from devkit.testing.bare import bare_spawner
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import HOME
@@ -22,12 +23,53 @@ from k8s_hub import KubeSpawner
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.metrics import LISTS, REQUESTS
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.kube.resources import CLAIMS, PODS
 from k8s_hub.objects.keys import Key
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import Cluster
+
+
+@dataclass(slots=True)
+class Work:
+    """What the loop did while it was watched."""
+
+    #: Seconds of processor time.
+    cpu: float = 0.0
+    #: Seconds that went by.
+    elapsed: float = 0.0
+    #: Seconds of processor time of the longest callback, during which nobody else had a turn.
+    longest: float = 0.0
+    #: What that callback was.
+    culprit: str = ""
+
+    @property
+    def share(self) -> float:
+        """Percent of one core."""
+        return 100 * self.cpu / self.elapsed
+
+
+@contextmanager
+def watched() -> Iterator[Work]:
+    """Give the work of the running loop, complete once outside."""
+    work, run = Work(), asyncio.Handle._run
+
+    def timed(handle: asyncio.Handle) -> None:
+        begin = thread_time()
+        run(handle)
+        spent = thread_time() - begin
+        if spent > work.longest:
+            work.longest, work.culprit = spent, repr(handle)
+
+    asyncio.Handle._run = timed
+    begin, cpu = perf_counter(), thread_time()
+    try:
+        yield work
+    finally:
+        asyncio.Handle._run = run
+        work.cpu, work.elapsed = thread_time() - cpu, perf_counter() - begin
+
 
 pytestmark = pytest.mark.bench
 

@@ -14,16 +14,16 @@ from typing import Any
 import aiohttp
 
 from devkit.demo import leftovers
+from devkit.demo.cluster_reader import ClusterReader, Snapshot, open_cluster_reader
 from devkit.demo.failure import DemoError
+from devkit.demo.gather import gather
 from devkit.demo.kernel import Kernel
 from devkit.demo.plan import Plan, make_plan
 from devkit.demo.session import Browser, Server, browser
 from devkit.demo.settings import Pods, Settings
 from devkit.demo.stack import Stack, running
-from devkit.demo.together import together
-from devkit.demo.witness import Sight, Witness, witness
 from k8s_hub.clock import utcnow
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 
 ADA, GRACE, BARBARA = "ada", "grace", "barbara"
 USERNAMES = frozenset({ADA, GRACE, BARBARA})
@@ -41,12 +41,12 @@ class Story:
 
     plan: Plan
     stack: Stack
-    witness: Witness
+    cluster: ClusterReader
     ada: Browser
     grace: Browser
     barbara: Browser
     servers: dict[str, Server] = field(default_factory=dict)
-    claims: frozenset[Sight] = frozenset()
+    claims: frozenset[Snapshot] = frozenset()
 
     @property
     def pair(self) -> tuple[Browser, Browser]:
@@ -83,12 +83,12 @@ async def tell(story: Story, steps: Iterable[Step]) -> None:
 @asynccontextmanager
 async def _cast(plan: Plan, stack: Stack) -> AsyncIterator[Story]:
     async with (
-        witness(plan.kubeconfig, plan.settings.namespace, USERNAMES) as seen,
+        open_cluster_reader(plan.kubeconfig, plan.settings.namespace, USERNAMES) as cluster,
         browser(plan.url, ADA) as ada,
         browser(plan.url, GRACE) as grace,
         browser(plan.url, BARBARA) as barbara,
     ):
-        yield Story(plan=plan, stack=stack, witness=seen, ada=ada, grace=grace, barbara=barbara)
+        yield Story(plan=plan, stack=stack, cluster=cluster, ada=ada, grace=grace, barbara=barbara)
 
 
 @contextmanager
@@ -109,13 +109,13 @@ def _told(sentence: str) -> Iterator[None]:
 
 async def log_in_together(story: Story) -> None:
     """Two users log in at the same time, and each gets a server of their own."""
-    await together(*(_log_in_and_start(story, user) for user in story.pair))
+    await gather(*(_log_in_and_start(story, user) for user in story.pair))
 
 
 async def see_pods_and_claims(story: Story) -> None:
     """The Kubernetes API shows one pod and one claim for each of them."""
-    pods = await story.witness.pods()
-    story.claims = await story.witness.claims()
+    pods = await story.cluster.pods()
+    story.claims = await story.cluster.claims()
     for user in story.pair:
         pod = _only(pods, user.username)
         claim = _only(story.claims, user.username)
@@ -146,7 +146,7 @@ async def refuse_strangers(story: Story) -> None:
 
 async def kill_hub(story: Story) -> None:
     """The hub is killed and comes back: meanwhile users work on, afterwards it knows all servers."""
-    before = await story.witness.pods()
+    before = await story.cluster.pods()
     await _while_users_work(story, _kill_and_restart_hub(story, before))
 
 
@@ -163,7 +163,7 @@ async def start_named_server(story: Story) -> None:
     name = "project"
     await story.ada.start_server(name)
     await story.ada.follow_progress(name)
-    pods = await story.witness.pods()
+    pods = await story.cluster.pods()
     own = [pod for pod in pods if (pod.username, pod.servername) == (ADA, name)]
     others = {claim for pod in pods if pod not in own for claim in pod.claims}
     if len(own) != 1 or not own[0].claims or own[0].claims & others:
@@ -172,13 +172,13 @@ async def start_named_server(story: Story) -> None:
 
 async def wait_for_cull(story: Story) -> None:
     """All servers are culled when they are idle: the pods are gone, the claims are there."""
-    before = await story.witness.claims()
-    await story.witness.wait_for_pods(
+    before = await story.cluster.claims()
+    await story.cluster.wait_for_pods(
         lambda pods: not pods,
         meaning="the removal of idle pods",
         deadline=story.plan.settings.idle_seconds + CULL_MARGIN,
     )
-    story.claims = await story.witness.claims()
+    story.claims = await story.cluster.claims()
     if not before or story.claims != before:
         raise DemoError(f"the claims were {_names(before)} and are {_names(story.claims)}")
 
@@ -242,7 +242,7 @@ async def _while_users_work(story: Story, act: Coroutine[Any, Any, None]) -> Non
 
     async with AsyncExitStack() as kernels:
         working = [await kernels.enter_async_context(server.kernel()) for server in story.servers.values()]
-        await together(act_and_tell(), _work_until(is_done, story, working))
+        await gather(act_and_tell(), _work_until(is_done, story, working))
         await _work(story, working)
 
 
@@ -261,15 +261,15 @@ async def _work(story: Story, kernels: list[Kernel]) -> None:
             raise DemoError(f"a cell printed {printed!r}")
 
 
-async def _kill_and_restart_hub(story: Story, before: frozenset[Sight]) -> None:
+async def _kill_and_restart_hub(story: Story, before: frozenset[Snapshot]) -> None:
     await story.stack.kill_part("hub")
     await story.stack.start_part("hub")
     await _see_all_well(story, before)
 
 
 async def _interrupt_spawn_of_barbara(story: Story) -> None:
-    await together(_start_and_lose_answer(story.barbara), _kill_hub_at_pod_of(story, BARBARA))
-    before = await story.witness.pods()
+    await gather(_start_and_lose_answer(story.barbara), _kill_hub_at_pod_of(story, BARBARA))
+    before = await story.cluster.pods()
     await story.stack.start_part("hub")
     await story.barbara.wait_until_ready()
     await _see_all_well(story, before)
@@ -281,7 +281,7 @@ async def _start_and_lose_answer(user: Browser) -> None:
 
 
 async def _kill_hub_at_pod_of(story: Story, username: str) -> None:
-    await story.witness.wait_for_pods(
+    await story.cluster.wait_for_pods(
         lambda pods: any(pod.username == username for pod in pods),
         meaning=f"{username}'s pod",
         deadline=STEP_DEADLINE,
@@ -289,12 +289,12 @@ async def _kill_hub_at_pod_of(story: Story, username: str) -> None:
     await story.stack.kill_part("hub")
 
 
-async def _see_all_well(story: Story, before: frozenset[Sight]) -> None:
+async def _see_all_well(story: Story, before: frozenset[Snapshot]) -> None:
     """The hub knows every server and who is active, the pods are those from before, and one culler runs."""
     now = utcnow()
     for user in story.pair:
         await user.wait_until_ready(active_since=now)
-    after = await story.witness.pods()
+    after = await story.cluster.pods()
     if after != before:
         raise DemoError(f"the pods were {_names(before)} and are {_names(after)}")
     await leftovers.wait_until(story.plan.mark, lambda found: len(_cullers(found)) == 1)
@@ -311,15 +311,15 @@ def _see_nothing_left(plan: Plan, stack: Stack) -> None:
         raise DemoError(f"these are still there: {found}")
 
 
-def _only(sights: frozenset[Sight], username: str) -> Sight:
-    found = [sight for sight in sights if (sight.username, sight.servername) == (username, "")]
+def _only(snapshots: frozenset[Snapshot], username: str) -> Snapshot:
+    found = [snapshot for snapshot in snapshots if (snapshot.username, snapshot.servername) == (username, "")]
     if len(found) != 1:
         raise DemoError(f"{username} has {len(found)} of them, not one: {_names(frozenset(found))}")
     return found[0]
 
 
-def _names(sights: frozenset[Sight]) -> list[str]:
-    return sorted(f"{sight.name} ({sight.uid[:8]})" for sight in sights)
+def _names(snapshots: frozenset[Snapshot]) -> list[str]:
+    return sorted(f"{snapshot.name} ({snapshot.uid[:8]})" for snapshot in snapshots)
 
 
 def _notes_of(story: Story, user: Browser) -> str:

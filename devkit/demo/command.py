@@ -1,13 +1,15 @@
-"""``python -m devkit demo``: the whole story on this machine, by hand or as a check of itself."""
+"""``python -m devkit demo``: the whole story on this machine, interactively or as a check of itself."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from devkit.demo import by_hand, check, settings
+from devkit.demo import check, settings
 from devkit.demo.failure import DemoError
+from devkit.demo.plan import Plan, make_plan
 from devkit.demo.settings import Pods, Settings
+from devkit.demo.stack import running
 from k8s_hub.cli import numbers
 from k8s_hub.signals import run_until_told
 
@@ -25,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(wanted: Settings, *, is_check: bool) -> int:
     settings.check(wanted)
     with settings.claimed(wanted.directory):
-        return run_until_told(check.check(wanted) if is_check else by_hand.show(wanted))
+        return run_until_told(check.check(wanted) if is_check else show_interactively(wanted))
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
@@ -80,3 +82,46 @@ def _parser() -> argparse.ArgumentParser:
         help="listener: pods only answer on their port, so nobody opens JupyterLab (default: %(default)s)",
     )
     return parser
+
+
+async def show_interactively(settings: Settings) -> None:
+    """Start everything, say what to do, and stay; DemoError when a part ends by itself."""
+    plan = make_plan(settings)
+    async with running(plan) as stack:
+        print("\n".join(_introduction(plan)), flush=True)
+        await stack.watch()
+
+
+def _introduction(plan: Plan) -> tuple[str, ...]:
+    """Return the five lines: where, what happens, where to look, how to stop, what this is not."""
+    settings = plan.settings
+    password = f"the password {plan.password}" if plan.password else "any password"
+    return (
+        f"Log in at  {plan.url}  as ada, grace or anybody else, with {password}: JupyterLab opens in a pod of yours.",
+        f"Close the tab, and after {settings.idle_seconds} idle seconds the pod is removed; log in again, and your files are there.",
+        _where_to_look(plan),
+        f"Stop with Ctrl-C: {_what_stays(settings)}",
+        _what_it_is_not(settings),
+    )
+
+
+def _where_to_look(plan: Plan) -> str:
+    directory = plan.settings.directory
+    if plan.settings.kubeconfig is None:
+        # The mini cluster does not describe itself in the way that kubectl asks for.
+        return f"Look inside {directory}: the log of every part is there, and so are the users' files."
+    return (
+        f"Look inside with  KUBECONFIG={plan.kubeconfig} kubectl get pods,pvc ; the logs are in {directory}."
+    )
+
+
+def _what_stays(settings: Settings) -> str:
+    if settings.kubeconfig is None:
+        return f"no process is left, files stay in {settings.directory}."
+    return f"no process and no pod is left, the claims stay in namespace {settings.namespace}."
+
+
+def _what_it_is_not(settings: Settings) -> str:
+    if settings.kubeconfig is None:
+        return "The mini cluster is for trying out: it isolates processes no further than the operating system does."
+    return "The demo is for trying out: whoever knows the password can log in under any name."

@@ -13,10 +13,10 @@ import aiohttp
 
 from devkit.demo import leftovers
 from devkit.demo.failure import DemoError
+from devkit.demo.gather import gather
 from devkit.demo.leftovers import Mark
 from devkit.demo.plan import Plan, cluster_command, hub_command, proxy_command
 from devkit.demo.process import Command, Probe, Process
-from devkit.demo.together import together
 
 READY_DEADLINE = 60.0  # seconds for each part; a slow machine needs 5
 STOP_GRACE = 20.0  # seconds for each part; the hub may have servers to stop
@@ -64,7 +64,7 @@ class Stack:
 
     async def watch(self) -> None:
         """Raise DemoError when a part ends by itself; never return."""
-        await together(*(_complain(process) for process in self._running.values()))
+        await gather(*(_complain(process) for process in self._running.values()))
 
 
 @asynccontextmanager

@@ -1,37 +1,14 @@
 """Both spawners' observations beside each other: equal, explained by listed differences, or a failure."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from devkit.differential import peers
+from devkit.differential.differences import ADJUSTMENTS, REWRITES
 from devkit.differential.drawing import DEPRECATED
-from devkit.differential.observing import LAST_IF_RAISED, Observations, Outcome, observed
+from devkit.differential.observing import LAST_IF_RAISED, Outcome, Seen, observed
 from devkit.differential.recipes import plain, value_of
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One aspect of one case on both sides. ``case`` is what upstream was given: rewritten, perhaps."""
-
-    configured: dict[str, Any]
-    case: dict[str, Any]
-    aspect: str
-    theirs: Outcome
-    ours: Outcome
-    theirs_altogether: Observations
-    ours_altogether: Observations
-
-    @property
-    def traits(self) -> Mapping[str, Any]:
-        traits: Mapping[str, Any] = self.case.get("traits", {})
-        return traits
-
-    @property
-    def name(self) -> str:
-        """The aspect without what is different in each case."""
-        return self.aspect.split(" '")[0]
 
 
 class Unexplained(AssertionError):
@@ -59,8 +36,6 @@ def compared(case: dict[str, Any]) -> Counter[str]:
 
 def explained(seen: Seen) -> tuple[Seen, set[str]]:
     """Return the aspect as listed differences explain it, and their names; raises `Unexplained`."""
-    from devkit.differential.differences import ADJUSTMENTS, REWRITES
-
     names: set[str] = set()
     if seen.theirs == seen.ours:
         return seen, names

@@ -14,15 +14,13 @@ from typing import Any
 from traitlets import TraitError
 
 from devkit.differential import peers, recipes
-from devkit.differential.comparing import Seen
-from devkit.differential.observing import Outcome, observed
+from devkit.differential.observing import Outcome, Seen, observed
+from k8s_hub.claims.saved_state import APPLIED_OPTIONS
 from k8s_hub.manifests.casing import ManifestError, camel_case
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import TemplateError, expand_host
-from k8s_hub.profiles.access import Person
-from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.checks import UnusableProfiles, usable
-from k8s_hub.profiles.listing import choices_of, initialised, options_of
+from k8s_hub.profiles.listing import Person, choices_of, initialised, options_of
 from k8s_hub.profiles.selection import means, still_valid
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.user_choices import EXPANDED_LATER, UNUSABLE
@@ -594,8 +592,8 @@ def _applied_options(seen: Seen) -> Any:
         or not seen.traits.get("profile_list")
     ):
         return None
-    applied = seen.ours.value.get(STATE_KEY)
-    return None if applied is None else Outcome({**seen.theirs.value, STATE_KEY: applied})
+    applied = seen.ours.value.get(APPLIED_OPTIONS)
+    return None if applied is None else Outcome({**seen.theirs.value, APPLIED_OPTIONS: applied})
 
 
 @adjusts(

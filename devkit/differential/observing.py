@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from devkit.differential import peers
 from devkit.differential.recipes import plain
 from k8s_hub import KubeSpawner
 from k8s_hub.naming.templates import SettingError
-from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.compat.models import to_json
 
 OWNER = V1OwnerReference(
     api_version="v1", kind="Pod", name="pod", uid="uid-1", block_owner_deletion=True, controller=False
@@ -48,6 +48,30 @@ class Outcome:
 
 
 Observations = dict[str, Outcome]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One aspect of one case on both sides. ``case`` is what upstream was given: rewritten, perhaps."""
+
+    configured: dict[str, Any]
+    case: dict[str, Any]
+    aspect: str
+    theirs: Outcome
+    ours: Outcome
+    theirs_altogether: Observations
+    ours_altogether: Observations
+
+    @property
+    def traits(self) -> Mapping[str, Any]:
+        traits: Mapping[str, Any] = self.case.get("traits", {})
+        return traits
+
+    @property
+    def name(self) -> str:
+        """The aspect without what is different in each case."""
+        return self.aspect.split(" '")[0]
+
 
 LAST_IF_RAISED = ("made", "user options applied")
 """After an error here nothing else is looked at."""

@@ -1,6 +1,7 @@
 """The mini cluster as a whole: what it is made of, how it starts and how it ends."""
 
 import asyncio
+import json
 import secrets
 import shutil
 import sys
@@ -11,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
-from devkit.minicluster import kubeconfig
 from devkit.minicluster.admission import admit
 from devkit.minicluster.controllers import (
     ClaimBinder,
@@ -21,12 +21,11 @@ from devkit.minicluster.controllers import (
     OwnerCollector,
 )
 from devkit.minicluster.database import Database
-from devkit.minicluster.disk import DirectoryLock, ObjectFiles
-from devkit.minicluster.door import Door
+from devkit.minicluster.disk import DirectoryLock, ObjectFiles, write_atomically
 from devkit.minicluster.errors import PlatformError
 from devkit.minicluster.faults import Faults
 from devkit.minicluster.kubelet import BackOff, Kubelet, Latencies, NodeSettings
-from devkit.minicluster.listener import ListenerRuntime
+from devkit.minicluster.listener import Listener, ListenerRuntime
 from devkit.minicluster.node import Node
 from devkit.minicluster.process import ProcessRuntime
 from devkit.minicluster.recorder import Recorder
@@ -98,8 +97,8 @@ class MiniCluster:
             self._running = asyncio.create_task(self._run(ready))
             stack.push_async_callback(_end, self._running)
             await ready.wait()
-            await self._door.open()
-            stack.push_async_callback(self._door.shut)
+            await self._listener.open()
+            stack.push_async_callback(self._listener.close)
             self._stack = stack.pop_all()
         return self
 
@@ -110,19 +109,31 @@ class MiniCluster:
     @property
     def url(self) -> str:
         """Where the API is."""
-        return f"http://{self.options.host}:{self._door.port}"
+        return f"http://{self.options.host}:{self._listener.port}"
 
     def write_kubeconfig(self, path: Path) -> None:
         """Write the file that lets a client in, with mode 0600."""
-        kubeconfig.write_kubeconfig(path, self.url, self.token)
+        cluster, user = {"server": self.url}, {"token": self.token}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "mini", "cluster": cluster}],
+            "users": [{"name": "mini", "user": user}],
+            "contexts": [
+                {"name": "mini", "context": {"cluster": "mini", "user": "mini", "namespace": "default"}}
+            ],
+            "current-context": "mini",
+        }
+        # JSON is YAML.
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
 
     async def go_away(self) -> None:
         """Refuse and reset all connections, as while the API server is down; pods go on."""
-        await self._door.shut()
+        await self._listener.close()
 
     async def come_back(self) -> None:
         """Serve again, on the same port."""
-        await self._door.open()
+        await self._listener.open()
 
     def compact(self) -> None:
         """Forget all history: every watch that comes with a version from before gets 410."""
@@ -180,7 +191,7 @@ class MiniCluster:
     async def _run(self, ready: asyncio.Event) -> None:
         """Own every task of the cluster; ends by cancellation, or with the error that broke it."""
         async with asyncio.TaskGroup() as tasks:
-            self._door = Door(self._api(tasks).handle, self.options.host, self.options.port)
+            self._listener = Listener(self._api(tasks).handle, self.options.host, self.options.port)
             tasks.create_task(self._controllers.run())
             if self._runtime != "none":
                 tasks.create_task(self.kubelet.run())

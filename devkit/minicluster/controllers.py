@@ -87,7 +87,7 @@ class ClaimBinder:
         storage_class = claim["spec"]["storageClassName"]
         if storage_class not in self._volumes.classes:
             message = f'storageclass.storage.k8s.io "{storage_class}" not found'
-            self._recorder.say(claim, "ProvisioningFailed", message, by=PROVISIONER, is_warning=True)
+            self._recorder.emit(claim, "ProvisioningFailed", message, by=PROVISIONER, is_warning=True)
             return
         self._volumes.provide(key)
         self._database.update(CLAIMS, key, _bound)

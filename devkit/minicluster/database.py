@@ -19,8 +19,8 @@ from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
 
-Listener = Callable[[Kind, Change], None]
-Shelf = dict[str, dict[str, Record]]  # namespace -> name -> record
+Subscriber = Callable[[Kind, Change], None]
+KindStore = dict[str, dict[str, Record]]  # namespace -> name -> record
 
 
 class Database:
@@ -29,8 +29,8 @@ class Database:
     def __init__(self, *, now: Callable[[], datetime], files: ObjectFiles | None, history_limit: int) -> None:
         self._now = now
         self._files = files
-        self._shelves: dict[Kind, Shelf] = {kind: defaultdict(dict) for kind in KINDS.values()}
-        self._listeners: list[Listener] = []
+        self._stores: dict[Kind, KindStore] = {kind: defaultdict(dict) for kind in KINDS.values()}
+        self._listeners: list[Subscriber] = []
         stored = list(files.load()) if files else []
         # Versions start from the clock (microseconds), so that a restart never goes back: a client that
         # comes with a version from before the restart gets 410, and one from the future as well.
@@ -40,7 +40,7 @@ class Database:
             self._place(kind, key_of(obj), Record(obj=obj, encoded=encode(obj)))
         self._histories = {kind: History(start=self.version, limit=history_limit) for kind in KINDS.values()}
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: Subscriber) -> None:
         """Call ``listener`` after each change, at once; it must not change the database itself."""
         self._listeners.append(listener)
 
@@ -55,7 +55,7 @@ class Database:
 
     def record(self, kind: Kind, key: Key) -> Record | None:
         """Return the object with its JSON, None if there is none."""
-        return self._shelves[kind].get(key.namespace, {}).get(key.name)
+        return self._stores[kind].get(key.namespace, {}).get(key.name)
 
     def all(self, kind: Kind, namespace: str | None = None) -> Iterator[Raw]:
         """Yield the objects of one namespace, or of all."""
@@ -63,10 +63,10 @@ class Database:
 
     def records(self, kind: Kind, namespace: str | None = None) -> dict[Key, Record]:
         """Return the objects of one namespace, or of all (None), in no particular order."""
-        shelf = self._shelves[kind]
-        namespaces = [namespace] if namespace is not None else list(shelf)
+        store = self._stores[kind]
+        namespaces = [namespace] if namespace is not None else list(store)
         return {
-            Key(each, name): record for each in namespaces for name, record in shelf.get(each, {}).items()
+            Key(each, name): record for each in namespaces for name, record in store.get(each, {}).items()
         }
 
     def records_at(self, version: int, kind: Kind, namespace: str | None) -> dict[Key, Record]:
@@ -111,7 +111,7 @@ class Database:
         last = _with_metadata(before.obj, {"resourceVersion": str(self.version)})
         if self._files and kind.persistent:
             self._files.remove(kind, key)
-        del self._shelves[kind][key.namespace][key.name]
+        del self._stores[kind][key.namespace][key.name]
         self._log(kind, key, ChangeType.DELETED, Record(obj=last, encoded=encode(last)), before)
         return last
 
@@ -137,7 +137,7 @@ class Database:
         return record
 
     def _place(self, kind: Kind, key: Key, record: Record) -> None:
-        self._shelves[kind][key.namespace][key.name] = record
+        self._stores[kind][key.namespace][key.name] = record
 
     def _log(
         self, kind: Kind, key: Key, change_type: ChangeType, after: Record, before: Record | None

@@ -84,18 +84,18 @@ class Kubelet:
         #: May be replaced while the cluster runs.
         self.settings = settings
         self.addresses = Addresses()
-        #: Beats when a pod that could not be scheduled may be luckier now.
-        self.luck = Pulse()
+        #: Beats when pods that could not be scheduled are to be tried again.
+        self.requeue = Pulse()
         self._workers: dict[str, PodWorker] = {}
-        self._hired: asyncio.Queue[PodWorker] = asyncio.Queue()
+        self._new_workers: asyncio.Queue[PodWorker] = asyncio.Queue()
 
     async def run(self) -> None:
         """Start a worker for each pod; ends only by cancellation, and then all containers have ended."""
         self.database.subscribe(self._notice)
         async with asyncio.TaskGroup() as tasks:
             while True:
-                worker = await self._hired.get()
-                tasks.create_task(self._employ(worker))
+                worker = await self._new_workers.get()
+                tasks.create_task(self._run_worker(worker))
 
     def container(self, key: Key) -> Container | None:
         """Return the container that the pod runs now, None if it runs none."""
@@ -103,13 +103,13 @@ class Kubelet:
         worker = self._workers.get(uid_of(pod)) if pod else None
         return worker.container if worker else None
 
-    def _hire(self, pod: Raw) -> None:
-        """Make the worker known at once, so that it hears of a deletion even before it starts."""
+    def _start_worker(self, pod: Raw) -> None:
+        """Make the worker known at once: a deletion reaches it even before it starts."""
         worker = PodWorker(self, pod)
         self._workers[worker.uid] = worker
-        self._hired.put_nowait(worker)
+        self._new_workers.put_nowait(worker)
 
-    async def _employ(self, worker: "PodWorker") -> None:
+    async def _run_worker(self, worker: "PodWorker") -> None:
         try:
             await worker.run()
         finally:
@@ -117,14 +117,14 @@ class Kubelet:
 
     def _notice(self, kind: Kind, change: Change) -> None:
         if kind == CLAIMS:
-            self.luck.beat()
+            self.requeue.beat()
         if kind != PODS:
             return
         if change.type is ChangeType.ADDED:
-            self._hire(change.after.obj)
+            self._start_worker(change.after.obj)
         worker = self._workers.get(uid_of(change.after.obj))
         if worker and (change.type is ChangeType.DELETED or is_dying(change.after.obj)):
-            worker.doom()
+            worker.cancel()
 
 
 class PodWorker:
@@ -137,18 +137,18 @@ class PodWorker:
         self.uid = uid_of(pod)
         self._facts = PodFacts()
         self.container: Container | None = None
-        self._doomed = asyncio.Event()
+        self._cancelled = asyncio.Event()
 
-    def doom(self) -> None:
-        """Say that the pod is to end, or is already gone."""
-        self._doomed.set()
+    def cancel(self) -> None:
+        """Have the pod ended: it was deleted, or is already gone."""
+        self._cancelled.set()
 
     async def run(self) -> None:
         """Live until the pod is deleted; what it ran has ended then, and it is gone from the database."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 life = tasks.create_task(self._live())
-                await self._doomed.wait()
+                await self._cancelled.wait()
                 life.cancel()
             await self._end()
         finally:
@@ -166,20 +166,20 @@ class PodWorker:
             await self._back_off(ended)
 
     async def _until_scheduled(self) -> None:
-        settings, luck = self._kubelet.settings, self._kubelet.luck
+        settings, requeue = self._kubelet.settings, self._kubelet.requeue
         await _pause(settings.latencies.schedule)
         while True:
-            beats = luck.beats
+            beats = requeue.beats
             obstacle = scheduling_obstacle(self._pod, settings.node, self._find_claim)
             if obstacle is None:
                 break
             if obstacle != self._facts.unschedulable:
-                self._say(SCHEDULER, "FailedScheduling", obstacle, is_warning=True)
-                self._learn(unschedulable=obstacle)
-            await luck.after(beats)
-        self._learn(scheduled=settings.now(), unschedulable="")
+                self._emit_event(SCHEDULER, "FailedScheduling", obstacle, is_warning=True)
+                self._update_status(unschedulable=obstacle)
+            await requeue.after(beats)
+        self._update_status(scheduled=settings.now(), unschedulable="")
         place = f"Successfully assigned {self._key} to {settings.node.name}"
-        self._say(SCHEDULER, "Scheduled", place)
+        self._emit_event(SCHEDULER, "Scheduled", place)
 
     async def _until_image(self) -> None:
         settings = self._kubelet.settings
@@ -188,26 +188,26 @@ class PodWorker:
         attempt = 0
         while problem := image_problem(image, self._kubelet.settings.known_images):
             attempt += 1
-            self._say(
+            self._emit_event(
                 KUBELET, "Failed", f'Failed to pull image "{image}": {problem.message}', is_warning=True
             )
-            self._say(KUBELET, "Failed", f"Error: {problem.reason}", is_warning=True)
-            self._learn(state=Waiting(reason=problem.reason, message=problem.message))
+            self._emit_event(KUBELET, "Failed", f"Error: {problem.reason}", is_warning=True)
+            self._update_status(state=Waiting(reason=problem.reason, message=problem.message))
             await _pause(settings.back_off.seconds(attempt) / 2)
             message = f'Back-off pulling image "{image}": {problem.reason}: {problem.message}'
-            self._say(KUBELET, "BackOff", f'Back-off pulling image "{image}"')
-            self._say(KUBELET, "Failed", f"Error: {problem.back_off_reason}", is_warning=True)
-            self._learn(state=Waiting(reason=problem.back_off_reason, message=message))
+            self._emit_event(KUBELET, "BackOff", f'Back-off pulling image "{image}"')
+            self._emit_event(KUBELET, "Failed", f"Error: {problem.back_off_reason}", is_warning=True)
+            self._update_status(state=Waiting(reason=problem.back_off_reason, message=message))
             await _pause(settings.back_off.seconds(attempt) / 2)
-        self._say(KUBELET, "Pulled", f'Container image "{image}" already present on machine')
+        self._emit_event(KUBELET, "Pulled", f'Container image "{image}" already present on machine')
 
     async def _run_once(self) -> Terminated:
         """Start the container, return when it ended; its status is written before and after."""
         container = await self._until_started()
         started = self._kubelet.settings.now()
-        self._learn(state=Running(since=started))
+        self._update_status(state=Running(since=started))
         name = main_container(self._pod)["name"]
-        self._say(KUBELET, "Started", f"Started container {name}")
+        self._emit_event(KUBELET, "Started", f"Started container {name}")
         how = await container.wait()
         self.container = None
         ended = Terminated(
@@ -217,7 +217,7 @@ class PodWorker:
             started=started,
             finished=self._kubelet.settings.now(),
         )
-        self._learn(state=ended)
+        self._update_status(state=ended)
         return ended
 
     async def _until_started(self) -> Container:
@@ -230,8 +230,8 @@ class PodWorker:
             except (StartError, AddressError) as error:
                 attempt += 1
                 reason = error.reason if isinstance(error, StartError) else "RunContainerError"
-                self._say(KUBELET, "Failed", f"Error: {error}", is_warning=True)
-                self._learn(state=Waiting(reason=reason, message=str(error)))
+                self._emit_event(KUBELET, "Failed", f"Error: {error}", is_warning=True)
+                self._update_status(state=Waiting(reason=reason, message=str(error)))
                 await _pause(settings.back_off.seconds(attempt))
 
     async def _start(self) -> Container:
@@ -250,7 +250,7 @@ class PodWorker:
         container = main_container(self._pod)
         port = next((each["containerPort"] for each in container.get("ports") or ()), DEFAULT_PORT)
         if not self._facts.address:
-            self._learn(address=self._kubelet.addresses.take(port))
+            self._update_status(address=self._kubelet.addresses.take(port))
         return Order(
             pod=self._pod,
             container=container,
@@ -267,10 +267,12 @@ class PodWorker:
             name = main_container(self._pod)["name"]
             seconds = settings.back_off.seconds(restarts)
             message = f"back-off {seconds:g}s restarting failed container={name} pod={self._key}({self.uid})"
-            self._say(KUBELET, "BackOff", f"Back-off restarting failed container {name}", is_warning=True)
-            self._learn(state=Waiting(reason="CrashLoopBackOff", message=message), last=last)
+            self._emit_event(
+                KUBELET, "BackOff", f"Back-off restarting failed container {name}", is_warning=True
+            )
+            self._update_status(state=Waiting(reason="CrashLoopBackOff", message=message), last=last)
             await _pause(seconds)
-        self._learn(state=Waiting(reason="ContainerCreating"), last=last, restarts=restarts + 1)
+        self._update_status(state=Waiting(reason="ContainerCreating"), last=last, restarts=restarts + 1)
 
     async def _end(self) -> None:
         """End the container with grace and remove the pod; if it is gone already, there is no grace."""
@@ -280,7 +282,7 @@ class PodWorker:
         await _pause(self._kubelet.settings.latencies.stop)
         if self.container is not None:
             name = main_container(pod)["name"]
-            self._say(KUBELET, "Killing", f"Stopping container {name}")
+            self._emit_event(KUBELET, "Killing", f"Stopping container {name}")
             await self._stop(metadata_of(pod).get("deletionGracePeriodSeconds", 0))
         if self._current() is not None:
             self._kubelet.database.remove(PODS, self._key)
@@ -290,9 +292,9 @@ class PodWorker:
             await self.container.stop(grace_seconds)
             self.container = None
 
-    def _learn(self, **news: Any) -> None:
+    def _update_status(self, **facts: Any) -> None:
         """Remember, and write the status if the pod is still there."""
-        self._facts = replace(self._facts, **news)
+        self._facts = replace(self._facts, **facts)
         if self._current() is not None:
             self._kubelet.database.update(PODS, self._key, self._written)
 
@@ -304,8 +306,8 @@ class PodWorker:
         status = pod_status(pod, self._facts, settings.node.address, settings.now())
         return {**pod, "spec": spec, "status": status}
 
-    def _say(self, by: str, reason: str, message: str, *, is_warning: bool = False) -> None:
-        self._kubelet.recorder.say(
+    def _emit_event(self, by: str, reason: str, message: str, *, is_warning: bool = False) -> None:
+        self._kubelet.recorder.emit(
             self._current() or self._pod, reason, message, by=by, is_warning=is_warning
         )
 

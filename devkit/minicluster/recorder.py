@@ -1,4 +1,4 @@
-"""Events: what scheduler and kubelet say about an object, repeated ones counted instead of repeated."""
+"""Events: what scheduler and kubelet report of an object, repeated ones counted instead of repeated."""
 
 from collections import deque
 from collections.abc import Callable
@@ -30,12 +30,12 @@ class Recorder:
         self._database = database
         self._now = now
         self._numbers = count(int(now().timestamp() * 1_000_000))
-        #: What is kept, oldest first: when it was first said, and what.
-        self._said: deque[tuple[datetime, _Identity]] = deque()
+        #: What is kept, oldest first: when it was first emitted, and what.
+        self._emitted: deque[tuple[datetime, _Identity]] = deque()
         self._keys: dict[_Identity, Key] = {}
 
-    def say(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool = False) -> None:
-        """Record one thing about the object; the same thing said again counts up."""
+    def emit(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool = False) -> None:
+        """Record one thing about the object; the same event again counts up."""
         self._expire()
         identity = (uid_of(obj), reason, message)
         known = self._keys.get(identity)
@@ -47,7 +47,7 @@ class Recorder:
         event = self._event(obj, reason, message, by=by, is_warning=is_warning)
         key = key_of(self._database.create(EVENTS, event).obj)
         self._keys[identity] = key
-        self._said.append((self._now(), identity))
+        self._emitted.append((self._now(), identity))
 
     def _event(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool) -> dict[str, Any]:
         metadata = metadata_of(obj)
@@ -83,8 +83,8 @@ class Recorder:
         return {**event, "count": event["count"] + 1, "lastTimestamp": format_seconds(self._now())}
 
     def _expire(self) -> None:
-        while self._said and self._now() - self._said[0][0] > _KEPT_FOR:
-            _, identity = self._said.popleft()
-            # What a client deleted, and was said again since, stands twice among the said.
+        while self._emitted and self._now() - self._emitted[0][0] > _KEPT_FOR:
+            _, identity = self._emitted.popleft()
+            # What a client deleted, and was emitted again since, stands twice here.
             if key := self._keys.pop(identity, None):
                 self._database.remove(EVENTS, key)

@@ -17,7 +17,6 @@ from aiohttp import web
 from devkit.minicluster.admission import admit, check_namespace, requested_name
 from devkit.minicluster.database import Database
 from devkit.minicluster.deletion import check_preconditions, parse_options, plan_deletion
-from devkit.minicluster.door import reset
 from devkit.minicluster.faults import (
     Call,
     CommitAfterDisconnect,
@@ -30,6 +29,7 @@ from devkit.minicluster.faults import (
     Slow,
     WatchGone,
 )
+from devkit.minicluster.listener import reset
 from devkit.minicluster.listing import list_page, parse_page
 from devkit.minicluster.resources import NAMESPACES, Target, parse_path
 from devkit.minicluster.selection import parse_flag, parse_selection

@@ -1,4 +1,4 @@
-"""`python -m devkit.realcluster [VERB]`: runs a box for people.
+"""`python -m devkit.realcluster [VERB]`: runs a real cluster for people.
 
 run (default)  a control plane with nodes that kwok plays, until Ctrl-C; prints the path of its kubeconfig
 up, down       a cluster with containers in the background
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from devkit.realcluster.controlplane import control_plane
-from devkit.realcluster.keeper import REPOSITORY, Keeper, keep_until_told
+from devkit.realcluster.daemon import REPOSITORY, Daemon, run_until_signal
 
 
 def main() -> int:
@@ -28,21 +28,21 @@ def main() -> int:
         "--folder", type=Path, default=REPOSITORY / ".cluster", help="its kubeconfig and logs"
     )
     parsed = parser.parse_args()
-    keeper = Keeper(parsed.folder)
+    daemon = Daemon(parsed.folder)
     match parsed.verb:
         case "up":
-            return keeper.up(parsed.hub)
+            return daemon.up(parsed.hub)
         case "down":
-            return keeper.down()
+            return daemon.down()
         case "keep":
-            return keeper.keep(parsed.hub)
+            return daemon.keep(parsed.hub)
         case _:
             return run()
 
 
 def run() -> int:
     """A control plane until SIGINT or SIGTERM."""
-    return keep_until_told(control_plane(), lambda plane: print(plane.layout.kubeconfig, flush=True))
+    return run_until_signal(control_plane(), lambda plane: print(plane.layout.kubeconfig, flush=True))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Kubernetes API for the box's own errands: synchronous, one request at a time, no retries."""
+"""The Kubernetes API for the real cluster's own requests: synchronous, one request at a time, no retries."""
 
 import json
 import ssl

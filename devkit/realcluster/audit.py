@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Who asked for what and with which result, but no content; the parts of the box, which are none, are left out.
+# Who asked for what and with which result, but no content; the cluster's own parts, which are none, are left out.
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

@@ -1,4 +1,4 @@
-"""The binaries of the box: built once from pinned Go modules, kept in a cache named by what made them.
+"""The binaries of a real cluster: built once from pinned Go modules, kept in a cache named by what made them.
 
 KUBERNETES in the environment, such as 1.32.2, asks for a control plane of another version than the pinned one.
 """
@@ -20,8 +20,8 @@ WANTED = "KUBERNETES"
 BUILD_DEADLINE_SECONDS = 3600  # ten minutes on two idle cores with cold caches
 
 
-class BoxUnavailableError(Exception):
-    """The box cannot be built here; the message says what is missing."""
+class ClusterUnavailableError(Exception):
+    """The cluster cannot be built here; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ HELM = Module(name="helm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """Where the programs of the box are."""
+    """Where the programs of a control plane are."""
 
     etcd: Path
     apiserver: Path
@@ -116,7 +116,7 @@ def other_version(environment: Mapping[str, str]) -> str | None:
     """The version that the environment asks for; None is the pinned one."""
     wanted = environment.get(WANTED, "").removeprefix("v")
     if wanted and not re.fullmatch(r"1\.\d+\.\d+", wanted):
-        raise BoxUnavailableError(f"{WANTED}={wanted} is no version of Kubernetes such as 1.32.2.")
+        raise ClusterUnavailableError(f"{WANTED}={wanted} is no version of Kubernetes such as 1.32.2.")
     return wanted or None
 
 
@@ -175,7 +175,7 @@ def _built(module: Module) -> Path:
 def _go() -> str:
     go = shutil.which("go")
     if go is None:
-        raise BoxUnavailableError(
+        raise ClusterUnavailableError(
             "The real control plane is built with Go, and there is no `go` on the PATH. "
             "Install Go 1.26 or newer; `make test` needs none."
         )
@@ -214,7 +214,7 @@ def run_tool(
     )
     if result.returncode:
         words = " ".join(map(str, command))
-        raise BoxUnavailableError(
+        raise ClusterUnavailableError(
             f"`{words}` failed in {folder} with code {result.returncode}:\n{result.stdout[-4000:]}"
         )
     return result.stdout
@@ -223,7 +223,7 @@ def run_tool(
 def main() -> int:
     try:
         binaries, node = build(), build_node()
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
     print(

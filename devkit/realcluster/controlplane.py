@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devkit.realcluster import accounts, nodes, parts
+from devkit.realcluster import nodes, parts
 from devkit.realcluster.api import Api, RefusedError, wait_for
 from devkit.realcluster.build import build
+from devkit.realcluster.cleanup import clean_up
 from devkit.realcluster.credentials import make_credentials, write_kubeconfig
 from devkit.realcluster.folders import held_folder
 from devkit.realcluster.parts import HOST_PATHS
 from devkit.realcluster.process import Process, running
-from devkit.realcluster.remains import remove_remains
 
 STORAGE_CLASS = {
     "apiVersion": "storage.k8s.io/v1",
@@ -101,7 +101,7 @@ class ControlPlane:
 
     def make_hub_account(self, namespace: str, *, name: str = "hub") -> str:
         """A token of a ServiceAccount with just the rights that the chart gives to the hub."""
-        return accounts.make_hub_account(self.admin, namespace, name=name)
+        return make_hub_account(self.admin, namespace, name=name)
 
     def write_kubeconfig(self, path: Path, *, token: str | None = None, namespace: str = "default") -> Path:
         """A kubeconfig (mode 0600) for the owner of a token; None means the administrator."""
@@ -172,7 +172,7 @@ def control_plane(
     runs left goes first.
     """
     binaries = build()
-    remove_remains()
+    clean_up()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(held_folder())
         layout = parts.Layout(
@@ -224,3 +224,39 @@ def _remove_host_paths(admin: Api) -> None:
     with contextlib.suppress(OSError):  # without an API server nobody knows which they are
         for volume in admin.get("/api/v1/persistentvolumes")["items"]:
             remove_host_path(volume)
+
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+RULES = [
+    {
+        "apiGroups": [""],
+        "resources": ["pods", "persistentvolumeclaims", "secrets", "services"],
+        "verbs": ["get", "watch", "list", "create", "delete"],
+    },
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "watch", "list"]},
+]
+TOKEN_SECONDS = 24 * 3600
+
+
+def make_hub_account(admin: Api, namespace: str, *, name: str = "hub") -> str:
+    """Create the hub's ServiceAccount, Role and RoleBinding in a namespace; answers a token for it."""
+    core, rbac = f"/api/v1/namespaces/{namespace}", f"{RBAC}/namespaces/{namespace}"
+    metadata = {"name": name}
+    admin.create(f"{core}/serviceaccounts", {"metadata": metadata})
+    admin.create(f"{rbac}/roles", {"metadata": metadata, "rules": RULES})
+    binding: dict[str, Any] = {
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    }
+    admin.create(f"{rbac}/rolebindings", binding)
+    answer = admin.create(
+        f"{core}/serviceaccounts/{name}/token",
+        {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": TOKEN_SECONDS},
+        },
+    )
+    token: str = answer["status"]["token"]
+    return token

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 NODE = "box-node"  # the one with containers
-VALID = timedelta(days=7)  # a box lives for one test session
+VALID = timedelta(days=7)  # a cluster lives for one test session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from devkit.realcluster.build import BoxUnavailableError, cache_folder
+from devkit.realcluster.build import ClusterUnavailableError, cache_folder
 from devkit.realcluster.images import (
     REPOSITORY,
     asked_by,
@@ -140,7 +140,7 @@ def main(python: str, arguments: Sequence[str]) -> int:
                 *command,
             ]
             return subprocess.run(script, cwd=REPOSITORY, env=os.environ, check=False).returncode
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
 

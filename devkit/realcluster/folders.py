@@ -1,4 +1,4 @@
-"""The folders in which boxes live: each is held by a living process, so that those of the dead are known."""
+"""The folders in which real clusters live: each is held by a living process, so that those of the dead are known."""
 
 import contextlib
 import fcntl
@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from devkit.realcluster.build import cache_folder
 
 PLACE = Path("/tmp")  # the same for all of a machine, whatever their TMPDIR: the living must be known to all
 PREFIX = "k8s-hub-box-"
@@ -38,12 +40,12 @@ def is_held(folder: Path) -> bool:
 
 
 def living_names() -> set[str]:
-    """The names of the folders of living boxes; one without a lock cannot be asked, and may live."""
+    """The names of the folders of living clusters; one without a lock cannot be asked, and may live."""
     return {folder.name for folder in PLACE.glob(f"{PREFIX}*") if _may_live(folder)}
 
 
-def box_folders() -> list[Path]:
-    """The folders of boxes on this machine that can be asked whether they live."""
+def cluster_folders() -> list[Path]:
+    """The folders of clusters on this machine that can be asked whether they live."""
     return sorted(path.parent for path in PLACE.glob(f"{PREFIX}*/{LOCK}"))
 
 
@@ -60,3 +62,13 @@ def held(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+@contextlib.contextmanager
+def exclusive(name: str) -> Iterator[None]:
+    """Keep all other processes of this user out of what bears this name, waiting for those that are in it."""
+    path = cache_folder() / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -24,7 +24,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from devkit.realcluster.build import BoxUnavailableError, cache_folder, run_tool
+from devkit.realcluster.build import ClusterUnavailableError, cache_folder, run_tool
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "image/install.sh"
@@ -273,7 +273,7 @@ def find_mirror() -> str:
         suite, component, mirror = line.split(maxsplit=2)
         if (suite, component) == (SUITE, "main"):
             return mirror
-    raise BoxUnavailableError(
+    raise ClusterUnavailableError(
         f"The user image is made from Debian {SUITE}, which apt of this machine does not list."
     )
 
@@ -281,9 +281,11 @@ def find_mirror() -> str:
 def check_machine() -> None:
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing:
-        raise BoxUnavailableError(f"The user image needs {', '.join(missing)}: no such program on the PATH.")
+        raise ClusterUnavailableError(
+            f"The user image needs {', '.join(missing)}: no such program on the PATH."
+        )
     if os.geteuid() != 0:
-        raise BoxUnavailableError("The user image is a root file system, and only root can make one.")
+        raise ClusterUnavailableError("The user image is a root file system, and only root can make one.")
 
 
 def _install(act: str, root: Path, *arguments: str) -> None:
@@ -303,7 +305,7 @@ def _installer() -> str:
     """The folder of this environment's pip, which runs in any Python."""
     found = find_spec("pip")
     if found is None or found.origin is None:
-        raise BoxUnavailableError("The user image needs pip in the environment that runs the tests.")
+        raise ClusterUnavailableError("The user image needs pip in the environment that runs the tests.")
     return str(Path(found.origin).parent)
 
 
@@ -327,7 +329,7 @@ def run(command: Sequence[str | Path]) -> str:
 def main() -> int:
     try:
         archives = [user_image(hub) for hub in HUBS]
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
     print("The user images are ready:", *archives)

@@ -2,7 +2,7 @@
 
 Compared before and after: mounts, links, network namespaces, cgroups, firewall rules, kernel settings and the
 folders that parts of a cluster write to. Processes need no comparison: every orphan of the command becomes a
-child of this process. What belongs to somebody else's living box does not count.
+child of this process. What belongs to somebody else's living cluster does not count.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from devkit.realcluster.cgroups import mounted_hierarchies
+from devkit.realcluster.cleanup import clean_up
 from devkit.realcluster.folders import PLACE, PREFIX, living_names
 from devkit.realcluster.living import command_line, descendants
 from devkit.realcluster.network import BRIDGE_PREFIX, LINKS, bridge_of
 from devkit.realcluster.parts import HOST_PATHS
-from devkit.realcluster.remains import remove_remains
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 GRACE_SECONDS = 10
@@ -52,7 +52,7 @@ SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
 )
-_BOX = re.compile(rf"(?:{PREFIX}|\b{BRIDGE_PREFIX})\w+")
+_CLUSTER = re.compile(rf"(?:{PREFIX}|\b{BRIDGE_PREFIX})\w+")
 
 
 def take_stock() -> set[str]:
@@ -71,21 +71,21 @@ def take_stock() -> set[str]:
 
 
 def left_since(before: set[str]) -> list[str]:
-    """What is there now and was not then; not what belongs to a box that lives."""
+    """What is there now and was not then; not what belongs to a cluster that lives."""
     found = take_stock() - before
-    return sorted(found - of_boxes(found, living_names()))
+    return sorted(found - of_clusters(found, living_names()))
 
 
-def of_boxes(stock: set[str], names: set[str]) -> set[str]:
-    """Those that bear the name of one of these boxes."""
+def of_clusters(stock: set[str], names: set[str]) -> set[str]:
+    """Those that bear the name of one of these clusters."""
     known = names | {bridge_of(name) for name in names}
-    return {thing for thing in stock if known & set(_BOX.findall(thing))}
+    return {thing for thing in stock if known & set(_CLUSTER.findall(thing))}
 
 
-def of_dead_boxes(stock: set[str]) -> set[str]:
-    """Those that bear the name of a box that lives no more."""
-    of_any = {thing for thing in stock if _BOX.search(thing)}
-    return of_any - of_boxes(of_any, living_names())
+def of_dead_clusters(stock: set[str]) -> set[str]:
+    """Those that bear the name of a cluster that lives no more."""
+    of_any = {thing for thing in stock if _CLUSTER.search(thing)}
+    return of_any - of_clusters(of_any, living_names())
 
 
 def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]]:
@@ -101,7 +101,7 @@ def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]
     left = [f"process {pid}: {command_line(pid)[:300]}" for pid in processes]
     left.extend(left_since(before))
     _end(processes)
-    remove_remains()
+    clean_up()
     return code, left
 
 
@@ -193,6 +193,8 @@ def _end(processes: list[int]) -> None:
         for pid in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        _reap()  # the first process of a PID namespace ends when the others have been reaped
+        time.sleep(POLL_SECONDS)
         processes = descendants(os.getpid())
     with contextlib.suppress(ChildProcessError):
         while True:

@@ -1,11 +1,11 @@
-"""What the parts of the box need of a machine, and how to give it what it lacks."""
+"""What the parts of a real cluster need of a machine, and how to give it what it lacks."""
 
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 
 PATH = f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin"  # where root's programs are, whoever asks
 PLUGINS = "/usr/lib/cni"  # Debian's folder of CNI plugins
@@ -74,4 +74,4 @@ def demand_a_node() -> None:
     """Raise BoxUnavailableError when this machine lacks something that a cluster with containers needs."""
     lacks = lacks_of_a_node()
     if lacks:
-        raise BoxUnavailableError("A cluster with containers cannot run here: " + "; ".join(lacks) + ".")
+        raise ClusterUnavailableError("A cluster with containers cannot run here: " + "; ".join(lacks) + ".")

@@ -1,7 +1,6 @@
 """A node's network: a bridge that belongs to nobody else, with an address for the host; nothing leads outside."""
 
 import contextlib
-import fcntl
 import ipaddress
 import json
 import subprocess
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from devkit.realcluster.build import BoxUnavailableError, cache_folder
-from devkit.realcluster.folders import PREFIX
+from devkit.realcluster.build import ClusterUnavailableError
+from devkit.realcluster.folders import PREFIX, exclusive
 
 BRIDGE_PREFIX = "khb-"  # a link's name has at most 15 characters
 LINKS = Path("/sys/class/net")
@@ -20,7 +19,7 @@ CANDIDATES = IPv4Network("10.210.0.0/16")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The bridge of a box, and the addresses of its pods."""
+    """The bridge of a cluster, and the addresses of its pods."""
 
     bridge: str
     pods: IPv4Network
@@ -31,24 +30,24 @@ class Network:
         return next(self.pods.hosts())
 
 
-def bridge_of(box: str) -> str:
-    """The name of the bridge of the box with this folder name."""
-    return BRIDGE_PREFIX + box.removeprefix(PREFIX)
+def bridge_of(folder: str) -> str:
+    """The name of the bridge of the cluster with a folder of this name."""
+    return BRIDGE_PREFIX + folder.removeprefix(PREFIX)
 
 
 @contextlib.contextmanager
-def made_network(box: str) -> Iterator[Network]:
+def made_network(folder: str) -> Iterator[Network]:
     """A bridge with addresses that no route of this machine leads to yet."""
     try:
-        with _one_at_a_time():
-            network = Network(bridge=bridge_of(box), pods=free_network(_destinations()))
+        with exclusive("network"):
+            network = Network(bridge=bridge_of(folder), pods=free_network(_destinations()))
             _ip("link", "add", "name", network.bridge, "type", "bridge")
             address = f"{network.gateway}/{network.pods.prefixlen}"
             _ip("address", "add", address, "dev", network.bridge)
             _ip("link", "set", network.bridge, "up")
         yield network
     finally:
-        remove_bridge(bridge_of(box))
+        remove_bridge(bridge_of(folder))
 
 
 def remove_bridge(bridge: str) -> None:
@@ -63,20 +62,11 @@ def free_network(destinations: Iterable[str]) -> IPv4Network:
     for candidate in CANDIDATES.subnets(new_prefix=24):
         if not any(candidate.overlaps(other) for other in taken):
             return candidate
-    raise BoxUnavailableError(f"Every network in {CANDIDATES} is in use on this machine.")
+    raise ClusterUnavailableError(f"Every network in {CANDIDATES} is in use on this machine.")
 
 
 def _destinations() -> list[str]:
     return [route["dst"] for route in json.loads(_ip("-4", "-json", "route", "show", "table", "all"))]
-
-
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    path = cache_folder() / "network.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _ip(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""The nodes of the box: those that kwok plays, and one that nobody plays."""
+"""The nodes of a control plane without kubelets: those that kwok plays, and one that nobody plays."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -130,7 +130,7 @@ def apiserver(layout: Layout) -> Process:
 
 
 def own_volumes(layout: Layout) -> list[str | Path]:
-    """What runs a provisioner so that the folders it makes are in the box's own; only root may mount there.
+    """What runs a provisioner so that the folders it makes are in the cluster's own; only root may mount there.
 
     Without root they are in the folder that the provisioner knows, and whoever is killed leaves them there.
     """
@@ -152,7 +152,7 @@ def controller_manager(
         f"--service-account-private-key-file={made.service_account_key}",
         f"--root-ca-file={made.ca_certificate}",
         "--enable-hostpath-provisioner=true",
-        # Made where it is missing; the default one is outside of the box.
+        # Made where it is missing; the default one is outside of the cluster's folder.
         f"--flex-volume-plugin-dir={layout.folder / 'volume-plugins'}",
         "--node-monitor-period=1s",
         f"--node-monitor-grace-period={node_grace_period}",

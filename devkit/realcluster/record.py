@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 from devkit.realcluster.controlplane import ControlPlane, control_plane
 from devkit.realcluster.situations.kubelet import KUBELET_SITUATIONS
 from devkit.realcluster.situations.refusals import REFUSALS
@@ -60,7 +60,7 @@ def main(wanted: Sequence[str]) -> int:
             for name in wanted or named:
                 record(plane, *named[name])
                 print(name, flush=True)
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

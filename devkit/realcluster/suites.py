@@ -13,7 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from devkit.realcluster import leftovers
-from devkit.realcluster.build import WANTED, BoxUnavailableError, build, build_helm, build_node
+from devkit.realcluster.build import WANTED, ClusterUnavailableError, build, build_helm, build_node
 from devkit.realcluster.images import hub_image, user_image
 from devkit.realcluster.needs import lacks_of_a_control_plane, lacks_of_a_node
 
@@ -30,8 +30,11 @@ class Suite:
     lacks: Callable[[], list[str]]
     #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
     prepare: Callable[[], object]
-    #: Processes that run the tests, each with a cluster of its own; most of the time they wait for it.
-    workers: int = 1
+    #: Where the tests are, unless the caller names others: to collect all there are takes a quarter of a minute.
+    folders: Sequence[str] = ("tests",)
+    #: How tests are dealt out to two processes, each with a cluster of its own; most of the time they wait for it.
+    #: None: to one process.
+    distribution: str | None = None
 
 
 def _make_what_a_control_plane_takes() -> None:
@@ -59,13 +62,17 @@ SUITES = (
         marker="cluster and not containers",
         lacks=lacks_of_a_control_plane,
         prepare=_make_what_a_control_plane_takes,
-        workers=2,
+        folders=("tests/cluster", "tests/conformance", "tests/helm"),
+        distribution="worksteal",
     ),
     Suite(
         name="the node's, with real containers",
         marker="containers",
         lacks=_lacks_of_a_node,
         prepare=_make_what_a_node_takes,
+        folders=("tests/containers",),
+        # A file's tests stay together: they share what took a minute, and those of the node take stock of the machine.
+        distribution="loadscope",
     ),
 )
 
@@ -100,11 +107,13 @@ def main(arguments: Sequence[str], suites: Sequence[Suite] = SUITES) -> int:
 def _run(suite: Suite, arguments: Sequence[str]) -> int:
     try:
         suite.prepare()
-    except BoxUnavailableError as error:
+    except ClusterUnavailableError as error:
         print(error, file=sys.stderr)
         return pytest.ExitCode.INTERNAL_ERROR
-    spread = [f"--numprocesses={suite.workers}", "--dist=worksteal"] if suite.workers > 1 else []
-    return leftovers.main(["--", sys.executable, "-m", "pytest", "-m", suite.marker, *spread, *arguments])
+    dealt_out = ["--numprocesses=2", f"--dist={suite.distribution}"] if suite.distribution else []
+    places = f"--override-ini=testpaths={' '.join(suite.folders)}"
+    command = [sys.executable, "-m", "pytest", "-m", suite.marker, places, *dealt_out, *arguments]
+    return leftovers.main(["--", *command])
 
 
 if __name__ == "__main__":

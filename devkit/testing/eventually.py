@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
+async def eventually(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
     """Return what ``condition`` gives (awaited if need be) once it is true; TimeoutError after so long.
 
     The steps grow with the time waited, so that hours of virtual time are hundreds of steps, not millions.

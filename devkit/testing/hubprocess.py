@@ -184,7 +184,7 @@ class HubProcess:
                 lines = [line async for line in reply.content if line.startswith(b"data:")]
                 return json.loads(lines[-1].removeprefix(b"data:"))
 
-        return await eventually(read, seconds=60)
+        return await eventually(read, seconds=180)
 
     def lines(self) -> list[str]:
         """What it has logged in all its lives."""

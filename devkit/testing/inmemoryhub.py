@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import HubError, NotFound, Unavailable
+from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.errors import HubError, HubNotFound, HubUnavailable
 from k8s_hub.hub.users import Server, User
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -82,11 +82,11 @@ class InMemoryHub:
         self._enter("version")
         return "6.0.0"
 
-    async def page(self, *, offset: int, limit: int, state: State) -> Page:
+    async def page(self, *, offset: int, limit: int, state: UserState) -> UserPage:
         self._enter(f"page {offset}")
-        known = [user for user in self.users.values() if state is State.ALL or user.servers != ()]
+        known = [user for user in self.users.values() if state is UserState.ALL or user.servers != ()]
         end = offset + limit
-        return Page(
+        return UserPage(
             users=tuple(known[offset:end]),
             unreadable=(),
             limit=limit,
@@ -97,7 +97,7 @@ class InMemoryHub:
     async def user(self, name: str) -> User:
         self._enter(f"user {name}")
         if name not in self.users:
-            raise NotFound("no such user", code=404)
+            raise HubNotFound("no such user", code=404)
         return self.users[name]
 
     async def stop_server(self, user: str, name: str, *, remove: bool) -> bool:
@@ -121,4 +121,4 @@ class InMemoryHub:
 def one_in(number: int, *, seed: int = 1) -> Callable[[str], HubError | None]:
     """Trouble: one call in ``number`` is answered with 503."""
     chance = random.Random(seed)
-    return lambda call: Unavailable("503", code=503) if chance.randrange(number) == 0 else None
+    return lambda call: HubUnavailable("503", code=503) if chance.randrange(number) == 0 else None

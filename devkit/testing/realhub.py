@@ -323,7 +323,7 @@ class RealHub:
         """Return the hub's spawner of this server; None if the hub holds none now."""
         return self.app.users[user].spawners.get(name)
 
-    async def wait_ready(self, user: str, name: str = "", *, seconds: float = 10) -> None:
+    async def wait_ready(self, user: str, name: str = "", *, seconds: float = 30) -> None:
         """Wait until the server is ready; raise the spawn's own error if it failed."""
 
         def is_ready() -> bool:
@@ -334,7 +334,7 @@ class RealHub:
 
         await eventually(is_ready, seconds=seconds)
 
-    async def wait_stopped(self, user: str, name: str = "", *, seconds: float = 10) -> None:
+    async def wait_stopped(self, user: str, name: str = "", *, seconds: float = 30) -> None:
         """Wait until the hub holds no running or pending server of this name."""
 
         def is_stopped() -> bool:

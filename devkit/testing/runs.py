@@ -100,7 +100,7 @@ class Run:
 
 
 async def restart_process() -> None:
-    """Forget what a hub's process has in memory and open: views, connections, undelivered deletes."""
+    """Forget what a hub's process has in memory and open: views, connections, pending deletes."""
     await InformerPool.for_current_loop().close()
 
 
@@ -152,8 +152,8 @@ def mark_of(pod: Raw) -> str | None:
     return annotations_of(pod).get("hub.jupyter.org/start-attempt")
 
 
-class Witness(FaultRule):
-    """Strikes nothing and sees every call that no rule before it strikes."""
+class CallRecorder(FaultRule):
+    """Affects nothing and records every call that no rule before it matches."""
 
     def __init__(self) -> None:
         super().__init__(effect=None)  # type: ignore[arg-type]

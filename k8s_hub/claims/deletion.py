@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.claims.lookup import servername_of, username_of
-from k8s_hub.naming.ownership import ServerIdentity, is_of_release, is_ours
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, ServerIdentity, is_ours, matches_release
 from k8s_hub.naming.templates import Scope
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -86,7 +85,7 @@ def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope) -> str | None:
         (not uid_of(claim), "it has no uid, so a later claim of its name could be hit"),
         (owner is None, "it is not annotated for any user"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),
-        (not is_of_release(claim, identity), "it belongs to another release"),
+        (not matches_release(claim, identity), "it belongs to another release"),
         (key_of(claim).namespace != identity.namespace, "it lies in another namespace"),
         (EXTRA_CLAIM_ANNOTATION in annotations_of(claim), "it is not a home"),
         (scope is Scope.EVERYBODY, "its template gives all users the same claim"),

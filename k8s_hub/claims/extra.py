@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from k8s_hub.claims.deletion import Deletion, Kept, Sibling, may_delete
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, HomeChoice, HomeRequest, Refuse, choose_home
+from k8s_hub.claims.home import HomeChoice, HomeRequest, Refuse, choose_home
 from k8s_hub.claims.lookup import ClaimLookup, username_of
-from k8s_hub.naming.ownership import ServerIdentity
-from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, ServerIdentity
+from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
@@ -22,14 +22,14 @@ READ_WRITE_ONCE = "ReadWriteOnce"
 READ_WRITE_ONCE_POD = "ReadWriteOncePod"
 ACCESS_MODES = (READ_WRITE_ONCE, "ReadOnlyMany", "ReadWriteMany", READ_WRITE_ONCE_POD)
 
-_SAMPLE = names_of(username="user", servername="server", userid=1, hub_namespace="hub")
+_SAMPLE = Names.of(username="user", servername="server", userid=1, hub_namespace="hub")
 # With two dashes in a name, two claims of different users could come to one name.
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAME_LIMIT = 40
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-class Keep(StrEnum):
+class RetentionPolicy(StrEnum):
     """When a claim is deleted."""
 
     ALWAYS = "keep"
@@ -49,7 +49,7 @@ class ExtraClaim:
     access_modes: tuple[str, ...] = (READ_WRITE_ONCE,)
     sub_path: str = ""
     read_only: bool = False
-    keep: Keep = Keep.ALWAYS
+    keep: RetentionPolicy = RetentionPolicy.ALWAYS
 
     @property
     def scope(self) -> Scope:
@@ -109,7 +109,7 @@ def may_delete_extra(
     was made.
     """
     wanted = annotations_of(claim).get(KEEP_ANNOTATION)
-    if is_kept or wanted != Keep.WITH_SERVER:
+    if is_kept or wanted != RetentionPolicy.WITH_SERVER:
         return Kept(reason="it is not to be deleted with its server")
     if _use_of(claim) != name:
         return Kept(reason=f"it is annotated as another extra claim than {name!r}")
@@ -176,9 +176,9 @@ def _parse(place: str, entry: Any, default: Mapping[str, Any]) -> ExtraClaim:
         if (problem := _CHECKS[key](value)) is not None:
             raise ValueError(f"{place}.{key}: {value!r} {problem}")
     modes = tuple(given.get("access_modes") or (READ_WRITE_ONCE,))
-    keep = Keep(given.get("keep", Keep.ALWAYS))
+    keep = RetentionPolicy(given.get("keep", RetentionPolicy.ALWAYS))
     extra = ExtraClaim(**{**given, "access_modes": modes, "keep": keep})
-    if keep is Keep.WITH_SERVER and extra.scope is not Scope.SERVER:
+    if keep is RetentionPolicy.WITH_SERVER and extra.scope is not Scope.SERVER:
         raise ValueError(
             f"{place}.keep: {str(keep)!r} needs a claim of one server, but name_template "
             f"{extra.name_template!r} is one of {extra.scope.value}"
@@ -248,7 +248,7 @@ def _read_only(value: Any) -> str | None:
 
 
 def _keep(value: Any) -> str | None:
-    return None if value in list(Keep) else f"is not one of {', '.join(Keep)}"
+    return None if value in list(RetentionPolicy) else f"is not one of {', '.join(RetentionPolicy)}"
 
 
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {

@@ -9,7 +9,7 @@ from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
     ServerIdentity,
-    is_of_release,
+    matches_release,
 )
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of
 from k8s_hub.objects.raw import Raw
@@ -21,7 +21,7 @@ class Anywhere:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class SameNode:
     """Only on the node where another server holds the claim."""
 
     node: str
@@ -31,7 +31,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotKnownYet:
-    """Beside another server, whose pod has no node yet."""
+    """SameNode another server, whose pod has no node yet."""
 
     pod: Key
     claim: Key
@@ -47,14 +47,14 @@ class Exclusive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Torn:
+class DifferentNodes:
     """Nowhere, because two servers hold claims of this one on different nodes."""
 
     servernames: tuple[str, str]
     nodes: tuple[str, str]
 
 
-Placement: TypeAlias = Anywhere | Beside | NotKnownYet | Exclusive | Torn
+Placement: TypeAlias = Anywhere | SameNode | NotKnownYet | Exclusive | DifferentNodes
 
 
 def plan_placement(
@@ -65,7 +65,7 @@ def plan_placement(
     ``mounting`` returns the user's pods that mount a claim now. It is not asked about a claim for many machines.
     A pod that is shutting down binds nobody: its machine may be going too, and the disk follows in a moment.
     """
-    besides: list[Beside] = []
+    holders: list[SameNode] = []
     for each in claims:
         modes, claim = _modes(each), key_of(each)
         if modes != {READ_WRITE_ONCE} and READ_WRITE_ONCE_POD not in modes:
@@ -77,14 +77,14 @@ def plan_placement(
             node = (pod.get("spec") or {}).get("nodeName")
             if not node:
                 return NotKnownYet(pod=key_of(pod), claim=claim, servername=servername)
-            besides.append(Beside(node=node, claim=claim, servername=servername))
-    if not besides:
+            holders.append(SameNode(node=node, claim=claim, servername=servername))
+    if not holders:
         return Anywhere()
-    first = besides[0]
-    other = next((beside for beside in besides if beside.node != first.node), None)
+    first = holders[0]
+    other = next((holder for holder in holders if holder.node != first.node), None)
     if other is None:
         return first
-    return Torn(servernames=(first.servername, other.servername), nodes=(first.node, other.node))
+    return DifferentNodes(servernames=(first.servername, other.servername), nodes=(first.node, other.node))
 
 
 def mounted_claims(pod: Raw) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _is_holder(pod: Raw, identity: ServerIdentity) -> bool:
         annotations.get(USERNAME_ANNOTATION) == identity.username
         and annotations.get(SERVERNAME_ANNOTATION, "") != identity.servername
         and key_of(pod).namespace == identity.namespace
-        and is_of_release(pod, identity)
+        and matches_release(pod, identity)
         and not is_dying(pod)
         and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
     )

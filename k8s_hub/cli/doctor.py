@@ -12,14 +12,14 @@ from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.doctor.findings import Finding, Status, is_well
 from k8s_hub.doctor.homes import Settings
 from k8s_hub.doctor.running_culler import environment_of_culler
-from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
-from k8s_hub.naming.templates import SlugScheme, TemplateError, expand, names_of
+from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
 
 KUBE_TIMEOUT = 10.0
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     return run_until_told(_run(parsed, where))
 
 
-async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> int:
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> int:
     findings = await _findings(parsed, where)
     if parsed.json:
         print(json.dumps({"findings": [found.as_json() for found in findings]}, indent=2))
@@ -48,7 +48,7 @@ async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings | None)
     return 0 if is_well(findings) else 1
 
 
-async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> list[Finding]:
+async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> list[Finding]:
     async with AsyncExitStack() as stack:
         try:
             connection = await Connection.open(
@@ -57,7 +57,7 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
         except KubeError as error:
             return [Finding(check="cluster", subject="API server", status=Status.WRONG, message=str(error))]
         stack.push_async_callback(connection.close)
-        to_hub = None if where is None else await stack.enter_async_context(hub.HubConnection(where))
+        to_hub = None if where is None else await stack.enter_async_context(HubConnection(where))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
@@ -78,7 +78,7 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
         return await findings_of(examination)
 
 
-def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
+def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return how to ask the hub, if need be with the token of a culler that runs here; None where there is none."""
     has_token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
     environment = os.environ if has_token else {**os.environ, **environment_of_culler()}
@@ -89,7 +89,7 @@ def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
 
 def _check_template(option: str, template: str) -> None:
     try:
-        expand(template, names_of(username="ada", userid=1, hub_namespace="default"))
+        expand(template, Names.of(username="ada", userid=1, hub_namespace="default"))
     except TemplateError as error:
         raise ValueError(f"--{option.replace('_', '-')}: {template!r} {error}") from error
 

@@ -38,9 +38,9 @@ from k8s_hub.culler.core.report import Past, Report, braked, key_of
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Pace, each, patiently, tell_failures
-from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import Forbidden, HubError
-from k8s_hub.hub.listing import Listing, read_all
+from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.errors import HubError, HubForbidden
+from k8s_hub.hub.listing import UserList, read_all
 from k8s_hub.hub.users import Server, User, packed
 
 log = logging.getLogger(__name__)
@@ -148,11 +148,11 @@ class Sweep:
         servers = {server: user for user in users.values() for server in user.servers or ()}
         return _Seen(users=users, servers=servers, lost=len(listing.lost))
 
-    async def _read(self) -> Listing:
+    async def _read(self) -> UserList:
         size = self.orders.page_size or PAGE_SIZE
-        state = State.ALL if self.orders.cull_users else State.ACTIVE
+        state = UserState.ALL if self.orders.cull_users else UserState.ACTIVE
 
-        async def read_page(offset: int) -> Page:
+        async def read_page(offset: int) -> UserPage:
             page = await patiently(
                 lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
             )
@@ -169,7 +169,7 @@ class Sweep:
         if not users:
             return
         if all(user.servers is None for user in users):
-            raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")
+            raise HubForbidden("The API token lacks the scope read:servers: no user's servers can be seen")
         if self.orders.cull_users and all(user.idle_for(self.now()) is None for user in users):
             log.error(
                 "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"

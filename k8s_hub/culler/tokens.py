@@ -14,7 +14,7 @@ from k8s_hub.hub.users import Server
 from k8s_hub.retries import RetryPolicy
 
 if TYPE_CHECKING:
-    from k8s_hub.hub.routes import ServerKey
+    from k8s_hub.hub.users import ServerKey
 
 
 log = logging.getLogger(__name__)

@@ -28,8 +28,8 @@ from k8s_hub.culler.sweep import Orders, Sweep
 from k8s_hub.culler.throttling import Pace
 from k8s_hub.culler.tokens import ServerTokens, TokenScopes
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.errors import HubError, Unavailable
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import HubError, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import printable
 
@@ -60,7 +60,7 @@ class CannotStart(Exception):
 class Plan:
     """All that the configuration says, checked. What is None or empty is off."""
 
-    hub: ConnectionSettings
+    hub: HubConnectionSettings
     orders: Orders
     decider: Decider
     every: timedelta
@@ -340,7 +340,7 @@ async def servers_of(
 async def _learn_now(scopes: TokenScopes) -> None:
     """Ask the hub what the token may do, with patience; where it does not tell, the sweep fails and says why."""
     try:
-        await retrying(ANSWER_NOW, scopes.learn, on=Unavailable)
+        await retrying(ANSWER_NOW, scopes.learn, on=HubUnavailable)
     except HubError as error:
         log.debug("The scopes of the token are not known: %s", error)
 

@@ -3,17 +3,17 @@
 import re
 from datetime import timedelta
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
 from k8s_hub.diagnosis.ends import exit_detail, not_created, server_restarts, tried_again, tries_in_words
+from k8s_hub.diagnosis.messages import capitalized, format_duration
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
     first_seen,
     is_of_container,
     last_seen,
-    moment,
-    words_in,
-    words_of,
+    message_of,
+    parse_time,
 )
 from k8s_hub.diagnosis.pod_life import (
     is_crash_looping,
@@ -26,9 +26,7 @@ from k8s_hub.diagnosis.pod_life import (
     state_of,
 )
 from k8s_hub.diagnosis.runtime import sandbox_fails
-from k8s_hub.diagnosis.sentences import begun, duration
 from k8s_hub.diagnosis.storage import missing_object
-from k8s_hub.diagnosis.telling import at_deadline
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 
@@ -64,7 +62,7 @@ def step_fails(seen: Observation) -> Diagnosis | None:
             return Diagnosis.failed(
                 Stage.STARTING,
                 Reason.CRASH,
-                f"{begun(seen.in_words(container))} failed "
+                f"{capitalized(seen.in_words(container))} failed "
                 f"(exit code {last_exit(container).get('exitCode')}){tries_in_words(container)}. "
                 "Please tell your administrator.",
                 detail=exit_detail(container),
@@ -76,10 +74,10 @@ def object_missing(seen: Observation) -> Diagnosis | None:
     """The environment is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
-    message = words_in(state_of(container, "waiting"))
+    message = message_of(state_of(container, "waiting"))
     if (found := _MISSING.search(message)) is None:
         return None
-    since = [event for event in seen.pod_events("Failed") if message in words_of(event)]
+    since = [event for event in seen.pod_events("Failed") if message in message_of(event)]
     lasting = seen.lasting(first_seen(since[0]) if since else seen.since("PodScheduled"))
     return missing_object(seen, found["object"] or found["key"], message, lasting)
 
@@ -88,7 +86,7 @@ def root_not_allowed(seen: Observation) -> Diagnosis | None:
     """The pod may not run as root, and its image does, or does not say by number that it does not."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
-    message = words_in(state_of(container, "waiting"))
+    message = message_of(state_of(container, "waiting"))
     if "runAsNonRoot" not in message and "non-root policy" not in message:
         return None
     is_users = seen.role_of(container) is Role.SERVER
@@ -127,7 +125,7 @@ def server_unresponsive(seen: Diagnosis, waited: timedelta) -> Diagnosis:
     return Diagnosis.failed(
         Stage.RUNNING,
         Reason.NO_ANSWER,
-        f"Your server started but did not respond within {duration(waited)}. "
+        f"Your server started but did not respond within {format_duration(waited)}. "
         "Please try again; if it happens again, tell your administrator.",
         detail=seen.detail,
     )
@@ -141,7 +139,7 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
         return None
     return not_created(
         seen.in_words(container),
-        words_in(state_of(container, "waiting")),
+        message_of(state_of(container, "waiting")),
         seen.lasting(seen.since("PodScheduled")),
     )
 
@@ -208,7 +206,7 @@ def others_not_ready(seen: Observation) -> Diagnosis | None:
 def _waits_for_side(seen: Observation, container: Raw, stage: Stage, sentence: str) -> Diagnosis:
     complaints, name = _complaints(seen, container), container.get("name")
     waiting = state_of(container, "waiting")
-    why = words_of(complaints[-1]) if complaints else words_in(waiting) or waiting.get("reason")
+    why = message_of(complaints[-1]) if complaints else message_of(waiting) or waiting.get("reason")
     return Diagnosis.waiting(
         stage,
         sentence,
@@ -230,7 +228,7 @@ def server_runs(seen: Observation) -> Diagnosis | None:
         Stage.RUNNING,
         _RUNS,
         reason=Reason.NOT_READY if complaints else None,
-        detail=f"container {container.get('name')}: {words_of(complaints[-1])}" if complaints else "",
+        detail=f"container {container.get('name')}: {message_of(complaints[-1])}" if complaints else "",
         lasting=seen.lasting(seen.since("PodScheduled")),
         expired=f"Your server started but {did_not} within {{waited}}. {_AGAIN}",
     )
@@ -238,7 +236,7 @@ def server_runs(seen: Observation) -> Diagnosis | None:
 
 def _complaints(seen: Observation, container: Raw) -> list[Raw]:
     """Return what the kubelet's probes have said of a container since it runs."""
-    begin = moment(state_of(container, "running").get("startedAt"))
+    begin = parse_time(state_of(container, "running").get("startedAt"))
     return [
         event
         for event in seen.pod_events("Unhealthy")

@@ -1,13 +1,15 @@
-"""What is known about one start: a stage, one plain sentence for the user, and whether waiting can help."""
+"""What is known about one start: a stage, one plain sentence for the user, and whether waiting can help; and what is shown of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from base64 import b64encode
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from inspect import iscoroutine
 from typing import Any, Self, TypeVar
 
-from k8s_hub.diagnosis.sentences import duration, plain
+from k8s_hub.diagnosis.messages import format_duration, sanitized
 
 
 class Stage(StrEnum):
@@ -92,6 +94,27 @@ class Reason(StrEnum):
     SITE = "site"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GracePeriods:
+    """How long a trouble that may pass by itself is watched; what is not listed here waits for the spawner's deadline.
+
+    A person looks away after a minute and gives up after some. So a trouble that only an administrator can
+    end fails well before that, and one that the cluster often ends by itself is given its time.
+    """
+
+    #: A Secret, ConfigMap or claim that is named but missing: it may be on its way, made by the same hook.
+    missing_object: timedelta = timedelta(seconds=10)
+    #: A registry that does not answer, or answers 429 or 5xx: the kubelet tries again after 10, 20, 40, ... s.
+    image_pull: timedelta = timedelta(seconds=120)
+    #: The autoscaler said that no machine can be added. Another server may still end and make room, and the
+    #: autoscaler may change its mind when a failed group leaves its back-off.
+    no_scale_up: timedelta = timedelta(seconds=120)
+    #: A claim without a volume and without a storage class to make one: somebody may be adding it by hand.
+    unbound_claim: timedelta = timedelta(seconds=60)
+    #: A server that shuts down: after this, the user reads what it waits for.
+    shutdown: timedelta = timedelta(seconds=20)
+
+
 SENTENCE_LIMIT = 300
 DETAIL_LIMIT = 1000
 
@@ -104,12 +127,12 @@ class Diagnosis:
     """
 
     stage: Stage
-    #: How far the progress bar is.
-    percent: int
     #: One plain sentence for the user, at most SENTENCE_LIMIT characters, without the counter.
     sentence: str
     #: For the administrator's log: the cluster's own words, at most DETAIL_LIMIT characters.
     detail: str = ""
+    #: How far the progress bar is, where it is further than the stage's own.
+    percent: int = 0
     fatal: bool = False
     #: None while nothing is wrong.
     reason: Reason | None = None
@@ -122,12 +145,13 @@ class Diagnosis:
     expired: str = ""
 
     def __post_init__(self) -> None:
-        for name, limit in (
-            ("sentence", SENTENCE_LIMIT),
-            ("detail", DETAIL_LIMIT),
-            ("expired", SENTENCE_LIMIT),
-        ):
-            object.__setattr__(self, name, plain(getattr(self, name), limit))
+        for name, limit in {
+            "sentence": SENTENCE_LIMIT,
+            "detail": DETAIL_LIMIT,
+            "expired": SENTENCE_LIMIT,
+        }.items():
+            object.__setattr__(self, name, sanitized(getattr(self, name), limit))
+        object.__setattr__(self, "percent", max(self.percent, self.stage.percent))
 
     @classmethod
     def waiting(
@@ -144,7 +168,6 @@ class Diagnosis:
         """A state that may pass by itself."""
         return cls(
             stage=stage,
-            percent=stage.percent,
             sentence=sentence,
             detail=detail,
             reason=reason,
@@ -156,21 +179,14 @@ class Diagnosis:
     @classmethod
     def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
         """A state that waiting does not change, or not in a time that a person waits."""
-        return cls(
-            stage=stage,
-            percent=stage.percent,
-            sentence=sentence,
-            detail=detail,
-            fatal=True,
-            reason=reason,
-        )
+        return cls(stage=stage, sentence=sentence, detail=detail, fatal=True, reason=reason)
 
     @property
     def message(self) -> str:
         """What the user reads now: the sentence, with a counter once it has lasted a while."""
         if self.fatal or self.lasting < _FIRST_STEP:
             return self.sentence
-        return f"{self.sentence.removesuffix('.')} ({duration(_in_steps(self.lasting))} so far)."
+        return f"{self.sentence.removesuffix('.')} ({format_duration(_in_steps(self.lasting))} so far)."
 
 
 _FIRST_STEP = timedelta(seconds=20)
@@ -185,11 +201,11 @@ def _in_steps(lasting: timedelta) -> timedelta:
 T = TypeVar("T")
 
 OnError = Callable[[Callable[..., object], Exception], object]
-"""What is told of a rule that raised, and what it raised."""
+"""Is given a rule that raised, and what it raised."""
 
 
 def ignore(_rule: Callable[..., object], _error: Exception) -> None:
-    """Tell nobody of a rule that raised."""
+    """Pass over a rule that raised."""
 
 
 def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | None:
@@ -204,3 +220,90 @@ def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | 
     except Exception as error:  # noqa: BLE001 - a mistake in one rule must not end every start
         on_error(rule, error)
         return None
+
+
+# --- What the user reads: nothing twice, nothing back, no secret, and at the deadline why it failed ---
+
+
+def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
+    """Return what to say now, None when it has just been said.
+
+    The bar never goes back. The same sentence comes again only with its counter a step further.
+    """
+    if previous is None:
+        return new
+    if new.message == previous.message:
+        return None
+    return replace(new, percent=max(previous.percent, new.percent))
+
+
+def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
+    """Turn what was waited for into why the start failed: the time is up and this is what is known."""
+    if diagnosis.fatal:
+        return diagnosis
+    return replace(
+        diagnosis,
+        sentence=_expired(diagnosis, format_duration(waited)),
+        fatal=True,
+        reason=diagnosis.reason or Reason.DEADLINE,
+    )
+
+
+def _expired(diagnosis: Diagnosis, waited: str) -> str:
+    if diagnosis.expired:
+        return sanitized(diagnosis.expired.replace("{waited}", waited), SENTENCE_LIMIT)
+    ending = f"; {diagnosis.missed} in {waited}."
+    return sanitized(diagnosis.sentence.removesuffix("."), SENTENCE_LIMIT - len(ending)) + ending
+
+
+SHORTEST = 8
+"""Characters from which on a value is hidden: a shorter one is found in half of all words."""
+
+_HIDDEN, _CUT = "***", "…"
+
+
+def redacted(diagnosis: Diagnosis, secrets: Collection[str]) -> Diagnosis:
+    """Return the diagnosis with none of the secrets in its texts, also where these quote them escaped or cut."""
+    forms = _forms_of(secrets)
+    return replace(
+        diagnosis,
+        sentence=_without(diagnosis.sentence, forms),
+        detail=_without(diagnosis.detail, forms),
+    )
+
+
+def redacted_text(text: str, secrets: Collection[str]) -> str:
+    """Return a text with none of the secrets in it."""
+    return _without(text, _forms_of(secrets))
+
+
+def _forms_of(secrets: Collection[str]) -> list[str]:
+    """Return all forms of all secrets, the longest first."""
+    return sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield how a text may quote a secret; one of several lines may be quoted in part."""
+    lines = [line for line in secret.splitlines() if len(line) >= SHORTEST]
+    for text in (*lines, " ".join(secret.split())):
+        if len(text) >= SHORTEST:
+            yield from (text, " ".join(text.split()), json.dumps(text)[1:-1])
+    if lines:
+        yield b64encode(secret.encode()).decode()
+
+
+def _without(text: str, forms: Collection[str]) -> str:
+    for form in forms:
+        if form in text:
+            text = text.replace(form, _HIDDEN)
+        if text.endswith(_CUT):
+            text = _without_cut(text.removesuffix(_CUT), form) + _CUT
+    return text
+
+
+def _without_cut(text: str, form: str) -> str:
+    """Hide the beginning of a secret at the end of a text."""
+    for length in range(min(len(form) - 1, len(text)), SHORTEST - 1, -1):
+        if text.endswith(form[:length]):
+            return text[:-length] + _HIDDEN
+    return text

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.messages import format_amount, format_quantity
 from k8s_hub.diagnosis.observation import (
     Observation,
     is_of_container,
     last_seen,
-    moment,
-    words_in,
-    words_of,
+    message_of,
+    parse_time,
 )
 from k8s_hub.diagnosis.obstacles import vanished_pod
 from k8s_hub.diagnosis.pod_life import (
@@ -28,7 +28,6 @@ from k8s_hub.diagnosis.pod_life import (
     state_of,
 )
 from k8s_hub.diagnosis.runtime import runtime_words
-from k8s_hub.diagnosis.sentences import amount, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
@@ -255,8 +254,8 @@ def _refusal_in_words(life: Ended) -> str:
             Decimal(found["capacity"]),
         )
         return (
-            f"Your server needs {amount(resource, requested / unit)}, and the whole machine that it was given to has "
-            f"{measure(resource, capacity / unit)}. Please choose a smaller server, or tell your administrator."
+            f"Your server needs {format_amount(resource, requested / unit)}, and the whole machine that it was given to has "
+            f"{format_quantity(resource, capacity / unit)}. Please choose a smaller server, or tell your administrator."
         )
     if life.reason in _NEVER_HERE:
         return (
@@ -332,16 +331,16 @@ def _failed_hook(seen: Observation, container: Raw) -> _Stop | None:
         reason=Reason.POST_START,
         sentence="The postStart hook of your server failed, so the cluster stopped your server",
         advice="Please tell your administrator, who has set up this hook.",
-        detail=words_of(hooks[-1]) if hooks else words_in(state_of(container, "waiting")),
+        detail=message_of(hooks[-1]) if hooks else message_of(state_of(container, "waiting")),
     )
 
 
 def _failed_probe(seen: Observation, container: Raw) -> _Stop | None:
     ends = _since_last_try(seen, container, "Killing", naming=_KILLED_FOR_PROBE)
-    found = [match for event in ends if (match := _KILLED_FOR_PROBE.search(words_of(event)))]
+    found = [match for event in ends if (match := _KILLED_FOR_PROBE.search(message_of(event)))]
     unhealthy = _since_last_try(seen, container, "Unhealthy")
     if not found and last_exit(container).get("exitCode") in _TOLD_TO_END:
-        found = [match for event in unhealthy if (match := _PROBE_FAILED.search(words_of(event)))]
+        found = [match for event in unhealthy if (match := _PROBE_FAILED.search(message_of(event)))]
     if not found:
         return None
     return _Stop(
@@ -349,7 +348,7 @@ def _failed_probe(seen: Observation, container: Raw) -> _Stop | None:
         sentence=f"Your server did not answer the {found[-1]['probe'].lower()} probe of the cluster in time, "
         "so the cluster stopped it",
         advice="It may need more time to start than it is given. Please tell your administrator.",
-        detail="; ".join([found[-1].string, *(words_of(event) for event in unhealthy[-1:])]),
+        detail="; ".join([found[-1].string, *(message_of(event) for event in unhealthy[-1:])]),
     )
 
 
@@ -365,10 +364,10 @@ def _since_last_try(
 
     Some kubelets name the container only in the words, where ``naming`` finds it.
     """
-    begin, name = moment(last_exit(container).get("startedAt")), str(container.get("name"))
+    begin, name = parse_time(last_exit(container).get("startedAt")), str(container.get("name"))
     found = []
     for event in seen.pod_events(reason):
-        named = naming.search(words_of(event)) if naming else None
+        named = naming.search(message_of(event)) if naming else None
         is_its = is_of_container(event, name) and (named is None or named["container"] == name)
         if is_its and last_seen(event) >= begin:
             found.append(event)
@@ -377,7 +376,7 @@ def _since_last_try(
 
 def _size(limit: str) -> str:
     try:
-        return amount("memory", quantities.parse(limit)).removesuffix(" of memory")
+        return format_amount("memory", quantities.parse(limit)).removesuffix(" of memory")
     except ValueError:
         return limit
 

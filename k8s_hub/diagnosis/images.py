@@ -14,8 +14,7 @@ from k8s_hub.diagnosis.observation import (
     first_seen,
     is_of_container,
     last_seen,
-    words_in,
-    words_of,
+    message_of,
 )
 from k8s_hub.diagnosis.pod_life import state_of
 from k8s_hub.objects.raw import Raw
@@ -81,77 +80,41 @@ def image_never_pulled(seen: Observation) -> Diagnosis | None:
         seen,
         container,
         Reason.IMAGE_NOT_FOUND,
-        f"{_the_image(seen, container)} is not on the machine, and this hub does not download it.",
+        f"The {_named(seen, container)} is not on the machine, and this hub does not download it.",
         "",
     )
 
 
-def image_pull_limited(seen: Observation) -> Diagnosis | None:
-    """The registry, or the machine, allows no more downloads for some time; it says so before it looks at the image."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _LIMITED.search(_nameless(seen, container)):
-        return None
-    image = _the_image(seen, container)
-    return _tried_again(
-        seen,
-        container,
-        f"{image} is not downloaded yet, because its registry allows no more downloads for now.",
-        f"{image} cannot be downloaded, because its registry allows no more downloads for now.",
-    )
-
-
-def image_denied(seen: Observation) -> Diagnosis | None:
-    """The registry answered, and said no to us; many say so too of what does not exist."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _DENIED.search(_nameless(seen, container)):
-        return None
-    secrets = [words_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
-    return _failed(
-        seen,
-        container,
-        Reason.IMAGE_DENIED,
-        f"{_the_image(seen, container)} does not exist, or this hub may not download it.",
-        "Please check its name, or ask your administrator for access.",
-        also=secrets[-1:],
-    )
-
-
-def image_for_other_machines(seen: Observation) -> Diagnosis | None:
-    """It exists, but not for this processor."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None or not _NO_PLATFORM.search(_reply(seen, container)):
-        return None
-    return _failed(
-        seen,
-        container,
-        Reason.IMAGE_NOT_FOUND,
-        f"{_the_image(seen, container)} was not made for the kind of processor that the machine has.",
-        "Please choose another image, or tell your administrator.",
-    )
-
-
-def image_not_found(seen: Observation) -> Diagnosis | None:
-    """The registry answered, and has no such image. Asking again cannot help."""
-    if (container := seen.waiting(*_PULL_FAILS)) is None:
-        return None
-    if not (_UNRESOLVED.search(_reply(seen, container)) or _UNKNOWN.search(_nameless(seen, container))):
-        return None
-    return _failed(
-        seen,
-        container,
-        Reason.IMAGE_NOT_FOUND,
-        f"{_the_image(seen, container)} does not exist.",
-        "Please check its name and tag.",
-    )
-
-
 def image_pull_fails(seen: Observation) -> Diagnosis | None:
-    """The registry did not answer, or not in a way that ends it; the kubelet tries again."""
+    """The registry or the kubelet has said why; asking again cannot help where that is about the image itself."""
     if (container := seen.waiting(*_PULL_FAILS)) is None:
         return None
-    image = f'the image "{_image(seen, container)}"{_of(seen, container)}'
+    image, reply, nameless = _named(seen, container), _reply(seen, container), _nameless(seen, container)
+    if _LIMITED.search(nameless):  # which is said before anybody looks at the image
+        why = "because its registry allows no more downloads for now."
+        return _tried_again(
+            seen,
+            container,
+            f"The {image} is not downloaded yet, {why}",
+            f"The {image} cannot be downloaded, {why}",
+        )
+    if _NO_PLATFORM.search(reply):
+        sentence = f"The {image} was not made for the kind of processor that the machine has."
+        advice = "Please choose another image, or tell your administrator."
+        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, advice)
+    if _DENIED.search(nameless):  # many registries say so too of what does not exist
+        secrets = [message_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
+        sentence = f"The {image} does not exist, or this hub may not download it."
+        advice = "Please check its name, or ask your administrator for access."
+        return _failed(seen, container, Reason.IMAGE_DENIED, sentence, advice, also=secrets[-1:])
+    if _UNRESOLVED.search(reply) or _UNKNOWN.search(nameless):
+        sentence = f"The {image} does not exist."
+        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, "Please check its name and tag.")
     return _tried_again(
         seen,
         container,
-        f"Downloading {image} failed and is tried again.",
-        f"{_the_image(seen, container)} cannot be downloaded.",
+        f"Downloading the {image} failed and is tried again.",
+        f"The {image} cannot be downloaded.",
     )
 
 
@@ -162,11 +125,11 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
         return None
     if seen.waiting("ContainerCreating", "PodInitializing") is None:
         return None
-    image = re.search(r'"([^"]+)"', words_of(pulling[-1]))
+    image = re.search(r'"([^"]+)"', message_of(pulling[-1]))
     return Diagnosis.waiting(
         Stage.PULLING,
         f'Downloading the image "{_shortened(image[1])}".' if image else "Downloading the image.",
-        detail=words_of(pulling[-1]),
+        detail=message_of(pulling[-1]),
         lasting=seen.lasting(first_seen(pulling[-1])),
         missed="it was not finished",
     )
@@ -178,7 +141,7 @@ def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str)
     end = _failed(
         seen, container, Reason.IMAGE_PULL, failed, "Please try again later, or tell your administrator."
     )
-    if lasting >= seen.patience.image_pull:
+    if lasting >= seen.grace.image_pull:
         return end
     return Diagnosis.waiting(
         Stage.PULLING,
@@ -209,8 +172,8 @@ def _failed(
     )
 
 
-def _the_image(seen: Observation, container: Raw) -> str:
-    return f'The image "{_image(seen, container)}"{_of(seen, container)}'
+def _named(seen: Observation, container: Raw) -> str:
+    return f'image "{_image(seen, container)}"{_of(seen, container)}'
 
 
 def _image(seen: Observation, container: Raw) -> str:
@@ -229,10 +192,10 @@ def _shortened(image: str) -> str:
 
 def _reply(seen: Observation, container: Raw) -> str:
     """What was said last of this container's pull: older kubelets give the registry's words only in an event."""
-    words = words_in(state_of(container, "waiting"))
+    words = message_of(state_of(container, "waiting"))
     if not words or _BACK_OFF.fullmatch(words):
         failures = _failures(seen, container)
-        words = words_of(failures[-1]) if failures else words
+        words = message_of(failures[-1]) if failures else words
     return words.replace('\\"', '"')
 
 
@@ -259,10 +222,6 @@ def _failing_for(seen: Observation, container: Raw) -> timedelta:
 RULES = (
     image_name_invalid,
     image_never_pulled,
-    image_pull_limited,
-    image_for_other_machines,
-    image_denied,
-    image_not_found,
     image_pull_fails,
     image_is_pulled,
 )

@@ -6,15 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
-from k8s_hub.diagnosis.patience import Patience
+from k8s_hub.diagnosis.diagnosis import GracePeriods
 from k8s_hub.diagnosis.pod_life import last_exit, notebook_name, notebook_status, state_of
-from k8s_hub.diagnosis.refusals import Refusal
+from k8s_hub.diagnosis.refusals import MESSAGE_LIMIT, Refusal
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import key_of, uid_of
 from k8s_hub.objects.raw import Raw
-
-WORDS_LIMIT = 4096
-"""Characters of a message that rules read: a registry may answer with a whole page, and nobody bounds it before us."""
 
 _MISSING_SECRET = re.compile(r'\bsecrets? "(?P<name>[^"]+)" not found')
 _VOLUME = re.compile(r'for volume "(?P<name>[^"]+)"')
@@ -51,7 +48,7 @@ class Observation:
     now: datetime
     #: When this start attempt began; the oldest that any trouble of it can be.
     started: datetime
-    patience: Patience = field(default=Patience())
+    grace: GracePeriods = field(default=GracePeriods())
     #: The claims that the server has besides the one that is looked at.
     other_claims: Sequence[Raw] = ()
     #: The Secrets that this start has created after the pod: what missed one of them will find it.
@@ -122,7 +119,7 @@ class Observation:
         """Return the status of the first container that waits for one of the reasons and keeps the server waiting."""
         for container in self.containers:
             waiting = state_of(container, "waiting")
-            if waiting.get("reason") not in reasons or self.is_provided(words_in(waiting)):
+            if waiting.get("reason") not in reasons or self.is_provided(message_of(waiting)):
                 continue
             if not self.is_past(container):
                 return container
@@ -149,12 +146,12 @@ class Observation:
         condition = self.condition("PodScheduled")
         if condition.get("status") != "False":
             return None
-        return words_in(condition) or condition.get("reason") or "Unschedulable"
+        return message_of(condition) or condition.get("reason") or "Unschedulable"
 
     def since(self, condition: str) -> datetime | None:
         """When a condition of the pod came to be what it is, None if that is unknown."""
         text = self.condition(condition).get("lastTransitionTime")
-        return moment(text) if text else None
+        return parse_time(text) if text else None
 
     @property
     def other_claim_names(self) -> set[str]:
@@ -172,7 +169,7 @@ class Observation:
         return [
             event
             for event in self.pod_events(*reasons, matching=matching)
-            if not self.is_provided(words_of(event)) and not any(_solves(each, event) for each in further)
+            if not self.is_provided(message_of(event)) and not any(_solves(each, event) for each in further)
         ]
 
     def is_provided(self, words: str) -> bool:
@@ -204,19 +201,14 @@ class Observation:
             for event in self.events
             if (event.get("involvedObject") or {}).get("uid") == uid
             and (not reasons or event.get("reason") in reasons)
-            and (matching is None or matching.search(words_of(event)))
+            and (matching is None or matching.search(message_of(event)))
         ]
         return sorted(found, key=last_seen)
 
 
-def words_of(event: Raw) -> str:
-    """What an event says, as much of it as is worth reading; some say nothing."""
-    return words_in(event)
-
-
-def words_in(state: Raw) -> str:
-    """Return the message of a container's or pod's state, as much of it as is worth reading."""
-    return str(state.get("message") or "")[:WORDS_LIMIT]
+def message_of(said: Raw) -> str:
+    """Return the message of an event, a condition or a container's state, as much of it as is worth reading."""
+    return str(said.get("message") or "")[:MESSAGE_LIMIT]
 
 
 def component_of(event: Raw) -> str:
@@ -239,17 +231,17 @@ def last_seen(event: Raw) -> datetime:
     """When an event happened last."""
     series = event.get("series") or {}
     if series.get("lastObservedTime"):
-        return moment(series["lastObservedTime"])
+        return parse_time(series["lastObservedTime"])
     return _moment(event, "lastTimestamp", "eventTime", "firstTimestamp")
 
 
 def _moment(event: Raw, *fields: str) -> datetime:
     metadata = event.get("metadata") or {}
     texts = [*(event.get(name) for name in fields), metadata.get("creationTimestamp")]
-    return moment(next((text for text in texts if text), ""))
+    return parse_time(next((text for text in texts if text), ""))
 
 
-def moment(text: str | None) -> datetime:
+def parse_time(text: str | None) -> datetime:
     """Read a timestamp; what is none is the oldest moment there is, so that one odd event hides no others."""
     try:
         return timestamps.parse(text or "")
@@ -260,8 +252,8 @@ def moment(text: str | None) -> datetime:
 def _solves(further: Raw, trouble: Raw) -> bool:
     if last_seen(further) <= last_seen(trouble):
         return False
-    attached = _VOLUME.search(words_of(further))
-    stuck = _VOLUME.search(words_of(trouble))
+    attached = _VOLUME.search(message_of(further))
+    stuck = _VOLUME.search(message_of(trouble))
     is_other_volume = attached is not None and stuck is not None and attached["name"] != stuck["name"]
     return further.get("reason") in _PAST_VOLUMES or not is_other_volume
 

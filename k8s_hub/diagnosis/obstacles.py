@@ -1,15 +1,14 @@
-"""What stands where a server is to be: the previous server of its user, or somebody else's object."""
+"""What stands where a server is to be: its user's other servers, the previous one, somebody else's object, the cluster."""
 
 from datetime import datetime, timedelta
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.patience import Patience
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, Reason, Stage
+from k8s_hub.diagnosis.messages import capitalized, listed
 from k8s_hub.diagnosis.pod_life import is_on_lost_node
+from k8s_hub.naming.ownership import USERNAME_ANNOTATION
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import annotations_of, key_of, labels_of, metadata_of
+from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
-
-_USERNAME = "hub.jupyter.org/username"
 
 
 def foreign_pod(pod: Raw) -> Diagnosis:
@@ -56,8 +55,8 @@ def foreign_namespace(name: str) -> Diagnosis:
         Reason.FOREIGN_OBJECT,
         f'Your server cannot be started: the namespace "{name}" exists and is not known to be this hub\'s. '
         "Please tell your administrator.",
-        detail=f"namespace {name} has no label or annotation {_USERNAME}, nor has a pod or claim in it, and no server "
-        f"of this user has been in it. If it is meant for this hub: kubectl label namespace {name} {_USERNAME}=NAME, "
+        detail=f"namespace {name} has no label or annotation {USERNAME_ANNOTATION}, nor has a pod or claim in it, and no server "
+        f"of this user has been in it. If it is meant for this hub: kubectl label namespace {name} {USERNAME_ANNOTATION}=NAME, "
         "or set KubeSpawner.user_namespace_allow_existing",
     )
 
@@ -88,10 +87,10 @@ def vanished_pod(pod: Raw) -> Diagnosis:
     )
 
 
-def previous_server(pod: Raw, now: datetime, patience: Patience | None = None) -> Diagnosis:
+def previous_server(pod: Raw, now: datetime, grace: GracePeriods | None = None) -> Diagnosis:
     """An earlier pod of this server is shutting down; once that takes long, say what it waits for."""
     lasting = max(now - _asked_to_end(pod, now), timedelta())
-    slow = lasting >= (patience or Patience()).shutdown
+    slow = lasting >= (grace or GracePeriods()).shutdown
     return Diagnosis.waiting(
         Stage.REQUEST,
         f"Your previous server is still shutting down{_cause(pod, now) if slow else ''}.",
@@ -116,7 +115,7 @@ def _foreign(stage: Stage, kind: str, obj: Raw, consequence: str) -> Diagnosis:
 def _owner(obj: Raw) -> str:
     """Name whose an object is, as well as it says itself."""
     labels = labels_of(obj)
-    user = annotations_of(obj).get(_USERNAME)
+    user = annotations_of(obj).get(USERNAME_ANNOTATION)
     release = labels.get("app.kubernetes.io/instance") or labels.get("release")
     words = [f'{kind} "{name}"' for kind, name in (("user", user), ("release", release)) if name]
     if words:
@@ -146,7 +145,7 @@ def _cause(pod: Raw, now: datetime) -> str:
 
 
 def cluster_busy(detail: str = "") -> Diagnosis:
-    """The API server asked for patience (429), stumbled (5xx) or is slow; the request is repeated."""
+    """The API server asked to wait (429), stumbled (5xx) or is slow; the request is repeated."""
     return Diagnosis.waiting(
         Stage.REQUEST,
         "The cluster is busy, so your server waits for its turn.",
@@ -197,3 +196,82 @@ def no_cluster(detail: str = "") -> Diagnosis:
         "Please tell your administrator.",
         detail=detail,
     )
+
+
+def placed_on_same_node(servername: str, claim: Key, node: str) -> Diagnosis:
+    """The pod will run where the other server's runs, because the disk is there."""
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        f"{capitalized(server_in_words(servername))} uses the same volume, so this one is placed on the same machine.",
+        detail=f"claim {claim} is ReadWriteOnce and in use on node {node}",
+    )
+
+
+def waits_for_other_server(servername: str, claim: Key, lasting: timedelta) -> Diagnosis:
+    """The other server has the volume, and no machine yet."""
+    return Diagnosis.waiting(
+        Stage.STORAGE,
+        f"{capitalized(server_in_words(servername))} uses the same volume and has no machine yet; "
+        "this one waits to be placed on the same machine.",
+        reason=Reason.VOLUME_IN_USE,
+        detail=f"claim {claim} is ReadWriteOnce, and the pod that mounts it has no node",
+        lasting=lasting,
+        missed="it did not get one",
+    )
+
+
+def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
+    """The volume is for one pod at a time."""
+    return _in_use(
+        f"This server needs a volume that only one server at a time can use, and {server_in_words(servername)} uses it. "
+        "Please stop that one first.",
+        f"claim {claim} is ReadWriteOncePod",
+    )
+
+
+def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, str]) -> Diagnosis:
+    """Two volumes are on different machines."""
+    return _in_use(
+        f"This server needs the volumes of {listed([server_in_words(name) for name in servernames])}, "
+        "which run on different machines. Please stop one of them first.",
+        f"its ReadWriteOnce claims are in use on the nodes {' and '.join(nodes)}",
+    )
+
+
+def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -> Diagnosis:
+    """The pod's settings name its node, and the volume is on another."""
+    return _in_use(
+        f"{capitalized(server_in_words(servername))} uses a volume of this one on another machine. Please stop that one first.",
+        f"claim {claim} is ReadWriteOnce and in use on node {node}; the pod's nodeName is {wanted}",
+    )
+
+
+def waits_for_place(servername: str, detail: str, lasting: timedelta) -> Diagnosis:
+    """The machine of the other server has no room, or takes nobody now."""
+    return Diagnosis.waiting(
+        Stage.SCHEDULING,
+        f"Your server is waiting for a place on the machine of {server_in_words(servername)}, "
+        "because both use the same volume.",
+        reason=Reason.VOLUME_IN_USE,
+        detail=detail,
+        lasting=lasting,
+        missed="there was none",
+    )
+
+
+def unfit_machine(servername: str, detail: str) -> Diagnosis:
+    """The server asks for another kind of machine than the one where the volume is."""
+    return _in_use(
+        f"{capitalized(server_in_words(servername))} uses a volume of this one on a machine that is not of the kind "
+        "that this one asks for. Please stop that one first.",
+        detail,
+    )
+
+
+def server_in_words(name: str) -> str:
+    """Name a server to its user."""
+    return f'your server "{name}"' if name else "your default server"
+
+
+def _in_use(sentence: str, detail: str) -> Diagnosis:
+    return Diagnosis.failed(Stage.STORAGE, Reason.VOLUME_IN_USE, sentence, detail=detail)

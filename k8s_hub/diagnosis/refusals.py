@@ -14,13 +14,13 @@ from decimal import Decimal
 from functools import cached_property
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Reason, Stage, ask, ignore
+from k8s_hub.diagnosis.messages import format_amount, format_quantity, listed
 from k8s_hub.diagnosis.obstacles import cluster_unavailable
-from k8s_hub.diagnosis.sentences import amount, listed, measure
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
 
 MESSAGE_LIMIT = 4096
-"""Characters of a refusal that are read: what a user typed may be longer, and stands behind what is looked for."""
+"""Characters of a message that rules read: a registry may answer with a whole page, and a refusal quote one."""
 
 VALUE_LIMIT = 80
 """Characters of a wrong value that are shown, with the two words before it."""
@@ -33,29 +33,47 @@ _LIMIT_RANGE = re.compile(
     r"\[?(?P<bound>maximum|minimum) (?P<resource>\S+) usage per \w+ is (?P<value>[\w.]+?)"
     r"(?:, but (?:request|limit) is (?P<asked>[\w.]+)|\. No (?:request|limit) is specified)"
 )
-_LIMIT_RATIO = re.compile(
-    r"\[?(?P<resource>\S+) max limit to request ratio per \w+ is (?P<allowed>[\w.]+), but "
-)
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
-_OTHER_SECURITY = re.compile(
-    r"unable to validate against any (?P<rules>security context constraint|pod security policy)"
-)
 _WEBHOOK = re.compile(r'admission webhook "[^"]+" denied the request(?:: (?P<words>.+)| without explanation)')
 _SILENT_WEBHOOK = re.compile('Internal error occurred: failed calling webhook "')
 _POLICY = re.compile(r"\w+AdmissionPolicy '[^']+' with binding '[^']+' denied request: (?P<words>.+)")
 _MISSING_NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
-_DYING_NAMESPACE = re.compile(
-    r"unable to create new content in namespace (?P<name>\S+) because it is being terminated"
-)
 _MISSING_ACCOUNT = re.compile(
     r'error looking up service account [^:\s]+: serviceaccount "(?P<name>[^"]+)" not found'
 )
-_MISSING_OBJECTS = (
-    (re.compile(r"no PriorityClass with name (?P<name>\S+) was found"), "priority class"),
-    (re.compile(r'pod rejected: RuntimeClass "(?P<name>[^"]+)" not found'), "runtime class"),
-    (_MISSING_ACCOUNT, "service account"),
-)
 _NOT_ALLOWED = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"')
+# What no user can change and needs no more than these words: the verdict, the reason, and what the user reads.
+_VERDICTS = (
+    (
+        re.compile(r"\[?(?P<resource>\S+) max limit to request ratio per \w+ is (?P<allowed>[\w.]+), but "),
+        Reason.POLICY,
+        "the {resource} limit of {thing} may be at most {allowed} times its request",
+    ),
+    (
+        re.compile(
+            r"unable to validate against any (?P<rules>security context constraint|pod security policy)"
+        ),
+        Reason.POLICY,
+        "no {rules} of the cluster allows {thing} as it is",
+    ),
+    (
+        re.compile(r"unable to create new content in namespace (?P<name>\S+) because it is being terminated"),
+        Reason.NAMESPACE,
+        'the namespace "{name}" for {thing} is being deleted',
+    ),
+    (
+        re.compile(r"no PriorityClass with name (?P<name>\S+) was found"),
+        Reason.INVALID,
+        '{thing} needs the priority class "{name}", which does not exist',
+    ),
+    (
+        re.compile(r'pod rejected: RuntimeClass "(?P<name>[^"]+)" not found'),
+        Reason.INVALID,
+        '{thing} needs the runtime class "{name}", which does not exist',
+    ),
+    (_MISSING_ACCOUNT, Reason.INVALID, '{thing} needs the service account "{name}", which does not exist'),
+    (_NOT_ALLOWED, Reason.FORBIDDEN, "the hub is not allowed to {verb} {resource} in the cluster"),
+)
 _NOT_READ = re.compile(r'\w+ in version "[^"]*" cannot be handled as a \w+: (?P<words>.+)')
 # A quota's name of a resource: requests.memory, count/pods, fast.storageclass.storage.k8s.io/requests.storage.
 _QUOTA_PREFIX = re.compile(r"^(?:\S+\.storageclass\.storage\.k8s\.io/)?(?:requests\.|limits\.|count/)?")
@@ -120,14 +138,7 @@ class Refusal:
         )
 
 
-def diagnose_refusal(
-    status: Raw, kind: str, name: str, thing: str = "", *, on_error: OnError = ignore
-) -> Diagnosis:
-    """Say why an object of this kind and name could not be created; ``thing`` is what the user calls it."""
-    return answer_to(Refusal.of(status, kind, name, thing), on_error)
-
-
-def answer_to(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
+def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
     """Say what a refusal means, by the first rule that knows it."""
     for rule in RULES:
         if (diagnosis := ask(rule, refusal, on_error)) is not None:
@@ -212,33 +223,17 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
         return None
     resource = found["resource"]
     bound = "at most" if found["bound"] == "maximum" else "at least"
-    allowed = amount(resource, quantities.parse(found["value"]))
+    allowed = format_amount(resource, quantities.parse(found["value"]))
     if found["asked"] is None:
         words = f"{refusal.thing} must say that it uses {bound} {allowed}, which this hub does not set"
     else:
-        asked = amount(resource, quantities.parse(found["asked"]))
+        asked = format_amount(resource, quantities.parse(found["asked"]))
         words = f"{refusal.thing} asks for {asked}, but the cluster allows {bound} {allowed}"
     return refusal.failed(Reason.POLICY, f"{words}. Please choose another size, or tell your administrator.")
 
 
-def outside_limit_ratio(refusal: Refusal) -> Diagnosis | None:
-    """The namespace bounds how far a limit may be above its request."""
-    if (found := _match(_LIMIT_RATIO, refusal)) is None:
-        return None
-    return refusal.failed(
-        Reason.POLICY,
-        f"the {found['resource']} limit of {refusal.thing} may be at most {found['allowed']} times its request. "
-        "Please tell your administrator.",
-    )
-
-
 def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
     """The namespace enforces a standard that the hub's settings do not meet; no user can change that."""
-    if (found := _match(_OTHER_SECURITY, refusal)) is not None:
-        return refusal.failed(
-            Reason.POLICY,
-            f"no {found['rules']} of the cluster allows {refusal.thing} as it is. Please tell your administrator.",
-        )
     if (found := _match(_POD_SECURITY, refusal)) is None:
         return None
     violations = re.sub(r" \([^()]*\)", "", found["violations"])
@@ -258,38 +253,33 @@ def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
     return refusal.failed(Reason.POLICY, f"a policy of the cluster refuses {refusal.thing}: {words}")
 
 
-def namespace_unusable(refusal: Refusal) -> Diagnosis | None:
-    """There is no place to create anything in."""
-    if refusal.code == 404 and (found := _MISSING_NAMESPACE.fullmatch(refusal.message)):
-        words = f'the namespace "{found["name"]}" for {refusal.thing} does not exist'
-    elif found := _match(_DYING_NAMESPACE, refusal):
-        words = f'the namespace "{found["name"]}" for {refusal.thing} is being deleted'
-    else:
-        return None
-    return refusal.failed(Reason.NAMESPACE, f"{words}. Please tell your administrator.")
-
-
-def named_object_missing(refusal: Refusal) -> Diagnosis | None:
-    """The object names another one that nobody has made."""
-    for pattern, kind in _MISSING_OBJECTS:
+def known_verdict(refusal: Refusal) -> Diagnosis | None:
+    """What the object names is not there, or the cluster or the hub's roles do not allow it."""
+    for pattern, reason, sentence in _VERDICTS:
         if found := _match(pattern, refusal):
-            return refusal.failed(
-                Reason.INVALID,
-                f'{refusal.thing} needs the {kind} "{found["name"]}", which does not exist. '
-                "Please tell your administrator.",
-            )
+            words = sentence.format(thing=refusal.thing, **found.groupdict())
+            return refusal.failed(reason, f"{words}. Please tell your administrator.")
     return None
 
 
-def hub_not_allowed(refusal: Refusal) -> Diagnosis | None:
-    """The hub's own account lacks a permission, or its token is no longer valid."""
-    if refusal.code == 401:
-        words = "the cluster does not know this hub's account any more"
-    elif found := _match(_NOT_ALLOWED, refusal):
-        words = f"the hub is not allowed to {found['verb']} {found['resource']} in the cluster"
-    else:
+def namespace_missing(refusal: Refusal) -> Diagnosis | None:
+    """There is no place to create anything in."""
+    if refusal.code != 404 or (found := _MISSING_NAMESPACE.fullmatch(refusal.message)) is None:
         return None
-    return refusal.failed(Reason.FORBIDDEN, f"{words}. Please tell your administrator.")
+    return refusal.failed(
+        Reason.NAMESPACE,
+        f'the namespace "{found["name"]}" for {refusal.thing} does not exist. Please tell your administrator.',
+    )
+
+
+def hub_unknown(refusal: Refusal) -> Diagnosis | None:
+    """The token of the hub's account is no longer valid."""
+    if refusal.code != 401:
+        return None
+    return refusal.failed(
+        Reason.FORBIDDEN,
+        "the cluster does not know this hub's account any more. Please tell your administrator.",
+    )
 
 
 def invalid_fields(refusal: Refusal) -> Diagnosis | None:
@@ -362,9 +352,9 @@ _QUOTA_ADVICE = "Please choose a smaller server, stop another one, or try again 
 
 def _over_quota(name: str, asked: Decimal, used: Decimal, limit: Decimal) -> str:
     if asked > limit:
-        return f"it needs {amount(name, asked)}, and {measure(name, limit)} is all that is allowed"
+        return f"it needs {format_amount(name, asked)}, and {format_quantity(name, limit)} is all that is allowed"
     are = "is" if used == 1 else "are"
-    return f"it needs {amount(name, asked)}, and {measure(name, used)} of {measure(name, limit)} {are} in use"
+    return f"it needs {format_amount(name, asked)}, and {format_quantity(name, used)} of {format_quantity(name, limit)} {are} in use"
 
 
 def _amounts(text: str) -> Iterator[tuple[str, Decimal]]:
@@ -388,11 +378,10 @@ RULES: tuple[Callable[[Refusal], Diagnosis | None], ...] = (
     quota_missing,
     amounts_missing,
     outside_limit_range,
-    outside_limit_ratio,
     pod_security_violated,
-    namespace_unusable,
-    named_object_missing,
-    hub_not_allowed,
+    known_verdict,
+    namespace_missing,
+    hub_unknown,
     invalid_fields,
     not_understood,
 )

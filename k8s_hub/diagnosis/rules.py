@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from k8s_hub.diagnosis import containers, ends, images, runtime, scheduling, storage
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Stage, ask, ignore
 from k8s_hub.diagnosis.observation import Observation
-from k8s_hub.diagnosis.refusals import answer_to
+from k8s_hub.diagnosis.refusals import diagnose_refusal
 
 Rule = Callable[[Observation], Diagnosis | None]
 
@@ -32,13 +32,13 @@ RULES: tuple[Rule, ...] = (
 def diagnose(seen: Observation, site_rules: Iterable[Rule] = (), *, on_error: OnError = ignore) -> Diagnosis:
     """Say what a start is doing, what hinders it, and whether waiting can help.
 
-    A rule that raises is told to ``on_error`` and passed over.
+    A rule that raises is given to ``on_error`` and passed over.
     """
     for rule in site_rules:
         if (diagnosis := ask(rule, seen, on_error)) is not None:
             return diagnosis
     if seen.refusal is not None:
-        return answer_to(seen.refusal, on_error)
+        return diagnose_refusal(seen.refusal, on_error)
     observations = seen.by_claim()
     for rule in RULES:
         for each in observations:

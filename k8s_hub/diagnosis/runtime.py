@@ -5,10 +5,9 @@ Docker): what a program has printed may look like one.
 """
 
 import re
-from dataclasses import dataclass
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, Role, first_seen, words_in, words_of
+from k8s_hub.diagnosis.observation import Observation, Role, first_seen, message_of
 from k8s_hub.diagnosis.pod_life import last_exit, notebook_status, state_of
 from k8s_hub.objects.raw import Raw
 
@@ -17,57 +16,31 @@ _NOT_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "Create
 _PROGRAM = "[\"'`](?P<program>[^\"'`]{1,200})[\"'`]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Obstacle:
-    """What runtimes say of one reason why a program does not run, and what its user reads of the image."""
-
-    patterns: tuple[re.Pattern[str], ...]
-    #: ``{program}`` is the program, or the folder or user, that the runtime has named; empty if it never names one.
-    told: str
-    #: Where it has named none.
-    told_without: str = ""
-
-
-def _patterns(*texts: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(text, re.IGNORECASE) for text in texts)
-
-
-_OBSTACLES = (
-    _Obstacle(
-        patterns=_patterns(
-            rf"exec: {_PROGRAM}: (?:executable file not found|(?:stat \S+ )?no such file)",
-            rf"executable (?:file )?{_PROGRAM} not found",
-            rf"finding executable {_PROGRAM}",
-            r"failed to load (?P<program>[^\s:]{1,200}): no such file",
-        ),
-        told='has no program "{program}"',
-    ),
-    _Obstacle(
-        patterns=_patterns("exec format error"),
-        told="",
-        told_without="was not made for the kind of processor that the machine has",
-    ),
-    _Obstacle(
-        patterns=_patterns(
+_NO_PROGRAM = 'has no program "{program}"'
+# What runtimes say of a program that does not run, and what its user reads of the image.
+_IMAGE_FAULTS = tuple(
+    (re.compile(pattern, re.IGNORECASE), message)
+    for pattern, message in (
+        (rf"exec: {_PROGRAM}: (?:executable file not found|(?:stat \S+ )?no such file)", _NO_PROGRAM),
+        (rf"executable (?:file )?{_PROGRAM} not found", _NO_PROGRAM),
+        (rf"finding executable {_PROGRAM}", _NO_PROGRAM),
+        (r"failed to load (?P<program>[^\s:]{1,200}): no such file", _NO_PROGRAM),
+        ("exec format error", "was not made for the kind of processor that the machine has"),
+        (
             rf"(?:exec:|exec container process) {_PROGRAM}: permission denied",
-            "open executable: permission denied",
+            'does not allow its user to run the program "{program}"',
         ),
-        told='does not allow its user to run the program "{program}"',
-        told_without="does not allow its user to run its program",
-    ),
-    _Obstacle(
-        patterns=_patterns(r'chdir to cwd \("(?P<program>[^"]{1,200})"\) set in config.json failed'),
-        told='has no folder "{program}" in which its program can start',
-    ),
-    _Obstacle(
-        patterns=_patterns("no command specified"),
-        told="",
-        told_without="does not say which program to run",
-    ),
-    _Obstacle(
-        patterns=_patterns(r"unable to find (?:user|group) (?P<program>[^\s:]{1,200}): no matching entries"),
-        told='has no user "{program}"',
-    ),
+        ("open executable: permission denied", "does not allow its user to run its program"),
+        (
+            r'chdir to cwd \("(?P<folder>[^"]{1,200})"\) set in config.json failed',
+            'has no folder "{folder}" in which its program can start',
+        ),
+        ("no command specified", "does not say which program to run"),
+        (
+            r"unable to find (?:user|group) (?P<user>[^\s:]{1,200}): no matching entries",
+            'has no user "{user}"',
+        ),
+    )
 )
 # containerd's words, in two versions, and CRI-O's.
 _NO_RUNTIME = (
@@ -87,10 +60,10 @@ def program_does_not_run(seen: Observation) -> Diagnosis | None:
     """
     for container in seen.containers:
         words = runtime_words(container)
-        what = _obstacle_in(words)
-        if not what or seen.is_past(container):
+        fault = _image_fault(words)
+        if not fault or seen.is_past(container):
             continue
-        sentence = _sentence(seen, container, what)
+        sentence = _sentence(seen, container, fault)
         if seen.role_of(container) is Role.BESIDE and state_of(
             notebook_status(seen.pod or {}) or {}, "running"
         ):
@@ -106,7 +79,7 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
     events = seen.unsolved("FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady")
     if not events:
         return None
-    words = words_of(events[-1]).replace('\\"', '"')
+    words = message_of(events[-1]).replace('\\"', '"')
     lasting = seen.lasting(first_seen(events[0]))
     if found := next(filter(None, (pattern.search(words) for pattern in _NO_RUNTIME)), None):
         sentence = f'The machine cannot run your server yet: it has no container runtime "{found["name"]}".'
@@ -133,27 +106,23 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
     )
 
 
-def _sentence(seen: Observation, container: Raw, what: str) -> str:
+def _sentence(seen: Observation, container: Raw, fault: str) -> str:
     """The user chose the image of the server, the administrator those of all others."""
     image = f'The image "{seen.image_of(container)}"'
     if seen.role_of(container) is Role.SERVER:
-        return f"{image} {what}. Please choose an image that is made for JupyterHub."
-    return f"{image} of {seen.in_words(container)} {what}. Please tell your administrator."
+        return f"{image} {fault}. Please choose an image that is made for JupyterHub."
+    return f"{image} of {seen.in_words(container)} {fault}. Please tell your administrator."
 
 
-def _obstacle_in(words: str) -> str:
-    """Return what is told of the image, empty if the words are about something else."""
-    for obstacle in _OBSTACLES:
-        for pattern in obstacle.patterns:
-            if found := pattern.search(words):
-                program = found.groupdict().get("program")
-                return obstacle.told.format(program=program) if program else obstacle.told_without
-    return ""
+def _image_fault(words: str) -> str:
+    """Return what is wrong with the image, empty if the words are about something else."""
+    found = ((pattern.search(words), message) for pattern, message in _IMAGE_FAULTS)
+    return next((message.format(**match.groupdict()) for match, message in found if match), "")
 
 
 def runtime_words(container: Raw) -> str:
     """Return why the runtime has not started a container, empty if it has: then nothing of it is in the program's log."""
     states = (state_of(container, "waiting"), last_exit(container))
-    own = (words_in(state) for state in states if state.get("reason") in _NOT_STARTED)
+    own = (message_of(state) for state in states if state.get("reason") in _NOT_STARTED)
     # CRI-O quotes the runtime with its quotation marks escaped.
     return "; ".join(words for words in own if words).replace('\\"', '"')

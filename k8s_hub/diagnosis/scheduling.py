@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum, auto
 
-from k8s_hub.diagnosis import sharing
+from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, words_of
-from k8s_hub.diagnosis.sentences import amount, listed
-from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from k8s_hub.diagnosis.messages import format_amount, listed
+from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, message_of
+from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import annotations_of
 from k8s_hub.objects.raw import Raw
@@ -122,20 +122,20 @@ OBSTACLES = (
 )
 
 
-def no_place_beside(seen: Observation) -> Diagnosis | None:
+def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
     """The pod has to go where another server of its user has their volume, and it cannot, or not yet.
 
     Of the other machines the scheduler only says that they are others; what else it says is about that one.
     """
-    other = annotations_of(seen.pod or {}).get(BESIDE_ANNOTATION)
+    other = annotations_of(seen.pod or {}).get(SAME_NODE_ANNOTATION)
     message = seen.unschedulable
     if other is None or message is None:
         return None
     verdict, detail = message.split(" preemption:")[0], _with_selector(seen.spec, message)
     found = [obstacle.pattern for obstacle in OBSTACLES if obstacle.pattern.search(verdict)]
     if found == [_OTHER_KIND] and not _INSUFFICIENT.search(verdict):
-        return sharing.unfit_machine(other, detail)
-    return sharing.waits_for_place(other, detail, seen.lasting(seen.since("PodScheduled")))
+        return obstacles.unfit_machine(other, detail)
+    return obstacles.waits_for_place(other, detail, seen.lasting(seen.since("PodScheduled")))
 
 
 def machine_is_coming(seen: Observation) -> Diagnosis | None:
@@ -167,7 +167,7 @@ def no_machine_will_come(seen: Observation) -> Diagnosis | None:
             detail=detail,
             expired=f"The cluster could not add a machine for your server within {{waited}}. {_LATER}",
         )
-    if seen.lasting(max(scaler.since for scaler in scalers)) < seen.patience.no_scale_up:
+    if seen.lasting(max(scaler.since for scaler in scalers)) < seen.grace.no_scale_up:
         return None
     return Diagnosis.failed(
         Stage.SCHEDULING,
@@ -207,7 +207,7 @@ def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
     )
 
 
-def requested(spec: Raw, resource: str) -> Decimal:
+def total_request(spec: Raw, resource: str) -> Decimal:
     """How much of a resource the pod asks for, as the scheduler adds it up.
 
     The containers' sum, or the largest step before them if that is more; side containers among the init
@@ -235,14 +235,14 @@ def _lack_of_resources(spec: Raw, verdict: str) -> Obstacle | None:
     # GPUs first: they are why the rest is scarce.
     lacking.sort(key=lambda resource: "/" not in resource)
     where = " in the zone of its home volume" if _OTHER_ZONE.search(verdict) else ""
-    words = listed([_say(resource, requested(spec, resource)) for resource in lacking])
+    words = listed([_say(resource, total_request(spec, resource)) for resource in lacking])
     return Obstacle(
         pattern=_INSUFFICIENT, sentence=f"Your server is waiting for a machine with {words}{where}."
     )
 
 
 def _say(resource: str, quantity: Decimal) -> str:
-    return amount(resource, quantity) if quantity else f"more {resource}"
+    return format_amount(resource, quantity) if quantity else f"more {resource}"
 
 
 _ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.")
@@ -317,19 +317,19 @@ def _said_last(events: Sequence[Raw]) -> _Scaler:
         event for event in events if _mind(event) is mind and (not changed or last_seen(event) >= changed)
     ]
     since = first_seen(same[0])
-    return _Scaler(mind=mind, since=max(since, changed) if changed else since, words=words_of(events[-1]))
+    return _Scaler(mind=mind, since=max(since, changed) if changed else since, words=message_of(events[-1]))
 
 
 def _mind(event: Raw) -> _Mind:
     if event.get("reason") in _SCALING_UP:
         return _Mind.YES
-    return _Mind.NOT_NOW if _NOT_NOW.search(words_of(event)) else _Mind.NO
+    return _Mind.NOT_NOW if _NOT_NOW.search(message_of(event)) else _Mind.NO
 
 
 def _is_karpenters(event: Raw) -> bool:
-    return bool(_KARPENTER.match(component_of(event))) or words_of(event).startswith(_KARPENTERS_NO)
+    return bool(_KARPENTER.match(component_of(event))) or message_of(event).startswith(_KARPENTERS_NO)
 
 
 _LATER = "Please try again later, or choose another kind of server."
 
-RULES = (no_place_beside, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)
+RULES = (no_place_on_same_node, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

@@ -4,12 +4,12 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, first_seen, words_of
-from k8s_hub.diagnosis.sentences import begun
+from k8s_hub.diagnosis.messages import capitalized
+from k8s_hub.diagnosis.observation import Observation, first_seen, message_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
-_EXTRA_CLAIM = "hub.jupyter.org/extra-claim"
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 _NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
@@ -25,7 +25,7 @@ _MISSING_KEY = re.compile(r"references non-existent (?P<kind>secret|config) key:
 
 def volume_in_words(claim: Raw) -> str:
     """Say which volume of the user it is: the home, or another by the name that the admin gave it."""
-    extra = annotations_of(claim).get(_EXTRA_CLAIM)
+    extra = annotations_of(claim).get(EXTRA_CLAIM_ANNOTATION)
     return "your home volume" if extra is None else f'your volume "{extra}"'
 
 
@@ -52,7 +52,7 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
     finalizers = ", ".join(metadata_of(seen.claim).get("finalizers") or ())
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"{begun(_volume(seen))} ({key_of(seen.claim).name}) is being deleted. "
+        f"{capitalized(_volume(seen))} ({key_of(seen.claim).name}) is being deleted. "
         "Your server waits until it is gone and then gets a new, empty one.",
         reason=Reason.CLAIM_TERMINATING,
         detail=f"claim {key_of(seen.claim)} is terminating; finalizers: {finalizers or 'none'}",
@@ -66,13 +66,13 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
     for event in seen.claim_events("ProvisioningFailed"):
-        if found := _UNKNOWN_CLASS.search(words_of(event)):
+        if found := _UNKNOWN_CLASS.search(message_of(event)):
             return Diagnosis.failed(
                 Stage.STORAGE,
                 Reason.STORAGE_CLASS,
-                f'{begun(_volume(seen))} cannot be created: the cluster has no storage class "{found["name"]}". '
+                f'{capitalized(_volume(seen))} cannot be created: the cluster has no storage class "{found["name"]}". '
                 "Please tell your administrator.",
-                detail=words_of(event),
+                detail=message_of(event),
             )
     return None
 
@@ -85,15 +85,17 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
     if not events:
         return None
     lasting = seen.lasting(first_seen(events[0]))
-    if lasting >= seen.patience.unbound_claim:
+    if lasting >= seen.grace.unbound_claim:
         return Diagnosis.failed(
             Stage.STORAGE,
             Reason.CLAIM_PENDING,
             f"There is no disk for {_volume(seen)}, and the cluster has no default way to create one. "
             "Please tell your administrator.",
-            detail=words_of(events[-1]),
+            detail=message_of(events[-1]),
         )
-    return _claim_pending(seen, f"{begun(_volume(seen))} has no disk yet.", words_of(events[-1]), lasting)
+    return _claim_pending(
+        seen, f"{capitalized(_volume(seen))} has no disk yet.", message_of(events[-1]), lasting
+    )
 
 
 def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
@@ -106,7 +108,7 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     return _claim_pending(
         seen,
         f"The storage system could not create {_volume(seen)} and tries again.",
-        words_of(events[-1]),
+        message_of(events[-1]),
         seen.lasting(first_seen(events[0])),
     )
 
@@ -120,7 +122,7 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
         return None
     lasting = seen.lasting(seen.since("PodScheduled"))
     sentence = f'The volume "{found["name"]}" that your server needs does not exist.'
-    if lasting >= seen.patience.missing_object:
+    if lasting >= seen.grace.missing_object:
         return Diagnosis.failed(
             Stage.STORAGE,
             Reason.CLAIM_MISSING,
@@ -143,10 +145,10 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
         return None
     if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
         return None
-    messages = [words_of(event) for event in seen.claim_events()]
+    messages = [message_of(event) for event in seen.claim_events()]
     return _claim_pending(
         seen,
-        f"{begun(_volume(seen))} is being prepared.",
+        f"{capitalized(_volume(seen))} is being prepared.",
         messages[-1] if messages else (seen.unschedulable or ""),
         seen.lasting(None),
     )
@@ -166,10 +168,10 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"The disk of {_attached_volume(seen, words_of(events[-1]))} is still attached to another machine, "
+        f"The disk of {_attached_volume(seen, message_of(events[-1]))} is still attached to another machine, "
         "and your server waits for it.",
         reason=Reason.MOUNT,
-        detail=words_of(events[-1]),
+        detail=message_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it was not released",
     )
@@ -188,9 +190,9 @@ def _attached_volume(seen: Observation, words: str) -> str:
 def mounted_object_missing(seen: Observation) -> Diagnosis | None:
     """A volume is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
     for event in reversed(events := seen.unsolved("FailedMount")):
-        if (what := _missing_in(words_of(event))) is not None:
-            same = [each for each in events if _missing_in(words_of(each)) == what]
-            return missing_object(seen, what, words_of(event), seen.lasting(first_seen(same[0])))
+        if (what := _missing_in(message_of(event))) is not None:
+            same = [each for each in events if _missing_in(message_of(each)) == what]
+            return missing_object(seen, what, message_of(event), seen.lasting(first_seen(same[0])))
     return None
 
 
@@ -209,7 +211,7 @@ def _missing_in(words: str) -> str | None:
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
     """Tell of a Secret, ConfigMap or key that the pod needs and that is not there, or not yet."""
     sentence = f"Your server needs the {what}, which does not exist."
-    if lasting >= seen.patience.missing_object:
+    if lasting >= seen.grace.missing_object:
         return Diagnosis.failed(
             Stage.STARTING,
             Reason.CONFIG_MISSING,
@@ -235,7 +237,7 @@ def mount_fails(seen: Observation) -> Diagnosis | None:
         Stage.STORAGE,
         "The machine cannot reach a volume of your server yet and tries again.",
         reason=Reason.MOUNT,
-        detail=words_of(events[-1]),
+        detail=message_of(events[-1]),
         lasting=seen.lasting(first_seen(events[0])),
         missed="it did not succeed",
     )

@@ -7,16 +7,24 @@ from datetime import datetime
 from typing import assert_never
 
 from k8s_hub.claims.extra import choose_extra
-from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
-from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.home import (
+    Create,
+    HomeChoice,
+    HomeRequest,
+    Refuse,
+    UseExisting,
+    Why,
+    choose_home,
+    legacy_names,
+)
 from k8s_hub.claims.lookup import usernames_of
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.doctor.findings import Finding, Status
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
-from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.saved_state import SavedState
 
 CHECK = "homes"
 UNKNOWN_NUMBER = "?"
@@ -253,7 +261,7 @@ def _identity(username: str, servername: str, settings: Settings) -> ServerIdent
 
 
 def _names(username: str, servername: str, settings: Settings) -> Names:
-    return names_of(
+    return Names.of(
         username=username,
         servername=servername,
         userid=UNKNOWN_NUMBER,

@@ -9,8 +9,8 @@ from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
     ServerIdentity,
-    is_of_release,
     is_ours,
+    matches_release,
 )
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -85,7 +85,7 @@ def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
 
 def _is_of_this_hub(pod: Raw, servers: Sequence[ExpectedPod]) -> bool:
     """False where the release is known, and the pod is another one's: one that runs for all that this hub knows."""
-    return all(is_of_release(pod, server.identity) for server in servers[:1])
+    return all(matches_release(pod, server.identity) for server in servers[:1])
 
 
 def is_active(server: Server) -> bool:

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import BadReply, HubError
-from k8s_hub.hub.routes import ServerKey, routes_of
-from k8s_hub.hub.users import User, user_of
+from k8s_hub.hub.users import ServerKey, User, routes_of, user_of
 from k8s_hub.text import quoted
 
 PAGINATED = "application/jupyterhub-pagination+json"
@@ -20,7 +19,7 @@ MOST = 1_000_000_000
 """Users, or routes: a greater number is a mistake."""
 
 
-class State(StrEnum):
+class UserState(StrEnum):
     """Which users to list."""
 
     ALL = ""
@@ -28,7 +27,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class UserPage:
     """A part of the list of users."""
 
     users: tuple[User, ...]
@@ -61,8 +60,8 @@ class HubApi:
         return frozenset(scopes)
 
     async def page(
-        self, *, offset: int, limit: int, state: State = State.ALL, with_stopped: bool = False
-    ) -> Page:
+        self, *, offset: int, limit: int, state: UserState = UserState.ALL, with_stopped: bool = False
+    ) -> UserPage:
         """Return one page of the users in the order of their ids, which never changes.
 
         with_stopped: with the servers that do not run, too.
@@ -79,12 +78,12 @@ class HubApi:
         return _page_of(reply.body, offset)
 
     async def user(self, name: str, *, with_stopped: bool = False) -> User:
-        """Return one user and their servers; raise NotFound where there is no such user.
+        """Return one user and their servers; raise HubNotFound where there is no such user.
 
         with_stopped: with the servers that do not run, too. The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
         """
         reply = await self._connection.request(
-            "GET", f"/users/{_quoted(name)}", scope="read:servers", params=_stopped(with_stopped)
+            "GET", f"/users/{_path_part(name)}", scope="read:servers", params=_stopped(with_stopped)
         )
         return user_of(reply.body)
 
@@ -94,10 +93,10 @@ class HubApi:
         remove: forget a named server too, after which its volume may be deleted (``KubeSpawner.delete_pvc``).
         A server that is already stopped is gone. A server that starts is interrupted.
         """
-        where = f"servers/{_quoted(name)}" if name else "server"
+        where = f"servers/{_path_part(name)}" if name else "server"
         reply = await self._connection.request(
             "DELETE",
-            f"/users/{_quoted(user)}/{where}",
+            f"/users/{_path_part(user)}/{where}",
             scope="delete:servers",
             body={"remove": True} if remove else None,
         )
@@ -124,7 +123,7 @@ class HubApi:
         """Return a new token of a user, which has these scopes of theirs for so long."""
         reply = await self._connection.request(
             "POST",
-            f"/users/{_quoted(user)}/tokens",
+            f"/users/{_path_part(user)}/tokens",
             scope="tokens",
             body={"scopes": scopes, "expires_in": int(lifetime.total_seconds()), "note": note},
         )
@@ -135,18 +134,18 @@ class HubApi:
 
     async def delete_user(self, name: str) -> None:
         """Delete a user, whose servers must be stopped."""
-        await self._connection.request("DELETE", f"/users/{_quoted(name)}", scope="delete:users")
+        await self._connection.request("DELETE", f"/users/{_path_part(name)}", scope="delete:users")
 
 
 def _stopped(is_wanted: bool) -> dict[str, str]:
     return {"include_stopped_servers": "1"} if is_wanted else {}
 
 
-def _quoted(name: str) -> str:
+def _path_part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _page_of(body: Any, offset: int) -> Page:
+def _page_of(body: Any, offset: int) -> UserPage:
     pagination = _pagination_of(body, list, "users")
     users, unreadable = [], []
     for raw in body["items"]:
@@ -154,7 +153,7 @@ def _page_of(body: Any, offset: int) -> Page:
             users.append(user_of(raw))
         except BadReply as error:
             unreadable.append(error)
-    return Page(
+    return UserPage(
         users=tuple(users),
         unreadable=tuple(unreadable),
         limit=_count(pagination, "limit", "users"),

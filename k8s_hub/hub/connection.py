@@ -12,7 +12,8 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from k8s_hub.hub.errors import BadReply, Unavailable, error_of
+from k8s_hub.hub.errors import BadReply, HubUnavailable, error_of
+from k8s_hub.retries import parse_retry_after
 from k8s_hub.text import quoted
 
 LONGEST_REPLY = 256 * 2**20
@@ -21,15 +22,12 @@ LONGEST_REPLY = 256 * 2**20
 LONGEST_MESSAGE = 500
 """In characters, of what the hub says about an error; it may quote its users."""
 
-LONGEST_PAUSE = 3600
-"""In seconds: to wait longer than the hub asks for is fine, for ever is not."""
-
 OnReply = Callable[[str, int, float], None]
-"""Is told of every request that was answered or failed: its method, the answer's status (0: none came), seconds."""
+"""Called after every request, answered or failed: its method, the answer's status (0: none came), seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionSettings:
+class HubConnectionSettings:
     """Where the hub is and how to speak to it."""
 
     url: str  # of the REST API, such as http://localhost:8081/hub/api
@@ -69,7 +67,7 @@ def _context(certificates: Path, authority: str) -> ssl.SSLContext:
 class HubConnection:
     """Owns the HTTP session; raises `HubError` for everything that is not a success."""
 
-    def __init__(self, settings: ConnectionSettings, on_reply: OnReply | None = None) -> None:
+    def __init__(self, settings: HubConnectionSettings, on_reply: OnReply | None = None) -> None:
         self._url = settings.url.rstrip("/")
         self._on_reply = on_reply
         self._session = aiohttp.ClientSession(
@@ -115,12 +113,12 @@ class HubConnection:
             ) as response:
                 text = await _bounded(response)
         except TimeoutError:
-            self._tell(method, 0, begun)
-            raise Unavailable(f"{asked} was not answered in time") from None
+            self._report(method, 0, begun)
+            raise HubUnavailable(f"{asked} was not answered in time") from None
         except aiohttp.ClientError as error:
-            self._tell(method, 0, begun)
-            raise Unavailable(f"{asked} failed: {error}") from error
-        self._tell(method, response.status, begun)
+            self._report(method, 0, begun)
+            raise HubUnavailable(f"{asked} failed: {error}") from error
+        self._report(method, response.status, begun)
         if text is None:
             raise BadReply(f"{asked} was answered with more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
@@ -129,11 +127,11 @@ class HubConnection:
                 asked,
                 _message_in(text) or response.reason or "",
                 scope=scope,
-                retry_after=_seconds(response.headers.get("Retry-After")),
+                retry_after=parse_retry_after(response.headers.get("Retry-After")),
             )
         return Reply(code=response.status, body=_decoded(text, asked))
 
-    def _tell(self, method: str, code: int, begun: float) -> None:
+    def _report(self, method: str, code: int, begun: float) -> None:
         if self._on_reply is not None:
             self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
 
@@ -175,9 +173,3 @@ def _loads(text: bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    # The other form of Retry-After, a date, is not one the hub uses.
-    is_number = retry_after is not None and retry_after.isdecimal()
-    return min(float(retry_after or 0), LONGEST_PAUSE) if is_number else None

@@ -1,11 +1,11 @@
 """What can go wrong between this process and the hub, as one tree.
 
 HubError
-|-- Forbidden     401, 403: the token is not valid, or lacks a scope
-|-- NotFound      404: no such user or server, or none this token may see
-|-- Refused       every other 3xx and 4xx: asking again cannot help
-|-- BadReply      an answer that is not what the REST API promises
-`-- Unavailable   429, 5xx, no connection, no answer in time: asking again can help
+|-- HubForbidden     401, 403: the token is not valid, or lacks a scope
+|-- HubNotFound      404: no such user or server, or none this token may see
+|-- Refused          every other 3xx and 4xx: asking again cannot help
+|-- BadReply         an answer that is not what the REST API promises
+`-- HubUnavailable   429, 5xx, no connection, no answer in time: asking again can help
 """
 
 
@@ -18,11 +18,11 @@ class HubError(Exception):
         self.retry_after = retry_after  # seconds the hub asked for; None where it did not ask
 
 
-class Forbidden(HubError):
+class HubForbidden(HubError):
     """The token is not valid or lacks a scope; the message names the scope."""
 
 
-class NotFound(HubError):
+class HubNotFound(HubError):
     """There is no such user or server, or the token may not see it."""
 
 
@@ -34,7 +34,7 @@ class BadReply(HubError):
     """The answer cannot be read."""
 
 
-class Unavailable(HubError):
+class HubUnavailable(HubError):
     """The hub is away, busy or slow: nothing is known about what was asked."""
 
 
@@ -44,13 +44,13 @@ def error_of(code: int, asked: str, said: str, *, scope: str, retry_after: float
     asked: method and path; said: the hub's own message; scope: what the token needs for this call.
     """
     if code in {401, 403}:
-        return Forbidden(_why_forbidden(asked, said, scope), code=code)
+        return HubForbidden(_why_forbidden(asked, said, scope), code=code)
     if code < 400:
         return Refused(
             f"{asked} was redirected: is this the REST API, such as http://localhost:8081/hub/api?", code=code
         )
-    kinds: dict[int, type[HubError]] = {404: NotFound, 408: Unavailable, 429: Unavailable}
-    kind = kinds.get(code, Unavailable if code >= 500 else Refused)
+    kinds: dict[int, type[HubError]] = {404: HubNotFound, 408: HubUnavailable, 429: HubUnavailable}
+    kind = kinds.get(code, HubUnavailable if code >= 500 else Refused)
     return kind(f"{asked} was answered with {code}: {said}", code=code, retry_after=retry_after)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from k8s_hub.hub.api import Page
-from k8s_hub.hub.errors import BadReply, Forbidden, HubError
+from k8s_hub.hub.api import UserPage
+from k8s_hub.hub.errors import BadReply, HubError, HubForbidden
 from k8s_hub.hub.users import User
 
 LOST_IN_A_ROW = 3
@@ -20,26 +20,26 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class UserList:
     """All pages, as one."""
 
-    pages: tuple[Page, ...]
+    pages: tuple[UserPage, ...]
     lost: tuple[Lost, ...]
 
 
-async def read_all(read_page: Callable[[int], Awaitable[Page]], *, page_size: int) -> Listing:
+async def read_all(read_page: Callable[[int], Awaitable[UserPage]], *, page_size: int) -> UserList:
     """Read pages with ``read_page(offset)`` until the last; raise the error where not one could be read.
 
     A token that may not list raises at once.
     """
-    pages: list[Page] = []
+    pages: list[UserPage] = []
     lost: list[Lost] = []
     lost_in_a_row = 0
     offset: int | None = 0
     while offset is not None and lost_in_a_row < LOST_IN_A_ROW:
         try:
             page = await read_page(offset)
-        except Forbidden:
+        except HubForbidden:
             raise
         except HubError as error:
             lost_in_a_row += 1
@@ -53,10 +53,10 @@ async def read_all(read_page: Callable[[int], Awaitable[Page]], *, page_size: in
             offset = page.next_offset
     if not pages:
         raise lost[-1].error
-    return Listing(pages=tuple(pages), lost=tuple(lost))
+    return UserList(pages=tuple(pages), lost=tuple(lost))
 
 
-async def read_everybody(read_page: Callable[[int], Awaitable[Page]]) -> tuple[User, ...]:
+async def read_everybody(read_page: Callable[[int], Awaitable[UserPage]]) -> tuple[User, ...]:
     """Return all users, or raise: for those who act on a user's absence.
 
     Each page begins with the last user of the one before, because a user who is deleted meanwhile makes all others
@@ -81,6 +81,6 @@ async def read_everybody(read_page: Callable[[int], Awaitable[Page]]) -> tuple[U
     return tuple(users)
 
 
-def _after(offset: int, pages: list[Page]) -> int | None:
+def _after(offset: int, pages: list[UserPage]) -> int | None:
     """Return the offset to go on from, as long as there can be users; nobody knows before the first page."""
     return offset if not pages or offset < pages[-1].total else None

@@ -1,25 +1,27 @@
-"""Users and their servers, as the hub's REST API describes them.
+"""Users and their servers, routes and scopes, as the hub's REST API describes them.
 
 Parts of a description come from users: ``user_options`` may be any JSON. What is read here can be written as JSON,
 printed and compared without failing.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from k8s_hub.claims.saved_state import ACCESS_TOKEN
 from k8s_hub.hub.errors import BadReply
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import printable, quoted
 
-ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
-"""The key in a server's saved state of a token that opens this server only (``KubeSpawner.save_access_token``)."""
-
 DEEPEST = 100
 """Levels of lists and objects in a server's description. What is deeper is left out: json may fail on it."""
+
+
+ServerKey = tuple[str, str]
+"""A user's name, and a server's: "" is the default one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,3 +225,43 @@ def packed(user: User) -> User:
 def unpacked(raw: Raw) -> dict[str, Any]:
     """Return the hub's words as a dictionary, packed or not."""
     return raw.unpacked() if isinstance(raw, Packed) else dict(raw)
+
+
+# --- The proxy's routes ---
+
+
+def routes_of(raw: Mapping[str, Any]) -> dict[ServerKey, str]:
+    """Return each server's address, such as http://10.0.0.7:8888; routes of services and junk are skipped."""
+    found: dict[ServerKey, str] = {}
+    for route in raw.values():
+        match route:
+            case {"data": {"user": str(user), "server_name": str(name)}, "target": str(target)}:
+                found[user, name] = target
+    return found
+
+
+# --- Scopes ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingScope:
+    """A scope that a token does not have for everybody."""
+
+    name: str
+    partly: tuple[str, ...] = ()  # what the token has of it: for some users, groups or servers
+
+    def __str__(self) -> str:
+        return f"{self.name} (only {', '.join(self.partly)})" if self.partly else self.name
+
+
+def missing_scopes(wanted: Iterable[str], has: Collection[str]) -> tuple[MissingScope, ...]:
+    """Return what is missing of the scopes ``wanted``, each once, in their order.
+
+    has: as `HubApi.scopes` returns them, with all that they imply. A scope with a filter, such as
+    ``access:servers!user=ada``, is a part of the scope without it, except where the filtered one is wanted.
+    """
+    return tuple(
+        MissingScope(name=name, partly=tuple(sorted(scope for scope in has if scope.startswith(f"{name}!"))))
+        for name in dict.fromkeys(wanted)
+        if name not in has and name.partition("!")[0] not in has
+    )

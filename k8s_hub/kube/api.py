@@ -1,23 +1,24 @@
 """The calls this package makes, one attempt each: retries are the caller's policy, under its own name."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
+from k8s_hub.diagnosis.refusals import Refusal, is_admission_not_ready, lacks_right
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import Conflict, KubeError, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.core.watch import ListPage, WatchEvent, decode, decode_page
 from k8s_hub.kube.metrics import REQUESTS
-from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.rights import Rights
-from k8s_hub.kube.watch import News, Page, decode, decode_page
 from k8s_hub.objects.keys import Key, oddity_of
 from k8s_hub.objects.raw import Raw
 
 PAGE_SIZE = 100
 """Objects per page of a list: realistic pods are 7.5 kB, so a page is decoded in about 10 ms."""
 
-PATIENT = 10.0
+LONG_TIMEOUT = 10.0
 """Seconds that a page of a list or the opening of a watch may take at least.
 
 Nobody waits for them on a web page, and a limit that a slow API server never meets would leave a view stale for ever.
@@ -27,12 +28,16 @@ SILENCE = 75.0
 """Seconds after which a silent watch is taken for dead: a bookmark comes each 60 s, and 15 s for a slow server."""
 
 
+FORBIDDEN_GRACE = 30.0
+"""Seconds for which a Forbidden may be a restarted API server's; a right that was taken away is then believed gone."""
+
+
 class KubeApi:
     """Typed by verb, raw in JSON; raises `KubeError`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rights = Rights()
+        self._transient_forbidden = _TransientForbidden()
 
     @property
     def host(self) -> str:
@@ -53,7 +58,7 @@ class KubeApi:
         """Create the object and return it as stored.
 
         A `Conflict` means that the name is taken. An `Unavailable` leaves open whether the object exists; try
-        again and tell by a mark of your own whose it is that a `Conflict` then meets.
+        again and tell by an attempt id of your own whose it is that a `Conflict` then meets.
         """
         with self._asked("create", resource, namespace):
             try:
@@ -110,7 +115,7 @@ class KubeApi:
         field_selector: str = "",
         limit: int = PAGE_SIZE,
         continue_token: str = "",
-    ) -> Page:
+    ) -> ListPage:
         """Return one page of a list, the first one if ``continue_token`` is empty.
 
         Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old. An object that
@@ -127,7 +132,7 @@ class KubeApi:
                 resource.path(namespace),
                 params=params,
                 decode=partial(decode_page, is_first=not continue_token),
-                timeout=max(PATIENT, self._connection.request_timeout),
+                timeout=max(LONG_TIMEOUT, self._connection.request_timeout),
             )
 
     async def list_pages(
@@ -138,7 +143,7 @@ class KubeApi:
         label_selector: str = "",
         field_selector: str = "",
         limit: int = PAGE_SIZE,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[ListPage]:
         """Yield the pages of one list, all of them as of the first one's resourceVersion.
 
         For those who act on what is missing: an object that cannot be read is `Unavailable`.
@@ -171,7 +176,7 @@ class KubeApi:
         label_selector: str = "",
         field_selector: str = "",
         timeout_seconds: int | None = None,
-    ) -> AsyncIterator[AsyncIterator[News]]:
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """Open a watch of what happens after ``resource_version``, with bookmarks.
 
         Entering it raises what the server says to that; reading it raises `Unavailable` when the connection
@@ -189,7 +194,7 @@ class KubeApi:
         stream = self._connection.stream(
             resource.path(namespace),
             params=params,
-            opening=max(PATIENT, self._connection.request_timeout),
+            opening=max(LONG_TIMEOUT, self._connection.request_timeout),
             silence=SILENCE,
         )
         async with AsyncExitStack() as stack:
@@ -199,18 +204,53 @@ class KubeApi:
 
     @contextmanager
     def _asked(self, verb: str, resource: Resource, namespace: str | None) -> Iterator[None]:
-        """Count the answer to one request, and doubt a refusal of what was allowed before."""
+        """Count the answer to one request, and do not believe at once that what was allowed before is forbidden."""
         try:
             yield
         except KubeError as error:
             REQUESTS.labels(verb, resource.plural, str(error.code)).inc()
-            meant = self._rights.judge(error, verb, resource, namespace)
+            meant = self._transient_forbidden.meant_by(error, verb, resource, namespace)
             if meant is error:
                 raise
             raise meant from error
         else:
             REQUESTS.labels(verb, resource.plural, "200").inc()
-            self._rights.note_success(verb, resource, namespace)
+            self._transient_forbidden.note_success(verb, resource, namespace)
+
+
+class _TransientForbidden:
+    """What one account was allowed before: a Forbidden for that is not believed at once.
+
+    An API server that has just started answers before it has read the roles and the service accounts, and refuses for
+    some seconds what it allows afterwards. Nobody's start has to fail for that.
+    """
+
+    def __init__(self) -> None:
+        #: When the refusals began that are under way, in the loop's time; None while there are none.
+        self._refused_since: dict[tuple[str, Resource, str | None], float | None] = {}
+
+    def note_success(self, verb: str, resource: Resource, namespace: str | None) -> None:
+        """Remember what is allowed."""
+        self._refused_since[verb, resource, namespace] = None
+
+    def meant_by(self, error: KubeError, verb: str, resource: Resource, namespace: str | None) -> KubeError:
+        """Return what the error means: `Unavailable` for a Forbidden that may pass by itself."""
+        if not isinstance(error, Forbidden):
+            return error
+        status = error.status or {"code": error.code, "message": error.message}
+        refusal = Refusal.of(status, resource.kind, name="")
+        if is_admission_not_ready(refusal) or self._may_pass(refusal, (verb, resource, namespace)):
+            return Unavailable.of(error)
+        return error
+
+    def _may_pass(self, refusal: Refusal, asked: tuple[str, Resource, str | None]) -> bool:
+        if asked not in self._refused_since or not lacks_right(refusal):
+            return False
+        now = asyncio.get_running_loop().time()
+        since = self._refused_since[asked]
+        if since is None:
+            since = self._refused_since[asked] = now
+        return now - since < FORBIDDEN_GRACE
 
 
 def _stored(resource: Resource, obj: Raw) -> Raw:
@@ -221,7 +261,7 @@ def _stored(resource: Resource, obj: Raw) -> Raw:
     return obj
 
 
-async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[News, None]:
+async def _decoded(lines: AsyncIterator[bytes]) -> AsyncGenerator[WatchEvent, None]:
     async for line in lines:
         yield decode(line)
 

@@ -18,7 +18,7 @@ from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
 from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.core.errors import ConfigurationError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 BEARER = "BearerToken"  # the library's name for the Authorization header's content
@@ -91,7 +91,7 @@ def _from_service_account(directory: Path) -> Access:
     loader = InClusterConfigLoader(
         token_filename=str(token.path), cert_filename=str(directory / "ca.crt"), try_refresh_token=False
     )
-    with _told_as(f"the service account in {directory}"):
+    with _as_configuration_error(f"the service account in {directory}"):
         loader.load_and_set(configuration)
         token.refresh(configuration)
     configuration.refresh_api_key_hook = token.refresh
@@ -113,7 +113,7 @@ async def _from_kubeconfig(paths: str) -> Access:
 
     async def load() -> Configuration:
         configuration = Configuration()
-        with _told_as(f"the kubeconfig {paths}"):
+        with _as_configuration_error(f"the kubeconfig {paths}"):
             await load_kube_config(config_file=paths, client_configuration=configuration)
         return configuration
 
@@ -153,7 +153,7 @@ class _TokenFile:
 
 
 @contextmanager
-def _told_as(what: str) -> Iterator[None]:
+def _as_configuration_error(what: str) -> Iterator[None]:
     """Turn whatever the library raises over a bad configuration into one sentence."""
     try:
         yield

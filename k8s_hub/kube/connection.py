@@ -18,16 +18,17 @@ import aiohttp
 from kubernetes_asyncio.client import Configuration
 
 from k8s_hub._version import __version__
-from k8s_hub.kube import decoding
 from k8s_hub.kube.configuration import BEARER, Access, ConnectionSettings, find_access
-from k8s_hub.kube.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.objects.raw import Raw
+from k8s_hub.retries import parse_retry_after
 
-STALL = 0.25  # seconds a timer may be late before the loop counts as having stood still
+STALL = 0.25  # seconds a timer may be late before the loop counts as stalled
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
+async def stall_tolerant_timeout(seconds: float) -> AsyncIterator[None]:
     """Raise TimeoutError when the body takes longer than ``seconds`` of a running loop.
 
     A deadline that is noticed late is put off by as long as it was late, at most by ``seconds``.
@@ -126,7 +127,7 @@ class Connection:
         params: Params | None = None,
         body: Raw | None = None,
         content_type: str = "application/json",
-        timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `patience`
+        timeout: float | None = None,  # noqa: ASYNC109 - a limit with a meaning of its own, see `stall_tolerant_timeout`
     ) -> Raw:
         """Send one request and return the JSON object of the reply; raise the `KubeError` it means.
 
@@ -156,7 +157,11 @@ class Connection:
 
         async def exchange(token: str | None) -> T:
             with self._named(limit):
-                async with self._turns, patience(limit), await self._send(request, token) as response:
+                async with (
+                    self._turns,
+                    stall_tolerant_timeout(limit),
+                    await self._send(request, token) as response,
+                ):
                     return _decoded(response, await response.read(), decode)
 
         return await self._authenticated(exchange)
@@ -180,7 +185,7 @@ class Connection:
 
         async def head(token: str | None) -> aiohttp.ClientResponse:
             with self._named(opening):
-                async with patience(opening):
+                async with stall_tolerant_timeout(opening):
                     response = await self._send(request, token)
                     if response.status == 200:
                         return response
@@ -272,7 +277,13 @@ def _json_object(content: bytes) -> Raw:
 
 
 def _refusal(response: aiohttp.ClientResponse, content: bytes) -> KubeError:
-    return error_of_response(response.status, response.reason or "", response.headers, content)
+    return error_of_response(
+        response.status,
+        response.reason or "",
+        content,
+        content_type=response.headers.get("Content-Type", "unknown type"),
+        retry_after=parse_retry_after(response.headers.get("Retry-After")),
+    )
 
 
 def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:

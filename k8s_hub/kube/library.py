@@ -16,8 +16,8 @@ from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from k8s_hub.kube.configuration import SERVICE_ACCOUNT, ConnectionSettings, find_access
-from k8s_hub.kube.connection import patience
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.connection import stall_tolerant_timeout
+from k8s_hub.kube.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ async def exists(api: Any, kind: str, namespace: str, name: str, *, seconds: flo
 async def _answered(request: Awaitable[Any], seconds: float) -> bool:
     """Await one request; return False where the API server is away or busy."""
     try:
-        async with patience(seconds):
+        async with stall_tolerant_timeout(seconds):
             await request
     except (TimeoutError, aiohttp.ClientError, OSError):
         return False

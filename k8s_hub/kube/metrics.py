@@ -12,7 +12,7 @@ LISTS = Counter(
     "Complete lists read to fill a view: one at the start, one more after each 410.",
     ["resource"],
 )
-UNDELIVERED = Gauge(
+PENDING_DELETES = Gauge(
     "k8s_hub_kube_undelivered_deletes",
     "Deletes that wait for the API server to come back.",
 )

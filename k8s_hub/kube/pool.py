@@ -1,4 +1,4 @@
-"""What all spawners of a process share: connections, informers, event watches and undelivered deletes.
+"""What all spawners of a process share: connections, informers, event watches and pending deletes.
 
 Two hundred spawners that start at once open one connection and read one list. A caller that is cancelled does not
 take the others' connection with it, and a failure to open one is not remembered.
@@ -15,17 +15,17 @@ from weakref import WeakSet
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.events import EventWatch
+from k8s_hub.kube.core.resources import Resource
+from k8s_hub.kube.core.store import Index, Project, no_index
+from k8s_hub.kube.event_subscription import EventWatch
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.library import LibraryClient
-from k8s_hub.kube.resources import Resource
-from k8s_hub.kube.store import Index, Project, no_index
-from k8s_hub.kube.undelivered import UndeliveredDeletes
+from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.retries import Chance
 
 
 @cache
-def exempt_what_is_there() -> None:
+def freeze_gc_baseline() -> None:
     """Leave what the process is made of by now out of all full collections; once, and in no time.
 
     What loses its last reference is freed as ever. Only reference cycles of this moment's objects stay: the 900
@@ -52,7 +52,7 @@ class _Cluster:
 
     def __init__(self, connection: Connection, chance: Chance) -> None:
         self.api = KubeApi(connection)
-        self.undelivered = UndeliveredDeletes(self.api)
+        self.pending_deletes = PendingDeletes(self.api)
         self._connection = connection
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
@@ -105,7 +105,7 @@ class _Cluster:
         return self._event_watches[namespace]
 
     async def close(self) -> None:
-        await self.undelivered.close()
+        await self.pending_deletes.close()
         for watch in self._event_watches.values():
             await watch.close()
         for shared in self._informers.values():
@@ -170,9 +170,9 @@ class InformerPool:
         if settings in self._clusters:
             await (await self._cluster(settings)).release(namespace, holder)
 
-    async def undelivered(self, settings: ConnectionSettings) -> UndeliveredDeletes:
+    async def pending_deletes(self, settings: ConnectionSettings) -> PendingDeletes:
         """Return the owner of the deletes that wait for the API server."""
-        return (await self._cluster(settings)).undelivered
+        return (await self._cluster(settings)).pending_deletes
 
     def library(self, settings: ConnectionSettings) -> LibraryClient:
         """Return the client library's shared client, for code that calls its API classes."""
@@ -205,7 +205,7 @@ class InformerPool:
     async def _open(self, settings: ConnectionSettings) -> _Cluster:
         connection = await Connection.open(settings)
         # The hub is loaded, and the first list is about to come.
-        exempt_what_is_there()
+        freeze_gc_baseline()
         return _Cluster(connection, self._chance)
 
     def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8s_hub.naming.templates import SettingError
+from k8s_hub.text import kind_of
 
 _EXCEPTIONS = {
     "downward_api": "downwardAPI",
@@ -18,24 +19,8 @@ _EXCEPTIONS = {
 }
 
 
-_KINDS: tuple[tuple[Any, str], ...] = (
-    (type(None), "nothing"),
-    (bool, "true or false"),
-    (int | float, "a number"),
-    (str, "a text"),
-    (list | tuple, "a list"),
-    (Mapping, "a dictionary"),
-)
-
-
 class ManifestError(SettingError):
     """A configured value does not fit into a manifest."""
-
-
-def kind_of(value: Any) -> str:
-    """Say what a value is without showing it."""
-    named = (kind for types, kind in _KINDS if isinstance(value, types))
-    return next(named, f"a value of type {type(value).__name__}")
 
 
 def camel_case(key: Any) -> Any:

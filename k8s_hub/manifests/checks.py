@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from k8s_hub.manifests.casing import ManifestError, kind_of
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.text import kind_of
 
 LONGEST_NUMBER = 2**63
 """Kubernetes' integers have 64 bits."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from k8s_hub.manifests.casing import without_nulls
 from k8s_hub.manifests.checks import checked
+from k8s_hub.manifests.metadata import object_metadata
 
 _LEGACY_STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
@@ -55,11 +56,7 @@ def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": inputs.pvc_name,
-            "labels": dict(inputs.labels),
-            "annotations": {**inputs.annotations, **old_spelling},
-        },
+        "metadata": object_metadata(inputs.pvc_name, inputs.labels, {**inputs.annotations, **old_spelling}),
         "spec": without_nulls(
             {
                 "accessModes": modes,

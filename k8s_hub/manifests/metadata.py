@@ -69,4 +69,9 @@ def annotations(inputs: MetadataInputs, extra_annotations: Mapping[str, str]) ->
 
 def build_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
     """Return the namespace's manifest."""
-    return checked({"metadata": {"name": name, "labels": dict(labels), "annotations": dict(annotations)}})
+    return checked({"metadata": object_metadata(name, labels, annotations)})
+
+
+def object_metadata(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata of an object that is to be created."""
+    return {"name": name, "labels": dict(labels), "annotations": dict(annotations)}

@@ -1,18 +1,28 @@
 """The pod: one user's server, and whatever else its admin wants beside it."""
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_hub.manifests.affinity import Terms, build_affinity
-from k8s_hub.manifests.casing import api_fields, api_object, api_objects, without_nulls
+from k8s_hub.manifests.casing import (
+    ManifestError,
+    api_fields,
+    api_object,
+    api_objects,
+    camel_case,
+    without_nulls,
+)
 from k8s_hub.manifests.checks import checked_pod
 from k8s_hub.manifests.claim import ClaimMount
-from k8s_hub.manifests.environment import build_environment
-from k8s_hub.manifests.secret import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
-from k8s_hub.manifests.security import container_security_context, pod_security_context
+from k8s_hub.manifests.metadata import object_metadata
+from k8s_hub.manifests.owned import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import kind_of
 
 NOTEBOOK_CONTAINER = "notebook"
 NOTEBOOK_PORT_NAME = "notebook-port"
@@ -95,11 +105,7 @@ def build_pod(inputs: PodInputs) -> dict[str, Any]:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": inputs.pod_name,
-            "labels": dict(inputs.labels),
-            "annotations": dict(inputs.annotations),
-        },
+        "metadata": object_metadata(inputs.pod_name, inputs.labels, inputs.annotations),
         "spec": _overridden(_spec(inputs), inputs.extra_pod_config, "extra_pod_config"),
     }
     return checked_pod(deepcopy(pod))
@@ -224,3 +230,124 @@ def _certificates_env(inputs: PodInputs) -> dict[str, str]:
         "JUPYTERHUB_SSL_CERTFILE": f"{inputs.secret_mount_path}{CERTIFICATE_FILE}",
         "JUPYTERHUB_SSL_CLIENT_CA": f"{inputs.secret_mount_path}{TRUST_FILE}",
     }
+
+
+# --- Security contexts: the dedicated traits first, then the configured context over them, key by key ---
+
+
+def pod_security_context(
+    *, fs_gid: int | None, supplemental_gids: Sequence[int] | None, configured: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Return the pod's context: the groups, which containers cannot have of their own. None if empty."""
+    if not isinstance(supplemental_gids, Iterable | None):
+        raise ManifestError(f"must be a list, not {kind_of(supplemental_gids)}", "supplemental_gids")
+    gids = [_integer(gid, "supplemental_gids") for gid in supplemental_gids or ()]
+    dedicated = without_nulls({"fsGroup": _integer(fs_gid, "fs_gid"), "supplementalGroups": gids or None})
+    return {**dedicated, **_checked(configured, "pod_security_context")} or None
+
+
+def container_security_context(
+    *,
+    uid: int | None,
+    gid: int | None,
+    privileged: bool,
+    allow_privilege_escalation: bool | None,
+    configured: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    """Return the notebook container's context; None if empty, so that the image and the cluster decide."""
+    dedicated = without_nulls(
+        {
+            "runAsUser": _integer(uid, "uid"),
+            "runAsGroup": _integer(gid, "gid"),
+            "privileged": True if privileged else None,
+            "allowPrivilegeEscalation": allow_privilege_escalation,
+        }
+    )
+    return {**dedicated, **_checked(configured, "container_security_context")} or None
+
+
+def _checked(configured: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:
+    """Refuse snake_case here: a misspelled key would be a protection that is silently missing."""
+    if not isinstance(configured, Mapping | None):
+        raise ManifestError(f"must be a dictionary, not {kind_of(configured)}", field)
+    for key in configured or {}:
+        if "_" in str(key):
+            raise ManifestError(
+                f"has the key {key!r}: its keys are the API's, in camelCase ({camel_case(key)!r})", field
+            )
+    return configured or {}
+
+
+def _integer(value: Any, field: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ManifestError(f"must be an integer, not {kind_of(value)}", field) from None
+
+
+# --- Environment: Kubernetes fills in a reference only if the variable it names stands earlier in the list ---
+
+
+_REFERENCE = re.compile(r"\$\(([^)]+)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variable:
+    name: str
+    sort_key: str
+    entry: dict[str, Any]
+    references: frozenset[str]
+
+
+def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the container's ``env`` list.
+
+    A value is a string, None, a number, a boolean, or a dict such as ``{"valueFrom": {"secretKeyRef": ...}}``,
+    which may carry another name than its key. Numbers and booleans become text as JSON and YAML write them:
+    ``4``, ``0.5``, ``true``. The order depends on names and references alone: by key, but after what is
+    referred to.
+    """
+    variables = {variable.name: variable for key in env for variable in (_variable(key, env[key]),)}
+    waiting = sorted(variables.values(), key=lambda variable: variable.sort_key)
+    placed: list[_Variable] = []
+    # A reference to a variable that is not in the list (the cluster sets some itself) puts its owner after
+    # all others, but must not keep those who refer to the owner from standing behind it.
+    elsewhere = frozenset().union(*(variable.references for variable in waiting)) - variables.keys()
+    for settled in (frozenset[str](), elsewhere):
+        while ready := [v for v in waiting if v.references <= settled | {p.name for p in placed}]:
+            placed += ready
+            waiting = [variable for variable in waiting if variable not in ready]
+    # What is left refers to itself in a circle.
+    return [variable.entry for variable in (*placed, *waiting)]
+
+
+def _variable(key: Any, value: Any) -> _Variable:
+    if not isinstance(key, str):
+        raise ManifestError(f"has {kind_of(key)} as the name of a variable, which is a text", "environment")
+    field = f"environment[{key!r}]"
+    entry = api_object(
+        {"name": key, **value} if isinstance(value, Mapping) else {"name": key, "value": value}, field
+    )
+    if not isinstance(entry.get("name"), str):
+        raise ManifestError(f"must have a text as its name, not {kind_of(entry.get('name'))}", field)
+    if "value" in entry:
+        entry["value"] = _text(entry["value"], field)
+    return _Variable(
+        name=entry["name"],
+        sort_key=key,
+        entry=entry,
+        references=frozenset(_REFERENCE.findall(entry.get("value", ""))) - {entry["name"]},
+    )
+
+
+def _text(value: Any, field: str) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, bool | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ManifestError(f"must be a text, a number, true or false, not {kind_of(value)}", field)
+    try:
+        return json.dumps(value)
+    except ValueError:
+        raise ManifestError("is a number with too many digits", field) from None

@@ -12,10 +12,14 @@ USERNAME_ANNOTATION = "hub.jupyter.org/username"
 """The name of a label, too, with a slug of the user's name."""
 
 SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
-MARK_ANNOTATION = "hub.jupyter.org/start-attempt"
+ATTEMPT_ANNOTATION = "hub.jupyter.org/start-attempt"
+"""The id of the start attempt that created an object."""
 
-BESIDE_ANNOTATION = "hub.jupyter.org/placed-beside"
+SAME_NODE_ANNOTATION = "hub.jupyter.org/placed-beside"
 """On a pod that must share the node of another server's pod: that server's name, empty for the default one."""
+
+EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
+"""On a claim that a server has besides its home; its value is the name the admin gave it."""
 
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
@@ -46,17 +50,17 @@ def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
         key_of(obj).namespace == identity.namespace
         and annotations.get(USERNAME_ANNOTATION) == identity.username
         and annotations.get(SERVERNAME_ANNOTATION, "") == identity.servername
-        and is_of_release(obj, identity)
+        and matches_release(obj, identity)
     )
 
 
 def is_of_hub(obj: Raw, identity: ServerIdentity) -> bool:
     """True for what says that it is of a user of a hub, unless it is of another release than this server."""
     says_so = USERNAME_ANNOTATION in annotations_of(obj) or USERNAME_ANNOTATION in labels_of(obj)
-    return says_so and is_of_release(obj, identity)
+    return says_so and matches_release(obj, identity)
 
 
-def is_of_release(obj: Raw, identity: ServerIdentity) -> bool:
+def matches_release(obj: Raw, identity: ServerIdentity) -> bool:
     """False only where a release label is on both sides and differs: another hub in the same namespace."""
     labels = labels_of(obj)
     return all(
@@ -66,18 +70,18 @@ def is_of_release(obj: Raw, identity: ServerIdentity) -> bool:
     )
 
 
-def relation(obj: Raw, identity: ServerIdentity, mark: str) -> Relation:
-    """Tell what the object is to the attempt that puts ``mark`` on what it creates."""
+def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
+    """Tell what the object is to the attempt that puts this id on what it creates."""
     if not is_ours(obj, identity):
         return Relation.FOREIGN
     if is_dying(obj):
         return Relation.DYING
-    if annotations_of(obj).get(MARK_ANNOTATION) == mark:
+    if annotations_of(obj).get(ATTEMPT_ANNOTATION) == attempt_id:
         return Relation.THIS_ATTEMPT
     return Relation.OLDER
 
 
-def marked(obj: Raw, mark: str) -> dict[str, Any]:
-    """Return the object with the mark of a start attempt; the object given stays as it is."""
-    annotations = {**annotations_of(obj), MARK_ANNOTATION: mark}
+def with_attempt_id(obj: Raw, attempt_id: str) -> dict[str, Any]:
+    """Return the object with the id of a start attempt; the object given stays as it is."""
+    annotations = {**annotations_of(obj), ATTEMPT_ANNOTATION: attempt_id}
     return {**obj, "metadata": {**metadata_of(obj), "annotations": annotations}}

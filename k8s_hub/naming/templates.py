@@ -33,7 +33,7 @@ class TemplateError(SettingError):
 
 
 @contextmanager
-def placed(place: str) -> Iterator[None]:
+def in_setting(place: str) -> Iterator[None]:
     """Add the place to whatever SettingError is raised inside."""
     try:
         yield
@@ -74,41 +74,42 @@ class Names:
     pvc_name: str = "pvc_name_unavailable!"
     namespace: str = "namespace_unavailable!"
 
-
-def names_of(
-    *,
-    username: str,
-    servername: str = "",
-    userid: int | str,
-    hub_namespace: str,
-    scheme: SlugScheme = SlugScheme.SAFE,
-) -> Names:
-    """Compute all fields of one server; ``dataclasses.replace`` adds the objects' names once resolved."""
-    safe_username = slugs.safe(username, max_length=slugs.SLUG_LENGTH)
-    safe_servername = slugs.safe(servername, max_length=slugs.SLUG_LENGTH) if servername else ""
-    safe_user_server = slugs.user_server(username, servername)
-    escaped_username = slugs.escape(username)
-    escaped_servername = slugs.escape(servername)
-    # As KubeSpawner: the explicit field keeps its delimiter for the default server, the scheme's does not.
-    escaped_user_server = f"{escaped_username}--{escaped_servername}"
-    is_safe = SlugScheme(scheme) is SlugScheme.SAFE
-    return Names(
-        userid=userid,
-        unescaped_username=username,
-        unescaped_servername=servername,
-        # No namespace of a user may be called "default-...": that prefix belongs to the cluster.
-        hubnamespace="user" if hub_namespace == "default" else hub_namespace,
-        username=safe_username if is_safe else escaped_username,
-        servername=safe_servername if is_safe else escaped_servername,
-        user_server=safe_user_server if is_safe else escaped_user_server.removesuffix("--"),
-        safe_username=safe_username,
-        safe_servername=safe_servername,
-        safe_user_server=safe_user_server,
-        escaped_username=escaped_username,
-        escaped_servername=escaped_servername,
-        escaped_user_server=escaped_user_server,
-        legacy_escape_username=slugs.legacy_escape(username),
-    )
+    @classmethod
+    def of(
+        cls,
+        *,
+        username: str,
+        servername: str = "",
+        userid: int | str,
+        hub_namespace: str,
+        scheme: SlugScheme = SlugScheme.SAFE,
+    ) -> "Names":
+        """Compute all fields of one server; ``dataclasses.replace`` adds the objects' names once resolved."""
+        safe_username = slugs.safe(username, max_length=slugs.SLUG_LENGTH)
+        safe_servername = slugs.safe(servername, max_length=slugs.SLUG_LENGTH) if servername else ""
+        safe_user_server = slugs.user_server(username, servername)
+        escaped_username = slugs.escape(username)
+        escaped_servername = slugs.escape(servername)
+        # As KubeSpawner: the explicit field keeps its delimiter for the default server, the scheme's does not.
+        escaped_user_server = f"{escaped_username}--{escaped_servername}"
+        is_safe = SlugScheme(scheme) is SlugScheme.SAFE
+        return cls(
+            userid=userid,
+            unescaped_username=username,
+            unescaped_servername=servername,
+            # No namespace of a user may be called "default-...": that prefix belongs to the cluster.
+            hubnamespace="user" if hub_namespace == "default" else hub_namespace,
+            username=safe_username if is_safe else escaped_username,
+            servername=safe_servername if is_safe else escaped_servername,
+            user_server=safe_user_server if is_safe else escaped_user_server.removesuffix("--"),
+            safe_username=safe_username,
+            safe_servername=safe_servername,
+            safe_user_server=safe_user_server,
+            escaped_username=escaped_username,
+            escaped_servername=escaped_servername,
+            escaped_user_server=escaped_user_server,
+            legacy_escape_username=slugs.legacy_escape(username),
+        )
 
 
 _USER_FIELDS = frozenset(

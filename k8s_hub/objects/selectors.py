@@ -1,19 +1,11 @@
-"""Label and field selectors: parsed once, then asked as often as there are objects.
+"""Label selectors: what they demand of an object's labels.
 
-Grammar: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
+Semantics: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
-
-from k8s_hub.objects.raw import Raw
-
-
-class SelectorError(ValueError):
-    """The text is not a selector, or names a field nobody can select by."""
 
 
 class Operator(Enum):
@@ -55,133 +47,3 @@ class LabelSelector:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Say whether an object with these labels is selected."""
         return all(requirement.matches(labels) for requirement in self.requirements)
-
-
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
-_VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
-_REQUIREMENT = re.compile(
-    rf"""\s*(?:
-        !\s*(?P<absent>{_NAME})
-      | (?P<set_label>{_NAME})\s+(?P<set_operator>in|notin)\s*\((?P<values>[^()]*)\)
-      | (?P<label>{_NAME})\s*(?P<operator>==?|!=)\s*(?P<value>{_VALUE})
-      | (?P<exists>{_NAME})
-    )\s*""",
-    re.VERBOSE,
-)
-
-
-def parse_labels(text: str) -> LabelSelector:
-    """Parse a label selector such as ``app=jupyterhub,tier notin (web,db),!old``."""
-    if not text.strip():
-        return LabelSelector(requirements=())
-    return LabelSelector(requirements=tuple(_requirement(part, text) for part in _parts(text)))
-
-
-def _parts(text: str) -> list[str]:
-    """Split at the commas that stand outside parentheses."""
-    return re.split(r",(?![^()]*\))", text)
-
-
-def _requirement(part: str, text: str) -> Requirement:
-    match = _REQUIREMENT.fullmatch(part)
-    if match is None:
-        raise SelectorError(f"{part.strip()!r} is not a label requirement (in the selector {text!r})")
-    if match["absent"]:
-        return Requirement(label=match["absent"], operator=Operator.ABSENT)
-    if match["exists"]:
-        return Requirement(label=match["exists"], operator=Operator.EXISTS)
-    if match["set_operator"]:
-        return Requirement(
-            label=match["set_label"],
-            operator=Operator(match["set_operator"]),
-            values=frozenset(_value(value, text) for value in match["values"].split(",")),
-        )
-    operator = Operator.NOT_IN if match["operator"] == "!=" else Operator.IN
-    return Requirement(label=match["label"], operator=operator, values=frozenset({match["value"]}))
-
-
-def _value(value: str, text: str) -> str:
-    if not re.fullmatch(_VALUE, value.strip()):
-        raise SelectorError(f"{value.strip()!r} is not a label value (in the selector {text!r})")
-    return value.strip()
-
-
-_SELECTABLE_FIELDS = frozenset(
-    {
-        "metadata.name",
-        "metadata.namespace",
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "status.phase",
-        "status.podIP",
-        "type",
-        "reason",
-        *(
-            f"involvedObject.{field}"
-            for field in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-        ),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldRequirement:
-    """One comma-separated part of a field selector; a missing field is the empty string."""
-
-    path: str
-    value: str
-    is_equal: bool
-
-    def matches(self, obj: Raw) -> bool:
-        """Say whether the object's field has (or, for ``!=``, has not) the value."""
-        return (_field(obj, self.path) == self.value) is self.is_equal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSelector:
-    """All of its requirements; none at all selects everything."""
-
-    requirements: tuple[FieldRequirement, ...]
-
-    def matches(self, obj: Raw) -> bool:
-        """Say whether the object is selected."""
-        return all(requirement.matches(obj) for requirement in self.requirements)
-
-
-_FIELD_REQUIREMENT = re.compile(
-    r"\s*(?P<path>[A-Za-z.]+)\s*(?P<operator>==?|!=)(?P<value>(?:[^\\,=]|\\[\\,=])*)"
-)
-
-
-def parse_fields(text: str) -> FieldSelector:
-    r"""Parse a field selector such as ``metadata.name=a,status.phase!=Failed``.
-
-    Only the fields that pods and events can be selected by are known. In a value, ``\,``, ``\=`` and
-    ``\\`` stand for the character itself.
-    """
-    if not text.strip():
-        return FieldSelector(requirements=())
-    parts = re.findall(r"(?:[^\\,]|\\.?)+", text)
-    return FieldSelector(requirements=tuple(_field_requirement(part, text) for part in parts))
-
-
-def _field_requirement(part: str, text: str) -> FieldRequirement:
-    match = _FIELD_REQUIREMENT.fullmatch(part)
-    if match is None:
-        raise SelectorError(f"{part!r} is not a field requirement (in the selector {text!r})")
-    if match["path"] not in _SELECTABLE_FIELDS:
-        raise SelectorError(f"The field {match['path']!r} cannot be selected by (in the selector {text!r})")
-    return FieldRequirement(
-        path=match["path"],
-        value=re.sub(r"\\(.)", r"\1", match["value"]),
-        is_equal=match["operator"] != "!=",
-    )
-
-
-def _field(obj: Raw, path: str) -> str:
-    found: Any = obj
-    for step in path.split("."):
-        found = (found or {}).get(step)
-    return "" if found is None else str(found)

@@ -10,9 +10,17 @@ from itertools import chain
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.access import ACCESS, RULES
-from k8s_hub.profiles.listing import choices_of, options_of, placed, slug_of, unlisted_choice_of
-from k8s_hub.profiles.overrides import filled_in
+from k8s_hub.profiles.listing import (
+    ACCESS,
+    RULES,
+    choices_of,
+    options_of,
+    slug_of,
+    unlisted_choice_of,
+    with_places,
+)
+from k8s_hub.profiles.selection import filled_in
+from k8s_hub.text import kind_of
 
 FOREIGN_RULES = ("allowed_groups", "allowed_users")
 """Keys of administrators' own functions, which KubeSpawner ignores; k8s_hub 0.1 took them for its own."""
@@ -44,7 +52,7 @@ def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
             f"profile_list: must be a list or a dictionary of profiles, not {_kind(profile_list)}"
         )
     kept, faults = {}, []
-    for place, profile in placed(profile_list):
+    for place, profile in with_places(profile_list):
         try:
             _check_profile(profile, place)
         except UnusableProfiles as error:
@@ -228,14 +236,4 @@ def _check_dictionary(value: Any, place: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "empty"
-        case str():
-            return "a text"
-        case list() | tuple():
-            return "a list"
-        case Mapping():
-            return "a dictionary"
-        case _:
-            return f"a {type(value).__name__}"
+    return "empty" if value is None else kind_of(value)

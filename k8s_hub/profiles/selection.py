@@ -6,13 +6,12 @@
 import re
 import signal
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.access import Person, may_choose, offered
 from k8s_hub.profiles.fields import (
     OPTION_PREFIX,
     PROFILE,
@@ -21,10 +20,17 @@ from k8s_hub.profiles.fields import (
     field_name,
     unlisted_key,
 )
-from k8s_hub.profiles.listing import choices_of, options_of, unlisted_choice_of
-from k8s_hub.profiles.overrides import filled_in
+from k8s_hub.profiles.listing import (
+    Person,
+    choices_of,
+    copied,
+    may_choose,
+    offered,
+    options_of,
+    unlisted_choice_of,
+)
 
-ALLOWED_SECONDS = 0.005
+MATCH_SECONDS = 0.005
 """CPU time for all expressions of one judgement, which take microseconds unless one backtracks.
 
 What the event loop loses is up to four times as long: the kernel counts in ticks, and ``re`` looks for signals
@@ -36,10 +42,10 @@ class TooSlow(Exception):
     """An expression had no answer within its time."""
 
 
-class Allowance:
+class MatchBudget:
     """The CPU time that one judgement has left for expressions."""
 
-    def __init__(self, seconds: float = ALLOWED_SECONDS) -> None:
+    def __init__(self, seconds: float = MATCH_SECONDS) -> None:
         self._left = seconds
         self._is_matching = False
 
@@ -105,13 +111,13 @@ def select(
 ) -> Selection:
     """Return what initialised profiles make of the options; raise WrongChoice, naming the first that is wrong.
 
-    ``templates``: as of :func:`k8s_hub.profiles.overrides.filled_in`.
+    ``templates``: as of :func:`k8s_hub.profiles.selection.filled_in`.
     """
     complete, profile = _found(profiles, user_options.get(PROFILE), person)
     _refuse_unknown(complete, user_options)
-    allowance = Allowance()
+    budget = MatchBudget()
     found = {
-        name: _chosen(name, options_of(profile).get(name), user_options, templates, allowance)
+        name: _chosen(name, options_of(profile).get(name), user_options, templates, budget)
         for name in options_of(complete)
     }
     chosen = {name: value for name, (value, _) in found.items() if value is not None}
@@ -140,10 +146,10 @@ def still_valid(
     except WrongChoice:
         return {}
     gone = {key for key in unknown_to(complete, user_options) if _is_meant_for_an_option(key)}
-    allowance = Allowance()
+    budget = MatchBudget()
     for name in options_of(complete):
         try:
-            _chosen(name, options_of(profile).get(name), user_options, (), allowance)
+            _chosen(name, options_of(profile).get(name), user_options, (), budget)
         except WrongChoice:
             text = unlisted_key(name)
             gone |= {name} if keeps_texts and isinstance(user_options.get(text), str) else {name, text}
@@ -169,7 +175,7 @@ def means(choice: Any, key: Any) -> bool:
     return str(key) == str(choice) or (isinstance(choice, bool) and key == str(choice).lower())
 
 
-def quoted(text: str) -> str:
+def in_quotes(text: str) -> str:
     """Return the text in quotation marks, cut to what is readable in a sentence."""
     readable = text[: _SHOWN + 1].encode(errors="backslashreplace").decode()
     return f'"{readable}"' if len(text) <= _SHOWN else f'"{readable[:_SHOWN]}…"'
@@ -189,12 +195,12 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
             return pair
     names = _there_are(profile["slug"] for profile in offer)
     if any(str(profile["slug"]) == wanted for profile in profiles):
-        raise WrongChoice(f"The profile {quoted(wanted)} is not for you; {names}.")
-    raise WrongChoice(f"There is no profile {quoted(wanted)}; {names}.")
+        raise WrongChoice(f"The profile {in_quotes(wanted)} is not for you; {names}.")
+    raise WrongChoice(f"There is no profile {in_quotes(wanted)}; {names}.")
 
 
 def _chosen(
-    name: str, option: Raw | None, user_options: Raw, templates: Collection[str], allowance: Allowance
+    name: str, option: Raw | None, user_options: Raw, templates: Collection[str], budget: MatchBudget
 ) -> tuple[Any, Raw]:
     """Return what was chosen of an option, None for nothing, and its override.
 
@@ -203,12 +209,12 @@ def _chosen(
     choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
     if option is None:
         if is_given(choice) or is_given(unlisted):
-            raise WrongChoice(f"The option {quoted(name)} is not for you.")
+            raise WrongChoice(f"The option {in_quotes(name)} is not for you.")
         return None, {}
     if is_given(unlisted):
         value = _text(unlisted, unlisted_key(name)).strip()
         rules = _rules_for(name, option, value)
-        _match(name, rules, value, allowance)
+        _match(name, rules, value, budget)
         return value, filled_in(_override(rules), value, templates=templates)
     key, listed = _listed(name, option, choice) if is_given(choice) else _default(name, option)
     return key if isinstance(key, str | int | float) else str(key), _override(listed)
@@ -219,31 +225,31 @@ def _rules_for(name: str, option: Raw, value: str) -> Raw:
     rules = unlisted_choice_of(option)
     if rules is None:
         raise WrongChoice(
-            f"The option {quoted(name)} takes no values of your own, such as {quoted(value)};"
+            f"The option {in_quotes(name)} takes no values of your own, such as {in_quotes(value)};"
             f" {_there_are(choices_of(option))}."
         )
     if len(value) > LONGEST_VALUE:
         raise WrongChoice(
-            f"The value of the option {quoted(name)} has {len(value)} characters; at most {LONGEST_VALUE} are possible."
+            f"The value of the option {in_quotes(name)} has {len(value)} characters; at most {LONGEST_VALUE} are possible."
         )
     return rules
 
 
-def _match(name: str, rules: Raw, value: str, allowance: Allowance) -> None:
+def _match(name: str, rules: Raw, value: str, budget: MatchBudget) -> None:
     """Raise WrongChoice unless the value is one that the rules allow."""
     regex = rules.get("validation_regex")
     try:
-        if not regex or allowance.matches(regex, value):
+        if not regex or budget.matches(regex, value):
             return
     except TooSlow:
         raise WrongChoice(
-            f"The option {quoted(name)} cannot be {quoted(value)}: checking it took too long."
+            f"The option {in_quotes(name)} cannot be {in_quotes(value)}: checking it took too long."
             " Try a shorter value, or contact your administrator.",
             detail=f"option {name!r}: the validation_regex {regex!r} was too slow for a value of {len(value)} characters;"
             " avoid repetitions within repetitions, and repetitions of the same characters side by side",
         ) from None
     hint = rules.get("validation_message") or f"it does not match {regex}"
-    raise WrongChoice(f"The option {quoted(name)} cannot be {quoted(value)}: {hint}")
+    raise WrongChoice(f"The option {in_quotes(name)} cannot be {in_quotes(value)}: {hint}")
 
 
 def _listed(name: str, option: Raw, choice: Any) -> tuple[Any, Raw]:
@@ -256,11 +262,11 @@ def _listed(name: str, option: Raw, choice: Any) -> tuple[Any, Raw]:
         raise WrongChoice(_value_is_missing(name, rules))
     if not choices_of(option):
         raise WrongChoice(
-            f"The option {quoted(name)} has no choice {quoted(wanted)}; values of your own"
-            f" belong into {quoted(unlisted_key(name))}."
+            f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; values of your own"
+            f" belong into {in_quotes(unlisted_key(name))}."
         )
     raise WrongChoice(
-        f"The option {quoted(name)} has no choice {quoted(wanted)}; {_there_are(choices_of(option))}."
+        f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; {_there_are(choices_of(option))}."
     )
 
 
@@ -272,7 +278,7 @@ def _default(name: str, option: Raw) -> tuple[Any, Raw]:
 
 
 def _value_is_missing(name: str, rules: Raw) -> str:
-    return f"The option {quoted(name)} needs a value. {rules.get('validation_message') or ''}".rstrip()
+    return f"The option {in_quotes(name)} needs a value. {rules.get('validation_message') or ''}".rstrip()
 
 
 def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
@@ -286,10 +292,10 @@ def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
             continue
         if key.startswith(OPTION_PREFIX):
             own = key.removeprefix(field_name(slug, ""))
-            hint = f"; in user_options it is called {quoted(own)}" if own != key else ""
-            raise WrongChoice(f"{quoted(key)} is the name of a form's field{hint}.")
+            hint = f"; in user_options it is called {in_quotes(own)}" if own != key else ""
+            raise WrongChoice(f"{in_quotes(key)} is the name of a form's field{hint}.")
         option = key.removesuffix(UNLISTED_SUFFIX)
-        raise WrongChoice(f"The profile {quoted(slug)} has no option {quoted(option)}.")
+        raise WrongChoice(f"The profile {in_quotes(slug)} has no option {in_quotes(option)}.")
 
 
 def _is_meant_for_an_option(key: str) -> bool:
@@ -305,9 +311,9 @@ def _text(value: Any, key: str) -> str:
         text = str(value)
         if any("\ud800" <= character <= "\udfff" for character in text):
             # JSON can say it, but no page, request or file can be written with it.
-            raise WrongChoice(f"{quoted(key)} must be a text; half a character is in {quoted(text)}.")
+            raise WrongChoice(f"{in_quotes(key)} must be a text; half a character is in {in_quotes(text)}.")
         return text
-    raise WrongChoice(f"{quoted(key)} must be a text, not {_KINDS.get(type(value), 'something else')}.")
+    raise WrongChoice(f"{in_quotes(key)} must be a text, not {_KINDS.get(type(value), 'something else')}.")
 
 
 _KINDS: dict[type, str] = {list: "a list", dict: "an object"}
@@ -319,8 +325,60 @@ def _override(chosen: Raw) -> Raw:
 
 
 def _there_are(names: Iterable[Any]) -> str:
-    words = [quoted(str(name)) for name in names]
+    words = [in_quotes(str(name)) for name in names]
     shown = [*words[:_LISTED], f"{len(words) - _LISTED} more"] if len(words) > _LISTED else words
     if len(shown) < 2:
         return f"there is only {shown[0]}"
     return f"there are {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+# --- What an override makes of a value ---
+
+
+def merged(current: Raw, changes: Raw) -> dict[str, Any]:
+    """Return the current dictionary with the changes: dictionaries are merged, None removes a key."""
+    result = dict(current)
+    for key, value in changes.items():
+        if value == {} and key in result:
+            continue
+        if isinstance(value, dict):
+            present = result.get(key)
+            result[key] = merged(present if isinstance(present, dict) else {}, value)
+        elif value is None:
+            result.pop(key, None)
+        else:
+            result[key] = copied(value)
+    return result
+
+
+def filled_in(override: Raw, value: str, *, templates: Collection[str] = ()) -> dict[str, Any]:
+    """Return the override with ``{value}`` filled in, wherever it stands; other fields stay as they are.
+
+    ``{{`` and ``}}`` become single braces. ``templates`` names the settings that are expanded once more later:
+    braces that the user typed stay literal there.
+    """
+    literal = value.replace("{", "{{").replace("}", "}}")
+    return {
+        name: _filled(template, literal if name in templates else value, key=value)
+        for name, template in override.items()
+    }
+
+
+def _filled(template: Any, value: str, *, key: str) -> Any:
+    """Return the template with the value; with ``key`` in the keys of dictionaries, which are no templates later."""
+    if isinstance(template, str):
+        return template.format_map(_Fields(value=value))
+    if isinstance(template, list):
+        return [_filled(item, value, key=key) for item in template]
+    if isinstance(template, set):
+        return {_filled(item, value, key=key) for item in template}
+    if isinstance(template, Mapping):
+        return {_filled(name, key, key=key): _filled(item, value, key=key) for name, item in template.items()}
+    return template
+
+
+class _Fields(dict[str, str]):
+    """Fields that are not known stand for themselves."""
+
+    def __missing__(self, name: str) -> str:
+        return "{" + name + "}"

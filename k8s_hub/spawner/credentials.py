@@ -5,7 +5,7 @@ from pathlib import Path
 
 from certipy import Certipy
 
-from k8s_hub.manifests.secret import Certificates
+from k8s_hub.manifests.owned import Certificates
 
 SERVERS_AUTHORITY = "notebooks-ca"
 """The hub's name for the authority that signs the certificates of users' servers."""

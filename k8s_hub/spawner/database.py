@@ -11,8 +11,8 @@ from typing import Any
 from jupyterhub import orm
 from sqlalchemy import text
 
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.spawner.address import Address
-from k8s_hub.spawner.saved_state import SavedState
 
 NOTE = ": for services that ask it what it runs"
 """How the notes of servers' access tokens end."""

@@ -17,12 +17,12 @@ from traitlets.config import LoggingConfigurable
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.observation import component_of, last_seen, words_of
+from k8s_hub.diagnosis.observation import component_of, last_seen, message_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
+from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE
-from k8s_hub.spawner.traits.kinds import OneOf
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
 """What a rule can match of an event."""
@@ -41,7 +41,7 @@ class BasicEventFormatter(EventFormatter):
 
     def format_event(self, event: Raw) -> str:
         """Return the event's message."""
-        return words_of(event)
+        return message_of(event)
 
 
 class RuleEventFormatter(EventFormatter):
@@ -94,7 +94,7 @@ class RuleEventFormatter(EventFormatter):
             except Exception as error:  # noqa: BLE001 - an administrator's template: the event is shown all the same
                 BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
                 break
-        return words_of(event)
+        return message_of(event)
 
     def _in_order(self) -> list["_Rule"]:
         if self._compiled is None:
@@ -130,7 +130,7 @@ def _field(event: Raw, name: str) -> str:
         case "fieldPath":
             return str((event.get("involvedObject") or {}).get("fieldPath") or "")
         case "message":
-            return words_of(event)
+            return message_of(event)
         case _:
             return str(event.get(name) or "")
 
@@ -273,7 +273,7 @@ def _formatted(formatter: EventFormatter, event: Raw) -> str:
         return str(formatter.format_event(event))
     except Exception as error:  # noqa: BLE001 - an administrator's code: the event is shown all the same
         BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
-        return words_of(event)
+        return message_of(event)
 
 
 async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None) -> dict[str, Any]:

@@ -18,9 +18,8 @@ from jupyterhub.utils import AnyTimeoutError
 from prometheus_client import Counter
 from tornado.web import HTTPError
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.sentences import duration
-from k8s_hub.diagnosis.telling import hidden
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, redacted_text
+from k8s_hub.diagnosis.messages import format_duration
 from k8s_hub.naming.templates import SettingError
 
 try:
@@ -105,8 +104,8 @@ def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
     """Return the exception that tells this JupyterHub what happened, with none of the secrets; it does not count."""
     reason = str(diagnosis.reason or "unknown")
     FAILURES.labels(reason).inc()
-    sentence = hidden(diagnosis.sentence, secrets)
-    detail = f"{sentence} [{reason}] {hidden(diagnosis.detail, secrets)}".rstrip()
+    sentence = redacted_text(diagnosis.sentence, secrets)
+    detail = f"{sentence} [{reason}] {redacted_text(diagnosis.detail, secrets)}".rstrip()
     status = 503 if diagnosis.reason is Reason.CLUSTER_UNAVAILABLE else 400
     if SpawnException is None:
         error = HTTPError(status, detail, reason=reason)
@@ -156,7 +155,7 @@ def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta) -> None:
     if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
         with_message(
             error,
-            f"Your server did not start within {duration(waited)}. "
+            f"Your server did not start within {format_duration(waited)}. "
             "Please try again; if it happens again, tell your administrator.",
         )
 
@@ -200,7 +199,7 @@ def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTT
         spawner._log_name,  # noqa: SLF001 - as the hub's own log names it
         name or "the start",
         reference,
-        hidden("".join(traceback.format_exception(cause)).rstrip(), secrets),
+        redacted_text("".join(traceback.format_exception(cause)).rstrip(), secrets),
     )
     if name:
         return hub_error(_hook_failed(reference))

@@ -19,12 +19,12 @@ from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
 from k8s_hub.claims.home import UseExisting, choose_home
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.diagnosis import Diagnosis, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
 from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import at_deadline, hiding
 from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.core.errors import ConfigurationError, KubeError, NotFound
@@ -38,6 +38,7 @@ from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import lifecycle, preflight, security, storage
 from k8s_hub.spawner.address import Address
 from k8s_hub.spawner.cluster import Cluster, Views
+from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -53,7 +54,6 @@ from k8s_hub.spawner.poll import Alive, NoPod, PodEnded, end_without_pod, look
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.spec import OwnPod, ServerSpec
 from k8s_hub.spawner.start import (
     Attempt,
@@ -68,7 +68,6 @@ from k8s_hub.spawner.start import (
     until_synced,
 )
 from k8s_hub.spawner.stop import Removal, delete_later
-from k8s_hub.spawner.surface import Surface
 from k8s_hub.spawner.user_choices import UserChoices
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return supervised
 
 
-class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
@@ -525,7 +524,7 @@ class KubeSpawner(UserChoices, Surface, Spawner):  # type: ignore[misc] # Jupyte
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
-        return diagnosis if diagnosis.reason is None else hiding(diagnosis, self._secrets)
+        return diagnosis if diagnosis.reason is None else redacted(diagnosis, self._secrets)
 
     def _forget_progress(self) -> None:
         """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""

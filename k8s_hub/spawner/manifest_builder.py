@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
-from traitlets import default
+from traitlets import HasTraits, default
 
 from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.core.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
-from k8s_hub.manifests.casing import ManifestError, kind_of
+from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
 from k8s_hub.manifests.metadata import build_namespace
+from k8s_hub.manifests.owned import build_secret, build_service, environment_secret_name
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
-from k8s_hub.manifests.secret import build_secret
-from k8s_hub.manifests.secret_environment import environment_secret_name
-from k8s_hub.manifests.service import build_service
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import (
@@ -33,32 +32,51 @@ from k8s_hub.naming.templates import (
     expand_dns_name,
     expand_host,
     fill,
-    placed,
+    in_setting,
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.address import alt_name, in_url, is_url
+from k8s_hub.spawner.compat.models import to_json, to_model
+from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
+from k8s_hub.spawner.config.cluster import ClusterTraits
+from k8s_hub.spawner.config.container import ContainerTraits
+from k8s_hub.spawner.config.hooks import HookTraits
+from k8s_hub.spawner.config.lifecycle import LifecycleTraits
+from k8s_hub.spawner.config.naming import NamingTraits
+from k8s_hub.spawner.config.network import NetworkTraits
+from k8s_hub.spawner.config.profiles import ProfileTraits
+from k8s_hub.spawner.config.scheduling import SchedulingTraits
+from k8s_hub.spawner.config.security import SecurityTraits
+from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
-from k8s_hub.spawner.models import to_json, to_model
 from k8s_hub.spawner.owned_objects import OwnedObject
 from k8s_hub.spawner.resolve import Resolver
-from k8s_hub.spawner.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.spawner.spec import template_fields
-from k8s_hub.spawner.traits.options import Options
+from k8s_hub.text import kind_of
 
 if TYPE_CHECKING:
-    from jupyterhub.spawner import Spawner
-
-    class _Base(Options, Spawner):  # type: ignore[misc] # JupyterHub has no types
-        pass
-
+    from jupyterhub.spawner import Spawner as Base
 else:
-    _Base = Options
+    Base = HasTraits
 
 
-class ManifestBuilder(_Base):
+class ManifestBuilder(
+    ClusterTraits,
+    NamingTraits,
+    ContainerTraits,
+    SecurityTraits,
+    SchedulingTraits,
+    StorageTraits,
+    NetworkTraits,
+    HookTraits,
+    LifecycleTraits,
+    ProfileTraits,
+    RenamedTraits,
+    Base,  # type: ignore[misc] # JupyterHub has no types
+):
     """The part of KubeSpawner that says what is created, and creates nothing."""
 
     pod_name: str
@@ -96,7 +114,7 @@ class ManifestBuilder(_Base):
 
     def _named_by(self, setting: str) -> str:
         """Return the name that a setting's template gives. Raises TemplateError, placed in the setting."""
-        with placed(setting):
+        with in_setting(setting):
             return self._expand_user_properties(getattr(self, setting))
 
     @property
@@ -105,7 +123,7 @@ class ManifestBuilder(_Base):
         return slugs.service(self.pod_name)
 
     def _dns_name(self) -> str:
-        with placed("dns_name_template"):
+        with in_setting("dns_name_template"):
             return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
 
     def _settle_dns_name(self) -> None:
@@ -204,11 +222,11 @@ class ManifestBuilder(_Base):
         Only what the administrator has set is a template: values that the hub made may have braces of their own.
         """
         for name in ("notebook_dir", "default_url"):  # the hub expands them, and does not say which is wrong
-            with placed(name):
+            with in_setting(name):
                 fill(getattr(self, name), self.template_namespace())
         with administrators_code("KubeSpawner.environment"):
             hubs = super().get_env()
-        with placed("environment"):
+        with in_setting("environment"):
             configured = self._expand_env(self.environment)
         return {**hubs, "JUPYTER_IMAGE": self.image, "JUPYTER_IMAGE_SPEC": self.image, **configured}
 
@@ -354,7 +372,7 @@ class ManifestBuilder(_Base):
         return in_url(pod["status"]["podIP"])
 
     def _connect_host(self) -> str:
-        with placed("pod_connect_ip"):
+        with in_setting("pod_connect_ip"):
             return expand_host(self.pod_connect_ip, self._expand_user_properties)
 
     async def create_certs(self) -> dict[str, str]:

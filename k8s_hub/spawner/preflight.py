@@ -9,12 +9,12 @@ from dataclasses import fields
 from typing import Any
 
 from k8s_hub.manifests.pod import PodInputs, build_pod
-from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, placed
+from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, in_setting
 from k8s_hub.profiles.checks import fixed_overrides, usable
-from k8s_hub.profiles.overrides import merged
-from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.models import to_json
+from k8s_hub.profiles.selection import merged
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.security import Protection, weakening
 from k8s_hub.spawner.user_choices import EXPANDED_LATER
 
@@ -56,7 +56,7 @@ def log_unusable(resolver: Resolver, protection: Protection) -> None:
         return
     settings[_IS_LOGGED] = True
     for fault in (*_of_settings(resolver), *_of_profiles(resolver, protection)):
-        tell_once(resolver.spawner.log, f"KubeSpawner.{fault}")
+        warn_once(resolver.spawner.log, f"KubeSpawner.{fault}")
 
 
 def _of_settings(resolver: Resolver) -> Iterator[str]:
@@ -98,7 +98,7 @@ def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
     if name == "environment" and isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if not callable(item)}
     try:
-        with placed(name):
+        with in_setting(name):
             expanded = _expanded(resolver, name, value)
             value = to_json(expanded)
     except SettingError as error:

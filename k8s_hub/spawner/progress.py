@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis
-from k8s_hub.diagnosis.telling import advance
+from k8s_hub.diagnosis.diagnosis import Diagnosis, advance
 from k8s_hub.objects.keys import metadata_of
 from k8s_hub.objects.raw import Raw
 

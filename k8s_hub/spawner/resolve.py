@@ -11,17 +11,15 @@ from typing import Any
 from jupyterhub.utils import maybe_future
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION, ExtraClaim, parse_extra_claims
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
+from k8s_hub.manifests.owned import SecretInputs, ServiceInputs, certificate_files, environment_secret_name
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.manifests.secret import SecretInputs, certificate_files
-from k8s_hub.manifests.secret_environment import environment_secret_name
-from k8s_hub.manifests.service import ServiceInputs
-from k8s_hub.naming.templates import placed
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.naming.templates import in_setting
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.credentials import read_certificates
 from k8s_hub.spawner.failures import administrators_code
-from k8s_hub.spawner.models import to_json
 
 _AS_THEY_ARE = (
     "image",
@@ -87,7 +85,7 @@ class Resolver:
 
     def expanded(self, name: str) -> Any:
         """Return an option whose texts are templates, expanded."""
-        with placed(name):
+        with in_setting(name):
             return self.expand_all(getattr(self.spawner, name))
 
     async def pod_inputs(self) -> PodInputs:
@@ -108,7 +106,7 @@ class Resolver:
 
     def claim_mounts(self) -> list[ClaimMount]:
         """Return how the claims besides the home are mounted: those that were found, else those of the templates."""
-        with placed("extra_claims"):
+        with in_setting("extra_claims"):
             return [
                 ClaimMount(
                     volume_name=extra.volume_name,
@@ -204,5 +202,5 @@ class Resolver:
 
 
 def _as_json(name: str, value: Any) -> Any:
-    with placed(name):
+    with in_setting(name):
         return to_json(value)

@@ -1,10 +1,20 @@
 """What the log says about one run of a server: the hub itself knows only an exit code."""
 
 import logging
+from functools import lru_cache
 
 from k8s_hub.diagnosis.pod_life import is_on_lost_node, last_exit, notebook_status, restarts
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
+
+
+@lru_cache(maxsize=10_000)
+def warn_once(log: logging.Logger, message: str) -> None:
+    """Warn of what is no error: the hub makes a spawner for every server, and each would say it again.
+
+    Bounded, because functions of administrators may give each user another reason for a warning.
+    """
+    log.warning(message)
 
 
 class BrokenCode:

@@ -8,13 +8,13 @@ from traitlets import TraitError
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.owned import SecretEnvironment, environment_secret_name, separated
 from k8s_hub.manifests.pod import PodInputs, build_pod
 from k8s_hub.manifests.restricted import Contradiction, contradictions, restricted
-from k8s_hub.manifests.secret_environment import SecretEnvironment, environment_secret_name, separated
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.models import to_json
 
 TOKEN_VARIABLES = frozenset({"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"})
 

@@ -12,12 +12,12 @@ from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.kube.core.store import View
 from k8s_hub.naming.ownership import ServerIdentity, is_ours
-from k8s_hub.naming.templates import Names, Scope, SlugScheme, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import owner
 
-_names_of = lru_cache(maxsize=1000)(names_of)  # a start asks eight times
+_names_of = lru_cache(maxsize=1000)(Names.of)  # a start asks eight times
 
 
 def template_fields(

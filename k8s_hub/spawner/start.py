@@ -25,7 +25,7 @@ from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
@@ -37,7 +37,6 @@ from k8s_hub.diagnosis.obstacles import (
     volume_refused,
     webhook_broken,
 )
-from k8s_hub.diagnosis.patience import Patience
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
@@ -46,7 +45,7 @@ from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, U
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription, Involved
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import Relation, ServerIdentity, marked, relation
+from k8s_hub.naming.ownership import Relation, ServerIdentity, relation, with_attempt_id
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -216,7 +215,7 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     return await create_or_find(
         attempt,
         PODS,
-        marked(manifest, attempt.attempt_id),
+        with_attempt_id(manifest, attempt.attempt_id),
         make_room=partial(_clear_away, attempt),
         foreign=foreign_pod,
         on_forbidden=partial(_until_set_up, attempt, attempt.key(key_of(manifest).name)),
@@ -263,7 +262,7 @@ async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     """Pause if the refusal only means that the namespace is new; else the start has failed."""
     lasting = utcnow() - attempt.started
     is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
-    if not is_new or lasting >= Patience().missing_object:
+    if not is_new or lasting >= GracePeriods().missing_object:
         raise refused(attempt, refusal, "Pod", pod.name) from refusal
     attempt.emit(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_KNOCK)

@@ -12,7 +12,7 @@ from k8s_hub.diagnosis.obstacles import previous_server
 from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.pending_deletes import Delete, DeleteMatching
-from k8s_hub.naming.ownership import MARK_ANNOTATION
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -129,7 +129,7 @@ class Removal:
             self._search(self.is_ours, why)
 
     def _is_of_attempt(self, pod: Raw) -> bool:
-        return self.is_ours(pod) and annotations_of(pod).get(MARK_ANNOTATION) == self.uncertain_attempt
+        return self.is_ours(pod) and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
 
     def _search(self, matches: Callable[[Raw], bool], why: str, *, is_of_one_attempt: bool = False) -> None:
         self.cluster.pending_deletes.add(

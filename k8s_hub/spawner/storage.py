@@ -11,26 +11,26 @@ from typing import assert_never
 from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
-from k8s_hub.claims.extra import ExtraClaim, Keep, may_delete_extra
-from k8s_hub.claims.growth import missing_growth
-from k8s_hub.claims.home import HomeRequest
-from k8s_hub.claims.legacy import LegacyName, legacy_names
+from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, may_delete_extra
+from k8s_hub.claims.home import HomeRequest, LegacyName, legacy_names
+from k8s_hub.claims.lookup import missing_growth
 from k8s_hub.claims.placement import (
     Anywhere,
-    Beside,
+    DifferentNodes,
     Exclusive,
     NotKnownYet,
     Placement,
-    Torn,
+    SameNode,
     mounted_claims,
     plan_placement,
 )
-from k8s_hub.diagnosis import sharing
+from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.manifests.affinity import bound_to_node
-from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
@@ -39,7 +39,6 @@ from k8s_hub.spawner import start
 from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.saved_state import SavedState
 from k8s_hub.spawner.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ async def delete_extra_claims(
 
     Raises KubeError where the cluster does not answer; what was not deleted then is kept.
     """
-    to_keep = {extra.name for extra in spec.extra_claims if extra.keep is Keep.ALWAYS}
+    to_keep = {extra.name for extra in spec.extra_claims if extra.keep is RetentionPolicy.ALWAYS}
     for name, claim_name in spec.extra_claim_names.items():
         key = Key(spec.identity.namespace, claim_name)
         with suppress(NotFound, Conflict):  # gone already, or another one by now
@@ -271,16 +270,16 @@ async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Seq
     match placement:
         case Anywhere():
             return pod
-        case Beside(node=node, claim=claim, servername=servername):
+        case SameNode(node=node, claim=claim, servername=servername):
             wanted = pod["spec"].get("nodeName")
             if wanted not in {None, node}:
-                raise SpawnFailed(sharing.on_another_machine(servername, claim, node=node, wanted=wanted))
-            attempt.emit(sharing.placed_beside(servername, claim, node))
+                raise SpawnFailed(obstacles.on_another_machine(servername, claim, node=node, wanted=wanted))
+            attempt.emit(obstacles.placed_on_same_node(servername, claim, node))
             return _beside(pod, placement)
         case Exclusive(claim=claim, servername=servername):
-            raise SpawnFailed(sharing.in_exclusive_use(servername, claim))
-        case Torn(servernames=servernames, nodes=nodes):
-            raise SpawnFailed(sharing.torn_apart(servernames, nodes))
+            raise SpawnFailed(obstacles.in_exclusive_use(servername, claim))
+        case DifferentNodes(servernames=servernames, nodes=nodes):
+            raise SpawnFailed(obstacles.volumes_on_different_nodes(servernames, nodes))
         case _:
             assert_never(placement)
 
@@ -290,7 +289,9 @@ def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
     return [claim for claim in claims if key_of(claim).name in names]
 
 
-async def _until_known(attempt: start.Attempt, claims: Sequence[Raw]) -> Anywhere | Beside | Exclusive | Torn:
+async def _until_known(
+    attempt: start.Attempt, claims: Sequence[Raw]
+) -> Anywhere | SameNode | Exclusive | DifferentNodes:
     """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
@@ -298,12 +299,12 @@ async def _until_known(attempt: start.Attempt, claims: Sequence[Raw]) -> Anywher
     clock = asyncio.get_running_loop().time
     begun = clock()
 
-    def look() -> Anywhere | Beside | Exclusive | Torn | Diagnosis:
+    def look() -> Anywhere | SameNode | Exclusive | DifferentNodes | Diagnosis:
         plan = _plan(attempt, claims)
         if not isinstance(plan, NotKnownYet):
             return plan
         waited = timedelta(seconds=clock() - begun)
-        return sharing.waits_for_other_server(plan.servername, plan.claim, waited)
+        return obstacles.waits_for_other_server(plan.servername, plan.claim, waited)
 
     return await start.watch_until(attempt, look, pod=first.pod)
 
@@ -313,8 +314,8 @@ def _plan(attempt: start.Attempt, claims: Sequence[Raw]) -> Placement:
     return plan_placement(identity, claims, lambda claim: pods.find(mounting(identity.username, claim)))
 
 
-def _beside(pod: Raw, beside: Beside) -> Raw:
-    annotations = {**annotations_of(pod), BESIDE_ANNOTATION: beside.servername}
+def _beside(pod: Raw, beside: SameNode) -> Raw:
+    annotations = {**annotations_of(pod), SAME_NODE_ANNOTATION: beside.servername}
     affinity = bound_to_node(pod["spec"].get("affinity"), beside.node)
     return {
         **pod,

@@ -22,28 +22,27 @@ from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
 from traitlets import TraitError, default
 
+from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.sentences import plain
+from k8s_hub.diagnosis.messages import sanitized
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.access import Person, has_rules, offered
-from k8s_hub.profiles.applied import AppliedOptions
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.form import render_form
-from k8s_hub.profiles.listing import copied, in_order, initialised
-from k8s_hub.profiles.overrides import merged
+from k8s_hub.profiles.listing import Person, copied, has_rules, in_order, initialised, offered
 from k8s_hub.profiles.selection import (
     LONGEST_VALUE,
     WrongChoice,
+    in_quotes,
+    merged,
     profile_of,
-    quoted,
     select,
     still_valid,
     unknown_to,
 )
-from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
+from k8s_hub.spawner.run_log import warn_once
 
 _FORM = "form.html"
 
@@ -275,7 +274,7 @@ class UserChoices(ManifestBuilder):
                         yield applied
                 except TraitError as error:
                     raise WrongChoice(
-                        f"The profile {quoted(str(profile['display_name']))} cannot be used as it was chosen:"
+                        f"The profile {in_quotes(str(profile['display_name']))} cannot be used as it was chosen:"
                         f" {name} would get a value that it cannot have. Please choose something else, or tell your"
                         " administrator."
                     ) from error
@@ -323,9 +322,9 @@ class UserChoices(ManifestBuilder):
             return []
         profiles, faults = usable(profile_list)
         if profile_list is not self.profile_list:  # that one was told of when it was set
-            self._tell_of_profiles(profiles, of_function=callable(self.profile_list))
+            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
         for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
-            tell_once(self.log, f"KubeSpawner.{fault}")
+            warn_once(self.log, f"KubeSpawner.{fault}")
         if faults and not profiles:
             raise UnusableProfiles(faults[0])
         return initialised(profiles.values())
@@ -384,7 +383,7 @@ def _names(keys: Collection[str]) -> str:
 
 
 def _shown(keys: Collection[str]) -> list[str]:
-    return [plain(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
+    return [sanitized(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
 
 
 def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:

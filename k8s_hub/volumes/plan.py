@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self, TypeVar
 
-from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.home import legacy_names
 from k8s_hub.claims.lookup import servername_of, username_of
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import RELEASE_LABELS
-from k8s_hub.naming.templates import Scope, names_of, scope_of
+from k8s_hub.naming.templates import Names, Scope, scope_of
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -83,17 +84,16 @@ class Residents:
         for user in by_name.values():
             servers = {server.name: server for server in user.servers or ()}
             for server in servers.values():
-                state = server.state or {}
-                namespace, home, pod = (state.get(key) for key in ("namespace", "pvc_name", "pod_name"))
-                for name in _claims_in(state):
-                    if namespace:
-                        _append(homes, Key(str(namespace), name), server)
+                state = SavedState.load(server.state)
+                for name in state.claims:
+                    if state.namespace:
+                        _append(homes, Key(state.namespace, name), server)
                     else:
                         _append(anywhere, name, server)
-                if pod and not home:
-                    _append(pods, str(pod), str(server))
+                if state.pod_name and not state.pvc_name:
+                    _append(pods, state.pod_name, str(server))
             for servername in {"", *servers}:
-                if servername in servers and (servers[servername].state or {}).get("pvc_name"):
+                if servername in servers and SavedState.load(servers[servername].state).pvc_name:
                     continue
                 for name in _names(user.name, servername, templates):
                     _append(guesses, name, f"{user.name}/{servername}" if servername else user.name)
@@ -234,7 +234,7 @@ def _reasons_of_gone_server(
     forgetful = [
         str(server)
         for server in residents.users[username].servers or ()
-        if server.state and not server.state.get("pvc_name")
+        if server.state and not SavedState.load(server.state).pvc_name
     ]
     if forgetful:
         yield f"it may be used by {', '.join(forgetful)}, whose saved state names no claim"
@@ -292,13 +292,6 @@ def doubt_about_the_whole(findings: Sequence[Finding], residents: Residents, cho
     return None
 
 
-def _claims_in(state: Raw) -> set[str]:
-    """Return the home and the extra claims that a saved state names."""
-    extra = state.get("extra_claims")
-    names = [state.get("pvc_name"), *(extra.values() if isinstance(extra, Mapping) else ())]
-    return {str(name) for name in names if name}
-
-
 def _releases_of(claim: Raw) -> set[str]:
     labels = labels_of(claim)
     return {labels[label] for label in RELEASE_LABELS if label in labels}
@@ -308,7 +301,7 @@ def _names(
     username: str, servername: str, templates: Sequence[str], scopes: Iterable[Scope] = Scope
 ) -> set[str]:
     """Return every name that a template of one of these scopes, in any version, gives the server's claim."""
-    fields = names_of(
+    fields = Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )
     return {
@@ -320,13 +313,13 @@ def _names(
 
 
 def _bears_name(namespace: str, username: str) -> bool:
-    fields = names_of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
+    fields = Names.of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
     slugs = {fields.safe_username, fields.escaped_username}
     return any(f"-{slug}-" in f"-{namespace}-" for slug in slugs)
 
 
 def _pods(username: str, servername: str) -> set[str]:
-    fields = names_of(
+    fields = Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )
     return {legacy.name for legacy in legacy_names(POD_TEMPLATE, fields)}

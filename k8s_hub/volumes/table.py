@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.claims.lookup import servername_of, username_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects import quantities, timestamps
 from k8s_hub.objects.keys import annotations_of, uid_of
 from k8s_hub.objects.raw import Raw

@@ -6,7 +6,7 @@ import pytest
 
 from devkit.chart.evaluation import Release, evaluate
 from devkit.chart.values import merged, on_top_of, values_with
-from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.compat.models import to_json
 from tests.manifests.golden import CHART
 
 RECORDED = "4.3.0"

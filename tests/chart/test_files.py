@@ -135,7 +135,6 @@ ROWS = [{key: values[number] for key, values in CULL.items()} for number in (0, 
     [
         *ROWS,
         *(ROWS[0] | {key: ROWS[1][key]} for key in CULL),
-        *(ROWS[1] | {key: ROWS[0][key]} for key in CULL),
     ],
     ids=str,
 )

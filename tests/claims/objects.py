@@ -1,10 +1,9 @@
 """Claims and requests for the tests, with the names of one namespace and release."""
 
-from k8s_hub.claims.home import HomeRequest
-from k8s_hub.claims.legacy import legacy_names
+from k8s_hub.claims.home import HomeRequest, legacy_names
 from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity
-from k8s_hub.naming.templates import expand, names_of, scope_of
+from k8s_hub.naming.templates import Names, expand, scope_of
 from k8s_hub.objects.keys import key_of
 
 NAMESPACE = "jhub"
@@ -42,7 +41,7 @@ def identity(user="ada", server=""):
 
 def request(user="ada", server="", *, template="claim-{user_server}", userid=7, **changed):
     """Return a request of one server, with the template's name and all legacy names."""
-    names = names_of(username=user, servername=server, userid=userid, hub_namespace=NAMESPACE)
+    names = Names.of(username=user, servername=server, userid=userid, hub_namespace=NAMESPACE)
     return HomeRequest(
         **{
             "identity": identity(user, server),

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_hub.claims.deletion import Deletable, Kept, Sibling, may_delete
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.claims.legacy import legacy_names
-from k8s_hub.naming.templates import Scope, names_of, scope_of
+from k8s_hub.claims.home import legacy_names
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.naming.templates import Names, Scope, scope_of
 from tests.claims.objects import claim, identity
 
 HOME = claim("claim-ada", "ada")
@@ -19,7 +19,7 @@ def sibling(name, claim=None, *, has_run=True):
     """Return the server of ada's as the spawner describes it."""
     names = legacy_names(
         "claim-{user_server}",
-        names_of(username="ada", servername=name, userid=7, hub_namespace="jhub"),
+        Names.of(username="ada", servername=name, userid=7, hub_namespace="jhub"),
     )
     return Sibling(
         servername=name, claim=claim, has_run=has_run, names=frozenset(legacy.name for legacy in names)

@@ -8,12 +8,13 @@ from k8s_hub.claims.deletion import Deletable, Kept, Sibling
 from k8s_hub.claims.extra import (
     KEEP_ANNOTATION,
     ExtraClaim,
-    Keep,
+    RetentionPolicy,
     choose_extra,
     may_delete_extra,
     parse_extra_claims,
 )
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION, Create, Refuse, UseExisting, Why
+from k8s_hub.claims.home import Create, Refuse, UseExisting, Why
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.naming.templates import Scope
 from tests.claims.objects import claim, identity, listed, request
 
@@ -38,7 +39,7 @@ def test_three_keys_are_enough():
         access_modes=("ReadWriteOnce",),
         sub_path="",
         read_only=False,
-        keep=Keep.ALWAYS,
+        keep=RetentionPolicy.ALWAYS,
     )
 
 

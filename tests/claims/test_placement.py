@@ -4,10 +4,10 @@ import pytest
 
 from k8s_hub.claims.placement import (
     Anywhere,
-    Beside,
+    DifferentNodes,
     Exclusive,
     NotKnownYet,
-    Torn,
+    SameNode,
     mounted_claims,
     plan_placement,
 )
@@ -43,7 +43,7 @@ def test_a_claim_that_nobody_mounts_binds_nobody():
 
 
 def test_the_node_of_the_other_server_is_this_ones():
-    assert planned((home("ReadWriteOnce"), [pod()])) == Beside(node="one", claim=HOME, servername="gpu")
+    assert planned((home("ReadWriteOnce"), [pod()])) == SameNode(node="one", claim=HOME, servername="gpu")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_nobody_is_asked_who_mounts_a_volume_for_many_machines():
 
     claims = [home(mode, name=mode.lower()) for mode in ("ReadWriteMany", "ReadOnlyMany", "ReadWriteOnce")]
 
-    assert isinstance(plan_placement(identity(), claims, mounting), Beside)
+    assert isinstance(plan_placement(identity(), claims, mounting), SameNode)
     assert asked == ["readwriteonce"]
 
 
@@ -111,12 +111,12 @@ def test_a_claim_for_one_pod_is_not_to_be_had(node):
 
 def test_several_holders_on_one_node_are_as_one():
     mounted = [(home("ReadWriteOnce"), [pod("a"), pod("b")]), (home("ReadWriteOnce", name="x"), [pod("c")])]
-    assert planned(*mounted) == Beside(node="one", claim=HOME, servername="a")
+    assert planned(*mounted) == SameNode(node="one", claim=HOME, servername="a")
 
 
 def test_holders_on_two_nodes_tear_the_server_apart():
     mounted = [(home("ReadWriteOnce"), [pod("a")]), (home("ReadWriteOnce", name="x"), [pod("b", "two")])]
-    assert planned(*mounted) == Torn(servernames=("a", "b"), nodes=("one", "two"))
+    assert planned(*mounted) == DifferentNodes(servernames=("a", "b"), nodes=("one", "two"))
 
 
 def test_the_claims_of_a_pod_are_those_of_its_volumes():

@@ -18,9 +18,8 @@ from tests.spawner.conftest import HOME
 async def servers():
     """The port of the listener that plays every user's server."""
     listener = await asyncio.get_running_loop().create_server(Answer, "0.0.0.0", 0)
-    yield listener.sockets[0].getsockname()[1]
-    listener.close()
-    await listener.wait_closed()
+    async with listener:
+        yield listener.sockets[0].getsockname()[1]
 
 
 @pytest.fixture

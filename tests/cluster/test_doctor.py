@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from devkit.chart.values import FILES
-from devkit.realcluster.accounts import RBAC, RULES
+from devkit.realcluster.controlplane import RBAC, RULES
 from k8s_hub.doctor.examination import SCOPES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
@@ -74,7 +74,7 @@ def wrong(output):
 async def test_all_is_well_with_the_charts_role_and_a_server_that_runs(hub, examine):
     async with hub() as hub:
         await hub.start_server("ada")
-        await hub.wait_ready("ada", seconds=30)
+        await hub.wait_ready("ada", seconds=90)
         code, output = await examine(hub, "--json")
         assert (code, wrong(output)) == (0, {})
         found = {(one["check"], one["subject"]): one for one in json.loads(output)["findings"]}

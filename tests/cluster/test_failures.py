@@ -7,7 +7,7 @@ import pytest
 
 from devkit.realcluster.api import RefusedError
 from devkit.testing.realhub import Answer
-from tests.fates import BYSTANDER, Case, Fate, play
+from tests.fates import CONTROL_USER, Case, Fate, play
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
@@ -76,6 +76,6 @@ def test_every_reason_is_counted_once_and_none_against_the_hub(ending, failure_t
 
 
 def test_nothing_is_left_but_homes(ending):
-    users = {BYSTANDER, *(case.fate.user for case in STARTS)}
-    assert ending.pods == {f"jupyter-{BYSTANDER}"}
+    users = {CONTROL_USER, *(case.fate.user for case in STARTS)}
+    assert ending.pods == {f"jupyter-{CONTROL_USER}"}
     assert ending.claims == {f"claim-{user}" for user in users}

@@ -1,22 +1,11 @@
 """The API server and the hub go away in the middle of twenty starts: each ends well, once, and nobody else's server does."""
 
-import asyncio
-
 import pytest
 
-from devkit.testing.realhub import Answer
 from tests.outages import SILENT, kill_the_hub, restart_the_api_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 WHERE = "pods played by kwok"
-
-
-@pytest.fixture
-async def servers():
-    """The port of the listener that plays every user's server."""
-    listener = await asyncio.get_running_loop().create_server(Answer, "0.0.0.0", 0)
-    async with listener:
-        yield listener.sockets[0].getsockname()[1]
 
 
 async def test_the_api_server_restarts_during_twenty_starts(control_plane, servers, tmp_path, failure_table):

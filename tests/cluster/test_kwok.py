@@ -1,4 +1,4 @@
-"""What the box adds to kwok: a pod's end is confirmed for that pod only."""
+"""What the real cluster adds to kwok: a pod's end is confirmed for that pod only."""
 
 import pytest
 

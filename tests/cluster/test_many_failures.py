@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from devkit.testing.eventually import eventually
-from devkit.testing.realhub import Answer
 from tests.fates import hub_process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
@@ -23,14 +22,6 @@ PROFILES = [
     {"display_name": "Large", "kubespawner_override": {"mem_guarantee": "64G"}},
 ]
 QUOTA = {"hard": {"requests.memory": "32Gi"}}
-
-
-@pytest.fixture
-async def servers():
-    """The port of the listener that plays every user's server."""
-    listener = await asyncio.get_running_loop().create_server(Answer, "0.0.0.0", 0)
-    async with listener:
-        yield listener.sockets[0].getsockname()[1]
 
 
 async def all_read(hub, profile):

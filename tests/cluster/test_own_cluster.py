@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devkit.realcluster.accounts import RBAC
+from devkit.realcluster.controlplane import RBAC
 from devkit.testing.eventually import eventually
 from devkit.testing.hubprocess import HubProcess
 
@@ -53,7 +53,7 @@ async def test_the_page_is_enough(control_plane, fresh_namespace, servers, tmp_p
         async def is_ready():
             return (await hub.servers())["ada"] == "ready"
 
-        await eventually(is_ready, seconds=60)
+        await eventually(is_ready, seconds=180)
         (pod,) = objects("pods").values()
         assert objects("persistentvolumeclaims").keys() == {"claim-ada"}
     environment = {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}

@@ -16,7 +16,7 @@ from traitlets.config import Config
 
 from devkit.realcluster.api import RefusedError, wait_for
 from devkit.testing.bare import bare_spawner
-from k8s_hub.spawner.models import to_json, to_model
+from k8s_hub.spawner.compat.models import to_json, to_model
 
 pytestmark = pytest.mark.cluster
 

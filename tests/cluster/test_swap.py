@@ -18,7 +18,6 @@ import pytest
 
 from devkit.testing.eventually import eventually
 from devkit.testing.hubprocess import HubProcess
-from devkit.testing.realhub import Answer
 from devkit.testing.runs import HOME
 from tests.fates import Stage, staged
 
@@ -268,14 +267,6 @@ def _make_states_of_version_6(hub: HubProcess) -> None:
             database.execute("UPDATE spawners SET state = ? WHERE id = ?", (json.dumps(state), row))
 
 
-@pytest.fixture
-async def port():
-    """The port of the listener that plays every user's server."""
-    listener = await asyncio.get_running_loop().create_server(Answer, "0.0.0.0", 0)
-    async with listener:
-        yield listener.sockets[0].getsockname()[1]
-
-
 @asynccontextmanager
 async def founded(control_plane, folder, port, scheme):
     """A town under KubeSpawner 7.1.0 with all servers, of which some are stopped."""
@@ -314,8 +305,8 @@ async def founded(control_plane, folder, port, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["safe", "escape"])
-async def test_twenty_servers_outlive_the_swap_and_the_way_back(control_plane, tmp_path, port, scheme):
-    async with founded(control_plane, tmp_path, port, scheme) as (town, homes, shapes):
+async def test_twenty_servers_outlive_the_swap_and_the_way_back(control_plane, tmp_path, servers, scheme):
+    async with founded(control_plane, tmp_path, servers, scheme) as (town, homes, shapes):
         before = await town.look()
         assert set(before.models) == set(before.pods) == RUNNING
         assert len(before.claims) == len(ALL)

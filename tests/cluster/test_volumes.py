@@ -10,7 +10,7 @@ import yaml
 from jupyterhub.utils import format_exception
 from tornado.web import HTTPError
 
-from devkit.realcluster.accounts import RBAC
+from devkit.realcluster.controlplane import RBAC
 from devkit.testing.eventually import eventually
 from k8s_hub.kube.pool import InformerPool
 
@@ -24,12 +24,12 @@ LARGE = {"cpu_guarantee": 8}
 
 async def start(hub, name=""):
     await hub.start_server("ada", name)
-    await hub.wait_ready("ada", name, seconds=30)
+    await hub.wait_ready("ada", name, seconds=90)
 
 
 async def stop(hub, name=""):
     await hub.stop_server("ada", name)
-    await hub.wait_stopped("ada", name, seconds=30)
+    await hub.wait_stopped("ada", name, seconds=90)
 
 
 def nodes_of(objects):
@@ -61,7 +61,7 @@ async def test_so_do_those_that_are_started_at_once(hub, objects):
         for name in names:
             await hub.start_server("ada", name)
         for name in names:
-            await hub.wait_ready("ada", name, seconds=30)
+            await hub.wait_ready("ada", name, seconds=90)
 
         assert len(nodes_of(objects)) == 1
 
@@ -78,7 +78,7 @@ async def refusal_of_second(hub):
     """Start another server, which must fail; return the sentence its user reads."""
     await hub.start_server("ada", "two")
     with pytest.raises(HTTPError) as failed:
-        await hub.wait_ready("ada", "two", seconds=30)
+        await hub.wait_ready("ada", "two", seconds=90)
     return format_exception(failed.value)[0]
 
 
@@ -89,7 +89,7 @@ async def test_a_server_that_may_not_go_there_is_told_whose_machine_it_is(hub, o
             other = {"kwok-0": "kwok-1", "kwok-1": "kwok-0"}[node]
             spawner.node_selector = {"kubernetes.io/hostname": other}
 
-    async with hub(**SHARED, start_timeout=4, pre_spawn_hook=elsewhere) as hub:
+    async with hub(**SHARED, start_timeout=12, pre_spawn_hook=elsewhere) as hub:
         await start(hub)
 
         assert await refusal_of_second(hub) == (
@@ -102,7 +102,7 @@ async def test_a_server_without_room_there_is_told_whose_machine_it_is(hub, obje
     def large(spawner):
         spawner.cpu_guarantee = 60
 
-    async with hub(**SHARED, start_timeout=4, pre_spawn_hook=large) as hub:
+    async with hub(**SHARED, start_timeout=12, pre_spawn_hook=large) as hub:
         await start(hub)
 
         assert (await refusal_of_second(hub)).startswith(

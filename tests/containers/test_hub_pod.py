@@ -129,7 +129,7 @@ async def running(plan, plane, values):
         await stack.start()
         plane.admin.create(f"{namespace}/pods", hub_pod(plan, plane, values))
         try:
-            await eventually(hub.is_ready, seconds=60)
+            await eventually(hub.is_ready, seconds=180)
             yield
         finally:
             await end_hub(plan, plane.admin, namespace)
@@ -143,7 +143,7 @@ async def end_hub(plan, admin, namespace):
         log = admin._send("GET", f"{namespace}/pods/hub/log", None, "application/json")
         (plan.directory / "hub-pod.log").write_bytes(log)
     admin.delete(f"{namespace}/pods/hub")
-    await eventually(lambda: not admin.get(f"{namespace}/pods")["items"], seconds=60)
+    await eventually(lambda: not admin.get(f"{namespace}/pods")["items"], seconds=180)
 
 
 async def test_a_user_logs_in_works_is_culled_and_finds_the_files_again(
@@ -172,7 +172,7 @@ async def test_a_user_logs_in_works_is_culled_and_finds_the_files_again(
             assert pod["metadata"]["labels"]["hub.jupyter.org/network-access-hub"] == "true"
             assert pod["metadata"]["labels"]["helm.sh/chart"] == "jupyterhub-4.4.0"
             assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
-            await eventually(lambda: names_of(settings.namespace, "pods") == {"hub"}, seconds=90)
+            await eventually(lambda: names_of(settings.namespace, "pods") == {"hub"}, seconds=180)
             await ada.start_server()
             await ada.follow_progress()
             assert await (await ada.open_server()).read("notes.txt") == "kept"

@@ -13,7 +13,7 @@ from devkit.demo.settings import claimed, find_node, find_proxy
 from devkit.demo.stack import Stack, parts_of
 from devkit.realcluster.audit import requests_of
 from devkit.testing.eventually import eventually
-from tests.containers.names import served_names, with_hosts
+from tests.containers.dns import served_names, with_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers, pytest.mark.hub]
 
@@ -53,7 +53,7 @@ async def running(plan, admin):
 
 async def until_routed(url):
     """The proxy answers before the hub has told it where the hub is."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(180):
         while (await session.get(url)).status != 200:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.2)
 
@@ -96,7 +96,7 @@ async def test_a_user_works_on_a_server_that_speaks_tls(container_cluster, demo_
                     "jupyter.ada" not in names_of(settings.namespace, "secrets")
                     and len(names_of(settings.namespace, "services")) == 1
                 ),
-                seconds=60,
+                seconds=180,
             )
     assert names_of(settings.namespace, "pods") == set()
     assert names_of(settings.namespace, "secrets") == names_of(settings.namespace, "services") == set()

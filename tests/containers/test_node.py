@@ -15,13 +15,13 @@ import pytest
 from devkit.realcluster import leftovers
 from devkit.realcluster.api import wait_for
 from devkit.realcluster.cgroups import groups_below
+from devkit.realcluster.cleanup import clean_up
 from devkit.realcluster.images import write_archive
 from devkit.realcluster.living import command_line, descendants, living
 from devkit.realcluster.network import LINKS
 from devkit.realcluster.node import cluster as cluster_module
 from devkit.realcluster.node.cluster import container_cluster as running_cluster
 from devkit.realcluster.process import ProcessFailedError
-from devkit.realcluster.remains import remove_remains
 
 pytestmark = [pytest.mark.cluster, pytest.mark.containers]
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def run_busybox(plane, namespace, name, *command, until=is_running, container=No
         pod = plane.admin.get(f"{pods}/{name}")
         return pod if until(pod) else None
 
-    return wait_for(waited_for, f"pod {name}", seconds=60)
+    return wait_for(waited_for, f"pod {name}", seconds=120)
 
 
 @pytest.fixture(scope="session")
@@ -170,11 +170,11 @@ def test_a_silent_kubelet_loses_the_node_and_its_containers_go_on(container_clus
 
     node, pod = f"/api/v1/nodes/{container_cluster.node}", f"/api/v1/namespaces/{namespace}/pods/web"
     with container_cluster.lost_kubelet():
-        wait_for(lambda: ready(node) == "Unknown", "the loss of the node", seconds=40)
-        wait_for(lambda: ready(pod) == "False", "a pod that is not ready", seconds=10)
+        wait_for(lambda: ready(node) == "Unknown", "the loss of the node", seconds=120)
+        wait_for(lambda: ready(pod) == "False", "a pod that is not ready", seconds=60)
         assert answers(web)
     assert ready(node) == "True"
-    wait_for(lambda: ready(pod) == "True", "a ready pod", seconds=30)
+    wait_for(lambda: ready(pod) == "True", "a ready pod", seconds=120)
     assert answers(web)
     assert admin.get(pod)["status"]["containerStatuses"][0]["restartCount"] == 0
 
@@ -190,7 +190,7 @@ def nothing_left():
     def check():
         assert leftovers.left_since(stock) == []
         # The session's own cluster lives, and starts processes that end soon.
-        wait_for(lambda: set(descendants(os.getpid())) <= processes, "the end of all processes", seconds=10)
+        wait_for(lambda: set(descendants(os.getpid())) <= processes, "the end of all processes", seconds=60)
 
     return check
 
@@ -271,9 +271,9 @@ def test_a_killed_run_leaves_no_container_and_the_next_one_removes_the_rest(noth
             assert processes_mentioning(plane)
         finally:
             killed.kill()
-    wait_for(lambda: not any(map(processes_of, groups)), "the end of the containers", seconds=10)
-    wait_for(lambda: not any(map(processes_mentioning, (folder, plane))), "the end of all parts", seconds=10)
-    removed = remove_remains()
+    wait_for(lambda: not any(map(processes_of, groups)), "the end of the containers", seconds=60)
+    wait_for(lambda: not any(map(processes_mentioning, (folder, plane))), "the end of all parts", seconds=60)
+    removed = clean_up()
     assert {folder.name, plane.name} <= set(removed)
     nothing_left()
 
@@ -286,3 +286,55 @@ def processes_mentioning(folder):
 def processes_of(group):
     """The processes in a cgroup."""
     return (group / "cgroup.procs").read_text().split()
+
+
+# --- `make cluster-up` and `make cluster-down`, as people call them but for the folder ---
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A function that calls a verb; the cluster is down at the end, whatever the test did."""
+    folder = tmp_path / "cluster"
+
+    def call(verb):
+        command = [sys.executable, "-m", "devkit.realcluster", verb, f"--folder={folder}"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+    yield call
+    call("down")
+
+
+@pytest.fixture
+def kubectl(tmp_path):
+    def call(up, *arguments):
+        """Ask the cluster as the output of `up` says."""
+        client = next(line for line in up.stdout.splitlines() if "client" in line).split()[-1]
+        kubeconfig = up.stdout.splitlines()[-1].partition("KUBECONFIG=")[2]
+        command = [client, f"--kubeconfig={kubeconfig}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    return call
+
+
+def test_up_says_how_to_use_the_cluster_and_down_leaves_nothing_but_the_logs(cluster, kubectl, tmp_path):
+    up = cluster("up")
+    assert up.returncode == 0, up.stderr
+    assert kubectl(up, "get", "nodes", "--output=name") == "node/box-node\n"
+    again = cluster("up")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "A cluster is up.")
+    down = cluster("down")
+    assert (down.returncode, down.stderr) == (0, "")
+    assert down.stdout.startswith("The cluster is down.")
+    assert {path.name for path in (tmp_path / "cluster").iterdir()} == {"held", "daemon.log", "logs"}
+    assert cluster("down").stdout.startswith("No cluster is up.")
+
+
+def test_down_removes_what_a_killed_daemon_left(cluster, tmp_path):
+    assert cluster("up").returncode == 0
+    daemon = int((tmp_path / "cluster/held").read_text())
+    os.kill(daemon, signal.SIGKILL)
+    wait_for(lambda: not Path("/proc", str(daemon), "exe").exists(), "the end of the daemon")
+    down = cluster("down")
+    assert (down.returncode, down.stderr) == (0, "")
+    assert down.stdout.startswith("No cluster is up.")
+    assert "Removed what was left of k8s-hub-box-" in down.stdout

@@ -66,7 +66,7 @@ async def test_a_user_works_on_a_server_whose_token_is_in_a_secret(
 
             reply = await ada.call("DELETE", ada._server_api(""))
             assert reply.status in {202, 204}
-            await eventually(lambda: names_of(settings.namespace, "secrets") == set(), seconds=60)
+            await eventually(lambda: names_of(settings.namespace, "secrets") == set(), seconds=180)
 
     log = (settings.directory / "hub.log").read_text()
     assert [name for name, value in secrets.items() if value in log] == []

@@ -111,7 +111,7 @@ async def test_a_hub_creates_the_namespaces_of_its_users(container_cluster, own_
             await ada.wait_until_ready()
             await bob.wait_until_ready()
             await ada.call("DELETE", ada._server_api(""))
-            await eventually(lambda: names_of(of_ada, "pods") == set(), seconds=60)
+            await eventually(lambda: names_of(of_ada, "pods") == set(), seconds=180)
             server = await work(plan, ada)
             assert await server.read("kept.txt") == "mine"
     assert names_of(of_ada, "pods") == names_of(of_bob, "pods") == set()

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW, server, user
+from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.culler.core.reading import BadRule
 from k8s_hub.culler.core.rules import Doubt, Limits, Rules, Ruling, sections
-from k8s_hub.profiles.applied import AppliedOptions
 
 DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)
 MINUTE = timedelta(minutes=1)

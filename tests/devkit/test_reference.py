@@ -41,11 +41,9 @@ def test_the_page_of_the_cullers_options_is_of_today():
     assert reference.CULLER_PAGE.read_text() == reference.culler_page(), f"run `{reference.COMMAND}`"
 
 
-@pytest.mark.parametrize("name", [name for names in reference.options_of_kubespawner() for name in names])
-def test_every_option_of_kubespawner_is_here_or_its_absence_has_a_reason(name):
-    (row,) = reference.rows([name])
-
-    assert row.state
+def test_every_option_of_kubespawner_is_here_or_its_absence_has_a_reason():
+    for names in reference.options_of_kubespawner():
+        assert [row for row in reference.rows(names) if not row.state] == []
 
 
 def test_every_reason_is_about_an_option():
@@ -66,22 +64,22 @@ def test_an_unexplained_difference_is_named(monkeypatch):
 # --- Help ---
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_help_says_something_in_few_lines_with_one_example(name):
-    text = inspect.cleandoc(OURS[name].help)
+def test_help_says_something_in_few_lines_with_one_example():
+    for name, trait in OURS.items():
+        text = inspect.cleandoc(trait.help)
 
-    assert text.strip(), "no help"
-    assert text[0].isupper()
-    assert max(map(len, text.splitlines())) <= LONGEST_LINE
-    assert len(re.findall(r"e\.g\.|for example|example::", text, re.IGNORECASE)) <= 1
-    assert "defaults to" not in text.lower()
+        assert text.strip(), name
+        assert text[0].isupper(), name
+        assert max(map(len, text.splitlines())) <= LONGEST_LINE, name
+        assert len(re.findall(r"e\.g\.|for example|example::", text, re.IGNORECASE)) <= 1, name
+        assert "defaults to" not in text.lower(), name
 
 
-@pytest.mark.parametrize("name", sorted(OURS.keys() & peers.Theirs.class_traits(config=True).keys()))
-def test_help_is_written_by_us(name):
-    theirs = peers.Theirs.class_traits(config=True)[name].help
+def test_help_is_written_by_us():
+    theirs = peers.Theirs.class_traits(config=True)
 
-    assert not runs_of_words(OURS[name].help) & runs_of_words(theirs)
+    for name in OURS.keys() & theirs.keys():
+        assert not runs_of_words(OURS[name].help) & runs_of_words(theirs[name].help), name
 
 
 def runs_of_words(text):
@@ -97,9 +95,9 @@ def test_help_and_the_generated_configuration_name_every_option(written):
     assert all(group not in text for group in ("StorageTraits", "Options("))
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_the_generated_configuration_shows_a_default_that_is_python(name):
-    ast.literal_eval(OURS[name].default_value_repr())
+def test_the_generated_configuration_shows_defaults_that_are_python():
+    for trait in OURS.values():
+        ast.literal_eval(trait.default_value_repr())
 
 
 # --- Beside KubeSpawner ---

@@ -7,8 +7,8 @@ from time import perf_counter
 import pytest
 
 from devkit.slow_callbacks import SLOW_CALLBACKS, VARIABLE, SlowCallbacks, watch_if_asked
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Updated
 
 LIMIT = 0.02  # seconds
 POD = {"metadata": {"namespace": "hub", "name": "ada", "uid": "1", "resourceVersion": "1"}}
@@ -29,7 +29,7 @@ def let_the_view_hold_it(seconds, *, until=lambda: True):
             hold_the_loop(LIMIT)
         return pod
 
-    Store(project).apply(Added(POD))
+    Store(project).apply(Updated(POD))
 
 
 @contextmanager
@@ -73,7 +73,7 @@ async def test_a_slow_callback_of_ours_is_told_with_its_place_and_counted(told):
     with watched() as watch:
         await turn(let_the_view_hold_it, LIMIT, until=has_seen_something(watch))
     (message,) = told()
-    assert "kube/store.py:" in message
+    assert "kube/core/store.py:" in message
     assert "Store._entry_of" in message
     assert counted() == before + 1
 
@@ -130,4 +130,4 @@ async def test_the_environment_asks_for_a_watch_once(asked, caplog):
         await turn(let_the_view_hold_it, LIMIT, until=has_seen_something(watch))
     finally:
         watch.stop()
-    assert "kube/store.py" in caplog.text
+    assert "kube/core/store.py" in caplog.text

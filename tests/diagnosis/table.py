@@ -11,7 +11,7 @@ from typing import Any
 from k8s_hub.claims.home import Refuse, choose_home
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, volume_refused
-from k8s_hub.diagnosis.refusals import diagnose_refusal
+from k8s_hub.diagnosis.refusals import Refusal, diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from tests.claims.objects import identity, listed, request
 from tests.diagnosis.recorded import begin, observation, recording
@@ -64,7 +64,7 @@ class Refused(Row):
     kind: str = "Pod"
 
     def answer(self, second: float) -> Diagnosis:
-        return diagnose_refusal(recording(self.file)["status"], self.kind, "jupyter-alice")
+        return diagnose_refusal(Refusal.of(recording(self.file)["status"], self.kind, "jupyter-alice"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Reason, Stage, at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import at_deadline
 from tests.diagnosis.samples import STARTED, container, creating, event, placed, seen
 
 IMAGE = "example.org/lab:1"

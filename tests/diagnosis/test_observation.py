@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.observation import WORDS_LIMIT, Role, component_of, first_seen, last_seen, words_of
+from k8s_hub.diagnosis.observation import Role, component_of, first_seen, last_seen, message_of
+from k8s_hub.diagnosis.refusals import MESSAGE_LIMIT
 from tests.diagnosis.samples import STARTED, at, container, event, pod, seen
 
 
@@ -56,7 +57,7 @@ def test_nothing_lasts_longer_than_this_attempt():
 
 
 def test_an_event_may_say_nothing():
-    assert words_of({"message": None}) == ""
+    assert message_of({"message": None}) == ""
     assert seen(pod(), None, event("Pulled", None)).pod_events(matching=re.compile("x")) == []
 
 
@@ -70,7 +71,7 @@ def test_an_event_with_an_odd_time_is_the_oldest_and_hides_no_others(text):
 
 
 def test_of_a_message_as_much_is_read_as_is_worth_reading():
-    assert len(words_of(event("Failed", "x" * 10**6))) == WORDS_LIMIT
+    assert len(message_of(event("Failed", "x" * 10**6))) == MESSAGE_LIMIT
 
 
 def test_what_a_container_is_for():

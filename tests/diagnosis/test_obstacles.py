@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.obstacles import (
     dying_namespace,
@@ -13,6 +14,7 @@ from k8s_hub.diagnosis.obstacles import (
     new_namespace,
     previous_server,
 )
+from k8s_hub.objects.keys import Key
 from tests.diagnosis.samples import STARTED, at, condition, pod
 
 
@@ -129,3 +131,35 @@ class TestPreviousServer:
 
     def test_that_nobody_deleted_yet_has_just_begun_to_wait(self):
         assert previous_server(pod(), STARTED).lasting == timedelta()
+
+
+CLAIM = Key("jhub", "claim-ada")
+
+
+@pytest.mark.parametrize(
+    "diagnosis",
+    [
+        obstacles.in_exclusive_use("GPU", CLAIM),
+        obstacles.volumes_on_different_nodes(("GPU", ""), ("one", "two")),
+        obstacles.on_another_machine("GPU", CLAIM, node="one", wanted="two"),
+        obstacles.unfit_machine("GPU", "0/2 nodes are available"),
+    ],
+)
+def test_a_volume_that_is_not_to_be_had_ends_the_start_and_says_what_to_do(diagnosis):
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.VOLUME_IN_USE, True)
+    assert 'our server "GPU"' in diagnosis.sentence
+    assert diagnosis.sentence.endswith(" first.")
+    assert diagnosis.detail
+
+
+def test_a_server_that_is_placed_beside_another_is_no_trouble():
+    diagnosis = obstacles.placed_on_same_node("", CLAIM, "one")
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.STORAGE, None, False)
+    assert diagnosis.sentence.startswith("Your default server uses the same volume")
+    assert "node one" in diagnosis.detail
+
+
+def test_a_server_that_waits_for_the_machine_of_another_counts():
+    diagnosis = obstacles.waits_for_other_server("GPU", CLAIM, timedelta(minutes=2))
+    assert diagnosis.message.endswith("on the same machine (2 minutes so far).")
+    assert not diagnosis.fatal

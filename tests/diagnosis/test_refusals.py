@@ -45,7 +45,7 @@ def go_quoted(text):
 
 def refused(message: str, code: int = 403, *, kind: str = "Pod", causes=()):
     status = {"message": message, "code": code, "details": {"causes": list(causes)}}
-    return diagnose_refusal(status, kind, "jupyter-jane")
+    return diagnose_refusal(Refusal.of(status, kind, "jupyter-jane"))
 
 
 def test_a_webhooks_words_reach_the_user_without_its_markup_or_secrets():
@@ -91,7 +91,7 @@ def test_a_refusal_that_outlasts_the_callers_retries_is_the_clusters_fault(code)
 
 
 def test_an_empty_body_is_no_error():
-    assert diagnose_refusal({}, "Service", "jupyter-jane").message == (
+    assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).message == (
         "The cluster refused to create your server's service. Please tell your administrator."
     )
 
@@ -288,7 +288,7 @@ def test_a_rule_that_cannot_read_the_numbers_is_passed_over():
         "message": 'pods "x" is forbidden: maximum cpu usage per Pod is lots, but limit is 2',
     }
     diagnosis = diagnose_refusal(
-        status, "Pod", "x", on_error=lambda rule, error: raised.append((rule.__name__, error))
+        Refusal.of(status, "Pod", "x"), on_error=lambda rule, error: raised.append((rule.__name__, error))
     )
     assert diagnosis.reason is Reason.INVALID
     assert [(name, type(error)) for name, error in raised] == [("outside_limit_range", ValueError)]

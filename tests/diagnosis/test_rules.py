@@ -82,11 +82,7 @@ def test_what_is_no_diagnosis_is_passed_over(rule):
 def test_what_a_rule_of_a_site_says_is_bounded_and_redacted_like_ours():
     told = diagnose(
         seen(creating()),
-        (
-            lambda seen: Diagnosis(
-                stage=Stage.STARTING, percent=1, sentence="x\n" * 900, detail="token=abcdefgh"
-            ),
-        ),
+        (lambda seen: Diagnosis(stage=Stage.STARTING, sentence="x\n" * 900, detail="token=abcdefgh"),),
     )
     assert len(told.sentence) == 300
     assert told.detail == "token=***"

@@ -5,11 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Reason, Stage, at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.scheduling import requested
-from k8s_hub.diagnosis.telling import at_deadline
-from k8s_hub.naming.ownership import BESIDE_ANNOTATION
+from k8s_hub.diagnosis.scheduling import total_request
+from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from tests.diagnosis.samples import at, claim, condition, event, placed, pod, seen, unscheduled
 
 WAITING = "Your server is waiting for"
@@ -396,24 +395,24 @@ def test_a_pod_that_the_scheduler_has_not_seen_is_looked_after():
 class TestRequested:
     def test_the_containers_add_up(self):
         spec = {"containers": [{"resources": {"requests": {"memory": "1Gi"}}}] * 2 + [{}]}
-        assert requested(spec, "memory") == Decimal(2 * 2**30)
+        assert total_request(spec, "memory") == Decimal(2 * 2**30)
 
     def test_a_larger_step_before_them_decides(self):
         spec = {
             "initContainers": [{"resources": {"requests": {"cpu": "2"}}}],
             "containers": [{"resources": {"requests": {"cpu": "500m"}}}],
         }
-        assert requested(spec, "cpu") == Decimal(2)
+        assert total_request(spec, "cpu") == Decimal(2)
 
     def test_a_side_container_among_the_steps_counts_with_the_containers(self):
         spec = {
             "initContainers": [{"restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}}],
             "containers": [{"resources": {"requests": {"cpu": "500m"}}}],
         }
-        assert requested(spec, "cpu") == Decimal("1.5")
+        assert total_request(spec, "cpu") == Decimal("1.5")
 
     def test_a_limit_without_request_is_the_request(self):
-        assert requested({"containers": [{"resources": {"limits": {"cpu": "3"}}}]}, "cpu") == Decimal(3)
+        assert total_request({"containers": [{"resources": {"limits": {"cpu": "3"}}}]}, "cpu") == Decimal(3)
 
 
 # Beside another server of the user
@@ -421,7 +420,7 @@ class TestRequested:
 
 def beside(message, server="gpu"):
     return unscheduled(message) | {
-        "metadata": unscheduled(message)["metadata"] | {"annotations": {BESIDE_ANNOTATION: server}}
+        "metadata": unscheduled(message)["metadata"] | {"annotations": {SAME_NODE_ANNOTATION: server}}
     }
 
 
@@ -466,5 +465,5 @@ def test_a_server_that_may_never_go_there_fails_at_once(others):
 
 def test_a_server_beside_another_that_has_its_machine_is_told_as_any_other():
     there = placed()
-    there["metadata"]["annotations"] = {BESIDE_ANNOTATION: "gpu"}
+    there["metadata"]["annotations"] = {SAME_NODE_ANNOTATION: "gpu"}
     assert diagnose(seen(there)).reason is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from devkit.realcluster.accounts import RULES
+from devkit.realcluster.controlplane import RULES
 from k8s_hub import KubeSpawner
 from k8s_hub.cli.main import VERBS
 from k8s_hub.culler.application import IdleCuller

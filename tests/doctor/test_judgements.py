@@ -118,7 +118,7 @@ def test_an_api_server_that_says_nothing_of_rights_is_one_finding():
 
 
 def test_the_rights_that_are_needed_are_those_of_the_charts_role():
-    from devkit.realcluster.accounts import RULES
+    from devkit.realcluster.controlplane import RULES
 
     of_role = {(verb, kind) for rule in RULES for verb in rule["verbs"] for kind in rule["resources"]}
     assert {(right.verb, right.resource) for right in rights.NEEDED} == of_role

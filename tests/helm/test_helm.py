@@ -40,7 +40,7 @@ def helm(tmp_path_factory):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
         return done.returncode, done.stdout + done.stderr
 

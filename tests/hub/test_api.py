@@ -11,9 +11,9 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import make_ssl_context
 
 from devkit.testing.realhub import QuietSpawner, RealHub
-from k8s_hub.hub.api import HubApi, State
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection, internal_ssl_context
-from k8s_hub.hub.errors import BadReply, Forbidden, HubError, NotFound, Refused, Unavailable
+from k8s_hub.hub.api import HubApi, UserState
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings, internal_ssl_context
+from k8s_hub.hub.errors import BadReply, HubError, HubForbidden, HubNotFound, HubUnavailable, Refused
 from k8s_hub.hub.listing import read_all
 from tests.kube.odd import DEEP, DIGITS
 
@@ -23,7 +23,7 @@ ODD_NAME = "zoë o'neill@example.org?"
 
 @asynccontextmanager
 async def api_of(url: str, token: str = "token", **settings):
-    async with HubConnection(ConnectionSettings(url=url, token=token, **settings)) as connection:
+    async with HubConnection(HubConnectionSettings(url=url, token=token, **settings)) as connection:
         yield HubApi(connection)
 
 
@@ -58,7 +58,7 @@ class TestRealHub:
     async def test_active_users_and_their_servers(self, hub, api):
         await hub.start_server("alice")
         await hub.start_server("alice", "lab")
-        page = await api.page(offset=0, limit=50, state=State.ACTIVE)
+        page = await api.page(offset=0, limit=50, state=UserState.ACTIVE)
         assert [user.name for user in page.users] == ["alice"]
         assert [server.name for server in page.users[0].servers] == ["", "lab"]
         assert all(
@@ -77,13 +77,13 @@ class TestRealHub:
     async def test_a_named_server_is_removed(self, hub, api):
         await hub.start_server("alice", "lab")
         assert await api.stop_server("alice", "lab", remove=True)
-        with pytest.raises(NotFound):
+        with pytest.raises(HubNotFound):
             await api.stop_server("alice", "lab")
 
     async def test_users_are_deleted(self, hub):
         async with api_of(hub.api_url, hub.token(scopes=["delete:users", "read:servers"])) as api:
             await api.delete_user(ODD_NAME)
-            with pytest.raises(NotFound):
+            with pytest.raises(HubNotFound):
                 await api.user(ODD_NAME)
 
     @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ class TestRealHub:
     )
     async def test_the_missing_scope_is_named(self, hub, scope, call):
         async with api_of(hub.api_url, hub.token(scopes=["read:servers"])) as api:
-            with pytest.raises(Forbidden, match=f"lacks the scope {scope}"):
+            with pytest.raises(HubForbidden, match=f"lacks the scope {scope}"):
                 await call(api)
 
     async def test_servers_are_hidden_without_their_scope(self, hub):
         await hub.start_server("alice")
         async with api_of(hub.api_url, hub.token(scopes=["list:users"])) as api:
-            page = await api.page(offset=0, limit=50, state=State.ACTIVE)
+            page = await api.page(offset=0, limit=50, state=UserState.ACTIVE)
             assert [user.servers for user in page.users] == [None]
 
     async def test_stopped_servers_and_their_state_are_shown_to_whom_asks_and_may(self, hub, api):
@@ -132,7 +132,7 @@ class TestRealHub:
 
     async def test_a_wrong_token_is_named_as_such(self, hub):
         async with api_of(hub.api_url, "wrong") as api:
-            with pytest.raises(Forbidden, match="not valid for this hub") as caught:
+            with pytest.raises(HubForbidden, match="not valid for this hub") as caught:
                 await api.page(offset=0, limit=1)
         assert "wrong" not in str(caught.value)
 
@@ -143,7 +143,7 @@ class TestRealHub:
 
     async def test_a_killed_hub_is_unavailable(self, hub, api):
         await hub.kill()
-        with pytest.raises(Unavailable, match="failed"):
+        with pytest.raises(HubUnavailable, match="failed"):
             await api.user("alice")
 
 
@@ -168,7 +168,7 @@ async def observed(url, told, **settings):
     def on_reply(method, code, seconds):
         told.append((method, code, seconds))
 
-    settings = ConnectionSettings(url=url, token="token", **settings)
+    settings = HubConnectionSettings(url=url, token="token", **settings)
     async with HubConnection(settings, on_reply) as connection:
         yield HubApi(connection)
 
@@ -283,17 +283,17 @@ class TestNonsense:
         assert [str(error) for error in page.unreadable] == ["a user without a name"]
 
     async def test_a_proxys_error_page(self):
-        with pytest.raises(Unavailable, match="answered with 503: Service Unavailable"):
+        with pytest.raises(HubUnavailable, match="answered with 503: Service Unavailable"):
             await self.call(web.Response(status=503, text="<html>"))
 
     async def test_retry_after(self):
-        with pytest.raises(Unavailable) as caught:
+        with pytest.raises(HubUnavailable) as caught:
             await self.call(web.Response(status=429, headers={"Retry-After": "7"}))
         assert caught.value.retry_after == 7
 
     @pytest.mark.parametrize("text", ["9" * 5_000, "1" + "0" * 400], ids=len)
     async def test_a_retry_after_without_end_ends(self, text):
-        with pytest.raises(Unavailable) as caught:
+        with pytest.raises(HubUnavailable) as caught:
             await self.call(web.Response(status=429, headers={"Retry-After": text}))
         assert caught.value.retry_after == 3600
 
@@ -312,7 +312,7 @@ class TestNonsense:
 
     @pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "x"])
     async def test_a_retry_after_that_nobody_can_keep_to_is_nothing(self, text):
-        with pytest.raises(Unavailable) as caught:
+        with pytest.raises(HubUnavailable) as caught:
             await self.call(web.Response(status=429, headers={"Retry-After": text}))
         assert caught.value.retry_after is None
 
@@ -325,7 +325,7 @@ async def test_a_request_has_a_time_limit():
         return web.Response()
 
     async with answering(handler) as url, api_of(url, request_timeout=0.05) as api:
-        with pytest.raises(Unavailable, match="not answered in time"):
+        with pytest.raises(HubUnavailable, match="not answered in time"):
             await api.user("alice")
         released.set()
 
@@ -342,9 +342,9 @@ class TestObserver:
 
         async with answering(handler) as url, observed(url, told) as api:
             await api.stop_server("ada")
-            with pytest.raises(Unavailable):
+            with pytest.raises(HubUnavailable):
                 await api.user("ada")
-            with pytest.raises(NotFound):
+            with pytest.raises(HubNotFound):
                 await api.delete_user("ada")
         assert [(method, code) for method, code, _ in told] == [
             ("DELETE", 204),
@@ -375,7 +375,7 @@ class TestObserver:
 
         async with answering(handler) as url, observed(url, told, request_timeout=0.05) as api:
             for call in (api.stop_server, api.user):
-                with pytest.raises(Unavailable):
+                with pytest.raises(HubUnavailable):
                     await call("ada")
             released.set()
         assert [(method, code) for method, code, _ in told] == [("DELETE", 0), ("GET", 0)]
@@ -432,7 +432,7 @@ async def test_internal_ssl_speaks_with_the_hubs_own_certificates(tmp_path):
         async with api_of(url, ssl_context=internal_ssl_context(tmp_path)) as api:
             assert (await api.user("alice")).name == "alice"
         async with api_of(url) as api:
-            with pytest.raises(Unavailable, match="certificate"):
+            with pytest.raises(HubUnavailable, match="certificate"):
                 await api.user("alice")
 
 

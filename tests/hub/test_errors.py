@@ -2,14 +2,14 @@
 
 import pytest
 
-from k8s_hub.hub.errors import Forbidden, NotFound, Refused, Unavailable, error_of
+from k8s_hub.hub.errors import HubForbidden, HubNotFound, HubUnavailable, Refused, error_of
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (302, Refused), (400, Refused), (401, Forbidden), (403, Forbidden), (404, NotFound), (405, Refused),
-        (408, Unavailable), (409, Refused), (429, Unavailable), (500, Unavailable), (503, Unavailable),
+        (302, Refused), (400, Refused), (401, HubForbidden), (403, HubForbidden), (404, HubNotFound), (405, Refused),
+        (408, HubUnavailable), (409, Refused), (429, HubUnavailable), (500, HubUnavailable), (503, HubUnavailable),
     ],
 )  # fmt: skip
 def test_kinds(code, kind):

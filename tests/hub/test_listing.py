@@ -3,8 +3,8 @@
 import pytest
 
 from devkit.testing.inmemoryhub import user
-from k8s_hub.hub.api import Page
-from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
+from k8s_hub.hub.api import UserPage
+from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable, Refused
 from k8s_hub.hub.listing import read_all, read_everybody
 
 
@@ -15,10 +15,10 @@ def reader(total, *, limit, bad=(), error=None):
     async def read_page(offset):
         offsets.append(offset)
         if offset in bad:
-            raise error or Unavailable("500", code=500)
+            raise error or HubUnavailable("500", code=500)
         users = tuple(user(f"u{number}") for number in range(offset, min(offset + limit, total)))
         following = offset + limit
-        return Page(
+        return UserPage(
             users=users, unreadable=(), limit=limit, total=total,
             next_offset=following if following < total else None,
         )  # fmt: skip
@@ -73,7 +73,7 @@ async def test_nothing_read_is_an_error():
     assert offsets == [0, 10, 20]
 
 
-@pytest.mark.parametrize("error", [NotFound("404", code=404), Refused("400", code=400)], ids=str)
+@pytest.mark.parametrize("error", [HubNotFound("404", code=404), Refused("400", code=400)], ids=str)
 async def test_a_page_that_is_refused_costs_itself_only(error):
     """What stands before a hub that restarts says all kinds of things."""
     read_page, _ = reader(25, limit=10, bad={10}, error=error)
@@ -82,15 +82,15 @@ async def test_a_page_that_is_refused_costs_itself_only(error):
 
 
 async def test_a_token_that_may_not_list_ends_it():
-    read_page, offsets = reader(1000, limit=10, bad={0}, error=Forbidden("lacks the scope list:users"))
-    with pytest.raises(Forbidden):
+    read_page, offsets = reader(1000, limit=10, bad={0}, error=HubForbidden("lacks the scope list:users"))
+    with pytest.raises(HubForbidden):
         await names(read_page)
     assert offsets == [0]
 
 
 async def test_users_that_cannot_be_read_are_lost():
     async def read_page(_offset):
-        return Page(
+        return UserPage(
             users=(), unreadable=(BadReply("a user without a name"),), limit=1, total=1, next_offset=None
         )
 
@@ -115,7 +115,7 @@ class Hub:
         self.offsets.append(offset)
         following = offset + self.limit
         total = len(self.names) if self.total is None else self.total
-        return Page(
+        return UserPage(
             users=tuple(user(name) for name in self.names[offset:following]), unreadable=(), limit=self.limit,
             total=total, next_offset=following if following < len(self.names) else None,
         )  # fmt: skip
@@ -166,7 +166,7 @@ async def test_pages_of_one_user_are_an_error_and_no_endless_loop():
 
 async def test_one_user_who_makes_no_sense_is_an_error():
     async def read_page(offset):
-        return Page(
+        return UserPage(
             users=(), unreadable=(BadReply("a user without a name"),), limit=3, total=1, next_offset=None
         )
 
@@ -176,5 +176,5 @@ async def test_one_user_who_makes_no_sense_is_an_error():
 
 async def test_one_page_that_is_lost_is_an_error():
     read_page, _ = reader(25, limit=10, bad={0})
-    with pytest.raises(Unavailable):
+    with pytest.raises(HubUnavailable):
         await read_everybody(read_page)

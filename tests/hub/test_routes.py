@@ -7,9 +7,9 @@ from aiohttp import web
 
 from devkit.testing.realhub import RealHub
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused
-from k8s_hub.hub.routes import routes_of
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, Refused
+from k8s_hub.hub.users import routes_of
 from tests.hub.test_api import answering
 
 ODD_NAME = "zoë o'neill@example.org"
@@ -45,7 +45,7 @@ async def hub():
 
 
 def api_of(hub, *scopes):
-    return HubConnection(ConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes)))
+    return HubConnection(HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes)))
 
 
 @pytest.mark.hub
@@ -56,7 +56,7 @@ async def test_a_hub_tells_all_its_routes_page_by_page(hub):
         await hub.wait_ready(user, name)
     target = hub.spawner("ada").server.host
     hub.app.tornado_application.settings["api_page_max_limit"] = 1
-    settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=["proxy"]))
+    settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=["proxy"]))
     async with HubConnection(settings, lambda _method, code, _seconds: codes.append(code)) as connection:
         assert await HubApi(connection).routes() == {
             ("ada", ""): target,
@@ -65,7 +65,7 @@ async def test_a_hub_tells_all_its_routes_page_by_page(hub):
         }
     assert codes == [200] * len(hub.routes)
     async with api_of(hub, "list:users") as connection:
-        with pytest.raises(Forbidden, match="lacks the scope proxy"):
+        with pytest.raises(HubForbidden, match="lacks the scope proxy"):
             await HubApi(connection).routes()
 
 
@@ -79,7 +79,7 @@ async def test_a_token_is_made_for_one_server_and_ends(hub, user):
         with pytest.raises(Refused, match="400"):
             await HubApi(connection).new_token(user, scopes=["admin:users"], lifetime=hour, note=note)
     before = hub.app.users[user].last_activity
-    async with HubConnection(ConnectionSettings(url=hub.api_url, token=token)) as connection:
+    async with HubConnection(HubConnectionSettings(url=hub.api_url, token=token)) as connection:
         assert scope in await HubApi(connection).scopes()
     assert hub.app.users[user].last_activity == before, "to use such a token is not its user's activity"
     (known,) = (each for each in hub.app.users[user].api_tokens if each.note == note)
@@ -90,10 +90,10 @@ async def test_a_token_is_made_for_one_server_and_ends(hub, user):
 async def test_a_token_for_nobody_or_without_the_scope(hub):
     hour = timedelta(hours=1)
     async with api_of(hub, "tokens") as connection:
-        with pytest.raises((Forbidden, NotFound)):
+        with pytest.raises((HubForbidden, HubNotFound)):
             await HubApi(connection).new_token("nobody", scopes=[], lifetime=hour, note="")
     async with api_of(hub, "list:users") as connection:
-        with pytest.raises(Forbidden):
+        with pytest.raises(HubForbidden):
             await HubApi(connection).new_token("ada", scopes=[], lifetime=hour, note="")
 
 
@@ -118,13 +118,13 @@ def saying(body):
     ],
 )
 async def test_routes_that_make_no_sense(body):
-    async with saying(body) as url, HubConnection(ConnectionSettings(url=url, token="")) as connection:
+    async with saying(body) as url, HubConnection(HubConnectionSettings(url=url, token="")) as connection:
         with pytest.raises(BadReply):
             await HubApi(connection).routes()
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"token": None}, {"token": 7}])
 async def test_a_new_token_that_is_not_told(body):
-    async with saying(body) as url, HubConnection(ConnectionSettings(url=url, token="")) as connection:
+    async with saying(body) as url, HubConnection(HubConnectionSettings(url=url, token="")) as connection:
         with pytest.raises(BadReply, match="user ada"):
             await HubApi(connection).new_token("ada", scopes=[], lifetime=timedelta(hours=1), note="")

@@ -4,8 +4,8 @@ import pytest
 
 from devkit.testing.realhub import RealHub
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.scopes import MissingScope, missing_scopes
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.users import MissingScope, missing_scopes
 
 CHART = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 OPT_IN = ("access:servers", "admin:server_state", "read:users:groups", "proxy", "tokens")
@@ -48,7 +48,7 @@ async def test_a_hub_tells_a_services_token_and_a_users_token_alike(extra):
     role = {"name": "culler", "services": ["culler"], "scopes": [*CHART, *extra]}
     async with RealHub(config={"JupyterHub": {"services": [service], "load_roles": [role]}}) as hub:
         for token in (service["api_token"], hub.token(scopes=[*CHART, *extra])):
-            settings = ConnectionSettings(url=hub.api_url, token=token)
+            settings = HubConnectionSettings(url=hub.api_url, token=token)
             async with HubConnection(settings) as connection:
                 has = await HubApi(connection).scopes()
             assert {*CHART, *extra} <= has

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from k8s_hub.claims.saved_state import ACCESS_TOKEN
 from k8s_hub.hub.errors import BadReply
-from k8s_hub.hub.users import ACCESS_TOKEN, packed, unpacked, user_of
+from k8s_hub.hub.users import packed, unpacked, user_of
 
 RAW_SERVER = {
     "name": "lab",

@@ -23,10 +23,10 @@ from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.resources import PODS
+from k8s_hub.kube.core.store import Store
+from k8s_hub.kube.core.watch import Updated
 from k8s_hub.kube.informer import Informer
-from k8s_hub.kube.resources import PODS
-from k8s_hub.kube.store import Store
-from k8s_hub.kube.watch import Added
 from k8s_hub.objects.keys import Key, annotations_of
 
 
@@ -182,7 +182,7 @@ def memory_kept(count: int) -> float:
     tracemalloc.start()
     store = Store(project_pod, by_owner)
     for number in range(count):
-        store.apply(Added(json.loads(pod(number, number, "Running"))))
+        store.apply(Updated(json.loads(pod(number, number, "Running"))))
     gc.collect()
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from devkit.minicluster.cluster import ClusterOptions, MiniCluster
 from devkit.minicluster.faults import FaultRule
-from k8s_hub.kube import decoding
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core import decoding
+from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.kube.resources import PODS
 from tests.kube.samples import NAMESPACE, project
 
 

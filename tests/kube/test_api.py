@@ -6,9 +6,9 @@ import pytest
 
 from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
 from devkit.minicluster.statuses import conflict
-from k8s_hub.kube.errors import Conflict, Gone, Invalid, NotFound, Unavailable
-from k8s_hub.kube.resources import EVENTS, PODS
-from k8s_hub.kube.watch import Added, Bookmark, Deleted, Error, Modified
+from k8s_hub.kube.core.errors import Conflict, Gone, Invalid, NotFound, Unavailable
+from k8s_hub.kube.core.resources import EVENTS, PODS
+from k8s_hub.kube.core.watch import Bookmark, Error, Removed, Updated
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from tests.kube.samples import NAMESPACE, key, pod, remove, set_phase
 
@@ -97,22 +97,22 @@ async def version(api):
 
 async def test_a_watch_tells_what_happens(api, cluster):
     start = await version(api)
-    async with api.watch(PODS, NAMESPACE, resource_version=start) as news:
+    async with api.watch(PODS, NAMESPACE, resource_version=start) as events:
         await api.create(PODS, NAMESPACE, pod())
         set_phase(cluster, "ada", "Running")
         remove(cluster, "ada")
 
-        heard = [await anext(news) for _ in range(3)]
+        heard = [await anext(events) for _ in range(3)]
 
-    assert [type(one) for one in heard] == [Added, Modified, Deleted]
+    assert [type(one) for one in heard] == [Updated, Updated, Removed]
 
 
 @pytest.mark.looptime
 async def test_a_watch_is_kept_awake_by_bookmarks_and_ends_when_asked(api):
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    async with api.watch(PODS, NAMESPACE, resource_version=await version(api), timeout_seconds=200) as news:
-        heard = [type(one) async for one in news]
+    async with api.watch(PODS, NAMESPACE, resource_version=await version(api), timeout_seconds=200) as events:
+        heard = [type(one) async for one in events]
 
     assert set(heard) == {Bookmark}
     assert len(heard) >= 3
@@ -122,8 +122,8 @@ async def test_a_watch_is_kept_awake_by_bookmarks_and_ends_when_asked(api):
 async def read_to_the_end(watch):
     """Return all that a watch says; raise the error it ends with, as HTTP status or in the stream."""
     heard = []
-    async with watch as news:
-        async for one in news:
+    async with watch as events:
+        async for one in events:
             if isinstance(one, Error):
                 raise one.error
             heard.append(one)
@@ -140,20 +140,20 @@ async def test_a_watch_from_too_long_ago_is_gone(api, cluster):
 
 
 async def test_410_in_the_stream_is_told_as_such(api, cluster):
-    async with api.watch(PODS, NAMESPACE, resource_version=await version(api)) as news:
+    async with api.watch(PODS, NAMESPACE, resource_version=await version(api)) as events:
         cluster.faults.add(FaultRule(effect=WatchGone(), verb="watch"))
-        heard = [one async for one in news]
+        heard = [one async for one in events]
 
     assert [type(one.error) for one in heard] == [Gone]
 
 
 async def test_a_watch_cut_in_mid_line_tells_whole_events_only(api, cluster):
-    async with api.watch(PODS, NAMESPACE, resource_version=await version(api)) as news:
+    async with api.watch(PODS, NAMESPACE, resource_version=await version(api)) as events:
         cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch"))
         await api.create(PODS, NAMESPACE, pod())
 
         with pytest.raises(Unavailable):
-            await anext(news)
+            await anext(events)
 
 
 async def test_a_busy_server_says_when_to_come_back(api, cluster):

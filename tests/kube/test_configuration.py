@@ -5,7 +5,7 @@ import os
 import pytest
 
 from k8s_hub.kube.configuration import ConnectionSettings, find_access
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.core.errors import ConfigurationError
 from tests.kube.certificates import self_signed
 
 KUBECONFIG = """

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import AT_ONCE, patience
-from k8s_hub.kube.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.kube.connection import AT_ONCE, stall_tolerant_timeout
+from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key
 from tests.kube.certificates import self_signed
 from tests.kube.odd import DEEP, DIGITS, NAMED, NAMELESS, a_list, stored, text
@@ -377,14 +377,14 @@ async def test_it_ends_what_takes_too_long():
     start = loop.time()
 
     with pytest.raises(TimeoutError):
-        async with patience(3):
+        async with stall_tolerant_timeout(3):
             await asyncio.sleep(10)
     assert loop.time() - start == 3
 
 
 @pytest.mark.looptime
 async def test_it_leaves_alone_what_is_in_time():
-    async with patience(3):
+    async with stall_tolerant_timeout(3):
         await asyncio.sleep(2.9)
     await asyncio.sleep(10)
 
@@ -400,7 +400,7 @@ async def test_a_loop_that_stood_still_is_not_the_servers_fault():
         await asyncio.sleep(0)
         reply.set_result("there")
 
-    async with patience(0.05), asyncio.TaskGroup() as group:
+    async with stall_tolerant_timeout(0.05), asyncio.TaskGroup() as group:
         group.create_task(answer_when_heard())
         loop.call_soon(time.sleep, 0.4)
         assert await reply == "there"
@@ -409,7 +409,7 @@ async def test_a_loop_that_stood_still_is_not_the_servers_fault():
 @pytest.mark.looptime
 async def test_cancelling_the_body_is_no_time_out():
     async def body():
-        async with patience(3):
+        async with stall_tolerant_timeout(3):
             await asyncio.sleep(10)
 
     task = asyncio.create_task(body())

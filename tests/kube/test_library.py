@@ -20,7 +20,7 @@ from devkit.minicluster.statuses import status_body
 from devkit.testing.eventually import eventually
 from k8s_hub.kube import library
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.errors import ConfigurationError
+from k8s_hub.kube.core.errors import ConfigurationError
 from k8s_hub.kube.library import core_v1, create_once, delete_once, exists, set_default
 from k8s_hub.kube.pool import InformerPool
 from tests.kube.certificates import self_signed

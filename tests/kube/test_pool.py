@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.errors import ConfigurationError
-from k8s_hub.kube.events import Involved
-from k8s_hub.kube.pool import InformerPool, _pools, exempt_what_is_there
-from k8s_hub.kube.resources import CLAIMS, PODS
-from k8s_hub.kube.undelivered import Delete
+from k8s_hub.kube.core.errors import ConfigurationError
+from k8s_hub.kube.core.resources import CLAIMS, PODS
+from k8s_hub.kube.event_subscription import Involved
+from k8s_hub.kube.pending_deletes import Delete
+from k8s_hub.kube.pool import InformerPool, _pools, freeze_gc_baseline
 from tests.kube.samples import NAMESPACE, key, project
 
 
@@ -96,11 +96,11 @@ async def test_a_failure_that_nobody_waited_for_makes_no_noise(pool, tmp_path, c
 
 
 async def test_closing_ends_everything_and_the_pool_can_begin_again(pool, settings, soon):
-    names = {f"informer of pods in {NAMESPACE}", f"events in {NAMESPACE}", "undelivered deletes"}
+    names = {f"informer of pods in {NAMESPACE}", f"events in {NAMESPACE}", "pending deletes"}
     informer = await pool.informer(settings, PODS, NAMESPACE, project=project)
-    async with (await pool.events(settings, NAMESPACE)).following(Involved("Pod", key())):
+    async with (await pool.events(settings, NAMESPACE)).subscribe(Involved("Pod", key())):
         pass
-    (await pool.undelivered(settings)).add(Delete(resource=PODS, key=key(), uid="u"), "a test")
+    (await pool.pending_deletes(settings)).add(Delete(resource=PODS, key=key(), uid="u"), "a test")
 
     assert {task.get_name() for task in asyncio.all_tasks()} >= names
 
@@ -136,7 +136,7 @@ async def test_what_the_last_holder_releases_is_ended_and_nothing_else(pool, set
     for holder in (first, second):
         await pool.hold(settings, NAMESPACE, holder)
         await pool.informer(settings, PODS, NAMESPACE, project=project)
-    async with (await pool.events(settings, NAMESPACE)).following(Involved("Pod", key())):
+    async with (await pool.events(settings, NAMESPACE)).subscribe(Involved("Pod", key())):
         pass
 
     await pool.release(settings, NAMESPACE, first)
@@ -181,9 +181,9 @@ async def test_releasing_what_was_never_held_is_harmless(pool, settings):
     await pool.release(settings, NAMESPACE, Holder())
 
 
-async def test_events_and_undelivered_are_shared(pool, settings):
+async def test_events_and_pending_deletes_are_shared(pool, settings):
     assert await pool.events(settings, NAMESPACE) is await pool.events(settings, NAMESPACE)
-    assert await pool.undelivered(settings) is await pool.undelivered(settings)
+    assert await pool.pending_deletes(settings) is await pool.pending_deletes(settings)
 
 
 def test_each_loop_has_its_own_pool_and_a_closed_one_is_forgotten():
@@ -202,7 +202,7 @@ def test_each_loop_has_its_own_pool_and_a_closed_one_is_forgotten():
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process():
     gc.unfreeze()
-    exempt_what_is_there.cache_clear()
+    freeze_gc_baseline.cache_clear()
 
 
 async def test_the_first_connection_exempts_what_the_process_is_made_of(settings):
@@ -213,9 +213,9 @@ async def test_the_first_connection_exempts_what_the_process_is_made_of(settings
 
 
 def test_once_only_so_that_a_later_cycle_is_collected():
-    exempt_what_is_there()
+    freeze_gc_baseline()
     cycle: list[object] = []
     cycle.append(cycle)
-    exempt_what_is_there()
+    freeze_gc_baseline()
     del cycle
     assert gc.collect() > 0

@@ -1,18 +1,23 @@
 """What comes after an attempt: a pause, another attempt, and as little as possible in the log."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
-from k8s_hub.kube.errors import Forbidden, Gone, Unavailable
-from k8s_hub.kube.watch import Odd
-from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, Breather, Watcher
+from k8s_hub.kube.core.errors import Forbidden, Gone, Unavailable
+from k8s_hub.kube.core.resources import EVENTS
+from k8s_hub.kube.core.watch import ListPage, Odd
+from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, CooperativeYield, Watcher
 
 pytestmark = pytest.mark.looptime
 
 
 class Attempts:
-    """Runs a watcher whose attempts end as they are told to; ``begun`` are the times at which they began."""
+    """Runs a watcher whose attempts end as they are told to; ``begun`` are the times at which they began.
+
+    It is also the API that the watcher speaks to: a list that fails, or else a watch that lasts.
+    """
 
     def __init__(self, end, *, lasts=0.0, goes_on=lambda _error: True):
         self.begun = []
@@ -20,15 +25,41 @@ class Attempts:
         self._end = end
         self._lasts = lasts
         self._goes_on = goes_on
-        self.watcher = Watcher("events in hub", self._attempt, self._on_end, chance=lambda: 1.0)
+        self.watcher = Watcher(
+            self,
+            EVENTS,
+            "hub",
+            name="events in hub",
+            take=lambda _event: None,
+            on_open=lambda: None,
+            on_end=self._on_end,
+            chance=lambda: 1.0,
+        )
 
-    async def _attempt(self):
-        self.begun.append(asyncio.get_running_loop().time())
-        if self._lasts:
-            self.watcher.note_opened()
-            await asyncio.sleep(self._lasts)
+    async def list_page(self, *_args, **_keywords):
+        if not self._lasts:
+            self._begin()
+            raise self._end
+        return ListPage(items=(), resource_version="9", is_first=True, continue_token="")
+
+    @asynccontextmanager
+    async def watch(self, *_args, **_keywords):
+        self._begin()
+        yield self._stream()
+
+    async def _stream(self):
+        await asyncio.sleep(self._lasts)
         if self._end is not None:
             raise self._end
+        return
+        yield
+
+    def recover(self):
+        """Let every watch last from now on."""
+        self._end, self._lasts = None, HEALTHY
+
+    def _begin(self):
+        self.begun.append(asyncio.get_running_loop().time())
 
     def _on_end(self, error):
         self.ends.append(error)
@@ -73,7 +104,7 @@ async def test_what_the_server_asks_for_is_waited_within_reason(asked_for, pause
     assert (await Attempts(busy).pauses(60))[0] == pause
 
 
-async def test_a_crash_is_no_end_and_is_told_once(caplog):
+async def test_a_crash_is_no_end_and_is_logged_once(caplog):
     attempts = Attempts(AttributeError("'str' object has no attribute 'get'"))
 
     pauses = await attempts.pauses(100)
@@ -84,7 +115,7 @@ async def test_a_crash_is_no_end_and_is_told_once(caplog):
     assert "AttributeError" in caplog.text
 
 
-async def test_a_crash_that_comes_again_after_a_healthy_time_is_told_again(caplog):
+async def test_a_crash_that_comes_again_after_a_healthy_time_is_logged_again(caplog):
     await Attempts(AttributeError("x"), lasts=HEALTHY).pauses(4 * HEALTHY)
 
     assert len([record for record in caplog.records if record.exc_info]) > 1
@@ -102,7 +133,8 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
     caplog.set_level("INFO", "k8s_hub.kube")
     attempts = Attempts(Unavailable("away"))
     await attempts.pauses(100)
-    attempts.watcher.note_opened()
+    attempts.recover()
+    await attempts.pauses(1)
 
     assert caplog.messages == [
         "events in hub: the watch fails, retrying: away",
@@ -142,12 +174,12 @@ async def turns_during(work):
 
 
 async def test_the_loop_turns_when_the_budget_is_spent():
-    breather = Breather(budget=0)
+    loop_turn = CooperativeYield(budget=0)
 
-    assert await turns_during(breather.breathe()) > 0
+    assert await turns_during(loop_turn.checkpoint()) > 0
 
 
 async def test_the_loop_does_not_turn_before():
-    breather = Breather(budget=3600)
+    loop_turn = CooperativeYield(budget=3600)
 
-    assert await turns_during(breather.breathe()) == 0
+    assert await turns_during(loop_turn.checkpoint()) == 0

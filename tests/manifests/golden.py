@@ -7,12 +7,12 @@ from pathlib import Path
 from k8s_hub.manifests.claim import ClaimInputs
 from k8s_hub.manifests.metadata import MetadataInputs, annotations, claim_labels, pod_labels, shared_labels
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.naming.templates import expand, expand_all, names_of
+from k8s_hub.naming.templates import Names, expand, expand_all
 
 DATA = Path(__file__).parent.parent / "data" / "golden"
 USERNAME = "jane.doe@example.org"
 
-NAMES = names_of(username=USERNAME, userid=7, hub_namespace="jhub")
+NAMES = Names.of(username=USERNAME, userid=7, hub_namespace="jhub")
 NAMES = replace(
     NAMES,
     pod_name=expand("jupyter-{user_server}", NAMES),

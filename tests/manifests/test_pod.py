@@ -1,9 +1,20 @@
+"""None"""
+
 import copy
+from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k8s_hub.manifests.casing import ManifestError
-from k8s_hub.manifests.pod import PodInputs, build_pod
+from k8s_hub.manifests.pod import (
+    PodInputs,
+    build_environment,
+    build_pod,
+    container_security_context,
+    pod_security_context,
+)
 from tests.manifests import golden
 
 
@@ -218,3 +229,220 @@ def test_the_pod_shares_nothing_with_its_inputs():
     made["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other"
     made["metadata"]["labels"].clear()
     assert inputs == before
+
+
+def container_context(**changed):
+    return container_security_context(
+        **{
+            "uid": None,
+            "gid": None,
+            "privileged": False,
+            "allow_privilege_escalation": False,
+            "configured": None,
+            **changed,
+        }
+    )
+
+
+def pod_context(**changed):
+    return pod_security_context(**{"fs_gid": None, "supplemental_gids": None, "configured": None, **changed})
+
+
+def test_a_container_may_not_gain_privileges_by_default():
+    assert container_context() == {"allowPrivilegeEscalation": False}
+
+
+def test_none_leaves_privilege_escalation_to_the_cluster():
+    assert container_context(allow_privilege_escalation=None) is None
+
+
+def test_user_and_group_may_be_root():
+    assert container_context(uid=0, gid=0, allow_privilege_escalation=None) == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+    }
+
+
+def test_privileged_is_written_only_if_true():
+    assert container_context(privileged=True)["privileged"] is True
+    assert "privileged" not in container_context(privileged=False)
+
+
+def test_the_configured_context_wins_key_by_key():
+    configured = {"runAsUser": 5, "capabilities": {"drop": ["ALL"]}}
+    assert container_context(uid=1000, gid=100, configured=configured) == {
+        "runAsUser": 5,
+        "runAsGroup": 100,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_groups_belong_to_the_pod():
+    assert pod_context(fs_gid=100, supplemental_gids=[1, "2"]) == {
+        "fsGroup": 100,
+        "supplementalGroups": [1, 2],
+    }
+
+
+def test_the_root_group_may_own_volumes():
+    assert pod_context(fs_gid=0) == {"fsGroup": 0}
+
+
+def test_the_configured_context_of_the_pod_wins_key_by_key():
+    configured = {"fsGroup": 7, "fsGroupChangePolicy": "OnRootMismatch"}
+    assert pod_context(fs_gid=100, supplemental_gids=[1], configured=configured) == {
+        "fsGroup": 7,
+        "supplementalGroups": [1],
+        "fsGroupChangePolicy": "OnRootMismatch",
+    }
+
+
+def test_an_empty_context_is_none():
+    assert pod_context(configured={}) is None
+
+
+@pytest.mark.parametrize(
+    "build, field", [(container_context, "container_security_context"), (pod_context, "pod_security_context")]
+)
+def test_a_snake_case_key_is_refused_by_name(build, field):
+    with pytest.raises(ManifestError, match=f"{field} has the key 'run_as_user'.*'runAsUser'"):
+        build(configured={"run_as_user": 1})
+
+
+@pytest.mark.parametrize(
+    "build, field, value",
+    [
+        (container_context, "uid", "me"),
+        (container_context, "gid", []),
+        (container_context, "uid", float("inf")),
+        (container_context, "uid", float("nan")),
+        (pod_context, "fs_gid", "me"),
+        (pod_context, "supplemental_gids", ["me"]),
+    ],
+)
+def test_an_id_that_is_no_number_is_refused_by_name(build, field, value):
+    with pytest.raises(ManifestError, match=f"{field} must be an integer"):
+        build(**{field: value})
+
+
+def test_groups_that_are_no_list_are_refused_by_name():
+    with pytest.raises(ManifestError, match="supplemental_gids must be a list, not a number"):
+        pod_context(supplemental_gids=7)
+
+
+@pytest.mark.parametrize(
+    "build, field", [(container_context, "container_security_context"), (pod_context, "pod_security_context")]
+)
+def test_a_context_that_is_no_dict_is_refused_by_name(build, field):
+    with pytest.raises(ManifestError, match=f"{field} must be a dictionary, not a number"):
+        build(configured=7)
+
+
+def order_of(env):
+    return [entry["name"] for entry in build_environment(env)]
+
+
+def test_variables_are_sorted_by_name():
+    assert build_environment({"B": "2", "A": "1"}) == [
+        {"name": "A", "value": "1"},
+        {"name": "B", "value": "2"},
+    ]
+
+
+def test_a_reference_stands_after_what_it_refers_to():
+    assert order_of({"A": "$(C)/x", "B": "2", "C": "$(D)", "D": "4"}) == ["B", "D", "C", "A"]
+
+
+def test_the_order_does_not_depend_on_the_order_given():
+    env = {"A": "$(C)", "B": "$(NOWHERE)", "C": "3", "D": "$(D)"}
+    orders = {tuple(order_of(dict(shuffled))) for shuffled in permutations(env.items())}
+    assert orders == {("C", "D", "A", "B")}
+
+
+def test_a_reference_to_a_variable_of_the_cluster_breaks_no_other_reference():
+    env = {"API": "https://$(KUBERNETES_SERVICE_HOST)", "A_URL": "$(API)/x", "Z": "1"}
+    assert order_of(env) == ["Z", "API", "A_URL"]
+
+
+def test_a_circle_is_kept_in_the_order_of_names_behind_all_others():
+    assert order_of({"B": "$(A)", "A": "$(B)", "Z": "1"}) == ["Z", "A", "B"]
+
+
+def test_a_variable_without_value_keeps_its_name():
+    assert build_environment({"A": None}) == [{"name": "A"}]
+
+
+@pytest.mark.parametrize("key", ["valueFrom", "value_from"])
+def test_a_value_may_come_from_elsewhere(key):
+    source = {"secretKeyRef": {"name": "s", "key": "k"}}
+    assert build_environment({"TOKEN": {key: source}}) == [{"name": "TOKEN", "valueFrom": source}]
+
+
+def test_a_dict_may_carry_another_name_by_which_it_is_referred_to():
+    assert order_of({"b": {"name": "REAL", "value": "1"}, "a": "$(REAL)"}) == ["REAL", "a"]
+
+
+def test_the_environment_given_stays_as_it_is():
+    env = {"TOKEN": {"value_from": {"secretKeyRef": {}}}, "A": "$(TOKEN)"}
+    before = copy.deepcopy(env)
+    build_environment(env)
+    assert env == before
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (8888, "8888"),
+        (0, "0"),
+        (-1, "-1"),
+        (True, "true"),
+        (False, "false"),
+        (1.5, "1.5"),
+        ({"value": 7}, "7"),
+        (10**18, "1000000000000000000"),
+    ],
+)
+def test_numbers_and_booleans_become_text_as_yaml_writes_them(value, text):
+    assert build_environment({"PORT": value}) == [{"name": "PORT", "value": text}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["secret"], {"value": ["secret"]}, b"secret", {"secret"}, float("inf"), float("nan"), 10**5000],
+    ids=["list", "list as value", "bytes", "set", "infinite", "no number", "5,001 digits"],
+)
+def test_a_value_that_has_no_text_is_refused_by_name_without_showing_it(value):
+    with pytest.raises(ManifestError, match=r"^environment\['PORT'\] (must be|is)") as refusal:
+        build_environment({"PORT": value})
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", [5, None, True, ("A",)])
+def test_a_name_that_is_no_text_is_refused(key):
+    with pytest.raises(ManifestError, match=r"^environment has .* as the name of a variable"):
+        build_environment({"A": "x", key: "secret"})
+
+
+@pytest.mark.parametrize("name", [5, None, ["A"]])
+def test_a_variable_without_a_name_is_refused(name):
+    with pytest.raises(ManifestError, match=r"^environment\['A'\] must have a text as its name"):
+        build_environment({"A": {"name": name, "value": "secret"}})
+
+
+@given(
+    st.permutations("ABCDEF"),
+    st.lists(st.sets(st.integers(0, 5)), min_size=6, max_size=6),
+    st.sets(st.sampled_from("ABCDEF")),
+)
+def test_references_without_a_circle_always_resolve(names, earlier, pointing_outside):
+    references = {
+        name: [names[place] for place in sorted(places) if place < names.index(name)]
+        + ["CLUSTER"] * (name in pointing_outside)
+        for name, places in zip(names, earlier, strict=True)
+    }
+    env = {name: "".join(f"$({other})" for other in others) for name, others in references.items()}
+    order = order_of(env)
+    assert sorted(order) == sorted(env)
+    for name, others in references.items():
+        assert all(order.index(other) < order.index(name) for other in others if other != "CLUSTER")

@@ -3,14 +3,14 @@ import copy
 import pytest
 
 from k8s_hub.naming.ownership import (
-    MARK_ANNOTATION,
+    ATTEMPT_ANNOTATION,
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
     Relation,
     ServerIdentity,
     is_ours,
-    marked,
     relation,
+    with_attempt_id,
 )
 
 DEFAULT = ServerIdentity(
@@ -52,7 +52,7 @@ def test_a_pod_of_kubespawner_without_a_mark_is_ours_and_older():
     ids=["namespace", "user", "nobody", "server", "release", "instance"],
 )
 def test_what_differs_in_namespace_user_server_or_release_is_foreign(foreign):
-    assert relation(marked(foreign, "m1"), DEFAULT, "m1") is Relation.FOREIGN
+    assert relation(with_attempt_id(foreign, "m1"), DEFAULT, "m1") is Relation.FOREIGN
 
 
 def test_an_empty_servername_annotation_is_the_default_server():
@@ -72,25 +72,25 @@ def test_release_labels_count_only_where_both_sides_have_them():
 
 
 def test_our_mark_makes_it_this_attempt_and_another_mark_an_older_one():
-    assert relation(marked(pod(), "m1"), DEFAULT, "m1") is Relation.THIS_ATTEMPT
-    assert relation(marked(pod(), "m0"), DEFAULT, "m1") is Relation.OLDER
+    assert relation(with_attempt_id(pod(), "m1"), DEFAULT, "m1") is Relation.THIS_ATTEMPT
+    assert relation(with_attempt_id(pod(), "m0"), DEFAULT, "m1") is Relation.OLDER
 
 
 def test_ours_with_a_deletion_timestamp_is_dying_whatever_its_mark():
-    dying = marked(pod(deletionTimestamp="2026-07-01T12:00:00Z"), "m1")
+    dying = with_attempt_id(pod(deletionTimestamp="2026-07-01T12:00:00Z"), "m1")
     assert relation(dying, DEFAULT, "m1") is Relation.DYING
 
 
 def test_marking_leaves_the_object_given_as_it_is():
     original = pod()
     before = copy.deepcopy(original)
-    with_mark = marked(original, "m1")
+    with_mark = with_attempt_id(original, "m1")
     assert original == before
-    assert with_mark["metadata"]["annotations"] == {USERNAME_ANNOTATION: "ada", MARK_ANNOTATION: "m1"}
+    assert with_mark["metadata"]["annotations"] == {USERNAME_ANNOTATION: "ada", ATTEMPT_ANNOTATION: "m1"}
     assert with_mark["metadata"]["labels"] == {"release": "jhub"}
 
 
 def test_an_object_without_annotations_can_be_marked():
-    assert marked({"metadata": {"annotations": None}}, "m") == {
-        "metadata": {"annotations": {MARK_ANNOTATION: "m"}}
+    assert with_attempt_id({"metadata": {"annotations": None}}, "m") == {
+        "metadata": {"annotations": {ATTEMPT_ANNOTATION: "m"}}
     }

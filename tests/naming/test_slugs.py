@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_hub.naming import slugs
-from k8s_hub.naming.templates import SlugScheme, expand, names_of
+from k8s_hub.naming.templates import Names, SlugScheme, expand
 
 # user, server, {username} safe, {user_server} safe, {user_server} escape, label hub.jupyter.org/username
 KUBESPAWNER_7_1_0 = [
@@ -72,7 +72,7 @@ def test_slugs_are_those_of_kubespawner(user, server, username, user_server, esc
     assert slugs.safe(user, max_length=slugs.SLUG_LENGTH) == username
     assert slugs.user_server(user, server) == user_server
     assert slugs.label(user) == label
-    by_escape = names_of(
+    by_escape = Names.of(
         username=user, servername=server, userid=1, hub_namespace="jhub", scheme=SlugScheme.ESCAPE
     )
     assert by_escape.user_server == escaped
@@ -80,7 +80,7 @@ def test_slugs_are_those_of_kubespawner(user, server, username, user_server, esc
 
 @pytest.mark.parametrize("user, server, username, user_server, escaped, label", KUBESPAWNER_7_1_0)
 def test_pod_names_are_those_of_kubespawner(user, server, username, user_server, escaped, label):
-    names = names_of(username=user, servername=server, userid=1, hub_namespace="jhub")
+    names = Names.of(username=user, servername=server, userid=1, hub_namespace="jhub")
     assert expand("jupyter-{user_server}", names) == f"jupyter-{user_server}"
 
 

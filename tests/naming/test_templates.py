@@ -12,13 +12,12 @@ from k8s_hub.naming.templates import (
     expand_all,
     expand_dns_name,
     expand_host,
-    names_of,
-    placed,
+    in_setting,
     scope_of,
 )
 
-JANE = names_of(username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub")
-DEFAULT = names_of(username="ada", userid=1, hub_namespace="jhub")
+JANE = Names.of(username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub")
+DEFAULT = Names.of(username="ada", userid=1, hub_namespace="jhub")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_each_field_has_kubespawners_value(field, value):
 
 
 def test_the_escape_scheme_changes_the_three_fields_that_follow_the_scheme():
-    escaped = names_of(
+    escaped = Names.of(
         username="Jane.Doe", servername="gpu", userid=7, hub_namespace="jhub", scheme=SlugScheme.ESCAPE
     )
     changed = {f.name for f in fields(Names) if getattr(escaped, f.name) != getattr(JANE, f.name)}
@@ -59,11 +58,11 @@ def test_the_escape_scheme_changes_the_three_fields_that_follow_the_scheme():
 
 def test_an_unknown_scheme_is_refused_by_name():
     with pytest.raises(ValueError, match="'sane'"):
-        names_of(username="ada", userid=1, hub_namespace="jhub", scheme="sane")
+        Names.of(username="ada", userid=1, hub_namespace="jhub", scheme="sane")
 
 
 def test_the_hub_in_namespace_default_is_called_user():
-    assert names_of(username="ada", userid=1, hub_namespace="default").hubnamespace == "user"
+    assert Names.of(username="ada", userid=1, hub_namespace="default").hubnamespace == "user"
 
 
 def test_resolved_names_can_be_added():
@@ -138,7 +137,7 @@ def test_an_error_in_lists_and_dicts_names_the_keys_that_lead_to_it():
         expand_all(value, lambda template: expand(template, DEFAULT))
     with (
         pytest.raises(TemplateError, match=r"^volumes\['env'\]\[1\]\['value'\] is a malformed template"),
-        placed("volumes"),
+        in_setting("volumes"),
     ):
         raise refusal.value
 

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from k8s_hub.profiles.access import Person
+from k8s_hub.profiles.listing import Person
 
 ADA = Person(name="ada", groups=frozenset({"students"}))
 BOB = Person(name="bob", groups=frozenset({"staff"}))

@@ -44,7 +44,7 @@ UNLISTED = {"enabled": True}
         ),
         (
             [{"display_name": "A", "profile_options": {"image": 3}}],
-            f"{PLACE}: must be a dictionary, not a int",
+            f"{PLACE}: must be a dictionary, not a number",
         ),
         (option(choices=["old"]), f"{PLACE}.choices: must be a dictionary, not a list"),
         (option(choices={"old": "lab:1"}), f"{PLACE}.choices.old: must be a dictionary, not a text"),
@@ -52,7 +52,7 @@ UNLISTED = {"enabled": True}
             option(choices={"old": {"kubespawner_override": "x"}}),
             f"{PLACE}.choices.old.kubespawner_override: must be a dictionary, not a text",
         ),
-        (option(unlisted_choice=True), f"{PLACE}.unlisted_choice: must be a dictionary, not a bool"),
+        (option(unlisted_choice=True), f"{PLACE}.unlisted_choice: must be a dictionary, not true or false"),
         (
             option(unlisted_choice={**UNLISTED, "validation_regex": "a("}),
             f"{PLACE}.unlisted_choice.validation_regex: 'a(' is no regular expression",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devkit.testing.realhub import RealHub
-from devkit.testing.runs import HOME, NAMESPACE, Witness, listening_cluster
+from devkit.testing.runs import HOME, NAMESPACE, CallRecorder, listening_cluster
 from k8s_hub import KubeSpawner
 
 
@@ -38,7 +38,7 @@ async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_clock):
 @pytest.fixture
 def witness(cluster):
     """What was asked of the API server; behind all faults that are planted earlier."""
-    return cluster.faults.add(Witness())
+    return cluster.faults.add(CallRecorder())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from jupyterhub.utils import make_ssl_context
 from tornado.httpclient import AsyncHTTPClient
 
 from devkit.minicluster.cluster import MiniCluster
-from devkit.minicluster.door import reset
+from devkit.minicluster.listener import reset
 from devkit.minicluster.resources import PODS, SECRETS, SERVICES
 from devkit.minicluster.runtime import Exit, StartError
 from devkit.testing.realhub import RealHub

@@ -13,12 +13,11 @@ from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import restart_process, struck, takes
+from k8s_hub.claims.saved_state import ACCESS_TOKEN, SavedState
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
-from k8s_hub.hub.users import ACCESS_TOKEN
 from k8s_hub.objects.keys import Key
 from k8s_hub.spawner.database import NOTE
-from k8s_hub.spawner.saved_state import SavedState
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -251,7 +250,7 @@ async def test_a_user_who_gets_the_name_of_a_renamed_one_is_not_opened(hub):
         assert "access:servers!server=ada/" not in owner["scopes"]
 
 
-# --- Beside it ---
+# --- SameNode it ---
 
 
 async def test_a_user_who_may_not_access_their_own_server_starts_it_without(hub, caplog):

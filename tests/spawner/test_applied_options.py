@@ -7,15 +7,14 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import restart_process
+from k8s_hub.claims.saved_state import APPLIED_OPTIONS, SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.users import user_of
-from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.selection import LONGEST_TOGETHER, LONGEST_VALUE
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.saved_state import SavedState
 from tests.spawner.test_saved_state import kubespawner_7
 from tests.spawner.test_user_choices import chosen
 
@@ -41,7 +40,7 @@ DEFAULTS = {"image": "stable", "gpus": 0, "fast": False}
 def applied(spawner):
     """What is saved, as the database holds it."""
     state = json.loads(json.dumps(spawner.get_state()))
-    return state.get(STATE_KEY)
+    return state.get(APPLIED_OPTIONS)
 
 
 CHOICES = {
@@ -109,17 +108,17 @@ async def test_a_later_hub_knows_it_and_kubespawner_leaves_it_alone(kubespawner_
     state = (await chosen({}, profile_list=PROFILES)).get_state()
     later = bare_spawner(profile_list=[])
     later.load_state(state)
-    assert later.get_state()[STATE_KEY] == state[STATE_KEY]
+    assert later.get_state()[APPLIED_OPTIONS] == state[APPLIED_OPTIONS]
 
     theirs, without = kubespawner_7("ada", ""), kubespawner_7("ada", "")
     theirs.load_state(state)
-    without.load_state({key: value for key, value in state.items() if key != STATE_KEY})
+    without.load_state({key: value for key, value in state.items() if key != APPLIED_OPTIONS})
     assert theirs.get_state() == without.get_state()
 
 
 @pytest.mark.parametrize("junk", [None, 7, "gpu", [], {"profile": ["gpu"], "options": 7}])
 def test_junk_in_a_state_does_no_harm(junk):
-    state = SavedState.load({"pod_name": "jupyter-ada", STATE_KEY: junk})
+    state = SavedState.load({"pod_name": "jupyter-ada", APPLIED_OPTIONS: junk})
     assert json.dumps(state.dump())
 
 
@@ -162,7 +161,7 @@ RULES = Rules.parse(
 
 
 async def rule_of(hub, *scopes):
-    settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=["read:servers", *scopes]))
+    settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=["read:servers", *scopes]))
     async with HubConnection(settings) as connection:
         user = await HubApi(connection).user("ada")
     return RULES.for_server(user.server(""), user, Limits(idle=timedelta(hours=1)), utcnow())

@@ -18,9 +18,9 @@ from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner, diagnosis
 from k8s_hub.cli.main import main
 from k8s_hub.diagnosis import Observation, Reason, Refusal
+from k8s_hub.diagnosis.diagnosis import at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from k8s_hub.diagnosis.telling import at_deadline
-from k8s_hub.spawner.surface import INSTEAD
+from k8s_hub.spawner.compat.removed_names import INSTEAD
 from tests.diagnosis.samples import event, seen, unscheduled
 from tests.spawner.conftest import NAMESPACE
 

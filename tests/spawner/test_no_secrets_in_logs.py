@@ -19,7 +19,7 @@ from devkit.minicluster.resources import PODS
 from devkit.minicluster.statuses import status_body
 from devkit.testing.runs import claims, pods, takes
 from k8s_hub.objects.keys import key_of
-from k8s_hub.spawner.models import to_json
+from k8s_hub.spawner.compat.models import to_json
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

@@ -13,12 +13,12 @@ from k8s_hub import KubeSpawner
 from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.manifests.pod import PodInputs
-from k8s_hub.naming.ownership import marked
+from k8s_hub.naming.ownership import with_attempt_id
 from k8s_hub.naming.templates import SettingError
 from k8s_hub.spawner import security
-from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.preflight import unusable
+from k8s_hub.spawner.run_log import warn_once
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -96,7 +96,7 @@ PROFILES = [
 
 
 async def test_the_log_says_it_once_when_the_hub_starts(hub, cluster, caplog):
-    tell_once.cache_clear()
+    warn_once.cache_clear()
     async with hub(profile_list=PROFILES, extra_annotations={"a": "{"}, users=("ada", "bob")) as hub:
         for user in ("ada", "bob"):
             await hub.start_server(user)
@@ -148,7 +148,7 @@ async def test_a_value_of_another_type_in_a_profile_keeps_nobody_s_spawner_from_
     hub, cluster, caplog, name, value
 ):
     """The hub makes spawners when it starts: one such profile, and it ended itself at each start."""
-    tell_once.cache_clear()
+    warn_once.cache_clear()
     profiles = [{"display_name": "Good"}, {"display_name": "Bad", "kubespawner_override": {name: value}}]
     async with hub(hub=NO_WAIT, profile_list=profiles) as hub:
         assert await hub.start_server("ada", options={"profile": "good"}) == 202
@@ -298,7 +298,7 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
         spawner._secrets_of(pod)
         secured = security.secured(pod, spawner._protection, spawner.api_token)
         mounted_claims(secured.pod)
-        json.dumps(marked(bound(secured.pod), "mark"), allow_nan=False)
+        json.dumps(with_attempt_id(bound(secured.pod), "mark"), allow_nan=False)
     except (SettingError, SpawnFailed):
         assert told or hook
     else:

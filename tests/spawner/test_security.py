@@ -12,7 +12,7 @@ from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import NAMESPACE, NO_WAIT, Run, failed_start, pods, restart_process, sentence_of
 from k8s_hub.manifests.restricted import contradictions, restricted
 from k8s_hub.objects.keys import metadata_of, uid_of
-from k8s_hub.spawner.deprecated import tell_once
+from k8s_hub.spawner.run_log import warn_once
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -218,7 +218,7 @@ class TestProfile:
             {"profile": "option", "o": "off"},
             {"profile": "typed", "o--unlisted-choice": "none"},
         ]
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         async with hub(hub=NO_WAIT, profile_list=profiles, **RESTRICTED) as hub:
             for options in choices:
                 error = await failed_start(hub, options=options)

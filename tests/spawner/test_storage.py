@@ -19,9 +19,13 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, pods, restart_process, sentence_of, sentences, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.extra import KEEP_ANNOTATION
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.kube.store import View
-from k8s_hub.naming.ownership import BESIDE_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+from k8s_hub.kube.core.store import View
+from k8s_hub.naming.ownership import (
+    EXTRA_CLAIM_ANNOTATION,
+    SAME_NODE_ANNOTATION,
+    SERVERNAME_ANNOTATION,
+    USERNAME_ANNOTATION,
+)
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, uid_of
 from tests.spawner.conftest import NAMESPACE
 
@@ -363,7 +367,7 @@ async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cl
     assert pod["spec"]["affinity"]["nodeAffinity"][FIELDS]["nodeSelectorTerms"] == [
         {**term, "matchFields": [node]}
     ]
-    assert annotations_of(pod)[BESIDE_ANNOTATION] == ""
+    assert annotations_of(pod)[SAME_NODE_ANNOTATION] == ""
     assert (
         "Your default server uses the same volume, so this one is placed on the same machine."
         in await sentences(second)
@@ -377,7 +381,7 @@ async def test_an_extra_claim_binds_as_the_home_does(cluster):
     second = Run(extra_claims=extra)
     await second.start()
 
-    assert annotations_of(pod_of(cluster, ""))[BESIDE_ANNOTATION] == "gpu"
+    assert annotations_of(pod_of(cluster, ""))[SAME_NODE_ANNOTATION] == "gpu"
     assert (
         'Your server "gpu" uses the same volume, so this one is placed on the same machine.'
         in await sentences(second)
@@ -399,7 +403,7 @@ async def test_without_need_no_server_is_bound_to_a_node(cluster, options):
     await Run("ada", "gpu", **options).start()
 
     assert "affinity" not in pod_of(cluster, "gpu")["spec"]
-    assert BESIDE_ANNOTATION not in annotations_of(pod_of(cluster, "gpu"))
+    assert SAME_NODE_ANNOTATION not in annotations_of(pod_of(cluster, "gpu"))
 
 
 async def test_a_server_that_starts_again_is_not_bound_by_its_own_earlier_pod(cluster):
@@ -503,7 +507,7 @@ async def test_a_server_without_a_machine_yet_is_waited_for(cluster):
     await second.start()
     await starting
 
-    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+    assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
     assert (
         "Your default server uses the same volume and has no machine yet; this one waits to be placed on the "
         "same machine." in await sentences(second)
@@ -516,7 +520,7 @@ async def test_servers_that_are_started_at_once_are_placed_one_after_the_other(c
     with struck(cluster, Slow(seconds=seconds), "create", "pods"):
         await asyncio.gather(*(Run("ada", name, **SHARED).start() for name in ("", "a", "b")))
 
-    bound = [BESIDE_ANNOTATION in annotations_of(pod) for pod in pods(cluster)]
+    bound = [SAME_NODE_ANNOTATION in annotations_of(pod) for pod in pods(cluster)]
     assert sorted(bound) == [False, True, True]
 
 
@@ -531,7 +535,7 @@ async def test_a_server_is_not_placed_before_the_view_shows_where_the_last_one_w
         await Run("ada", "gpu", **SHARED).start()
         await first
 
-    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+    assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
 
 
 async def test_servers_with_claims_of_their_own_do_not_wait_for_each_other(cluster, looptime):
@@ -568,7 +572,7 @@ async def test_a_server_whose_earlier_pod_is_slow_to_go_holds_up_no_other(cluste
     assert looptime < 10
 
     await again
-    assert annotations_of(pod_of(cluster, ""))[BESIDE_ANNOTATION] == "gpu"
+    assert annotations_of(pod_of(cluster, ""))[SAME_NODE_ANNOTATION] == "gpu"
 
 
 async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cluster, looptime):
@@ -603,7 +607,7 @@ async def test_after_a_restart_of_the_hub_a_holder_is_still_known(cluster):
     await restart_process()
     await Run("ada", "gpu", **SHARED).start()
 
-    assert annotations_of(pod_of(cluster, "gpu"))[BESIDE_ANNOTATION] == ""
+    assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
 
 
 # --- Growth: what a cluster makes of it is shown on a real one ---

@@ -26,11 +26,11 @@ from devkit.testing.bare import bare_spawner
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, takes
 from k8s_hub import KubeSpawner
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of
-from k8s_hub.spawner.deprecated import tell_once
-from k8s_hub.spawner.models import to_json
-from k8s_hub.spawner.surface import CALLED_BY_OTHERS, INSTEAD
+from k8s_hub.spawner.compat.models import to_json
+from k8s_hub.spawner.compat.removed_names import CALLED_BY_OTHERS, INSTEAD
+from k8s_hub.spawner.run_log import warn_once
 from tests.spawner.conftest import NAMESPACE
 
 in_a_hub = [pytest.mark.looptime, pytest.mark.hub]
@@ -38,7 +38,7 @@ in_a_hub = [pytest.mark.looptime, pytest.mark.hub]
 
 @pytest.fixture(autouse=True)
 def nothing_was_told():
-    tell_once.cache_clear()
+    warn_once.cache_clear()
 
 
 def only(cluster, resource):

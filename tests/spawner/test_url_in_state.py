@@ -5,7 +5,7 @@ import pytest
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -17,7 +17,7 @@ AT_ONCE = {"tornado_settings": {"slow_spawn_timeout": 0}}
 async def state_of(hub, user, *, scopes=READS_STATE, **options):
     """What a program beside the hub reads."""
     async with HubConnection(
-        ConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
+        HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
     ) as connection:
         server = (await HubApi(connection).user(user, **options)).server("")
         return None if server is None else server.state

@@ -15,8 +15,8 @@ from traitlets.config import Config
 from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
-from k8s_hub.spawner.deprecated import tell_once
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.run_log import warn_once
 from tests.profiles.samples import REQUIRED, profiles, ruled
 from tests.profiles.test_form import Page
 
@@ -69,7 +69,7 @@ class TestConfiguration:
     )
     @pytest.mark.parametrize("source", ["list", "function", "hook", "appended"])
     async def test_an_unsound_profile_is_left_out_and_the_others_work(self, unsound, message, source, caplog):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         both = [*one(image="good"), unsound]
         given = {"function": lambda spawner: both, "list": both}.get(source, one())
         spawner = chooser({"profile": "one"}, profile_list=given)
@@ -87,7 +87,7 @@ class TestConfiguration:
 
     @pytest.mark.parametrize("source", ["list", "function"])
     async def test_an_option_without_choices_is_left_out_and_its_profile_works(self, source, caplog):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         emptied = [
             {**one(image="good")[0], "profile_options": {"size": {"display_name": "Size", "choices": {}}}}
         ]
@@ -104,7 +104,7 @@ class TestConfiguration:
     async def test_where_no_profile_can_work_the_form_says_so_and_nothing_is_started_without_one(
         self, caplog
     ):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         for given in ([{"slug": "a"}], lambda spawner: [{"slug": "a"}]):
             spawner = chooser(profile_list=given)
             sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
@@ -118,7 +118,7 @@ class TestConfiguration:
 
     @pytest.mark.parametrize("key", ["allowed_groups", "allowed_users"])
     async def test_rules_of_other_peoples_functions_restrict_nothing_and_are_told_once(self, key, caplog):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         foreign = [{**one(image="free")[0], key: ["Nobody"]}]
         for _ in range(2):
             assert (await chosen({"profile": "one"}, profile_list=foreign)).image == "free"
@@ -133,7 +133,7 @@ class TestConfiguration:
         assert "access: {groups: [...], users: [...]}" in of_list
 
     async def test_of_many_foreign_rules_the_log_names_the_first(self, caplog):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         many = [{"display_name": f"p{number}", "allowed_groups": []} for number in range(9)]
         bare_spawner(profile_list=many)
 
@@ -141,7 +141,7 @@ class TestConfiguration:
         assert "profile_list[4].allowed_groups and 4 more: " in told
 
     async def test_a_name_that_is_made_before_the_profile_is_told_when_the_hub_starts(self, caplog):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         spawner = chooser(profile_list=one(pod_name_template="pod-{username}-x"))
         assert "profile_list[0].kubespawner_override.pod_name_template: has no effect" in caplog.text
 
@@ -168,7 +168,7 @@ class TestConfiguration:
     async def test_a_profile_that_nobody_can_use_is_told_and_leaves_the_others_alone(
         self, useless, message, caplog
     ):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         spawner = await chosen({"profile": "one"}, profile_list=[*one(image="good"), useless])
 
         assert spawner.image == "good"
@@ -191,7 +191,7 @@ class TestConfiguration:
     async def test_a_setting_that_the_spawner_does_not_know_is_set_and_told_once_with_its_place(
         self, is_function, caplog
     ):
-        tell_once.cache_clear()
+        warn_once.cache_clear()
         strange = one(mem_limits="1G", other={"a": 1})
         for _ in range(2):
             spawner = await chosen(profile_list=(lambda spawner: strange) if is_function else strange)

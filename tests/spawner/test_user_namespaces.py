@@ -334,7 +334,7 @@ async def test_a_namespace_without_any_rights_is_one_sentence_and_leaves_nothing
                 await hub.wait_ready("ada")
             assert "The hub is not allowed to list pods in the cluster." in sentence_of(failure.value)
             assert hub.failure_count == 0
-            await eventually(lambda: "undelivered deletes" not in tasks(), seconds=120)
+            await eventually(lambda: "pending deletes" not in tasks(), seconds=120)
 
 
 async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):

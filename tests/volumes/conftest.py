@@ -6,7 +6,7 @@ import pytest
 
 from devkit.minicluster.resources import CLAIMS
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings as KubeSettings
 from k8s_hub.kube.connection import Connection
@@ -29,7 +29,7 @@ def sources(cluster, tmp_path):
         token = hub.token(scopes=list(scopes))
         kube = await Connection.open(KubeSettings(kubeconfig=str(tmp_path / "kubeconfig")))
         try:
-            async with HubConnection(ConnectionSettings(url=hub.api_url, token=token)) as to_hub:
+            async with HubConnection(HubConnectionSettings(url=hub.api_url, token=token)) as to_hub:
                 yield Sources(kube=KubeApi(kube), hub=HubApi(to_hub), namespaces=[NAMESPACE])
         finally:
             await kube.close()

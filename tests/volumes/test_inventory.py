@@ -4,8 +4,8 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import CLAIMS
-from k8s_hub.hub.errors import BadReply, Forbidden, HubError
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.hub.errors import BadReply, HubError, HubForbidden
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.objects.keys import key_of
 from k8s_hub.volumes import inventory
 from k8s_hub.volumes.inventory import SCOPES, check_complete
@@ -53,14 +53,14 @@ async def test_users_on_many_pages_are_all_read(hub, sources, monkeypatch):
 @pytest.mark.parametrize("missing", SCOPES)
 async def test_a_token_without_one_of_the_scopes_sees_too_little(hub, sources, missing):
     async with hub() as hub, sources(hub, [scope for scope in SCOPES if scope != missing]) as sources:
-        with pytest.raises(Forbidden, match=f"lacks the scope .*{missing}"):
+        with pytest.raises(HubForbidden, match=f"lacks the scope .*{missing}"):
             await sources.read()
 
 
 async def test_a_token_for_some_users_only_sees_too_little(hub, sources):
     scopes = ["list:users!user=ada", "read:servers", "admin:server_state"]
     async with hub() as hub, sources(hub, scopes) as sources:
-        with pytest.raises(Forbidden, match="lacks the scope list:users for all users"):
+        with pytest.raises(HubForbidden, match="lacks the scope list:users for all users"):
             await sources.read()
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k8s_hub.claims.home import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.claims.lookup import username_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.volumes.plan import Belonging, Choice, Residents, plan
 from tests.volumes.objects import claim, server, user

@@ -21,7 +21,7 @@ from devkit.bench.beside.measures import Field, Figures
 from devkit.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, HUB_AND_SCRIPT, OURS, PEER, Subject, parse
 from devkit.bench.beside.table import Results, table
 from devkit.demo.settings import free_port
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 from devkit.realcluster.controlplane import control_plane
 from devkit.realcluster.process import Process, ProcessFailedError
 
@@ -92,7 +92,7 @@ def main() -> int:
             listener.start()
             stack.callback(listener.kill)
             results = asyncio.run(measure(Field(plan=plan, plane=plane, port=port, logs=logs)))
-    except (BoxUnavailableError, ProcessFailedError) as error:
+    except (ClusterUnavailableError, ProcessFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

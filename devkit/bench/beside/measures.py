@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +19,6 @@ from devkit.bench.beside.cluster import Place
 from devkit.bench.beside.hub import Hub, Reading, running_hub
 from devkit.bench.beside.load import Rush, rush
 from devkit.bench.beside.plan import OURS, Plan, Subject
-from devkit.bench.beside.requests import read_requests, since
 from devkit.bench.figures import Spread
 from devkit.realcluster.controlplane import ControlPlane
 
@@ -223,3 +223,36 @@ def _names(prefix: str, count: int) -> list[str]:
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:
     """Return the figures rounded to what they are good for."""
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+SAMPLE = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+KINDS = {"pods", "persistentvolumeclaims", "events", "secrets", "services"}
+
+
+def hub_requests(metrics: str) -> Counter[str]:
+    """Return the requests of hubs so far, by verb: those about a namespace's own objects.
+
+    Controllers, scheduler and nodes list and watch the whole cluster, and write to subresources; what else they do in
+    a quiet namespace is nothing.
+    """
+    counted: Counter[str] = Counter()
+    for labels, value in SAMPLE.findall(metrics):
+        what = dict(LABEL.findall(labels))
+        if what["resource"] in KINDS and what["scope"] != "cluster" and not what["subresource"]:
+            counted[what["verb"]] += int(float(value))
+    return counted
+
+
+def read_requests(plane: ControlPlane) -> Counter[str]:
+    """Ask the API server."""
+    return hub_requests(plane.admin._send("GET", "/metrics", None, "text/plain").decode())
+
+
+def since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Return what was asked in between, by verb."""
+    return {
+        verb: count - before.get(verb, 0)
+        for verb, count in sorted(now.items())
+        if count > before.get(verb, 0)
+    }

@@ -9,6 +9,7 @@ from devkit.realcluster import images
 from devkit.realcluster.api import wait_for
 from devkit.realcluster.build import NodeBinaries, build_node
 from devkit.realcluster.cgroups import make_cgroups, remove_cgroups
+from devkit.realcluster.cleanup import clean_up
 from devkit.realcluster.controlplane import ControlPlane, control_plane
 from devkit.realcluster.credentials import NODE
 from devkit.realcluster.folders import held_folder
@@ -18,7 +19,6 @@ from devkit.realcluster.node.containerd import containerd, has_image, load_image
 from devkit.realcluster.node.kubelet import kubelet
 from devkit.realcluster.node.space import made_space
 from devkit.realcluster.process import Process, ProcessFailedError, running
-from devkit.realcluster.remains import remove_remains
 
 NODE_GRACE_PERIOD = "15s"
 NODE_READY_SECONDS = 60
@@ -112,7 +112,7 @@ def container_cluster(
     """
     demand_a_node()
     binaries = build_node()
-    remove_remains()
+    clean_up()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(held_folder())
         logs = logs or folder

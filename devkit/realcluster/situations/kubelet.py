@@ -1,6 +1,6 @@
 """What only a kubelet, an attacher or an autoscaler says: written in their form, stored by the real server.
 
-No kubelet runs in the box. Forms and messages are those of Kubernetes 1.35's kubelet and of containerd.
+No kubelet runs in the real cluster's control plane. Forms and messages are those of Kubernetes 1.35's kubelet and of containerd.
 """
 
 import secrets
@@ -80,8 +80,8 @@ def image_name_invalid(scene: Scene) -> Recorded:
     cause = "couldn't parse image name"
     message = f'Failed to apply default image tag "{image}": {cause} "{image}": invalid reference format: repository name (Notebook) must be lowercase'
     _write(scene, _pending(pod, _waiting("InvalidImageName", message)))
-    _say(scene, pod, "Warning", "InspectFailed", message, seconds=2)
-    _say(scene, pod, "Warning", "Failed", "Error: InvalidImageName", seconds=2)
+    _emit(scene, pod, "Warning", "InspectFailed", message, seconds=2)
+    _emit(scene, pod, "Warning", "Failed", "Error: InvalidImageName", seconds=2)
     return scene.seen()
 
 
@@ -90,8 +90,8 @@ def image_never_pulled(scene: Scene) -> Recorded:
     pod = scene.create_unplayed_pod(containers=[container(imagePullPolicy="Never")])
     message = f'Container image "{IMAGE}" is not present with pull policy of Never'
     _write(scene, _pending(pod, _waiting("ErrImageNeverPull", message)))
-    _say(scene, pod, "Warning", "ErrImageNeverPull", message, seconds=2)
-    _say(scene, pod, "Warning", "Failed", "Error: ErrImageNeverPull", seconds=2)
+    _emit(scene, pod, "Warning", "ErrImageNeverPull", message, seconds=2)
+    _emit(scene, pod, "Warning", "Failed", "Error: ErrImageNeverPull", seconds=2)
     return scene.seen()
 
 
@@ -99,7 +99,7 @@ def image_being_pulled(scene: Scene) -> Recorded:
     """A pull that goes on; nothing is wrong."""
     pod = scene.create_unplayed_pod()
     _write(scene, _pending(pod, _waiting("ContainerCreating")))
-    _say(scene, pod, "Normal", "Pulling", f'Pulling image "{IMAGE}"', seconds=2)
+    _emit(scene, pod, "Normal", "Pulling", f'Pulling image "{IMAGE}"', seconds=2)
     return scene.seen()
 
 
@@ -159,8 +159,8 @@ def command_not_found(scene: Scene) -> Recorded:
     ended["terminated"] |= {"message": message, "startedAt": "1970-01-01T00:00:00Z"}
     _write(scene, _status(pod, "Failed", [_container(ended)]))
     _pulled(scene, pod)
-    _say(scene, pod, "Normal", "Created", "Container created", seconds=4)
-    _say(scene, pod, "Warning", "Failed", f"Error: {message}", seconds=5)
+    _emit(scene, pod, "Normal", "Created", "Container created", seconds=4)
+    _emit(scene, pod, "Warning", "Failed", f"Error: {message}", seconds=5)
     return scene.seen()
 
 
@@ -171,7 +171,7 @@ def secret_missing(scene: Scene) -> Recorded:
     message = 'secret "keys" not found'
     _write(scene, _pending(pod, _waiting("CreateContainerConfigError", message)))
     _pulled(scene, pod)
-    _say(scene, pod, "Warning", "Failed", f"Error: {message}", seconds=4, count=3)
+    _emit(scene, pod, "Warning", "Failed", f"Error: {message}", seconds=4, count=3)
     return scene.seen()
 
 
@@ -209,7 +209,7 @@ def init_crash_loop(scene: Scene) -> Recorded:
     )
     _write(scene, _initializing(pod, init))
     text = f"Back-off restarting failed container prepare in pod {names['name']}_{names['namespace']}({names['uid']})"
-    _say(scene, pod, "Warning", "BackOff", text, seconds=60, count=4, field="spec.initContainers{prepare}")
+    _emit(scene, pod, "Warning", "BackOff", text, seconds=60, count=4, field="spec.initContainers{prepare}")
     return scene.seen()
 
 
@@ -219,7 +219,7 @@ def sandbox_failed(scene: Scene) -> Recorded:
     _write(scene, _pending(pod, _waiting("ContainerCreating")))
     cause = 'plugin type="calico" failed (add): error getting ClusterInformation: connection is unauthorized'
     message = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "{"4f" * 32}": {cause}'
-    _say(scene, pod, "Warning", "FailedCreatePodSandBox", message, seconds=3, count=5, field=None)
+    _emit(scene, pod, "Warning", "FailedCreatePodSandBox", message, seconds=3, count=5, field=None)
     return scene.seen()
 
 
@@ -244,7 +244,7 @@ def mount_config_map_missing(scene: Scene) -> Recorded:
     pod = scene.create_unplayed_pod(volumes=[volume])
     _write(scene, _pending(pod, _waiting("ContainerCreating")))
     message = 'MountVolume.SetUp failed for volume "settings" : configmap "settings" not found'
-    _say(scene, pod, "Warning", "FailedMount", message, seconds=3, count=6, field=None)
+    _emit(scene, pod, "Warning", "FailedMount", message, seconds=3, count=6, field=None)
     return scene.seen()
 
 
@@ -282,8 +282,8 @@ def evicted(scene: Scene) -> Recorded:
     pod = scene.create_unplayed_pod(**resources(memory="512Mi"))
     target = _condition(pod, "DisruptionTarget", "True", "TerminationByKubelet", message)
     _write(scene, _gone(pod, "Evicted", message, [target]))
-    _say(scene, pod, "Warning", "Evicted", message, seconds=600, field=None)
-    _say(scene, pod, "Normal", "Killing", "Stopping container notebook", seconds=600)
+    _emit(scene, pod, "Warning", "Evicted", message, seconds=600, field=None)
+    _emit(scene, pod, "Normal", "Killing", "Stopping container notebook", seconds=600)
     return scene.seen()
 
 
@@ -292,7 +292,7 @@ def evicted_disk(scene: Scene) -> Recorded:
     message = 'Container notebook exceeded its local ephemeral storage limit "1Gi". '
     pod = scene.create_unplayed_pod()
     _write(scene, _gone(pod, "Evicted", message, []))
-    _say(scene, pod, "Warning", "Evicted", message, seconds=600, field=None)
+    _emit(scene, pod, "Warning", "Evicted", message, seconds=600, field=None)
     return scene.seen()
 
 
@@ -313,7 +313,9 @@ def refused_by_kubelet(scene: Scene) -> Recorded:
     message = f"Pod was rejected: Node didn't have enough resource: cpu, {counts}"
     pod = scene.create_unplayed_pod(**resources(cpu="4"))
     _write(scene, {"phase": "Failed", "reason": "OutOfcpu", "message": message, "startTime": _at(pod, 1)})
-    _say(scene, pod, "Warning", "OutOfcpu", message.removeprefix("Pod was rejected: "), seconds=1, field=None)
+    _emit(
+        scene, pod, "Warning", "OutOfcpu", message.removeprefix("Pod was rejected: "), seconds=1, field=None
+    )
     return scene.seen()
 
 
@@ -325,7 +327,7 @@ def node_not_ready(scene: Scene) -> Recorded:
     unready = [c if c["type"] != "Ready" else c | {"status": "False"} for c in status["conditions"]]
     _write(scene, status | {"conditions": unready})
     _started(scene, pod)
-    _say(
+    _emit(
         scene,
         pod,
         "Warning",
@@ -345,7 +347,7 @@ def scale_up_triggered(scene: Scene) -> Recorded:
     """No machine has room; the autoscaler starts one."""
     pod = _without_room(scene)
     message = "pod triggered scale-up: [{users 3->4 (max: 10)}]"
-    _say(scene, pod, "Normal", "TriggeredScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
+    _emit(scene, pod, "Normal", "TriggeredScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
     return scene.seen()
 
 
@@ -353,7 +355,7 @@ def scale_up_at_maximum(scene: Scene) -> Recorded:
     """No machine has room, and the autoscaler may not start more."""
     pod = _without_room(scene)
     message = "pod didn't trigger scale-up: 1 max node group size reached"
-    _say(scene, pod, "Normal", "NotTriggerScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
+    _emit(scene, pod, "Normal", "NotTriggerScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
     return scene.seen()
 
 
@@ -361,7 +363,7 @@ def scale_up_too_large(scene: Scene) -> Recorded:
     """No machine has room, and no machine that could be started would have it."""
     pod = _without_room(scene)
     message = "pod didn't trigger scale-up: 2 Insufficient memory"
-    _say(scene, pod, "Normal", "NotTriggerScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
+    _emit(scene, pod, "Normal", "NotTriggerScaleUp", message, seconds=8, by="cluster-autoscaler", field=None)
     return scene.seen()
 
 
@@ -389,12 +391,12 @@ def _image_pull(scene: Scene, cause: str, *, is_first_try: bool = False) -> Reco
     )
     _write(scene, _pending(pod, state))
     tries = 1 if is_first_try else 2
-    _say(scene, pod, "Normal", "Pulling", f'Pulling image "{IMAGE}"', seconds=1, count=tries)
-    _say(scene, pod, "Warning", "Failed", f'Failed to pull image "{IMAGE}": {cause}', seconds=2, count=tries)
-    _say(scene, pod, "Warning", "Failed", "Error: ErrImagePull", seconds=2, count=tries)
+    _emit(scene, pod, "Normal", "Pulling", f'Pulling image "{IMAGE}"', seconds=1, count=tries)
+    _emit(scene, pod, "Warning", "Failed", f'Failed to pull image "{IMAGE}": {cause}', seconds=2, count=tries)
+    _emit(scene, pod, "Warning", "Failed", "Error: ErrImagePull", seconds=2, count=tries)
     if not is_first_try:
-        _say(scene, pod, "Normal", "BackOff", back_off, seconds=3)
-        _say(scene, pod, "Warning", "Failed", "Error: ImagePullBackOff", seconds=3)
+        _emit(scene, pod, "Normal", "BackOff", back_off, seconds=3)
+        _emit(scene, pod, "Warning", "Failed", "Error: ImagePullBackOff", seconds=3)
     return scene.seen()
 
 
@@ -405,7 +407,7 @@ def _crash_loop(scene: Scene, how: Callable[[Raw], dict[str, Any]], **spec: Any)
     _write(scene, _status(pod, "Running", [_container(waiting, restarts=3, last=how(pod))]))
     _started(scene, pod, count=4)
     text = f"Back-off restarting failed container notebook in pod {facts['name']}_{facts['namespace']}({facts['uid']})"
-    _say(scene, pod, "Warning", "BackOff", text, seconds=70, count=5)
+    _emit(scene, pod, "Warning", "BackOff", text, seconds=70, count=5)
     return scene.seen()
 
 
@@ -422,7 +424,7 @@ def _volume(scene: Scene, reason: str, message: str, *, by: str = "kubelet") -> 
     pod = scene.create_unplayed_pod(**with_claim())
     _write(scene, _pending(pod, _waiting("ContainerCreating")))
     text = message.format(volume=scene.claim()["spec"]["volumeName"])
-    _say(scene, pod, "Warning", reason, text, seconds=120, count=4, by=by, field=None)
+    _emit(scene, pod, "Warning", reason, text, seconds=120, count=4, by=by, field=None)
     return scene.seen()
 
 
@@ -564,16 +566,16 @@ def _write(scene: Scene, status: Raw) -> None:
 
 def _pulled(scene: Scene, pod: Raw) -> None:
     message = f'Container image "{IMAGE}" already present on machine and can be accessed by the pod'
-    _say(scene, pod, "Normal", "Pulled", message, seconds=3)
+    _emit(scene, pod, "Normal", "Pulled", message, seconds=3)
 
 
 def _started(scene: Scene, pod: Raw, *, count: int = 1) -> None:
     _pulled(scene, pod)
-    _say(scene, pod, "Normal", "Created", "Container created", seconds=4, count=count)
-    _say(scene, pod, "Normal", "Started", "Container started", seconds=5, count=count)
+    _emit(scene, pod, "Normal", "Created", "Container created", seconds=4, count=count)
+    _emit(scene, pod, "Normal", "Started", "Container started", seconds=5, count=count)
 
 
-def _say(
+def _emit(
     scene: Scene,
     pod: Raw,
     kind: str,

@@ -9,12 +9,12 @@ from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.culler.core.facts import Facts, Work
 from k8s_hub.culler.core.policy import EARLIEST, Cause, judge
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.core.urls import has_credentials
-from k8s_hub.hub.routes import ServerKey
-from k8s_hub.hub.users import Server
+from k8s_hub.hub.users import Server, ServerKey
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
 from k8s_hub.text import quoted
@@ -60,11 +60,11 @@ class Template:
 
     def address_of(self, server: Server) -> str | None:
         """Return a server's address; None where its state does not tell a field."""
-        state = server.state or {}
-        saved = {name: state[name] for name in OF_THE_STATE if isinstance(state.get(name), str)}
+        state = SavedState.load(server.state)
+        saved = {name: value for name in OF_THE_STATE if (value := getattr(state, name)) is not None}
         if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
             return None
-        names = templates.names_of(username=server.user, servername=server.name, userid="", hub_namespace="")
+        names = templates.Names.of(username=server.user, servername=server.name, userid="", hub_namespace="")
         expand = partial(templates.expand, names=replace(names, **saved))
         host = templates.expand_host(self.host, expand)
         if HOST.fullmatch(host) is None:
@@ -81,9 +81,9 @@ class Addresses:
 
     def url_of(self, server: Server) -> str | None:
         """Return the URL that a server listens at, without a slash at its end; None: not known."""
-        own = (server.state or {}).get("url")
-        if _is_http(own):
-            return str(own).rstrip("/")
+        own = SavedState.load(server.state).url
+        if own is not None and _is_http(own):
+            return own.rstrip("/")
         address = None if self.template is None else self.template.address_of(server)
         address = address or self.routes.get((server.user, server.name))
         path = server.raw.get("url")

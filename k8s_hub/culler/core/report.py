@@ -9,7 +9,7 @@ from k8s_hub.culler.core import words
 from k8s_hub.culler.core.decision import Decision
 from k8s_hub.culler.core.facts import Notice
 from k8s_hub.culler.core.policy import Cause
-from k8s_hub.hub.routes import ServerKey
+from k8s_hub.hub.users import ServerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,12 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Any, Self
 
+from k8s_hub.claims.saved_state import AppliedOptions, SavedState
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.reading import BadRule, below, mapping, one_or_more, text, truth
 from k8s_hub.culler.core.schedule import Schedule, parse_schedule
 from k8s_hub.hub.users import Server, User, state_in, unpacked
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.applied import AppliedOptions
 from k8s_hub.text import quoted
 
 
@@ -150,7 +150,7 @@ class Subject:
     @cached_property
     def chosen(self) -> AppliedOptions:
         """What the spawner applied; where it saved nothing of it, what was asked for."""
-        applied = AppliedOptions.in_state(state_in(self._words) or {})
+        applied = SavedState.load(state_in(self._words)).applied_options
         return AppliedOptions.asked_for(self._words.get("user_options")) if applied is None else applied
 
     @cached_property

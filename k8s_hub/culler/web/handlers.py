@@ -21,7 +21,7 @@ from k8s_hub.culler.state import Memory, Stop
 from k8s_hub.culler.web import views
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin
 from k8s_hub.culler.web.rendering import render
-from k8s_hub.hub.errors import HubError, NotFound
+from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
 
 UNDECIDED = (
@@ -127,7 +127,7 @@ class _ServerHandler(PageHandler):
         """Show one user's page."""
         try:
             decided = await self.decided(owner)
-        except NotFound:
+        except HubNotFound:
             if not self.is_own(owner):  # an address that somebody made up
                 self.set_status(404)
                 self.show_error("No such user", "The hub has no user of this name.")
@@ -300,7 +300,7 @@ class KeepHandler(_ServerHandler):
         server = self.get_body_argument("server", "", strip=False)
         try:
             decided = await self.decided(owner)
-        except NotFound:
+        except HubNotFound:
             decided = Decided(user=owner, servers=(), seen={})
         except (HubError, TimeoutError):
             await self.show_servers(owner)

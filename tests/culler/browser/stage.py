@@ -11,10 +11,10 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from devkit.demo.cluster_reader import ClusterReader, open_cluster_reader
 from devkit.demo.plan import Plan, make_plan
 from devkit.demo.settings import REPOSITORY, Settings, claimed, free_port
 from devkit.demo.stack import running
-from devkit.demo.witness import Witness, witness
 from devkit.realcluster.needs import BROWSER
 from devkit.testing.eventually import eventually
 
@@ -57,7 +57,7 @@ class Stage:
 
     plan: Plan
     browser: Browser
-    witness: Witness
+    cluster: ClusterReader
 
     @property
     def page_url(self) -> str:
@@ -88,7 +88,7 @@ class Stage:
 
     async def wait_until_gone(self, name: str, *, seconds: float) -> None:
         """Return once that user has no pod; DemoError after so long."""
-        await self.witness.wait_for_pods(
+        await self.cluster.wait_for_pods(
             lambda pods: all(pod.username != name for pod in pods),
             meaning=f"the removal of {name}'s pod",
             deadline=seconds,
@@ -104,7 +104,7 @@ class Stage:
         return stops[0]
 
     async def has_pod(self, name: str) -> bool:
-        return any(pod.username == name for pod in await self.witness.pods())
+        return any(pod.username == name for pod in await self.cluster.pods())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,10 +164,10 @@ async def raised(directory: Path, culling: Culling) -> AsyncIterator[Stage]:
         plan = make_plan(settings)
         async with (
             running(plan),
-            witness(plan.kubeconfig, settings.namespace, frozenset(PEOPLE)) as seen,
+            open_cluster_reader(plan.kubeconfig, settings.namespace, frozenset(PEOPLE)) as cluster,
             chromium() as browser,
         ):
-            yield Stage(plan=plan, browser=browser, witness=seen)
+            yield Stage(plan=plan, browser=browser, cluster=cluster)
 
 
 @asynccontextmanager

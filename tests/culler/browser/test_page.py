@@ -14,11 +14,11 @@ from tests.culler.browser.stage import CORE, DESKTOP, PHONE, REPOSITORY, SECOND_
 
 pytestmark = pytest.mark.browser
 
-IDLE = 45  # seconds
-WARN = 15  # a slow machine takes less than the 30 seconds before it from the launcher to a cell that runs
+IDLE = 60  # seconds
+WARN = 30  # a slow machine takes less than the 30 seconds before it from the launcher to a cell that runs
 KEEP = 40
 TRIAL = 60  # longer than a slow machine takes from the launcher to a cell that runs
-MARGIN = SWEEP_EVERY + 15
+MARGIN = SWEEP_EVERY + 60
 IMAGES = REPOSITORY / "docs" / "images"
 
 

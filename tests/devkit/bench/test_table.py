@@ -1,5 +1,5 @@
+from devkit.bench.beside.measures import hub_requests, since
 from devkit.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, OURS, PEER
-from devkit.bench.beside.requests import hub_requests, since
 from devkit.bench.beside.table import Row, above_hub, at_most, of_peer, table, verdict
 
 METRICS = """\

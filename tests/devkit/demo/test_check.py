@@ -7,7 +7,7 @@ import pytest
 from devkit.demo import check
 from devkit.demo.failure import DemoError
 from devkit.demo.settings import REPOSITORY, Pods, Settings, claimed, free_port
-from k8s_hub.kube.errors import Unavailable
+from k8s_hub.kube.core.errors import Unavailable
 
 
 async def holds(_story):

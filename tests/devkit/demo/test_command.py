@@ -42,7 +42,7 @@ def test_five_lines_and_ctrl_c(demo, tmp_path):
 
     demo.send_signal(signal.SIGINT)
 
-    assert demo.wait(timeout=30) == 130
+    assert demo.wait(timeout=60) == 130
     assert demo.stderr.read() == ""
     assert alive(family) == set()
 
@@ -52,7 +52,7 @@ def test_told_to_stop_while_a_part_starts(demo, tmp_path, log):
     wait_for_log(tmp_path, log)
     family = descendants(demo.pid)
     demo.terminate()
-    assert demo.wait(timeout=30) == 143
+    assert demo.wait(timeout=60) == 143
     assert demo.stderr.read() == ""
     assert alive(family) == set()
 
@@ -67,7 +67,7 @@ def test_a_killed_hub_ends_the_demo_with_a_sentence(demo, tmp_path):
     _, family = introduction_and_family(demo, tmp_path)
     (hub,) = [pid for pid in family if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(hub, signal.SIGKILL)
-    assert demo.wait(timeout=30) == 1
+    assert demo.wait(timeout=60) == 1
     assert demo.stderr.read().startswith("demo: the hub ended by itself with code -9: ")
     assert alive(family) == set()
 
@@ -101,7 +101,7 @@ def state_of(pid):
 
 
 def wait_until(question):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not question():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -11,7 +11,7 @@ from devkit.differential.differences import ADJUSTMENTS, REWRITES
 from devkit.differential.document import PAGE, page
 from devkit.differential.peers import Ours, Theirs
 from devkit.differential.properties import PROPERTIES, REGRESSIONS, Property
-from k8s_hub.manifests.environment import build_environment
+from k8s_hub.manifests.pod import build_environment
 
 
 @pytest.fixture(autouse=True)

@@ -47,10 +47,10 @@ def told(database):
 
 def test_the_same_thing_said_again_counts_up(database, subject, clock):
     recorder = Recorder(database, clock)
-    recorder.say(subject, "BackOff", "again", by=KUBELET, is_warning=True)
+    recorder.emit(subject, "BackOff", "again", by=KUBELET, is_warning=True)
     clock.now += timedelta(minutes=1)
-    recorder.say(subject, "BackOff", "again", by=KUBELET, is_warning=True)
-    recorder.say(subject, "Pulled", "there", by=KUBELET)
+    recorder.emit(subject, "BackOff", "again", by=KUBELET, is_warning=True)
+    recorder.emit(subject, "Pulled", "there", by=KUBELET)
     assert told(database) == [("BackOff", 2, "Warning"), ("Pulled", 1, "Normal")]
     event = next(event for event in database.all(EVENTS) if event["count"] == 2)
     assert (event["firstTimestamp"], event["lastTimestamp"]) == (
@@ -62,18 +62,18 @@ def test_the_same_thing_said_again_counts_up(database, subject, clock):
 
 def test_an_event_that_a_client_deleted_may_be_said_again_and_expires_too(database, subject, clock):
     recorder = Recorder(database, clock)
-    recorder.say(subject, "Started", "started", by=KUBELET)
+    recorder.emit(subject, "Started", "started", by=KUBELET)
     database.remove(EVENTS, key_of(next(database.all(EVENTS))))
-    recorder.say(subject, "Started", "started", by=KUBELET)
+    recorder.emit(subject, "Started", "started", by=KUBELET)
     assert told(database) == [("Started", 1, "Normal")]
     clock.now += timedelta(minutes=61)
-    recorder.say(subject, "Pulled", "there", by=KUBELET)
+    recorder.emit(subject, "Pulled", "there", by=KUBELET)
     assert told(database) == [("Pulled", 1, "Normal")]
 
 
 def test_an_event_is_gone_after_an_hour_and_may_be_said_anew(database, subject, clock):
     recorder = Recorder(database, clock)
-    recorder.say(subject, "Started", "started", by=KUBELET)
+    recorder.emit(subject, "Started", "started", by=KUBELET)
     clock.now += timedelta(minutes=61)
-    recorder.say(subject, "Started", "started", by=KUBELET)
+    recorder.emit(subject, "Started", "started", by=KUBELET)
     assert told(database) == [("Started", 1, "Normal")]

@@ -3,7 +3,7 @@ import pytest
 from devkit.realcluster.build import (
     KUBELET,
     KUBERNETES,
-    BoxUnavailableError,
+    ClusterUnavailableError,
     build,
     go_mod_of,
     linker_flags,
@@ -14,7 +14,7 @@ from devkit.realcluster.build import (
 def test_without_go_one_sentence_says_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BoxUnavailableError, match=r"there is no `go` on the PATH. Install Go 1.26"):
+    with pytest.raises(ClusterUnavailableError, match=r"there is no `go` on the PATH. Install Go 1.26"):
         build()
 
 
@@ -63,5 +63,5 @@ def test_the_environment_may_ask_for_another_version(environment, expected):
 
 @pytest.mark.parametrize("wanted", ["1.32", "latest", "2.0.0", "1.32.2; rm -rf /"])
 def test_what_is_no_version_is_said(wanted):
-    with pytest.raises(BoxUnavailableError, match=f"KUBERNETES={wanted} is no version of Kubernetes"):
+    with pytest.raises(ClusterUnavailableError, match=f"KUBERNETES={wanted} is no version of Kubernetes"):
         other_version({"KUBERNETES": wanted})

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from devkit.realcluster import images
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 
 PYPROJECT = """
 [project]
@@ -87,9 +87,9 @@ def test_a_file_of_the_cache_is_made_once_and_whole_or_not_at_all(tmp_path):
 
     def fail_halfway(target):
         target.write_text("half")
-        raise BoxUnavailableError("no network")
+        raise ClusterUnavailableError("no network")
 
-    with pytest.raises(BoxUnavailableError):
+    with pytest.raises(ClusterUnavailableError):
         images.made_once(finished, fail_halfway)
     assert list(finished.parent.iterdir()) == []
     images.made_once(finished, lambda target: target.write_text("whole"))
@@ -120,5 +120,5 @@ def test_what_killed_builders_left_goes_when_the_next_one_builds(tmp_path):
 
 def test_without_the_tools_one_sentence_says_which_are_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BoxUnavailableError, match=r"needs debootstrap, unshare, tar: no such program"):
+    with pytest.raises(ClusterUnavailableError, match=r"needs debootstrap, unshare, tar: no such program"):
         images.check_machine()

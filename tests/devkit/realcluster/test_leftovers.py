@@ -55,7 +55,7 @@ def test_what_belongs_to_another_living_box_does_not_count():
 
 def test_a_bridge_and_what_is_plugged_in_are_a_boxs():
     stock = {"link khb-abc12345", "link veth1 of khb-abc12345", "link khb-other678", "link eth0"}
-    assert leftovers.of_boxes(stock, {"k8s-hub-box-abc12345"}) == {
+    assert leftovers.of_clusters(stock, {"k8s-hub-box-abc12345"}) == {
         "link khb-abc12345",
         "link veth1 of khb-abc12345",
     }

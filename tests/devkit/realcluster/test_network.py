@@ -2,7 +2,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 from devkit.realcluster.network import CANDIDATES, Network, bridge_of, free_network
 
 
@@ -12,7 +12,7 @@ def test_a_network_is_taken_that_no_route_covers_in_part_or_whole():
 
 
 def test_where_all_are_taken_it_says_so():
-    with pytest.raises(BoxUnavailableError, match=r"10\.210\.0\.0/16 is in use"):
+    with pytest.raises(ClusterUnavailableError, match=r"10\.210\.0\.0/16 is in use"):
         free_network([str(CANDIDATES)])
 
 

@@ -9,7 +9,7 @@ from devkit.realcluster.process import Process, ProcessFailedError
 
 
 def process(tmp_path, script, **changes):
-    facts = {"name": "child", "log": tmp_path / "log", "is_ready": lambda: True, "start_seconds": 0.2}
+    facts = {"name": "child", "log": tmp_path / "log", "is_ready": lambda: True}
     return Process(command=["sh", "-c", script], **facts | changes)
 
 
@@ -22,7 +22,10 @@ def is_alive(pid):
 
 
 def test_a_process_that_never_gets_ready_is_ended_and_its_log_shown(tmp_path):
-    child = process(tmp_path, "echo hello; exec sleep 600", is_ready=lambda: False)
+    def is_ready():
+        return not wait_for(lambda: "hello" in child.tail(), "a line in the log")
+
+    child = process(tmp_path, "echo hello; exec sleep 600", is_ready=is_ready, start_seconds=0.2)
     with pytest.raises(ProcessFailedError, match=r"(?s)child was not ready within 0.2 s.*hello"):
         child.start()
     assert child.pid is None
@@ -42,7 +45,7 @@ def test_stopping_takes_the_group_along(tmp_path):
     )
     child.start()
     child.stop()
-    wait_for(lambda: not is_alive(int(told.read_text())), "the end of the grandchild", seconds=5)
+    wait_for(lambda: not is_alive(int(told.read_text())), "the end of the grandchild")
     child.stop()  # again, to no effect
 
 
@@ -76,7 +79,7 @@ def test_a_stopped_process_starts_again_with_the_same_log(tmp_path):
     for _ in range(2):
         child.start()
         child.stop()
-    wait_for(lambda: "started" in child.tail(), "a line in the log", seconds=2)
+    wait_for(lambda: "started" in child.tail(), "a line in the log")
 
 
 def test_a_process_outlives_the_thread_that_asked_for_it(tmp_path):

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from devkit.realcluster import needs
-from devkit.realcluster.build import BoxUnavailableError
+from devkit.realcluster.build import ClusterUnavailableError
 from devkit.realcluster.suites import Suite, judge, main
 
 
@@ -27,7 +27,7 @@ def test_in_ci_a_skipped_suite_is_a_failure(monkeypatch, capsys):
 
 def test_what_cannot_be_made_fails_with_its_message(monkeypatch, capsys):
     def fail():
-        raise BoxUnavailableError("no mirror has it")
+        raise ClusterUnavailableError("no mirror has it")
 
     monkeypatch.delenv("CI", raising=False)
     assert main([], [suite(prepare=fail)]) != 0
@@ -65,7 +65,7 @@ def test_one_message_names_what_is_missing_and_the_packages_that_have_it(monkeyp
         ),
     )
     assert needs.packages_to_install(needs.DEBIAN) == ["containerd", "runc"]
-    with pytest.raises(needs.BoxUnavailableError) as unavailable:
+    with pytest.raises(needs.ClusterUnavailableError) as unavailable:
         needs.demand_a_node()
     assert (
         "there is no no-such-containerd, no-such-ctr, no-such-runc; "

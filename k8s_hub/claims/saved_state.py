@@ -1,0 +1,129 @@
+"""What JupyterHub's database keeps of a server between runs, in the form of KubeSpawner 6 and 7: the one reader of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from k8s_hub.profiles.fields import PROFILE, unlisted_key
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
+"""The key of a token that opens this server only (``KubeSpawner.save_access_token``)."""
+
+COMPATIBLE_VERSION = "7.1.0"
+"""The version of KubeSpawner whose names and state these are; KubeSpawner reads it after a way back."""
+
+UNKNOWN_VERSION = "unknown"
+"""KubeSpawner before 7, which saved neither its version nor the claim's name."""
+
+
+APPLIED_OPTIONS = "applied_options"
+"""The key of what a start applied of the profiles. KubeSpawner has none of this name, and leaves it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedOptions:
+    """The profile that a start applied, and what holds of each of its options.
+
+    ``user_options`` say what was asked for: a default that nobody chose is missing there, and a key that no profile
+    has may be there.
+    """
+
+    #: Its slug; None: there was no profile for this user.
+    profile: Any = None
+    #: The key of a choice, or the text that was typed.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, saved: object) -> "AppliedOptions | None":
+        """Read them from a saved state; None: its spawner saved none."""
+        if not isinstance(saved, Mapping):
+            return None
+        options = saved.get("options")
+        return cls(profile=saved.get(PROFILE), options=options if isinstance(options, Mapping) else {})
+
+    @classmethod
+    def asked_for(cls, user_options: Any) -> "AppliedOptions":
+        """Return what ``user_options`` ask for: a text that was typed goes before a choice, as in the spawner."""
+        asked: Mapping[str, Any] = user_options if isinstance(user_options, Mapping) else {}
+        suffix = unlisted_key("")
+        typed = {
+            key.removesuffix(suffix): text for key, text in asked.items() if key.endswith(suffix) and text
+        }
+        return cls(profile=asked.get(PROFILE), options={**asked, **typed})
+
+    def dump(self) -> dict[str, Any]:
+        """Return them as JSON."""
+        return {PROFILE: self.profile, "options": dict(self.options)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedState:
+    """The state of one server. None where the state says nothing."""
+
+    pod_name: str | None = None
+    #: By which the pod is known although its user was renamed while it ran.
+    pod_uid: str | None = None
+    namespace: str | None = None
+    dns_name: str | None = None
+    #: Only of a claim that was seen to exist.
+    pvc_name: str | None = None
+    #: The claims besides the home, by the names that the admin gave them.
+    extra_claims: Mapping[str, str] = field(default_factory=dict)
+    #: Where a running server listens, for programs that ask it without the proxy. The spawner asks the hub instead.
+    url: str | None = None
+    #: What the start applied of the profiles, for programs that judge servers by it.
+    applied_options: AppliedOptions | None = None
+    #: Opens this server only, for programs that ask it; as long as it runs.
+    access_token: str | None = field(default=None, repr=False)
+    #: None where there is no state.
+    version: str | None = None
+
+    @classmethod
+    def load(cls, saved: object) -> "SavedState":
+        """Read what any version saved; what is of another type than it should be counts as missing."""
+        state = saved if isinstance(saved, Mapping) else {}
+
+        def text(name: str) -> str | None:
+            value = state.get(name)
+            return value if isinstance(value, str) and value else None
+
+        return cls(
+            pod_name=text("pod_name"),
+            pod_uid=text("pod_uid"),
+            namespace=text("namespace"),
+            dns_name=text("dns_name"),
+            pvc_name=text("pvc_name"),
+            extra_claims=_texts(state.get("extra_claims")),
+            url=text("url"),
+            applied_options=AppliedOptions.load(state.get(APPLIED_OPTIONS)),
+            access_token=text(ACCESS_TOKEN),
+            version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
+        )
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The names of all claims that the state names."""
+        home = set() if self.pvc_name is None else {self.pvc_name}
+        return frozenset(home.union(self.extra_claims.values()))
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as JSON, without what is None."""
+        fields = {
+            "kubespawner_version": None if self.version == UNKNOWN_VERSION else self.version,
+            "pod_name": self.pod_name,
+            "pod_uid": self.pod_uid,
+            "namespace": self.namespace,
+            "dns_name": self.dns_name,
+            "pvc_name": self.pvc_name,
+            "extra_claims": dict(self.extra_claims) or None,
+            "url": self.url,
+            APPLIED_OPTIONS: None if self.applied_options is None else self.applied_options.dump(),
+            ACCESS_TOKEN: self.access_token,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str) and text}

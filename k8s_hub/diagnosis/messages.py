@@ -1,0 +1,105 @@
+"""Words for people: durations, amounts and foreign text made safe to show."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+_NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"
+_SECRETS = (
+    # What stands in every text with such a secret, its pattern, and what is shown instead.
+    # https://user:password@registry
+    ("://", re.compile(r"://[^/@\s]+@"), "://***@"),
+    # "Bearer abc", "Basic abc"
+    (" ", re.compile(r"\b(bearer|basic)\s+(?!realm\b)[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
+    # ?X-Amz-Signature=..., token = "..."
+    ("=", re.compile(rf"({_NAME}\"?\s*=\s*\"?)[^\s\"&,;]+", re.IGNORECASE), r"\1***"),
+    # "password": "..."
+    ('"', re.compile(rf"({_NAME}\"\s*:\s*\"?)[^\s\"&,;]+", re.IGNORECASE), r"\1***"),
+    # A JSON web token anywhere
+    ("eyJ", re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "***"),
+)
+
+
+def sanitized(text: str, limit: int) -> str:
+    """Text from anywhere as one line: no control characters, nothing that looks like a secret, bounded."""
+    # What is far behind the limit is not worth reading; foreign text may be megabytes long.
+    line = " ".join(_CONTROL.sub(" ", text[: 4 * limit]).split())
+    for sign, pattern, replacement in _SECRETS:
+        if sign in line:
+            line = pattern.sub(replacement, line)
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def format_duration(time: timedelta) -> str:
+    """Say a time in its two largest units: ``40 seconds``, ``1 minute``, ``1 hour 5 minutes``."""
+    total = max(0, int(time.total_seconds()))
+    hours, rest = divmod(total, 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return _joined(count(hours, "hour"), minutes and count(minutes, "minute"))
+    if minutes:
+        return _joined(count(minutes, "minute"), seconds and count(seconds, "second"))
+    return count(seconds, "second")
+
+
+def _joined(large: str, small: str | int) -> str:
+    return f"{large} {small}" if small else large
+
+
+def count(number: int | Decimal, noun: str) -> str:
+    """``1 GPU``, ``2 GPUs``, ``0.5 CPUs``."""
+    return f"{_digits(number)} {noun}" if number == 1 else f"{_digits(number)} {noun}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+
+
+def byte_size(size: Decimal) -> str:
+    """``1.5 GiB``; always in binary units, at most one digit behind the point."""
+    for unit in _BINARY_UNITS[:-1]:
+        if size < _STEP:
+            return f"{_short(size)} {unit}"
+        size /= _STEP
+    return f"{_short(size)} {_BINARY_UNITS[-1]}"
+
+
+def _short(number: Decimal) -> str:
+    """One digit behind the point, and none where it says nothing."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def capitalized(words: str) -> str:
+    """Return the words as the begin of a sentence; names among them stay as they are written."""
+    return words[:1].upper() + words[1:]
+
+
+_SIZES = {"memory": "memory", "ephemeral-storage": "temporary disk space", "storage": "disk space"}
+_COUNTED = {"cpu": "CPU", "pods": "place", "persistentvolumeclaims": "volume"}
+_GPU_VENDORS = ("nvidia.com/", "amd.com/", "gpu.intel.com/", "habana.ai/")
+
+
+def format_amount(resource: str, quantity: Decimal) -> str:
+    """Say how much of a resource in plain words: ``2 GPUs``, ``4 GiB of memory``, ``0.5 CPUs``."""
+    if resource in _SIZES:
+        return f"{byte_size(quantity)} of {_SIZES[resource]}"
+    noun = "GPU" if resource.startswith(_GPU_VENDORS) else _COUNTED.get(resource)
+    return count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
+
+
+def format_quantity(resource: str, quantity: Decimal) -> str:
+    """Say how much without saying of what: ``2``, ``4 GiB``."""
+    return byte_size(quantity) if resource in _SIZES else _digits(quantity)
+
+
+def _digits(number: int | Decimal) -> str:
+    return f"{Decimal(number).normalize():f}"

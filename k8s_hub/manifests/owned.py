@@ -1,0 +1,155 @@
+"""What goes with a pod: the Secrets of its certificates and of variables that nobody reads in it, and its Service."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.manifests.metadata import object_metadata
+from k8s_hub.naming import slugs
+from k8s_hub.objects.raw import Raw
+
+KEY_FILE = "ssl.key"
+CERTIFICATE_FILE = "ssl.crt"
+TRUST_FILE = "notebooks-ca_trust.crt"
+"""The names of the three files of ``internal_ssl`` inside the pod."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """The files of ``internal_ssl`` for one server, as text. Never shown: one of them is a private key."""
+
+    key: str = field(repr=False)
+    certificate: str = field(repr=False)
+    #: Who signed the certificates of the servers, and of the hub: a server trusts both.
+    servers_authority: str = field(repr=False)
+    hub_authority: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInputs:
+    """The resolved values of one Secret."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Text by key."""
+
+
+def build_secret(inputs: SecretInputs) -> dict[str, Any]:
+    """Return the Secret's manifest, without an owner."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
+        "data": {key: b64encode(text.encode()).decode() for key, text in inputs.content.items()},
+    }
+
+
+def certificate_files(certificates: Certificates) -> dict[str, str]:
+    """Return the content of a server's Secret, by the names under which its pod finds the files."""
+    authorities = certificates.servers_authority.strip("\n"), certificates.hub_authority
+    return {
+        KEY_FILE: certificates.key,
+        CERTIFICATE_FILE: certificates.certificate,
+        TRUST_FILE: "\n".join(authorities),
+    }
+
+
+_CONTAINERS = ("initContainers", "containers")
+_REFERENCE = re.compile(r"\$(?:\$|\([^)]*\))")
+"""What Kubernetes looks for in a value, but not in a Secret: ``$(NAME)``, and ``$$`` for a dollar sign."""
+_NO_KEY = re.compile(r"[^-._a-zA-Z0-9]")
+_SUFFIX = ".env"
+_LONGEST_NAME = 253
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretEnvironment:
+    """A pod, and the content of the Secret that it refers to; empty if nothing of the pod is secret."""
+
+    pod: Raw = field(repr=False)
+    content: Mapping[str, str] = field(repr=False)
+
+
+def environment_secret_name(pod_name: str) -> str:
+    """Return the name of the Secret of a pod; its dot keeps it apart from the names of other pods' Secrets."""
+    fits = len(pod_name) + len(_SUFFIX) <= _LONGEST_NAME
+    return f"{pod_name if fits else slugs.service(pod_name)}{_SUFFIX}"
+
+
+def separated(pod: Raw, secret_name: str, is_secret: Callable[[str, str], bool]) -> SecretEnvironment:
+    """Move the variables of all containers for whose name and value ``is_secret`` is true.
+
+    References to them, as ``$(NAME)``, stay valid. Raises ManifestError for one that itself refers to others: in
+    a Secret, nobody would fill that in.
+    """
+    content: dict[str, str] = {}
+
+    def entry(given: Any) -> Any:
+        value = given.get("value") if isinstance(given, Mapping) else None
+        if not isinstance(value, str) or not is_secret(given["name"], value):
+            return given
+        key = _put(content, given["name"], _literal(given["name"], value))
+        kept = {name: item for name, item in given.items() if name != "value"}
+        return {**kept, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": key}}}
+
+    def container(given: Any) -> Any:
+        return {**given, "env": [entry(each) for each in given["env"]]} if given.get("env") else given
+
+    spec = pod["spec"]
+    changed = {kind: [container(each) for each in spec[kind]] for kind in _CONTAINERS if spec.get(kind)}
+    return SecretEnvironment(pod={**pod, "spec": {**spec, **changed}}, content=content)
+
+
+def _literal(name: str, value: str) -> str:
+    """Return a value as the container would see it."""
+    if any(found != "$$" for found in _REFERENCE.findall(value)):
+        raise ManifestError(
+            "is secret and refers to other variables by $(...), which a Secret cannot: "
+            "put what is secret into a variable of its own",
+            f"environment[{name!r}]",
+        )
+    return value.replace("$$", "$")
+
+
+def _put(content: dict[str, str], name: str, value: str) -> str:
+    """Add a value under a key like the variable's name; return the key."""
+    wished = key = _NO_KEY.sub("_", name)
+    number = 1
+    while content.setdefault(key, value) != value:
+        number += 1
+        key = f"{wished}-{number}"
+    return key
+
+
+_PORT_NAME = "http"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceInputs:
+    """The resolved values of one Service."""
+
+    name: str
+    port: int
+    """Of the Service and of the pod alike."""
+    selector: Mapping[str, str]
+    """The labels of the one pod it leads to."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_service(inputs: ServiceInputs) -> dict[str, Any]:
+    """Return the Service's manifest, without an owner."""
+    return {
+        "kind": "Service",
+        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
+        "spec": {
+            "type": "ClusterIP",
+            "ports": [{"name": _PORT_NAME, "port": inputs.port, "targetPort": inputs.port}],
+            "selector": dict(inputs.selector),
+        },
+    }

@@ -1,0 +1,108 @@
+"""The one edge to the client library's model classes, for hooks and subclasses that expect them.
+
+Everywhere else objects are plain dicts, because the models cost ten times the time.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from kubernetes_asyncio.client import ApiClient, Configuration, models
+
+from k8s_hub.manifests.casing import ManifestError
+from k8s_hub.text import kind_of
+
+_Depth = Mapping[str, Any]
+_TERMS: _Depth = {
+    "preferred_during_scheduling_ignored_during_execution": {},
+    "required_during_scheduling_ignored_during_execution": {},
+}
+_NODE_TERMS: _Depth = {
+    **_TERMS,
+    "required_during_scheduling_ignored_during_execution": {"node_selector_terms": {}},
+}
+_NOTEBOOK: _Depth = {"ports": {}, "env": {}, "resources": {}, "volume_mounts": {}, "lifecycle": {}}
+_OWNED: _Depth = {"owner_references": {}}
+_DEPTHS: Mapping[str, _Depth] = {
+    "V1Pod": {
+        "metadata": _OWNED,
+        "spec": {
+            "containers": [_NOTEBOOK, {}],
+            "init_containers": {},
+            "volumes": {},
+            "tolerations": {},
+            "image_pull_secrets": {},
+            "affinity": {"node_affinity": _NODE_TERMS, "pod_affinity": _TERMS, "pod_anti_affinity": _TERMS},
+        },
+    },
+    "V1PersistentVolumeClaim": {"metadata": _OWNED, "spec": {"resources": {}}},
+    "V1Service": {"metadata": _OWNED, "spec": {"ports": {}}},
+    "V1Secret": {"metadata": _OWNED},
+    "V1Namespace": {"metadata": {}},
+    "V1OwnerReference": {},
+}
+"""Which fields are models, as far down as in KubeSpawner; what is below or beside is JSON, as it was configured.
+
+So hooks find what they expect, and nothing is lost that is newer than the client library. A list of two
+depths is for the first item and for the others.
+"""
+
+
+class _Translator(ApiClient):
+    """The client library's own translation from models to JSON, without its network side."""
+
+    def __init__(self) -> None:
+        self.configuration = Configuration()
+        self.client_side_validation = False
+
+
+@cache
+def _translator() -> _Translator:
+    """Make it once: each `Configuration` sets levels of loggers, and with that empties the cache of every logger."""
+    translator = _Translator()
+    translator.configuration.client_side_validation = False
+    return translator
+
+
+def to_json(value: Any) -> Any:
+    """Return models, and models within lists and dicts, as the JSON that the API takes.
+
+    Raises ManifestError for an object that is neither.
+    """
+    try:
+        return _translator().sanitize_for_serialization(value)
+    except AttributeError:
+        raise ManifestError("has a value that is neither JSON nor a model of kubernetes_asyncio") from None
+
+
+def to_model(manifest: Mapping[str, Any], kind: str) -> Any:
+    """Return a manifest as the model class of its kind, e.g. "V1Pod".
+
+    Raises ManifestError for one that does not fit into the installed client library's classes.
+    """
+    return _model(manifest, kind, _DEPTHS[kind])
+
+
+def _model(value: Any, kind: str, depth: Any) -> Any:
+    if kind.startswith("list["):
+        if not isinstance(value, list | tuple):
+            raise ManifestError(f"must be a list, not {kind_of(value)}", kind)
+        first, others = depth if isinstance(depth, list) else (depth, depth)
+        of = kind.removeprefix("list[").removesuffix("]")
+        return [_model(item, of, others if index else first) for index, item in enumerate(value)]
+    model_class = getattr(models, kind)
+    attributes = {field: name for name, field in model_class.attribute_map.items()}
+    if not isinstance(value, Mapping):
+        raise ManifestError(f"must be a dictionary, not {kind_of(value)}", kind)
+    for field in value:
+        if field not in attributes:
+            raise ManifestError(f"{kind} of the installed kubernetes_asyncio has no field {field!r}")
+    fields = {attributes[field]: item for field, item in value.items()}
+    types = model_class.openapi_types
+    return model_class(
+        local_vars_configuration=_translator().configuration,
+        **{
+            name: _model(item, types[name], depth[name]) if name in depth and item is not None else item
+            for name, item in fields.items()
+        },
+    )

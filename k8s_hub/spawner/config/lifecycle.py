@@ -1,0 +1,69 @@
+"""How a server ends, and what the progress page says when a start takes long."""
+
+from traitlets import Bool, HasTraits, Integer, TraitError, Unicode, validate
+from traitlets.utils.bunch import Bunch
+
+
+class LifecycleTraits(HasTraits):
+    """Grace, time-outs, the removal of ended pods, and the message of a slow start."""
+
+    delete_grace_period = Integer(
+        1,
+        config=True,
+        help="""
+        Seconds that a pod's processes get to end before they are killed.
+        """,
+    )
+
+    delete_stopped_pods = Bool(
+        True,
+        config=True,
+        help="""
+        Whether a pod whose server ended by itself is removed. False keeps it for inspection until the
+        next start.
+        """,
+    )
+
+    stop_timeout = Integer(
+        60,
+        config=True,
+        help="""
+        Seconds that a stop waits for the pod to be gone. After that the cause is logged and the API server
+        finishes alone; the next start waits for it.
+        """,
+    )
+
+    slow_spawn_message_threshold = Integer(
+        60,
+        config=True,
+        help="""
+        Seconds of a start after which its user is told how long it has taken so far. 0: never.
+        """,
+    )
+
+    slow_spawn_message_frequency = Integer(
+        5,
+        config=True,
+        help="""
+        Seconds between two such messages, 1 at least.
+        """,
+    )
+
+    slow_spawn_message = Unicode(
+        "This takes longer than usual: {seconds} seconds so far. {message}",
+        config=True,
+        help="""
+        The message: {seconds} is the time waited, {message} what the start waits for.
+        """,
+    )
+
+    @validate("slow_spawn_message")
+    def _can_be_filled_in(self, proposal: Bunch) -> object:
+        try:
+            proposal.value.format(seconds=1, message="")
+        except (LookupError, ValueError, AttributeError) as error:
+            raise TraitError(
+                f"KubeSpawner.slow_spawn_message: {proposal.value!r} has another field than {{seconds}} and "
+                f"{{message}} ({error!r}); literal braces are written {{{{ and }}}}"
+            ) from error
+        return proposal.value

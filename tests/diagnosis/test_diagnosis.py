@@ -1,0 +1,141 @@
+"""What of a diagnosis the user is told."""
+
+from base64 import b64encode
+from datetime import timedelta
+
+import pytest
+
+from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage, advance, at_deadline, redacted
+from k8s_hub.diagnosis.obstacles import cluster_busy, cluster_silent, cluster_unavailable
+from k8s_hub.diagnosis.rules import diagnose
+from tests.diagnosis.samples import creating, event, seen, unscheduled
+
+
+def pulling(seconds: float) -> Diagnosis:
+    return Diagnosis.waiting(Stage.PULLING, "Downloading.", lasting=timedelta(seconds=seconds))
+
+
+def test_the_first_answer_is_said():
+    assert advance(None, pulling(0)) == pulling(0)
+
+
+def test_the_same_sentence_is_not_said_again():
+    assert advance(pulling(1), pulling(19)) is None
+    assert advance(pulling(20), pulling(39)) is None
+
+
+@pytest.mark.parametrize(
+    "seconds,message",
+    [
+        (19, "Downloading."),
+        (20, "Downloading (20 seconds so far)."),
+        (59, "Downloading (40 seconds so far)."),
+        (60, "Downloading (1 minute so far)."),
+        (179, "Downloading (2 minutes so far)."),
+        (3700, "Downloading (1 hour 1 minute so far)."),
+    ],
+)
+def test_a_counter_grows_in_steps(seconds, message):
+    assert pulling(seconds).message == message
+    assert (advance(pulling(0), pulling(seconds)) is None) == (seconds < 20)
+
+
+def test_the_bar_never_goes_back():
+    back = Diagnosis.waiting(Stage.SCHEDULING, "Looking again.")
+    told = advance(pulling(0), back)
+    assert told is not None
+    assert (told.percent, told.stage, told.message) == (50, Stage.SCHEDULING, "Looking again.")
+
+
+def test_the_bar_of_a_start_without_trouble_grows_with_each_stage():
+    percents = [stage.percent for stage in Stage]
+    assert percents == sorted(set(percents))
+    assert max(percents) < 100
+
+
+class TestAtTheDeadline:
+    def test_the_user_reads_what_was_waited_for(self):
+        full = unscheduled("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+        full["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "2"}}
+        failed = at_deadline(diagnose(seen(full, second=300)), timedelta(minutes=5))
+        assert failed.message == (
+            "Your server is waiting for a machine with 2 GPUs; none became free in 5 minutes."
+        )
+        assert (failed.fatal, failed.reason) == (True, Reason.UNSCHEDULABLE)
+
+    def test_a_start_without_trouble_was_too_slow(self):
+        slow = event("Pulling", 'Pulling image "example.org/lab:1"')
+        failed = at_deadline(diagnose(seen(creating(), None, slow, second=298)), timedelta(seconds=298))
+        assert failed.message == (
+            'Downloading the image "example.org/lab:1"; it was not finished in 4 minutes 58 seconds.'
+        )
+        assert failed.reason is Reason.DEADLINE
+
+    def test_what_was_fatal_before_stays_what_it_was(self):
+        lost = cluster_unavailable("connection refused")
+        assert at_deadline(lost, timedelta(minutes=5)) is lost
+
+    @pytest.mark.parametrize(
+        "diagnosis,reason",
+        [(cluster_silent("x"), Reason.CLUSTER_UNAVAILABLE), (cluster_busy("x"), Reason.CLUSTER_BUSY)],
+    )
+    def test_a_cluster_that_stayed_away_is_the_reason(self, diagnosis, reason):
+        assert at_deadline(diagnosis, timedelta(minutes=5)).reason is reason
+
+    def test_the_sentence_stays_bounded(self):
+        long = Diagnosis.waiting(Stage.PULLING, "x" * 400)
+        assert len(at_deadline(long, timedelta(minutes=5)).message) <= 300
+
+
+SECRET = "correct horse battery"
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQ\n-----END KEY-----\n"
+
+
+def hidden(text, *secrets):
+    failed = Diagnosis.failed(Stage.REQUEST, Reason.INVALID, "It failed.", detail=text)
+    return redacted(failed, secrets).detail
+
+
+def test_a_secret_is_hidden_wherever_it_stands():
+    assert hidden(f'value: "{SECRET}", again {SECRET}', SECRET) == 'value: "***", again ***'
+
+
+def test_the_sentence_is_looked_at_too():
+    failed = Diagnosis.failed(Stage.REQUEST, Reason.POLICY, f"Not allowed: {SECRET}.")
+    assert redacted(failed, [SECRET]).sentence == "Not allowed: ***."
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [KEY, repr(KEY), KEY.replace("\n", "\\n"), b64encode(KEY.encode()).decode(), "kiG9w0BAQ"],
+)
+def test_a_secret_of_several_lines_is_hidden_however_it_is_quoted(quoted):
+    text = hidden(f"bad: {quoted} there", KEY)
+    assert "kiG9w0BAQ" not in text
+    assert "MIIEvQIB" not in text
+    assert b64encode(KEY.encode()).decode()[:20] not in text
+    assert text.startswith("bad: ")
+
+
+def test_an_escaped_secret_is_hidden():
+    assert hidden(r'value: "say \"friend\" twice"', 'say "friend" twice') == 'value: "***"'
+
+
+@pytest.mark.parametrize("room", range(1, len(SECRET) + 3))
+def test_a_secret_that_was_cut_off_is_hidden(room):
+    text = hidden("." * (DETAIL_LIMIT - room) + SECRET + "." * 50, SECRET)
+    assert SECRET[:8] not in text
+
+
+def test_a_secret_within_another_one_does_not_keep_the_other_from_being_hidden():
+    assert hidden("it is 12345678abcdefgh", "12345678", "12345678abcdefgh") == "it is ***"
+
+
+@pytest.mark.parametrize("short", ["", "yes", "1234567", "\n\n"])
+def test_a_short_value_is_no_secret(short):
+    assert hidden("yes, 1234567", short) == "yes, 1234567"
+
+
+def test_without_secrets_nothing_changes():
+    failed = Diagnosis.failed(Stage.REQUEST, Reason.INVALID, "It failed.", detail="So it is.")
+    assert redacted(failed, []) == failed

@@ -1,0 +1,38 @@
+"""Notifications reach those who are subscribed, and nobody else."""
+
+from k8s_hub.kube.notifier import Notifier
+
+
+def test_a_notification_reaches_the_subscribers_of_its_key():
+    notifier = Notifier[str]()
+    with notifier.subscribe("a") as a, notifier.subscribe("a") as also_a, notifier.subscribe("b") as b:
+        notifier.notify(["a", "unknown"])
+
+        assert (a.is_set(), also_a.is_set(), b.is_set()) == (True, True, False)
+
+
+def test_a_subscriber_may_have_several_keys_or_none():
+    notifier = Notifier[str]()
+    with notifier.subscribe("a", "b") as both, notifier.subscribe() as none:
+        notifier.notify(["b"])
+        assert (both.is_set(), none.is_set()) == (True, False)
+
+        notifier.notify_all()
+        assert none.is_set()
+
+
+def test_nothing_is_left_of_a_subscriber():
+    notifier = Notifier[str]()
+    with notifier.subscribe("a"), notifier.subscribe("a", "b"):
+        assert len(notifier) == 2
+
+    assert len(notifier) == 0
+    assert notifier._by_key == {}
+
+
+def test_a_key_named_twice_is_one():
+    notifier = Notifier[str]()
+    with notifier.subscribe("a", "a") as wakeup:
+        notifier.notify(["a"])
+        assert wakeup.is_set()
+    assert notifier._by_key == {}
