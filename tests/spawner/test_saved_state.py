@@ -14,8 +14,8 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub.claims.home import UseExisting, choose_home
-from k8s_hub.claims.saved_state import SavedState
-from k8s_hub.spawner import resolve
+from k8s_hub.claims.saved_state import UNKNOWN_VERSION, SavedState
+from k8s_hub.spawner.storage import home_request
 from tests.claims.objects import claim, listed
 
 ERAS = json.loads((Path(__file__).parent.parent / "data" / "states" / "eras.json").read_text())
@@ -86,7 +86,7 @@ def test_a_server_of_every_era_finds_its_claim_at_its_next_start(version, user, 
     for saved in (state, stopped_since):
         spawner = loaded(user, server, saved)
         spawner.clear_state()
-        home = choose_home(resolve.home_request(spawner), claims)
+        home = choose_home(home_request(spawner._spec(), spawner._database), claims)
         assert isinstance(home, UseExisting), home
         assert home.name == claim_name
 

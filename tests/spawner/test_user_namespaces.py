@@ -342,9 +342,9 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
     said = []
 
     class Told(KubeSpawner):
-        def _tell(self, diagnosis):
+        def _emit(self, diagnosis):
             said.append(diagnosis.sentence)
-            super()._tell(diagnosis)
+            super()._emit(diagnosis)
 
     async with hub(spawner_class=Told, **OWN) as hub:
         await hub.start_server("ada", "gpu")
