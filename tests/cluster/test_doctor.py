@@ -194,7 +194,7 @@ async def test_with_the_rights_for_it_nothing_is_unknown_to_the_hub(
     text = (
         (FILES / "rbac/doctor.yaml")
         .read_text()
-        .replace("namespace: jupyterhub", f"namespace: {fresh_namespace}")
+        .replace("namespace: jhub", f"namespace: {fresh_namespace}")
     )
     text = text.replace("jupyterhub-doctor", f"doctor-{fresh_namespace}")  # of the cluster
     made = []
