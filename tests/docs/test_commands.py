@@ -50,7 +50,7 @@ def blocks():
 
 def commands(lines):
     """The commands among the lines, without comments; where some have a prompt, the others are output."""
-    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    joined = re.sub(r"\\\n|(?<=\|)\n", " ", "\n".join(lines)).splitlines()
     prompted = [line.strip().removeprefix("$ ") for line in joined if line.strip().startswith("$ ")]
     for line in prompted or joined:
         words = shlex.split(line, comments=True)
