@@ -21,7 +21,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "helm-values/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-MARK = re.compile(r"on a cluster of your own", re.IGNORECASE)
+MARK = re.compile(r"on a\s+cluster\s+of\s+your\s+own", re.IGNORECASE)
 SHELLS = {"sh", "bash", "shell", "console"}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
