@@ -21,29 +21,29 @@ CULLER_PAGE = FOLDER / "culler-options.md"
 COMMAND = "make reference"
 
 DIFFERENT = {
-    "delete_pvc": "files are never removed with a user or a server unless it is asked for; then only a claim that "
-    "is surely this server's and no other's",
+    "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
+    "surely this server's",
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for",
 }
 """Why the default or the values differ."""
 
 MORE = {
-    "after_pod_created_hook": "pod is what the API server answered, complete",
-    "delete_stopped_pods": "the pod goes in the background, `poll` does not wait for it",
-    "get_pod_url": "what is no URL fails the start with its name",
-    "handle_legacy_names": "names of all versions since 0.8 are found, whatever the saved state says",
+    "after_pod_created_hook": "pod is the API server's complete answer",
+    "delete_stopped_pods": "the pod is deleted in the background, `poll` does not wait for it",
+    "get_pod_url": "a result that is no URL fails the start, and the log names the hook",
+    "handle_legacy_names": "finds names of all versions since 0.8, whatever the saved state has",
     "hub_connect_ip": "deprecated there too",
     "hub_connect_port": "deprecated there too",
-    "k8s_api_request_retry_timeout": "a start goes on until its own deadline",
-    "k8s_api_request_timeout": "a create whose reply came too late is recognised and kept",
+    "k8s_api_request_retry_timeout": "a start retries until its own deadline",
+    "k8s_api_request_timeout": "recognises and keeps the object of a create whose reply came too late",
     "k8s_api_threadpool_workers": "without effect there too",
-    "modify_pod_hook": "dicts and models may be mixed; without a pod returned the start fails with the hook's name",
+    "modify_pod_hook": "takes dicts and models mixed; if it returns no pod, the start fails and the log names the hook",
     "pod_connect_ip": "may be an IPv6 address",
-    "port": "0 is 8888 whenever it is set",
-    "profile_list": "with `access`; functions in overrides may be async; what could never work is left out",
+    "port": "0 always means 8888",
+    "profile_list": "also takes `access`; functions in overrides may be async; profiles that cannot work are left out",
     "slow_spawn_message_threshold": "counted from the begin of the start, not from when the page was opened",
-    "storage_capacity": "what is no quantity is refused",
-    "storage_pvc_ensure": "an earlier claim of this server is found by its owner",
+    "storage_capacity": "refuses a value that is no quantity",
+    "storage_pvc_ensure": "finds an earlier claim of this server by its owner",
 }
 """What is the same, and more than there."""
 
