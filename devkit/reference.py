@@ -21,29 +21,29 @@ CULLER_PAGE = FOLDER / "culler-options.md"
 COMMAND = "make reference"
 
 DIFFERENT = {
-    "delete_pvc": "files are never removed with a user or a server unless it is asked for; then only a claim that "
-    "is surely this server's and no other's",
+    "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
+    "surely this server's",
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for",
 }
 """Why the default or the values differ."""
 
 MORE = {
-    "after_pod_created_hook": "pod is what the API server answered, complete",
-    "delete_stopped_pods": "the pod goes in the background, `poll` does not wait for it",
-    "get_pod_url": "what is no URL fails the start with its name",
-    "handle_legacy_names": "names of all versions since 0.8 are found, whatever the saved state says",
+    "after_pod_created_hook": "pod is the API server's complete answer",
+    "delete_stopped_pods": "the pod is deleted in the background, `poll` does not wait for it",
+    "get_pod_url": "a result that is no URL fails the start, and the log names the hook",
+    "handle_legacy_names": "finds names of all versions since 0.8, whatever the saved state has",
     "hub_connect_ip": "deprecated there too",
     "hub_connect_port": "deprecated there too",
-    "k8s_api_request_retry_timeout": "a start goes on until its own deadline",
-    "k8s_api_request_timeout": "a create whose reply came too late is recognised and kept",
+    "k8s_api_request_retry_timeout": "a start retries until its own deadline",
+    "k8s_api_request_timeout": "recognises and keeps the object of a create whose reply came too late",
     "k8s_api_threadpool_workers": "without effect there too",
-    "modify_pod_hook": "dicts and models may be mixed; without a pod returned the start fails with the hook's name",
+    "modify_pod_hook": "takes dicts and models mixed; if it returns no pod, the start fails and the log names the hook",
     "pod_connect_ip": "may be an IPv6 address",
-    "port": "0 is 8888 whenever it is set",
-    "profile_list": "with `access`; functions in overrides may be async; what could never work is left out",
+    "port": "0 always means 8888",
+    "profile_list": "also takes `access`; functions in overrides may be async; profiles that cannot work are left out",
     "slow_spawn_message_threshold": "counted from the begin of the start, not from when the page was opened",
-    "storage_capacity": "what is no quantity is refused",
-    "storage_pvc_ensure": "an earlier claim of this server is found by its owner",
+    "storage_capacity": "refuses a value that is no quantity",
+    "storage_pvc_ensure": "finds an earlier claim of this server by its owner",
 }
 """What is the same, and more than there."""
 
@@ -56,6 +56,9 @@ SPECIAL_DEFAULTS = {
     "options_from_form": "for the form of `profile_list`",
     "ssl_alt_names": "the names of the pod's Service",
 }
+
+COUNTED = {"Hook", "Profile", "Resource"}
+"""Topics whose heading is a plural."""
 
 _KINDS = {
     traitlets.Bool: "bool",
@@ -87,7 +90,6 @@ class Row:
     values: str
     default: str
     state: str
-    effect: str
 
 
 def rows(names: Iterable[str]) -> list[Row]:
@@ -103,7 +105,7 @@ def _row(name: str, theirs: Any, ours: Any) -> Row:
             raise UnexplainedError(
                 f"{name} of KubeSpawner does not exist here; add it, or say why not in DROPPED"
             )
-        return Row(name, kinds(original), "", f"**dropped**: {DROPPED[name]}", "")
+        return Row(name, kinds(original), "", f"**dropped**: {DROPPED[name]}")
     default, original_default = (_default(name, side) for side in (ours, theirs))
     is_same = (kinds(original), original_default) == (kinds(here), default)
     if is_same == (name in DIFFERENT):
@@ -114,8 +116,7 @@ def _row(name: str, theirs: Any, ours: Any) -> Row:
     there = original_default if len(original_default) < SHOWN else "another"
     state = "same" if is_same else f"**different** ({there} there): {DIFFERENT[name]}"
     more = f"; {MORE[name]}" if name in MORE else ""
-    effect = "" if here.this_class is Spawner else first_paragraph(here)
-    return Row(name, kinds(here), default, state + more, effect)
+    return Row(name, kinds(here), default, state + more)
 
 
 def kinds(trait: Any) -> str:
@@ -145,28 +146,18 @@ def _default(name: str, spawner: Any) -> str:
     return f"`{value!r}`" if not isinstance(value, str) else f"`{value!r}`".replace("'", '"')
 
 
-def first_paragraph(trait: Any) -> str:
-    """Return the effect, with which the help of each option begins."""
-    return " ".join(inspect.cleandoc(trait.help).split("\n\n")[0].split())
-
-
 def help_text(trait: Any) -> str:
-    """Return the help as Markdown."""
-    return re.sub(r"::$", ":", inspect.cleandoc(trait.help), flags=re.MULTILINE)
+    """Return the help as Markdown: examples stay blocks of code, names of pages become links."""
+    lines = re.sub(r"::$", ":", inspect.cleandoc(trait.help), flags=re.MULTILINE).splitlines()
+    text = "\n".join(line if line.startswith("    ") else _without_html(line) for line in lines)
+    return re.sub(r"docs/([\w/-]+\.md)", r"[\g<0>](../\1)", text)
 
 
-def _table(compared: list[Row], *, with_effect: bool) -> str:
-    effect = ["effect"] if with_effect else []
-    head = ["option", *effect, "values", "default", "compared with KubeSpawner"]
-    cells = [
-        [f"`{row.name}`", *([row.effect] if with_effect else []), row.values, row.default, row.state]
-        for row in compared
-    ]
-    return "\n".join(map(_line, [head, ["---"] * len(head), *cells]))
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _without_html(line: str) -> str:
+    pieces = line.split("`")
+    return "`".join(
+        [piece if number % 2 else piece.replace("<", "&lt;") for number, piece in enumerate(pieces)]
+    )
 
 
 def options_of_kubespawner() -> tuple[list[str], list[str]]:
@@ -179,86 +170,99 @@ def options_of_kubespawner() -> tuple[list[str], list[str]]:
 def page() -> str:
     """Return the whole page."""
     own, inherited = options_of_kubespawner()
-    overridden = [name for name in own if name in Spawner.class_traits(config=True)]
-    additional = {
-        name: trait
-        for name, trait in sorted(peers.Ours.class_traits(config=True).items())
-        if name not in peers.Theirs.class_traits(config=True)
-    }
-    compared, compared_inherited = rows(own), rows(inherited)
-    same = sum(row.state.startswith("same") for row in [*compared, *compared_inherited])
-    additional_help = "\n\n".join(
-        f"### `{name}`\n\nValues: {kinds(trait)}. Default: {_default(name, peers.made(peers.Ours, {'username': 'ada'}))}."
-        f"\n\n{help_text(trait)}"
-        for name, trait in additional.items()
+    compared = {row.name: row for row in rows([*own, *inherited])}
+    same = sum(row.state.startswith("same") for row in compared.values())
+    dropped = [f"- `{row.name}`: {DROPPED[row.name]}" for row in compared.values() if row.name in DROPPED]
+    topics = _topics()
+    groups = "\n\n".join(
+        _topic(group, traits, compared) for group, traits in topics.items() if group is not Spawner
     )
+    from_jupyterhub = "\n\n".join(_spawner_option(name, None, compared) for name in topics[Spawner])
     renamed = "\n".join(f"| `{old}` | `{new}` |" for old, new in RENAMED.items())
     return f"""\
 # Options of the spawner
 
-This page is written by `{COMMAND}` from KubeSpawner 7.1.0 and this version, with JupyterHub 6.1.
+`{COMMAND}` writes this page from KubeSpawner 7.1.0 and this version, with JupyterHub 6.1.
 
-All of them are set as `c.KubeSpawner.<option>`, or under the name of a subclass; `jupyterhub --help-all` has the
-full help. Of KubeSpawner's {len(compared) + len(compared_inherited)} options {same} are the same here: name, kinds of
-values, None and default. Where pods, claims and names differ is in [differences.md](differences.md).
+Set each option as `c.KubeSpawner.<option>`, or under the name of a subclass. `jupyterhub --help-all` prints the same
+help. {same} of KubeSpawner's {len(compared)} options are the same here: name, kinds of values, None and default.
+[Differences from KubeSpawner](differences.md) lists where pods, claims and names differ.
 
-## The {len(compared)} options of KubeSpawner
+{groups}
 
-{_table(compared, with_effect=True)}
+## Options from JupyterHub
 
-{", ".join(f"`{name}`" for name in overridden)}: JupyterHub's, in a form for pods.
+JupyterHub gives these options to every spawner, and
+[its documentation](https://jupyterhub.readthedocs.io/en/stable/reference/api/spawner.html) describes their effects.
+The default is the one that a server really has.
 
-## The {len(compared_inherited)} options that JupyterHub gives every spawner
-
-Their effects are in JupyterHub's documentation. Compared is the default that a server really has.
-
-{_table(compared_inherited, with_effect=False)}
-
-## Options that KubeSpawner does not have
-
-{additional_help}
+{from_jupyterhub}
 
 ## Deprecated names
 
-They work in the configuration, in profiles, and on spawners in hooks and subclasses; the log names the new one
-once. Where both names are set, the new one wins.
+Deprecated names work in the configuration, in profiles, and on spawners in hooks and subclasses. The log names the
+new name once. If both names are set, the new name wins.
 
 | old name | name |
 |---|---|
 {renamed}
 
-The sections {", ".join(f"`{section}`" for section in REFLECTORS)} are accepted and have no effect: watches go on
-after every failure by themselves, and there is nothing to tune.
-"""
+The sections {", ".join(f"`{section}`" for section in REFLECTORS)} are accepted and have no effect. A watch that
+fails resumes by itself, so there is nothing to tune.
+""" + ("\n## Options that do not exist here\n\n" + "\n".join(dropped) + "\n" if dropped else "")
+
+
+def _topics() -> dict[type, dict[str, Any]]:
+    """Return the spawner's options by the class that defines them, JupyterHub's last."""
+    found: dict[type, dict[str, Any]] = {}
+    for name, trait in sorted(peers.Ours.class_traits(config=True).items()):
+        found.setdefault(trait.this_class, {})[name] = trait
+    return dict(sorted(found.items(), key=lambda item: (item[0] is Spawner, item[0].__name__)))
+
+
+def _topic(group: type, traits: dict[str, Any], compared: dict[str, Row]) -> str:
+    title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Traits")).capitalize()
+    title += "s" * (title in COUNTED)
+    options = [_spawner_option(name, trait, compared) for name, trait in traits.items()]
+    return "\n\n".join([f"## {title}", inspect.getdoc(group) or "", *options])
+
+
+def _spawner_option(name: str, trait: Any | None, compared: dict[str, Row]) -> str:
+    """Return the section of one option; trait is None where the help is JupyterHub's."""
+    if name in compared:
+        row = compared[name]
+        facts = f"{row.values}. Default: {row.default}. KubeSpawner: {row.state}."
+    else:
+        own = peers.made(peers.Ours, {"username": "ada"})
+        facts = f"{kinds(own.traits()[name])}. Default: {_default(name, own)}. KubeSpawner: no such option."
+    return "\n\n".join([f"### `{name}`", f"Values: {facts}", *([help_text(trait)] if trait else [])])
 
 
 def culler_page() -> str:
     """Return the whole page of the culler's options."""
     groups = "\n\n".join(
-        f"## {heading}\n\n"
-        + "\n".join(map(_line, [["option", "default", "effect"], ["---"] * 3, *_options_of(group)]))
+        "\n\n".join([f"## {heading}", *(_culler_option(group, name) for name in names_of(group))])
         for heading, group in GROUPS.items()
     )
-    without = ", ".join(f"`{name}`" for name in sorted(WITHOUT_FLAG))
-    variables = ", ".join(f"`{name}` (`{variable}`)" for name, variable in SECRETS.items())
+    variables = ", ".join(f"`{variable}` (`{name}`)" for name, variable in SECRETS.items())
     return f"""\
 # Options of the culler
 
-This page is written by `{COMMAND}`. `python3 -m k8s_hub.culler --help` says the same.
+`{COMMAND}` writes this page. `python3 -m k8s_hub.culler --help` prints the same help.
 
-Each is a flag, such as `--cull-every=600`, and a setting of the config file, such as `c.IdleCuller.cull_every = 600`;
-{without} are settings only. Also from the environment: {variables}.
-Times are in seconds where nothing else is said. [How culling decides](../howto/culling.md) shows them at work.
+Set an option as a flag, such as `--cull-every=600`, or in the config file, such as `c.IdleCuller.cull_every = 600`.
+Environment variables that the culler reads: {variables}. Times are in seconds.
+[How culling decides](../howto/culling.md) shows the options at work.
 
 {groups}
 """
 
 
-def _options_of(group: type[traitlets.HasTraits]) -> Iterable[list[str]]:
-    for name in names_of(group):
-        trait = group.class_traits(config=True)[name]
-        shown = name if name in WITHOUT_FLAG else "--" + name.replace("_", "-")
-        yield [f"`{shown}`", f"`{trait.default_value_repr()}`", first_paragraph(trait)]
+def _culler_option(group: type[traitlets.HasTraits], name: str) -> str:
+    trait = group.class_traits(config=True)[name]
+    flag = "" if name in WITHOUT_FLAG else f"`--{name.replace('_', '-')}`, "
+    default = f"Default: `{trait.default_value_repr()}`."
+    return "\n\n".join([f"### `{name}`", f"{flag}`c.IdleCuller.{name}`. {default}", help_text(trait)])
 
 
 def main() -> int:

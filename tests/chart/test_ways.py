@@ -5,8 +5,10 @@ The third, an image, is what tests/containers/test_hub_pod.py runs.
 
 import asyncio
 import functools
+import shutil
 import sys
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -56,9 +58,12 @@ async def test_from_a_wheel_as_a_file(wheel, without_orjson, tmp_path):
     (volume,), (mount,) = hub["extraVolumes"], hub["extraVolumeMounts"]
     assert volume["name"] == mount["name"]
     assert hub["extraEnv"]["PYTHONPATH"] == mount["mountPath"] == f"/usr/local/share/{mount['subPath']}"
-    assert mount["subPath"] == wheel.name  # the key that `kubectl create configmap --from-file` makes of it
-    place = await spawns_and_culls(tmp_path, "code-from-wheel", f"{wheel}:{without_orjson}")
-    assert place == f"{wheel}/k8s_hub/__init__.py"
+    for text in (FILES / "code-from-wheel.yaml", ROOT / "docs/howto/chart.md"):
+        assert f'--from-file={mount["subPath"]}="$(ls dist/k8s_hub-*.whl)"' in text.read_text()
+    assert fnmatch(wheel.name, "k8s_hub-*.whl")
+    mounted = shutil.copy(wheel, tmp_path / mount["subPath"])
+    place = await spawns_and_culls(tmp_path, "code-from-wheel", f"{mounted}:{without_orjson}")
+    assert place == f"{mounted}/k8s_hub/__init__.py"
 
 
 async def test_from_an_init_container(wheel, without_orjson, tmp_path):

@@ -192,9 +192,7 @@ async def test_with_the_rights_for_it_nothing_is_unknown_to_the_hub(
     hub, examine, control_plane, fresh_namespace
 ):
     text = (
-        (FILES / "rbac/doctor.yaml")
-        .read_text()
-        .replace("namespace: jupyterhub", f"namespace: {fresh_namespace}")
+        (FILES / "rbac/doctor.yaml").read_text().replace("namespace: jhub", f"namespace: {fresh_namespace}")
     )
     text = text.replace("jupyterhub-doctor", f"doctor-{fresh_namespace}")  # of the cluster
     made = []

@@ -163,9 +163,7 @@ def may_patch(control_plane, fresh_namespace):
 
     def grant():
         (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        role, binding = yaml.safe_load_all(
-            block.replace("namespace: jupyterhub", f"namespace: {fresh_namespace}")
-        )
+        role, binding = yaml.safe_load_all(block.replace("namespace: jhub", f"namespace: {fresh_namespace}"))
         rbac = f"{RBAC}/namespaces/{fresh_namespace}"
         control_plane.admin.create(f"{rbac}/roles", role)
         control_plane.admin.create(f"{rbac}/rolebindings", binding)

@@ -35,7 +35,7 @@ def documented(rights, *, hub, user="jupyter-ada"):
         r"^```yaml\n# rights: ([^\n]+)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE
     )
     (block,) = (block for title, block in blocks if title == rights)
-    text = block.replace("namespace: jupyterhub", f"namespace: {hub}").replace("jupyter-ada", user)
+    text = block.replace("namespace: jhub", f"namespace: {hub}").replace("jupyter-ada", user)
     return list(yaml.safe_load_all(text))
 
 

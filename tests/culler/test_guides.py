@@ -27,7 +27,9 @@ from k8s_hub.hub.users import user_of
 DOCS = Path(__file__).parent.parent.parent / "docs"
 CULLING = DOCS / "howto" / "culling.md"
 MIGRATION = DOCS / "howto" / "migrate-from-idle-culler.md"
-PAGES = (CULLING, MIGRATION)
+PAGE = DOCS / "howto" / "culling-page.md"
+CHECKS = DOCS / "howto" / "culling-checks.md"
+PAGES = (CULLING, PAGE, CHECKS, MIGRATION)
 
 DEFAULTS = Limits(idle=timedelta(hours=1))
 WEDNESDAY_NOON = datetime(2026, 7, 1, 10, tzinfo=UTC)  # noon in Berlin
@@ -252,7 +254,7 @@ def anchors(text):
 
 
 def test_the_metrics_of_the_guide_exist():
-    named = set(re.findall(r"`(k8s_hub_culler_\w+)`", CULLING.read_text()))
+    named = set(re.findall(r"`(k8s_hub_culler_\w+)`", CHECKS.read_text()))
     metrics = list(Metrics().registry.collect())
     there = {metric.name + ("_total" if metric.type == "counter" else "") for metric in metrics}
     assert named
@@ -260,7 +262,7 @@ def test_the_metrics_of_the_guide_exist():
 
 
 def test_every_cause_to_keep_a_server_has_a_row():
-    table = CULLING.read_text().split("| cause | what it is |")[1].split("\n\n")[0]
+    table = CHECKS.read_text().split("| cause | meaning |")[1].split("\n\n")[0]
     causes = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
     words = {cause.value for cause in Cause} - {Cause.IDLE.value, Cause.OLD.value, Cause.QUIET.value}
     assert not [each for each in words if each not in causes]
@@ -268,7 +270,7 @@ def test_every_cause_to_keep_a_server_has_a_row():
 
 
 def test_a_warning_has_the_keys_that_the_guide_shows():
-    (shown,) = (json.loads(text) for text in blocks(CULLING, "json"))
+    (shown,) = (json.loads(text) for text in blocks(PAGE, "json"))
     active = "2026-07-01T11:00:00Z"
     server = {"name": "", "ready": True, "started": active, "last_activity": active}
     user = user_of(user_model(servers={"": server}))

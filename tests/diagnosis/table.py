@@ -1,6 +1,6 @@
 """What went wrong, what the user reads, and after how long: one table for the tests and for the docs.
 
-``python -m tests.diagnosis.table`` writes it into docs/troubleshooting.md.
+``python -m tests.diagnosis.table`` writes it into docs/reference/start-messages.md.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from tests.diagnosis.samples import (
     unscheduled,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "start-messages.md"
 BEGIN, END = "<!-- the table: make it with python -m tests.diagnosis.table -->", "<!-- end of the table -->"
 
 

@@ -4,9 +4,11 @@ import re
 import shlex
 import subprocess
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from traitlets.config import Config
 
 from devkit.realcluster.controlplane import RULES
@@ -19,9 +21,10 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "helm-values/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-MARK = re.compile(r"on a cluster of your own", re.IGNORECASE)
+MARK = re.compile(r"on a\s+cluster\s+of\s+your\s+own", re.IGNORECASE)
 SHELLS = {"sh", "bash", "shell", "console"}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
 INDENTED = re.compile(r"\n\n((?:    make .*\n)+)")
 PROGRAMS = ("$ ", "kubectl ", "helm ", "docker ", "k8s-hub ", "make ", "curl ")
 
@@ -29,15 +32,12 @@ PROGRAMS = ("$ ", "kubectl ", "helm ", "docker ", "k8s-hub ", "make ", "curl ")
 def blocks():
     """Each block of commands: its page, whether it is marked, and its lines."""
     for page in PAGES:
-        text, is_marked = page.read_text(), False
+        text, section = page.read_text(), ""
         end = 0
         for found in FENCED.finditer(text):
-            # A mark holds for what follows it, until there is other prose than a few words.
-            prose = text[end : found.start()].strip()
-            paragraph = prose.split("\n\n")[-1]
-            is_marked = bool(MARK.search(paragraph)) or (
-                is_marked and prose.count("\n") < 3 and "#" not in prose
-            )
+            # A mark holds for what follows it in its section.
+            section = HEADING.split(section + text[end : found.start()])[-1]
+            is_marked = bool(MARK.search(section))
             end = found.end()
             lines = found[3].splitlines()
             if found[2] in SHELLS or (
@@ -50,7 +50,7 @@ def blocks():
 
 def commands(lines):
     """The commands among the lines, without comments; where some have a prompt, the others are output."""
-    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    joined = re.sub(r"\\\n|(?<=\|)\n", " ", "\n".join(lines)).splitlines()
     prompted = [line.strip().removeprefix("$ ") for line in joined if line.strip().startswith("$ ")]
     for line in prompted or joined:
         words = shlex.split(line, comments=True)
@@ -82,8 +82,6 @@ def test_a_command_that_is_not_marked_is_one_that_there_is(words, monkeypatch, t
             assert made.returncode == 0, made.stderr
         case ["python3", "-m", "k8s_hub.culler", *arguments]:
             IdleCuller().parse_command_line(arguments)
-        case ["python3", "-m", "build", "--wheel"]:
-            pass  # the fixture `wheel` runs it
         case ["export", *assignments]:
             assert all(re.match(r"[A-Z_]+=", one) for one in assignments)
         case ["k8s-hub", verb, *arguments]:
@@ -95,17 +93,50 @@ def test_a_command_that_is_not_marked_is_one_that_there_is(words, monkeypatch, t
             )
 
 
+MARKED = [words for _, is_marked, lines in blocks() if is_marked for words in commands(lines)]
+
+
+def following(words, option):
+    """What stands behind each of these options."""
+    return [value for name, value in pairwise(words) if name == option]
+
+
 def test_the_marked_commands_of_this_package_are_such_that_there_are():
-    found = [
-        words[words.index("doctor") + 1 :]
-        for _, is_marked, lines in blocks()
-        if is_marked
-        for words in commands(lines)
-        if "doctor" in words
-    ]
+    found = [words[words.index("doctor") + 1 :] for words in MARKED if "doctor" in words]
     assert len(found) >= 3
     for arguments in found:
         import_module("k8s_hub.cli.doctor")._parser().parse_args(arguments)
+
+
+def test_the_marked_commands_name_one_namespace():
+    of_clusters = [words for words in MARKED if words[0] in {"kubectl", "helm"} and "repo" not in words]
+    named = {
+        name for words in of_clusters for option in ("--namespace", "-n") for name in following(words, option)
+    }
+    assert len(of_clusters) > 15
+    assert named == {"jhub"}
+
+
+def test_the_recipe_for_the_chart_names_files_that_there_are():
+    upgrades = [words for words in MARKED if words[:2] == ["helm", "upgrade"]]
+    files = {file for words in upgrades for file in following(words, "-f")}
+    (written,) = {words[-1] for words in MARKED if words[:3] == ["helm", "get", "values"]}
+    assert written in files
+    assert len(files) >= 4
+    assert all((ROOT / file).is_file() for file in files - {written})
+    # Helm takes the last of two values: the reader's own.
+    assert all(words[-1] == written for words in upgrades)
+
+
+def test_the_recipe_for_the_chart_makes_what_its_first_file_mounts():
+    values = yaml.safe_load((ROOT / "helm-values/code-from-wheel.yaml").read_text())["hub"]
+    (volume,), (mount,) = values["extraVolumes"], values["extraVolumeMounts"]
+    made = [words for words in MARKED if {"create", "configmap"} <= {*words}]
+    assert len(made) >= 2
+    for words in made:
+        name, source = words[words.index("configmap") + 1 :][:2]
+        assert name == volume["configMap"]["name"]
+        assert source.startswith(f"--from-file={mount['subPath']}=")
 
 
 # --- On your cluster, without the chart ---
@@ -114,8 +145,6 @@ OWN = (ROOT / "docs/howto/own-cluster.md").read_text()
 
 
 def test_the_role_is_the_charts():
-    import yaml
-
     (block,) = re.findall(r"```yaml\n(.*?)```", OWN, re.DOTALL)
     (role,) = [one for one in yaml.safe_load_all(block) if one["kind"] == "Role"]
     assert role["rules"] == RULES

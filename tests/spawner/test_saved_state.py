@@ -14,7 +14,7 @@ import pytest
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub.claims.home import UseExisting, choose_home
-from k8s_hub.claims.saved_state import UNKNOWN_VERSION, SavedState
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.spawner.storage import home_request
 from tests.claims.objects import claim, listed
 
