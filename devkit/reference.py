@@ -12,7 +12,7 @@ import traitlets
 from jupyterhub.spawner import Spawner
 
 from devkit.differential import peers
-from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, names_of
+from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, option_names
 from k8s_hub.spawner.deprecated import REFLECTORS, RENAMED
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -255,7 +255,7 @@ Times are in seconds where nothing else is said. [How culling decides](../howto/
 
 
 def _options_of(group: type[traitlets.HasTraits]) -> Iterable[list[str]]:
-    for name in names_of(group):
+    for name in option_names(group):
         trait = group.class_traits(config=True)[name]
         shown = name if name in WITHOUT_FLAG else "--" + name.replace("_", "-")
         yield [f"`{shown}`", f"`{trait.default_value_repr()}`", first_paragraph(trait)]

@@ -9,20 +9,19 @@ from typing import ParamSpec, Protocol
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.facts import Notice, Recollection, Work, facts_of
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, HoldStore, Notice, Work, facts_of
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.throttling import patiently
+from k8s_hub.culler.throttling import retry
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, NotFound
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server, User
 
-Sink = Callable[[Decision, Action], None]
+DecisionListener = Callable[[Decision, Action], None]
 """Is told of every decision, once its server's fate is known."""
 
-UserSink = Callable[[UserDecision, Action], None]
+UserDecisionListener = Callable[[UserDecision, Action], None]
 """Is told of each user whose time is up, once their fate is known."""
 
 
@@ -54,10 +53,10 @@ class Servers(Protocol):
         """Return what a server runs; None where it gave no answer that makes sense."""
 
 
-class SweepMemory(Recollection, Protocol):
+class SweepStore(HoldStore, Protocol):
     """What users asked for and were told."""
 
-    def told(self, user: str, server: str, notice: Notice) -> None:
+    def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
 
     def forget_all_but(self, keys: Collection[ServerKey]) -> None:
@@ -76,7 +75,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 
-def unstopped(decision: Decision, tell: Sink) -> "Outcome":
+def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
     """Tell of a server that is not told to stop."""
     server, reason = decision.facts.server, decision.verdict.reason
     if decision.verdict.culls:
@@ -85,7 +84,7 @@ def unstopped(decision: Decision, tell: Sink) -> "Outcome":
     else:
         action = Action.KEPT
         log.debug("%s: kept: %s", server, reason)
-    tell(decision, action)
+    on_decision(decision, action)
     return Outcome(action=action, decision=decision)
 
 
@@ -140,13 +139,13 @@ class Stopping:
     decider: Decider
     now: Callable[[], datetime]
     outages: Outages
-    memory: SweepMemory | None
+    store: SweepStore | None
     servers: Servers | None
     remove_named: bool  # forget named servers, not only stop them
 
     async def stop(self, decision: Decision) -> Outcome:
         """Stop a server, if it is still to be stopped; raise HubError where that cannot be done."""
-        outcome = await patiently(lambda: self._look_again_and_stop(decision))
+        outcome = await retry(lambda: self._look_again_and_stop(decision))
         server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
         match outcome.action:
             case Action.STOPPED | Action.STOPPING:
@@ -176,7 +175,7 @@ class Stopping:
             user = await self.hub.user(server.user)
         except NotFound:
             return None
-        self.outages.heard(self.now())
+        self.outages.answered(self.now())
         fresh = user.server(server.name)
         return None if fresh is None else (fresh, user)
 
@@ -186,7 +185,7 @@ class Stopping:
 
     async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
         now = self.now()
-        decision = await self.decider.decide(facts_of(server, user, self.memory, work), now)
+        decision = await self.decider.decide(facts_of(server, user, self.store, work), now)
         return self.outages.held_back(decision, now)
 
     async def _stop(self, decision: Decision) -> Outcome:
@@ -214,7 +213,7 @@ class Deleting:
 
     async def delete(self, decision: UserDecision) -> bool:
         """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
-        is_deleted = await patiently(lambda: self._look_again_and_delete(decision.user))
+        is_deleted = await retry(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
             log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
         return is_deleted

@@ -22,13 +22,11 @@ from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler import options
 from k8s_hub.culler.core.flags import UsageError, normalised
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.core.rules import BadRule, Limits, Rules, sections
-from k8s_hub.culler.core.urls import has_credentials, is_http_url
+from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
 from k8s_hub.culler.options import (
@@ -37,29 +35,30 @@ from k8s_hub.culler.options import (
     PARTS,
     SECRETS,
     WITHOUT_FLAG,
-    AskingOptions,
     CareOptions,
     HubOptions,
     LimitOptions,
     LogOptions,
-    SeeingOptions,
+    MonitoringOptions,
+    ProbeOptions,
     UserOptions,
     WarningOptions,
-    names_of,
+    help_lines,
+    option_names,
 )
 from k8s_hub.culler.parent import hub_that_started_us
-from k8s_hub.culler.probe import SingleUserSettings
+from k8s_hub.culler.probe import ProbeSettings
 from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
 from k8s_hub.culler.service import SPREAD_PART
-from k8s_hub.culler.sweep import Orders
-from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
+from k8s_hub.culler.sweep import SweepOptions
+from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem_page
 from k8s_hub.hub.connection import (
     ConnectionSettings,
     internal_ssl_context,
     servers_ssl_context,
 )
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import printable, quoted
+from k8s_hub.text import has_credentials, is_http_url, printable, quoted
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -68,7 +67,7 @@ _OF_TRAITLETS = frozenset({"help", "help-all", "h", "version", "V", "show-config
 
 _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
     "generate_config": Bool(),
-    **{name: group.class_traits()[name] for group in GROUPS.values() for name in names_of(group)},
+    **{name: group.class_traits()[name] for group in GROUPS.values() for name in option_names(group)},
 }
 _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
@@ -104,10 +103,10 @@ def _flag(trait: str) -> str:
 class IdleCuller(
     LimitOptions,
     UserOptions,
-    AskingOptions,
+    ProbeOptions,
     WarningOptions,
     CareOptions,
-    SeeingOptions,
+    MonitoringOptions,
     LogOptions,
     HubOptions,
     Application,
@@ -156,7 +155,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def emit_options_help(self) -> Generator[str, None, None]:
         """Yield the help of all options, by group."""
-        yield from options.lines()
+        yield from help_lines()
 
     @default("hub_pid")
     def _hub_pid_default(self) -> int | None:
@@ -285,13 +284,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """Return all that is to be done. Ends the process where that makes no sense."""
         return Plan(
             hub=self.connection_settings(),
-            orders=self.orders,
+            sweep_options=self.sweep_options,
             decider=self.decider,
             every=self.every,
             activity_interval=_time(self.activity_interval),
-            asking=self._asking() if self.ask_servers else None,
+            probe=self._probe_settings() if self.ask_servers else None,
             warning=self._warning() if self.warn_before else None,
-            keeping=KeepLimits(longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week),
+            extension_limits=ExtensionLimits(
+                longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week
+            ),
             state_file=Path(self.state_file) if self.state_file else None,
             once=self.once,
             decision_log=self.decision_log,
@@ -301,9 +302,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         )
 
     @property
-    def orders(self) -> Orders:
+    def sweep_options(self) -> SweepOptions:
         """What each sweep is to do."""
-        return Orders(
+        return SweepOptions(
             concurrency=self.concurrency,
             page_size=self.api_page_size,
             cull_users=self.cull_users,
@@ -317,20 +318,22 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def decider(self) -> Decider:
         """What decides."""
         limits = Limits(
-            idle=timedelta(seconds=self.timeout),
-            age=_time(self.max_age),
-            busy=_time(self.busy_limit),
+            **{
+                name: key.read(getattr(self, name), name)
+                for name, key in LIMIT_KEYS.items()
+                if self.has_trait(name)
+            },
             default_servers=self.cull_default_servers,
             named_servers=self.cull_named_servers,
             admins=self.cull_admin_users,
         )
         (rules, user_rules), notice = self._rules(), _time(self.warn_before)
         for rule in rules.rules:
-            idle = rule.limits.get("idle")
-            if notice is not None and idle is not None and idle <= notice:
+            timeout = rule.limits.get("timeout")
+            if notice is not None and timeout is not None and timeout <= notice:
                 self._refuse(
                     f"warn_before must be less than the timeout of each rule, not {self.warn_before}: "
-                    f"{rule.name} has {int(idle.total_seconds())}, and who is active would be warned"
+                    f"{rule.name} has {int(timeout.total_seconds())}, and who is active would be warned"
                 )
         return Decider(
             limits=limits,
@@ -349,8 +352,8 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """Return the limits after which users are deleted: by default those of servers, without their rules."""
         return replace(
             limits,
-            idle=limits.idle if self.user_timeout is None else timedelta(seconds=self.user_timeout),
-            age=limits.age if self.user_max_age is None else _time(self.user_max_age),
+            timeout=limits.timeout if self.user_timeout is None else timedelta(seconds=self.user_timeout),
+            max_age=limits.max_age if self.user_max_age is None else _time(self.user_max_age),
         )
 
     @property
@@ -371,9 +374,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         except (BadRule, BadRulesFile) as error:
             self._refuse(str(error))
 
-    def _asking(self) -> SingleUserSettings:
+    def _probe_settings(self) -> ProbeSettings:
         try:
-            return SingleUserSettings(
+            return ProbeSettings(
                 token=self._token() if self.ask_with_own_token else "",
                 timeout_seconds=self.ask_timeout,
                 concurrency=self.ask_concurrency,
@@ -501,7 +504,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 raise
             app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
             try:
-                sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+                sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:
                 app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
                 raise refused from None

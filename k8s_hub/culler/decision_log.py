@@ -32,7 +32,7 @@ class DecisionLog:
 
     def __call__(self, decision: Decision | UserDecision, action: Action) -> None:
         """Write one line; a value that JSON cannot hold is null there."""
-        record = decision.record(action)
+        record = decision.as_json(action)
         try:
             line = json.dumps(record)
         except (ValueError, TypeError, RecursionError) as error:

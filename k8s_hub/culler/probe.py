@@ -6,7 +6,7 @@ Promises:
 - half an answer counts for what it says: a busy kernel is busy although the terminals are not told;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
 - a token goes to no other address than its server's: redirects are not followed, cookies not kept;
-- the culler's own token is shown to no server, unless `SingleUserSettings` has it for that.
+- the culler's own token is shown to no server, unless `ProbeSettings` has it for that.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ import aiohttp
 from yarl import URL
 
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
 from k8s_hub.culler.tokens import ServerTokens
 from k8s_hub.hub.errors import HubError
@@ -64,7 +64,7 @@ _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SingleUserSettings:
+class ProbeSettings:
     """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
 
     token: str = field(default="", repr=False)  # shown to servers that have none of their own; empty: none is
@@ -86,7 +86,7 @@ class _NoAnswer(Exception):
         self.kind = kind
 
 
-class SingleUserServers:
+class ServerProbe:
     """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of what was silent.
 
     scopes: what the culler's token may do, as a call that raises HubError where that is not known; None: everything.
@@ -96,7 +96,7 @@ class SingleUserServers:
 
     def __init__(
         self,
-        settings: SingleUserSettings,
+        settings: ProbeSettings,
         routes: Routes | None = None,
         tokens: ServerTokens | None = None,
         scopes: Scopes | None = None,
@@ -109,7 +109,7 @@ class SingleUserServers:
         self._scopes = scopes
         self._has: Collection[str] | None = None  # None: it may do everything
         self._addresses = Addresses(template=settings.template)
-        self._places = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
             # What is compressed could be of any size.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -152,8 +152,8 @@ class SingleUserServers:
     async def work(self, server: Server) -> Work | None:
         """Return what a server runs; None where it gave no answer that makes sense."""
         try:
-            async with self._places:
-                return await self._asked(server)
+            async with self._slots:
+                return await self._probed(server)
         except _NoAnswer as silence:
             self._tell(server, silence)
             return None
@@ -171,7 +171,7 @@ class SingleUserServers:
             silence.kind.value,
         )
 
-    async def _asked(self, server: Server) -> Work | None:
+    async def _probed(self, server: Server) -> Work | None:
         url = self._addresses.url_of(server)
         if url is None:
             raise _NoAnswer(Silence.NO_ADDRESS, "its address is not known")

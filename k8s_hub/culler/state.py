@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from k8s_hub.culler.core import holds
-from k8s_hub.culler.core.facts import Notice
-from k8s_hub.culler.core.holds import Allowance, Keep, KeepLimits, KeepRefused
+from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused, Quota
+from k8s_hub.culler.core.policy import Notice
 from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
@@ -70,13 +70,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
+    extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)  # by user
     notices: Mapping[Key, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
     stops: tuple[Stop, ...] = ()  # the newest is the last
 
 
-class Memory:
+class StateStore:
     """Owns the state file. Without a path it remembers as long as the process lives.
 
     read_only: for another process than the culler's own. Nothing is written, neither set aside.
@@ -85,7 +85,12 @@ class Memory:
     """
 
     def __init__(
-        self, path: Path | None, limits: KeepLimits, now: Callable[[], datetime], *, read_only: bool = False
+        self,
+        path: Path | None,
+        limits: ExtensionLimits,
+        now: Callable[[], datetime],
+        *,
+        read_only: bool = False,
     ) -> None:
         self.limits = limits
         self._now = now
@@ -119,48 +124,50 @@ class Memory:
 
     # --- Keeping ---
 
-    def kept_until(self, user: str, server: str) -> datetime | None:
+    def extended_until(self, user: str, server: str) -> datetime | None:
         """Return until when the user wants this server to be kept; None: not at all, or no longer."""
-        return holds.kept_until(self._keeps(user), server, self.limits, self._now())
+        return holds.extended_until(self._extensions(user), server, self.limits, self._now())
 
-    def allowance(self, user: str, server: str = "") -> Allowance:  # noqa: ARG002 - all servers share it
+    def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
         """Return what may still be asked for."""
-        return holds.allowance(self._keeps(user), self.limits, self._now())
+        return holds.quota(self._extensions(user), self.limits, self._now())
 
-    def keep(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
-        """Keep a server from now on; return until when. Raise KeepRefused, with nothing changed."""
+    def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
+        """Extension a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
         now = self._now()
-        keeps = holds.keep(self._keeps(user), server, for_, self.limits, now, by_admin=by_admin)
-        self._store_keeps(user, keeps)
+        extensions = holds.extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
+        self._save_extensions(user, extensions)
         return now + for_
 
-    def was_kept(self, user: str, server: str) -> bool:
+    def was_extended(self, user: str, server: str) -> bool:
         """Return whether this server was kept within these seven days, and is not kept now."""
-        is_known = any(keep.server == server for keep in self._keeps(user))
-        return is_known and self.kept_until(user, server) is None
+        is_known = any(keep.server == server for keep in self._extensions(user))
+        return is_known and self.extended_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
-        """Let a server go that was kept. Raise KeepRefused where that could not be stored."""
-        if self.kept_until(user, server) is not None:
-            self._store_keeps(user, holds.release(self._keeps(user), server, self._now()))
+        """Let a server go that was kept. Raise ExtensionRefused where that could not be stored."""
+        if self.extended_until(user, server) is not None:
+            self._save_extensions(user, holds.release(self._extensions(user), server, self._now()))
 
-    def _keeps(self, user: str) -> tuple[Keep, ...]:
-        keeps = self._state.keeps.get(user, ())
-        settled = holds.settled(keeps, self._now())
-        if settled != keeps:
+    def _extensions(self, user: str) -> tuple[Extension, ...]:
+        extensions = self._state.extensions.get(user, ())
+        settled = holds.settled(extensions, self._now())
+        if settled != extensions:
             log.warning(
                 "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
             )
-            self._store_or_tell(replace(self._state, keeps={**self._state.keeps, user: settled}))
+            self._store_or_tell(replace(self._state, extensions={**self._state.extensions, user: settled}))
         return settled
 
-    def _store_keeps(self, user: str, keeps: tuple[Keep, ...]) -> None:
+    def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
         now = self._now()
         try:
-            self._store(replace(self._state, keeps=_lasting({**self._state.keeps, user: keeps}, now)))
+            self._store(
+                replace(self._state, extensions=_lasting({**self._state.extensions, user: extensions}, now))
+            )
         except OSError as error:
             log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
-            raise KeepRefused("This could not be saved. Try again in a few minutes.") from None
+            raise ExtensionRefused("This could not be saved. Try again in a few minutes.") from None
 
     # --- Warnings ---
 
@@ -168,7 +175,7 @@ class Memory:
         """Return the last warning about this server."""
         return self._state.notices.get((user, server))
 
-    def told(self, user: str, server: str, notice: Notice) -> None:
+    def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
         self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
 
@@ -344,8 +351,10 @@ class _OtherVersion(Exception):
     pass
 
 
-def _lasting(keeps: Mapping[str, tuple[Keep, ...]], now: datetime) -> dict[str, tuple[Keep, ...]]:
-    left = {user: holds.lasting(each, now) for user, each in keeps.items()}
+def _lasting(
+    extensions: Mapping[str, tuple[Extension, ...]], now: datetime
+) -> dict[str, tuple[Extension, ...]]:
+    left = {user: holds.lasting(each, now) for user, each in extensions.items()}
     return {user: each for user, each in left.items() if each}
 
 
@@ -361,9 +370,9 @@ def _json_of(state: _State) -> dict[str, Any]:
                     "until": keep.until.isoformat(),
                     **({"by_admin": True} if keep.by_admin else {}),
                 }
-                for keep in keeps
+                for keep in extensions
             ]
-            for user, keeps in state.keeps.items()
+            for user, extensions in state.extensions.items()
         },
         "notices": [
             {"user": user, "server": server, "at": notice.at.isoformat(), "since": notice.since.isoformat()}
@@ -380,7 +389,7 @@ def _state_of(raw: Any) -> _State:
     contact = raw["last_contact"]
     return _State(
         last_contact=None if contact is None else timestamps.parse(contact),
-        keeps={user: tuple(map(_keep_of, keeps)) for user, keeps in raw["keeps"].items()},
+        extensions={user: tuple(map(_extension_of, extensions)) for user, extensions in raw["keeps"].items()},
         notices={
             (str(each["user"]), str(each["server"])): Notice(
                 at=timestamps.parse(each["at"]), since=timestamps.parse(each["since"])
@@ -391,8 +400,8 @@ def _state_of(raw: Any) -> _State:
     )
 
 
-def _keep_of(raw: Any) -> Keep:
-    return Keep(
+def _extension_of(raw: Any) -> Extension:
+    return Extension(
         server=str(raw["server"]),
         at=timestamps.parse(raw["at"]),
         until=timestamps.parse(raw["until"]),

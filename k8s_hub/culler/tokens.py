@@ -90,7 +90,7 @@ class ServerTokens:
         self._maker = maker
         self._now = now
         self._tokens: dict[ServerKey, _Token] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def token_for(self, server: Server) -> str:
         """Return a token that opens this server, and nothing else; raise HubError."""
@@ -98,7 +98,7 @@ class ServerTokens:
         known = self._tokens.get(key)
         if known is not None and known.ends - self._now() > LAST_USE:
             return known.text
-        async with self._places:
+        async with self._slots:
             ends = self._now() + LIFETIME
             text = await self._maker.new_token(
                 server.user,

@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from k8s_hub.culler.actions import guarded
-from k8s_hub.culler.core import needs, words
+from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.report import PassRecord, Report
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
 from k8s_hub.culler.notifications import Warnings, WarningSettings
 from k8s_hub.culler.outages import Outages, heartbeat
-from k8s_hub.culler.probe import SingleUserServers, SingleUserSettings
+from k8s_hub.culler.probe import ProbeSettings, ServerProbe
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.state import BadStateFile, Memory, StateFileInUse, Stop
-from k8s_hub.culler.sweep import Orders, Sweep
-from k8s_hub.culler.throttling import Pace
+from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore, Stop
+from k8s_hub.culler.sweep import Sweep, SweepOptions
+from k8s_hub.culler.throttling import Throttle
 from k8s_hub.culler.tokens import ServerTokens, TokenScopes
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.text import printable
+from k8s_hub.text import format_duration, printable
 
 if TYPE_CHECKING:
-    from k8s_hub.culler.actions import Sink, UserSink
+    from k8s_hub.culler.actions import DecisionListener, UserDecisionListener
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ class Plan:
     """All that the configuration says, checked. What is None or empty is off."""
 
     hub: ConnectionSettings
-    orders: Orders
+    sweep_options: SweepOptions
     decider: Decider
     every: timedelta
     activity_interval: timedelta | None
-    asking: SingleUserSettings | None
+    probe: ProbeSettings | None
     warning: WarningSettings | None
-    keeping: KeepLimits
+    extension_limits: ExtensionLimits
     state_file: Path | None
     once: bool
     decision_log: str
@@ -97,10 +97,10 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
             told = problem
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_AGAIN.total_seconds()):
-                return await serve_problem(plan.page, problem, hub_pid)
+                return await serve_problem_page(plan.page, problem, hub_pid)
 
 
-async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -> int:
+async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | None) -> int:
     """Show at the page why no server is stopped, until cancelled, or until the process ``hub_pid`` is gone.
 
     Return the exit code; raise CannotStart where the page's own port cannot be had.
@@ -119,21 +119,21 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
         for sentence in plan.decider.rules.surprises:
             log.warning("%s", sentence)
-        memory = await memory_of(plan, now, stack, read_only=plan.orders.dry_run)
-        pace = Pace(plan.orders.concurrency)
+        store = await open_store(plan, now, stack, read_only=plan.sweep_options.dry_run)
+        throttle = Throttle(plan.sweep_options.concurrency)
         ears.of_replies.append(
-            guarded("pace", lambda method, code, seconds: pace.heard(code, seconds, method))
+            guarded("pace", lambda method, code, seconds: throttle.on_reply(code, seconds, method))
         )
-        if not plan.orders.dry_run:
-            _remember_stops(memory, plan.orders, ears)
+        if not plan.sweep_options.dry_run:
+            _remember_stops(store, plan.sweep_options, ears)
         _listen_for_decisions(plan, ears, stack)
         if not plan.once:
-            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
+            await _show(plan, now, api, store, throttle=throttle, ears=ears, stack=stack)
             log.info(
                 "Stopping servers of %s that are idle for %d s, every %s",
                 plan.hub.url,
-                plan.decider.limits.idle.total_seconds(),
-                words.duration(plan.every),
+                plan.decider.limits.timeout.total_seconds(),
+                format_duration(plan.every),
             )
         scopes = TokenScopes(api.scopes, _ScopeTeller(plan, ears))
         if plan.once:
@@ -141,9 +141,11 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         else:
             stack.enter_context(_cancelled_at_the_end(asyncio.create_task(scopes.keep_known())))
         servers = None
-        if plan.asking is not None:
-            servers = await servers_of(plan.asking, api, scopes, now, stack)
-        service = await _service(plan, now, api, memory, servers=servers, pace=pace, ears=ears, stack=stack)
+        if plan.probe is not None:
+            servers = await open_probe(plan.probe, api, scopes, now, stack)
+        service = await _service(
+            plan, now, api, store, servers=servers, throttle=throttle, ears=ears, stack=stack
+        )
         if plan.once:
             return _exit_code(await service.once())
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
@@ -154,8 +156,8 @@ class _Ears:
     """Who hears of decisions, passes and answers of the hub, and of scopes that are missing: each is guarded."""
 
     def __init__(self) -> None:
-        self.of_decisions: list[Sink] = []
-        self.of_user_decisions: list[UserSink] = []
+        self.of_decisions: list[DecisionListener] = []
+        self.of_user_decisions: list[UserDecisionListener] = []
         self.of_passes: list[Callable[[PassRecord], None]] = []
         self.of_replies: list[Callable[[str, int, float], None]] = []
         self.of_missing: list[Callable[[tuple[str, ...]], None]] = []
@@ -185,28 +187,28 @@ async def _service(
     plan: Plan,
     now: Clock,
     api: HubApi,
-    memory: Memory,
+    store: StateStore,
     *,
-    servers: SingleUserServers | None,
-    pace: Pace,
+    servers: ServerProbe | None,
+    throttle: Throttle,
     ears: _Ears,
     stack: AsyncExitStack,
 ) -> CullerService:
     # Between two processes that sweep once each, the hub is not heard, which is no outage of it.
-    outages = Outages(plan.activity_interval, None if plan.orders.dry_run or plan.once else memory)
+    outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
         api,
-        plan.orders,
+        plan.sweep_options,
         plan.decider,
         now,
-        memory=memory,
+        store=store,
         servers=servers,
         warn=warn,
-        pace=pace,
+        throttle=throttle,
         outages=outages,
-        tell=ears.decided,
-        tell_user=ears.decided_user,
+        on_decision=ears.decided,
+        on_user_decision=ears.decided_user,
     )
     return CullerService(
         sweep.look,
@@ -218,41 +220,41 @@ async def _service(
     )
 
 
-async def memory_of(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> Memory:
+async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
     """Return what users asked for and were told; raise CannotStart."""
 
-    async def opened() -> Memory:
-        return Memory(plan.state_file, plan.keeping, now, read_only=read_only)
+    async def opened() -> StateStore:
+        return StateStore(plan.state_file, plan.extension_limits, now, read_only=read_only)
 
     try:
-        memory = await retrying(PREDECESSOR, opened, on=StateFileInUse)
+        store = await retrying(PREDECESSOR, opened, on=StateFileInUse)
     except BadStateFile as error:
         raise CannotStart(str(error)) from None
-    stack.callback(memory.close)
-    return memory
+    stack.callback(store.close)
+    return store
 
 
-def _remember_stops(memory: Memory, orders: Orders, ears: _Ears) -> None:
+def _remember_stops(store: StateStore, options: SweepOptions, ears: _Ears) -> None:
     """Have the memory know what was stopped, for the page and for `explain`."""
 
     def remember(decision: Decision, action: Action) -> None:
         server = decision.facts.server
         if action in {Action.STOPPED, Action.STOPPING}:
-            memory.stopped(
+            store.stopped(
                 Stop(
                     user=server.user,
                     server=server.name,
                     at=decision.at,
                     reason=decision.verdict.reason,
-                    rule=decision.ruling.rule,
-                    is_removed=bool(server.name) and orders.remove_named_servers,
+                    rule=decision.matched.name,
+                    is_removed=bool(server.name) and options.remove_named_servers,
                 )
             )
         elif action is not Action.GONE and server.pending != "stop":
-            memory.runs(server.user, server.name)
+            store.runs(server.user, server.name)
 
     ears.of_decisions.append(guarded("state_file", remember))
-    ears.of_passes.append(guarded("state_file", lambda _record: memory.save_stops()))
+    ears.of_passes.append(guarded("state_file", lambda _record: store.save_stops()))
 
 
 def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
@@ -266,7 +268,7 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
         stack.callback(written.close)
         ears.of_decisions.append(guarded("decision_log", written))
         ears.of_user_decisions.append(guarded("decision_log", written))
-    if plan.orders.dry_run and plan.decision_log != STANDARD_OUTPUT:
+    if plan.sweep_options.dry_run and plan.decision_log != STANDARD_OUTPUT:
         ears.of_decisions.append(guarded("dry run", _print))
         ears.of_user_decisions.append(guarded("dry run", _print))
 
@@ -276,14 +278,21 @@ def _print(decision: Decision | UserDecision, _action: Action) -> None:
 
 
 async def _show(
-    plan: Plan, now: Clock, api: HubApi, memory: Memory, *, pace: Pace, ears: _Ears, stack: AsyncExitStack
+    plan: Plan,
+    now: Clock,
+    api: HubApi,
+    store: StateStore,
+    *,
+    throttle: Throttle,
+    ears: _Ears,
+    stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, where they are wanted."""
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving
 
-        metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
-        ears.of_decisions.append(guarded("metrics", metrics.tell))
+        metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
+        ears.of_decisions.append(guarded("metrics", metrics.on_decision))
         ears.of_passes += [guarded("metrics", metrics.on_pass), guarded("health", pulse.on_pass)]
         ears.of_replies.append(guarded("metrics", metrics.on_reply))
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
@@ -297,17 +306,17 @@ async def _show(
         from k8s_hub.culler.web.app import serve_page
 
         board = Board()
-        ears.of_decisions.append(guarded("page", board.tell))
-        ears.of_passes.append(guarded("page", board.passed))
+        ears.of_decisions.append(guarded("page", board.on_decision))
+        ears.of_passes.append(guarded("page", board.on_pass))
         ears.of_missing.append(partial(setattr, board, "missing_scopes"))
         page = serve_page(
             plan.page,
             board=board,
             decider=plan.decider,
-            memory=memory,
+            store=store,
             hub=api,
             now=now,
-            is_dry_run=plan.orders.dry_run,
+            is_dry_run=plan.sweep_options.dry_run,
         )
         await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
@@ -329,11 +338,11 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
 # --- What the token may do ---
 
 
-async def servers_of(
-    asking: SingleUserSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
-) -> SingleUserServers:
+async def open_probe(
+    probe: ProbeSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
+) -> ServerProbe:
     """Return the second source, asked in the way that the token's scopes allow."""
-    servers = SingleUserServers(asking, routes=api.routes, tokens=ServerTokens(api, now), scopes=scopes)
+    servers = ServerProbe(probe, routes=api.routes, tokens=ServerTokens(api, now), scopes=scopes)
     return await stack.enter_async_context(servers)
 
 
@@ -355,8 +364,8 @@ class _ScopeTeller:
 
     def __call__(self, has: frozenset[str]) -> None:
         missing = tuple(needs.lacking(self._wanted(has), has))
-        asking = self._plan.asking
-        dangers = needs.dangers(has, shows_own_token=asking is not None and bool(asking.token))
+        probe = self._plan.probe
+        dangers = needs.dangers(has, shows_own_token=probe is not None and bool(probe.token))
         sentences = (*missing, *dangers)
         for sentence in sentences:
             if sentence not in self._told:
@@ -367,14 +376,14 @@ class _ScopeTeller:
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
         plan = self._plan
         wanted = needs.needs(
-            culls_users=plan.orders.cull_users,
-            is_dry_run=plan.orders.dry_run,
+            culls_users=plan.sweep_options.cull_users,
+            is_dry_run=plan.sweep_options.dry_run,
             of_rules=plan.decider.scopes,
         )
-        if plan.asking is None:
+        if plan.probe is None:
             return list(wanted)
-        of_asking = needs.needs_of_asking(
-            has, has_template=bool(plan.asking.url_template), shows_own_token=bool(plan.asking.token)
+        of_asking = needs.needs_of_probe(
+            has, has_template=bool(plan.probe.url_template), shows_own_token=bool(plan.probe.token)
         )
         return [*wanted, *of_asking]
 

@@ -52,16 +52,16 @@ class Examination:
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield what each check finds; raise `KubeError` where the API server cannot be asked at all."""
-        for found in versions.judge(await self._versions()):
+        for found in versions.check_versions(await self._versions()):
             yield found
         wanted = (*rights.NEEDED, *rights.OPTIONAL)
-        for found in rights.judge({right: await self._may(right) for right in wanted}):
+        for found in rights.check_rights({right: await self._may(right) for right in wanted}):
             yield found
-        for found in storage.judge(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
+        for found in storage.check_storage(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
             yield found
         policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
         found_pods = await self._if_allowed(PODS, self.settings.namespace)
-        for found in network.judge(policies, found_pods or (), self.port):
+        for found in network.check_network(policies, found_pods or (), self.port):
             yield found
         async for found in self._of_hub(found_pods):
             yield found
@@ -69,12 +69,12 @@ class Examination:
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
         """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
         if self.hub is None:
-            for found in (*rights.judge_scopes(None), *_unseen("there is no token of the hub")):
+            for found in (*rights.check_scopes(None), *_unseen("there is no token of the hub")):
                 yield found
             return
         try:
             held = await self.hub.scopes()
-            for found in rights.judge_scopes(held):
+            for found in rights.check_scopes(held):
                 yield found
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
@@ -98,10 +98,10 @@ class Examination:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)
         if found_pods is None or claims is None:
             return list(_unseen("this account may not list pods or claims", "see rights"))
-        servers = list(homes.servers_of(users, self.settings))
+        servers = list(homes.expected_pods(users, self.settings))
         return [
-            *pods.judge(found_pods, servers, users),
-            *homes.judge(users, claims, self.settings),
+            *pods.check_pods(found_pods, servers, users),
+            *homes.check_claims(users, claims, self.settings),
         ]
 
     async def _versions(self) -> Mapping[str, str | None]:

@@ -1,9 +1,13 @@
-"""Findings: what a check saw, how bad that is, and what to do."""
+"""Findings: what a check saw, how bad that is, and what to do; and all of them as a table for people."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from typing import Any
+
+from k8s_hub.text import format_table, printable
 
 
 class Status(Enum):
@@ -39,3 +43,46 @@ class Finding:
 def is_well(findings: Iterable[Finding]) -> bool:
     """Return whether nothing is wrong; what is unknown is no reason to fail."""
     return all(found.status is not Status.WRONG for found in findings)
+
+
+# --- The table ---
+
+HEADINGS = ("", "CHECK", "SUBJECT", "FINDING")
+
+
+def findings_table(findings: Sequence[Finding]) -> list[str]:
+    """Return the table, what is to be done below each line, and a line that counts."""
+    shown = shortened(findings)
+    head, *lines = format_table([HEADINGS, *map(_row, shown)])
+    indent = " " * head.index(HEADINGS[2])
+    table = [head]
+    for line, found in zip(lines, shown, strict=True):
+        table += [line, f"{indent}-> {printable(found.advice)}"] if found.advice else [line]
+    return [*table, in_short(findings)]
+
+
+def shortened(findings: Sequence[Finding]) -> list[Finding]:
+    """Return them with neighbours of one check that are fine and say nothing as one."""
+    return [one for _, group in groupby(findings, key=_kind) for one in _joined(list(group))]
+
+
+def in_short(findings: Sequence[Finding]) -> str:
+    """Return how many there are of each status."""
+    amounts = Counter(found.status for found in findings)
+    return ", ".join(f"{amounts[status]} {status.value}" for status in Status if amounts[status])
+
+
+def _row(found: Finding) -> tuple[str, ...]:
+    return tuple(map(printable, (found.status.value, found.check, found.subject, found.message)))
+
+
+def _kind(found: Finding) -> tuple[str, bool]:
+    return found.check, found.status is Status.FINE and not found.message
+
+
+def _joined(group: Sequence[Finding]) -> Iterator[Finding]:
+    if len(group) == 1 or not _kind(group[0])[1]:
+        yield from group
+    else:
+        subject = f"{group[0].subject} ... {group[-1].subject}"
+        yield Finding(check=group[0].check, subject=subject, status=Status.FINE, message=f"all {len(group)}")

@@ -63,7 +63,7 @@ def indexed(claims: Iterable[Raw]) -> Claims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
+class HubRecords:
     """What the hub says of all users."""
 
     settings: Settings
@@ -96,7 +96,7 @@ class ExpectedPod:
     """Of the pod it ran in last; by this one it is known although its user was renamed. Empty before the first."""
 
 
-def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
+def hub_records(users: Sequence[User], settings: Settings) -> HubRecords:
     """Return what the hub says of all users; the states must be visible."""
     states, holders = {}, defaultdict[str, set[str]](set)
     for user in users:
@@ -107,10 +107,10 @@ def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
             for claim in state.claims if _is_here(state, settings) else ():
                 holders[claim].add(user.name)
     since = {user.name: user.created for user in users if user.created}
-    return Hub(settings=settings, since=since, states=states, holders=holders)
+    return HubRecords(settings=settings, since=since, states=states, holders=holders)
 
 
-def servers_of(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
+def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
     """Yield the pod of each server of the hub, of every user's default server too, in the namespace."""
     for user in users:
         for servername in _servernames(user):
@@ -123,9 +123,9 @@ def servers_of(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPo
                 yield ExpectedPod(identity=identity, name=name, uid=state.pod_uid or "")
 
 
-def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
+def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
     """Say of each server that has run or has a claim which ones it gets; the users' states must be visible."""
-    lookup, hub = indexed(claims), what_is_known(users, settings)
+    lookup, hub = indexed(claims), hub_records(users, settings)
     found, elsewhere = 0, set[str]()
     for user in users:
         for servername in _servernames(user):
@@ -148,7 +148,7 @@ def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> I
         yield Finding(check=CHECK, subject="claims", status=Status.FINE, message="no server has one yet")
 
 
-def _of_server(request: HomeRequest, lookup: Claims, hub: Hub) -> Iterator[Finding]:
+def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterator[Finding]:
     """Yield the finding of a server's home, and those of the claims it has besides, by their names."""
     username, servername = request.identity.username, request.identity.servername
     subject = f"{username}/{servername}" if servername else username
@@ -219,7 +219,7 @@ def _trouble(claim: Raw) -> str:
     return ""
 
 
-def _request(user: User, servername: str, hub: Hub) -> HomeRequest:
+def _request(user: User, servername: str, hub: HubRecords) -> HomeRequest:
     settings, template = hub.settings, hub.settings.claim_template
     names, states = _names(user.name, servername, settings), hub.states[user.name]
     others = (state.claims for name, state in states.items() if name != servername)

@@ -23,7 +23,7 @@ OPERATORS = {
 HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
-def judge(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
+def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
     """Judge the policies of the hub's namespace, for the pods in it; None where they may not be read."""
     if policies is None:
         yield Finding(

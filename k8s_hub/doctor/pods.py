@@ -19,7 +19,9 @@ CHECK = "pods"
 COMPONENT = "singleuser-server"
 
 
-def judge(pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]) -> Iterator[Finding]:
+def check_pods(
+    pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]
+) -> Iterator[Finding]:
     """Judge the pods of a namespace, in which the hub's servers, running or not, have these pods."""
     by_name = {key_of(pod).name: pod for pod in pods}
     foreign = [

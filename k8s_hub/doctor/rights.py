@@ -40,7 +40,7 @@ OPTIONAL = (
 )
 
 
-def judge(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
+def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
     """Judge what the API server said of each right; None: it did not say."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
         yield Finding(
@@ -86,7 +86,7 @@ SCOPES_CHECK = "culler"
 SUBJECT = "scopes of the token"
 
 
-def judge_scopes(held: Collection[str] | None) -> Iterator[Finding]:
+def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
     """Judge what the token has; None where there is no token to ask with."""
     if held is None:
         yield Finding(

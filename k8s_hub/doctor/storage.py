@@ -10,7 +10,7 @@ CHECK = "storage"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
-def judge(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
+def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
     """Judge the cluster's storage classes.
 
     classes: None where they are not shown.

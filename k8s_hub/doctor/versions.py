@@ -41,7 +41,7 @@ _VERSION = re.compile(
 _PRE_RELEASE = re.compile(r"[._-]?((a|b|rc)\d|alpha|beta|dev)")
 
 
-def judge(versions: Mapping[str, str | None]) -> Iterator[Finding]:
+def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
     """Judge versions by name; None is one that could not be found out."""
     for name, version in versions.items():
         yield _finding(name, name.removesuffix(RUNNING).strip(), version)

@@ -57,8 +57,8 @@ async def test_from_a_wheel_as_a_file(wheel, without_orjson, tmp_path):
     assert volume["name"] == mount["name"]
     assert hub["extraEnv"]["PYTHONPATH"] == mount["mountPath"] == f"/usr/local/share/{mount['subPath']}"
     assert mount["subPath"] == wheel.name  # the key that `kubectl create configmap --from-file` makes of it
-    place = await spawns_and_culls(tmp_path, "code-from-wheel", f"{wheel}:{without_orjson}")
-    assert place == f"{wheel}/k8s_hub/__init__.py"
+    slot = await spawns_and_culls(tmp_path, "code-from-wheel", f"{wheel}:{without_orjson}")
+    assert slot == f"{wheel}/k8s_hub/__init__.py"
 
 
 async def test_from_an_init_container(wheel, without_orjson, tmp_path):
@@ -75,10 +75,10 @@ async def test_from_an_init_container(wheel, without_orjson, tmp_path):
         words[-1] = words[-1].replace("https://files.example.org/", address)
         pip = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
         assert await pip.wait() == 0
-    place = await spawns_and_culls(
+    slot = await spawns_and_culls(
         tmp_path, "code-from-init-container", f"{tmp_path / 'code'}:{without_orjson}"
     )
-    assert place == f"{tmp_path / 'code'}/k8s_hub/__init__.py"
+    assert slot == f"{tmp_path / 'code'}/k8s_hub/__init__.py"
 
 
 def test_the_image_is_made_by_the_script_and_has_the_pinned_versions(wheel):

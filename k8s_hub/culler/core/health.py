@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from k8s_hub.culler.core import words
 from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.text import format_duration
 
 INTERVALS = 3
 """So many without a pass that ended well are a failure."""
@@ -61,7 +61,7 @@ class Pulse:
         )
 
     def _reason(self, silence: timedelta, *, is_late: bool) -> str:
-        whole = words.duration(silence)
+        whole = format_duration(silence)
         if is_late:
             error = f"; the last one failed: {self._last_error}" if self._last_error else ""
             return f"no pass over all servers has ended well for {whole}{error}"

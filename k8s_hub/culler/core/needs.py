@@ -54,7 +54,7 @@ _WITHOUT = {
 }
 
 
-def needs_of_asking(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
+def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
     """Return what asking servers needs of a token that has these scopes: one of several ways."""
     has_address = has_template or ROUTES in has
     opens_all = TOKENS in has or (shows_own_token and ACCESS in has)

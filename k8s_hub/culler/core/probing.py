@@ -9,15 +9,13 @@ from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from k8s_hub.culler.core.facts import Facts, Work
-from k8s_hub.culler.core.policy import EARLIEST, Cause, judge
+from k8s_hub.culler.core.policy import EARLIEST, Cause, Facts, Work, evaluate
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.culler.core.urls import has_credentials
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
-from k8s_hub.text import quoted
+from k8s_hub.text import has_credentials, quoted
 
 OF_THE_STATE = frozenset({"pod_name", "namespace"})
 OF_THE_NAMES = frozenset(
@@ -131,36 +129,40 @@ class Candidate:
 
     server: Server
     looks_idle: bool  # to the hub: it is stopped unless it says something else
-    asked_at: datetime | None  # None: never yet
+    probed_at: datetime | None  # None: never yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ProbeChoice:
     """Who is asked in this sweep."""
 
-    asked: tuple[Server, ...] = ()
+    probed: tuple[Server, ...] = ()
     waiting: frozenset[Server] = (
         frozenset()
     )  # they look idle but found no place, and must not be stopped unheard
 
 
-def candidate(facts: Facts, limits: Limits, now: datetime, asked_at: datetime | None) -> Candidate | None:
+def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime | None) -> Candidate | None:
     """Return a server as a candidate; None where no answer of it would matter."""
-    verdict = judge(facts, limits, now)
-    if verdict.cause not in {Cause.IDLE, Cause.IN_USE, Cause.HELD}:  # when a wish ends, its own word counts
+    verdict = evaluate(facts, limits, now)
+    if verdict.cause not in {
+        Cause.IDLE,
+        Cause.IN_USE,
+        Cause.EXTENDED,
+    }:  # when a wish ends, its own word counts
         return None
     begun = facts.server.started or facts.server.last_activity
-    if begun is None or now - begun < limits.idle:
+    if begun is None or now - begun < limits.timeout:
         return None
-    return Candidate(server=facts.server, looks_idle=verdict.culls, asked_at=asked_at)
+    return Candidate(server=facts.server, looks_idle=verdict.culls, probed_at=probed_at)
 
 
-def choose(candidates: Iterable[Candidate], places: int) -> Choice:
+def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
     """Choose who finds a place: those that look idle first, then those that were not asked for longest."""
-    ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.asked_at or EARLIEST))
-    return Choice(
-        asked=tuple(each.server for each in ordered[:places]),
-        waiting=frozenset(each.server for each in ordered[places:] if each.looks_idle),
+    ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.probed_at or EARLIEST))
+    return ProbeChoice(
+        probed=tuple(each.server for each in ordered[:slots]),
+        waiting=frozenset(each.server for each in ordered[slots:] if each.looks_idle),
     )
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from k8s_hub.culler.core import words
 from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.facts import Notice
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, Notice
 from k8s_hub.hub.routes import ServerKey
+from k8s_hub.text import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +22,12 @@ class Report:
     gone: int = 0  # stopped by somebody else meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    braked: int = 0  # of those kept: held back by the brake
-    quiet: int = 0  # of those kept: held back after an outage
+    held_by_guard: int = 0  # of those kept: held back by the brake
+    held_by_grace: int = 0  # of those kept: held back after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token may not see
     warned: int = 0  # users told, or given up, that their server will be stopped
-    asked: int = 0  # servers asked what they run
+    probed: int = 0  # servers asked what they run
     answered: int = 0  # of those asked
     deleted: int = 0  # users
     would_delete: int = 0  # users, in a look or a dry run
@@ -40,19 +39,19 @@ class Report:
     def __str__(self) -> str:
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
         parts = [
-            f"{words.some(self.servers, 'server')} of {words.some(self.users, 'user')}",
+            f"{counted(self.servers, 'server')} of {counted(self.users, 'user')}",
             f"{self.stopped} stopped",
             f"{self.stopping} stopping" if self.stopping else "",
             f"{self.gone} gone meanwhile" if self.gone else "",
             f"{self.would_stop} would be stopped" if self.would_stop else "",
             f"{sum(self.kept.values())} kept" + (f" ({kept})" if kept else ""),
-            f"{words.some(self.hidden, 'user')} with hidden servers" if self.hidden else "",
-            f"{words.some(self.warned, 'user')} warned" if self.warned else "",
-            f"asked {words.some(self.asked, 'server')}, {self.answered} answered" if self.asked else "",
-            f"{words.some(self.deleted, 'user')} deleted" if self.deleted else "",
-            f"{words.some(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
+            f"{counted(self.hidden, 'user')} with hidden servers" if self.hidden else "",
+            f"{counted(self.warned, 'user')} warned" if self.warned else "",
+            f"asked {counted(self.probed, 'server')}, {self.answered} answered" if self.probed else "",
+            f"{counted(self.deleted, 'user')} deleted" if self.deleted else "",
+            f"{counted(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
             f"{self.failed + self.delete_failed} failed",
-            f"{words.some(self.lost, 'part')} of the list lost" if self.lost else "",
+            f"{counted(self.lost, 'part')} of the list lost" if self.lost else "",
             f"{self.seconds:.1f} s",
         ]
         return ", ".join(part for part in parts if part)
@@ -82,28 +81,28 @@ class _Tries:
     number: int
 
 
-class Past:
+class SweepHistory:
     """Owns what is remembered from pass to pass, of servers that run; lost when the process ends."""
 
     def __init__(self) -> None:
         self.in_use: frozenset[ServerKey] = frozenset()  # in the eyes of the last pass
-        self.asked_at: dict[ServerKey, datetime] = {}  # what they run
+        self.probed_at: dict[ServerKey, datetime] = {}  # what they run
         self._seen: frozenset[ServerKey] = frozenset()
         self._unwarned: dict[ServerKey, _Tries] = {}
 
     def decided(self, decisions: Iterable[Decision]) -> None:
         """Note what a pass saw in use."""
         self.in_use = frozenset(
-            key_of(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
+            server_key(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
         )
 
-    def asked(self, servers: Iterable[ServerKey], now: datetime) -> None:
+    def probed(self, servers: Iterable[ServerKey], now: datetime) -> None:
         """Note that servers were asked what they run."""
-        self.asked_at |= dict.fromkeys(servers, now)
+        self.probed_at |= dict.fromkeys(servers, now)
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
         """Note a warning that failed; return the notice that is to count all the same, after enough of them."""
-        key, since, now = key_of(decision), decision.verdict.since or decision.at, decision.at
+        key, since, now = server_key(decision), decision.verdict.since or decision.at, decision.at
         before = self._unwarned.get(key)
         if before is None or before.since != since:
             before = _Tries(since=since, first=now, number=0)
@@ -118,12 +117,12 @@ class Past:
         """
         recent = self._seen | frozenset(servers)
         self._seen = frozenset(servers)
-        self.asked_at = {key: at for key, at in self.asked_at.items() if key in recent}
+        self.probed_at = {key: at for key, at in self.probed_at.items() if key in recent}
         self._unwarned = {key: tries for key, tries in self._unwarned.items() if key in recent}
         return recent
 
 
-def key_of(decision: Decision) -> ServerKey:
+def server_key(decision: Decision) -> ServerKey:
     """Return which server a decision is about."""
     return decision.facts.server.user, decision.facts.server.name
 
@@ -132,7 +131,7 @@ AT_LEAST = 10
 """Fewer servers than these are never braked: half of a small hub often leaves together."""
 
 
-def braked(
+def mass_cull_guard(
     to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
 ) -> frozenset[ServerKey]:
     """Return those of ``to_stop`` that are not to be stopped this time.
