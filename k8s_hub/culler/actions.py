@@ -5,24 +5,19 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ParamSpec, Protocol
+from typing import Protocol
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.policy import Cause, HoldStore, Notice, Work, facts_of
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.event_bus import DecisionListener
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.throttling import retry
 from k8s_hub.hub.api import Page, State
 from k8s_hub.hub.errors import Forbidden, NotFound
 from k8s_hub.hub.routes import ServerKey
 from k8s_hub.hub.users import Server, User
-
-DecisionListener = Callable[[Decision, Action], None]
-"""Is told of every decision, once its server's fate is known."""
-
-UserDecisionListener = Callable[[UserDecision, Action], None]
-"""Is told of each user whose time is up, once their fate is known."""
 
 
 class HubClient(Protocol):
@@ -72,8 +67,6 @@ class Warn(Protocol):
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-
 
 def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
     """Tell of a server that is not told to stop."""
@@ -86,32 +79,6 @@ def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
         log.debug("%s: kept: %s", server, reason)
     on_decision(decision, action)
     return Outcome(action=action, decision=decision)
-
-
-class LoggedOnce:
-    """Logs the first error of each kind, with its traceback; owns which kinds those were."""
-
-    def __init__(self) -> None:
-        self._kinds: set[type[Exception]] = set()
-
-    def __call__(self, message: str, error: Exception) -> None:
-        """Log it; the message is ``<object>: <what happened>``."""
-        if type(error) not in self._kinds:
-            self._kinds.add(type(error))
-            log.error("%s: %r (further errors of this kind are not logged)", message, error, exc_info=error)
-
-
-def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
-    """Return a listener that never raises: one record that it cannot take costs neither the others nor the sweep."""
-    log_once = LoggedOnce()
-
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            listener(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - the supervisor of all who listen
-            log_once(f"{name}: could not take a record", error)
-
-    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
+from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, parse_rules_file
 from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
@@ -48,7 +49,6 @@ from k8s_hub.culler.options import (
 )
 from k8s_hub.culler.parent import hub_that_started_us
 from k8s_hub.culler.probe import ProbeSettings
-from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
 from k8s_hub.culler.service import SPREAD_PART
 from k8s_hub.culler.sweep import SweepOptions
 from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem_page
@@ -366,13 +366,23 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         try:
             if not self.rules_file:
                 return Rules.parse(self.rules), Rules.parse_users(self.user_rules, "user_rules")
-            of_servers, of_users = sections(read_rules_file(Path(self.rules_file)), self.rules_file)
+            of_servers, of_users = sections(self._content_of_rules_file(), self.rules_file)
             return (
                 Rules.parse(of_servers, f"{self.rules_file}: rules"),
                 Rules.parse_users(of_users, f"{self.rules_file}: users"),
             )
         except (BadRule, BadRulesFile) as error:
             self._refuse(str(error))
+
+    def _content_of_rules_file(self) -> Any:
+        path = Path(self.rules_file)
+        if path.suffix not in RULES_FILES:
+            self._refuse(f"rules_file {str(path)!r} must be a .yaml or .json file")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            self._refuse(f"rules_file {str(path)!r} cannot be read: {error.strerror}")
+        return parse_rules_file(content, path)
 
     def _probe_settings(self) -> ProbeSettings:
         try:

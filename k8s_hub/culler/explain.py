@@ -13,10 +13,10 @@ from traitlets import Bool
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.policy import facts_of
+from k8s_hub.culler.core.report import Stop
 from k8s_hub.culler.probe import ServerProbe
-from k8s_hub.culler.state import StateStore, Stop
-from k8s_hub.culler.tokens import TokenScopes
-from k8s_hub.culler.wiring import Clock, Plan, open_probe, open_store
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, NotFound

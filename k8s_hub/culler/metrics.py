@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PassRecord, Pulse, Report
 
 PREFIX = "k8s_hub_culler"
 

@@ -23,6 +23,8 @@ from typing import Any
 from k8s_hub.culler.core import holds
 from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused, Quota
 from k8s_hub.culler.core.policy import Notice
+from k8s_hub.culler.core.report import Stop
+from k8s_hub.hub.routes import ServerKey
 from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,6 @@ STOPS = 1000
 STOPS_FOR = timedelta(days=7)
 """... and for so long."""
 
-Key = tuple[str, str]
-"""A user's name and the name of a server, "" for the default one."""
-
 
 class BadStateFile(Exception):
     """The file cannot be used; the message begins with the name of the flag and holds its value."""
@@ -51,27 +50,9 @@ class StateFileInUse(BadStateFile):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """A server that the culler stopped."""
-
-    user: str
-    server: str  # "" is the user's default server
-    at: datetime
-    reason: str  # completes the sentence "it ..."
-    rule: str | None  # None: the default limits
-    is_removed: bool = False  # the hub was told to forget the named server, too
-    ran_again: bool = False  # it was seen since
-
-    @property
-    def key(self) -> Key:
-        """Which server it was."""
-        return self.user, self.server
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
     extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)  # by user
-    notices: Mapping[Key, Notice] = field(default_factory=dict)
+    notices: Mapping[ServerKey, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
     stops: tuple[Stop, ...] = ()  # the newest is the last
 
@@ -141,7 +122,7 @@ class StateStore:
 
     def was_extended(self, user: str, server: str) -> bool:
         """Return whether this server was kept within these seven days, and is not kept now."""
-        is_known = any(keep.server == server for keep in self._extensions(user))
+        is_known = any(extension.server == server for extension in self._extensions(user))
         return is_known and self.extended_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
@@ -179,7 +160,7 @@ class StateStore:
         """Remember that a user was warned."""
         self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
 
-    def forget_all_but(self, keys: Collection[Key]) -> None:
+    def forget_all_but(self, keys: Collection[ServerKey]) -> None:
         """Forget the warnings about all other servers, which do not run any more. What was kept stays."""
         notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
         if len(notices) < len(self._state.notices):
@@ -365,12 +346,12 @@ def _json_of(state: _State) -> dict[str, Any]:
         "keeps": {
             user: [
                 {
-                    "server": keep.server,
-                    "at": keep.at.isoformat(),
-                    "until": keep.until.isoformat(),
-                    **({"by_admin": True} if keep.by_admin else {}),
+                    "server": extension.server,
+                    "at": extension.at.isoformat(),
+                    "until": extension.until.isoformat(),
+                    **({"by_admin": True} if extension.by_admin else {}),
                 }
-                for keep in extensions
+                for extension in extensions
             ]
             for user, extensions in state.extensions.items()
         },

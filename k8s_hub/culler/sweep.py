@@ -18,16 +18,13 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from k8s_hub.culler.actions import (
-    DecisionListener,
     Deleting,
     HubClient,
     Outcome,
     Servers,
     Stopping,
     SweepStore,
-    UserDecisionListener,
     Warn,
-    guarded,
     unstopped,
 )
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
@@ -35,6 +32,7 @@ from k8s_hub.culler.core.policy import Cause, Notice, Work, facts_of, wants_noti
 from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
 from k8s_hub.culler.core.report import Report, SweepHistory, mass_cull_guard, server_key
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, log_failures, retry
 from k8s_hub.hub.api import Page, State

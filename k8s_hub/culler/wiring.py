@@ -2,39 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from k8s_hub.culler.actions import guarded
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.health import Pulse
 from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import Pulse, Report, Stop
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
+from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
 from k8s_hub.culler.notifications import Warnings, WarningSettings
 from k8s_hub.culler.outages import Outages, heartbeat
-from k8s_hub.culler.probe import ProbeSettings, ServerProbe
+from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore, Stop
+from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.throttling import Throttle
-from k8s_hub.culler.tokens import ServerTokens, TokenScopes
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.hub.errors import HubError, Unavailable
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import format_duration, printable
-
-if TYPE_CHECKING:
-    from k8s_hub.culler.actions import DecisionListener, UserDecisionListener
 
 log = logging.getLogger(__name__)
 
@@ -115,27 +111,25 @@ async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | No
 
 async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
-        ears = _Ears()
-        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
+        bus = EventBus()
+        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.on_reply)))
         for sentence in plan.decider.rules.surprises:
             log.warning("%s", sentence)
         store = await open_store(plan, now, stack, read_only=plan.sweep_options.dry_run)
         throttle = Throttle(plan.sweep_options.concurrency)
-        ears.of_replies.append(
-            guarded("pace", lambda method, code, seconds: throttle.on_reply(code, seconds, method))
-        )
+        bus.subscribe("pace", reply=lambda method, code, seconds: throttle.on_reply(code, seconds, method))
         if not plan.sweep_options.dry_run:
-            _remember_stops(store, plan.sweep_options, ears)
-        _listen_for_decisions(plan, ears, stack)
+            _remember_stops(store, plan.sweep_options, bus)
+        _listen_for_decisions(plan, bus, stack)
         if not plan.once:
-            await _show(plan, now, api, store, throttle=throttle, ears=ears, stack=stack)
+            await _show(plan, now, api, store, throttle=throttle, bus=bus, stack=stack)
             log.info(
                 "Stopping servers of %s that are idle for %d s, every %s",
                 plan.hub.url,
                 plan.decider.limits.timeout.total_seconds(),
                 format_duration(plan.every),
             )
-        scopes = TokenScopes(api.scopes, _ScopeTeller(plan, ears))
+        scopes = TokenScopes(api.scopes, _ScopeTeller(plan, bus))
         if plan.once:
             await _learn_now(scopes)
         else:
@@ -144,43 +138,12 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if plan.probe is not None:
             servers = await open_probe(plan.probe, api, scopes, now, stack)
         service = await _service(
-            plan, now, api, store, servers=servers, throttle=throttle, ears=ears, stack=stack
+            plan, now, api, store, servers=servers, throttle=throttle, bus=bus, stack=stack
         )
         if plan.once:
             return _exit_code(await service.once())
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
-
-
-class _Ears:
-    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing: each is guarded."""
-
-    def __init__(self) -> None:
-        self.of_decisions: list[DecisionListener] = []
-        self.of_user_decisions: list[UserDecisionListener] = []
-        self.of_passes: list[Callable[[PassRecord], None]] = []
-        self.of_replies: list[Callable[[str, int, float], None]] = []
-        self.of_missing: list[Callable[[tuple[str, ...]], None]] = []
-
-    def decided(self, decision: Decision, action: Action) -> None:
-        for ear in self.of_decisions:
-            ear(decision, action)
-
-    def decided_user(self, decision: UserDecision, action: Action) -> None:
-        for ear in self.of_user_decisions:
-            ear(decision, action)
-
-    def passed(self, record: PassRecord) -> None:
-        for ear in self.of_passes:
-            ear(record)
-
-    def heard(self, method: str, code: int, seconds: float) -> None:
-        for ear in self.of_replies:
-            ear(method, code, seconds)
-
-    def missing(self, sentences: tuple[str, ...]) -> None:
-        for ear in self.of_missing:
-            ear(sentences)
 
 
 async def _service(
@@ -191,7 +154,7 @@ async def _service(
     *,
     servers: ServerProbe | None,
     throttle: Throttle,
-    ears: _Ears,
+    bus: EventBus,
     stack: AsyncExitStack,
 ) -> CullerService:
     # Between two processes that sweep once each, the hub is not heard, which is no outage of it.
@@ -207,8 +170,8 @@ async def _service(
         warn=warn,
         throttle=throttle,
         outages=outages,
-        on_decision=ears.decided,
-        on_user_decision=ears.decided_user,
+        on_decision=bus.on_decision,
+        on_user_decision=bus.on_user_decision,
     )
     return CullerService(
         sweep.look,
@@ -216,7 +179,7 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_pass=ears.passed,
+        on_pass=bus.on_pass,
     )
 
 
@@ -234,7 +197,7 @@ async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only
     return store
 
 
-def _remember_stops(store: StateStore, options: SweepOptions, ears: _Ears) -> None:
+def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> None:
     """Have the memory know what was stopped, for the page and for `explain`."""
 
     def remember(decision: Decision, action: Action) -> None:
@@ -253,11 +216,10 @@ def _remember_stops(store: StateStore, options: SweepOptions, ears: _Ears) -> No
         elif action is not Action.GONE and server.pending != "stop":
             store.runs(server.user, server.name)
 
-    ears.of_decisions.append(guarded("state_file", remember))
-    ears.of_passes.append(guarded("state_file", lambda _record: store.save_stops()))
+    bus.subscribe("state_file", decision=remember, end_of_pass=lambda _record: store.save_stops())
 
 
-def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
+def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
     if plan.decision_log:
         try:
             written = DecisionLog(plan.decision_log)
@@ -266,11 +228,9 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        ears.of_decisions.append(guarded("decision_log", written))
-        ears.of_user_decisions.append(guarded("decision_log", written))
+        bus.subscribe("decision_log", decision=written, user_decision=written)
     if plan.sweep_options.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        ears.of_decisions.append(guarded("dry run", _print))
-        ears.of_user_decisions.append(guarded("dry run", _print))
+        bus.subscribe("dry run", decision=_print, user_decision=_print)
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
@@ -284,7 +244,7 @@ async def _show(
     store: StateStore,
     *,
     throttle: Throttle,
-    ears: _Ears,
+    bus: EventBus,
     stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, where they are wanted."""
@@ -292,9 +252,10 @@ async def _show(
         from k8s_hub.culler.metrics import Metrics, serving
 
         metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
-        ears.of_decisions.append(guarded("metrics", metrics.on_decision))
-        ears.of_passes += [guarded("metrics", metrics.on_pass), guarded("health", pulse.on_pass)]
-        ears.of_replies.append(guarded("metrics", metrics.on_reply))
+        bus.subscribe(
+            "metrics", decision=metrics.on_decision, end_of_pass=metrics.on_pass, reply=metrics.on_reply
+        )
+        bus.subscribe("health", end_of_pass=pulse.on_pass)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -302,13 +263,16 @@ async def _show(
             address,
         )
     if plan.page is not None:
-        from k8s_hub.culler.core.board import Board
+        from k8s_hub.culler.core.report import Board
         from k8s_hub.culler.web.app import serve_page
 
         board = Board()
-        ears.of_decisions.append(guarded("page", board.on_decision))
-        ears.of_passes.append(guarded("page", board.on_pass))
-        ears.of_missing.append(partial(setattr, board, "missing_scopes"))
+        bus.subscribe(
+            "page",
+            decision=board.on_decision,
+            end_of_pass=board.on_pass,
+            missing_scopes=partial(setattr, board, "missing_scopes"),
+        )
         page = serve_page(
             plan.page,
             board=board,
@@ -337,6 +301,46 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
 
 # --- What the token may do ---
 
+UNTIL_KNOWN = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf, jitter=0.5)
+"""A hub that is away when the culler starts, or does not know the token yet, is waited for."""
+
+AGAIN_SECONDS = 300.0
+"""Between two questions, once the scopes are known."""
+
+
+class TokenScopes:
+    """Owns what is known of the token's scopes. ``on_change`` is told whenever they are others than before."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[frozenset[str]]], on_change: Callable[[frozenset[str]], None]
+    ) -> None:
+        self.known: frozenset[str] | None = None  # None: the hub did not tell yet
+        self._ask = ask
+        self._on_change = on_change
+
+    async def __call__(self) -> frozenset[str]:
+        """Return what is known; ask the hub where nothing is. Raise HubError where it does not tell."""
+        return await self.learn() if self.known is None else self.known
+
+    async def learn(self) -> frozenset[str]:
+        """Ask the hub, and return what it tells; raise HubError, and know what was known before."""
+        has = await self._ask()
+        if has != self.known:
+            self.known = has
+            self._on_change(has)
+        return has
+
+    async def keep_known(self) -> None:
+        """Ask again and again, until cancelled."""
+        for attempt in count():
+            try:
+                await self.learn()
+            except HubError as error:
+                log.debug("The scopes of the token are not known: %s", error)
+            except Exception:  # As every supervisor here: whatever goes wrong once is asked again.
+                log.exception("The scopes of the token are not known")
+            await asyncio.sleep(UNTIL_KNOWN.delay(attempt) if self.known is None else AGAIN_SECONDS)
+
 
 async def open_probe(
     probe: ProbeSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
@@ -357,9 +361,9 @@ async def _learn_now(scopes: TokenScopes) -> None:
 class _ScopeTeller:
     """Names each scope that the token lacks, or should not have: once, until that changes."""
 
-    def __init__(self, plan: Plan, ears: _Ears) -> None:
+    def __init__(self, plan: Plan, bus: EventBus) -> None:
         self._plan = plan
-        self._ears = ears
+        self._bus = bus
         self._told: frozenset[str] = frozenset()
 
     def __call__(self, has: frozenset[str]) -> None:
@@ -371,7 +375,7 @@ class _ScopeTeller:
             if sentence not in self._told:
                 log.warning("%s", sentence)
         self._told = frozenset(sentences)
-        self._ears.missing(missing)
+        self._bus.on_missing_scopes(missing)
 
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
         plan = self._plan

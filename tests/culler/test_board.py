@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.core.board import PASSES, Board
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.policy import Work, facts_of
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PASSES, Board, PassRecord, Report
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 

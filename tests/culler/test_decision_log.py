@@ -11,7 +11,7 @@ from k8s_hub.culler.core.decision import Action, Decision
 from k8s_hub.culler.core.policy import Facts, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.decision_log import DecisionLog
+from k8s_hub.culler.event_bus import DecisionLog
 
 ODD = "a\n\"b\" 'ü' \ud800"
 

@@ -12,9 +12,9 @@ import pytest
 
 from devkit.demo.settings import free_port
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.board import Board
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi

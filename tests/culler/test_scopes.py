@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.tokens import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
+from k8s_hub.culler.wiring import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
 from k8s_hub.hub.errors import BadReply, Forbidden, Unavailable
 
 CORE = frozenset({"list:users", "read:servers", "delete:servers"})

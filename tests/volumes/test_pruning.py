@@ -148,7 +148,7 @@ async def test_a_hub_that_dies_in_the_middle_ends_it(pruning, plant, names):
     for name in ("a", "b", "c"):
         plant(f"claim-{name}", name)
     await pruning.look()
-    on_outcome = pruning.tell
+    on_outcome = pruning.on_outcome
 
     def tell_and_kill(finding, outcome):
         on_outcome(finding, outcome)

@@ -1,14 +1,15 @@
-"""What a sweep did, what sweeps before it did, and when one would stop too many."""
+"""What sweeps did and saw: the report of one, what is remembered from one to the next, what pages and health checks show."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.policy import Cause, Notice
+from k8s_hub.culler.core.decision import Action, Decision, DecisionRecord
+from k8s_hub.culler.core.policy import Cause, Notice, Work
 from k8s_hub.hub.routes import ServerKey
-from k8s_hub.text import counted
+from k8s_hub.text import counted, format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,24 @@ class PassRecord:
     seconds: float
     report: Report | None  # None: it failed
     error: str | None  # None: it did not; names no user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A server that the culler stopped."""
+
+    user: str
+    server: str  # "" is the user's default server
+    at: datetime
+    reason: str  # completes the sentence "it ..."
+    rule: str | None  # None: the default limits
+    is_removed: bool = False  # the hub was told to forget the named server, too
+    ran_again: bool = False  # it was seen since
+
+    @property
+    def key(self) -> ServerKey:
+        """Which server it was."""
+        return self.user, self.server
 
 
 WARNING_TRIES = 3
@@ -142,3 +161,109 @@ def mass_cull_guard(
     sudden = in_use_before & frozenset(to_stop)
     is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent
     return sudden if is_too_much else frozenset()
+
+
+PASSES = 500
+"""So many passes are remembered: most of them stop nothing, and are shown as one."""
+
+
+class Board:
+    """Owns the last decisions and passes. What a pass that ended well did not see is gone."""
+
+    def __init__(self) -> None:
+        self.missing_scopes: Sequence[str] = ()  # what the token lacks of what was asked for
+        self.passes: deque[PassRecord] = deque(maxlen=PASSES)  # the newest last
+        self._seen: dict[tuple[str, str], DecisionRecord] = {}  # until the pass before
+        self._now_seen: dict[tuple[str, str], DecisionRecord] = {}  # in the pass that is under way
+
+    def on_decision(self, decision: Decision, action: Action) -> None:
+        """Take note of one decision; it is a sweep's DecisionListener."""
+        seen = decision.record(action)
+        self._now_seen[seen.user, seen.server] = seen
+
+    def on_pass(self, record: PassRecord) -> None:
+        """Take note that a pass has ended."""
+        self.passes.append(record)
+        is_whole = record.report is not None and not record.report.lost
+        self._seen = self._now_seen if is_whole else self._seen | self._now_seen
+        self._now_seen = {}
+
+    @property
+    def servers(self) -> Sequence[DecisionRecord]:
+        """All servers, by the names of their users and their own."""
+        return [seen for _, seen in sorted((self._seen | self._now_seen).items())]
+
+    def servers_of(self, user: str) -> Sequence[DecisionRecord]:
+        """Return one user's servers."""
+        return [seen for seen in self.servers if seen.user == user]
+
+    def seen(self, user: str, server: str) -> DecisionRecord | None:
+        """Return the last decision about a server; None where there is none."""
+        return self._now_seen.get((user, server)) or self._seen.get((user, server))
+
+    def work(self, user: str, server: str) -> Work | None:
+        """Return what the server said of itself when it was last asked; None where it did not."""
+        seen = self.seen(user, server)
+        return None if seen is None else seen.work
+
+
+INTERVALS = 3
+"""So many without a pass that ended well are a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the culler does, at one time."""
+
+    healthy: bool
+    reason: str  # a sentence
+    last_success: datetime | None  # when a pass last ended well; None: none has yet
+    last_error: str | None  # of the last pass; None: it ended well
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON; times are ISO 8601 in UTC."""
+        return {
+            "healthy": self.healthy,
+            "reason": self.reason,
+            "last_success": self.last_success and self.last_success.isoformat(timespec="seconds"),
+            "last_error": self.last_error,
+        }
+
+
+class Pulse:
+    """Owns the time of the last pass that ended well; ``now`` is the clock, ``every`` the interval of sweeps."""
+
+    def __init__(self, every: timedelta, now: Callable[[], datetime]) -> None:
+        self._every = every
+        self._now = now
+        self._begun = now()
+        self._last_success: datetime | None = None
+        self._last_seconds = 0.0  # that pass took
+        self._last_error: str | None = None
+
+    def on_pass(self, record: PassRecord) -> None:
+        """Take note of a pass."""
+        self._last_error = record.error
+        if record.report is not None:
+            self._last_success = self._now()
+            self._last_seconds = record.seconds
+
+    def health(self) -> Health:
+        """Judge. A pass that takes longer than the interval delays the next, which is no failure."""
+        patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
+        silence = self._now() - (self._last_success or self._begun)
+        return Health(
+            healthy=silence <= patience,
+            reason=self._reason(silence, is_late=silence > patience),
+            last_success=self._last_success,
+            last_error=self._last_error,
+        )
+
+    def _reason(self, silence: timedelta, *, is_late: bool) -> str:
+        whole = format_duration(silence)
+        if is_late:
+            error = f"; the last one failed: {self._last_error}" if self._last_error else ""
+            return f"no pass over all servers has ended well for {whole}{error}"
+        if self._last_success is None:
+            return f"it was started {whole} ago; no pass over all servers has ended well yet"
+        return f"a pass over all servers ended well {whole} ago"

@@ -15,8 +15,8 @@ from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
-from k8s_hub.culler.core.board import Board
 from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import (

@@ -10,14 +10,14 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 from tornado.web import HTTPError
 
-from k8s_hub.culler.actions import LoggedOnce
-from k8s_hub.culler.core.board import Board
+from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.holds import ExtensionRefused, can_extend
 from k8s_hub.culler.core.policy import facts_of
+from k8s_hub.culler.core.report import Board, Stop
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import StateStore, Stop
-from k8s_hub.culler.web import views
+from k8s_hub.culler.event_bus import LoggedOnce
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
 from k8s_hub.hub.errors import HubError, NotFound
 from k8s_hub.hub.users import Server, User

@@ -9,9 +9,8 @@ from jupyterhub.services.auth import HubOAuth
 
 from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.culler.state import Stop
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
 
 pytestmark = pytest.mark.hub

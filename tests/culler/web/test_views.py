@@ -6,15 +6,14 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
+from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.holds import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.policy import Cause, Work, facts_of
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Stop
-from k8s_hub.culler.web import views
 from k8s_hub.text import message_text
 
 HOUR = timedelta(hours=1)

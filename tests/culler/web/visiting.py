@@ -11,10 +11,9 @@ from yarl import URL
 
 from devkit.demo.settings import free_port
 from devkit.testing.realhub import RealHub
-from k8s_hub.culler.core.board import Board
 from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.culler.core.report import Board, PassRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore

@@ -9,8 +9,7 @@ from itertools import groupby
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.holds import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import PassRecord
-from k8s_hub.culler.state import Stop
+from k8s_hub.culler.core.report import PassRecord, Stop
 from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100

@@ -19,8 +19,16 @@ from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW, server
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.probe import LONGEST_ANSWER, ProbeSettings, ServerProbe, Silence
-from k8s_hub.culler.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
+from k8s_hub.culler.probe import (
+    AT_ONCE,
+    LAST_USE,
+    LIFETIME,
+    LONGEST_ANSWER,
+    ProbeSettings,
+    ServerProbe,
+    ServerTokens,
+    Silence,
+)
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import Forbidden, Unavailable
 

@@ -15,8 +15,7 @@ from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.probe import ProbeSettings, ServerProbe, Silence
-from k8s_hub.culler.tokens import ServerTokens
+from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens, Silence
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import ConnectionSettings, HubConnection
 from k8s_hub.kube.pool import InformerPool

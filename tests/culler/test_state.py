@@ -13,7 +13,8 @@ import pytest
 
 from k8s_hub.culler.core.holds import ExtensionLimits, ExtensionRefused
 from k8s_hub.culler.core.policy import Notice
-from k8s_hub.culler.state import STOPS, BadStateFile, StateFileInUse, StateStore, Stop
+from k8s_hub.culler.core.report import Stop
+from k8s_hub.culler.state import STOPS, BadStateFile, StateFileInUse, StateStore
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
