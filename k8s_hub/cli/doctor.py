@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
+from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well
+from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
-from k8s_hub.doctor.findings import Finding, Status, findings_table, is_well
-from k8s_hub.doctor.homes import Settings
 from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
 from k8s_hub.kube.api import KubeApi

@@ -126,7 +126,7 @@ def _others(findings: Sequence[ClaimFinding], some: Sequence[ClaimFinding]) -> l
 
 @dataclass(slots=True, kw_only=True)
 class PruneReport:
-    """What a real pruning has done so far; told line by line, and as JSON at its end."""
+    """What a real pruning has done so far; printed line by line, and as JSON at its end."""
 
     options: PruneOptions
     is_json: bool

@@ -1,4 +1,4 @@
-"""What a sweep does to servers and users, and whom it tells."""
+"""What a sweep does to servers and users."""
 
 import asyncio
 import logging
@@ -49,7 +49,7 @@ class Servers(Protocol):
 
 
 class SweepStore(HoldStore, Protocol):
-    """What users asked for and were told."""
+    """What is stored of servers: extensions and warnings."""
 
     def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
@@ -62,14 +62,14 @@ class Warn(Protocol):
     """Warns the user of a server that it will be stopped."""
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was told; it is not to be stopped before ``stop_at``."""
+        """Return whether the user was warned; it is not to be stopped before ``stop_at``."""
 
 
 log = logging.getLogger(__name__)
 
 
 def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
-    """Tell of a server that is not told to stop."""
+    """Log and emit the decision about a server that is not stopped."""
     server, reason = decision.facts.server, decision.verdict.reason
     if decision.verdict.culls:
         action = Action.WOULD_STOP
@@ -87,7 +87,7 @@ class Outcome:
 
     action: Action
     decision: Decision
-    seconds: float | None = None  # that the hub took to answer the stop; None: it was not told to
+    seconds: float | None = None  # that the hub took to answer the stop; None: it was not asked to
 
 
 def hidden_from(refusal: NotFound, what: str, scope: str) -> Forbidden:
@@ -124,7 +124,7 @@ class Stopping:
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
-        """The list is seconds or minutes old by now; the hub's word is the last before the stop."""
+        """The list is seconds or minutes old by now; what the hub reports now is the last word before the stop."""
         server = decision.facts.server
         work = await self._work(server, decision.verdict.cause)
         found = await self._found(server)
@@ -189,7 +189,7 @@ class Deleting:
         fresh = await self._found(user)
         if fresh is None or fresh.servers != ():
             return False
-        # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
+        # Stopping a server counts as its user's activity, so it means something only where none was stopped.
         if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
             return False
         try:

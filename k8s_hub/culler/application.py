@@ -201,7 +201,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._read_config_file()
             self._refuse_null_characters()
             self._refuse_what_contradicts()
-            self._tell_what_does_nothing()
+            self._warn_of_unused()
             if self.log_file_prefix:
                 self._log_to_file()
 
@@ -265,7 +265,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         self._check_sections()
 
     def _check_sections(self) -> None:
-        """Tell what of the config file has no effect: traitlets says so of options, but not of sections."""
+        """Warn of what has no effect in the config file: traitlets says so of options, but not of sections."""
         for name in self.config.keys() - {owner.__name__ for owner in type(self).mro()}:
             self.log.warning(
                 "config file %r: %s has no effect: options of the culler are in the section %s",
@@ -440,7 +440,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
             )
 
-    def _tell_what_does_nothing(self) -> None:
+    def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})
         for name, needed in PARTS.items():
             if given.get(name) and not getattr(self, needed):
@@ -512,7 +512,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
+            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were named
             try:
                 sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:
@@ -520,7 +520,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 raise refused from None
 
     def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
-        """Return the page of this service, as far as the environment tells; None where it has none."""
+        """Return the page of this service, as far as the environment says; None where it has none."""
         if not _has_page() or "--once" in arguments:
             return None
         api_url = os.environ.get("JUPYTERHUB_API_URL", "")
@@ -532,7 +532,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return page if token and is_http_url(api_url) else None
 
     def start(self) -> None:
-        """Cull until told to stop, or until the hub that manages this service is gone."""
+        """Cull until stopped, or until the hub that manages this service is gone."""
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
@@ -578,7 +578,7 @@ def _has_page() -> bool:
     try:
         return bool(url) and urlsplit(url).port != 0
     except ValueError:
-        return True  # what is wrong with it is told
+        return True  # what is wrong with it is reported
 
 
 def _keep_url() -> str | None:

@@ -1,4 +1,4 @@
-"""Who is told of decisions, passes and answers of the hub: the listeners, each guarded, and the decision log, one of them."""
+"""Decisions, passes and answers of the hub go to listeners, each guarded; the decision log is one of them."""
 
 import contextlib
 import json
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 DecisionListener = Callable[[Decision, Action], None]
-"""Is told of every decision, once its server's fate is known."""
+"""Gets every decision, once its server's fate is known."""
 
 UserDecisionListener = Callable[[UserDecision, Action], None]
-"""Is told of each user whose time is up, once their fate is known."""
+"""Gets each user whose time is up, once their fate is known."""
 
 
 class LoggedOnce:
@@ -41,13 +41,13 @@ def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
     """Return a listener that never raises: one record that it cannot take costs neither the others nor the sweep."""
     log_once = LoggedOnce()
 
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             listener(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the supervisor of all who listen
             log_once(f"{name}: could not take a record", error)
 
-    return told
+    return call
 
 
 class EventBus:
@@ -134,13 +134,13 @@ class DecisionLog:
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))
 
     def close(self) -> None:
-        """Close the file; what it could not hold was told."""
+        """Close the file; what it could not hold was logged."""
         with contextlib.suppress(OSError):
             self._handler.close()
 
 
 class _File(WatchedFileHandler):
-    """A file; one that cannot be written now (the disk is full) costs its lines, told once in a while."""
+    """A file; one that cannot be written now (the disk is full) costs its lines, logged once in a while."""
 
     is_broken = False
 

@@ -23,9 +23,9 @@ PASS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class Metrics:
-    """Owns the registry and what is in it; is told of passes, decisions and the hub's answers.
+    """Owns the registry and what is in it; listens to passes, decisions and the hub's answers.
 
-    places: how many servers are handled at once, now; None: there is no such metric.
+    slots: how many servers are handled at once, now; None: there is no such metric.
     """
 
     def __init__(self, slots: Callable[[], float] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 Promises:
 - a warning takes WARNING_SECONDS at most, and no more than WARNINGS_AT_ONCE are under way;
-- what goes wrong is told in the log, and the answer is that the user was not told;
+- what goes wrong is logged, and the answer is that the user was not warned;
 - of a webhook's URL only scheme, host and port are ever shown.
 """
 
@@ -102,7 +102,7 @@ class Warnings:
         await self._session.close()
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was told; raise nothing."""
+        """Return whether the user was warned; raise nothing."""
         said = warning_payload(decision, stop_at, self._settings.keep_url)
         async with self._slots:
             try:

@@ -147,7 +147,7 @@ class ProbeOptions(HasTraits):
 
 
 class WarningOptions(HasTraits):
-    """What users are told and can do."""
+    """How users are warned, and what they can do."""
 
     warn_before = Integer(
         0,

@@ -35,7 +35,7 @@ class Contact:
     def answered(self, now: datetime, longest: timedelta | None) -> "Contact":
         """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is.
 
-        A quiet that would last longer than that was begun by a clock that has been set back since, and begins anew.
+        A grace that would last longer than that was begun by a clock that has been set back since, and begins anew.
         """
         if longest is not None and self.grace_until is not None and self.grace_until - now > longest:
             return Contact(last=now, grace_until=now + longest)

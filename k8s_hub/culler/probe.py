@@ -2,8 +2,8 @@
 
 Promises:
 - never through the proxy and always with ``no_track_activity``: to be asked is no activity;
-- an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is told once a sweep;
-- half an answer counts for what it says: a busy kernel is busy although the terminals are not told;
+- an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is logged once a sweep;
+- half an answer counts for what it says: a busy kernel is busy although the terminals are not known;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
 - a token goes to no other address than its server's: redirects are not followed, cookies not kept;
 - the culler's own token is shown to no server, unless `ProbeSettings` has it for that.
@@ -47,7 +47,7 @@ LIFETIME = timedelta(hours=1)
 """Long enough for some sweeps; the hub forgets it then."""
 
 LAST_USE = timedelta(minutes=10)
-"""So long before its end a token is replaced: a server takes the hub's word for five minutes."""
+"""So long before its end a token is replaced: a server caches the hub's answer for five minutes."""
 
 AT_ONCE = 2
 """Tokens made at the same time: one takes the hub 7 ms, in which it answers nobody else."""
@@ -131,7 +131,7 @@ class ProbeSettings:
     timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
     concurrency: int = 20  # servers asked at the same time
     per_sweep: int = 1000  # servers asked in one sweep
-    url_template: str = ""  # of the address of servers whose state does not tell it; empty: none
+    url_template: str = ""  # of the address of servers whose state does not have it; empty: none
     ssl_context: ssl.SSLContext | None = None  # None: https is verified by the system's authorities
     template: Template | None = field(init=False, default=None)
 
@@ -192,7 +192,7 @@ class ServerProbe:
         await self._session.close()
 
     async def refresh(self) -> None:
-        """Begin a sweep: learn what the token may do and where servers are, and tell again of each kind of silence.
+        """Begin a sweep: learn what the token may do and where servers are, and log each kind of silence again.
 
         Raise HubError where it is not known what the token may do: then nothing is known about any server.
         """
@@ -215,10 +215,10 @@ class ServerProbe:
             async with self._slots:
                 return await self._probed(server)
         except _NoAnswer as silence:
-            self._tell(server, silence)
+            self._log_silence(server, silence)
             return None
 
-    def _tell(self, server: Server, silence: _NoAnswer, *, is_partial: bool = False) -> None:
+    def _log_silence(self, server: Server, silence: _NoAnswer, *, is_partial: bool = False) -> None:
         level = logging.DEBUG if self.silent[silence.kind] else logging.WARNING
         self.silent[silence.kind] += 1
         log.log(
@@ -250,7 +250,7 @@ class ServerProbe:
             silence = silence or _NoAnswer(Silence.UNREADABLE, f"{url}: {answer.problem}")
             if silence.kind is Silence.REFUSED and self._tokens is not None:
                 self._tokens.forget(server)
-            self._tell(server, silence, is_partial=answer.work is not None)
+            self._log_silence(server, silence, is_partial=answer.work is not None)
         return answer.work
 
     # --- Tokens ---

@@ -29,7 +29,7 @@ PASSES_KEPT = 20
 class CullerService:
     """Owns the last passes and the time of the next sweep; outlives hub restarts and failing sweeps.
 
-    heartbeat: runs for ever beside the passes; on_pass: is told of each pass when it is over.
+    heartbeat: runs for ever beside the passes; on_pass: is called with each pass when it is over.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CullerService:
         """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
 
         Nothing is stopped at the first look, nor at one after a pass that failed: a hub that has just come back
-        has not heard yet who was active while it was away. What is wrong with the URL, the token or its scopes
+        does not know yet who was active while it was away. What is wrong with the URL, the token or its scopes
         shows at once nevertheless.
         """
         async with asyncio.TaskGroup() as tasks:
@@ -89,7 +89,7 @@ class CullerService:
         self.history.append(record)
         try:
             self.on_pass(record)
-        except Exception:  # As below: who cannot be told must not end all further passes.
+        except Exception:  # As below: a listener must not end all further passes.
             log.exception("pass: a listener failed")
         return record
 

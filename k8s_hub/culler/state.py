@@ -1,9 +1,9 @@
-"""The culler's memory: what users asked for and were told, and what was stopped, in a file that survives restarts.
+"""The culler's state: extensions, warnings and stops, in a file that survives restarts.
 
 Promises:
-- each wish and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
+- each extension and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
 - a stop is on disk with the next of these, or when the sweep is over;
-- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is;
+- what a file holds that cannot be read is set aside and logged, not lost; a file of another version stays as it is;
 - what is no file (a device, a pipe, a folder) is neither read nor moved;
 - one culler per file: the second would write what it read at its start over what the first has written since.
 """
@@ -103,10 +103,10 @@ class StateStore:
     def __del__(self) -> None:
         self.close()
 
-    # --- Keeping ---
+    # --- Extensions ---
 
     def extended_until(self, user: str, server: str) -> datetime | None:
-        """Return until when the user wants this server to be kept; None: not at all, or no longer."""
+        """Return until when this server is extended; None: not at all, or no longer."""
         return holds.extended_until(self._extensions(user), server, self.limits, self._now())
 
     def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
@@ -114,19 +114,19 @@ class StateStore:
         return holds.quota(self._extensions(user), self.limits, self._now())
 
     def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
-        """Extension a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
+        """Extend a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
         now = self._now()
         extensions = holds.extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
         self._save_extensions(user, extensions)
         return now + for_
 
     def was_extended(self, user: str, server: str) -> bool:
-        """Return whether this server was kept within these seven days, and is not kept now."""
+        """Return whether this server was extended within these seven days, and is not now."""
         is_known = any(extension.server == server for extension in self._extensions(user))
         return is_known and self.extended_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
-        """Let a server go that was kept. Raise ExtensionRefused where that could not be stored."""
+        """End the extension of a server. Raise ExtensionRefused where that could not be stored."""
         if self.extended_until(user, server) is not None:
             self._save_extensions(user, holds.release(self._extensions(user), server, self._now()))
 
@@ -137,7 +137,7 @@ class StateStore:
             log.warning(
                 "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
             )
-            self._store_or_tell(replace(self._state, extensions={**self._state.extensions, user: settled}))
+            self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: settled}))
         return settled
 
     def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
@@ -158,13 +158,13 @@ class StateStore:
 
     def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
-        self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
+        self._store_or_log(replace(self._state, notices={**self._state.notices, (user, server): notice}))
 
     def forget_all_but(self, keys: Collection[ServerKey]) -> None:
-        """Forget the warnings about all other servers, which do not run any more. What was kept stays."""
+        """Forget the warnings about all other servers, which do not run any more. Extensions stay."""
         notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
         if len(notices) < len(self._state.notices):
-            self._store_or_tell(replace(self._state, notices=notices))
+            self._store_or_log(replace(self._state, notices=notices))
 
     # --- Stops ---
 
@@ -199,7 +199,7 @@ class StateStore:
     def save_stops(self) -> None:
         """Write what `stopped` and `runs` changed."""
         if self._has_unsaved_stops:
-            self._store_or_tell(self._state)
+            self._store_or_log(self._state)
 
     def _keep_stops(self, stops: tuple[Stop, ...]) -> None:
         self._state = replace(self._state, stops=stops)
@@ -216,7 +216,7 @@ class StateStore:
     def last_contact(self, at: datetime) -> None:
         before = self._state.last_contact
         if before is None or abs(at - before) >= CONTACT_STEP:
-            self._store_or_tell(replace(self._state, last_contact=at))
+            self._store_or_log(replace(self._state, last_contact=at))
 
     # --- The file ---
 
@@ -301,7 +301,7 @@ class StateStore:
             return BadStateFile(f"{self._named} is in a folder that does not exist")
         return BadStateFile(f"{self._named} cannot be written: {error.strerror}")
 
-    def _store_or_tell(self, state: _State) -> None:
+    def _store_or_log(self, state: _State) -> None:
         try:
             self._store(state)
         except OSError as error:

@@ -4,8 +4,8 @@ Promises:
 - every page is read before the first server is stopped, because stopping shifts the pages;
 - a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
 - at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
-- what fails for one page, server or user is told, counted, and costs the others nothing;
-- of each server that was decided about, the decision and what was done are told exactly once; of users, those whose
+- what fails for one page, server or user is logged, counted, and costs the others nothing;
+- of each server that was decided about, the decision and what was done are emitted exactly once; of users, those whose
   time is up;
 - where servers are to be asked and it is not known how, those that look idle are not stopped unheard.
 """
@@ -58,7 +58,7 @@ class SweepOptions:
     brake_percent: int = 50  # of the servers that run may be stopped although they were just in use; 0: all
     spread: timedelta = (
         timedelta()
-    )  # over this time the stops begin, evenly; zero: as soon as there is a place
+    )  # over this time the stops begin, evenly; zero: as soon as there is a slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; ``now`` is the clock. What is None is off; ``on_decision`` is told of every decision."""
+    """One pass; ``now`` is the clock. What is None is off; ``on_decision`` gets every decision."""
 
     hub: HubClient
     options: SweepOptions
@@ -141,7 +141,7 @@ class Sweep:
     async def _gather(self) -> _Seen:
         listing = await self._read()
         users = {user.name: user for page in listing.pages for user in page.users}
-        self._tell_hidden(users.values())
+        self._log_hidden(users.values())
         servers = {server: user for user in users.values() for server in user.servers or ()}
         return _Seen(users=users, servers=servers, lost=len(listing.lost))
 
@@ -161,8 +161,8 @@ class Sweep:
             log.warning("%s: not read: %s", lost.what, lost.error)
         return listing
 
-    def _tell_hidden(self, users: Collection[User]) -> None:
-        """Say what the hub left out without a word: the sweep would do nothing, for ever."""
+    def _log_hidden(self, users: Collection[User]) -> None:
+        """Log what the hub left out without a word: the sweep would do nothing, for ever."""
         if not users:
             return
         if all(user.servers is None for user in users):
@@ -201,7 +201,7 @@ class Sweep:
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
         if self.servers is None or not servers:
             return {}
-        answers = await each(servers, self.servers.work, Throttle())  # its places are its own
+        answers = await each(servers, self.servers.work, Throttle())  # its slots are its own
         log_failures("server", _failures(map(str, servers), answers))
         return {
             server: None if isinstance(answer, Exception) else answer
@@ -229,7 +229,7 @@ class Sweep:
     # --- Hold back ---
 
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Return the decisions as they hold after an outage, and with the brake."""
+        """Return the decisions as they hold after an outage, and with the mass-cull guard."""
         now = self.now()
         decisions = [self.outages.held_back(decision, now) for decision in decisions]
         to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
@@ -254,7 +254,7 @@ class Sweep:
     # --- Warn ---
 
     async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
-        """Warn whose time is nearly up; return the decisions with the notices, and how many were told."""
+        """Warn whose time is nearly up; return the decisions with the notices, and how many were warned."""
         notice, is_grace = self.decider.notice, self.outages.grace_until(self.now()) is not None
         if self.warn is None or self.store is None or notice is None or self.options.dry_run or is_grace:
             return decisions, 0
@@ -265,15 +265,15 @@ class Sweep:
         ]
         notices = await each(deadline, self._warn_one, Throttle(self.options.concurrency))
         log_failures("server", _failures(map(_name, deadline), notices))
-        told = {
+        given = {
             server_key(decision): given
             for decision, given in zip(deadline, notices, strict=True)
             if isinstance(given, Notice)
         }
-        return [_with_notice(decision, told.get(server_key(decision))) for decision in decisions], len(told)
+        return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
 
     async def _warn_one(self, decision: Decision) -> Notice | None:
-        """Warn one user; return the notice, or None where they could not be told."""
+        """Warn one user; return the notice, or None where they could not be warned."""
         server, verdict, now = decision.facts.server, decision.verdict, self.now()
         stop_at = max(verdict.deadline or now, now + (self.decider.notice or timedelta()))
         if self.warn is not None and await self.warn(decision, stop_at):

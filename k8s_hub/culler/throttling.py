@@ -22,7 +22,7 @@ FAST_SECONDS = 0.2
 """A hub whose median answer takes less can do more."""
 
 GROWTH_SECONDS = 60.0
-"""Of sweeping, between two places more."""
+"""Of sweeping, between two slots more."""
 
 ANSWERS = 20
 """So many of the last answers count ..."""
@@ -32,7 +32,7 @@ ANSWERS_AT_LEAST = 5
 
 
 def adapted(slots: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
-    """Return how many places there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
+    """Return how many slots there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
     if len(answers) < ANSWERS_AT_LEAST or math.isinf(slots):
         return slots
     typical = median(answers)
@@ -44,7 +44,7 @@ def adapted(slots: float, answers: Sequence[float], seconds_since_change: float,
 
 
 class Throttle:
-    """Owns the places: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
+    """Owns the slots: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
 
     def __init__(self, most: int = 0) -> None:
         self.most: float = most or math.inf
@@ -52,18 +52,18 @@ class Throttle:
         self.in_use = 0
         self._freed = asyncio.Event()
         self._answers: deque[float] = deque(maxlen=ANSWERS)
-        self._swept = 0.0  # seconds in which places were in use, but for the stretch that is under way
+        self._swept = 0.0  # seconds in which slots were in use, but for the stretch that is under way
         self._stretch_begun = 0.0
         self._changed_at = 0.0  # in seconds swept
         self._halved_at = -math.inf  # in the loop's time
 
     def on_reply(self, code: int, seconds: float, method: str) -> None:
-        """Note an answer of the hub; code 0: none came. Stops take long by design, and tell nothing."""
+        """Note an answer of the hub; code 0: none came. Stops take long by design, and mean nothing."""
         is_answer = 200 <= code < 500 and code != 429
         if method != "GET" or not (is_answer or seconds > SLOW_SECONDS):
             return
         now = asyncio.get_running_loop().time()
-        if now - seconds < self._halved_at:  # It is of the pace before.
+        if now - seconds < self._halved_at:  # It is of the time before the last change.
             return
         self._answers.append(seconds)
         if self.in_use:
@@ -83,7 +83,7 @@ class Throttle:
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it."""
+        """Wait for a slot, and hold it."""
         while self.in_use >= self.slots:
             self._freed.clear()
             await self._freed.wait()
@@ -112,10 +112,10 @@ async def each(
     over: float = 0.0,
     apart: float = 0.0,
 ) -> list[R | Exception]:
-    """Handle things, each in a place of its own; what went wrong stands in place of a result.
+    """Handle things, each in a slot of its own; what went wrong stands in place of a result.
 
-    over: begin them evenly over so many seconds, not as soon as there is a place.
-    apart: seconds between the first beginnings, one in each place; without a limit of places there are none.
+    over: begin them evenly over so many seconds, not as soon as there is a slot.
+    apart: seconds between the first beginnings, one in each slot; without a limit of slots there are none.
     """
     results: dict[int, R | Exception] = {}
     loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ async def each(
             async with throttle.slot():
                 try:
                     results[index] = await handle(thing)
-                except Exception as error:  # noqa: BLE001 - the caller tells it
+                except Exception as error:  # noqa: BLE001 - the caller logs it
                     results[index] = error
 
     async with asyncio.TaskGroup() as tasks:
@@ -144,7 +144,7 @@ log = logging.getLogger(__name__)
 HUB_RETRIES = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
 """A hub restarts in less than the deadline.
 
-Short at first: a server keeps its place while it waits, so that a hub that is away is not asked for all of them.
+Short at first: a server keeps its slot while it waits, so that a hub that is away is not asked for all of them.
 """
 
 
@@ -170,7 +170,7 @@ def log_failures(kind: str, failures: Mapping[str, Exception]) -> int:
             case HubError():
                 log.error("Failed on %s %s: %s", kind, name, error)
             case _:
-                # No answer of the hub, but a mistake in the arbiter hook or here: one traceback tells it.
+                # No answer of the hub, but a mistake in the arbiter hook or here: one traceback is enough.
                 is_known = type(error) in shown
                 log.error("Failed on %s %s: %r", kind, name, error, exc_info=None if is_known else error)
                 shown.add(type(error))

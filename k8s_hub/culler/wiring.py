@@ -78,7 +78,7 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
     Raise CannotStart where a file or a port cannot be had. A service with a page shows that there instead, and tries
     again: a hub whose service ends while the hub starts ends, too.
     """
-    told = ""
+    logged = ""
     while True:
         try:
             return await _serve(plan, now, hub_pid)
@@ -86,11 +86,11 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
             if plan.page is None or plan.once:
                 raise
             problem = str(error)
-        if problem != told:
+        if problem != logged:
             log.error(
                 "culler: cannot start, and tries again every %d s: %s", TRY_AGAIN.total_seconds(), problem
             )
-            told = problem
+            logged = problem
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_AGAIN.total_seconds()):
                 return await serve_problem_page(plan.page, problem, hub_pid)
@@ -129,7 +129,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
                 plan.decider.limits.timeout.total_seconds(),
                 format_duration(plan.every),
             )
-        scopes = TokenScopes(api.scopes, _ScopeTeller(plan, bus))
+        scopes = TokenScopes(api.scopes, _ScopeLog(plan, bus))
         if plan.once:
             await _learn_now(scopes)
         else:
@@ -157,7 +157,7 @@ async def _service(
     bus: EventBus,
     stack: AsyncExitStack,
 ) -> CullerService:
-    # Between two processes that sweep once each, the hub is not heard, which is no outage of it.
+    # Between two processes that sweep once each, the hub does not answer anybody, which is no outage of it.
     outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
@@ -184,7 +184,7 @@ async def _service(
 
 
 async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
-    """Return what users asked for and were told; raise CannotStart."""
+    """Return the store of extensions, warnings and stops; raise CannotStart."""
 
     async def opened() -> StateStore:
         return StateStore(plan.state_file, plan.extension_limits, now, read_only=read_only)
@@ -198,7 +198,7 @@ async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only
 
 
 def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> None:
-    """Have the memory know what was stopped, for the page and for `explain`."""
+    """Store what was stopped, for the page and for `explain`."""
 
     def remember(decision: Decision, action: Action) -> None:
         server = decision.facts.server
@@ -309,21 +309,21 @@ AGAIN_SECONDS = 300.0
 
 
 class TokenScopes:
-    """Owns what is known of the token's scopes. ``on_change`` is told whenever they are others than before."""
+    """Owns what is known of the token's scopes. ``on_change`` gets them whenever they are others than before."""
 
     def __init__(
         self, ask: Callable[[], Awaitable[frozenset[str]]], on_change: Callable[[frozenset[str]], None]
     ) -> None:
-        self.known: frozenset[str] | None = None  # None: the hub did not tell yet
+        self.known: frozenset[str] | None = None  # None: the hub did not answer yet
         self._ask = ask
         self._on_change = on_change
 
     async def __call__(self) -> frozenset[str]:
-        """Return what is known; ask the hub where nothing is. Raise HubError where it does not tell."""
+        """Return what is known; ask the hub where nothing is. Raise HubError where it does not answer."""
         return await self.learn() if self.known is None else self.known
 
     async def learn(self) -> frozenset[str]:
-        """Ask the hub, and return what it tells; raise HubError, and know what was known before."""
+        """Ask the hub, and return what it reports; raise HubError, and know what was known before."""
         has = await self._ask()
         if has != self.known:
             self.known = has
@@ -351,20 +351,20 @@ async def open_probe(
 
 
 async def _learn_now(scopes: TokenScopes) -> None:
-    """Ask the hub what the token may do, with patience; where it does not tell, the sweep fails and says why."""
+    """Ask the hub what the token may do, with retries; where it does not answer, the sweep fails and logs why."""
     try:
         await retrying(ANSWER_NOW, scopes.learn, on=Unavailable)
     except HubError as error:
         log.debug("The scopes of the token are not known: %s", error)
 
 
-class _ScopeTeller:
-    """Names each scope that the token lacks, or should not have: once, until that changes."""
+class _ScopeLog:
+    """Logs each scope that the token lacks, or should not have: once, until that changes."""
 
     def __init__(self, plan: Plan, bus: EventBus) -> None:
         self._plan = plan
         self._bus = bus
-        self._told: frozenset[str] = frozenset()
+        self._logged: frozenset[str] = frozenset()
 
     def __call__(self, has: frozenset[str]) -> None:
         missing = tuple(needs.lacking(self._wanted(has), has))
@@ -372,9 +372,9 @@ class _ScopeTeller:
         dangers = needs.dangers(has, shows_own_token=probe is not None and bool(probe.token))
         sentences = (*missing, *dangers)
         for sentence in sentences:
-            if sentence not in self._told:
+            if sentence not in self._logged:
                 log.warning("%s", sentence)
-        self._told = frozenset(sentences)
+        self._logged = frozenset(sentences)
         self._bus.on_missing_scopes(missing)
 
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:

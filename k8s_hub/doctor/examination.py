@@ -1,4 +1,4 @@
-"""The examination: reads what there is, and has each check judge it. Nothing is changed, anywhere."""
+"""The examination: reads what there is, and hands it to the checks. Nothing is changed, anywhere."""
 
 import platform
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
-from k8s_hub.doctor import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks.findings import Finding, Status
 from k8s_hub.hub.api import HubApi, Page
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
@@ -67,7 +67,7 @@ class Examination:
             yield found
 
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
-        """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
+        """Yield what the hub is asked for: the culler's scopes, its users' pods and claims."""
         if self.hub is None:
             for found in (*rights.check_scopes(None), *_unseen("there is no token of the hub")):
                 yield found
@@ -123,7 +123,7 @@ class Examination:
             return {}
         try:
             return {f"jupyterhub {versions.RUNNING}": await self.hub.version()}
-        except HubError:  # told where its users are asked for
+        except HubError:  # reported where its users are asked for
             return {}
 
     async def _may(self, right: rights.Right) -> bool | None:

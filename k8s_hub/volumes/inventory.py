@@ -27,7 +27,7 @@ PAGE_SIZE = 50
 SCOPES = ("list:users", "read:servers", "admin:server_state")
 """Without the last, nobody can say which claim the server of a renamed user has."""
 
-ASKING = RetryPolicy(deadline=30.0)
+RETRIES = RetryPolicy(deadline=30.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Sources:
 
     async def _check_scopes(self) -> None:
         """Raise `Forbidden` for a token that sees a part only: the rest would look as if it were gone."""
-        held = await retrying(ASKING, self.hub.scopes, on=HubUnavailable)
+        held = await retrying(RETRIES, self.hub.scopes, on=HubUnavailable)
         missing = [scope for scope in SCOPES if scope not in held]
         if missing:
             raise Forbidden(f"The API token lacks the scope {', '.join(missing)} for all users")
@@ -74,7 +74,7 @@ class Sources:
     async def _users(self) -> tuple[User, ...]:
         async def read_page(offset: int) -> Page:
             return await retrying(
-                ASKING,
+                RETRIES,
                 lambda: self.hub.page(offset=offset, limit=PAGE_SIZE, with_stopped=True),
                 on=HubUnavailable,
             )
@@ -88,7 +88,7 @@ class Sources:
         found: list[Raw] = []
         for namespace in self.namespaces:
             found += await retrying(
-                ASKING, self._listing(resource, namespace, label_selector), on=Unavailable
+                RETRIES, self._listing(resource, namespace, label_selector), on=Unavailable
             )
         return found
 

@@ -26,13 +26,13 @@ CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
 UNKNOWN_NUMBER = "?"
-"""The REST API does not tell users' numbers; no claim of a template with {userid} has this name."""
+"""The REST API does not have users' numbers; no claim of a template with {userid} has this name."""
 
 _NUMBERED = re.compile(r"--[0-9]+$")
 
 
 class Ownership(StrEnum):
-    """Whose a claim is, as far as the hub can tell."""
+    """Whose a claim is, as far as the hub knows."""
 
     SERVER = "server"
     GONE_SERVER = "no such server"
@@ -145,7 +145,7 @@ class ClaimFinding:
 def plan(
     claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], owners: OwnerIndex, options: PruneOptions
 ) -> list[ClaimFinding]:
-    """Judge all claims; ``mounts`` has the names of the pods that mount a claim."""
+    """Evaluate all claims; ``mounts`` has the names of the pods that mount a claim."""
     findings = [evaluate_claim(claim, mounts.get(key_of(claim), ()), owners, options) for claim in claims]
     doubt = doubt_about_the_whole(findings, owners, options)
     if doubt is None:
@@ -156,7 +156,7 @@ def plan(
 def evaluate_claim(
     claim: Raw, mounted_by: Sequence[str], owners: OwnerIndex, options: PruneOptions
 ) -> ClaimFinding:
-    """Judge one claim by itself; the first reason to keep it counts."""
+    """Evaluate one claim by itself; the first reason to keep it counts."""
     servers = owners.users_of(key_of(claim))
     ownership, owner = _ownership(claim, servers, owners)
     finding = ClaimFinding(

@@ -13,7 +13,7 @@ from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.resources import CLAIMS
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.retries import retrying
-from k8s_hub.volumes.inventory import ASKING, Sources, check_complete
+from k8s_hub.volumes.inventory import RETRIES, Sources, check_complete
 from k8s_hub.volumes.plan import ClaimFinding, OwnerIndex, PruneOptions, evaluate_claim
 
 BATCH = 20
@@ -48,10 +48,10 @@ async def prune(
     options: PruneOptions,
     on_outcome: Callable[[ClaimFinding, Outcome], object],
 ) -> None:
-    """Delete the claims that may go and tell what became of each.
+    """Delete the claims that may go; ``on_outcome`` gets what became of each.
 
-    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims not told of yet stay.
-    Cancelled in the middle of a deletion, it first tells the outcome of that one.
+    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims that it has not got yet stay.
+    Cancelled in the middle of a deletion, it first emits the outcome of that one.
     """
     candidates = [finding for finding in findings if finding.deletable]
     for first in range(0, len(candidates), BATCH):
@@ -67,9 +67,9 @@ async def prune(
 async def _reason_to_keep(
     sources: Sources, finding: ClaimFinding, mounts: Mapping[Key, tuple[str, ...]], options: PruneOptions
 ) -> str | None:
-    """Look again at the claim and its user, and judge anew by these alone."""
+    """Look again at the claim and its user, and evaluate anew by these alone."""
     try:
-        claim = await retrying(ASKING, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
+        claim = await retrying(RETRIES, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
     except NotFound:
         return "it is gone already"
     if uid_of(claim) != uid_of(finding.claim):
@@ -82,7 +82,7 @@ async def _user(sources: Sources, name: str | None) -> list[User]:
     if name is None:
         return []
     try:
-        user = await retrying(ASKING, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
+        user = await retrying(RETRIES, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
     except NoSuchUser:
         return []
     check_complete(user)
@@ -106,7 +106,7 @@ async def _delete(
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
-            # What was asked for may happen, so whoever is told about it hears of it.
+            # What was asked for may happen, so its outcome is emitted.
             try:
                 outcome = await asked
             except KubeError as error:
@@ -115,7 +115,7 @@ async def _delete(
             raise
 
     try:
-        outcome = await retrying(ASKING, ask_undisturbed, on=Unavailable)
+        outcome = await retrying(RETRIES, ask_undisturbed, on=Unavailable)
     except Unavailable as error:
         on_outcome(finding, ClaimUnclear(error=str(error)))
         raise

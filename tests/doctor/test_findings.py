@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.doctor.findings import Finding, Status, findings_table, is_well
+from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well
 
 
 def found(status, subject="create pods", **more):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.doctor import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.findings import Status
+from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks.findings import Status
 from k8s_hub.hub.users import user_of
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import SlugScheme

@@ -25,7 +25,7 @@ class Action(StrEnum):
     """What was done about a decision."""
 
     STOPPED = "stopped"
-    STOPPING = "stopping"  # told to stop; the hub is still at it
+    STOPPING = "stopping"  # asked to stop; the hub is still at it
     GONE = "gone"  # stopped by somebody else meanwhile
     KEPT = "kept"
     WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
@@ -161,7 +161,7 @@ class Decision:
             case Cause.UNPROBED:
                 yield "A later sweep asks it what it runs, and judges it again."
             case _:
-                pass  # its age, which is told in any case
+                pass  # its age, which is named in any case
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
             yield "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
 

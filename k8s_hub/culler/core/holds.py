@@ -1,4 +1,4 @@
-"""Keeping a server for a while (an extension), as its user asks: what the admin's limits allow, from values."""
+"""Extensions of servers, as their users ask for them: what the admin's limits allow, from values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ CLOCK_STEP = timedelta(minutes=1)
 
 
 class ExtensionRefused(Exception):
-    """A keep that is beyond the limits, or could not be stored; the message is for the user."""
+    """An extension that is beyond the limits, or could not be stored; the message is for the user."""
 
     def __init__(self, *message: str | datetime) -> None:
         super().__init__(message_text(message))
@@ -25,17 +25,17 @@ class ExtensionLimits:
     """What users may ask for."""
 
     longest: timedelta = timedelta(hours=8)  # from the time of asking
-    per_week: int = 5  # per user, in any seven days; 0: nothing can be kept
+    per_week: int = 5  # per user, in any seven days; 0: there are no extensions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """One time that a server was kept; a release ends it early, and it counts on."""
+    """One extension of a server; a release ends it early, and it counts on."""
 
     server: str  # "" is the user's default server
     at: datetime  # when it was asked for
     until: datetime
-    by_admin: bool = False  # no use of the user's own keeps
+    by_admin: bool = False  # no use of the user's quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +52,13 @@ class Quota:
 def extended_until(
     extensions: Sequence[Extension], server: str, limits: ExtensionLimits, now: datetime
 ) -> datetime | None:
-    """Return until when a server is kept; None where it is not. A limit that was lowered holds for old keeps too."""
+    """Return until when a server is extended; None where it is not. A limit that was lowered holds for old extensions too."""
     ends = (min(each.until, each.at + limits.longest) for each in extensions if each.server == server)
     return max((end for end in ends if end > now), default=None)
 
 
 def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetime) -> Quota:
-    """Return what the user of these keeps may still ask for."""
+    """Return what the user of these extensions may still ask for."""
     counted = sorted(each.at for each in extensions if now - each.at < WEEK and not each.by_admin)
     left = max(0, limits.per_week - len(counted))
     again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
@@ -66,7 +66,7 @@ def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetim
 
 
 def can_extend(limits: ExtensionLimits, *, by_admin: bool) -> bool:
-    """Return whether anything can be kept at all."""
+    """Return whether anything can be extended at all."""
     return bool(limits.longest) and (by_admin or bool(limits.per_week))
 
 
@@ -85,7 +85,7 @@ def extend(
     *,
     by_admin: bool = False,
 ) -> tuple[Extension, ...]:
-    """Return the user's keeps with one more, from now on; raise ExtensionRefused where the limits forbid it.
+    """Return the user's extensions with one more, from now on; raise ExtensionRefused where the limits forbid it.
 
     by_admin: an admin asks, whom ``per_week`` does not bind.
     """
@@ -105,14 +105,14 @@ def extend(
 
 
 def release(extensions: Sequence[Extension], server: str, now: datetime) -> tuple[Extension, ...]:
-    """Return the user's keeps after the server was let go; what was used up stays so."""
+    """Return the user's extensions after that of the server was ended; what was used up stays so."""
     return tuple(
         replace(each, until=min(each.until, now)) if each.server == server else each for each in extensions
     )
 
 
 def settled(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
-    """Return the user's keeps; one that was asked for in the future, under a wrong clock, begins now.
+    """Return the user's extensions; one that was asked for in the future, under a wrong clock, begins now.
 
     Otherwise it would hold, and count, until that future is over.
     """
@@ -125,5 +125,5 @@ def settled(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, 
 
 
 def lasting(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
-    """Return the keeps that still hold or still count."""
+    """Return the extensions that still hold or still count."""
     return tuple(each for each in extensions if each.until > now or now - each.at < WEEK)

@@ -22,7 +22,7 @@ class Work:
     connections: int  # to kernels: open tabs
     last_execution: datetime | None  # newest message of a kernel or output of a terminal; None: not known
     is_partial: bool = (
-        False  # a part of the answer is missing: more may run, and the hub's word counts beside it
+        False  # a part of the answer is missing: more may run, and what the hub reports counts beside it
     )
 
 
@@ -46,17 +46,17 @@ class Facts:
 
 
 class HoldStore(Protocol):
-    """What is remembered of servers."""
+    """What is stored of servers."""
 
     def extended_until(self, user: str, server: str) -> datetime | None:
-        """Return until when a server's user asked to keep it; None: they did not."""
+        """Return until when a server's user has extended it; None: they have not."""
 
     def notice(self, user: str, server: str) -> Notice | None:
         """Return the last warning that its user got; None: none."""
 
 
 def facts_of(server: Server, user: User, store: HoldStore | None = None, work: Work | None = None) -> Facts:
-    """Return all that is known about a server; without a memory, nothing is remembered."""
+    """Return all that is known about a server; without a store, nothing is remembered."""
     return Facts(
         server=server,
         user=user,
@@ -150,7 +150,7 @@ def evaluate(
 def active_at(facts: Facts, now: datetime) -> datetime | None:
     """Return when a server was last active, maybe in the future; None where that is not known.
 
-    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it told all
+    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it reported all
     that it runs.
     """
     seen = _seen_at(facts.server)
@@ -299,7 +299,7 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
 def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
     """Return when the warning was given that is about this stop.
 
-    Activity makes an earlier one void; so does what puts off the stop, as its user's wish does: for the warning
+    Activity makes an earlier one void; so does what puts off the stop, as an extension does: for the warning
     was too early then.
     """
     given = facts.notice
@@ -313,7 +313,7 @@ def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta)
 
 
 def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
-    """Return until when its user keeps it: never beyond its greatest age."""
+    """Return until when it is extended: never beyond its maximum runtime."""
     end = runtime_ends(facts.server.started, limits)
     return (
         facts.extended_until
@@ -340,7 +340,7 @@ def _executed_at(work: Work | None, now: datetime) -> datetime | None:
 
 
 def _words(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return what it did at this time, and what it did not since then: by the hub's word, or by its own."""
+    """Return what it did at this time, and what it did not since then: as the hub or the server itself reports it."""
     work, server = facts.work, facts.server
     is_hubs_word = since == _seen_at(server)
     if is_hubs_word:

@@ -57,7 +57,7 @@ class Template:
         return cls(scheme=url.scheme, host=url.hostname or "", port=url.port)
 
     def address_of(self, server: Server) -> str | None:
-        """Return a server's address; None where its state does not tell a field."""
+        """Return a server's address; None where its state lacks a field."""
         state = server.state or {}
         saved = {name: state[name] for name in OF_THE_STATE if isinstance(state.get(name), str)}
         if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
@@ -139,7 +139,7 @@ class ProbeChoice:
     probed: tuple[Server, ...] = ()
     waiting: frozenset[Server] = (
         frozenset()
-    )  # they look idle but found no place, and must not be stopped unheard
+    )  # they look idle but found no slot, and must not be stopped unprobed
 
 
 def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime | None) -> Candidate | None:
@@ -149,7 +149,7 @@ def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime |
         Cause.IDLE,
         Cause.IN_USE,
         Cause.EXTENDED,
-    }:  # when a wish ends, its own word counts
+    }:  # when an extension ends, what it reports counts
         return None
     begun = facts.server.started or facts.server.last_activity
     if begun is None or now - begun < limits.timeout:
@@ -158,7 +158,7 @@ def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime |
 
 
 def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
-    """Choose who finds a place: those that look idle first, then those that were not asked for longest."""
+    """Choose who finds a slot: those that look idle first, then those that were not asked for longest."""
     ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.probed_at or EARLIEST))
     return ProbeChoice(
         probed=tuple(each.server for each in ordered[:slots]),
@@ -169,7 +169,7 @@ def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
 BUSY = "busy"
 
 MOST_CONNECTIONS = 1_000_000
-"""To one kernel. A server is its user's program: it may tell any number."""
+"""To one kernel. A server is its user's program: it may report any number."""
 
 MOST_ITEMS = 10_000
 """Kernels or terminals that are read; each takes the culler's loop a microsecond or two."""
@@ -209,7 +209,7 @@ class Answer:
             self._add_moment(terminal.get("last_activity"), "a terminal")
 
     def miss(self, part: str, value: Any, rule: str) -> None:
-        """Note that a part could not be read; the first is told."""
+        """Note that a part could not be read; the first is logged."""
         if self.problem is None:
             self.problem = f"{part} {quoted(value)}, not {rule}"
 

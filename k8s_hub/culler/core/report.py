@@ -19,15 +19,15 @@ class Report:
     users: int = 0
     servers: int = 0
     stopped: int = 0
-    stopping: int = 0  # told to stop; the hub is still at it
+    stopping: int = 0  # asked to stop; the hub is still at it
     gone: int = 0  # stopped by somebody else meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    held_by_guard: int = 0  # of those kept: held back by the brake
+    held_by_guard: int = 0  # of those kept: held back by the mass-cull guard
     held_by_grace: int = 0  # of those kept: held back after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token may not see
-    warned: int = 0  # users told, or given up, that their server will be stopped
+    warned: int = 0  # users warned, or given up, that their server will be stopped
     probed: int = 0  # servers asked what they run
     answered: int = 0  # of those asked
     deleted: int = 0  # users
@@ -78,7 +78,7 @@ class Stop:
     at: datetime
     reason: str  # completes the sentence "it ..."
     rule: str | None  # None: the default limits
-    is_removed: bool = False  # the hub was told to forget the named server, too
+    is_removed: bool = False  # the hub was asked to forget the named server, too
     ran_again: bool = False  # it was seen since
 
     @property
@@ -104,7 +104,7 @@ class SweepHistory:
     """Owns what is remembered from pass to pass, of servers that run; lost when the process ends."""
 
     def __init__(self) -> None:
-        self.in_use: frozenset[ServerKey] = frozenset()  # in the eyes of the last pass
+        self.in_use: frozenset[ServerKey] = frozenset()  # by the last pass
         self.probed_at: dict[ServerKey, datetime] = {}  # what they run
         self._seen: frozenset[ServerKey] = frozenset()
         self._unwarned: dict[ServerKey, _Tries] = {}
@@ -147,7 +147,7 @@ def server_key(decision: Decision) -> ServerKey:
 
 
 AT_LEAST = 10
-"""Fewer servers than these are never braked: half of a small hub often leaves together."""
+"""Fewer servers than these are never held back: half of a small hub often leaves together."""
 
 
 def mass_cull_guard(
@@ -177,7 +177,7 @@ class Board:
         self._now_seen: dict[tuple[str, str], DecisionRecord] = {}  # in the pass that is under way
 
     def on_decision(self, decision: Decision, action: Action) -> None:
-        """Take note of one decision; it is a sweep's DecisionListener."""
+        """Take note of one decision."""
         seen = decision.record(action)
         self._now_seen[seen.user, seen.server] = seen
 
@@ -249,7 +249,7 @@ class Pulse:
             self._last_seconds = record.seconds
 
     def health(self) -> Health:
-        """Judge. A pass that takes longer than the interval delays the next, which is no failure."""
+        """Return it. A pass that takes longer than the interval delays the next, which is no failure."""
         patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
         silence = self._now() - (self._last_success or self._begun)
         return Health(

@@ -67,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """How long a user may keep a server now; ``sentence`` says what is left, or why nothing is."""
+    """How long a user may extend a server now; ``sentence`` says what is left, or why nothing is."""
 
     lengths: tuple[timedelta, ...] = ()
     until: datetime | None = None  # its maximum runtime, where that comes before the longest stretch
@@ -142,7 +142,7 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
 def offer(
     record: DecisionRecord, quota: Quota, limits: ExtensionLimits, now: datetime, *, by_admin: bool = False
 ) -> Offer:
-    """Return how long this server may be kept now; by_admin: as an admin, whom the quota does not bind."""
+    """Return how long this server may be extended now; by_admin: as an admin, whom the quota does not bind."""
     if not can_extend(limits, by_admin=by_admin):
         return Offer()
     if reason := why_not(record, now):
@@ -185,7 +185,7 @@ def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: dateti
 
 
 def why_not(record: DecisionRecord, now: datetime, length: timedelta = timedelta()) -> Message | None:
-    """Return why this server cannot be kept for so long, whatever its user's quota; None: it can."""
+    """Return why this server cannot be extended for so long, whatever its user's quota; None: it can."""
     if record.verdict.cause is Cause.EXEMPT:
         return ("It is exempt, so it needs no extension.",)
     if record.verdict.cause in {Cause.PENDING, Cause.NOT_READY}:

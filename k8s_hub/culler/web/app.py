@@ -41,7 +41,7 @@ from k8s_hub.culler.web.handlers import (
 log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 60
-"""So long the hub's word about who somebody is, and what they may, is believed."""
+"""So long the hub's answer about who somebody is, and what they may, is cached."""
 
 FILES = files("k8s_hub.culler.web") / "static"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}

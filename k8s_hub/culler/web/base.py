@@ -83,7 +83,7 @@ def _relative(context: Context, at: datetime) -> str:
 log = logging.getLogger(__name__)
 
 HUB_SECONDS = 20.0
-"""What the hub may take for an answer before a person is told that it is away."""
+"""What the hub may take for an answer before the page says that it is away."""
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "

@@ -231,7 +231,7 @@ class ServersHandler(_ServerHandler):
         await self.show_servers(owner, done=self._done(owner))
 
     def _done(self, owner: str) -> Message:
-        """Return what a form did, as the memory has it: nothing that only an address says."""
+        """Return what a form did, as the store has it: nothing that only an address says."""
         done, server, store = (
             self.get_argument("done", ""),
             self.get_argument("server", ""),
@@ -293,10 +293,10 @@ class AllServersHandler(_ServerHandler):
 
 
 class ExtendHandler(_ServerHandler):
-    """Keeps a server for a while."""
+    """Extends a server."""
 
     async def post(self) -> None:
-        """Extension it, or say why not."""
+        """Extend it, or say why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:
@@ -318,7 +318,7 @@ class ExtendHandler(_ServerHandler):
             self.redirect(self.path_of(owner, done=EXTENDED, server=server), status=303)
 
     def _extend(self, record: DecisionRecord | None, owner: str, server: str) -> None:
-        """Extension the server; raise ExtensionRefused."""
+        """Extend the server; raise ExtensionRefused."""
         if record is None:
             raise ExtensionRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
         now = self.site.now()
@@ -332,10 +332,10 @@ class ExtendHandler(_ServerHandler):
 
 
 class ReleaseHandler(_ServerHandler):
-    """Lets go a server that was kept."""
+    """Ends an extension."""
 
     async def post(self) -> None:
-        """Let it go, or say why not."""
+        """End it, or say why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from k8s_hub.doctor.findings import Finding, Status
-from k8s_hub.doctor.homes import ExpectedPod
+from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.homes import ExpectedPod
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
@@ -22,7 +22,7 @@ COMPONENT = "singleuser-server"
 def check_pods(
     pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]
 ) -> Iterator[Finding]:
-    """Judge the pods of a namespace, in which the hub's servers, running or not, have these pods."""
+    """Check the pods of a namespace, in which the hub's servers, running or not, have these pods."""
     by_name = {key_of(pod).name: pod for pod in pods}
     foreign = [
         (server.identity, by_name[server.name])
@@ -58,7 +58,7 @@ def check_pods(
 
 
 def _is_its_own(pod: Raw, server: ExpectedPod) -> bool:
-    """Tell a server's pod by its annotations, or as the one that was, before its user was renamed."""
+    """Recognise a server's pod by its annotations, or as the one that was, before its user was renamed."""
     return is_ours(pod, server.identity) or (bool(server.uid) and uid_of(pod) == server.uid)
 
 
@@ -91,7 +91,7 @@ def _is_of_this_hub(pod: Raw, servers: Sequence[ExpectedPod]) -> bool:
 
 
 def is_active(server: Server) -> bool:
-    """Tell whether the hub knows it as running, starting or stopping."""
+    """Return whether the hub knows it as running, starting or stopping."""
     return server.ready or server.pending is not None
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status
 from k8s_hub.text import quoted
 
 CHECK = "versions"
@@ -42,7 +42,7 @@ _PRE_RELEASE = re.compile(r"[._-]?((a|b|rc)\d|alpha|beta|dev)")
 
 
 def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Judge versions by name; None is one that could not be found out."""
+    """Check versions by name; None is one that could not be found out."""
     for name, version in versions.items():
         yield _finding(name, name.removesuffix(RUNNING).strip(), version)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status
 from k8s_hub.objects.keys import key_of, labels_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
@@ -12,7 +12,7 @@ CHECK = "network"
 PORT_NAME = "notebook-port"
 SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "singleuser-server"}
 OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
-"""Labels whose values only a pod tells."""
+"""Labels whose values only a pod has."""
 
 OPERATORS = {
     "In": Operator.IN,
@@ -24,7 +24,7 @@ HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
 def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
-    """Judge the policies of the hub's namespace, for the pods in it; None where they may not be read."""
+    """Check the policies of the hub's namespace, for the pods in it; None where they may not be read."""
     if policies is None:
         yield Finding(
             check=CHECK,
@@ -52,7 +52,7 @@ def _way(
     ports: Sequence[int | str],
     subject: str,
 ) -> Finding:
-    """Judge one way: closed where policies select these pods and none of them lets the port pass."""
+    """Check one way: closed where policies select these pods and none of them lets the port pass."""
     concerned = [policy for policy in policies if _selects(policy, labels) and _is_for(policy, direction)]
     rules = [rule for policy in concerned for rule in policy["spec"].get(direction.lower()) or ()]
     names = ", ".join(key_of(policy).name for policy in concerned)
@@ -70,7 +70,7 @@ def _way(
 
 
 def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
-    """Tell whether a policy is for pods with these labels."""
+    """Return whether a policy is for pods with these labels."""
     selector = policy["spec"].get("podSelector") or {}
     wanted = dict(selector.get("matchLabels") or {})
     if "component" in wanted and not OF_A_RELEASE & labels.keys():

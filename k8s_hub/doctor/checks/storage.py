@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status
 from k8s_hub.objects.keys import annotations_of, key_of
 from k8s_hub.objects.raw import Raw
 
@@ -11,7 +11,7 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
-    """Judge the cluster's storage classes.
+    """Check the cluster's storage classes.
 
     classes: None where they are not shown.
     wanted: the name in KubeSpawner.storage_class; None is the cluster's default, "" none.
@@ -30,7 +30,7 @@ def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator
             check=CHECK, subject=subject, status=Status.NOTED, message="volumes must be there beforehand"
         )
     else:
-        yield from _judge_found(_candidates(classes, wanted), subject)
+        yield from _check_found(_candidates(classes, wanted), subject)
 
 
 def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:
@@ -39,7 +39,7 @@ def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:
     return [one for one in classes if annotations_of(one).get(DEFAULT) == "true"]
 
 
-def _judge_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
+def _check_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
     if not found:
         yield Finding(
             check=CHECK,

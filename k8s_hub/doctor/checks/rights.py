@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from k8s_hub.culler.core.needs import lacking, needs
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status
 
 CHECK = "rights"
 
@@ -41,7 +41,7 @@ OPTIONAL = (
 
 
 def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
-    """Judge what the API server said of each right; None: it did not say."""
+    """Check what the API server said of each right; None: it did not say."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
         yield Finding(
             check=CHECK,
@@ -87,7 +87,7 @@ SUBJECT = "scopes of the token"
 
 
 def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
-    """Judge what the token has; None where there is no token to ask with."""
+    """Check what the token has; None where there is no token to ask with."""
     if held is None:
         yield Finding(
             check=SCOPES_CHECK,

@@ -10,7 +10,7 @@ from k8s_hub.claims.extra import choose_extra
 from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
 from k8s_hub.claims.legacy import legacy_names
 from k8s_hub.claims.lookup import usernames_of
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, names_of, scope_of
@@ -20,7 +20,7 @@ from k8s_hub.spawner.saved_state import SavedState
 
 CHECK = "homes"
 UNKNOWN_NUMBER = "?"
-"""The REST API does not tell users' numbers; no claim or pod of a template with {userid} has this name."""
+"""The REST API does not have users' numbers; no claim or pod of a template with {userid} has this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +268,7 @@ def _state(user: User, servername: str) -> SavedState:
 
 
 def _is_here(state: SavedState, settings: Settings) -> bool:
-    """Tell whether a server is in the namespace that is looked at, as one is that never ran."""
+    """Return whether a server is in the namespace that is looked at, as one is that never ran."""
     return state.namespace in {None, settings.namespace}
 
 
