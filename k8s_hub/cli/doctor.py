@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
-from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well
+from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.hub import connection as hub
@@ -54,7 +54,7 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
                 ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
             )
         except KubeError as error:
-            return [Finding(check="cluster", subject="API server", status=Status.WRONG, message=str(error))]
+            return [wrong("cluster", "API server", str(error))]
         stack.push_async_callback(connection.close)
         to_hub = None if where is None else await stack.enter_async_context(hub.HubConnection(where))
         settings = Settings(

@@ -91,7 +91,7 @@ async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetim
         "inactive_limit": int(limits.timeout.total_seconds()),
         "server": unpacked(facts.server.raw),
     }
-    if _names_user(hook):
+    if has_parameter(hook, "user"):
         arguments["user"] = unpacked(facts.user.raw)
     opinion = hook(**arguments)
     if inspect.isawaitable(opinion):
@@ -100,13 +100,13 @@ async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetim
     return bool(opinion)
 
 
-def _names_user(hook: ArbiterHook) -> bool:
-    """Return whether a hook has a parameter ``user``.
+def has_parameter(hook: Callable[..., object], name: str) -> bool:
+    """Return whether a hook has a parameter of this name.
 
-    ``**kwargs`` is none: a hook that hands all it gets to a function of three arguments must go on to work.
+    ``**kwargs`` is none: a hook that hands all it gets to a function of fewer arguments must go on to work.
     """
     try:
-        parameter = inspect.signature(hook).parameters.get("user")
+        parameter = inspect.signature(hook).parameters.get(name)
     except (TypeError, ValueError):  # a callable without a signature
         return False
     return parameter is not None and parameter.kind in {

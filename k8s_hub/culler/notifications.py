@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction, signature
+from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ import aiohttp
 
 from k8s_hub.culler.core.decision import Decision
 from k8s_hub.culler.core.policy import Cause, foreseen_stop
+from k8s_hub.culler.decider import has_parameter
 from k8s_hub.text import format_relative, format_time, is_http_url, printable, without_secrets
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Warnings:
         """Return what went wrong."""
         if self._settings.hook is None:
             return await self._post(said)
-        if not _names_text(self._settings.hook):
+        if not has_parameter(self._settings.hook, "text"):  # 0.1.0 did not give it
             del said["text"]
         return await _call(self._settings.hook, said)
 
@@ -134,14 +135,6 @@ class Warnings:
         body = {**said, "stop_at": said["stop_at"].isoformat()}
         async with self._session.post(self._settings.url, json=body, allow_redirects=False) as response:
             return None if response.ok and response.status < 300 else f"it answered with {response.status}"
-
-
-def _names_text(hook: Hook) -> bool:
-    """Return whether a hook has a parameter ``text``, which 0.1.0 did not give; ``**kwargs`` may hand on all it gets."""
-    try:
-        return "text" in signature(hook).parameters
-    except (TypeError, ValueError):  # a callable without a signature
-        return False
 
 
 async def _call(hook: Hook, said: dict[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_hub._version import __version__
 from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, unknown, wrong
 from k8s_hub.hub.api import HubApi, Page
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
@@ -79,13 +79,7 @@ class Examination:
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
         except HubError as error:
-            yield Finding(
-                check="hub",
-                subject="REST API",
-                status=Status.WRONG,
-                message=str(error),
-                advice="see that --url and the token are the hub's",
-            )
+            yield wrong("hub", "REST API", str(error), advice="see that --url and the token are the hub's")
             return
         if users is None:
             for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
@@ -161,13 +155,7 @@ TOKEN_FOR_ALL = f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB
 
 def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
     for check, subject in ((pods.CHECK, "servers' pods"), (homes.CHECK, "claims")):
-        yield Finding(
-            check=check,
-            subject=subject,
-            status=Status.UNKNOWN,
-            message=f"not seen, because {why}",
-            advice=advice,
-        )
+        yield unknown(check, subject, f"not seen, because {why}", advice=advice)
 
 
 async def _everybody(hub: HubApi) -> tuple[User, ...]:
@@ -192,11 +180,10 @@ async def findings_of(examination: Examination) -> list[Finding]:
             found.append(one)  # noqa: PERF401 - what was found before an error stays
     except KubeError as error:
         found.append(
-            Finding(
-                check="cluster",
-                subject="API server",
-                status=Status.WRONG,
-                message=str(error),
+            wrong(
+                "cluster",
+                "API server",
+                str(error),
                 advice="see that the kubeconfig or the service account is right, and the API server there",
             )
         )

@@ -72,12 +72,14 @@ class Culler:
             self.now,
             outages=self.outages,
         )
+        self.records = []
         self.service = CullerService(
             self.sweep.look,
             self.sweep.run,
             every=every * MINUTE,
             now=self.now,
             heartbeat=partial(heartbeat, self.hub.version, self.outages, self.now),
+            on_pass=self.records.append,
         )
 
     def now(self):
@@ -98,7 +100,7 @@ class Culler:
     def passes(self):
         return [
             (each.kind, each.report and (each.report.stopped, each.report.held_by_grace))
-            for each in self.service.history
+            for each in self.records
         ]
 
 

@@ -40,6 +40,26 @@ class Finding:
         }
 
 
+def fine(check: str, subject: str, message: str = "") -> Finding:
+    """Return a finding that all is well."""
+    return Finding(check=check, subject=subject, status=Status.FINE, message=message)
+
+
+def noted(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
+    """Return a finding that is worth knowing, and no harm."""
+    return Finding(check=check, subject=subject, status=Status.NOTED, message=message, advice=advice)
+
+
+def unknown(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
+    """Return a finding about what could not be looked at."""
+    return Finding(check=check, subject=subject, status=Status.UNKNOWN, message=message, advice=advice)
+
+
+def wrong(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
+    """Return a finding of what is to be corrected."""
+    return Finding(check=check, subject=subject, status=Status.WRONG, message=message, advice=advice)
+
+
 def is_well(findings: Iterable[Finding]) -> bool:
     """Return whether nothing is wrong; what is unknown is no reason to fail."""
     return all(found.status is not Status.WRONG for found in findings)

@@ -10,7 +10,7 @@ from k8s_hub.claims.extra import choose_extra
 from k8s_hub.claims.home import Create, HomeChoice, HomeRequest, Refuse, UseExisting, Why, choose_home
 from k8s_hub.claims.legacy import legacy_names
 from k8s_hub.claims.lookup import usernames_of
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status, fine, noted, unknown, wrong
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, names_of, scope_of
@@ -137,15 +137,14 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
                 found += 1
                 yield finding
     if elsewhere:
-        yield Finding(
-            check=CHECK,
-            subject="other namespaces",
-            status=Status.UNKNOWN,
-            message=f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
+        yield unknown(
+            CHECK,
+            "other namespaces",
+            f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
             advice="run it with --namespace for each of them",
         )
     elif not found:
-        yield Finding(check=CHECK, subject="claims", status=Status.FINE, message="no server has one yet")
+        yield fine(CHECK, "claims", "no server has one yet")
 
 
 def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterator[Finding]:
@@ -173,38 +172,31 @@ def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterato
 def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Finding:
     match choice:
         case UseExisting(name=name, claim=claim) if trouble := _trouble(claim):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=f"{name}: {trouble}",
+            return wrong(
+                CHECK,
+                subject,
+                f"{name}: {trouble}",
                 advice="see the page on volumes before this server starts",
             )
         case UseExisting(name=name, why=why) if remembered in {None, name}:
             status = Status.NOTED if why in {Why.LEGACY, Why.ANNOTATED} else Status.FINE
             return Finding(check=CHECK, subject=subject, status=status, message=f"{name}: {why}")
         case UseExisting(name=name, why=why):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.NOTED,
-                message=f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
+            return noted(
+                CHECK,
+                subject,
+                f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
             )
         case Create(name=name):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
+            return wrong(
+                CHECK,
+                subject,
+                f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
                 advice="restore the claim, see the page on volumes; if it was deleted on purpose, start the server",
             )
         case Refuse(detail=detail):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=detail,
-                advice="correct the annotation of the claim before this server starts",
+            return wrong(
+                CHECK, subject, detail, advice="correct the annotation of the claim before this server starts"
             )
         case _:
             assert_never(choice)

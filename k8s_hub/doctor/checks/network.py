@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
 from k8s_hub.objects.keys import key_of, labels_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
@@ -26,11 +26,10 @@ HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
     """Check the policies of the hub's namespace, for the pods in it; None where they may not be read."""
     if policies is None:
-        yield Finding(
-            check=CHECK,
-            subject="network policies",
-            status=Status.UNKNOWN,
-            message="the API server does not show them to this account; the hub need not see them",
+        yield unknown(
+            CHECK,
+            "network policies",
+            "the API server does not show them to this account; the hub need not see them",
             advice="run it with an administrator's kubeconfig",
         )
         return
@@ -57,14 +56,13 @@ def _way(
     rules = [rule for policy in concerned for rule in policy["spec"].get(direction.lower()) or ()]
     names = ", ".join(key_of(policy).name for policy in concerned)
     if not concerned:
-        return Finding(check=CHECK, subject=subject, status=Status.FINE, message="no policy restricts it")
+        return fine(CHECK, subject, "no policy restricts it")
     if any(_passes(rule, ports) for rule in rules):
-        return Finding(check=CHECK, subject=subject, status=Status.FINE, message=f"let pass by {names}")
-    return Finding(
-        check=CHECK,
-        subject=subject,
-        status=Status.WRONG,
-        message=f"no rule of {names} lets it pass",
+        return fine(CHECK, subject, f"let pass by {names}")
+    return wrong(
+        CHECK,
+        subject,
+        f"no rule of {names} lets it pass",
         advice=f"let TCP {' or '.join(map(str, ports))} pass there, or set KubeSpawner.port to what passes",
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, noted, wrong
 from k8s_hub.doctor.checks.homes import ExpectedPod
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import (
@@ -41,20 +41,14 @@ def check_pods(
         if uid_of(pod) not in uids and _is_left_over(pod, running) and _is_of_this_hub(pod, servers)
     ]
     for pod in left:
-        yield Finding(
-            check=CHECK,
-            subject=key_of(pod).name,
-            status=Status.NOTED,
-            message=f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
+        yield noted(
+            CHECK,
+            key_of(pod).name,
+            f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
             advice=f"kubectl delete pod {key_of(pod).name}, if it is not another hub's",
         )
     if not foreign and not left:
-        yield Finding(
-            check=CHECK,
-            subject="servers' pods",
-            status=Status.FINE,
-            message="none in the way, none left over",
-        )
+        yield fine(CHECK, "servers' pods", "none in the way, none left over")
 
 
 def _is_its_own(pod: Raw, server: ExpectedPod) -> bool:
@@ -68,11 +62,10 @@ def _owner_of(server: ExpectedPod) -> tuple[str, str]:
 
 def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
     server = f"{identity.username}/{identity.servername}" if identity.servername else identity.username
-    return Finding(
-        check=CHECK,
-        subject=key_of(pod).name,
-        status=Status.WRONG,
-        message=f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
+    return wrong(
+        CHECK,
+        key_of(pod).name,
+        f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
         advice="delete it, or change KubeSpawner.pod_name_template",
     )
 

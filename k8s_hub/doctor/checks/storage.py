@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 from k8s_hub.objects.keys import annotations_of, key_of
 from k8s_hub.objects.raw import Raw
 
@@ -18,17 +18,14 @@ def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator
     """
     subject = "default class" if wanted is None else wanted or "no class"
     if classes is None:
-        yield Finding(
-            check=CHECK,
-            subject=subject,
-            status=Status.UNKNOWN,
-            message="the API server does not show storage classes to this account; the hub need not see them",
+        yield unknown(
+            CHECK,
+            subject,
+            "the API server does not show storage classes to this account; the hub need not see them",
             advice="run it with an administrator's kubeconfig",
         )
     elif wanted == "":
-        yield Finding(
-            check=CHECK, subject=subject, status=Status.NOTED, message="volumes must be there beforehand"
-        )
+        yield noted(CHECK, subject, "volumes must be there beforehand")
     else:
         yield from _check_found(_candidates(classes, wanted), subject)
 
@@ -41,29 +38,22 @@ def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:
 
 def _check_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
     if not found:
-        yield Finding(
-            check=CHECK,
-            subject=subject,
-            status=Status.WRONG,
-            message="there is no such storage class, so no volume is made and servers wait for theirs",
+        yield wrong(
+            CHECK,
+            subject,
+            "there is no such storage class, so no volume is made and servers wait for theirs",
             advice="make one, or name another one in KubeSpawner.storage_class",
         )
         return
     names = ", ".join(key_of(one).name for one in found)
     if len(found) > 1:
-        yield Finding(
-            check=CHECK,
-            subject=subject,
-            status=Status.NOTED,
-            message=f"there are several ({names}), and the latest is taken",
-        )
+        yield noted(CHECK, subject, f"there are several ({names}), and the latest is taken")
     else:
-        yield Finding(check=CHECK, subject=subject, status=Status.FINE, message=names)
+        yield fine(CHECK, subject, names)
     for one in found:
         if one.get("reclaimPolicy", "Delete") == "Delete":
-            yield Finding(
-                check=CHECK,
-                subject=key_of(one).name,
-                status=Status.NOTED,
-                message="whoever deletes a claim deletes its files, too (reclaimPolicy Delete)",
+            yield noted(
+                CHECK,
+                key_of(one).name,
+                "whoever deletes a claim deletes its files, too (reclaimPolicy Delete)",
             )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from k8s_hub.doctor.checks.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
 from k8s_hub.text import quoted
 
 CHECK = "versions"
@@ -51,24 +51,18 @@ def _finding(subject: str, program: str, version: str | None) -> Finding:
     have = Version.of(version or "")
     if version is None or have is None:
         what = "its version could not be found out" if version is None else f"{quoted(version)} is no version"
-        return Finding(check=CHECK, subject=subject, status=Status.UNKNOWN, message=what)
+        return unknown(CHECK, subject, what)
     lowest = LOWEST.get(program, ())
     release = security_release_after(program, have)
     if have.numbers < lowest:
         return _wrong(subject, f"{version} is too old", _dotted(lowest))
     if release is not None:
         return _wrong(subject, f"{version} is older than the security release {release}", release)
-    return Finding(check=CHECK, subject=subject, status=Status.FINE, message=version)
+    return fine(CHECK, subject, version)
 
 
 def _wrong(subject: str, message: str, wanted: str) -> Finding:
-    return Finding(
-        check=CHECK,
-        subject=subject,
-        status=Status.WRONG,
-        message=message,
-        advice=f"take {wanted} or later",
-    )
+    return wrong(CHECK, subject, message, advice=f"take {wanted} or later")
 
 
 def security_release_after(program: str, have: Version) -> str | None:
