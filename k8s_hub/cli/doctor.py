@@ -11,12 +11,12 @@ from k8s_hub.cli import numbers, sources
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
-from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import SlugScheme, TemplateError, expand, names_of
 from k8s_hub.signals import run_until_told
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     return run_until_told(_run(parsed, where))
 
 
-async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> int:
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> int:
     findings = await _findings(parsed, where)
     if parsed.json:
         print(json.dumps({"findings": [found.as_json() for found in findings]}, indent=2))
@@ -47,7 +47,7 @@ async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings | None)
     return 0 if is_well(findings) else 1
 
 
-async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | None) -> list[Finding]:
+async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> list[Finding]:
     async with AsyncExitStack() as stack:
         try:
             connection = await Connection.open(
@@ -56,7 +56,7 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
         except KubeError as error:
             return [wrong("cluster", "API server", str(error))]
         stack.push_async_callback(connection.close)
-        to_hub = None if where is None else await stack.enter_async_context(hub.HubConnection(where))
+        to_hub = None if where is None else await stack.enter_async_context(HubConnection(where))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
@@ -77,7 +77,7 @@ async def _findings(parsed: argparse.Namespace, where: hub.ConnectionSettings | 
         return await findings_of(examination)
 
 
-def _hub_settings(parsed: argparse.Namespace) -> hub.ConnectionSettings | None:
+def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return how to ask the hub, if need be with the token of a culler that runs here; None where there is none."""
     has_token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
     environment = os.environ if has_token else {**os.environ, **environment_of_culler()}

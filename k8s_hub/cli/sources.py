@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k8s_hub.hub import connection as hub
+from k8s_hub.hub.connection import HubConnectionSettings, internal_ssl_context
 from k8s_hub.text import has_credentials, is_http_url
 
 
@@ -33,7 +33,7 @@ def hub_settings(
     *,
     scopes: Sequence[str],
     environment: Mapping[str, str] = os.environ,
-) -> hub.ConnectionSettings:
+) -> HubConnectionSettings:
     """Return the connection, from options and environment; raise ValueError that says what is wrong with them.
 
     certificates: the hub's ``internal_certs_location``; None where it runs without internal_ssl.
@@ -49,13 +49,13 @@ def hub_settings(
         raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(scopes)}")
     if not (token.isascii() and token.isprintable()):
         raise ValueError("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
-    return hub.ConnectionSettings(url=url, token=token, ssl_context=_ssl_context(certificates))
+    return HubConnectionSettings(url=url, token=token, ssl_context=_ssl_context(certificates))
 
 
 def _ssl_context(certificates: Path | None) -> ssl.SSLContext | None:
     if certificates is None:
         return None
     try:
-        return hub.internal_ssl_context(certificates)
+        return internal_ssl_context(certificates)
     except OSError as error:
         raise ValueError(f"--internal-certs-location {certificates} cannot be used: {error}") from error

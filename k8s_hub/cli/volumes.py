@@ -11,13 +11,13 @@ from typing import Any, assert_never
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.clock import utcnow
-from k8s_hub.hub import connection as hub
 from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.errors import KubeError
+from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.templates import Scope, TemplateError, expand, names_of, scope_of
 from k8s_hub.signals import run_until_told
 from k8s_hub.text import printable
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         return 1
 
 
-async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, options: PruneOptions) -> None:
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options: PruneOptions) -> None:
     async with _sources(parsed, where) as found:
         inventory = await found.read()
         owners = OwnerIndex.of(inventory.users, options.templates)
@@ -78,11 +78,11 @@ async def _run(parsed: argparse.Namespace, where: hub.ConnectionSettings, option
 
 
 @asynccontextmanager
-async def _sources(parsed: argparse.Namespace, where: hub.ConnectionSettings) -> AsyncIterator[Sources]:
+async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> AsyncIterator[Sources]:
     settings = ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
     connection = await Connection.open(settings)
     try:
-        async with hub.HubConnection(where) as to_hub:
+        async with HubConnection(where) as to_hub:
             namespaces = (
                 [None] if parsed.all_namespaces else parsed.namespace or [pod_namespace() or "default"]
             )

@@ -14,16 +14,15 @@ from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.throttling import retry
-from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import Forbidden, NotFound
-from k8s_hub.hub.routes import ServerKey
-from k8s_hub.hub.users import Server, User
+from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.errors import HubForbidden, HubNotFound
+from k8s_hub.hub.users import Server, ServerKey, User
 
 
 class HubClient(Protocol):
     """What a sweep needs of the hub."""
 
-    async def page(self, *, offset: int, limit: int, state: State) -> Page:
+    async def page(self, *, offset: int, limit: int, state: UserState) -> UserPage:
         """As HubApi.page."""
 
     async def user(self, name: str) -> User:
@@ -90,9 +89,9 @@ class Outcome:
     seconds: float | None = None  # that the hub took to answer the stop; None: it was not asked to
 
 
-def hidden_from(refusal: NotFound, what: str, scope: str) -> Forbidden:
+def hidden_from(refusal: HubNotFound, what: str, scope: str) -> HubForbidden:
     """Return the error that a 404 means for something that the hub shows: the scope does not include it."""
-    return Forbidden(
+    return HubForbidden(
         f"The API token lacks the scope {scope} for {what}: the hub shows it, and {refusal}",
         code=refusal.code,
     )
@@ -140,7 +139,7 @@ class Stopping:
         """Return the server and its user as the hub has them now; None where it is gone."""
         try:
             user = await self.hub.user(server.user)
-        except NotFound:
+        except HubNotFound:
             return None
         self.outages.answered(self.now())
         fresh = user.server(server.name)
@@ -162,7 +161,7 @@ class Stopping:
         remove = bool(server.name) and self.remove_named
         try:
             is_gone = await self.hub.stop_server(server.user, server.name, remove=remove)
-        except NotFound as refusal:
+        except HubNotFound as refusal:
             if await self._found(server) is None:
                 return Outcome(action=Action.GONE, decision=decision)
             raise hidden_from(refusal, str(server), needs.STOP) from refusal
@@ -194,7 +193,7 @@ class Deleting:
             return False
         try:
             await self.hub.delete_user(user.name)
-        except NotFound as refusal:
+        except HubNotFound as refusal:
             if await self._found(user) is None:
                 return False
             raise hidden_from(refusal, f"user {user.name}", needs.DELETE_USERS) from refusal
@@ -203,5 +202,5 @@ class Deleting:
     async def _found(self, user: User) -> User | None:
         try:
             return await self.hub.user(user.name)
-        except NotFound:
+        except HubNotFound:
             return None

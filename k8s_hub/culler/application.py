@@ -53,7 +53,7 @@ from k8s_hub.culler.service import SPREAD_PART
 from k8s_hub.culler.sweep import SweepOptions
 from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem_page
 from k8s_hub.hub.connection import (
-    ConnectionSettings,
+    HubConnectionSettings,
     internal_ssl_context,
     servers_ssl_context,
 )
@@ -446,9 +446,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             if given.get(name) and not getattr(self, needed):
                 self.log.warning("%s is given, but has no effect without %s", name, needed)
 
-    def connection_settings(self) -> ConnectionSettings:
+    def connection_settings(self) -> HubConnectionSettings:
         """Return how to reach the hub. Ends the process where that is not known."""
-        return ConnectionSettings(
+        return HubConnectionSettings(
             url=self._checked_url(),
             token=self._token(),
             request_timeout=self._request_timeout(),

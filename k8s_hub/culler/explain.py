@@ -19,7 +19,7 @@ from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
-from k8s_hub.hub.errors import HubError, NotFound
+from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
 from k8s_hub.objects import timestamps
 from k8s_hub.text import printable
@@ -157,18 +157,18 @@ def _complain(problem: str) -> None:
 async def _user(api: HubApi, name: str) -> User:
     try:
         return await api.user(name, with_stopped=True)
-    except NotFound:
-        raise NotFound(f"the hub has no user {name!r}, or the token may not see them") from None
+    except HubNotFound:
+        raise HubNotFound(f"the hub has no user {name!r}, or the token may not see them") from None
 
 
 def _chosen(user: User, name: str | None) -> Sequence[Server]:
     if user.servers is None:
-        raise NotFound(
+        raise HubNotFound(
             f"the servers of {user.name!r} cannot be seen: the API token lacks the scope read:servers"
         )
     chosen = [each for each in user.servers if name is None or each.name == name]
     if name is not None and not chosen:
-        raise NotFound(
+        raise HubNotFound(
             f"{user.name!r} has no server {name!r}" if name else f"{user.name!r} has no default server"
         )
     return chosen

@@ -28,8 +28,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
 from k8s_hub.hub.errors import HubError
-from k8s_hub.hub.routes import ServerKey
-from k8s_hub.hub.users import Server
+from k8s_hub.hub.users import Server, ServerKey
 
 log = logging.getLogger(__name__)
 

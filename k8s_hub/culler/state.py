@@ -24,7 +24,7 @@ from k8s_hub.culler.core import holds
 from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused, Quota
 from k8s_hub.culler.core.policy import Notice
 from k8s_hub.culler.core.report import Stop
-from k8s_hub.hub.routes import ServerKey
+from k8s_hub.hub.users import ServerKey
 from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)

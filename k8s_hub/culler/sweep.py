@@ -35,9 +35,9 @@ from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, log_failures, retry
-from k8s_hub.hub.api import Page, State
-from k8s_hub.hub.errors import Forbidden, HubError
-from k8s_hub.hub.listing import Listing, read_all
+from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.errors import HubError, HubForbidden
+from k8s_hub.hub.listing import UserList, read_all
 from k8s_hub.hub.users import Server, User, packed
 
 log = logging.getLogger(__name__)
@@ -145,11 +145,11 @@ class Sweep:
         servers = {server: user for user in users.values() for server in user.servers or ()}
         return _Seen(users=users, servers=servers, lost=len(listing.lost))
 
-    async def _read(self) -> Listing:
+    async def _read(self) -> UserList:
         size = self.options.page_size or PAGE_SIZE
-        state = State.ALL if self.options.cull_users else State.ACTIVE
+        state = UserState.ALL if self.options.cull_users else UserState.ACTIVE
 
-        async def read_page(offset: int) -> Page:
+        async def read_page(offset: int) -> UserPage:
             page = await retry(
                 lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
             )
@@ -166,7 +166,7 @@ class Sweep:
         if not users:
             return
         if all(user.servers is None for user in users):
-            raise Forbidden("The API token lacks the scope read:servers: no user's servers can be seen")
+            raise HubForbidden("The API token lacks the scope read:servers: no user's servers can be seen")
         if self.options.cull_users and all(user.idle_for(self.now()) is None for user in users):
             log.error(
                 "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"

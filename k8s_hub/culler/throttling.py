@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from statistics import median
 from typing import TypeVar
 
-from k8s_hub.hub.errors import Forbidden, HubError, Unavailable
+from k8s_hub.hub.errors import HubError, HubForbidden, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
 
 T = TypeVar("T")
@@ -149,23 +149,23 @@ Short at first: a server keeps its slot while it waits, so that a hub that is aw
 
 
 async def retry(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
-    """Await ``call()`` until the hub is available; raise Unavailable when HUB_RETRIES's time is up."""
+    """Await ``call()`` until the hub is available; raise HubUnavailable when HUB_RETRIES's time is up."""
 
-    def log_wait(error: Unavailable, delay: float) -> None:
+    def log_wait(error: HubUnavailable, delay: float) -> None:
         log.log(wait_level, "%s; again in %.1f s", error, delay)
 
-    return await retrying(HUB_RETRIES, call, on=Unavailable, on_wait=log_wait)
+    return await retrying(HUB_RETRIES, call, on=HubUnavailable, on_wait=log_wait)
 
 
 def log_failures(kind: str, failures: Mapping[str, Exception]) -> int:
     """Log what went wrong, by name of the server or user, without repeating itself; return how many there are."""
-    forbidden = [error for error in failures.values() if isinstance(error, Forbidden)]
+    forbidden = [error for error in failures.values() if isinstance(error, HubForbidden)]
     if forbidden:  # It is about the token: the same sentence for every server would hide the others.
         log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
     shown: set[type[Exception]] = set()
     for name, error in failures.items():
         match error:
-            case Forbidden():
+            case HubForbidden():
                 pass
             case HubError():
                 log.error("Failed on %s %s: %s", kind, name, error)

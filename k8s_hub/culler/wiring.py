@@ -27,8 +27,8 @@ from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.throttling import Throttle
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.errors import HubError, Unavailable
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import HubError, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import format_duration, printable
 
@@ -56,7 +56,7 @@ class CannotStart(Exception):
 class Plan:
     """All that the configuration says, checked. What is None or empty is off."""
 
-    hub: ConnectionSettings
+    hub: HubConnectionSettings
     sweep_options: SweepOptions
     decider: Decider
     every: timedelta
@@ -353,7 +353,7 @@ async def open_probe(
 async def _learn_now(scopes: TokenScopes) -> None:
     """Ask the hub what the token may do, with retries; where it does not answer, the sweep fails and logs why."""
     try:
-        await retrying(ANSWER_NOW, scopes.learn, on=Unavailable)
+        await retrying(ANSWER_NOW, scopes.learn, on=HubUnavailable)
     except HubError as error:
         log.debug("The scopes of the token are not known: %s", error)
 

@@ -9,13 +9,13 @@ from typing import Any
 from k8s_hub._version import __version__
 from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
 from k8s_hub.doctor.checks.findings import Finding, unknown, wrong
-from k8s_hub.hub.api import HubApi, Page
+from k8s_hub.hub.api import HubApi, UserPage
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Forbidden, KubeError, NotFound
-from k8s_hub.kube.resources import (
+from k8s_hub.kube.core.errors import Forbidden, KubeError, NotFound
+from k8s_hub.kube.core.resources import (
     CLAIMS,
     NETWORK_POLICIES,
     PODS,
@@ -159,7 +159,7 @@ def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
 
 
 async def _everybody(hub: HubApi) -> tuple[User, ...]:
-    async def read_page(offset: int) -> Page:
+    async def read_page(offset: int) -> UserPage:
         return await hub.page(offset=offset, limit=inventory.PAGE_SIZE, with_stopped=True)
 
     return await read_everybody(read_page)

@@ -6,14 +6,13 @@ All of it or an error: what is missing here would be taken for gone.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from k8s_hub.hub.api import HubApi, Page
-from k8s_hub.hub.errors import BadReply, Forbidden
-from k8s_hub.hub.errors import Unavailable as HubUnavailable
+from k8s_hub.hub.api import HubApi, UserPage
+from k8s_hub.hub.errors import BadReply, Forbidden, HubUnavailable
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.errors import Unavailable
-from k8s_hub.kube.resources import CLAIMS, PODS, Resource
+from k8s_hub.kube.core.errors import Unavailable
+from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
@@ -72,7 +71,7 @@ class Sources:
             raise Forbidden(f"The API token lacks the scope {', '.join(missing)} for all users")
 
     async def _users(self) -> tuple[User, ...]:
-        async def read_page(offset: int) -> Page:
+        async def read_page(offset: int) -> UserPage:
             return await retrying(
                 RETRIES,
                 lambda: self.hub.page(offset=offset, limit=PAGE_SIZE, with_stopped=True),

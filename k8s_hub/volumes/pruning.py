@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.claims.lookup import username_of
-from k8s_hub.hub.errors import NotFound as NoSuchUser
-from k8s_hub.hub.errors import Unavailable as HubUnavailable
+from k8s_hub.hub.errors import HubNotFound, HubUnavailable
 from k8s_hub.hub.users import User
-from k8s_hub.kube.errors import Conflict, KubeError, NotFound, Unavailable
-from k8s_hub.kube.resources import CLAIMS
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.retries import retrying
 from k8s_hub.volumes.inventory import RETRIES, Sources, check_complete
@@ -83,7 +82,7 @@ async def _user(sources: Sources, name: str | None) -> list[User]:
         return []
     try:
         user = await retrying(RETRIES, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
-    except NoSuchUser:
+    except HubNotFound:
         return []
     check_complete(user)
     return [user]

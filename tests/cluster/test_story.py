@@ -9,7 +9,7 @@ from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
@@ -19,7 +19,7 @@ LIMITS = Limits(timeout=timedelta(minutes=10))
 async def sweep(hub):
     """One pass of the culler over a hub's servers."""
 
-    settings = ConnectionSettings(url=hub.api_url, token=hub.token())
+    settings = HubConnectionSettings(url=hub.api_url, token=hub.token())
     async with HubConnection(settings) as connection:
         return await Sweep(HubApi(connection), SweepOptions(), Decider(limits=LIMITS), utcnow).run()
 

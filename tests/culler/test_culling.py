@@ -14,8 +14,8 @@ from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
-from k8s_hub.hub.errors import Forbidden
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import HubForbidden
 
 pytestmark = pytest.mark.hub
 
@@ -28,7 +28,7 @@ ODD_NAME = "zoë o'neill@example.org"
 
 @contextlib.asynccontextmanager
 async def sweep_of(hub, *, scopes=CHART_SCOPES, limits=LIMITS, **options):
-    settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
+    settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
     async with HubConnection(settings) as connection:
         yield Sweep(HubApi(connection), SweepOptions(**options), Decider(limits=limits), utcnow)
 
@@ -130,7 +130,7 @@ async def test_a_token_without_scopes_says_which(missing):
     scopes = [scope for scope in CHART_SCOPES if scope != missing]
     async with RealHub() as hub, sweep_of(hub, scopes=scopes) as sweep:
         await start_idle(hub, "alice")
-        with pytest.raises(Forbidden, match=f"lacks the scope {missing}"):
+        with pytest.raises(HubForbidden, match=f"lacks the scope {missing}"):
             await sweep.run()
 
 

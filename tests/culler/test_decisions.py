@@ -18,7 +18,7 @@ from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from tests.culler import table
 from tests.culler.tablehub import CULLER_TOKEN, PERSON_TOKEN, hub_of
 
@@ -169,7 +169,7 @@ async def shown_on_pages(row):
     environment = {"JUPYTERHUB_SERVICE_NAME": "culler", "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}"}
     async with hub_of(row) as hub:
         settings = PageSettings.of(environment, api_url=hub.api_url, token=CULLER_TOKEN)
-        connection_settings = ConnectionSettings(url=hub.api_url, token=CULLER_TOKEN)
+        connection_settings = HubConnectionSettings(url=hub.api_url, token=CULLER_TOKEN)
         async with (
             HubConnection(connection_settings) as connection,
             serve_page(

@@ -15,7 +15,7 @@ from k8s_hub.culler.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbea
 from k8s_hub.culler.service import CullerService
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
-from k8s_hub.hub.errors import Unavailable
+from k8s_hub.hub.errors import HubUnavailable
 
 MINUTE = timedelta(minutes=1)
 INTERVAL = 5 * MINUTE
@@ -87,7 +87,7 @@ class Culler:
 
     def _trouble(self, _call):
         begin, end = (NOW + minute * MINUTE for minute in self.away)
-        return Unavailable("connection refused") if begin <= self.now() < end else None
+        return HubUnavailable("connection refused") if begin <= self.now() < end else None
 
     async def runs(self, minutes):
         task = asyncio.create_task(self.service.run())

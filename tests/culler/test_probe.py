@@ -30,7 +30,7 @@ from k8s_hub.culler.probe import (
     Silence,
 )
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
-from k8s_hub.hub.errors import Forbidden, Unavailable
+from k8s_hub.hub.errors import HubForbidden, HubUnavailable
 
 TOKEN = "token-of-the-culler"
 KERNEL = {"last_activity": "2026-07-01T12:00:00.000000Z", "execution_state": "busy", "connections": 1}
@@ -319,7 +319,7 @@ async def test_the_routes_are_those_of_the_last_refresh(caplog):
     async with Machine(kernels=reply()).listening() as described:
         hidden = replace(server("ada"), raw={"url": "/user/ada/"})
         answers = [
-            Forbidden("The API token lacks the scope proxy"),
+            HubForbidden("The API token lacks the scope proxy"),
             {("ada", ""): described.state["url"][:-10]},
             {},
         ]
@@ -460,7 +460,7 @@ async def test_without_a_token_in_its_state(has, own, token, caplog):
 
 
 async def test_scopes_that_are_not_known_are_asked_for_at_each_sweep():
-    answers = [Forbidden("not valid for this hub"), Unavailable("503"), frozenset({"access:servers"})]
+    answers = [HubForbidden("not valid for this hub"), HubUnavailable("503"), frozenset({"access:servers"})]
 
     async def scopes():
         answer = answers.pop(0)
@@ -470,7 +470,7 @@ async def test_scopes_that_are_not_known_are_asked_for_at_each_sweep():
 
     machine = Machine(kernels=reply(), terminals=reply())
     async with machine.listening() as described, probe(scopes=scopes) as servers:
-        for error in (Forbidden, Unavailable):
+        for error in (HubForbidden, HubUnavailable):
             with pytest.raises(error):
                 await servers.refresh()
         await servers.refresh()
@@ -547,7 +547,7 @@ async def test_a_token_that_is_refused_is_made_anew():
 
 async def test_a_token_that_cannot_be_made_is_told(caplog):
     mint, machine = Mint(), Machine(kernels=reply())
-    mint.trouble = Forbidden("The API token lacks the scope tokens")
+    mint.trouble = HubForbidden("The API token lacks the scope tokens")
     async with machine.listening() as described, probe(tokens=ServerTokens(mint, lambda: NOW)) as servers:
         assert await servers.work(described) is None
     assert servers.silent == {Silence.NO_TOKEN: 1}

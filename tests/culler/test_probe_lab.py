@@ -17,7 +17,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens, Silence
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects import timestamps
 
@@ -116,7 +116,7 @@ def token_of(service):
 async def asked_by(lab, service):
     """A function that asks ada's server as this service does, and whom it asks."""
     token, scopes = token_of(service), SERVICES[service]
-    async with HubConnection(ConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
+    async with HubConnection(HubConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
         api = HubApi(connection)
         assert set(scopes) <= await api.scopes()
         settings = ProbeSettings(token=token if service != "mints" else "")
@@ -205,12 +205,12 @@ async def heard(lab, row):
 
 
 async def test_a_token_of_a_server_opens_only_that(lab):
-    settings = ConnectionSettings(url=lab.hub.api_url, token=token_of("mints"))
+    settings = HubConnectionSettings(url=lab.hub.api_url, token=token_of("mints"))
     async with HubConnection(settings) as connection:
         api = HubApi(connection)
         server = (await api.user("ada")).server("")
         token = await ServerTokens(api, utcnow).token_for(server)
-    async with HubConnection(ConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
+    async with HubConnection(HubConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
         has = await HubApi(connection).scopes()
     assert "access:servers!server=ada/" in has
     assert has - {"access:servers!server=ada/"} <= {
@@ -231,7 +231,7 @@ async def test_without_its_scopes_nothing_is_asked_and_the_scope_is_named(lab, c
         caplog.clear()
     async with ServerProbe(ProbeSettings(token="of nobody")) as servers:
         async with HubConnection(
-            ConnectionSettings(url=lab.hub.api_url, token=token_of("state"))
+            HubConnectionSettings(url=lab.hub.api_url, token=token_of("state"))
         ) as connection:
             described = (await HubApi(connection).user("ada")).server("")
             assert await servers.work(replace(described, access_token=None)) is None

@@ -6,7 +6,7 @@ import pytest
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.wiring import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
-from k8s_hub.hub.errors import BadReply, Forbidden, Unavailable
+from k8s_hub.hub.errors import BadReply, HubForbidden, HubUnavailable
 
 CORE = frozenset({"list:users", "read:servers", "delete:servers"})
 
@@ -29,7 +29,7 @@ class Hub:
 @pytest.mark.looptime
 @pytest.mark.parametrize(
     "trouble",
-    [Forbidden("not valid"), Unavailable("503"), BadReply("no JSON"), ValueError("a mistake")],
+    [HubForbidden("not valid"), HubUnavailable("503"), BadReply("no JSON"), ValueError("a mistake")],
     ids=lambda error: type(error).__name__,
 )
 async def test_one_failed_request_does_not_mean_no_scopes_for_life(trouble):
@@ -46,7 +46,7 @@ async def test_one_failed_request_does_not_mean_no_scopes_for_life(trouble):
 @pytest.mark.looptime
 async def test_scopes_that_change_are_noticed_and_a_failure_takes_none_away():
     seen = []
-    hub = Hub(CORE, CORE, Unavailable("503"), CORE | {"tokens"})
+    hub = Hub(CORE, CORE, HubUnavailable("503"), CORE | {"tokens"})
     scopes = TokenScopes(hub, seen.append)
     extension_limits = asyncio.create_task(scopes.keep_known())
     for known in (CORE, CORE, CORE, CORE | {"tokens"}):
@@ -58,9 +58,9 @@ async def test_scopes_that_change_are_noticed_and_a_failure_takes_none_away():
 
 
 async def test_whoever_needs_them_now_asks_unless_they_are_known():
-    hub = Hub(Forbidden("not valid"), CORE)
+    hub = Hub(HubForbidden("not valid"), CORE)
     scopes = TokenScopes(hub, lambda _has: None)
-    with pytest.raises(Forbidden):
+    with pytest.raises(HubForbidden):
         await scopes()
     assert await scopes() == CORE
     assert await scopes() == CORE

@@ -9,7 +9,7 @@ import pytest
 from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.core.report import Report
 from k8s_hub.culler.service import CullerService, run_while
-from k8s_hub.hub.errors import Unavailable
+from k8s_hub.hub.errors import HubUnavailable
 
 pytestmark = pytest.mark.looptime
 
@@ -82,8 +82,8 @@ async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
 async def test_a_pass_that_failed_is_followed_by_a_look():
     """The hub was away, and has not heard yet who was active meanwhile; or it was not there yet at the first look."""
     answers = {
-        "look": iter([Unavailable("connection refused"), Report(), Report()]),
-        "sweep": iter([Report(), Unavailable("connection refused"), Report(), Report()]),
+        "look": iter([HubUnavailable("connection refused"), Report(), Report()]),
+        "sweep": iter([Report(), HubUnavailable("connection refused"), Report(), Report()]),
     }
     done = []
 
@@ -117,7 +117,7 @@ async def test_a_long_sweep_delays_the_next_and_never_overlaps_it():
 
 
 async def test_it_survives_a_hub_that_is_away(caplog):
-    sweeps = Sweeps(errors={0: Unavailable("GET /users failed: connection refused")})
+    sweeps = Sweeps(errors={0: HubUnavailable("GET /users failed: connection refused")})
     async with running(sweeps) as passes:
         await asyncio.sleep(15)
     assert "failed: GET /users failed: connection refused" in caplog.text
@@ -143,7 +143,7 @@ async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
 
 async def test_every_pass_is_on_record():
     """The listener gets each when it is over."""
-    sweeps = Sweeps(2, 1, errors={1: Unavailable("away"), 2: KeyError("alice")})
+    sweeps = Sweeps(2, 1, errors={1: HubUnavailable("away"), 2: KeyError("alice")})
     told = []
     service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_pass=told.append)
     await run_while(service, asyncio.sleep(45))
@@ -173,7 +173,7 @@ async def test_one_sweep_on_its_own():
     service = CullerService(look, sweep, every=timedelta(seconds=10), now=lambda: NOW)
     assert await service.once() == Report(servers=7)
     assert done == ["sweep"]
-    failing = Sweeps(errors={0: Unavailable("away")})
+    failing = Sweeps(errors={0: HubUnavailable("away")})
     service = CullerService(failing, failing, every=timedelta(seconds=10), now=lambda: NOW)
     assert await service.once() is None
 

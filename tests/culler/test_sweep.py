@@ -18,7 +18,7 @@ from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
-from k8s_hub.hub.errors import BadReply, Forbidden, NotFound, Refused, Unavailable
+from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable, Refused
 
 LIMITS = Limits(timeout=timedelta(hours=1))
 BUSY = timedelta(minutes=1)
@@ -75,7 +75,7 @@ async def test_all_pages_are_read_before_the_first_stop():
 @pytest.mark.looptime
 async def test_a_lost_page_costs_its_own_users_only(caplog):
     hub = InMemoryHub(
-        *idle_users(9), trouble=lambda call: Unavailable("500", code=500) if call == "page 3" else None
+        *idle_users(9), trouble=lambda call: HubUnavailable("500", code=500) if call == "page 3" else None
     )
     report = await sweep_of(hub, page_size=3).run()
     assert (report.stopped, report.lost) == (6, 1)
@@ -92,8 +92,8 @@ async def test_the_first_page_can_be_lost_too():
 @pytest.mark.looptime
 async def test_a_hub_that_is_away_fails_the_sweep(looptime):
     """It is asked for three pages, a minute each, and not for all the pages there could be."""
-    hub = InMemoryHub(*idle_users(9), trouble=lambda call: Unavailable("no connection"))
-    with pytest.raises(Unavailable, match="no connection"):
+    hub = InMemoryHub(*idle_users(9), trouble=lambda call: HubUnavailable("no connection"))
+    with pytest.raises(HubUnavailable, match="no connection"):
         await sweep_of(hub, page_size=1).run()
     assert looptime <= 3 * 60
 
@@ -101,7 +101,7 @@ async def test_a_hub_that_is_away_fails_the_sweep(looptime):
 @pytest.mark.looptime
 async def test_a_hub_that_does_not_answer_is_told_before_it_is_given_up(caplog):
     caplog.set_level(logging.INFO)
-    hub = InMemoryHub(trouble=lambda call: Unavailable("no connection"))
+    hub = InMemoryHub(trouble=lambda call: HubUnavailable("no connection"))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(sweep_of(hub).run(), timeout=1)
     assert caplog.messages[0].startswith("no connection; again in ")
@@ -116,8 +116,8 @@ async def test_a_token_that_cannot_see_when_users_were_active_is_told(caplog):
 
 
 async def test_a_token_that_may_not_list_is_told_at_once():
-    hub = InMemoryHub(*idle_users(9), trouble=lambda call: Forbidden("lacks the scope list:users"))
-    with pytest.raises(Forbidden, match="list:users"):
+    hub = InMemoryHub(*idle_users(9), trouble=lambda call: HubForbidden("lacks the scope list:users"))
+    with pytest.raises(HubForbidden, match="list:users"):
         await sweep_of(hub).run()
     assert hub.calls == ["page 0"]
 
@@ -125,7 +125,7 @@ async def test_a_token_that_may_not_list_is_told_at_once():
 async def test_a_token_that_sees_no_servers_is_told():
     """The hub leaves servers out without a word, and nothing would ever be stopped."""
     hub = InMemoryHub(user("a", hidden=True), user("b", hidden=True))
-    with pytest.raises(Forbidden, match="read:servers"):
+    with pytest.raises(HubForbidden, match="read:servers"):
         await sweep_of(hub).run()
 
 
@@ -163,7 +163,7 @@ class LosesReplies(InMemoryHub):
         await super().stop_server(user, name, remove=remove)
         if len(self.calls) < 4:
             self.users[user] = replace(self.users[user], servers=(server(user, idle=BUSY),))
-            raise Unavailable("no answer in time")
+            raise HubUnavailable("no answer in time")
         return True
 
 
@@ -188,7 +188,7 @@ async def test_a_server_that_vanished_is_gone():
 def refusing(what):
     """A hub whose token may see everything, and whose scope for this does not include it: it answers 404, not 403."""
     message = f"DELETE was answered with 404: No access to resources or resources not found ({what})"
-    return lambda call: NotFound(message, code=404) if call.startswith(what) else None
+    return lambda call: HubNotFound(message, code=404) if call.startswith(what) else None
 
 
 async def test_a_404_to_a_stop_of_a_server_that_the_hub_shows_is_a_missing_right(caplog):
@@ -210,7 +210,7 @@ async def test_a_404_to_a_stop_of_a_server_that_has_just_gone_is_none():
     class JustGone(InMemoryHub):
         async def stop_server(self, user, name, *, remove):
             await super().stop_server(user, name, remove=remove)
-            raise NotFound("404", code=404)
+            raise HubNotFound("404", code=404)
 
     report = await sweep_of(JustGone(*idle_users(2))).run()
     assert (report.gone, report.failed) == (2, 0)
@@ -233,7 +233,7 @@ async def test_a_404_to_the_deletion_of_a_user_who_has_just_gone_is_none():
     class JustGone(InMemoryHub):
         async def delete_user(self, name):
             await super().delete_user(name)
-            raise NotFound("404", code=404)
+            raise HubNotFound("404", code=404)
 
     report = await sweep_of(JustGone(user("a")), cull_users=True).run()
     assert (report.deleted, report.delete_failed) == (0, 0)
@@ -241,7 +241,7 @@ async def test_a_404_to_the_deletion_of_a_user_who_has_just_gone_is_none():
 
 async def test_a_user_who_vanished_is_gone_with_their_servers():
     def trouble(call):
-        return NotFound("404", code=404) if call.split()[0] == "user" else None
+        return HubNotFound("404", code=404) if call.split()[0] == "user" else None
 
     hub = InMemoryHub(*idle_users(1), user("away"), trouble=trouble)
     report = await sweep_of(hub, cull_users=True).run()
@@ -270,7 +270,7 @@ async def test_one_bad_server_costs_only_itself(caplog):
 
 async def test_a_missing_scope_is_told_once(caplog):
     def trouble(call):
-        return Forbidden("lacks the scope delete:servers") if call.startswith("stop") else None
+        return HubForbidden("lacks the scope delete:servers") if call.startswith("stop") else None
 
     report = await sweep_of(InMemoryHub(*idle_users(50), trouble=trouble)).run()
     assert report.failed == 50
@@ -402,7 +402,7 @@ async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(capl
 
 @pytest.mark.looptime
 async def test_a_hub_that_says_when_to_ask_again_is_obeyed(looptime):
-    answers = iter([Unavailable("429: too many", code=429, retry_after=7), None])
+    answers = iter([HubUnavailable("429: too many", code=429, retry_after=7), None])
     hub = InMemoryHub(*idle_users(1), trouble=lambda call: next(answers) if call.startswith("stop") else None)
     assert (await sweep_of(hub).run()).stopped == 1
     assert looptime == pytest.approx(7, abs=0.1)
@@ -592,7 +592,7 @@ class Unaskable(Working):
 
 async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_stopped_unheard(caplog):
     hub = InMemoryHub(*idle_users(2), user("busy", server("busy")), user("tab", server("tab", idle=BUSY)))
-    servers = Unaskable(Forbidden("not valid for this hub"), busy=work(busy=1))
+    servers = Unaskable(HubForbidden("not valid for this hub"), busy=work(busy=1))
     sweep = replace(sweep_of(hub), servers=servers)
     report = await sweep.run()
     assert (report.stopped, report.kept) == (0, {"not yet asked": 3, "in use": 1})
@@ -605,7 +605,7 @@ async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_sto
 @pytest.mark.looptime
 async def test_a_hub_that_is_away_for_a_moment_is_asked_again_how_to_ask():
     hub = InMemoryHub(user("busy", server("busy")))
-    servers = Unaskable(Unavailable("503"), Unavailable("503"), busy=work(busy=1))
+    servers = Unaskable(HubUnavailable("503"), HubUnavailable("503"), busy=work(busy=1))
     assert (await replace(sweep_of(hub), servers=servers).run()).kept == {"busy": 1}
     assert servers.probed[:3] == ["refresh"] * 3
 
@@ -613,7 +613,7 @@ async def test_a_hub_that_is_away_for_a_moment_is_asked_again_how_to_ask():
 async def test_an_age_that_has_come_needs_nobody_s_answer():
     limits = replace(LIMITS, max_age=timedelta(hours=2))
     hub = InMemoryHub(*idle_users(1))
-    servers = Unaskable(Forbidden("not valid"))
+    servers = Unaskable(HubForbidden("not valid"))
     assert (await replace(sweep_of(hub, limits=limits), servers=servers).run()).stopped == 1
 
 

@@ -16,18 +16,18 @@ from k8s_hub.culler.core.policy import EARLIEST, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.sweep import Sweep, SweepOptions
-from k8s_hub.hub.errors import BadReply, NotFound, Refused, Unavailable
+from k8s_hub.hub.errors import BadReply, HubNotFound, HubUnavailable, Refused
 
 IDLE = timedelta(hours=1)
 LIMITS = Limits(timeout=IDLE)
 
 BAD_REPLIES = [
-    lambda: Unavailable("503", code=503),
-    lambda: Unavailable("429", code=429, retry_after=7),
-    lambda: Unavailable("connection reset"),
+    lambda: HubUnavailable("503", code=503),
+    lambda: HubUnavailable("429", code=429, retry_after=7),
+    lambda: HubUnavailable("connection reset"),
     lambda: BadReply("no JSON"),
     lambda: Refused("400", code=400),
-    lambda: NotFound("404", code=404),
+    lambda: HubNotFound("404", code=404),
 ]
 
 AGES = st.one_of(
@@ -122,7 +122,7 @@ class UnruledHub(InMemoryHub):
         found = self.users[user].server(name)
         now = self.now()
         if found is None:
-            raise NotFound("404", code=404)
+            raise HubNotFound("404", code=404)
         self.broken += list(must_not_be_stopped(found, now))
         self.stopped[user, name] += 1
         is_gone = await super().stop_server(user, name, remove=remove)
@@ -219,7 +219,7 @@ def test_nobody_at_work_is_stopped_and_no_bad_reply_costs_a_sweep(users, data):
             told.clear()
             try:
                 report = await sweep.run()
-            except (Unavailable, BadReply, Refused, NotFound):
+            except (HubUnavailable, BadReply, Refused, HubNotFound):
                 assert not told, "it failed with pages at hand"
                 continue
             assert report.servers == sum(told.values())

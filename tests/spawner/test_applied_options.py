@@ -10,7 +10,7 @@ from devkit.testing.runs import restart_process
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.users import user_of
 from k8s_hub.profiles.applied import STATE_KEY
 from k8s_hub.profiles.selection import LONGEST_TOGETHER, LONGEST_VALUE
@@ -162,7 +162,7 @@ RULES = Rules.parse(
 
 
 async def rule_of(hub, *scopes):
-    settings = ConnectionSettings(url=hub.api_url, token=hub.token(scopes=["read:servers", *scopes]))
+    settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=["read:servers", *scopes]))
     async with HubConnection(settings) as connection:
         user = await HubApi(connection).user("ada")
     return RULES.for_server(user.server(""), user, Limits(timeout=timedelta(hours=1)), utcnow())

@@ -10,7 +10,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import plant_pod
 from k8s_hub.clock import utcnow
 from k8s_hub.hub.errors import HubError
-from k8s_hub.kube.errors import Forbidden, KubeError
+from k8s_hub.kube.core.errors import Forbidden, KubeError
 from k8s_hub.objects.keys import uid_of
 from k8s_hub.volumes.plan import OwnerIndex, PruneOptions, plan
 from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear, prune

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from k8s_hub.hub.scopes import missing_scopes
+from k8s_hub.hub.users import missing_scopes
 
 LIST = "list:users"
 SERVERS = "read:servers"

@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from k8s_hub.culler.core.policy import EARLIEST, Cause, Facts, Work, evaluate
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.hub.routes import ServerKey
-from k8s_hub.hub.users import Server
+from k8s_hub.hub.users import Server, ServerKey
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
 from k8s_hub.text import has_credentials, quoted

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from k8s_hub.culler.core.decision import Action, Decision, DecisionRecord
 from k8s_hub.culler.core.policy import Cause, Notice, Work
-from k8s_hub.hub.routes import ServerKey
+from k8s_hub.hub.users import ServerKey
 from k8s_hub.text import counted, format_duration
 
 

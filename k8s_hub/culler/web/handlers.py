@@ -19,7 +19,7 @@ from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import LoggedOnce
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
-from k8s_hub.hub.errors import HubError, NotFound
+from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
 from k8s_hub.text import Message
 
@@ -128,7 +128,7 @@ class _ServerHandler(PageHandler):
         """Show one user's page."""
         try:
             decided = await self.decided(owner)
-        except NotFound:
+        except HubNotFound:
             if not self.is_own(owner):  # an address that somebody made up
                 self.set_status(404)
                 self.show_error("No such user", "The hub has no user of this name.")
@@ -301,7 +301,7 @@ class ExtendHandler(_ServerHandler):
         server = self.get_body_argument("server", "", strip=False)
         try:
             decided = await self.decided(owner)
-        except NotFound:
+        except HubNotFound:
             decided = Decided(user=owner, servers=(), records={})
         except (HubError, TimeoutError):
             await self.show_servers(owner)

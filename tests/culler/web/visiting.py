@@ -20,7 +20,7 @@ from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import ConnectionSettings, HubConnection
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 
 NAME = "idle-culler"
 TOKEN = "a-token-of-the-service-that-is-long"
@@ -119,7 +119,7 @@ class Site:
             self.board.on_pass(record(report=await sweep.look(), error=None))
 
     def connected(self):
-        return HubConnection(ConnectionSettings(url=self.api_url, token=TOKEN))
+        return HubConnection(HubConnectionSettings(url=self.api_url, token=TOKEN))
 
     @contextlib.asynccontextmanager
     async def served(self):
