@@ -12,7 +12,7 @@ import traitlets
 from jupyterhub.spawner import Spawner
 
 from devkit.differential import peers
-from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, names_of
+from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, option_names
 from k8s_hub.spawner.compat.renamed_traits import REFLECTORS, RENAMED
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -241,7 +241,7 @@ def _spawner_option(name: str, trait: Any | None, compared: dict[str, Row]) -> s
 def culler_page() -> str:
     """Return the whole page of the culler's options."""
     groups = "\n\n".join(
-        "\n\n".join([f"## {heading}", *(_culler_option(group, name) for name in names_of(group))])
+        "\n\n".join([f"## {heading}", *(_culler_option(group, name) for name in option_names(group))])
         for heading, group in GROUPS.items()
     )
     variables = ", ".join(f"`{variable}` (`{name}`)" for name, variable in SECRETS.items())

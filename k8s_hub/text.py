@@ -1,8 +1,16 @@
-"""Text that others chose (names of users and servers, their settings), as logs, tables and pages may show it."""
+"""How values are written for people: durations, times, amounts, tables, and text that others chose.
 
-from collections.abc import Mapping
+Such text (names of users and servers, their settings, URLs) is shown as logs, tables and pages may show it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from reprlib import Repr
 from typing import Any
+from urllib.parse import urlsplit
+
+# --- Text that others chose ---
 
 LONGEST = 60
 """In characters, of a text or an object; a list or a mapping shows its first items."""
@@ -55,3 +63,89 @@ def printable(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def is_http_url(text: str) -> bool:
+    """Return whether this is the URL of a host that speaks HTTP."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # a bracket without its pair, a port beyond 65535
+        return False
+
+
+def has_credentials(text: str) -> bool:
+    """Return whether a URL, well formed or not, seems to hold a user or a password."""
+    return "@" in re.split("[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]
+
+
+def without_secrets(text: str) -> str:
+    """Return scheme, host and port: a webhook's user, path and query may hold what nobody else should know."""
+    url = urlsplit(text)
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+
+
+# --- Durations, times, amounts ---
+
+Units = Sequence[tuple[str, str, int]]
+"""The name for one, the name for several, and the seconds of each, the largest first."""
+
+UNITS: Units = (("day", "days", 86_400), ("h", "h", 3_600), ("min", "min", 60), ("s", "s", 1))
+LETTERS: Units = (("d", "d", 86_400), *UNITS[1:])
+
+
+def format_duration(length: timedelta, units: Units = UNITS, *, parts: int = 2) -> str:
+    """Return for instance "1 day 2 h", "2 min 30 s" or "40 s": the largest unit, and with two parts the one below it."""
+    seconds = max(0, int(length.total_seconds()))
+    first = next((at for at, (*_, size) in enumerate(units) if seconds >= size), len(units) - 1)
+    said: list[str] = []
+    for one, many, size in units[first : first + parts]:
+        number, seconds = divmod(seconds, size)
+        if number or not said:
+            said.append(f"{number} {one if number == 1 else many}")
+    return " ".join(said)
+
+
+def format_time(at: datetime) -> str:
+    """Return for instance "2026-07-01 12:00 UTC"."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def format_clock(at: datetime, now: datetime) -> str:
+    """Return for instance "12:00 UTC" where that is today, else `format_time`."""
+    utc = at.astimezone(UTC)
+    return f"{utc:%H:%M} UTC" if utc.date() == now.astimezone(UTC).date() else format_time(utc)
+
+
+def format_relative(at: datetime, now: datetime) -> str:
+    """Return for instance "in 5 min" or "5 min ago"; seconds only below ten minutes."""
+    length = abs(at - now)
+    if length < timedelta(seconds=1):
+        return "now"
+    if length >= timedelta(minutes=10):
+        length -= length % timedelta(minutes=1)
+    return f"in {format_duration(length)}" if at > now else f"{format_duration(length)} ago"
+
+
+def counted(number: int, what: str) -> str:
+    """Return for instance "1 server" or "2 servers"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+# --- Messages and tables ---
+
+Message = tuple[str | datetime, ...]
+"""A message in parts. Its times are still times: a page shows them in its reader's zone, all else in UTC."""
+
+
+def message_text(message: Message) -> str:
+    """Return a message as text, its times in UTC."""
+    return "".join(format_time(part) if isinstance(part, datetime) else part for part in message)
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, its columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

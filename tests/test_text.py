@@ -1,10 +1,26 @@
-"""Text of others: what may be shown as it is, and what is escaped."""
+"""How values are written for people, and what of others' text may be shown as it is."""
+
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.text import printable, quoted
+from k8s_hub.text import (
+    LETTERS,
+    counted,
+    format_clock,
+    format_duration,
+    format_relative,
+    format_table,
+    format_time,
+    message_text,
+    printable,
+    quoted,
+)
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+BERLIN = timezone(timedelta(hours=2))
 
 
 @pytest.mark.parametrize(
@@ -72,3 +88,58 @@ def test_a_value_is_written_as_python_writes_it(value, words):
 )
 def test_what_is_long_or_deep_is_cut(value):
     assert len(quoted(value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5, "0 s"), (0, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (5400, "1 h 30 min"),
+     (86_400, "1 day"), (2 * 86_400 + 3600 + 60, "2 days 1 h"), (86_400 + 60, "1 day"), (150, "2 min 30 s"), (3605, "1 h")],
+)  # fmt: skip
+def test_durations_in_words(seconds, said):
+    assert format_duration(timedelta(seconds=seconds)) == said
+
+
+def test_times_are_in_utc_whatever_their_zone():
+    assert format_time(NOON.astimezone(BERLIN)) == "2026-07-01 12:00 UTC"
+    assert format_clock(NOON.astimezone(BERLIN), NOON) == "12:00 UTC"
+    assert format_clock(NOON + timedelta(hours=12), NOON) == "2026-07-02 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.5, "now"),
+        (90, "in 1 min 30 s"),
+        (-90, "1 min 30 s ago"),
+        (599, "in 9 min 59 s"),
+        (601, "in 10 min"),
+        (-3599, "59 min ago"),
+        (7261, "in 2 h 1 min"),
+    ],
+)
+def test_how_far_a_time_is(seconds, said):
+    assert format_relative(NOON + timedelta(seconds=seconds), NOON) == said
+
+
+def test_a_sentence_with_a_time():
+    assert message_text(("It stops at ", NOON, ", {not} earlier.")) == (
+        "It stops at 2026-07-01 12:00 UTC, {not} earlier."
+    )
+
+
+def test_some_of_them():
+    assert [counted(number, "server") for number in (0, 1, 2)] == ["0 servers", "1 server", "2 servers"]
+
+
+def test_a_duration_as_its_largest_unit():
+    seconds = (5, 61, 7300, 200_000)
+    said = [format_duration(timedelta(seconds=each), LETTERS, parts=1) for each in seconds]
+    assert said == ["5 s", "1 min", "2 h", "2 d"]
+
+
+def test_columns_of_a_table_are_as_wide_as_they_need_to_be():
+    assert format_table([("NAME", "AGE"), ("ada", "5 d"), ("christopher", "")]) == [
+        "NAME         AGE",
+        "ada          5 d",
+        "christopher",
+    ]

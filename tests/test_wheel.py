@@ -92,7 +92,7 @@ def run(wheel, without_orjson):
 
 FROM_A_FILE = """
 import k8s_hub, k8s_hub.kube.connection, k8s_hub.culler.web.app as page
-from k8s_hub.culler.web import rendering
+from k8s_hub.culler.web import base
 from k8s_hub.kube.core import decoding
 from k8s_hub.profiles.form import render_form
 assert "Small" in render_form([{"display_name": "Small", "slug": "small", "default": True}], {})

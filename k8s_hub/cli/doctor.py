@@ -3,15 +3,14 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
-from k8s_hub.doctor import table
+from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
+from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
-from k8s_hub.doctor.findings import Finding, Status, is_well
-from k8s_hub.doctor.homes import Settings
-from k8s_hub.doctor.running_culler import environment_of_culler
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
@@ -44,7 +43,7 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) 
     if parsed.json:
         print(json.dumps({"findings": [found.as_json() for found in findings]}, indent=2))
     else:
-        print("\n".join(table.lines(findings)))
+        print("\n".join(findings_table(findings)))
     return 0 if is_well(findings) else 1
 
 
@@ -55,7 +54,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
                 ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
             )
         except KubeError as error:
-            return [Finding(check="cluster", subject="API server", status=Status.WRONG, message=str(error))]
+            return [wrong("cluster", "API server", str(error))]
         stack.push_async_callback(connection.close)
         to_hub = None if where is None else await stack.enter_async_context(HubConnection(where))
         settings = Settings(
@@ -85,6 +84,25 @@ def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
+
+
+CULLERS = {b"k8s_hub.culler", b"jupyterhub_idle_culler"}
+"""The modules of a culler that may run beside this process, in the hub's pod: its token is only in its environment."""
+
+
+def environment_of_culler(processes: Path = Path("/proc")) -> Mapping[str, str]:
+    """Return the environment of a culler, this package's or the other, that runs as the same user; empty: none does."""
+    for process in sorted(processes.glob("[0-9]*")):
+        try:
+            if not CULLERS & set((process / "cmdline").read_bytes().split(b"\0")):
+                continue
+            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        if "JUPYTERHUB_API_TOKEN" in found:
+            return found
+    return {}
 
 
 def _check_template(option: str, template: str) -> None:

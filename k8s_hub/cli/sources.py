@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k8s_hub.culler.core.urls import has_credentials, is_http_url
 from k8s_hub.hub.connection import HubConnectionSettings, internal_ssl_context
+from k8s_hub.text import has_credentials, is_http_url
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

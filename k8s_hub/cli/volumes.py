@@ -24,15 +24,15 @@ from k8s_hub.text import printable
 from k8s_hub.volumes import table
 from k8s_hub.volumes.inventory import SCOPES, Sources
 from k8s_hub.volumes.plan import (
-    Belonging,
-    Choice,
-    Finding,
-    Residents,
+    ClaimFinding,
+    OwnerIndex,
+    Ownership,
+    PruneOptions,
     doubt_about_the_whole,
-    is_of_release,
+    may_be_of_release,
     plan,
 )
-from k8s_hub.volumes.pruning import Deleted, Outcome, Spared, Unclear, prune
+from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear, Outcome, prune
 
 KUBE_TIMEOUT = 10.0
 """Seconds for one request to the API server: nobody waits for a page here."""
@@ -44,35 +44,35 @@ def run(arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     try:
         where = sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
-        choice = _choice(parsed)
+        options = _options(parsed)
     except ValueError as error:
         parser.error(str(error))
     try:
-        return run_until_told(_run(parsed, where, choice))
+        return run_until_told(_run(parsed, where, options))
     except (HubError, KubeError) as error:
         print(printable(f"k8s-hub volumes: {error}"), file=sys.stderr)
         return 1
 
 
-async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, choice: Choice) -> None:
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options: PruneOptions) -> None:
     async with _sources(parsed, where) as found:
         inventory = await found.read()
-        residents = Residents.of(inventory.users, choice.templates)
+        owners = OwnerIndex.of(inventory.users, options.templates)
         findings = sorted(
-            plan(inventory.claims, inventory.mounts, residents, choice), key=lambda found: found.key
+            plan(inventory.claims, inventory.mounts, owners, options), key=lambda found: found.key
         )
         if parsed.action == "list":
-            shown = [found for found in findings if is_of_release(found.claim, choice.release)]
-            _list(shown, choice, is_json=parsed.json)
+            shown = [found for found in findings if may_be_of_release(found.claim, options.release)]
+            _list(shown, options, is_json=parsed.json)
         elif not parsed.delete:
-            _show_plan(findings, choice, is_json=parsed.json)
+            _show_plan(findings, options, is_json=parsed.json)
         else:
-            doubt = doubt_about_the_whole(findings, residents, choice)
+            doubt = doubt_about_the_whole(findings, owners, options)
             if doubt is not None:
                 raise HubError(f"nothing is deleted, because {doubt}")
-            report = Report(choice=choice, is_json=parsed.json)
+            report = PruneReport(options=options, is_json=parsed.json)
             try:
-                await prune(found, findings, choice, report.tell)
+                await prune(found, findings, options, report.on_outcome)
             finally:  # also of a run that was stopped or failed in the middle
                 report.end(findings)
 
@@ -94,82 +94,82 @@ async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> 
 # --- What is printed ---
 
 
-def _list(findings: Sequence[Finding], choice: Choice, *, is_json: bool) -> None:
+def _list(findings: Sequence[ClaimFinding], options: PruneOptions, *, is_json: bool) -> None:
     if is_json:
-        _print_json([table.as_json(found, choice.now) for found in findings])
+        _print_json([table.as_json(found, options.now) for found in findings])
     else:
-        print("\n".join(table.lines(findings, choice.now)))
+        print("\n".join(table.claims_table(findings, options.now)))
 
 
-def _show_plan(findings: Sequence[Finding], choice: Choice, *, is_json: bool) -> None:
+def _show_plan(findings: Sequence[ClaimFinding], options: PruneOptions, *, is_json: bool) -> None:
     if is_json:
-        _print_json([table.as_json(found, choice.now) for found in findings])
+        _print_json([table.as_json(found, options.now) for found in findings])
         return
-    candidates = [found for found in findings if found.may_go]
+    candidates = [found for found in findings if found.deletable]
     for found in candidates:
-        print(f"would delete {table.described(found, choice.now)}")
+        print(f"would delete {table.described(found, options.now)}")
     for found in findings:
-        if found.kept_because is not None and found.belonging is not Belonging.SERVER:
+        if found.kept_because is not None and found.ownership is not Ownership.SERVER:
             print(
-                printable(f"keep         {table.described(found, choice.now)} because {found.kept_because}")
+                printable(f"keep         {table.described(found, options.now)} because {found.kept_because}")
             )
     print(
-        f"{table.amount(candidates)} would be deleted, {table.amount(_others(findings, candidates))} kept. "
+        f"{table.total(candidates)} would be deleted, {table.total(_others(findings, candidates))} kept. "
         "Nothing was deleted: that takes --delete."
     )
 
 
-def _others(findings: Sequence[Finding], some: Sequence[Finding]) -> list[Finding]:
+def _others(findings: Sequence[ClaimFinding], some: Sequence[ClaimFinding]) -> list[ClaimFinding]:
     keys = {found.key for found in some}
     return [found for found in findings if found.key not in keys]
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
-    """What a real pruning has done so far; told line by line, and as JSON at its end."""
+class PruneReport:
+    """What a real pruning has done so far; printed line by line, and as JSON at its end."""
 
-    choice: Choice
+    options: PruneOptions
     is_json: bool
-    outcomes: list[tuple[Finding, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[ClaimFinding, Outcome]] = field(default_factory=list)
 
-    def tell(self, found: Finding, outcome: Outcome) -> None:
+    def on_outcome(self, found: ClaimFinding, outcome: Outcome) -> None:
         """Say what became of one claim."""
         self.outcomes.append((found, outcome))
         if self.is_json:
             return
         print(printable(self._line(found, outcome)), flush=True)
 
-    def _line(self, found: Finding, outcome: Outcome) -> str:
-        claim = table.described(found, self.choice.now)
+    def _line(self, found: ClaimFinding, outcome: Outcome) -> str:
+        claim = table.described(found, self.options.now)
         match outcome:
-            case Deleted():
+            case ClaimDeleted():
                 return f"deleted {claim}"
-            case Spared(reason=reason):
+            case ClaimKept(reason=reason):
                 return f"kept    {claim} because {reason}"
-            case Unclear(error=error):
+            case ClaimUnclear(error=error):
                 return f"unclear {claim}: {error}"
             case _:
                 assert_never(outcome)
 
-    def end(self, findings: Sequence[Finding]) -> None:
+    def end(self, findings: Sequence[ClaimFinding]) -> None:
         """Say what was done, all in all."""
-        deleted = [found for found, outcome in self.outcomes if isinstance(outcome, Deleted)]
+        deleted = [found for found, outcome in self.outcomes if isinstance(outcome, ClaimDeleted)]
         if self.is_json:
             _print_json([self._as_json(found) for found in findings])
         else:
-            print(f"{table.amount(deleted)} deleted, {table.amount(_others(findings, deleted))} kept.")
+            print(f"{table.total(deleted)} deleted, {table.total(_others(findings, deleted))} kept.")
 
-    def _as_json(self, found: Finding) -> dict[str, Any]:
+    def _as_json(self, found: ClaimFinding) -> dict[str, Any]:
         """Return the plan's words with the outcome; None: the claim was not touched."""
-        outcomes = {told.key: outcome for told, outcome in self.outcomes}
+        outcomes = {seen_claim.key: outcome for seen_claim, outcome in self.outcomes}
         outcome = outcomes.get(found.key)
-        about = table.as_json(found, self.choice.now)
+        about = table.as_json(found, self.options.now)
         match outcome:
-            case Spared(reason=reason):
+            case ClaimKept(reason=reason):
                 return {**about, "may_go": False, "kept_because": reason, "outcome": "kept"}
-            case Deleted():
+            case ClaimDeleted():
                 return {**about, "outcome": "deleted"}
-            case Unclear():
+            case ClaimUnclear():
                 return {**about, "outcome": "unclear"}
             case None:
                 return {**about, "outcome": None}
@@ -184,11 +184,11 @@ def _print_json(claims: list[dict[str, Any]]) -> None:
 # --- What is asked for ---
 
 
-def _choice(parsed: argparse.Namespace) -> Choice:
+def _options(parsed: argparse.Namespace) -> PruneOptions:
     days = getattr(parsed, "older_than", None)
     for template in parsed.template:
         _check_template(template)
-    return Choice(
+    return PruneOptions(
         now=utcnow(),
         release=parsed.release,
         templates=tuple(parsed.template),

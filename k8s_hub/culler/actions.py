@@ -1,28 +1,22 @@
-"""What a sweep does to servers and users, and whom it tells."""
+"""What a sweep does to servers and users."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ParamSpec, Protocol
+from typing import Protocol
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.facts import Notice, Recollection, Work, facts_of
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, HoldStore, Notice, Work, facts_of
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.event_bus import DecisionListener
 from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.throttling import patiently
+from k8s_hub.culler.throttling import retry
 from k8s_hub.hub.api import UserPage, UserState
 from k8s_hub.hub.errors import HubForbidden, HubNotFound
 from k8s_hub.hub.users import Server, ServerKey, User
-
-Sink = Callable[[Decision, Action], None]
-"""Is told of every decision, once its server's fate is known."""
-
-UserSink = Callable[[UserDecision, Action], None]
-"""Is told of each user whose time is up, once their fate is known."""
 
 
 class HubClient(Protocol):
@@ -53,10 +47,10 @@ class Servers(Protocol):
         """Return what a server runs; None where it gave no answer that makes sense."""
 
 
-class SweepMemory(Recollection, Protocol):
-    """What users asked for and were told."""
+class SweepStore(HoldStore, Protocol):
+    """What is stored of servers: extensions and warnings."""
 
-    def told(self, user: str, server: str, notice: Notice) -> None:
+    def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
 
     def forget_all_but(self, keys: Collection[ServerKey]) -> None:
@@ -67,16 +61,14 @@ class Warn(Protocol):
     """Warns the user of a server that it will be stopped."""
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was told; it is not to be stopped before ``stop_at``."""
+        """Return whether the user was warned; it is not to be stopped before ``stop_at``."""
 
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 
-
-def unstopped(decision: Decision, tell: Sink) -> "Outcome":
-    """Tell of a server that is not told to stop."""
+def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
+    """Log and emit the decision about a server that is not stopped."""
     server, reason = decision.facts.server, decision.verdict.reason
     if decision.verdict.culls:
         action = Action.WOULD_STOP
@@ -84,34 +76,8 @@ def unstopped(decision: Decision, tell: Sink) -> "Outcome":
     else:
         action = Action.KEPT
         log.debug("%s: kept: %s", server, reason)
-    tell(decision, action)
+    on_decision(decision, action)
     return Outcome(action=action, decision=decision)
-
-
-class LoggedOnce:
-    """Logs the first error of each kind, with its traceback; owns which kinds those were."""
-
-    def __init__(self) -> None:
-        self._kinds: set[type[Exception]] = set()
-
-    def __call__(self, message: str, error: Exception) -> None:
-        """Log it; the message is ``<object>: <what happened>``."""
-        if type(error) not in self._kinds:
-            self._kinds.add(type(error))
-            log.error("%s: %r (further errors of this kind are not logged)", message, error, exc_info=error)
-
-
-def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
-    """Return a listener that never raises: one record that it cannot take costs neither the others nor the sweep."""
-    log_once = LoggedOnce()
-
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            listener(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - the supervisor of all who listen
-            log_once(f"{name}: could not take a record", error)
-
-    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +86,7 @@ class Outcome:
 
     action: Action
     decision: Decision
-    seconds: float | None = None  # that the hub took to answer the stop; None: it was not told to
+    seconds: float | None = None  # that the hub took to answer the stop; None: it was not asked to
 
 
 def hidden_from(refusal: HubNotFound, what: str, scope: str) -> HubForbidden:
@@ -139,13 +105,13 @@ class Stopping:
     decider: Decider
     now: Callable[[], datetime]
     outages: Outages
-    memory: SweepMemory | None
+    store: SweepStore | None
     servers: Servers | None
     remove_named: bool  # forget named servers, not only stop them
 
     async def stop(self, decision: Decision) -> Outcome:
         """Stop a server, if it is still to be stopped; raise HubError where that cannot be done."""
-        outcome = await patiently(lambda: self._look_again_and_stop(decision))
+        outcome = await retry(lambda: self._look_again_and_stop(decision))
         server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
         match outcome.action:
             case Action.STOPPED | Action.STOPPING:
@@ -157,7 +123,7 @@ class Stopping:
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
-        """The list is seconds or minutes old by now; the hub's word is the last before the stop."""
+        """The list is seconds or minutes old by now; what the hub reports now is the last word before the stop."""
         server = decision.facts.server
         work = await self._work(server, decision.verdict.cause)
         found = await self._found(server)
@@ -175,7 +141,7 @@ class Stopping:
             user = await self.hub.user(server.user)
         except HubNotFound:
             return None
-        self.outages.heard(self.now())
+        self.outages.answered(self.now())
         fresh = user.server(server.name)
         return None if fresh is None else (fresh, user)
 
@@ -185,7 +151,7 @@ class Stopping:
 
     async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
         now = self.now()
-        decision = await self.decider.decide(facts_of(server, user, self.memory, work), now)
+        decision = await self.decider.decide(facts_of(server, user, self.store, work), now)
         return self.outages.held_back(decision, now)
 
     async def _stop(self, decision: Decision) -> Outcome:
@@ -213,7 +179,7 @@ class Deleting:
 
     async def delete(self, decision: UserDecision) -> bool:
         """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
-        is_deleted = await patiently(lambda: self._look_again_and_delete(decision.user))
+        is_deleted = await retry(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
             log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
         return is_deleted
@@ -222,7 +188,7 @@ class Deleting:
         fresh = await self._found(user)
         if fresh is None or fresh.servers != ():
             return False
-        # Stopping a server counts as its user's activity, so it tells something only where none was stopped.
+        # Stopping a server counts as its user's activity, so it means something only where none was stopped.
         if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
             return False
         try:

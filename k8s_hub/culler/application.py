@@ -22,13 +22,12 @@ from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler import options
 from k8s_hub.culler.core.flags import UsageError, normalised
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.core.rules import BadRule, Limits, Rules, sections
-from k8s_hub.culler.core.urls import has_credentials, is_http_url
+from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, parse_rules_file
+from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
 from k8s_hub.culler.options import (
@@ -37,29 +36,29 @@ from k8s_hub.culler.options import (
     PARTS,
     SECRETS,
     WITHOUT_FLAG,
-    AskingOptions,
     CareOptions,
     HubOptions,
     LimitOptions,
     LogOptions,
-    SeeingOptions,
+    MonitoringOptions,
+    ProbeOptions,
     UserOptions,
     WarningOptions,
-    names_of,
+    help_lines,
+    option_names,
 )
 from k8s_hub.culler.parent import hub_that_started_us
-from k8s_hub.culler.probe import SingleUserSettings
-from k8s_hub.culler.rules_file import BadRulesFile, read_rules_file
+from k8s_hub.culler.probe import ProbeSettings
 from k8s_hub.culler.service import SPREAD_PART
-from k8s_hub.culler.sweep import Orders
-from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem
+from k8s_hub.culler.sweep import SweepOptions
+from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem_page
 from k8s_hub.hub.connection import (
     HubConnectionSettings,
     internal_ssl_context,
     servers_ssl_context,
 )
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import printable, quoted
+from k8s_hub.text import has_credentials, is_http_url, printable, quoted
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -68,7 +67,7 @@ _OF_TRAITLETS = frozenset({"help", "help-all", "h", "version", "V", "show-config
 
 _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
     "generate_config": Bool(),
-    **{name: group.class_traits()[name] for group in GROUPS.values() for name in names_of(group)},
+    **{name: group.class_traits()[name] for group in GROUPS.values() for name in option_names(group)},
 }
 _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
@@ -104,10 +103,10 @@ def _flag(trait: str) -> str:
 class IdleCuller(
     LimitOptions,
     UserOptions,
-    AskingOptions,
+    ProbeOptions,
     WarningOptions,
     CareOptions,
-    SeeingOptions,
+    MonitoringOptions,
     LogOptions,
     HubOptions,
     Application,
@@ -156,7 +155,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def emit_options_help(self) -> Generator[str, None, None]:
         """Yield the help of all options, by group."""
-        yield from options.lines()
+        yield from help_lines()
 
     @default("hub_pid")
     def _hub_pid_default(self) -> int | None:
@@ -202,7 +201,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._read_config_file()
             self._refuse_null_characters()
             self._refuse_what_contradicts()
-            self._tell_what_does_nothing()
+            self._warn_of_unused()
             if self.log_file_prefix:
                 self._log_to_file()
 
@@ -266,7 +265,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         self._check_sections()
 
     def _check_sections(self) -> None:
-        """Tell what of the config file has no effect: traitlets says so of options, but not of sections."""
+        """Warn of what has no effect in the config file: traitlets says so of options, but not of sections."""
         for name in self.config.keys() - {owner.__name__ for owner in type(self).mro()}:
             self.log.warning(
                 "config file %r: %s has no effect: options of the culler are in the section %s",
@@ -285,13 +284,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """Return all that is to be done. Ends the process where that makes no sense."""
         return Plan(
             hub=self.connection_settings(),
-            orders=self.orders,
+            sweep_options=self.sweep_options,
             decider=self.decider,
             every=self.every,
             activity_interval=_time(self.activity_interval),
-            asking=self._asking() if self.ask_servers else None,
+            probe=self._probe_settings() if self.ask_servers else None,
             warning=self._warning() if self.warn_before else None,
-            keeping=KeepLimits(longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week),
+            extension_limits=ExtensionLimits(
+                longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week
+            ),
             state_file=Path(self.state_file) if self.state_file else None,
             once=self.once,
             decision_log=self.decision_log,
@@ -301,9 +302,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         )
 
     @property
-    def orders(self) -> Orders:
+    def sweep_options(self) -> SweepOptions:
         """What each sweep is to do."""
-        return Orders(
+        return SweepOptions(
             concurrency=self.concurrency,
             page_size=self.api_page_size,
             cull_users=self.cull_users,
@@ -317,20 +318,22 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def decider(self) -> Decider:
         """What decides."""
         limits = Limits(
-            idle=timedelta(seconds=self.timeout),
-            age=_time(self.max_age),
-            busy=_time(self.busy_limit),
+            **{
+                name: key.read(getattr(self, name), name)
+                for name, key in LIMIT_KEYS.items()
+                if self.has_trait(name)
+            },
             default_servers=self.cull_default_servers,
             named_servers=self.cull_named_servers,
             admins=self.cull_admin_users,
         )
         (rules, user_rules), notice = self._rules(), _time(self.warn_before)
         for rule in rules.rules:
-            idle = rule.limits.get("idle")
-            if notice is not None and idle is not None and idle <= notice:
+            timeout = rule.limits.get("timeout")
+            if notice is not None and timeout is not None and timeout <= notice:
                 self._refuse(
                     f"warn_before must be less than the timeout of each rule, not {self.warn_before}: "
-                    f"{rule.name} has {int(idle.total_seconds())}, and who is active would be warned"
+                    f"{rule.name} has {int(timeout.total_seconds())}, and who is active would be warned"
                 )
         return Decider(
             limits=limits,
@@ -349,8 +352,8 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """Return the limits after which users are deleted: by default those of servers, without their rules."""
         return replace(
             limits,
-            idle=limits.idle if self.user_timeout is None else timedelta(seconds=self.user_timeout),
-            age=limits.age if self.user_max_age is None else _time(self.user_max_age),
+            timeout=limits.timeout if self.user_timeout is None else timedelta(seconds=self.user_timeout),
+            max_age=limits.max_age if self.user_max_age is None else _time(self.user_max_age),
         )
 
     @property
@@ -363,7 +366,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         try:
             if not self.rules_file:
                 return Rules.parse(self.rules), Rules.parse_users(self.user_rules, "user_rules")
-            of_servers, of_users = sections(read_rules_file(Path(self.rules_file)), self.rules_file)
+            of_servers, of_users = sections(self._content_of_rules_file(), self.rules_file)
             return (
                 Rules.parse(of_servers, f"{self.rules_file}: rules"),
                 Rules.parse_users(of_users, f"{self.rules_file}: users"),
@@ -371,9 +374,19 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         except (BadRule, BadRulesFile) as error:
             self._refuse(str(error))
 
-    def _asking(self) -> SingleUserSettings:
+    def _content_of_rules_file(self) -> Any:
+        path = Path(self.rules_file)
+        if path.suffix not in RULES_FILES:
+            self._refuse(f"rules_file {str(path)!r} must be a .yaml or .json file")
         try:
-            return SingleUserSettings(
+            content = path.read_bytes()
+        except OSError as error:
+            self._refuse(f"rules_file {str(path)!r} cannot be read: {error.strerror}")
+        return parse_rules_file(content, path)
+
+    def _probe_settings(self) -> ProbeSettings:
+        try:
+            return ProbeSettings(
                 token=self._token() if self.ask_with_own_token else "",
                 timeout_seconds=self.ask_timeout,
                 concurrency=self.ask_concurrency,
@@ -427,7 +440,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
             )
 
-    def _tell_what_does_nothing(self) -> None:
+    def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})
         for name, needed in PARTS.items():
             if given.get(name) and not getattr(self, needed):
@@ -499,15 +512,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were told
+            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were named
             try:
-                sys.exit(run_until_told(serve_problem(page, refused.sentence, app.hub_pid)))
+                sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:
                 app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
                 raise refused from None
 
     def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
-        """Return the page of this service, as far as the environment tells; None where it has none."""
+        """Return the page of this service, as far as the environment says; None where it has none."""
         if not _has_page() or "--once" in arguments:
             return None
         api_url = os.environ.get("JUPYTERHUB_API_URL", "")
@@ -519,7 +532,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return page if token and is_http_url(api_url) else None
 
     def start(self) -> None:
-        """Cull until told to stop, or until the hub that manages this service is gone."""
+        """Cull until stopped, or until the hub that manages this service is gone."""
         if self.generate_config:
             print(self.generate_config_file())  # noqa: T201 - it is what was asked for
             return
@@ -565,7 +578,7 @@ def _has_page() -> bool:
     try:
         return bool(url) and urlsplit(url).port != 0
     except ValueError:
-        return True  # what is wrong with it is told
+        return True  # what is wrong with it is reported
 
 
 def _keep_url() -> str | None:

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_hub.culler.core.decision import Decision, UserDecision
-from k8s_hub.culler.core.facts import Facts
-from k8s_hub.culler.core.policy import Cause, Verdict, active_at, judge, judge_user
-from k8s_hub.culler.core.rules import Limits, Rules, Ruling
+from k8s_hub.culler.core.policy import Cause, Facts, Verdict, active_at, evaluate, evaluate_user
+from k8s_hub.culler.core.rules import Limits, MatchedRule, Rules
 from k8s_hub.hub.users import User, unpacked
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
@@ -22,7 +21,7 @@ HOOK_SECONDS = 60.0
 CHANGES_FORESEEN = 20
 """Changes of rules by their schedules: more than a week has, where days and nights differ."""
 
-_ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.HELD, Cause.SPARED, Cause.EXEMPT})
+_ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.EXTENDED, Cause.SPARED, Cause.EXEMPT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,45 +49,49 @@ class Decider:
         The hook is asked where nothing but time decides. What it raises is raised; TimeoutError where it took
         longer than HOOK_SECONDS.
         """
-        ruling = self.rules.for_server(facts.server, facts.user, self.limits, now)
+        matched = self.rules.for_server(facts.server, facts.user, self.limits, now)
         opinion = None
-        if self.hook is not None and judge(facts, ruling.limits, now).cause in {Cause.IDLE, Cause.IN_USE}:
-            opinion = await _opinion(self.hook, facts, ruling.limits, now)
-        verdict = judge(facts, ruling.limits, now, opinion=opinion, notice=self.notice)
+        if self.hook is not None and evaluate(facts, matched.limits, now).cause in {Cause.IDLE, Cause.IN_USE}:
+            opinion = await _opinion(self.hook, facts, matched.limits, now)
+        verdict = evaluate(facts, matched.limits, now, opinion=opinion, notice=self.notice)
         if verdict.cause in _ENDED_BY_TIME:
-            verdict = self._foreseen(verdict, facts, ruling, opinion)
-        return Decision(facts=facts, ruling=ruling, verdict=verdict, at=now)
+            verdict = self._foreseen(verdict, facts, matched, opinion)
+        return Decision(facts=facts, matched=matched, verdict=verdict, at=now)
 
     def decide_user(self, user: User, now: datetime) -> UserDecision:
         """Decide about one user who has no server left."""
-        ruling = self.user_rules.for_user(user, self.user_limits or self.limits, now)
+        matched = self.user_rules.for_user(user, self.user_limits or self.limits, now)
         of_servers = self.rules.for_user(user, self.limits, now)
-        if of_servers.limits.exempt and not ruling.limits.exempt:
-            ruling = replace(of_servers, limits=replace(ruling.limits, exempt=True))
-        return UserDecision(user=user, ruling=ruling, verdict=judge_user(user, ruling.limits, now), at=now)
+        if of_servers.limits.exempt and not matched.limits.exempt:
+            matched = replace(of_servers, limits=replace(matched.limits, exempt=True))
+        return UserDecision(
+            user=user, matched=matched, verdict=evaluate_user(user, matched.limits, now), at=now
+        )
 
-    def _foreseen(self, verdict: Verdict, facts: Facts, ruling: Ruling, opinion: bool | None) -> Verdict:
+    def _foreseen(
+        self, verdict: Verdict, facts: Facts, matched: MatchedRule, opinion: bool | None
+    ) -> Verdict:
         """Return the verdict with the time when it will be up: before that, schedules may bring other limits."""
         then = verdict
         for _ in range(CHANGES_FORESEEN):
-            if ruling.until is None or (then.due is not None and then.due < ruling.until):
+            if matched.until is None or (then.deadline is not None and then.deadline < matched.until):
                 break
-            moment = ruling.until
-            ruling = self.rules.for_server(facts.server, facts.user, self.limits, moment)
-            then = judge(facts, ruling.limits, moment, opinion=opinion)
+            moment = matched.until
+            matched = self.rules.for_server(facts.server, facts.user, self.limits, moment)
+            then = evaluate(facts, matched.limits, moment, opinion=opinion)
             if then.culls:
-                then = replace(then, due=moment)
+                then = replace(then, deadline=moment)
                 break
-        return replace(verdict, since=then.since or verdict.since, due=then.due)
+        return replace(verdict, since=then.since or verdict.since, deadline=then.deadline)
 
 
 async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetime) -> bool:
     arguments: dict[str, Any] = {
         "inactive": now - (active_at(facts, now) or now),
-        "inactive_limit": int(limits.idle.total_seconds()),
+        "inactive_limit": int(limits.timeout.total_seconds()),
         "server": unpacked(facts.server.raw),
     }
-    if _names_user(hook):
+    if has_parameter(hook, "user"):
         arguments["user"] = unpacked(facts.user.raw)
     opinion = hook(**arguments)
     if inspect.isawaitable(opinion):
@@ -97,13 +100,13 @@ async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetim
     return bool(opinion)
 
 
-def _names_user(hook: ArbiterHook) -> bool:
-    """Return whether a hook has a parameter ``user``.
+def has_parameter(hook: Callable[..., object], name: str) -> bool:
+    """Return whether a hook has a parameter of this name.
 
-    ``**kwargs`` is none: a hook that hands all it gets to a function of three arguments must go on to work.
+    ``**kwargs`` is none: a hook that hands all it gets to a function of fewer arguments must go on to work.
     """
     try:
-        parameter = inspect.signature(hook).parameters.get("user")
+        parameter = inspect.signature(hook).parameters.get(name)
     except (TypeError, ValueError):  # a callable without a signature
         return False
     return parameter is not None and parameter.kind in {

@@ -12,11 +12,11 @@ from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.facts import facts_of
-from k8s_hub.culler.probe import SingleUserServers
-from k8s_hub.culler.state import Memory, Stop
-from k8s_hub.culler.tokens import TokenScopes
-from k8s_hub.culler.wiring import Clock, Plan, memory_of, servers_of
+from k8s_hub.culler.core.policy import facts_of
+from k8s_hub.culler.core.report import Stop
+from k8s_hub.culler.probe import ServerProbe
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubNotFound
@@ -72,7 +72,7 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
             found = await _user(api, user)
             servers = _chosen(found, server)
             explaining = await _Explaining.of(plan, now, api, found, stack)
-            of_user = plan.orders.cull_users and server is None
+            of_user = plan.sweep_options.cull_users and server is None
             is_whole = await _explained(explaining, servers, of_user=of_user, as_json=as_json)
     except HubError as error:
         _complain(str(error))
@@ -89,28 +89,28 @@ class _Explaining:
     plan: Plan
     now: Clock
     user: User
-    memory: Memory
-    source: SingleUserServers | None  # None: servers are not asked
+    store: StateStore
+    source: ServerProbe | None  # None: servers are not asked
 
     @classmethod
     async def of(cls, plan: Plan, now: Clock, api: HubApi, user: User, stack: AsyncExitStack) -> Self:
-        memory, source = await memory_of(plan, now, stack, read_only=True), None
-        if plan.asking is not None:
+        store, source = await open_store(plan, now, stack, read_only=True), None
+        if plan.probe is not None:
             scopes = TokenScopes(api.scopes, lambda _has: None)
-            source = await servers_of(plan.asking, api, scopes, now, stack)
+            source = await open_probe(plan.probe, api, scopes, now, stack)
             await source.refresh()
-        return cls(plan=plan, now=now, user=user, memory=memory, source=source)
+        return cls(plan=plan, now=now, user=user, store=store, source=source)
 
     async def decide(self, server: Server) -> Decision | None:
         """Return the decision about a server; None about one that is stopped."""
         if _is_stopped(server):
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
-        return await self.plan.decider.decide(facts_of(server, self.user, self.memory, work), self.now())
+        return await self.plan.decider.decide(facts_of(server, self.user, self.store, work), self.now())
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
         """Yield the lines about a server."""
-        stop = self.memory.last_stop(server.user, server.name)
+        stop = self.store.last_stop(server.user, server.name)
         if as_json:
             yield _line(server, decision, stop, self.now)
         else:
@@ -185,14 +185,14 @@ def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clo
         stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": "is stopped"}
         by_us = {} if stop is None else {"stopped_at": _iso(stop.at), "stopped_because": stop.reason}
         return json.dumps({"time": now().isoformat(), **stopped, **by_us})
-    return json.dumps({**decision.record(_action(decision)), "changes": list(decision.changes())})
+    return json.dumps({**decision.as_json(_action(decision)), "changes": list(decision.changes())})
 
 
 def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
     """Return a line of JSON about a user, whom these servers keep from being deleted."""
     action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
     changes = list(_user_changes(decision, is_kept_by))
-    return json.dumps({**decision.record(action), "changes": changes})
+    return json.dumps({**decision.as_json(action), "changes": changes})
 
 
 def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
@@ -237,7 +237,7 @@ def _text(server: Server, decision: Decision | None, stop: Stop | None) -> Itera
             yield f"  by the culler at {_iso(stop.at)}: it {stop.reason}"
         return
     yield decision.sentence()
-    facts = decision.record(_action(decision))
+    facts = decision.as_json(_action(decision))
     for key, label in _SHOWN:
         if facts[key] is not None:
             yield f"  {label + ':':<28}{facts[key]}"

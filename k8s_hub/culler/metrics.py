@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PassRecord, Pulse, Report
 
 PREFIX = "k8s_hub_culler"
 
@@ -24,12 +23,12 @@ PASS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class Metrics:
-    """Owns the registry and what is in it; is told of passes, decisions and the hub's answers.
+    """Owns the registry and what is in it; listens to passes, decisions and the hub's answers.
 
-    places: how many servers are handled at once, now; None: there is no such metric.
+    slots: how many servers are handled at once, now; None: there is no such metric.
     """
 
-    def __init__(self, places: Callable[[], float] | None = None) -> None:
+    def __init__(self, slots: Callable[[], float] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._tally: Tally[tuple[Action, str]] = Tally()  # of the pass under way
@@ -77,12 +76,12 @@ class Metrics:
         for what in ("server", "user", "list"):
             self._failures.labels(what)
         self._warned = counter("warnings_total", "Users that were warned of a stop.")
-        self._asked = counter("asked_servers_total", "Single-user servers that were asked what they run.")
+        self._probed = counter("asked_servers_total", "Single-user servers that were asked what they run.")
         self._answered = counter("answered_servers_total", "Of these, those that answered.")
-        self._braked = counter(
+        self._guard_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
-        self._quiet = gauge(
+        self._grace = gauge(
             "quiet", "1 while nothing is stopped because the hub came back from an outage, else 0."
         )
         self._requests = counter(
@@ -91,10 +90,10 @@ class Metrics:
         self._reply_seconds = histogram(
             "hub_reply_duration_seconds", "How long the hub took to answer.", REPLY_SECONDS, ("method",)
         )
-        if places is not None:
+        if slots is not None:
             gauge(
                 "concurrency", "How many servers are handled at once, as the hub's pace allows."
-            ).set_function(places)
+            ).set_function(slots)
 
     def on_reply(self, method: str, code: int, seconds: float) -> None:
         """Count one answer of the hub; code 0: none came."""
@@ -102,7 +101,7 @@ class Metrics:
         if code:
             self._reply_seconds.labels(method).observe(seconds)
 
-    def tell(self, decision: Decision, action: Action) -> None:
+    def on_decision(self, decision: Decision, action: Action) -> None:
         """Count one decision, once its server's fate is known."""
         cause = decision.verdict.cause.value
         self._tally[action, cause] += 1
@@ -133,10 +132,10 @@ class Metrics:
         self._failures.labels("user").inc(report.delete_failed)
         self._failures.labels("list").inc(report.lost)
         self._warned.inc(report.warned)
-        self._asked.inc(report.asked)
+        self._probed.inc(report.probed)
         self._answered.inc(report.answered)
-        self._braked.inc(1 if report.braked else 0)
-        self._quiet.set(1 if report.quiet else 0)
+        self._guard_engaged.inc(1 if report.held_by_guard else 0)
+        self._grace.set(1 if report.held_by_grace else 0)
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -2,7 +2,7 @@
 
 Promises:
 - a warning takes WARNING_SECONDS at most, and no more than WARNINGS_AT_ONCE are under way;
-- what goes wrong is told in the log, and the answer is that the user was not told;
+- what goes wrong is logged, and the answer is that the user was not warned;
 - of a webhook's URL only scheme, host and port are ever shown.
 """
 
@@ -13,17 +13,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction, signature
+from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-from k8s_hub.culler.core import words
 from k8s_hub.culler.core.decision import Decision
 from k8s_hub.culler.core.policy import Cause, foreseen_stop
-from k8s_hub.culler.core.urls import is_http_url, without_secrets
-from k8s_hub.text import printable
+from k8s_hub.culler.decider import has_parameter
+from k8s_hub.text import format_relative, format_time, is_http_url, printable, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ WARNING_SECONDS = 10.0
 WARNINGS_AT_ONCE = 10
 
 Hook = Callable[..., Awaitable[object] | object]
-"""Called with the words of `words_of`, by name."""
+"""Called with the words of `warning_payload`, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +44,13 @@ class WarningSettings:
     keep_url: str | None = None  # of the page at which a server can be kept; None: there is none
 
 
-def words_of(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
+def warning_payload(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
     """Return what a warning says; a hook gets it as it is, a webhook as JSON.
 
     Cause and reason are those of the stop that is to come, not of the verdict: that is to keep the server for now.
     """
     server = decision.facts.server
-    cause, reason = foreseen_stop(decision.facts, decision.ruling.limits, stop_at, decision.at)
+    cause, reason = foreseen_stop(decision.facts, decision.matched.limits, stop_at, decision.at)
     return {
         "user": server.user,
         "server": server.name,
@@ -60,7 +59,7 @@ def words_of(decision: Decision, stop_at: datetime, keep_url: str | None) -> dic
         "seconds_left": max(0, round((stop_at - decision.at).total_seconds())),
         "keep_url": keep_url,
         "cause": cause.value,
-        "rule": decision.ruling.rule,
+        "rule": decision.matched.name,
         "text": _text(decision, stop_at, keep_url, cause, reason),
     }
 
@@ -69,7 +68,7 @@ def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Ca
     """Return it in sentences for a chat, such as Slack's or Mattermost's: their webhooks show what is in ``text``."""
     server, is_old = decision.facts.server, cause is Cause.OLD
     which = f"server {_quoted(server.name)}" if server.name else "default server"
-    time = f"{words.moment(stop_at)} ({words.relative(stop_at, decision.at)})"
+    time = f"{format_time(stop_at)} ({format_relative(stop_at, decision.at)})"
     unless = "even if in use" if is_old else "unless you use it before then"
     sentences = [f"{_quoted(server.user)}: your {which} stops at {time} {unless}: it {reason}."]
     if keep_url is not None and is_http_url(keep_url) and not is_old:
@@ -87,7 +86,7 @@ class Warnings:
 
     def __init__(self, settings: WarningSettings) -> None:
         self._settings = settings
-        self._places = asyncio.Semaphore(WARNINGS_AT_ONCE)
+        self._slots = asyncio.Semaphore(WARNINGS_AT_ONCE)
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
@@ -104,9 +103,9 @@ class Warnings:
         await self._session.close()
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was told; raise nothing."""
-        said = words_of(decision, stop_at, self._settings.keep_url)
-        async with self._places:
+        """Return whether the user was warned; raise nothing."""
+        said = warning_payload(decision, stop_at, self._settings.keep_url)
+        async with self._slots:
             try:
                 async with asyncio.timeout(WARNING_SECONDS):
                     problem = await self._give(said)
@@ -128,7 +127,7 @@ class Warnings:
         """Return what went wrong."""
         if self._settings.hook is None:
             return await self._post(said)
-        if not _names_text(self._settings.hook):
+        if not has_parameter(self._settings.hook, "text"):  # 0.1.0 did not give it
             del said["text"]
         return await _call(self._settings.hook, said)
 
@@ -136,14 +135,6 @@ class Warnings:
         body = {**said, "stop_at": said["stop_at"].isoformat()}
         async with self._session.post(self._settings.url, json=body, allow_redirects=False) as response:
             return None if response.ok and response.status < 300 else f"it answered with {response.status}"
-
-
-def _names_text(hook: Hook) -> bool:
-    """Return whether a hook has a parameter ``text``, which 0.1.0 did not give; ``**kwargs`` may hand on all it gets."""
-    try:
-        return "text" in signature(hook).parameters
-    except (TypeError, ValueError):  # a callable without a signature
-        return False
 
 
 async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
@@ -163,7 +154,7 @@ async def _in_a_thread(call: Callable[[], object]) -> object:
     loop = asyncio.get_running_loop()
     result: asyncio.Future[object] = loop.create_future()
 
-    def tell(answer: object, error: BaseException | None) -> None:
+    def deliver(answer: object, error: BaseException | None) -> None:
         if result.done():  # its time was up
             return
         if error is None:
@@ -178,7 +169,7 @@ async def _in_a_thread(call: Callable[[], object]) -> object:
         except Exception as error:  # noqa: BLE001 - it is the admin's code
             problem = error
         if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, answer, problem)
+            loop.call_soon_threadsafe(deliver, answer, problem)
 
     threading.Thread(target=run, name="warn_hook", daemon=True).start()
     return await result

@@ -109,7 +109,7 @@ class UserOptions(HasTraits):
     )
 
 
-class AskingOptions(HasTraits):
+class ProbeOptions(HasTraits):
     """The second source: what a server itself says."""
 
     ask_servers = Bool(
@@ -147,7 +147,7 @@ class AskingOptions(HasTraits):
 
 
 class WarningOptions(HasTraits):
-    """What users are told and can do."""
+    """How users are warned, and what they can do."""
 
     warn_before = Integer(
         0,
@@ -233,7 +233,7 @@ class CareOptions(HasTraits):
     )
 
 
-class SeeingOptions(HasTraits):
+class MonitoringOptions(HasTraits):
     """What it shows of itself."""
 
     dry_run = Bool(
@@ -300,10 +300,10 @@ class HubOptions(HasTraits):
 GROUPS: Mapping[str, type[HasTraits]] = {
     "What is stopped, and when": LimitOptions,
     "Users that are deleted": UserOptions,
-    "Running work and open tabs": AskingOptions,
+    "Running work and open tabs": ProbeOptions,
     "Users warned and in control": WarningOptions,
     "How often, how fast, how careful": CareOptions,
-    "Seeing what it does": SeeingOptions,
+    "Seeing what it does": MonitoringOptions,
     "The log": LogOptions,
     "The hub": HubOptions,
 }
@@ -324,7 +324,7 @@ WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook
 """Options that only the config file can give."""
 
 
-def names_of(group: type[HasTraits]) -> list[str]:
+def option_names(group: type[HasTraits]) -> list[str]:
     """Return the names of a group's options in the order in which they are written."""
     options = group.class_traits(config=True)
     return [name for name in vars(group) if name in options]
@@ -346,13 +346,13 @@ The program
 """
 
 
-def lines() -> Iterator[str]:
+def help_lines() -> Iterator[str]:
     """Return the help of all options."""
     yield "Each option is a flag, and a setting of the config file, such as c.IdleCuller.timeout = 600."
     for heading, group in GROUPS.items():
         yield from ("", heading, "-" * len(heading))
         options = group.class_traits(config=True)
-        for name in names_of(group):
+        for name in option_names(group):
             yield from _option(name, options[name])
     yield ""
     yield from PROGRAM.splitlines()

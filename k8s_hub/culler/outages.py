@@ -30,21 +30,21 @@ class Contact:
     """When the hub answered last, and until when nothing is stopped because it was silent before."""
 
     last: datetime | None = None  # None: never yet
-    quiet_until: datetime | None = None
+    grace_until: datetime | None = None
 
-    def heard(self, now: datetime, longest: timedelta | None) -> "Contact":
+    def answered(self, now: datetime, longest: timedelta | None) -> "Contact":
         """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is.
 
-        A quiet that would last longer than that was begun by a clock that has been set back since, and begins anew.
+        A grace that would last longer than that was begun by a clock that has been set back since, and begins anew.
         """
-        if longest is not None and self.quiet_until is not None and self.quiet_until - now > longest:
-            return Contact(last=now, quiet_until=now + longest)
+        if longest is not None and self.grace_until is not None and self.grace_until - now > longest:
+            return Contact(last=now, grace_until=now + longest)
         if longest is None or self.last is None or now - self.last <= longest:
             return replace(self, last=now)
-        return Contact(last=now, quiet_until=now + longest)
+        return Contact(last=now, grace_until=now + longest)
 
 
-class RemembersContact(Protocol):
+class ContactStore(Protocol):
     """Remembers the last contact across restarts of this process."""
 
     @property
@@ -57,40 +57,40 @@ class RemembersContact(Protocol):
 
 
 class Outages:
-    """Owns the contact with the hub; ``memory`` may know of the time before this process.
+    """Owns the contact with the hub; ``store`` may know of the time before this process.
 
     longest: the activity interval; a longer silence is an outage, if it is one of `SHORTEST` at least; None: no silence is.
     """
 
-    def __init__(self, longest: timedelta | None = None, memory: RemembersContact | None = None) -> None:
+    def __init__(self, longest: timedelta | None = None, store: ContactStore | None = None) -> None:
         self._longest = None if longest is None else max(longest, SHORTEST)
-        self._memory = memory
-        self._contact = Contact(last=None if memory is None else memory.last_contact)
+        self._store_of_contact = store
+        self._contact = Contact(last=None if store is None else store.last_contact)
 
-    def heard(self, now: datetime) -> None:
+    def answered(self, now: datetime) -> None:
         """Note an answer of the hub."""
-        before, self._contact = self._contact, self._contact.heard(now, self._longest)
-        if self._contact.quiet_until != before.quiet_until:
+        before, self._contact = self._contact, self._contact.answered(now, self._longest)
+        if self._contact.grace_until != before.grace_until:
             log.warning(
                 "hub: did not answer since %s: no server is stopped before %s, until all could report activity",
                 before.last and timestamps.format_seconds(before.last),
-                self._contact.quiet_until and timestamps.format_seconds(self._contact.quiet_until),
+                self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
-        if self._memory is not None:
-            self._memory.last_contact = now
+        if self._store_of_contact is not None:
+            self._store_of_contact.last_contact = now
 
     def held_back(self, decision: Decision, now: datetime) -> Decision:
         """Return the decision as it holds after an outage: to stop nothing yet."""
-        until = self.quiet_until(now)
+        until = self.grace_until(now)
         if until is None or not decision.verdict.culls:
             return decision
         return decision.held_back(
-            Cause.QUIET, "the hub was away and does not know yet who was active meanwhile"
+            Cause.OUTAGE_GRACE, "the hub was away and does not know yet who was active meanwhile"
         )
 
-    def quiet_until(self, now: datetime) -> datetime | None:
+    def grace_until(self, now: datetime) -> datetime | None:
         """Return until when nothing is stopped; None: there was no outage of late."""
-        until = self._contact.quiet_until
+        until = self._contact.grace_until
         return until if until is not None and now < until else None
 
 
@@ -101,7 +101,7 @@ async def heartbeat(
     while True:
         try:
             await ask()
-            outages.heard(now())
+            outages.answered(now())
         except HubError as error:
             log.debug("hub: no heartbeat: %s", error)
         except Exception:  # Without further ones, the time between two sweeps would be an outage, for ever.

@@ -15,6 +15,6 @@ def hub_that_started_us() -> int | None:
     parent = os.getppid()
     try:
         program = Path(f"/proc/{parent}/exe").readlink().name
-    except OSError:  # it has just ended, or this system does not tell
+    except OSError:  # it has just ended, or this system does not say
         return parent
     return parent if "python" in program else None

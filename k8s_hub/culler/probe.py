@@ -2,11 +2,11 @@
 
 Promises:
 - never through the proxy and always with ``no_track_activity``: to be asked is no activity;
-- an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is told once a sweep;
-- half an answer counts for what it says: a busy kernel is busy although the terminals are not told;
+- an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is logged once a sweep;
+- half an answer counts for what it says: a busy kernel is busy although the terminals are not known;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
 - a token goes to no other address than its server's: redirects are not followed, cookies not kept;
-- the culler's own token is shown to no server, unless `SingleUserSettings` has it for that.
+- the culler's own token is shown to no server, unless `ProbeSettings` has it for that.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from yarl import URL
 
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
-from k8s_hub.culler.tokens import ServerTokens
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.users import Server, ServerKey
 
@@ -40,6 +40,66 @@ LONGEST_ANSWER = 1_000_000
 
 LONGEST_DETAIL = 200
 """In characters: it may quote what a user's server said."""
+
+
+LIFETIME = timedelta(hours=1)
+"""Long enough for some sweeps; the hub forgets it then."""
+
+LAST_USE = timedelta(minutes=10)
+"""So long before its end a token is replaced: a server caches the hub's answer for five minutes."""
+
+AT_ONCE = 2
+"""Tokens made at the same time: one takes the hub 7 ms, in which it answers nobody else."""
+
+
+class TokenMaker(Protocol):
+    """What makes tokens: `HubApi`, where it has the scope ``tokens``."""
+
+    async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
+        """As HubApi.new_token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    text: str
+    ends: datetime
+
+
+class ServerTokens:
+    """Owns the tokens of servers that were asked within the last hour."""
+
+    def __init__(self, maker: TokenMaker, now: Callable[[], datetime]) -> None:
+        self._maker = maker
+        self._now = now
+        self._tokens: dict[ServerKey, _Token] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def token_for(self, server: Server) -> str:
+        """Return a token that opens this server, and nothing else; raise HubError."""
+        key = server.user, server.name
+        known = self._tokens.get(key)
+        if known is not None and known.ends - self._now() > LAST_USE:
+            return known.text
+        async with self._slots:
+            ends = self._now() + LIFETIME
+            text = await self._maker.new_token(
+                server.user,
+                scopes=[f"access:servers!server={server.user}/{server.name}"],
+                lifetime=LIFETIME,
+                # Requests with tokens of such a name are not taken for their user's activity.
+                note=f"Server at {server.raw.get('url', server)}: to ask what it runs",
+            )
+        self._tokens[key] = _Token(text=text, ends=ends)
+        return text
+
+    def forget(self, server: Server) -> None:
+        """Make a new token next time: a server did not accept this one."""
+        self._tokens.pop((server.user, server.name), None)
+
+    def forget_old(self) -> None:
+        """Let go of tokens that ended."""
+        now = self._now()
+        self._tokens = {key: token for key, token in self._tokens.items() if token.ends > now}
 
 
 class Silence(Enum):
@@ -63,14 +123,14 @@ _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SingleUserSettings:
+class ProbeSettings:
     """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
 
     token: str = field(default="", repr=False)  # shown to servers that have none of their own; empty: none is
     timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
     concurrency: int = 20  # servers asked at the same time
     per_sweep: int = 1000  # servers asked in one sweep
-    url_template: str = ""  # of the address of servers whose state does not tell it; empty: none
+    url_template: str = ""  # of the address of servers whose state does not have it; empty: none
     ssl_context: ssl.SSLContext | None = None  # None: https is verified by the system's authorities
     template: Template | None = field(init=False, default=None)
 
@@ -85,7 +145,7 @@ class _NoAnswer(Exception):
         self.kind = kind
 
 
-class SingleUserServers:
+class ServerProbe:
     """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of what was silent.
 
     scopes: what the culler's token may do, as a call that raises HubError where that is not known; None: everything.
@@ -95,7 +155,7 @@ class SingleUserServers:
 
     def __init__(
         self,
-        settings: SingleUserSettings,
+        settings: ProbeSettings,
         routes: Routes | None = None,
         tokens: ServerTokens | None = None,
         scopes: Scopes | None = None,
@@ -108,7 +168,7 @@ class SingleUserServers:
         self._scopes = scopes
         self._has: Collection[str] | None = None  # None: it may do everything
         self._addresses = Addresses(template=settings.template)
-        self._places = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
             # What is compressed could be of any size.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -131,7 +191,7 @@ class SingleUserServers:
         await self._session.close()
 
     async def refresh(self) -> None:
-        """Begin a sweep: learn what the token may do and where servers are, and tell again of each kind of silence.
+        """Begin a sweep: learn what the token may do and where servers are, and log each kind of silence again.
 
         Raise HubError where it is not known what the token may do: then nothing is known about any server.
         """
@@ -151,13 +211,13 @@ class SingleUserServers:
     async def work(self, server: Server) -> Work | None:
         """Return what a server runs; None where it gave no answer that makes sense."""
         try:
-            async with self._places:
-                return await self._asked(server)
+            async with self._slots:
+                return await self._probed(server)
         except _NoAnswer as silence:
-            self._tell(server, silence)
+            self._log_silence(server, silence)
             return None
 
-    def _tell(self, server: Server, silence: _NoAnswer, *, is_partial: bool = False) -> None:
+    def _log_silence(self, server: Server, silence: _NoAnswer, *, is_partial: bool = False) -> None:
         level = logging.DEBUG if self.silent[silence.kind] else logging.WARNING
         self.silent[silence.kind] += 1
         log.log(
@@ -170,7 +230,7 @@ class SingleUserServers:
             silence.kind.value,
         )
 
-    async def _asked(self, server: Server) -> Work | None:
+    async def _probed(self, server: Server) -> Work | None:
         url = self._addresses.url_of(server)
         if url is None:
             raise _NoAnswer(Silence.NO_ADDRESS, "its address is not known")
@@ -189,7 +249,7 @@ class SingleUserServers:
             silence = silence or _NoAnswer(Silence.UNREADABLE, f"{url}: {answer.problem}")
             if silence.kind is Silence.REFUSED and self._tokens is not None:
                 self._tokens.forget(server)
-            self._tell(server, silence, is_partial=answer.work is not None)
+            self._log_silence(server, silence, is_partial=answer.work is not None)
         return answer.work
 
     # --- Tokens ---

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,13 +22,11 @@ PARENT_CHECK_SECONDS = 1.0
 SPREAD_PART = 0.8
 """Of the time between two sweeps: over so much of it stops are spread on request, so that the last ones end."""
 
-PASSES_KEPT = 20
-
 
 class CullerService:
-    """Owns the last passes and the time of the next sweep; outlives hub restarts and failing sweeps.
+    """Passes over all servers, again and again; outlives hub restarts and failing sweeps.
 
-    heartbeat: runs for ever beside the passes; on_pass: is told of each pass when it is over.
+    heartbeat: runs for ever beside the passes; on_pass: is called with each pass when it is over.
     """
 
     def __init__(
@@ -42,9 +39,6 @@ class CullerService:
         heartbeat: Callable[[], Awaitable[None]] | None = None,
         on_pass: Callable[[PassRecord], None] = lambda _record: None,
     ) -> None:
-        self.last_report: Report | None = None  # None: no pass has ended well yet
-        self.next_sweep: datetime | None = None  # None: a sweep is under way
-        self.history: deque[PassRecord] = deque(maxlen=PASSES_KEPT)  # the newest is the last
         self.on_pass = on_pass
         self._look = look
         self._sweep = sweep
@@ -56,7 +50,7 @@ class CullerService:
         """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
 
         Nothing is stopped at the first look, nor at one after a pass that failed: a hub that has just come back
-        has not heard yet who was active while it was away. What is wrong with the URL, the token or its scopes
+        does not know yet who was active while it was away. What is wrong with the URL, the token or its scopes
         shows at once nevertheless.
         """
         async with asyncio.TaskGroup() as tasks:
@@ -73,12 +67,9 @@ class CullerService:
         has_looked = False
         while True:
             begun = clock()
-            self.next_sweep = None
             record = await self._supervised("sweep" if has_looked else "look")
             has_looked = record.error is None
-            pause = max(0.0, begun + self._every.total_seconds() - clock())
-            self.next_sweep = self._now() + timedelta(seconds=pause)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(0.0, begun + self._every.total_seconds() - clock()))
 
     async def _supervised(self, kind: Literal["look", "sweep"]) -> PassRecord:
         """Do one pass, whatever it raises; return how it went."""
@@ -86,17 +77,16 @@ class CullerService:
         begun, begun_at = clock(), self._now()
         report, error = await self._result(kind)
         record = PassRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
-        self.history.append(record)
         try:
             self.on_pass(record)
-        except Exception:  # As below: who cannot be told must not end all further passes.
+        except Exception:  # As below: a listener must not end all further passes.
             log.exception("pass: a listener failed")
         return record
 
     async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
         name, act = ("First look (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
         try:
-            self.last_report = await act()
+            report = await act()
         except HubError as error:
             log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the sentence says all
             return None, str(error)
@@ -106,8 +96,8 @@ class CullerService:
                 None,
                 f"{type(error).__name__}: an error in the culler or in a hook; see the log",
             )  # Its words may hold a user's name.
-        log.info("%s: %s", name, self.last_report)
-        return self.last_report, None
+        log.info("%s: %s", name, report)
+        return report, None
 
 
 async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:

@@ -1,9 +1,9 @@
-"""The culler's memory: what users asked for and were told, and what was stopped, in a file that survives restarts.
+"""The culler's state: extensions, warnings and stops, in a file that survives restarts.
 
 Promises:
-- each wish and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
+- each extension and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
 - a stop is on disk with the next of these, or when the sweep is over;
-- what a file holds that cannot be read is set aside and told, not lost; a file of another version stays as it is;
+- what a file holds that cannot be read is set aside and logged, not lost; a file of another version stays as it is;
 - what is no file (a device, a pipe, a folder) is neither read nor moved;
 - one culler per file: the second would write what it read at its start over what the first has written since.
 """
@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from k8s_hub.culler.core import holds
-from k8s_hub.culler.core.facts import Notice
-from k8s_hub.culler.core.holds import Allowance, Keep, KeepLimits, KeepRefused
+from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused, Quota
+from k8s_hub.culler.core.policy import Notice
+from k8s_hub.culler.core.report import Stop
+from k8s_hub.hub.users import ServerKey
 from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,6 @@ STOPS = 1000
 STOPS_FOR = timedelta(days=7)
 """... and for so long."""
 
-Key = tuple[str, str]
-"""A user's name and the name of a server, "" for the default one."""
-
 
 class BadStateFile(Exception):
     """The file cannot be used; the message begins with the name of the flag and holds its value."""
@@ -51,32 +50,14 @@ class StateFileInUse(BadStateFile):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """A server that the culler stopped."""
-
-    user: str
-    server: str  # "" is the user's default server
-    at: datetime
-    reason: str  # completes the sentence "it ..."
-    rule: str | None  # None: the default limits
-    is_removed: bool = False  # the hub was told to forget the named server, too
-    ran_again: bool = False  # it was seen since
-
-    @property
-    def key(self) -> Key:
-        """Which server it was."""
-        return self.user, self.server
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    keeps: Mapping[str, tuple[Keep, ...]] = field(default_factory=dict)  # by user
-    notices: Mapping[Key, Notice] = field(default_factory=dict)
+    extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)  # by user
+    notices: Mapping[ServerKey, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
     stops: tuple[Stop, ...] = ()  # the newest is the last
 
 
-class Memory:
+class StateStore:
     """Owns the state file. Without a path it remembers as long as the process lives.
 
     read_only: for another process than the culler's own. Nothing is written, neither set aside.
@@ -85,7 +66,12 @@ class Memory:
     """
 
     def __init__(
-        self, path: Path | None, limits: KeepLimits, now: Callable[[], datetime], *, read_only: bool = False
+        self,
+        path: Path | None,
+        limits: ExtensionLimits,
+        now: Callable[[], datetime],
+        *,
+        read_only: bool = False,
     ) -> None:
         self.limits = limits
         self._now = now
@@ -117,50 +103,52 @@ class Memory:
     def __del__(self) -> None:
         self.close()
 
-    # --- Keeping ---
+    # --- Extensions ---
 
-    def kept_until(self, user: str, server: str) -> datetime | None:
-        """Return until when the user wants this server to be kept; None: not at all, or no longer."""
-        return holds.kept_until(self._keeps(user), server, self.limits, self._now())
+    def extended_until(self, user: str, server: str) -> datetime | None:
+        """Return until when this server is extended; None: not at all, or no longer."""
+        return holds.extended_until(self._extensions(user), server, self.limits, self._now())
 
-    def allowance(self, user: str, server: str = "") -> Allowance:  # noqa: ARG002 - all servers share it
+    def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
         """Return what may still be asked for."""
-        return holds.allowance(self._keeps(user), self.limits, self._now())
+        return holds.quota(self._extensions(user), self.limits, self._now())
 
-    def keep(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
-        """Keep a server from now on; return until when. Raise KeepRefused, with nothing changed."""
+    def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
+        """Extend a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
         now = self._now()
-        keeps = holds.keep(self._keeps(user), server, for_, self.limits, now, by_admin=by_admin)
-        self._store_keeps(user, keeps)
+        extensions = holds.extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
+        self._save_extensions(user, extensions)
         return now + for_
 
-    def was_kept(self, user: str, server: str) -> bool:
-        """Return whether this server was kept within these seven days, and is not kept now."""
-        is_known = any(keep.server == server for keep in self._keeps(user))
-        return is_known and self.kept_until(user, server) is None
+    def was_extended(self, user: str, server: str) -> bool:
+        """Return whether this server was extended within these seven days, and is not now."""
+        is_known = any(extension.server == server for extension in self._extensions(user))
+        return is_known and self.extended_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
-        """Let a server go that was kept. Raise KeepRefused where that could not be stored."""
-        if self.kept_until(user, server) is not None:
-            self._store_keeps(user, holds.release(self._keeps(user), server, self._now()))
+        """End the extension of a server. Raise ExtensionRefused where that could not be stored."""
+        if self.extended_until(user, server) is not None:
+            self._save_extensions(user, holds.release(self._extensions(user), server, self._now()))
 
-    def _keeps(self, user: str) -> tuple[Keep, ...]:
-        keeps = self._state.keeps.get(user, ())
-        settled = holds.settled(keeps, self._now())
-        if settled != keeps:
+    def _extensions(self, user: str) -> tuple[Extension, ...]:
+        extensions = self._state.extensions.get(user, ())
+        settled = holds.settled(extensions, self._now())
+        if settled != extensions:
             log.warning(
                 "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
             )
-            self._store_or_tell(replace(self._state, keeps={**self._state.keeps, user: settled}))
+            self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: settled}))
         return settled
 
-    def _store_keeps(self, user: str, keeps: tuple[Keep, ...]) -> None:
+    def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
         now = self._now()
         try:
-            self._store(replace(self._state, keeps=_lasting({**self._state.keeps, user: keeps}, now)))
+            self._store(
+                replace(self._state, extensions=_lasting({**self._state.extensions, user: extensions}, now))
+            )
         except OSError as error:
             log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
-            raise KeepRefused("This could not be saved. Try again in a few minutes.") from None
+            raise ExtensionRefused("This could not be saved. Try again in a few minutes.") from None
 
     # --- Warnings ---
 
@@ -168,15 +156,15 @@ class Memory:
         """Return the last warning about this server."""
         return self._state.notices.get((user, server))
 
-    def told(self, user: str, server: str, notice: Notice) -> None:
+    def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
-        self._store_or_tell(replace(self._state, notices={**self._state.notices, (user, server): notice}))
+        self._store_or_log(replace(self._state, notices={**self._state.notices, (user, server): notice}))
 
-    def forget_all_but(self, keys: Collection[Key]) -> None:
-        """Forget the warnings about all other servers, which do not run any more. What was kept stays."""
+    def forget_all_but(self, keys: Collection[ServerKey]) -> None:
+        """Forget the warnings about all other servers, which do not run any more. Extensions stay."""
         notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
         if len(notices) < len(self._state.notices):
-            self._store_or_tell(replace(self._state, notices=notices))
+            self._store_or_log(replace(self._state, notices=notices))
 
     # --- Stops ---
 
@@ -211,7 +199,7 @@ class Memory:
     def save_stops(self) -> None:
         """Write what `stopped` and `runs` changed."""
         if self._has_unsaved_stops:
-            self._store_or_tell(self._state)
+            self._store_or_log(self._state)
 
     def _keep_stops(self, stops: tuple[Stop, ...]) -> None:
         self._state = replace(self._state, stops=stops)
@@ -228,7 +216,7 @@ class Memory:
     def last_contact(self, at: datetime) -> None:
         before = self._state.last_contact
         if before is None or abs(at - before) >= CONTACT_STEP:
-            self._store_or_tell(replace(self._state, last_contact=at))
+            self._store_or_log(replace(self._state, last_contact=at))
 
     # --- The file ---
 
@@ -313,7 +301,7 @@ class Memory:
             return BadStateFile(f"{self._named} is in a folder that does not exist")
         return BadStateFile(f"{self._named} cannot be written: {error.strerror}")
 
-    def _store_or_tell(self, state: _State) -> None:
+    def _store_or_log(self, state: _State) -> None:
         try:
             self._store(state)
         except OSError as error:
@@ -344,8 +332,10 @@ class _OtherVersion(Exception):
     pass
 
 
-def _lasting(keeps: Mapping[str, tuple[Keep, ...]], now: datetime) -> dict[str, tuple[Keep, ...]]:
-    left = {user: holds.lasting(each, now) for user, each in keeps.items()}
+def _lasting(
+    extensions: Mapping[str, tuple[Extension, ...]], now: datetime
+) -> dict[str, tuple[Extension, ...]]:
+    left = {user: holds.lasting(each, now) for user, each in extensions.items()}
     return {user: each for user, each in left.items() if each}
 
 
@@ -356,14 +346,14 @@ def _json_of(state: _State) -> dict[str, Any]:
         "keeps": {
             user: [
                 {
-                    "server": keep.server,
-                    "at": keep.at.isoformat(),
-                    "until": keep.until.isoformat(),
-                    **({"by_admin": True} if keep.by_admin else {}),
+                    "server": extension.server,
+                    "at": extension.at.isoformat(),
+                    "until": extension.until.isoformat(),
+                    **({"by_admin": True} if extension.by_admin else {}),
                 }
-                for keep in keeps
+                for extension in extensions
             ]
-            for user, keeps in state.keeps.items()
+            for user, extensions in state.extensions.items()
         },
         "notices": [
             {"user": user, "server": server, "at": notice.at.isoformat(), "since": notice.since.isoformat()}
@@ -380,7 +370,7 @@ def _state_of(raw: Any) -> _State:
     contact = raw["last_contact"]
     return _State(
         last_contact=None if contact is None else timestamps.parse(contact),
-        keeps={user: tuple(map(_keep_of, keeps)) for user, keeps in raw["keeps"].items()},
+        extensions={user: tuple(map(_extension_of, extensions)) for user, extensions in raw["keeps"].items()},
         notices={
             (str(each["user"]), str(each["server"])): Notice(
                 at=timestamps.parse(each["at"]), since=timestamps.parse(each["since"])
@@ -391,8 +381,8 @@ def _state_of(raw: Any) -> _State:
     )
 
 
-def _keep_of(raw: Any) -> Keep:
-    return Keep(
+def _extension_of(raw: Any) -> Extension:
+    return Extension(
         server=str(raw["server"]),
         at=timestamps.parse(raw["at"]),
         until=timestamps.parse(raw["until"]),

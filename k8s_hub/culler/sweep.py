@@ -4,8 +4,8 @@ Promises:
 - every page is read before the first server is stopped, because stopping shifts the pages;
 - a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
 - at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
-- what fails for one page, server or user is told, counted, and costs the others nothing;
-- of each server that was decided about, the decision and what was done are told exactly once; of users, those whose
+- what fails for one page, server or user is logged, counted, and costs the others nothing;
+- of each server that was decided about, the decision and what was done are emitted exactly once; of users, those whose
   time is up;
 - where servers are to be asked and it is not known how, those that look idle are not stopped unheard.
 """
@@ -22,22 +22,19 @@ from k8s_hub.culler.actions import (
     HubClient,
     Outcome,
     Servers,
-    Sink,
     Stopping,
-    SweepMemory,
-    UserSink,
+    SweepStore,
     Warn,
-    guarded,
     unstopped,
 )
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.facts import Notice, Work, facts_of
-from k8s_hub.culler.core.policy import Cause, wants_notice
-from k8s_hub.culler.core.probing import Choice, candidate, choose
-from k8s_hub.culler.core.report import Past, Report, braked, key_of
+from k8s_hub.culler.core.policy import Cause, Notice, Work, facts_of, wants_notice
+from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
+from k8s_hub.culler.core.report import Report, SweepHistory, mass_cull_guard, server_key
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.throttling import STAGGER_SECONDS, Pace, each, patiently, tell_failures
+from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, log_failures, retry
 from k8s_hub.hub.api import UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
@@ -50,7 +47,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class SweepOptions:
     """What a sweep is to do."""
 
     concurrency: int = 10  # servers handled at once; 0: no limit
@@ -61,7 +58,7 @@ class Orders:
     brake_percent: int = 50  # of the servers that run may be stopped although they were just in use; 0: all
     spread: timedelta = (
         timedelta()
-    )  # over this time the stops begin, evenly; zero: as soon as there is a place
+    )  # over this time the stops begin, evenly; zero: as soon as there is a slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +76,25 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; ``now`` is the clock. What is None is off; ``tell`` is told of every decision."""
+    """One pass; ``now`` is the clock. What is None is off; ``on_decision`` gets every decision."""
 
     hub: HubClient
-    orders: Orders
+    options: SweepOptions
     decider: Decider
     now: Callable[[], datetime]
     _: KW_ONLY
-    memory: SweepMemory | None = None
+    store: SweepStore | None = None
     servers: Servers | None = None  # the second source
     warn: Warn | None = None
-    pace: Pace | None = None  # None: as many at once as ordered, however slow the hub is
+    throttle: Throttle | None = None  # None: as many at once as ordered, however slow the hub is
     outages: Outages = field(default_factory=Outages)
-    tell: Sink = lambda _decision, _action: None
-    tell_user: UserSink = lambda _decision, _action: None
-    past: Past = field(default_factory=Past)
+    on_decision: DecisionListener = lambda _decision, _action: None
+    on_user_decision: UserDecisionListener = lambda _decision, _action: None
+    history: SweepHistory = field(default_factory=SweepHistory)
 
     async def look(self) -> Report:
         """Do all that a sweep does, but stop, delete, warn and remember nothing."""
-        return await replace(self, orders=replace(self.orders, dry_run=True)).run()
+        return await replace(self, options=replace(self.options, dry_run=True)).run()
 
     async def run(self) -> Report:
         """Sweep once. Raise HubError only where no user at all could be read."""
@@ -105,7 +102,7 @@ class Sweep:
         begun = loop.time()
         seen = await self._gather()
         choice = await self._choose(seen)
-        work = await self._ask(choice.asked)
+        work = await self._ask(choice.probed)
         decisions, undecided = await self._decide(seen, choice, work)
         decisions = self._hold_back(decisions)
         decisions, warned = await self._warn(decisions)
@@ -124,16 +121,16 @@ class Sweep:
             gone=actions[Action.GONE],
             would_stop=actions[Action.WOULD_STOP],
             kept={cause.value: number for cause, number in kept.items()},
-            braked=kept[Cause.BRAKED],
-            quiet=kept[Cause.QUIET],
-            failed=tell_failures("server", undecided | unstopped),
+            held_by_guard=kept[Cause.MASS_CULL],
+            held_by_grace=kept[Cause.OUTAGE_GRACE],
+            failed=log_failures("server", undecided | unstopped),
             hidden=seen.hidden,
             warned=warned,
-            asked=len(choice.asked),
+            probed=len(choice.probed),
             answered=sum(answer is not None for answer in work.values()),
             deleted=fates[Action.DELETED],
             would_delete=fates[Action.WOULD_DELETE],
-            delete_failed=tell_failures("user", undeleted),
+            delete_failed=log_failures("user", undeleted),
             lost=seen.lost,
             seconds=loop.time() - begun,
             stop_seconds=tuple(each.seconds for each in outcomes if each.seconds is not None),
@@ -144,19 +141,19 @@ class Sweep:
     async def _gather(self) -> _Seen:
         listing = await self._read()
         users = {user.name: user for page in listing.pages for user in page.users}
-        self._tell_hidden(users.values())
+        self._log_hidden(users.values())
         servers = {server: user for user in users.values() for server in user.servers or ()}
         return _Seen(users=users, servers=servers, lost=len(listing.lost))
 
     async def _read(self) -> UserList:
-        size = self.orders.page_size or PAGE_SIZE
-        state = UserState.ALL if self.orders.cull_users else UserState.ACTIVE
+        size = self.options.page_size or PAGE_SIZE
+        state = UserState.ALL if self.options.cull_users else UserState.ACTIVE
 
         async def read_page(offset: int) -> UserPage:
-            page = await patiently(
+            page = await retry(
                 lambda: self.hub.page(offset=offset, limit=size, state=state), wait_level=logging.INFO
             )
-            self.outages.heard(self.now())
+            self.outages.answered(self.now())
             return replace(page, users=tuple(map(packed, page.users)))
 
         listing = await read_all(read_page, page_size=size)
@@ -164,38 +161,38 @@ class Sweep:
             log.warning("%s: not read: %s", lost.what, lost.error)
         return listing
 
-    def _tell_hidden(self, users: Collection[User]) -> None:
-        """Say what the hub left out without a word: the sweep would do nothing, for ever."""
+    def _log_hidden(self, users: Collection[User]) -> None:
+        """Log what the hub left out without a word: the sweep would do nothing, for ever."""
         if not users:
             return
         if all(user.servers is None for user in users):
             raise HubForbidden("The API token lacks the scope read:servers: no user's servers can be seen")
-        if self.orders.cull_users and all(user.idle_for(self.now()) is None for user in users):
+        if self.options.cull_users and all(user.idle_for(self.now()) is None for user in users):
             log.error(
                 "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"
             )
 
     # --- Ask: the second source ---
 
-    async def _choose(self, seen: _Seen) -> Choice:
+    async def _choose(self, seen: _Seen) -> ProbeChoice:
         """Choose which servers are asked what they run."""
         if self.servers is None:
-            return Choice()
+            return ProbeChoice()
         now = self.now()
         candidates = []
         for server, user in seen.servers.items():
             limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
-            asked_at = self.past.asked_at.get((server.user, server.name))
-            if found := candidate(facts_of(server, user, self.memory), limits, now, asked_at):
+            probed_at = self.history.probed_at.get((server.user, server.name))
+            if found := candidate(facts_of(server, user, self.store), limits, now, probed_at):
                 candidates.append(found)
-        can_ask = bool(candidates) and await self._can_ask(self.servers)
+        can_ask = bool(candidates) and await self._can_probe(self.servers)
         choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
-        self.past.asked([(server.user, server.name) for server in choice.asked], now)
+        self.history.probed([(server.user, server.name) for server in choice.probed], now)
         return choice
 
-    async def _can_ask(self, servers: Servers) -> bool:
+    async def _can_probe(self, servers: Servers) -> bool:
         try:
-            await patiently(servers.refresh)
+            await retry(servers.refresh)
         except HubError as error:
             log.warning("No server is asked what it runs, and none that looks idle is stopped: %s", error)
             return False
@@ -204,8 +201,8 @@ class Sweep:
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
         if self.servers is None or not servers:
             return {}
-        answers = await each(servers, self.servers.work, Pace())  # its places are its own
-        tell_failures("server", _failures(map(str, servers), answers))
+        answers = await each(servers, self.servers.work, Throttle())  # its slots are its own
+        log_failures("server", _failures(map(str, servers), answers))
         return {
             server: None if isinstance(answer, Exception) else answer
             for server, answer in zip(servers, answers, strict=True)
@@ -214,31 +211,31 @@ class Sweep:
     # --- Decide ---
 
     async def _decide(
-        self, seen: _Seen, choice: Choice, work: Mapping[Server, Work | None]
+        self, seen: _Seen, choice: ProbeChoice, work: Mapping[Server, Work | None]
     ) -> tuple[list[Decision], dict[str, Exception]]:
         """Decide about each server; return the decisions, and why there is none about the others."""
 
         async def decide(server: Server) -> Decision:
-            facts = facts_of(server, seen.servers[server], self.memory, work.get(server))
+            facts = facts_of(server, seen.servers[server], self.store, work.get(server))
             decision = await self.decider.decide(facts, self.now())
             if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNASKED, "a later sweep has yet to ask it what it runs")
+                return decision.held_back(Cause.UNPROBED, "a later sweep has yet to ask it what it runs")
             return decision
 
         servers = list(seen.servers)
-        results = await each(servers, decide, Pace(self.orders.concurrency))
+        results = await each(servers, decide, Throttle(self.options.concurrency))
         return _decisions(results), _failures(map(str, servers), results)
 
     # --- Hold back ---
 
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Return the decisions as they hold after an outage, and with the brake."""
+        """Return the decisions as they hold after an outage, and with the mass-cull guard."""
         now = self.now()
         decisions = [self.outages.held_back(decision, now) for decision in decisions]
-        to_stop = [key_of(decision) for decision in decisions if decision.verdict.culls]
+        to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
         running = sum(decision.facts.server.ready for decision in decisions)
-        held = braked(to_stop, self.past.in_use, running, self.orders.brake_percent)
-        self.past.decided(decisions)
+        held = mass_cull_guard(to_stop, self.history.in_use, running, self.options.brake_percent)
+        self.history.decided(decisions)
         if not held:
             return decisions
         log.error(
@@ -248,8 +245,8 @@ class Sweep:
             running,
         )
         return [
-            decision.held_back(Cause.BRAKED, "too many servers that were just in use would stop at once")
-            if key_of(decision) in held
+            decision.held_back(Cause.MASS_CULL, "too many servers that were just in use would stop at once")
+            if server_key(decision) in held
             else decision
             for decision in decisions
         ]
@@ -257,70 +254,70 @@ class Sweep:
     # --- Warn ---
 
     async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
-        """Warn whose time is nearly up; return the decisions with the notices, and how many were told."""
-        notice, is_quiet = self.decider.notice, self.outages.quiet_until(self.now()) is not None
-        if self.warn is None or self.memory is None or notice is None or self.orders.dry_run or is_quiet:
+        """Warn whose time is nearly up; return the decisions with the notices, and how many were warned."""
+        notice, is_grace = self.decider.notice, self.outages.grace_until(self.now()) is not None
+        if self.warn is None or self.store is None or notice is None or self.options.dry_run or is_grace:
             return decisions, 0
-        due = [
+        deadline = [
             decision
             for decision in decisions
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
-        notices = await each(due, self._warn_one, Pace(self.orders.concurrency))
-        tell_failures("server", _failures(map(_name, due), notices))
-        told = {
-            key_of(decision): given
-            for decision, given in zip(due, notices, strict=True)
+        notices = await each(deadline, self._warn_one, Throttle(self.options.concurrency))
+        log_failures("server", _failures(map(_name, deadline), notices))
+        given = {
+            server_key(decision): given
+            for decision, given in zip(deadline, notices, strict=True)
             if isinstance(given, Notice)
         }
-        return [_with_notice(decision, told.get(key_of(decision))) for decision in decisions], len(told)
+        return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
 
     async def _warn_one(self, decision: Decision) -> Notice | None:
-        """Warn one user; return the notice, or None where they could not be told."""
+        """Warn one user; return the notice, or None where they could not be warned."""
         server, verdict, now = decision.facts.server, decision.verdict, self.now()
-        stop_at = max(verdict.due or now, now + (self.decider.notice or timedelta()))
+        stop_at = max(verdict.deadline or now, now + (self.decider.notice or timedelta()))
         if self.warn is not None and await self.warn(decision, stop_at):
             given: Notice | None = Notice(at=now, since=verdict.since or now)
         else:
-            given = self.past.could_not_warn(decision)
+            given = self.history.could_not_warn(decision)
             if given is not None:
                 log.warning(
                     "%s: its user could not be warned: stops without a warning when its time is up", server
                 )
-        if given is not None and self.memory is not None:
-            self.memory.told(server.user, server.name, given)
+        if given is not None and self.store is not None:
+            self.store.save_notice(server.user, server.name, given)
         return given
 
     # --- Stop ---
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
         """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
-        tell = guarded("decisions", self.tell)
+        on_decision = guarded("decisions", self.on_decision)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
-        outcomes = [unstopped(decision, tell) for decision in decisions if not decision.verdict.culls]
-        if self.orders.dry_run:
-            return outcomes + [unstopped(decision, tell) for decision in to_stop], {}
+        outcomes = [unstopped(decision, on_decision) for decision in decisions if not decision.verdict.culls]
+        if self.options.dry_run:
+            return outcomes + [unstopped(decision, on_decision) for decision in to_stop], {}
         stopping = Stopping(
             hub=self.hub,
             decider=self.decider,
             now=self.now,
             outages=self.outages,
-            memory=self.memory,
+            store=self.store,
             servers=self.servers,
-            remove_named=self.orders.remove_named_servers,
+            remove_named=self.options.remove_named_servers,
         )
 
         async def stop(decision: Decision) -> Outcome:
             try:
                 outcome = await stopping.stop(decision)
             except Exception:
-                tell(decision, Action.FAILED)
+                on_decision(decision, Action.FAILED)
                 raise
-            tell(outcome.decision, outcome.action)
+            on_decision(outcome.decision, outcome.action)
             return outcome
 
         results = await each(
-            to_stop, stop, self._pace, over=self.orders.spread.total_seconds(), apart=STAGGER_SECONDS
+            to_stop, stop, self._throttle, over=self.options.spread.total_seconds(), apart=STAGGER_SECONDS
         )
         done = [result for result in results if isinstance(result, Outcome)]
         return outcomes + done, _failures(map(_name, to_stop), results)
@@ -331,36 +328,36 @@ class Sweep:
         self, seen: _Seen, outcomes: Iterable[Outcome]
     ) -> tuple[Counter[Action], dict[str, Exception]]:
         """Delete users who have no server left; return what became of how many, and why others could not be."""
-        is_quiet = self.outages.quiet_until(self.now()) is not None
-        if not self.orders.cull_users or is_quiet:
+        is_grace = self.outages.grace_until(self.now()) is not None
+        if not self.options.cull_users or is_grace:
             return Counter(), {}
-        due = self._due_users(seen, outcomes)
-        tell = guarded("decisions about users", self.tell_user)
-        if self.orders.dry_run:
-            for decision in due:
+        deadline = self._users_to_delete(seen, outcomes)
+        on_decision = guarded("decisions about users", self.on_user_decision)
+        if self.options.dry_run:
+            for decision in deadline:
                 log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
-                tell(decision, Action.WOULD_DELETE)
-            return Counter({Action.WOULD_DELETE: len(due)}), {}
+                on_decision(decision, Action.WOULD_DELETE)
+            return Counter({Action.WOULD_DELETE: len(deadline)}), {}
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
 
         async def delete(decision: UserDecision) -> Action:
             try:
                 action = Action.DELETED if await deleting.delete(decision) else Action.KEPT
             except Exception:
-                tell(decision, Action.FAILED)
+                on_decision(decision, Action.FAILED)
                 raise
-            tell(decision, action)
+            on_decision(decision, action)
             return action
 
-        results = await each(due, delete, self._pace)
+        results = await each(deadline, delete, self._throttle)
         fates = Counter(result for result in results if isinstance(result, Action))
-        return fates, _failures((decision.user.name for decision in due), results)
+        return fates, _failures((decision.user.name for decision in deadline), results)
 
-    def _due_users(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
+    def _users_to_delete(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
         """Return the decisions about users whose time is up, and whose servers were all stopped, or would be."""
         # Who has stopped their own server was there a moment ago: the next sweep knows more.
         stopped = {
-            key_of(outcome.decision)
+            server_key(outcome.decision)
             for outcome in outcomes
             if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
         }
@@ -376,15 +373,15 @@ class Sweep:
     # --- Remember ---
 
     def _remember(self, seen: _Seen) -> None:
-        if self.orders.dry_run or seen.lost or seen.hidden:
+        if self.options.dry_run or seen.lost or seen.hidden:
             return
-        running = self.past.saw_all([(server.user, server.name) for server in seen.servers])
-        if self.memory is not None:
-            self.memory.forget_all_but(running)
+        running = self.history.saw_all([(server.user, server.name) for server in seen.servers])
+        if self.store is not None:
+            self.store.forget_all_but(running)
 
     @property
-    def _pace(self) -> Pace:
-        return self.pace or Pace(self.orders.concurrency)
+    def _throttle(self) -> Throttle:
+        return self.throttle or Throttle(self.options.concurrency)
 
 
 def _name(decision: Decision) -> str:

@@ -22,7 +22,7 @@ FAST_SECONDS = 0.2
 """A hub whose median answer takes less can do more."""
 
 GROWTH_SECONDS = 60.0
-"""Of sweeping, between two places more."""
+"""Of sweeping, between two slots more."""
 
 ANSWERS = 20
 """So many of the last answers count ..."""
@@ -31,39 +31,39 @@ ANSWERS_AT_LEAST = 5
 """... and fewer say nothing."""
 
 
-def adapted(places: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
-    """Return how many places there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
-    if len(answers) < ANSWERS_AT_LEAST or math.isinf(places):
-        return places
+def adapted(slots: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
+    """Return how many slots there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
+    if len(answers) < ANSWERS_AT_LEAST or math.isinf(slots):
+        return slots
     typical = median(answers)
     if typical > SLOW_SECONDS:
-        return max(1, places // 2)
+        return max(1, slots // 2)
     if typical < FAST_SECONDS and seconds_since_change >= GROWTH_SECONDS:
-        return min(most, places + 1)
-    return places
+        return min(most, slots + 1)
+    return slots
 
 
-class Pace:
-    """Owns the places: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
+class Throttle:
+    """Owns the slots: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
 
     def __init__(self, most: int = 0) -> None:
         self.most: float = most or math.inf
-        self.places: float = self.most
+        self.slots: float = self.most
         self.in_use = 0
         self._freed = asyncio.Event()
         self._answers: deque[float] = deque(maxlen=ANSWERS)
-        self._swept = 0.0  # seconds in which places were in use, but for the stretch that is under way
+        self._swept = 0.0  # seconds in which slots were in use, but for the stretch that is under way
         self._stretch_begun = 0.0
         self._changed_at = 0.0  # in seconds swept
         self._halved_at = -math.inf  # in the loop's time
 
-    def heard(self, code: int, seconds: float, method: str) -> None:
-        """Note an answer of the hub; code 0: none came. Stops take long by design, and tell nothing."""
+    def on_reply(self, code: int, seconds: float, method: str) -> None:
+        """Note an answer of the hub; code 0: none came. Stops take long by design, and mean nothing."""
         is_answer = 200 <= code < 500 and code != 429
         if method != "GET" or not (is_answer or seconds > SLOW_SECONDS):
             return
         now = asyncio.get_running_loop().time()
-        if now - seconds < self._halved_at:  # It is of the pace before.
+        if now - seconds < self._halved_at:  # It is of the time before the last change.
             return
         self._answers.append(seconds)
         if self.in_use:
@@ -71,20 +71,20 @@ class Pace:
 
     def _adapt(self, now: float) -> None:
         swept = self._swept + now - self._stretch_begun
-        before = self.places
-        self.places = adapted(before, self._answers, swept - self._changed_at, self.most)
-        if self.places == before:
+        before = self.slots
+        self.slots = adapted(before, self._answers, swept - self._changed_at, self.most)
+        if self.slots == before:
             return
         self._changed_at = swept
-        if self.places < before:
+        if self.slots < before:
             self._answers.clear()
             self._halved_at = now
         self._freed.set()
 
     @contextlib.asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it."""
-        while self.in_use >= self.places:
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it."""
+        while self.in_use >= self.slots:
             self._freed.clear()
             await self._freed.wait()
         clock = asyncio.get_running_loop().time
@@ -107,15 +107,15 @@ STAGGER_SECONDS = 0.1
 async def each(
     things: Sequence[T],
     handle: Callable[[T], Awaitable[R]],
-    pace: Pace,
+    throttle: Throttle,
     *,
     over: float = 0.0,
     apart: float = 0.0,
 ) -> list[R | Exception]:
-    """Handle things, each in a place of its own; what went wrong stands in place of a result.
+    """Handle things, each in a slot of its own; what went wrong stands in place of a result.
 
-    over: begin them evenly over so many seconds, not as soon as there is a place.
-    apart: seconds between the first beginnings, one in each place; without a limit of places there are none.
+    over: begin them evenly over so many seconds, not as soon as there is a slot.
+    apart: seconds between the first beginnings, one in each slot; without a limit of slots there are none.
     """
     results: dict[int, R | Exception] = {}
     loop = asyncio.get_running_loop()
@@ -123,17 +123,17 @@ async def each(
     coming = iter(enumerate(things))
 
     async def work(number: int) -> None:
-        await asyncio.sleep(0 if math.isinf(pace.most) else number * apart)
+        await asyncio.sleep(0 if math.isinf(throttle.most) else number * apart)
         for index, thing in coming:
             await asyncio.sleep(max(0.0, begun + over * index / len(things) - loop.time()))
-            async with pace.place():
+            async with throttle.slot():
                 try:
                     results[index] = await handle(thing)
-                except Exception as error:  # noqa: BLE001 - the caller tells it
+                except Exception as error:  # noqa: BLE001 - the caller logs it
                     results[index] = error
 
     async with asyncio.TaskGroup() as tasks:
-        for number in range(int(min(pace.most, len(things)))):
+        for number in range(int(min(throttle.most, len(things)))):
             tasks.create_task(work(number))
     return [results[index] for index in range(len(things))]
 
@@ -141,23 +141,23 @@ async def each(
 log = logging.getLogger(__name__)
 
 
-ASKING = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
+HUB_RETRIES = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
 """A hub restarts in less than the deadline.
 
-Short at first: a server keeps its place while it waits, so that a hub that is away is not asked for all of them.
+Short at first: a server keeps its slot while it waits, so that a hub that is away is not asked for all of them.
 """
 
 
-async def patiently(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
-    """Await ``call()`` until the hub is available; raise HubUnavailable when ASKING's time is up."""
+async def retry(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
+    """Await ``call()`` until the hub is available; raise HubUnavailable when HUB_RETRIES's time is up."""
 
-    def tell(error: HubUnavailable, delay: float) -> None:
+    def log_wait(error: HubUnavailable, delay: float) -> None:
         log.log(wait_level, "%s; again in %.1f s", error, delay)
 
-    return await retrying(ASKING, call, on=HubUnavailable, on_wait=tell)
+    return await retrying(HUB_RETRIES, call, on=HubUnavailable, on_wait=log_wait)
 
 
-def tell_failures(kind: str, failures: Mapping[str, Exception]) -> int:
+def log_failures(kind: str, failures: Mapping[str, Exception]) -> int:
     """Log what went wrong, by name of the server or user, without repeating itself; return how many there are."""
     forbidden = [error for error in failures.values() if isinstance(error, HubForbidden)]
     if forbidden:  # It is about the token: the same sentence for every server would hide the others.
@@ -170,7 +170,7 @@ def tell_failures(kind: str, failures: Mapping[str, Exception]) -> int:
             case HubError():
                 log.error("Failed on %s %s: %s", kind, name, error)
             case _:
-                # No answer of the hub, but a mistake in the arbiter hook or here: one traceback tells it.
+                # No answer of the hub, but a mistake in the arbiter hook or here: one traceback is enough.
                 is_known = type(error) in shown
                 log.error("Failed on %s %s: %r", kind, name, error, exc_info=None if is_known else error)
                 shown.add(type(error))

@@ -2,39 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from k8s_hub.culler.actions import guarded
-from k8s_hub.culler.core import needs, words
+from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import Pulse, Report, Stop
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.decision_log import STANDARD_OUTPUT, DecisionLog
+from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
 from k8s_hub.culler.notifications import Warnings, WarningSettings
 from k8s_hub.culler.outages import Outages, heartbeat
-from k8s_hub.culler.probe import SingleUserServers, SingleUserSettings
+from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
-from k8s_hub.culler.state import BadStateFile, Memory, StateFileInUse, Stop
-from k8s_hub.culler.sweep import Orders, Sweep
-from k8s_hub.culler.throttling import Pace
-from k8s_hub.culler.tokens import ServerTokens, TokenScopes
+from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore
+from k8s_hub.culler.sweep import Sweep, SweepOptions
+from k8s_hub.culler.throttling import Throttle
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.errors import HubError, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.text import printable
-
-if TYPE_CHECKING:
-    from k8s_hub.culler.actions import Sink, UserSink
+from k8s_hub.text import format_duration, printable
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +57,13 @@ class Plan:
     """All that the configuration says, checked. What is None or empty is off."""
 
     hub: HubConnectionSettings
-    orders: Orders
+    sweep_options: SweepOptions
     decider: Decider
     every: timedelta
     activity_interval: timedelta | None
-    asking: SingleUserSettings | None
+    probe: ProbeSettings | None
     warning: WarningSettings | None
-    keeping: KeepLimits
+    extension_limits: ExtensionLimits
     state_file: Path | None
     once: bool
     decision_log: str
@@ -82,7 +78,7 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
     Raise CannotStart where a file or a port cannot be had. A service with a page shows that there instead, and tries
     again: a hub whose service ends while the hub starts ends, too.
     """
-    told = ""
+    logged = ""
     while True:
         try:
             return await _serve(plan, now, hub_pid)
@@ -90,17 +86,17 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
             if plan.page is None or plan.once:
                 raise
             problem = str(error)
-        if problem != told:
+        if problem != logged:
             log.error(
                 "culler: cannot start, and tries again every %d s: %s", TRY_AGAIN.total_seconds(), problem
             )
-            told = problem
+            logged = problem
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_AGAIN.total_seconds()):
-                return await serve_problem(plan.page, problem, hub_pid)
+                return await serve_problem_page(plan.page, problem, hub_pid)
 
 
-async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -> int:
+async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | None) -> int:
     """Show at the page why no server is stopped, until cancelled, or until the process ``hub_pid`` is gone.
 
     Return the exit code; raise CannotStart where the page's own port cannot be had.
@@ -115,98 +111,67 @@ async def serve_problem(page: PageSettings, problem: str, hub_pid: int | None) -
 
 async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
-        ears = _Ears()
-        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=ears.heard)))
+        bus = EventBus()
+        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.on_reply)))
         for sentence in plan.decider.rules.surprises:
             log.warning("%s", sentence)
-        memory = await memory_of(plan, now, stack, read_only=plan.orders.dry_run)
-        pace = Pace(plan.orders.concurrency)
-        ears.of_replies.append(
-            guarded("pace", lambda method, code, seconds: pace.heard(code, seconds, method))
-        )
-        if not plan.orders.dry_run:
-            _remember_stops(memory, plan.orders, ears)
-        _listen_for_decisions(plan, ears, stack)
+        store = await open_store(plan, now, stack, read_only=plan.sweep_options.dry_run)
+        throttle = Throttle(plan.sweep_options.concurrency)
+        bus.subscribe("pace", reply=lambda method, code, seconds: throttle.on_reply(code, seconds, method))
+        if not plan.sweep_options.dry_run:
+            _remember_stops(store, plan.sweep_options, bus)
+        _listen_for_decisions(plan, bus, stack)
         if not plan.once:
-            await _show(plan, now, api, memory, pace=pace, ears=ears, stack=stack)
+            await _show(plan, now, api, store, throttle=throttle, bus=bus, stack=stack)
             log.info(
                 "Stopping servers of %s that are idle for %d s, every %s",
                 plan.hub.url,
-                plan.decider.limits.idle.total_seconds(),
-                words.duration(plan.every),
+                plan.decider.limits.timeout.total_seconds(),
+                format_duration(plan.every),
             )
-        scopes = TokenScopes(api.scopes, _ScopeTeller(plan, ears))
+        scopes = TokenScopes(api.scopes, _ScopeLog(plan, bus))
         if plan.once:
             await _learn_now(scopes)
         else:
             stack.enter_context(_cancelled_at_the_end(asyncio.create_task(scopes.keep_known())))
         servers = None
-        if plan.asking is not None:
-            servers = await servers_of(plan.asking, api, scopes, now, stack)
-        service = await _service(plan, now, api, memory, servers=servers, pace=pace, ears=ears, stack=stack)
+        if plan.probe is not None:
+            servers = await open_probe(plan.probe, api, scopes, now, stack)
+        service = await _service(
+            plan, now, api, store, servers=servers, throttle=throttle, bus=bus, stack=stack
+        )
         if plan.once:
             return _exit_code(await service.once())
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
 
 
-class _Ears:
-    """Who hears of decisions, passes and answers of the hub, and of scopes that are missing: each is guarded."""
-
-    def __init__(self) -> None:
-        self.of_decisions: list[Sink] = []
-        self.of_user_decisions: list[UserSink] = []
-        self.of_passes: list[Callable[[PassRecord], None]] = []
-        self.of_replies: list[Callable[[str, int, float], None]] = []
-        self.of_missing: list[Callable[[tuple[str, ...]], None]] = []
-
-    def decided(self, decision: Decision, action: Action) -> None:
-        for ear in self.of_decisions:
-            ear(decision, action)
-
-    def decided_user(self, decision: UserDecision, action: Action) -> None:
-        for ear in self.of_user_decisions:
-            ear(decision, action)
-
-    def passed(self, record: PassRecord) -> None:
-        for ear in self.of_passes:
-            ear(record)
-
-    def heard(self, method: str, code: int, seconds: float) -> None:
-        for ear in self.of_replies:
-            ear(method, code, seconds)
-
-    def missing(self, sentences: tuple[str, ...]) -> None:
-        for ear in self.of_missing:
-            ear(sentences)
-
-
 async def _service(
     plan: Plan,
     now: Clock,
     api: HubApi,
-    memory: Memory,
+    store: StateStore,
     *,
-    servers: SingleUserServers | None,
-    pace: Pace,
-    ears: _Ears,
+    servers: ServerProbe | None,
+    throttle: Throttle,
+    bus: EventBus,
     stack: AsyncExitStack,
 ) -> CullerService:
-    # Between two processes that sweep once each, the hub is not heard, which is no outage of it.
-    outages = Outages(plan.activity_interval, None if plan.orders.dry_run or plan.once else memory)
+    # Between two processes that sweep once each, the hub does not answer anybody, which is no outage of it.
+    outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
         api,
-        plan.orders,
+        plan.sweep_options,
         plan.decider,
         now,
-        memory=memory,
+        store=store,
         servers=servers,
         warn=warn,
-        pace=pace,
+        throttle=throttle,
         outages=outages,
-        tell=ears.decided,
-        tell_user=ears.decided_user,
+        on_decision=bus.on_decision,
+        on_user_decision=bus.on_user_decision,
     )
     return CullerService(
         sweep.look,
@@ -214,48 +179,47 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_pass=ears.passed,
+        on_pass=bus.on_pass,
     )
 
 
-async def memory_of(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> Memory:
-    """Return what users asked for and were told; raise CannotStart."""
+async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
+    """Return the store of extensions, warnings and stops; raise CannotStart."""
 
-    async def opened() -> Memory:
-        return Memory(plan.state_file, plan.keeping, now, read_only=read_only)
+    async def opened() -> StateStore:
+        return StateStore(plan.state_file, plan.extension_limits, now, read_only=read_only)
 
     try:
-        memory = await retrying(PREDECESSOR, opened, on=StateFileInUse)
+        store = await retrying(PREDECESSOR, opened, on=StateFileInUse)
     except BadStateFile as error:
         raise CannotStart(str(error)) from None
-    stack.callback(memory.close)
-    return memory
+    stack.callback(store.close)
+    return store
 
 
-def _remember_stops(memory: Memory, orders: Orders, ears: _Ears) -> None:
-    """Have the memory know what was stopped, for the page and for `explain`."""
+def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> None:
+    """Store what was stopped, for the page and for `explain`."""
 
     def remember(decision: Decision, action: Action) -> None:
         server = decision.facts.server
         if action in {Action.STOPPED, Action.STOPPING}:
-            memory.stopped(
+            store.stopped(
                 Stop(
                     user=server.user,
                     server=server.name,
                     at=decision.at,
                     reason=decision.verdict.reason,
-                    rule=decision.ruling.rule,
-                    is_removed=bool(server.name) and orders.remove_named_servers,
+                    rule=decision.matched.name,
+                    is_removed=bool(server.name) and options.remove_named_servers,
                 )
             )
         elif action is not Action.GONE and server.pending != "stop":
-            memory.runs(server.user, server.name)
+            store.runs(server.user, server.name)
 
-    ears.of_decisions.append(guarded("state_file", remember))
-    ears.of_passes.append(guarded("state_file", lambda _record: memory.save_stops()))
+    bus.subscribe("state_file", decision=remember, end_of_pass=lambda _record: store.save_stops())
 
 
-def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> None:
+def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
     if plan.decision_log:
         try:
             written = DecisionLog(plan.decision_log)
@@ -264,11 +228,9 @@ def _listen_for_decisions(plan: Plan, ears: _Ears, stack: AsyncExitStack) -> Non
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        ears.of_decisions.append(guarded("decision_log", written))
-        ears.of_user_decisions.append(guarded("decision_log", written))
-    if plan.orders.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        ears.of_decisions.append(guarded("dry run", _print))
-        ears.of_user_decisions.append(guarded("dry run", _print))
+        bus.subscribe("decision_log", decision=written, user_decision=written)
+    if plan.sweep_options.dry_run and plan.decision_log != STANDARD_OUTPUT:
+        bus.subscribe("dry run", decision=_print, user_decision=_print)
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
@@ -276,16 +238,24 @@ def _print(decision: Decision | UserDecision, _action: Action) -> None:
 
 
 async def _show(
-    plan: Plan, now: Clock, api: HubApi, memory: Memory, *, pace: Pace, ears: _Ears, stack: AsyncExitStack
+    plan: Plan,
+    now: Clock,
+    api: HubApi,
+    store: StateStore,
+    *,
+    throttle: Throttle,
+    bus: EventBus,
+    stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, where they are wanted."""
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving
 
-        metrics, pulse = Metrics(places=lambda: pace.places), Pulse(plan.every, now)
-        ears.of_decisions.append(guarded("metrics", metrics.tell))
-        ears.of_passes += [guarded("metrics", metrics.on_pass), guarded("health", pulse.on_pass)]
-        ears.of_replies.append(guarded("metrics", metrics.on_reply))
+        metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
+        bus.subscribe(
+            "metrics", decision=metrics.on_decision, end_of_pass=metrics.on_pass, reply=metrics.on_reply
+        )
+        bus.subscribe("health", end_of_pass=pulse.on_pass)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -293,21 +263,24 @@ async def _show(
             address,
         )
     if plan.page is not None:
-        from k8s_hub.culler.core.board import Board
+        from k8s_hub.culler.core.report import Board
         from k8s_hub.culler.web.app import serve_page
 
         board = Board()
-        ears.of_decisions.append(guarded("page", board.tell))
-        ears.of_passes.append(guarded("page", board.passed))
-        ears.of_missing.append(partial(setattr, board, "missing_scopes"))
+        bus.subscribe(
+            "page",
+            decision=board.on_decision,
+            end_of_pass=board.on_pass,
+            missing_scopes=partial(setattr, board, "missing_scopes"),
+        )
         page = serve_page(
             plan.page,
             board=board,
             decider=plan.decider,
-            memory=memory,
+            store=store,
             hub=api,
             now=now,
-            is_dry_run=plan.orders.dry_run,
+            is_dry_run=plan.sweep_options.dry_run,
         )
         await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
@@ -328,53 +301,93 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
 
 # --- What the token may do ---
 
+UNTIL_KNOWN = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf, jitter=0.5)
+"""A hub that is away when the culler starts, or does not know the token yet, is waited for."""
 
-async def servers_of(
-    asking: SingleUserSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
-) -> SingleUserServers:
+AGAIN_SECONDS = 300.0
+"""Between two questions, once the scopes are known."""
+
+
+class TokenScopes:
+    """Owns what is known of the token's scopes. ``on_change`` gets them whenever they are others than before."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[frozenset[str]]], on_change: Callable[[frozenset[str]], None]
+    ) -> None:
+        self.known: frozenset[str] | None = None  # None: the hub did not answer yet
+        self._ask = ask
+        self._on_change = on_change
+
+    async def __call__(self) -> frozenset[str]:
+        """Return what is known; ask the hub where nothing is. Raise HubError where it does not answer."""
+        return await self.learn() if self.known is None else self.known
+
+    async def learn(self) -> frozenset[str]:
+        """Ask the hub, and return what it reports; raise HubError, and know what was known before."""
+        has = await self._ask()
+        if has != self.known:
+            self.known = has
+            self._on_change(has)
+        return has
+
+    async def keep_known(self) -> None:
+        """Ask again and again, until cancelled."""
+        for attempt in count():
+            try:
+                await self.learn()
+            except HubError as error:
+                log.debug("The scopes of the token are not known: %s", error)
+            except Exception:  # As every supervisor here: whatever goes wrong once is asked again.
+                log.exception("The scopes of the token are not known")
+            await asyncio.sleep(UNTIL_KNOWN.delay(attempt) if self.known is None else AGAIN_SECONDS)
+
+
+async def open_probe(
+    probe: ProbeSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
+) -> ServerProbe:
     """Return the second source, asked in the way that the token's scopes allow."""
-    servers = SingleUserServers(asking, routes=api.routes, tokens=ServerTokens(api, now), scopes=scopes)
+    servers = ServerProbe(probe, routes=api.routes, tokens=ServerTokens(api, now), scopes=scopes)
     return await stack.enter_async_context(servers)
 
 
 async def _learn_now(scopes: TokenScopes) -> None:
-    """Ask the hub what the token may do, with patience; where it does not tell, the sweep fails and says why."""
+    """Ask the hub what the token may do, with retries; where it does not answer, the sweep fails and logs why."""
     try:
         await retrying(ANSWER_NOW, scopes.learn, on=HubUnavailable)
     except HubError as error:
         log.debug("The scopes of the token are not known: %s", error)
 
 
-class _ScopeTeller:
-    """Names each scope that the token lacks, or should not have: once, until that changes."""
+class _ScopeLog:
+    """Logs each scope that the token lacks, or should not have: once, until that changes."""
 
-    def __init__(self, plan: Plan, ears: _Ears) -> None:
+    def __init__(self, plan: Plan, bus: EventBus) -> None:
         self._plan = plan
-        self._ears = ears
-        self._told: frozenset[str] = frozenset()
+        self._bus = bus
+        self._logged: frozenset[str] = frozenset()
 
     def __call__(self, has: frozenset[str]) -> None:
         missing = tuple(needs.lacking(self._wanted(has), has))
-        asking = self._plan.asking
-        dangers = needs.dangers(has, shows_own_token=asking is not None and bool(asking.token))
+        probe = self._plan.probe
+        dangers = needs.dangers(has, shows_own_token=probe is not None and bool(probe.token))
         sentences = (*missing, *dangers)
         for sentence in sentences:
-            if sentence not in self._told:
+            if sentence not in self._logged:
                 log.warning("%s", sentence)
-        self._told = frozenset(sentences)
-        self._ears.missing(missing)
+        self._logged = frozenset(sentences)
+        self._bus.on_missing_scopes(missing)
 
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
         plan = self._plan
         wanted = needs.needs(
-            culls_users=plan.orders.cull_users,
-            is_dry_run=plan.orders.dry_run,
+            culls_users=plan.sweep_options.cull_users,
+            is_dry_run=plan.sweep_options.dry_run,
             of_rules=plan.decider.scopes,
         )
-        if plan.asking is None:
+        if plan.probe is None:
             return list(wanted)
-        of_asking = needs.needs_of_asking(
-            has, has_template=bool(plan.asking.url_template), shows_own_token=bool(plan.asking.token)
+        of_asking = needs.needs_of_probe(
+            has, has_template=bool(plan.probe.url_template), shows_own_token=bool(plan.probe.token)
         )
         return [*wanted, *of_asking]
 

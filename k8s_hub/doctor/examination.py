@@ -1,4 +1,4 @@
-"""The examination: reads what there is, and has each check judge it. Nothing is changed, anywhere."""
+"""The examination: reads what there is, and hands it to the checks. Nothing is changed, anywhere."""
 
 import platform
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
-from k8s_hub.doctor import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks.findings import Finding, unknown, wrong
 from k8s_hub.hub.api import HubApi, UserPage
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
@@ -52,40 +52,34 @@ class Examination:
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield what each check finds; raise `KubeError` where the API server cannot be asked at all."""
-        for found in versions.judge(await self._versions()):
+        for found in versions.check_versions(await self._versions()):
             yield found
         wanted = (*rights.NEEDED, *rights.OPTIONAL)
-        for found in rights.judge({right: await self._may(right) for right in wanted}):
+        for found in rights.check_rights({right: await self._may(right) for right in wanted}):
             yield found
-        for found in storage.judge(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
+        for found in storage.check_storage(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
             yield found
         policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
         found_pods = await self._if_allowed(PODS, self.settings.namespace)
-        for found in network.judge(policies, found_pods or (), self.port):
+        for found in network.check_network(policies, found_pods or (), self.port):
             yield found
         async for found in self._of_hub(found_pods):
             yield found
 
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
-        """Yield what takes the hub's word: the culler's scopes, its users' pods and claims."""
+        """Yield what the hub is asked for: the culler's scopes, its users' pods and claims."""
         if self.hub is None:
-            for found in (*rights.judge_scopes(None), *_unseen("there is no token of the hub")):
+            for found in (*rights.check_scopes(None), *_unseen("there is no token of the hub")):
                 yield found
             return
         try:
             held = await self.hub.scopes()
-            for found in rights.judge_scopes(held):
+            for found in rights.check_scopes(held):
                 yield found
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
         except HubError as error:
-            yield Finding(
-                check="hub",
-                subject="REST API",
-                status=Status.WRONG,
-                message=str(error),
-                advice="see that --url and the token are the hub's",
-            )
+            yield wrong("hub", "REST API", str(error), advice="see that --url and the token are the hub's")
             return
         if users is None:
             for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
@@ -98,10 +92,10 @@ class Examination:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)
         if found_pods is None or claims is None:
             return list(_unseen("this account may not list pods or claims", "see rights"))
-        servers = list(homes.servers_of(users, self.settings))
+        servers = list(homes.expected_pods(users, self.settings))
         return [
-            *pods.judge(found_pods, servers, users),
-            *homes.judge(users, claims, self.settings),
+            *pods.check_pods(found_pods, servers, users),
+            *homes.check_claims(users, claims, self.settings),
         ]
 
     async def _versions(self) -> Mapping[str, str | None]:
@@ -123,7 +117,7 @@ class Examination:
             return {}
         try:
             return {f"jupyterhub {versions.RUNNING}": await self.hub.version()}
-        except HubError:  # told where its users are asked for
+        except HubError:  # reported where its users are asked for
             return {}
 
     async def _may(self, right: rights.Right) -> bool | None:
@@ -161,13 +155,7 @@ TOKEN_FOR_ALL = f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB
 
 def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
     for check, subject in ((pods.CHECK, "servers' pods"), (homes.CHECK, "claims")):
-        yield Finding(
-            check=check,
-            subject=subject,
-            status=Status.UNKNOWN,
-            message=f"not seen, because {why}",
-            advice=advice,
-        )
+        yield unknown(check, subject, f"not seen, because {why}", advice=advice)
 
 
 async def _everybody(hub: HubApi) -> tuple[User, ...]:
@@ -192,11 +180,10 @@ async def findings_of(examination: Examination) -> list[Finding]:
             found.append(one)  # noqa: PERF401 - what was found before an error stays
     except KubeError as error:
         found.append(
-            Finding(
-                check="cluster",
-                subject="API server",
-                status=Status.WRONG,
-                message=str(error),
+            wrong(
+                "cluster",
+                "API server",
+                str(error),
                 advice="see that the kubeconfig or the service account is right, and the API server there",
             )
         )

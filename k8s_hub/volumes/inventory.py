@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 SCOPES = ("list:users", "read:servers", "admin:server_state")
 """Without the last, nobody can say which claim the server of a renamed user has."""
 
-ASKING = RetryPolicy(deadline=30.0)
+RETRIES = RetryPolicy(deadline=30.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Sources:
 
     async def _check_scopes(self) -> None:
         """Raise `HubForbidden` for a token that sees a part only: the rest would look as if it were gone."""
-        held = await retrying(ASKING, self.hub.scopes, on=HubUnavailable)
+        held = await retrying(RETRIES, self.hub.scopes, on=HubUnavailable)
         missing = [scope for scope in SCOPES if scope not in held]
         if missing:
             raise HubForbidden(f"The API token lacks the scope {', '.join(missing)} for all users")
@@ -73,7 +73,7 @@ class Sources:
     async def _users(self) -> tuple[User, ...]:
         async def read_page(offset: int) -> UserPage:
             return await retrying(
-                ASKING,
+                RETRIES,
                 lambda: self.hub.page(offset=offset, limit=PAGE_SIZE, with_stopped=True),
                 on=HubUnavailable,
             )
@@ -87,7 +87,7 @@ class Sources:
         found: list[Raw] = []
         for namespace in self.namespaces:
             found += await retrying(
-                ASKING, self._listing(resource, namespace, label_selector), on=Unavailable
+                RETRIES, self._listing(resource, namespace, label_selector), on=Unavailable
             )
         return found
 

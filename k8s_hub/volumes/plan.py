@@ -27,13 +27,13 @@ CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
 UNKNOWN_NUMBER = "?"
-"""The REST API does not tell users' numbers; no claim of a template with {userid} has this name."""
+"""The REST API does not have users' numbers; no claim of a template with {userid} has this name."""
 
 _NUMBERED = re.compile(r"--[0-9]+$")
 
 
-class Belonging(StrEnum):
-    """Whose a claim is, as far as the hub can tell."""
+class Ownership(StrEnum):
+    """Whose a claim is, as far as the hub knows."""
 
     SERVER = "server"
     GONE_SERVER = "no such server"
@@ -42,7 +42,7 @@ class Belonging(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class PruneOptions:
     """What the admin said about which claims may go."""
 
     #: Aware, UTC.
@@ -58,7 +58,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Residents:
+class OwnerIndex:
     """The hub's users and what their servers may use, by name."""
 
     users: Mapping[str, User]
@@ -112,11 +112,11 @@ class Residents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ClaimFinding:
     """One claim, whose it is, and what is to become of it."""
 
     claim: Raw = field(repr=False)
-    belonging: Belonging
+    ownership: Ownership
     #: The servers or the user it belongs to, or those it is annotated for.
     owner: str
     #: None: no server that may have used it is known, or none was active.
@@ -126,7 +126,7 @@ class Finding:
     kept_because: str | None
 
     @property
-    def may_go(self) -> bool:
+    def deletable(self) -> bool:
         """True if nothing speaks for keeping it."""
         return self.kept_because is None
 
@@ -143,59 +143,61 @@ class Finding:
 
 
 def plan(
-    claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], residents: Residents, choice: Choice
-) -> list[Finding]:
-    """Judge all claims; ``mounts`` has the names of the pods that mount a claim."""
-    findings = [judge(claim, mounts.get(key_of(claim), ()), residents, choice) for claim in claims]
-    doubt = doubt_about_the_whole(findings, residents, choice)
+    claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], owners: OwnerIndex, options: PruneOptions
+) -> list[ClaimFinding]:
+    """Evaluate all claims; ``mounts`` has the names of the pods that mount a claim."""
+    findings = [evaluate_claim(claim, mounts.get(key_of(claim), ()), owners, options) for claim in claims]
+    doubt = doubt_about_the_whole(findings, owners, options)
     if doubt is None:
         return findings
     return [replace(found, kept_because=found.kept_because or doubt) for found in findings]
 
 
-def judge(claim: Raw, mounted_by: Sequence[str], residents: Residents, choice: Choice) -> Finding:
-    """Judge one claim by itself; the first reason to keep it counts."""
-    servers = residents.users_of(key_of(claim))
-    belonging, owner = _belonging(claim, servers, residents)
-    finding = Finding(
+def evaluate_claim(
+    claim: Raw, mounted_by: Sequence[str], owners: OwnerIndex, options: PruneOptions
+) -> ClaimFinding:
+    """Evaluate one claim by itself; the first reason to keep it counts."""
+    servers = owners.users_of(key_of(claim))
+    ownership, owner = _ownership(claim, servers, owners)
+    finding = ClaimFinding(
         claim=claim,
-        belonging=belonging,
+        ownership=ownership,
         owner=owner,
-        last_used=_last_used(claim, servers, residents),
+        last_used=_last_used(claim, servers, owners),
         mounted_by=tuple(mounted_by),
         kept_because=None,
     )
-    return replace(finding, kept_because=next(_reasons(finding, residents, choice), None))
+    return replace(finding, kept_because=next(_reasons(finding, owners, options), None))
 
 
-def is_of_release(claim: Raw, release: str | None) -> bool:
+def may_be_of_release(claim: Raw, release: str | None) -> bool:
     """False only for a claim whose labels name another release; None is any."""
     return release is None or _releases_of(claim) <= {release}
 
 
-def _belonging(claim: Raw, servers: Sequence[Server], residents: Residents) -> tuple[Belonging, str]:
+def _ownership(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> tuple[Ownership, str]:
     if servers:
-        return Belonging.SERVER, ", ".join(sorted(map(str, servers)))
+        return Ownership.SERVER, ", ".join(sorted(map(str, servers)))
     username, servername = username_of(claim), servername_of(claim)
     if username is None:
-        return Belonging.NOBODY, ""
+        return Ownership.NOBODY, ""
     owner = f"{username}/{servername}" if servername else username
-    user = residents.users.get(username)
+    user = owners.users.get(username)
     if user is None:
-        return Belonging.GONE_USER, owner
+        return Ownership.GONE_USER, owner
     if servername and user.server(servername) is None:
-        return Belonging.GONE_SERVER, owner
-    return Belonging.SERVER, owner
+        return Ownership.GONE_SERVER, owner
+    return Ownership.SERVER, owner
 
 
-def _last_used(claim: Raw, servers: Sequence[Server], residents: Residents) -> datetime | None:
-    user = residents.users.get(username_of(claim) or "")
+def _last_used(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> datetime | None:
+    user = owners.users.get(username_of(claim) or "")
     named = None if user is None else user.server(servername_of(claim))
     candidates = servers or ((named,) if named is not None else ())
     return max((server.last_activity for server in candidates if server.last_activity), default=None)
 
 
-def _reasons(finding: Finding, residents: Residents, choice: Choice) -> Iterator[str]:
+def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -> Iterator[str]:
     """Yield the reasons to keep a claim, the plainest first."""
     claim, username, servername = finding.claim, username_of(finding.claim), servername_of(finding.claim)
     if is_dying(claim):
@@ -204,41 +206,41 @@ def _reasons(finding: Finding, residents: Residents, choice: Choice) -> Iterator
         yield "it has no uid, so a later claim of its name could be hit"
     if finding.mounted_by:
         yield f"it is mounted by the pod {', '.join(finding.mounted_by)}"
-    if finding.belonging is Belonging.SERVER:
+    if finding.ownership is Ownership.SERVER:
         yield f"it belongs to {finding.owner}"
     if username is None:
         yield "it is not annotated for any user"
         return
-    if not is_of_release(claim, choice.release):
+    if not may_be_of_release(claim, options.release):
         yield f"it belongs to the release {', '.join(sorted(_releases_of(claim)))}"
-    if choice.is_everywhere and not _bears_name(finding.key.namespace, username):
+    if options.is_everywhere and not _bears_name(finding.key.namespace, username):
         yield (
             f"the namespace {finding.key.namespace} does not bear the user's name, so another hub's users may have it; "
             f"if it is this hub's, look at it with --namespace {finding.key.namespace}"
         )
     yield from (
         f"it may be used by {who}, whose saved state names no claim"
-        for who in residents.guesses.get(finding.key.name, ())
+        for who in owners.guesses.get(finding.key.name, ())
     )
-    if finding.belonging is Belonging.GONE_SERVER:
-        yield from _reasons_of_gone_server(finding, username, servername, residents, choice)
+    if finding.ownership is Ownership.GONE_SERVER:
+        yield from _reasons_of_gone_server(finding, username, servername, owners, options)
     else:
-        yield from _reasons_of_gone_user(finding, username, servername, residents, choice)
-    yield from _too_young(finding, choice)
+        yield from _reasons_of_gone_user(finding, username, servername, owners, options)
+    yield from _too_young(finding, options)
 
 
 def _reasons_of_gone_server(
-    finding: Finding, username: str, servername: str, residents: Residents, choice: Choice
+    finding: ClaimFinding, username: str, servername: str, owners: OwnerIndex, options: PruneOptions
 ) -> Iterator[str]:
     name = _NUMBERED.sub("", finding.key.name)
     forgetful = [
         str(server)
-        for server in residents.users[username].servers or ()
+        for server in owners.users[username].servers or ()
         if server.state and not SavedState.load(server.state).pvc_name
     ]
     if forgetful:
         yield f"it may be used by {', '.join(forgetful)}, whose saved state names no claim"
-    if name not in _names(username, servername, choice.templates, {Scope.SERVER}):
+    if name not in _names(username, servername, options.templates, {Scope.SERVER}):
         yield (
             f"the user {username!r} lives, and by its name it may be shared by their servers; "
             "if it is not, give its template with --template"
@@ -246,12 +248,12 @@ def _reasons_of_gone_server(
 
 
 def _reasons_of_gone_user(
-    finding: Finding, username: str, servername: str, residents: Residents, choice: Choice
+    finding: ClaimFinding, username: str, servername: str, owners: OwnerIndex, options: PruneOptions
 ) -> Iterator[str]:
-    if username.lower() in residents.small_names:
+    if username.lower() in owners.small_names:
         yield f"a user lives whose name differs from {username!r} only in capitals"
     name = _NUMBERED.sub("", finding.key.name)
-    if name not in _names(username, servername, choice.templates, {Scope.SERVER, Scope.USER}):
+    if name not in _names(username, servername, options.templates, {Scope.SERVER, Scope.USER}):
         yield (
             "by its name it may be shared by several users; if it is not, give its template with --template, "
             "such as --template 'home-{username}'"
@@ -259,32 +261,34 @@ def _reasons_of_gone_user(
     for pod in _pods(username, servername):
         yield from (
             f"it may be used by {who}, which ran as the pod {pod} and whose saved state names no claim"
-            for who in residents.pods.get(pod, ())
+            for who in owners.pods.get(pod, ())
         )
 
 
-def _too_young(finding: Finding, choice: Choice) -> Iterator[str]:
-    if choice.older_than is None:
+def _too_young(finding: ClaimFinding, options: PruneOptions) -> Iterator[str]:
+    if options.older_than is None:
         return
-    days = choice.older_than.days
+    days = options.older_than.days
     if finding.created is None:
         yield "its age is not known"
-    elif max(finding.created, finding.last_used or finding.created) > choice.now - choice.older_than:
+    elif max(finding.created, finding.last_used or finding.created) > options.now - options.older_than:
         yield f"it was made or used in the last {days} day{'' if days == 1 else 's'}"
 
 
-def doubt_about_the_whole(findings: Sequence[Finding], residents: Residents, choice: Choice) -> str | None:
+def doubt_about_the_whole(
+    findings: Sequence[ClaimFinding], owners: OwnerIndex, options: PruneOptions
+) -> str | None:
     """Return why nothing at all may go: the hub may not be the one that these claims belong to."""
-    if not residents.users:
+    if not owners.users:
         return "the hub answered with no users at all"
-    if choice.release is not None:
+    if options.release is not None:
         return None
     releases = {release for found in findings for release in _releases_of(found.claim)}
     if len(releases) > 1:
         return (
             f"there are claims of several releases ({', '.join(sorted(releases))}); name yours with --release"
         )
-    if not any(found.belonging is Belonging.SERVER for found in findings):
+    if not any(found.ownership is Ownership.SERVER for found in findings):
         return (
             "no claim here belongs to any of the hub's users: is this its namespace? If it is, name its release "
             "with --release"

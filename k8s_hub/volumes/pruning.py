@@ -12,108 +12,110 @@ from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.retries import retrying
-from k8s_hub.volumes.inventory import ASKING, Sources, check_complete
-from k8s_hub.volumes.plan import Choice, Finding, Residents, judge
+from k8s_hub.volumes.inventory import RETRIES, Sources, check_complete
+from k8s_hub.volumes.plan import ClaimFinding, OwnerIndex, PruneOptions, evaluate_claim
 
 BATCH = 20
 """Claims removed between two looks at the pods."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class ClaimDeleted:
     """The API server has accepted the deletion of this very claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spared:
+class ClaimKept:
     """The claim was to go and is kept after all; completes "kept because ..."."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unclear:
+class ClaimUnclear:
     """The request was sent and nobody knows its outcome."""
 
     error: str
 
 
-Outcome: TypeAlias = Deleted | Spared | Unclear
+Outcome: TypeAlias = ClaimDeleted | ClaimKept | ClaimUnclear
 
 
 async def prune(
     sources: Sources,
-    findings: Sequence[Finding],
-    choice: Choice,
-    tell: Callable[[Finding, Outcome], object],
+    findings: Sequence[ClaimFinding],
+    options: PruneOptions,
+    on_outcome: Callable[[ClaimFinding, Outcome], object],
 ) -> None:
-    """Delete the claims that may go and tell what became of each.
+    """Delete the claims that may go; ``on_outcome`` gets what became of each.
 
-    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims not told of yet stay.
-    Cancelled in the middle of a deletion, it first tells the outcome of that one.
+    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims that it has not got yet stay.
+    Cancelled in the middle of a deletion, it first emits the outcome of that one.
     """
-    candidates = [finding for finding in findings if finding.may_go]
+    candidates = [finding for finding in findings if finding.deletable]
     for first in range(0, len(candidates), BATCH):
         mounts = await sources.mounts()
         for finding in candidates[first : first + BATCH]:
-            reason = await _reason_to_keep(sources, finding, mounts, choice)
+            reason = await _reason_to_keep(sources, finding, mounts, options)
             if reason is None:
-                await _delete(sources, finding, tell)
+                await _delete(sources, finding, on_outcome)
             else:
-                tell(finding, Spared(reason=reason))
+                on_outcome(finding, ClaimKept(reason=reason))
 
 
 async def _reason_to_keep(
-    sources: Sources, finding: Finding, mounts: Mapping[Key, tuple[str, ...]], choice: Choice
+    sources: Sources, finding: ClaimFinding, mounts: Mapping[Key, tuple[str, ...]], options: PruneOptions
 ) -> str | None:
-    """Look again at the claim and its user, and judge anew by these alone."""
+    """Look again at the claim and its user, and evaluate anew by these alone."""
     try:
-        claim = await retrying(ASKING, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
+        claim = await retrying(RETRIES, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
     except NotFound:
         return "it is gone already"
     if uid_of(claim) != uid_of(finding.claim):
         return "another claim has its name now"
-    residents = Residents.of(await _user(sources, username_of(claim)), choice.templates)
-    return judge(claim, mounts.get(finding.key, ()), residents, choice).kept_because
+    owners = OwnerIndex.of(await _user(sources, username_of(claim)), options.templates)
+    return evaluate_claim(claim, mounts.get(finding.key, ()), owners, options).kept_because
 
 
 async def _user(sources: Sources, name: str | None) -> list[User]:
     if name is None:
         return []
     try:
-        user = await retrying(ASKING, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
+        user = await retrying(RETRIES, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
     except HubNotFound:
         return []
     check_complete(user)
     return [user]
 
 
-async def _delete(sources: Sources, finding: Finding, tell: Callable[[Finding, Outcome], object]) -> None:
+async def _delete(
+    sources: Sources, finding: ClaimFinding, on_outcome: Callable[[ClaimFinding, Outcome], object]
+) -> None:
     async def ask() -> Outcome:
         try:
             await sources.kube.delete(CLAIMS, finding.key, uid=uid_of(finding.claim))
         except NotFound:
             pass  # it was there a moment ago: the reply to an earlier try was lost
         except Conflict:
-            return Spared(reason="another claim has its name now")
-        return Deleted()
+            return ClaimKept(reason="another claim has its name now")
+        return ClaimDeleted()
 
     async def ask_undisturbed() -> Outcome:
         asked = asyncio.create_task(ask())
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
-            # What was asked for may happen, so whoever is told about it hears of it.
+            # What was asked for may happen, so its outcome is emitted.
             try:
                 outcome = await asked
             except KubeError as error:
-                outcome = Unclear(error=str(error))
-            tell(finding, outcome)
+                outcome = ClaimUnclear(error=str(error))
+            on_outcome(finding, outcome)
             raise
 
     try:
-        outcome = await retrying(ASKING, ask_undisturbed, on=Unavailable)
+        outcome = await retrying(RETRIES, ask_undisturbed, on=Unavailable)
     except Unavailable as error:
-        tell(finding, Unclear(error=str(error)))
+        on_outcome(finding, ClaimUnclear(error=str(error)))
         raise
-    tell(finding, outcome)
+    on_outcome(finding, outcome)

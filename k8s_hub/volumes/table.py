@@ -10,48 +10,44 @@ from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects import quantities, timestamps
 from k8s_hub.objects.keys import annotations_of, uid_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.text import printable
-from k8s_hub.volumes.plan import Belonging, Finding
+from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
+from k8s_hub.volumes.plan import ClaimFinding, Ownership
 
 HEADINGS = ("CLAIM", "BELONGS TO", "REQUESTED", "CAPACITY", "CLASS", "AGE", "LAST USE")
 
 _GIBIBYTE = Decimal(1024**3)
 
 
-def lines(findings: Sequence[Finding], now: datetime) -> list[str]:
+def claims_table(findings: Sequence[ClaimFinding], now: datetime) -> list[str]:
     """Return the table, its columns as wide as they need to be, and a line of totals."""
     rows = [HEADINGS, *(_row(found, now) for found in findings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
     ownerless = [
-        found for found in findings if found.belonging in {Belonging.GONE_SERVER, Belonging.GONE_USER}
+        found for found in findings if found.ownership in {Ownership.GONE_SERVER, Ownership.GONE_USER}
     ]
     return [
-        *table,
-        f"{amount(findings)}; of these without a user or server in the hub: {amount(ownerless)}",
+        *format_table(rows),
+        f"{total(findings)}; of these without a user or server in the hub: {total(ownerless)}",
     ]
 
 
-def amount(findings: Sequence[Finding]) -> str:
+def total(findings: Sequence[ClaimFinding]) -> str:
     """Return how many claims these are and how much they hold."""
     size = sum((_bytes(_capacity(found.claim) or _requested(found.claim)) for found in findings), Decimal(0))
-    return f"{len(findings)} claim{'' if len(findings) == 1 else 's'} with {size / _GIBIBYTE:.1f} GiB"
+    return f"{counted(len(findings), 'claim')} with {size / _GIBIBYTE:.1f} GiB"
 
 
-def described(found: Finding, now: datetime) -> str:
+def described(found: ClaimFinding, now: datetime) -> str:
     """Return one claim in a line."""
     facts = (
         _whose(found),
         _capacity(found.claim) or _requested(found.claim),
-        found.created and f"made {in_words(now - found.created)} ago",
+        found.created and f"made {_age(now - found.created)} ago",
         found.last_used and f"used {_last_use(found, now)}",
     )
     return printable(f"{found.key} ({', '.join(fact for fact in facts if fact)})")
 
 
-def as_json(found: Finding, now: datetime) -> dict[str, Any]:
+def as_json(found: ClaimFinding, now: datetime) -> dict[str, Any]:
     """Return everything that is known of one claim; times in UTC, sizes as Kubernetes writes them."""
     return {
         "namespace": found.key.namespace,
@@ -60,7 +56,7 @@ def as_json(found: Finding, now: datetime) -> dict[str, Any]:
         "user": username_of(found.claim),
         "server": None if username_of(found.claim) is None else servername_of(found.claim),
         "extra_claim": annotations_of(found.claim).get(EXTRA_CLAIM_ANNOTATION),
-        "belonging": found.belonging.value,
+        "belonging": found.ownership.value,
         "owner": found.owner or None,
         "requested": _requested(found.claim),
         "capacity": _capacity(found.claim),
@@ -70,47 +66,42 @@ def as_json(found: Finding, now: datetime) -> dict[str, Any]:
         "age_days": None if found.created is None else (now - found.created).days,
         "last_used": _moment(found.last_used),
         "mounted_by": list(found.mounted_by),
-        "may_go": found.may_go,
+        "may_go": found.deletable,
         "kept_because": found.kept_because,
     }
 
 
-def _row(found: Finding, now: datetime) -> tuple[str, ...]:
+def _row(found: ClaimFinding, now: datetime) -> tuple[str, ...]:
     cells = (
         str(found.key),
         _whose(found),
         _requested(found.claim) or "-",
         _capacity(found.claim) or "-",
         _storage_class(found.claim) or "-",
-        "-" if found.created is None else in_words(now - found.created),
+        "-" if found.created is None else _age(now - found.created),
         _last_use(found, now),
     )
     return tuple(map(printable, cells))
 
 
-def _whose(found: Finding) -> str:
-    match found.belonging:
-        case Belonging.SERVER:
+def _whose(found: ClaimFinding) -> str:
+    match found.ownership:
+        case Ownership.SERVER:
             return found.owner
-        case Belonging.NOBODY:
+        case Ownership.NOBODY:
             return "(nobody)"
-        case Belonging.GONE_SERVER | Belonging.GONE_USER:
-            return f"{found.owner}: {found.belonging}"
+        case Ownership.GONE_SERVER | Ownership.GONE_USER:
+            return f"{found.owner}: {found.ownership}"
 
 
-def _last_use(found: Finding, now: datetime) -> str:
+def _last_use(found: ClaimFinding, now: datetime) -> str:
     if found.mounted_by:
         return "now"
-    return "unknown" if found.last_used is None else f"{in_words(now - found.last_used)} ago"
+    return "unknown" if found.last_used is None else f"{_age(now - found.last_used)} ago"
 
 
-def in_words(time: timedelta) -> str:
-    """Return a time as its largest whole unit."""
-    seconds = max(0, int(time.total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+def _age(time: timedelta) -> str:
+    return format_duration(time, LETTERS, parts=1)
 
 
 def _requested(claim: Raw) -> str | None:

@@ -80,10 +80,10 @@ async def test_from_an_init_container(wheel, without_orjson, tmp_path):
         words[-1] = words[-1].replace("https://files.example.org/", address)
         pip = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
         assert await pip.wait() == 0
-    place = await spawns_and_culls(
+    slot = await spawns_and_culls(
         tmp_path, "code-from-init-container", f"{tmp_path / 'code'}:{without_orjson}"
     )
-    assert place == f"{tmp_path / 'code'}/k8s_hub/__init__.py"
+    assert slot == f"{tmp_path / 'code'}/k8s_hub/__init__.py"
 
 
 def test_the_image_is_made_by_the_script_and_has_the_pinned_versions(wheel):

@@ -7,13 +7,13 @@ import pytest
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
-LIMITS = Limits(idle=timedelta(minutes=10))
+LIMITS = Limits(timeout=timedelta(minutes=10))
 
 
 async def sweep(hub):
@@ -21,7 +21,7 @@ async def sweep(hub):
 
     settings = HubConnectionSettings(url=hub.api_url, token=hub.token())
     async with HubConnection(settings) as connection:
-        return await Sweep(HubApi(connection), Orders(), Decider(limits=LIMITS), utcnow).run()
+        return await Sweep(HubApi(connection), SweepOptions(), Decider(limits=LIMITS), utcnow).run()
 
 
 async def test_two_users_are_served_culled_and_served_again_with_the_same_claims(hub, objects):

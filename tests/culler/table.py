@@ -12,17 +12,17 @@ from typing import Any
 import yaml
 
 from k8s_hub.culler.core import rules
-from k8s_hub.culler.core.facts import Facts, Notice, facts_of
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.policy import Facts, Notice, facts_of
 from k8s_hub.culler.core.probing import Answer
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Memory
+from k8s_hub.culler.state import StateStore
 from k8s_hub.hub.users import user_of
 
 DATA = Path(__file__).parent.parent / "data" / "culling" / "decisions.yaml"
 
-KEEP_LIMITS = KeepLimits(longest=timedelta(days=1), per_week=7)
+KEEP_LIMITS = ExtensionLimits(longest=timedelta(days=1), per_week=7)
 
 _DEFAULTS = {
     "now": "2026-07-01T12:00:00Z",
@@ -49,7 +49,7 @@ _EXPECTED = {"verdict", "cause", "rule", "due"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keep:
+class Extension:
     """What a user asked for: to keep the server for so long, so long ago."""
 
     ago: timedelta
@@ -64,7 +64,7 @@ class Expected:
     cause: str
     rule: str | None
     looks_at_due: bool
-    due: datetime | None
+    deadline: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Row:
     kernels: list[dict[str, Any]] | None  # as the server tells it; None: it is not asked, or does not answer
     terminals: list[dict[str, Any]] | None
     is_asked: bool
-    keep: Keep | None
+    keep: Extension | None
     notice: Notice | None
     expected: Expected
 
@@ -93,9 +93,9 @@ class Row:
     def limits(self) -> Limits:
         """What holds where no rule says otherwise."""
         return Limits(
-            idle=timedelta(seconds=self.settings["timeout"]),
-            age=self._duration("max_age"),
-            busy=self._duration("busy_limit"),
+            timeout=timedelta(seconds=self.settings["timeout"]),
+            max_age=self._duration("max_age"),
+            busy_limit=self._duration("busy_limit"),
             default_servers=self.settings.get("cull_default_servers", True),
             named_servers=self.settings.get("cull_named_servers", True),
         )
@@ -115,20 +115,20 @@ class Row:
         if self.kernels is not None:
             answer.add_kernels(self.kernels)
             answer.add_terminals(self.terminals)
-        return facts_of(server, user, self.memory(None), None if self.kernels is None else answer.work)
+        return facts_of(server, user, self.store(None), None if self.kernels is None else answer.work)
 
-    def memory(self, path: Path | None) -> Memory:
+    def store(self, path: Path | None) -> StateStore:
         """Return a memory of what the user asked for and was told; the file that it is kept in is free for a culler."""
         clock = [self.now]
-        memory = Memory(path, KEEP_LIMITS, lambda: clock[0])
+        store = StateStore(path, KEEP_LIMITS, lambda: clock[0])
         if self.keep is not None:
             clock[0] = self.now - self.keep.ago
-            memory.keep(self.user_name, self.server_name, self.keep.duration)
+            store.extend(self.user_name, self.server_name, self.keep.duration)
             clock[0] = self.now
         if self.notice is not None:
-            memory.told(self.user_name, self.server_name, self.notice)
-        memory.close()
-        return memory
+            store.save_notice(self.user_name, self.server_name, self.notice)
+        store.close()
+        return store
 
     def _duration(self, name: str) -> timedelta | None:
         seconds = self.settings.get(name)
@@ -163,7 +163,9 @@ def _row(raw: Mapping[str, Any], rule_sets: Mapping[str, Any]) -> Row:
         is_asked=row["kernels"] is not None or row["answers"] is False,
         keep=None
         if row["kept"] is None
-        else Keep(ago=rules.parse(row["kept"]["ago"]), duration=rules.parse(row["kept"]["for"])),
+        else Extension(
+            ago=rules.parse_duration(row["kept"]["ago"]), duration=rules.parse_duration(row["kept"]["for"])
+        ),
         notice=_notice(row, server, now),
         expected=_expected(row["expect"], now),
     )
@@ -177,7 +179,7 @@ def _with_defaults(row: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     def seconds(value: Any) -> int:
-        duration = rules.parse_or_never(value)
+        duration = rules.parse_limit(value)
         return 0 if duration is None else int(duration.total_seconds())
 
     return {key: seconds(value) if key in _DURATIONS else value for key, value in raw.items()}
@@ -192,13 +194,13 @@ def _notice(row: Mapping[str, Any], server: Mapping[str, Any], now: datetime) ->
 
 def _expected(raw: Mapping[str, Any], now: datetime) -> Expected:
     assert raw.keys() <= _EXPECTED, raw
-    due = raw.get("due", "never")
+    deadline = raw.get("due", "never")
     return Expected(
         verdict=raw["verdict"],
         cause=raw["cause"],
         rule=raw.get("rule"),
         looks_at_due="due" in raw,
-        due=None if due == "never" else _moment(due, now),
+        deadline=None if deadline == "never" else _moment(deadline, now),
     )
 
 
@@ -260,8 +262,8 @@ def _moment(written: str, now: datetime) -> datetime:
     if written == "0s":
         return now
     if written.startswith("in "):
-        return now + rules.parse(written.removeprefix("in "))
-    return now - rules.parse(written)
+        return now + rules.parse_duration(written.removeprefix("in "))
+    return now - rules.parse_duration(written)
 
 
 def _iso(moment: datetime) -> str:

@@ -8,11 +8,10 @@ import pytest
 import k8s_hub
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.facts import Facts
-from k8s_hub.culler.core.policy import Cause, Verdict
+from k8s_hub.culler.core.policy import Cause, Facts, Verdict
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.sweep import Orders
+from k8s_hub.culler.sweep import SweepOptions
 from k8s_hub.hub.users import Server
 
 URL = "http://localhost:8081/hub/api"
@@ -51,8 +50,8 @@ def refusal(capfd, *arguments: str) -> str:
 
 def test_defaults():
     app = culler()
-    assert app.orders == Orders(concurrency=10)
-    assert app.decider == Decider(limits=Limits(idle=timedelta(seconds=600), busy=timedelta(days=1)))
+    assert app.sweep_options == SweepOptions(concurrency=10)
+    assert app.decider == Decider(limits=Limits(timeout=timedelta(seconds=600), busy_limit=timedelta(days=1)))
     assert app.every == timedelta(seconds=300)
     settings = app.connection_settings()
     assert (settings.url, settings.token, settings.request_timeout) == (URL, "secret", 60)
@@ -131,17 +130,17 @@ def test_command_lines_of_the_chart(values):
     timeout = values["timeout"] or 600
     assert app.decider == Decider(
         limits=Limits(
-            idle=timedelta(seconds=timeout),
-            age=timedelta(seconds=values["maxAge"]) if values["maxAge"] else None,
-            busy=timedelta(days=1),
+            timeout=timedelta(seconds=timeout),
+            max_age=timedelta(seconds=values["maxAge"]) if values["maxAge"] else None,
+            busy_limit=timedelta(days=1),
             admins=values["adminUsers"],
         )
     )
     plan = app.plan()
-    assert (plan.asking, plan.warning, plan.page, plan.state_file) == (None, None, None, None)
+    assert (plan.probe, plan.warning, plan.page, plan.state_file) == (None, None, None, None)
     assert not plan.decision_log
     assert not plan.metrics_port
-    assert app.orders == Orders(
+    assert app.sweep_options == SweepOptions(
         concurrency=values["concurrency"] or 10,
         cull_users=values["users"],
         remove_named_servers=values["removeNamedServers"],
@@ -187,7 +186,7 @@ def test_a_generated_config_file_is_a_config_file(tmp_path, capsys):
     ]:
         assert f"# c.IdleCuller.{trait} = " in text
     (tmp_path / "generated.py").write_text(text)
-    assert culler("--config=generated.py").orders == culler().orders
+    assert culler("--config=generated.py").sweep_options == culler().sweep_options
 
 
 def test_the_public_name():
@@ -503,12 +502,12 @@ def user_limits(*arguments):
 
 def test_users_have_the_limits_of_servers_unless_they_have_their_own(tmp_path):
     day, hour = timedelta(days=1), timedelta(hours=1)
-    assert user_limits("--timeout=3600", "--max-age=86400").idle == hour
-    assert user_limits("--timeout=3600", "--max-age=86400").age == day
+    assert user_limits("--timeout=3600", "--max-age=86400").timeout == hour
+    assert user_limits("--timeout=3600", "--max-age=86400").max_age == day
     own = user_limits("--timeout=3600", "--user-timeout=86400", "--cull-admin-users=false")
-    assert (own.idle, own.age, own.admins) == (day, None, False)
-    assert user_limits("--max-age=3600", "--user-max-age=0").age is None
-    assert user_limits("--max-age=3600", "--user-max-age=86400").age == day
+    assert (own.timeout, own.max_age, own.admins) == (day, None, False)
+    assert user_limits("--max-age=3600", "--user-max-age=0").max_age is None
+    assert user_limits("--max-age=3600", "--user-max-age=86400").max_age == day
 
 
 def test_rules_of_servers_change_no_limit_of_users_and_rules_of_users_do(tmp_path):
@@ -516,8 +515,8 @@ def test_rules_of_servers_change_no_limit_of_users_and_rules_of_users_do(tmp_pat
         "rules:\n  - {timeout: 15m}\nusers:\n  - {match: {user: 'tmp-*'}, timeout: 1d}\n"
     )
     decider = culler("--timeout=3600", "--rules-file=r.yaml").decider
-    assert decider.decide_user(user("ada"), NOW).ruling.limits.idle == timedelta(hours=1)
-    assert decider.decide_user(user("tmp-1"), NOW).ruling.limits.idle == timedelta(days=1)
+    assert decider.decide_user(user("ada"), NOW).matched.limits.timeout == timedelta(hours=1)
+    assert decider.decide_user(user("tmp-1"), NOW).matched.limits.timeout == timedelta(days=1)
 
 
 def test_rules_of_users_are_checked_at_the_start(capfd, tmp_path):
@@ -532,8 +531,8 @@ def test_rules_of_users_are_checked_at_the_start(capfd, tmp_path):
 
 
 def test_the_own_token_is_shown_to_servers_only_where_that_is_ordered():
-    assert culler("--ask-servers").plan().asking.token == ""
-    assert culler("--ask-servers", "--ask-with-own-token").plan().asking.token == "secret"
+    assert culler("--ask-servers").plan().probe.token == ""
+    assert culler("--ask-servers", "--ask-with-own-token").plan().probe.token == "secret"
 
 
 @pytest.mark.parametrize(
@@ -676,7 +675,7 @@ def test_a_missing_url_is_one_sentence(capfd, monkeypatch):
 def test_plain_numbers_of_yaml_are_read(tmp_path, written, seconds):
     (tmp_path / "r.yaml").write_text(f"- timeout: {written}\n")
     (rule,) = culler("--rules-file=r.yaml").decider.rules.rules
-    assert rule.limits == {"idle": timedelta(seconds=seconds)}
+    assert rule.limits == {"timeout": timedelta(seconds=seconds)}
 
 
 def test_the_request_timeout_comes_from_the_environment(monkeypatch):

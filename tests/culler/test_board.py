@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.core.board import PASSES, Board
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.facts import Work, facts_of
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.policy import Work, facts_of
+from k8s_hub.culler.core.report import PASSES, Board, PassRecord, Report
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 
-DECIDER = Decider(limits=Limits(idle=timedelta(hours=1)))
+DECIDER = Decider(limits=Limits(timeout=timedelta(hours=1)))
 WORK = Work(busy=1, connections=2, last_execution=NOW)
 
 
@@ -18,10 +17,10 @@ def ended(report=None, error=None):
     return PassRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
 
 
-async def tell(board, *names, work=None, action=Action.KEPT):
+async def on_decision(board, *names, work=None, action=Action.KEPT):
     for name in names:
         one = server(name)
-        board.tell(await DECIDER.decide(facts_of(one, user(name, one), work=work), NOW), action)
+        board.on_decision(await DECIDER.decide(facts_of(one, user(name, one), work=work), NOW), action)
 
 
 def names(board):
@@ -30,31 +29,31 @@ def names(board):
 
 async def test_a_whole_pass_forgets_what_it_did_not_see():
     board = Board()
-    await tell(board, "bob", "alice")
+    await on_decision(board, "bob", "alice")
     assert names(board) == ["alice", "bob"]
-    board.passed(ended(Report()))
-    await tell(board, "alice", "zoe")
+    board.on_pass(ended(Report()))
+    await on_decision(board, "alice", "zoe")
     assert names(board) == ["alice", "bob", "zoe"], "the pass is under way"
-    board.passed(ended(Report()))
+    board.on_pass(ended(Report()))
     assert names(board) == ["alice", "zoe"]
 
 
 async def test_a_pass_that_failed_or_lost_something_forgets_nothing():
     for record in (ended(error="the hub is away"), ended(Report(lost=1))):
         board = Board()
-        await tell(board, "alice")
-        board.passed(ended(Report()))
-        await tell(board, "bob")
-        board.passed(record)
+        await on_decision(board, "alice")
+        board.on_pass(ended(Report()))
+        await on_decision(board, "bob")
+        board.on_pass(record)
         assert names(board) == ["alice", "bob"]
 
 
 async def test_the_last_answer_of_a_server_is_the_one_that_counts():
     board = Board()
-    await tell(board, "alice", work=WORK)
-    board.passed(ended(Report()))
+    await on_decision(board, "alice", work=WORK)
+    board.on_pass(ended(Report()))
     assert board.work("alice", "") == WORK
-    await tell(board, "alice")
+    await on_decision(board, "alice")
     assert board.work("alice", "") is None
     assert board.work("bob", "") is None
 
@@ -62,5 +61,5 @@ async def test_the_last_answer_of_a_server_is_the_one_that_counts():
 async def test_only_the_last_passes_are_held():
     board = Board()
     for _ in range(PASSES + 3):
-        board.passed(ended(Report()))
+        board.on_pass(ended(Report()))
     assert len(board.passes) == PASSES

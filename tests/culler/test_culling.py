@@ -12,14 +12,14 @@ from devkit.testing.realhub import QuietSpawner, RealHub
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.errors import HubForbidden
 
 pytestmark = pytest.mark.hub
 
-LIMITS = Limits(idle=timedelta(hours=1))
+LIMITS = Limits(timeout=timedelta(hours=1))
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 CHART_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0, "slow_stop_timeout": 0}}
@@ -27,10 +27,10 @@ ODD_NAME = "zoë o'neill@example.org"
 
 
 @contextlib.asynccontextmanager
-async def sweep_of(hub, *, scopes=CHART_SCOPES, limits=LIMITS, **orders):
+async def sweep_of(hub, *, scopes=CHART_SCOPES, limits=LIMITS, **options):
     settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=scopes))
     async with HubConnection(settings) as connection:
-        yield Sweep(HubApi(connection), Orders(**orders), Decider(limits=limits), utcnow)
+        yield Sweep(HubApi(connection), SweepOptions(**options), Decider(limits=limits), utcnow)
 
 
 async def start_idle(hub, user, name=""):
@@ -106,7 +106,7 @@ async def test_named_servers_are_kept_or_removed():
 async def test_users_without_servers_are_deleted_when_told_to():
     """Those who are active, have a server left, or are exempt admins stay."""
     scopes = (*CHART_SCOPES, "admin:users")
-    limits = Limits(idle=LIMITS.idle, admins=False)
+    limits = Limits(timeout=LIMITS.timeout, admins=False)
     async with (
         RealHub(users=[ODD_NAME, "away", "active", "half"]) as hub,
         sweep_of(hub, scopes=scopes, limits=limits, cull_users=True) as sweep,
@@ -174,7 +174,7 @@ async def test_a_scope_that_does_not_include_a_server_is_a_failure_that_names_it
 
     async with (
         RealHub(users=["bob", "carol"]) as hub,
-        sweep_of(hub, scopes=scopes, cull_users=True, limits=Limits(idle=timedelta())) as sweep,
+        sweep_of(hub, scopes=scopes, cull_users=True, limits=Limits(timeout=timedelta())) as sweep,
     ):
         for name in ("bob", "carol"):
             hub.app.users[name].last_activity = LONG_AGO.replace(tzinfo=None)

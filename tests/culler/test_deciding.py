@@ -11,15 +11,14 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import UserDecision
-from k8s_hub.culler.core.facts import Facts, Notice, Work
-from k8s_hub.culler.core.policy import Cause, wants_notice
+from k8s_hub.culler.core.policy import Cause, Facts, Notice, Work, wants_notice
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.culler.decider import HOOK_SECONDS, Decider
 from k8s_hub.hub.users import user_of
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-LIMITS = Limits(idle=HOUR)
+LIMITS = Limits(timeout=HOUR)
 DAYS_AND_NIGHTS = [
     {"name": "night", "timeout": "15m", "schedule": {"hours": "22:00-06:00"}},
     {"name": "day", "timeout": "8h"},
@@ -33,7 +32,7 @@ def facts(idle: timedelta | None = 2 * HOUR, **more: Any) -> Facts:
     return Facts(server=subject, user=user("ada", subject), **more)
 
 
-def asked() -> tuple[list[dict[str, Any]], Callable[..., bool]]:
+def probed() -> tuple[list[dict[str, Any]], Callable[..., bool]]:
     """A hook of idle-culler 2.0.0, and what it was asked."""
     questions = []
 
@@ -48,7 +47,7 @@ def asked() -> tuple[list[dict[str, Any]], Callable[..., bool]]:
 
 
 async def test_the_hook_of_three_arguments():
-    questions, hook = asked()
+    questions, hook = probed()
     decision = await Decider(limits=LIMITS, hook=hook).decide(facts(), NOW)
     assert (decision.verdict.culls, decision.verdict.reason) == (
         True,
@@ -60,15 +59,15 @@ async def test_the_hook_of_three_arguments():
 
 
 async def test_the_limit_that_it_is_told_is_the_rules():
-    questions, hook = asked()
+    questions, hook = probed()
     rules = Rules.parse([{"name": "long", "match": {"server": "lab"}, "timeout": "3h"}])
     decision = await Decider(limits=LIMITS, rules=rules, hook=hook).decide(facts(), NOW)
     assert [question["inactive_limit"] for question in questions] == [3 * 3600]
-    assert (decision.verdict.cause, decision.ruling.rule) == (Cause.SPARED, "long")
+    assert (decision.verdict.cause, decision.matched.name) == (Cause.SPARED, "long")
 
 
 async def test_its_idle_time_is_that_of_the_server_where_tabs_are_open():
-    questions, hook = asked()
+    questions, hook = probed()
     work = Work(busy=0, connections=1, last_execution=NOW - 2 * HOUR)
     assert (await Decider(limits=LIMITS, hook=hook).decide(facts(MINUTE, work=work), NOW)).verdict.culls
     assert [question["inactive"] for question in questions] == [2 * HOUR]
@@ -105,7 +104,7 @@ async def test_a_hook_that_names_user_gets_the_hubs_model(hook):
 @pytest.mark.parametrize("kind", ["kwargs", "positional"])
 async def test_a_hook_that_does_not_name_user_gets_three_arguments(kind):
     """Such as one that hands all it gets to the older form."""
-    questions, older = asked()
+    questions, older = probed()
 
     def handing_on(**all_):
         return older(**all_)
@@ -135,21 +134,21 @@ BUSY = Work(busy=1, connections=0, last_execution=NOW - 2 * HOUR)
         (facts(-HOUR), Rules(), Cause.UNKNOWN),
         (facts(pending="stop"), Rules(), Cause.PENDING),
         (facts(), EXEMPT, Cause.EXEMPT),
-        (facts(kept_until=NOW + HOUR), Rules(), Cause.HELD),
+        (facts(extended_until=NOW + HOUR), Rules(), Cause.EXTENDED),
         (facts(work=BUSY), Rules(), Cause.BUSY),
         (facts(age=9 * HOUR), Rules(), Cause.OLD),
     ],
 )
 async def test_it_is_asked_where_nothing_but_time_decides(subject, rules, cause):
-    questions, hook = asked()
-    limits = Limits(idle=HOUR, age=8 * HOUR)
+    questions, hook = probed()
+    limits = Limits(timeout=HOUR, max_age=8 * HOUR)
     decision = await Decider(limits=limits, rules=rules, hook=hook).decide(subject, NOW)
     assert (decision.verdict.cause, questions) == (cause, [])
 
 
 @pytest.mark.parametrize("subject", [facts(), facts(MINUTE), facts(None, age=2 * HOUR)])
 async def test_it_is_asked_whether_its_user_is_to_be_warned_or_not(subject):
-    questions, hook = asked()
+    questions, hook = probed()
     decider = Decider(limits=LIMITS, hook=hook, notice=10 * MINUTE)
     verdict = (await decider.decide(subject, NOW)).verdict
     assert len(questions) == 1
@@ -194,16 +193,16 @@ NIGHTS = {"name": "nights", "timeout": "15m", "max_age": "1h"}
 )
 def test_a_limit_of_servers_deletes_no_account(rule):
     """A user who was there twenty minutes ago has an account of thirty days, whatever their servers have."""
-    thirty_days = Limits(idle=timedelta(days=30))
+    thirty_days = Limits(timeout=timedelta(days=30))
     decider = Decider(limits=thirty_days, rules=Rules.parse([rule]))
     decision = decider.decide_user(user("ada", idle=20 * MINUTE), NOW)
     assert (decision.verdict.cause, decision.verdict.culls) == (Cause.IN_USE, False)
-    assert (decision.ruling.limits, decision.ruling.rule) == (thirty_days, None)
+    assert (decision.matched.limits, decision.matched.name) == (thirty_days, None)
 
 
 def test_without_limits_of_their_own_users_have_those_of_servers():
     """As in idle-culler."""
-    old = Limits(idle=9 * HOUR, age=2 * HOUR)
+    old = Limits(timeout=9 * HOUR, max_age=2 * HOUR)
     assert Decider(limits=LIMITS).decide_user(user("ada"), NOW).verdict.cause is Cause.IDLE
     assert Decider(limits=old).decide_user(user("ada"), NOW).verdict.cause is Cause.OLD
 
@@ -215,23 +214,23 @@ def test_users_have_limits_and_rules_of_their_own():
             {"match": {"group": "staff"}, "exempt": True},
         ]
     )
-    decider = Decider(limits=LIMITS, user_limits=Limits(idle=timedelta(days=30)), user_rules=users)
+    decider = Decider(limits=LIMITS, user_limits=Limits(timeout=timedelta(days=30)), user_rules=users)
 
     def decided(name: str, groups: tuple[str, ...] | None) -> UserDecision:
         return decider.decide_user(replace(user(name), groups=groups), NOW)
 
     assert decided("guest-1", ()).verdict.cause is Cause.IDLE
-    assert decided("guest-1", ()).ruling.rule == "guests"
+    assert decided("guest-1", ()).matched.name == "guests"
     assert decided("ada", ()).verdict.cause is Cause.IN_USE
     assert decided("eve", ("staff",)).verdict.cause is Cause.EXEMPT
     assert decided("eve", None).verdict.cause is Cause.EXEMPT, "groups that are hidden exempt"
-    assert [doubt.scope for doubt in decided("eve", None).ruling.doubts] == ["read:users:groups"]
+    assert [doubt.scope for doubt in decided("eve", None).matched.doubts] == ["read:users:groups"]
 
 
 @pytest.mark.parametrize("groups", [("staff",), None])
 def test_whom_a_rule_for_servers_exempts_or_may_exempt_is_not_deleted_either(groups):
     rules = Rules.parse([{"match": {"group": "staff"}, "exempt": True}])
-    decider = Decider(limits=LIMITS, rules=rules, user_limits=Limits(idle=MINUTE))
+    decider = Decider(limits=LIMITS, rules=rules, user_limits=Limits(timeout=MINUTE))
     assert decider.decide_user(replace(user("eve"), groups=groups), NOW).verdict.cause is Cause.EXEMPT
     assert decider.decide_user(replace(user("eve"), groups=()), NOW).verdict.cause is Cause.IDLE
 
@@ -250,7 +249,7 @@ async def decided(rules: list[dict[str, Any]], now: datetime, *, idle: timedelta
 
 
 @pytest.mark.parametrize(
-    ("now", "idle", "due"),
+    ("now", "idle", "deadline"),
     [
         (
             evening(-120),
@@ -263,21 +262,21 @@ async def decided(rules: list[dict[str, Any]], now: datetime, *, idle: timedelta
         (evening(475), timedelta(), evening(475) + 8 * HOUR),  # 05:55: it is day before the 15 min are over
     ],
 )
-async def test_when_it_is_up_across_a_change_of_schedule(now, idle, due):
+async def test_when_it_is_up_across_a_change_of_schedule(now, idle, deadline):
     verdict = await decided(DAYS_AND_NIGHTS, now, idle=idle)
-    assert (verdict.cause, verdict.since, verdict.due) == (Cause.IN_USE, now - idle, due)
+    assert (verdict.cause, verdict.since, verdict.deadline) == (Cause.IN_USE, now - idle, deadline)
 
 
 async def test_a_night_that_ends_an_exemption_is_in_sight():
     rules = [{"name": "office", "exempt": True, "schedule": {"hours": "08:00-22:00"}}]
     verdict = await decided(rules, evening(-10), idle=2 * HOUR)
-    assert (verdict.cause, verdict.due) == (Cause.EXEMPT, evening(0))
+    assert (verdict.cause, verdict.deadline) == (Cause.EXEMPT, evening(0))
 
 
 async def test_at_the_moment_of_a_change_the_new_rule_holds():
     rules = [{"exempt": True, "schedule": {"hours": "22:00-06:00"}}, {"timeout": "8h"}]
     verdict = await decided(rules, evening(-10), idle=8 * HOUR - 10 * MINUTE)
-    assert (verdict.cause, verdict.due) == (Cause.IN_USE, evening(8 * 60))
+    assert (verdict.cause, verdict.deadline) == (Cause.IN_USE, evening(8 * 60))
 
 
 async def test_the_warning_before_a_night_is_given_once_and_holds():
@@ -296,4 +295,8 @@ async def test_an_age_that_only_the_night_has():
     """The period that it ends began with the start: what a warning is about."""
     rules = [{"timeout": "8h", "max_age": "9h", "schedule": {"hours": "22:00-06:00"}}]
     verdict = await decided([*rules, {"timeout": "8h"}], evening(-10), idle=MINUTE)
-    assert (verdict.cause, verdict.since, verdict.due) == (Cause.IN_USE, evening(-10) - 9 * HOUR, evening(0))
+    assert (verdict.cause, verdict.since, verdict.deadline) == (
+        Cause.IN_USE,
+        evening(-10) - 9 * HOUR,
+        evening(0),
+    )

@@ -9,8 +9,7 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.facts import Facts, Notice, Work, facts_of
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, Facts, Notice, Work, facts_of
 from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.culler.decider import Decider
 
@@ -24,7 +23,7 @@ GPU = [{"name": "gpu", "timeout": "1h"}]
 async def decided(
     *,
     idle: timedelta | None = 10 * MINUTE,
-    limits: Limits = Limits(idle=HOUR),  # noqa: B008 - a value
+    limits: Limits = Limits(timeout=HOUR),  # noqa: B008 - a value
     rules: list[dict[str, Any]] = GPU,
     notice: timedelta | None = None,
     hook: Any = None,
@@ -57,7 +56,12 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
             "ada/lab: to be stopped: has open tabs, but executed nothing for 2 h (limit 1 h)",
         ),
         (
-            {"work": work(busy=1), "idle": HOUR, "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
+            {
+                "work": work(busy=1),
+                "idle": HOUR,
+                "limits": Limits(timeout=HOUR, busy_limit=24 * HOUR),
+                "rules": [],
+            },
             "ada/lab: kept: runs a busy kernel, silent for 1 h (busy limit 1 day)",
         ),
         (
@@ -70,7 +74,7 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
             "ada/lab: kept: is exempt by a rule (rule 'staff')",
         ),
         (
-            {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
+            {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "rules": []},
             "ada/lab: to be stopped: was started 3 h ago, and its maximum runtime is 3 h (maximum runtime 3 h)",
         ),
         (
@@ -98,7 +102,7 @@ async def test_sentence(case, sentence):
             ["Stops at 12:59 UTC unless it executes something before then.", NO_RULE],
         ),
         (
-            {"work": work(busy=1), "limits": Limits(idle=HOUR, busy=24 * HOUR), "rules": []},
+            {"work": work(busy=1), "limits": Limits(timeout=HOUR, busy_limit=24 * HOUR), "rules": []},
             ["Stops at 2026-07-02 11:50 UTC unless its kernels produce output before then.", NO_RULE],
         ),
         (
@@ -106,7 +110,7 @@ async def test_sentence(case, sentence):
             ["It does not stop while its kernels are busy: there is no busy limit.", NO_RULE],
         ),
         (
-            {"idle": 2 * HOUR, "kept_until": NOW + HOUR, "rules": []},
+            {"idle": 2 * HOUR, "extended_until": NOW + HOUR, "rules": []},
             [
                 "Stops at 13:00 UTC unless it is used before then.",
                 "It would stop now without its extension.",
@@ -123,7 +127,7 @@ async def test_sentence(case, sentence):
             ],
         ),
         (
-            {"limits": Limits(idle=HOUR, age=3 * HOUR), "rules": []},
+            {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "rules": []},
             [
                 "Nothing its user does: it has reached its maximum runtime.",
                 NO_RULE,
@@ -131,7 +135,7 @@ async def test_sentence(case, sentence):
             ],
         ),
         (
-            {"limits": Limits(idle=HOUR, age=3.5 * HOUR), "rules": [], "work": work(silent=HOUR)},
+            {"limits": Limits(timeout=HOUR, max_age=3.5 * HOUR), "rules": [], "work": work(silent=HOUR)},
             ["Stops at 12:30 UTC even if in use: it reaches its maximum runtime.", NO_RULE],
         ),
         (
@@ -139,7 +143,7 @@ async def test_sentence(case, sentence):
             ["Stops at 12:05 UTC unless it is used before then: its user was warned.", NO_RULE],
         ),
         (
-            {"limits": Limits(idle=HOUR, age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
+            {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
             ["Stops at 12:05 UTC even if in use: its user was warned.", NO_RULE],
         ),
         (
@@ -151,7 +155,7 @@ async def test_sentence(case, sentence):
             ["Limits apply while no rule with exempt: true matches; now rule 'staff' does."],
         ),
         (
-            {"limits": Limits(idle=HOUR, named_servers=False), "rules": []},
+            {"limits": Limits(timeout=HOUR, named_servers=False), "rules": []},
             ["Limits apply where cull_named_servers is true.", NO_RULE],
         ),
         (
@@ -212,7 +216,11 @@ async def test_changes(case, changes):
 
 async def test_what_is_held_back():
     decision = await decided(idle=2 * HOUR, rules=[])
-    for cause, words in ((Cause.BRAKED, "brake"), (Cause.QUIET, "outage"), (Cause.UNASKED, "asks")):
+    for cause, words in (
+        (Cause.MASS_CULL, "brake"),
+        (Cause.OUTAGE_GRACE, "outage"),
+        (Cause.UNPROBED, "asks"),
+    ):
         held = decision.held_back(cause, "not now")
         assert (held.verdict.culls, held.verdict.cause) == (False, cause)
         assert held.sentence().startswith("ada/lab: kept: was idle for 2 h, but not now")
@@ -229,8 +237,8 @@ async def test_every_cause_has_a_word_about_what_would_change_it(cause):
 
 
 async def test_a_time_beyond_all_dates_is_said_so():
-    decision = await decided(work=work(), limits=Limits(idle=timedelta.max), rules=[])
-    assert decision.verdict.due is None
+    decision = await decided(work=work(), limits=Limits(timeout=timedelta.max), rules=[])
+    assert decision.verdict.deadline is None
     assert decision.changes() == ("No stop is in sight.", NO_RULE)
 
 
@@ -241,13 +249,13 @@ async def test_record():
     since = NOW - 2 * HOUR
     decision = await decided(
         idle=2 * HOUR,
-        limits=Limits(idle=HOUR, age=24 * HOUR),
+        limits=Limits(timeout=HOUR, max_age=24 * HOUR),
         work=work(tabs=2),
-        kept_until=NOW - MINUTE,
+        extended_until=NOW - MINUTE,
         notice=5 * MINUTE,
     )
     decision = replace(decision, facts=replace(decision.facts, notice=Notice(at=NOW - MINUTE, since=since)))
-    record = decision.record(Action.KEPT)
+    record = decision.as_json(Action.KEPT)
     assert json.loads(json.dumps(record)) == {
         "time": "2026-07-01T12:00:00Z",
         "user": "ada",
@@ -276,7 +284,7 @@ async def test_record():
 
 
 async def test_what_is_not_known_is_null():
-    record = (await decided(idle=None, subject={"age": None}, rules=[])).record(Action.KEPT)
+    record = (await decided(idle=None, subject={"age": None}, rules=[])).as_json(Action.KEPT)
     known = {key for key, value in record.items() if value is not None}
     assert known == {
         "time",
@@ -290,14 +298,14 @@ async def test_what_is_not_known_is_null():
         "idle_limit_seconds",
         "ready",
     }
-    assert (await decided(idle=-HOUR)).record(Action.KEPT)["idle_seconds"] is None
+    assert (await decided(idle=-HOUR)).as_json(Action.KEPT)["idle_seconds"] is None
 
 
 # --- Facts ---
 
 
-class Memory:
-    def kept_until(self, user: str, server: str) -> datetime | None:
+class StateStore:
+    def extended_until(self, user: str, server: str) -> datetime | None:
         return NOW if (user, server) == ("ada", "lab") else None
 
     def notice(self, user: str, server: str) -> Notice | None:
@@ -308,6 +316,8 @@ def test_facts_of():
     lab = server("ada", "lab")
     ada = user("ada", lab)
     assert facts_of(lab, ada) == Facts(server=lab, user=ada)
-    everything = Facts(server=lab, user=ada, work=work(), kept_until=NOW, notice=Notice(at=NOW, since=NOW))
-    assert facts_of(lab, ada, Memory(), work()) == everything
-    assert facts_of(server("ada"), ada, Memory()).kept_until is None
+    everything = Facts(
+        server=lab, user=ada, work=work(), extended_until=NOW, notice=Notice(at=NOW, since=NOW)
+    )
+    assert facts_of(lab, ada, StateStore(), work()) == everything
+    assert facts_of(server("ada"), ada, StateStore()).extended_until is None

@@ -8,10 +8,10 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.policy import Facts, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.decision_log import DecisionLog
+from k8s_hub.culler.event_bus import DecisionLog
 
 ODD = "a\n\"b\" 'ü' \ud800"
 
@@ -19,7 +19,7 @@ ODD = "a\n\"b\" 'ü' \ud800"
 async def decision(name: str, **more) -> Decision:
     subject = server(name)
     facts = Facts(server=subject, user=user(name, subject), **more)
-    return await Decider(limits=Limits(idle=timedelta(hours=1))).decide(facts, NOW)
+    return await Decider(limits=Limits(timeout=timedelta(hours=1))).decide(facts, NOW)
 
 
 def nested(depth: int) -> list:

@@ -12,9 +12,9 @@ import pytest
 
 from devkit.demo.settings import free_port
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.board import Board
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
@@ -43,13 +43,13 @@ async def decided(row):
 async def test_library(row):
     decision = await decided(row)
     verdict, expected = decision.verdict, row.expected
-    assert ("stop" if verdict.culls else "keep", verdict.cause.value, decision.ruling.rule) == (
+    assert ("stop" if verdict.culls else "keep", verdict.cause.value, decision.matched.name) == (
         expected.verdict,
         expected.cause,
         expected.rule,
     )
     if expected.looks_at_due:
-        assert verdict.due == expected.due
+        assert verdict.deadline == expected.deadline
 
 
 # --- The program: dry run and explain ---
@@ -73,7 +73,7 @@ def configured(monkeypatch, tmp_path):
             "state_file": str(tmp_path / "state.json"),
         }
         (tmp_path / "config.json").write_text(json.dumps({"IdleCuller": options}))
-        row.memory(tmp_path / "state.json")
+        row.store(tmp_path / "state.json")
         application.clock = lambda: row.now
         application.initialize([*arguments, "--config=config.json"])
         return application
@@ -96,7 +96,7 @@ async def assert_is_as_decided(record, row):
         row.expected.rule,
     )
     facts_of_the_server = {"busy_kernels", "connections", "last_execution"}  # asked only where it matters
-    expected = decision.record(action)
+    expected = decision.as_json(action)
     same = expected.keys() - facts_of_the_server
     assert {key: record[key] for key in same} == {key: expected[key] for key in same}
 
@@ -164,7 +164,7 @@ async def shown_on_pages(row):
     """Yield the user's page and the admins', as they show a row."""
     decision = await decided(row)
     board = Board()
-    board.tell(decision, Action.WOULD_STOP if decision.verdict.culls else Action.KEPT)
+    board.on_decision(decision, Action.WOULD_STOP if decision.verdict.culls else Action.KEPT)
     port = free_port()
     environment = {"JUPYTERHUB_SERVICE_NAME": "culler", "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}"}
     async with hub_of(row) as hub:
@@ -176,7 +176,7 @@ async def shown_on_pages(row):
                 settings,
                 board=board,
                 decider=row.decider,
-                memory=row.memory(None),
+                store=row.store(None),
                 hub=HubApi(connection),
                 now=lambda: row.now,
             ),
@@ -205,7 +205,7 @@ async def test_page(row):
                 row.expected.rule,
             )
             if page is all_servers or not decision.verdict.culls:  # a user reads "at the next sweep"
-                assert server.get("due") == decision.verdict.due
+                assert server.get("due") == decision.verdict.deadline
 
 
 # --- Names that would forge a line ---

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_hub.culler.core.reading import BadRule
-from k8s_hub.culler.core.rules import parse, parse_or_never
+from k8s_hub.culler.core.rules import parse_duration, parse_limit
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ from k8s_hub.culler.core.rules import parse, parse_or_never
     ],
 )
 def test_what_is_meant(written, meant):
-    assert parse(written) == meant
-    assert parse_or_never(written) == meant
+    assert parse_duration(written) == meant
+    assert parse_limit(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_meant(written, meant):
 )
 def test_what_makes_no_sense_is_refused_with_path_and_value(written):
     with pytest.raises(BadRule) as refused:
-        parse(written, "rules[0].timeout")
+        parse_duration(written, "rules[0].timeout")
     assert str(refused.value) == (
         f"rules[0].timeout: {written!r} is no duration such as 900 (seconds), 15m or 1d 12h"
     )
@@ -72,20 +72,20 @@ def test_what_makes_no_sense_is_refused_with_path_and_value(written):
 @pytest.mark.parametrize("written", [-1, 1_000_000_001, "1700w", 10**30, "9999999999"])
 def test_what_is_out_of_bounds_is_refused_with_path_and_value(written):
     with pytest.raises(BadRule) as refused:
-        parse_or_never(written, "rules[0].max_age")
+        parse_limit(written, "rules[0].max_age")
     assert str(refused.value) == f"rules[0].max_age: {written!r} is not between one second and 31 years"
 
 
 @pytest.mark.parametrize("written", [0, "0", "0s", "0h 0m", "never"])
 def test_never(written):
-    assert parse_or_never(written) is None
+    assert parse_limit(written) is None
     with pytest.raises(BadRule):
-        parse(written)
+        parse_duration(written)
 
 
 def test_a_number_that_cannot_even_be_written_is_refused():
     with pytest.raises(BadRule, match=r"^timeout: a number without end is not between"):
-        parse(10**5000, "timeout")
+        parse_duration(10**5000, "timeout")
 
 
 @given(st.integers(1, 1_000_000_000))
@@ -93,12 +93,16 @@ def test_a_duration_in_all_units_is_the_same_as_in_seconds(seconds):
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    assert parse(f"{days}d {hours}h {minutes}m {rest}s") == parse(seconds) == timedelta(seconds=seconds)
+    assert (
+        parse_duration(f"{days}d {hours}h {minutes}m {rest}s")
+        == parse_duration(seconds)
+        == timedelta(seconds=seconds)
+    )
 
 
 @given(st.one_of(st.text(), st.text("0123456789 wdhmsin"), st.integers(), st.floats(), st.none()))
 def test_junk_is_refused_or_a_duration_within_bounds(junk):
-    for read in (parse, parse_or_never):
+    for read in (parse_duration, parse_limit):
         with suppress(BadRule):
             duration = read(junk)
             assert duration is None or timedelta() < duration <= timedelta(seconds=1_000_000_000)

@@ -12,10 +12,10 @@ from jupyterhub.orm import User
 
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.holds import KeepLimits
-from k8s_hub.culler.decision_log import DecisionLog
+from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.event_bus import DecisionLog
 from k8s_hub.culler.explain import Explain
-from k8s_hub.culler.state import Memory
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.wiring import CannotStart
 from k8s_hub.retries import RetryPolicy
 
@@ -303,14 +303,14 @@ async def test_a_state_file_that_another_culler_has_is_waited_for_and_then_refus
     monkeypatch.setattr(
         "k8s_hub.culler.wiring.PREDECESSOR", RetryPolicy(initial=0.01, factor=1, deadline=0.05)
     )
-    other = Memory(tmp_path / "s", KeepLimits(), lambda: LONG_AGO)
+    other = StateStore(tmp_path / "s", ExtensionLimits(), lambda: LONG_AGO)
     async with RealHub() as hub:
         with pytest.raises(CannotStart, match="is in use by another culler"):
             await run(hub, monkeypatch, "--once", "--state-file=s")
         monkeypatch.setattr("k8s_hub.culler.wiring.PREDECESSOR", RetryPolicy(deadline=30))
         asyncio.get_running_loop().call_later(0.1, other.close)
         assert await run(hub, monkeypatch, "--once", "--state-file=s") == 0
-        Memory(tmp_path / "s", KeepLimits(), lambda: LONG_AGO).close()
+        StateStore(tmp_path / "s", ExtensionLimits(), lambda: LONG_AGO).close()
 
 
 async def test_a_webhook_warns_and_the_server_stays_for_now(monkeypatch, tmp_path):

@@ -13,8 +13,7 @@ import pytest
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.culler.core.report import PassRecord, Pulse
 from k8s_hub.culler.metrics import Metrics, serving
 
 

@@ -16,12 +16,11 @@ from traitlets.config import Config
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.facts import Facts
-from k8s_hub.culler.core.policy import Cause, Verdict
-from k8s_hub.culler.core.rules import BadRule, Limits, Rules, Ruling, sections
+from k8s_hub.culler.core.policy import Cause, Facts, Verdict
+from k8s_hub.culler.core.rules import BadRule, Limits, MatchedRule, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.metrics import Metrics
-from k8s_hub.culler.notifications import words_of
+from k8s_hub.culler.notifications import warning_payload
 from k8s_hub.hub.users import user_of
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -31,7 +30,7 @@ PAGE = DOCS / "howto" / "culling-page.md"
 CHECKS = DOCS / "howto" / "culling-checks.md"
 PAGES = (CULLING, PAGE, CHECKS, MIGRATION)
 
-DEFAULTS = Limits(idle=timedelta(hours=1))
+DEFAULTS = Limits(timeout=timedelta(hours=1))
 WEDNESDAY_NOON = datetime(2026, 7, 1, 10, tzinfo=UTC)  # noon in Berlin
 WEDNESDAY_EVENING = datetime(2026, 7, 1, 17, tzinfo=UTC)  # between the hours of two rules
 WEDNESDAY_NIGHT = datetime(2026, 7, 1, 21, tzinfo=UTC)
@@ -56,7 +55,7 @@ def user_model(**fields):
     return {"name": "ada", "admin": False, "groups": [], "servers": {}, **fields}
 
 
-def ruling(now=WEDNESDAY_EVENING, *, groups=(), name="", options=None):
+def matched(now=WEDNESDAY_EVENING, *, groups=(), name="", options=None):
     server = {"name": name, "ready": True, "user_options": options or {}, "state": {}}
     user = user_of(user_model(groups=list(groups), servers={name: server}))
     return Rules.parse(rules_of_the_guide()).for_server(user.servers[0], user, DEFAULTS, now)
@@ -68,41 +67,41 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 @pytest.mark.parametrize(
     "found, rule, limits",
     [
-        (ruling(groups=["staff"]), "staff", Limits(idle=HOUR, exempt=True)),
-        (ruling(options={"profile": "gpu-small"}), "gpu", Limits(idle=2 * HOUR, age=24 * HOUR)),
+        (matched(groups=["staff"]), "staff", Limits(timeout=HOUR, exempt=True)),
+        (matched(options={"profile": "gpu-small"}), "gpu", Limits(timeout=2 * HOUR, max_age=24 * HOUR)),
         (
-            ruling(options={"profile": "ds", "image": "lab:nightly"}),
+            matched(options={"profile": "ds", "image": "lab:nightly"}),
             "trial image",
-            Limits(idle=20 * MINUTE),
+            Limits(timeout=20 * MINUTE),
         ),
-        (ruling(options={"profile": "ds", "image": "lab:4"}), None, DEFAULTS),
-        (ruling(WEDNESDAY_NIGHT), "nights", Limits(idle=15 * MINUTE)),
-        (ruling(WEDNESDAY_NOON), "workdays", Limits(idle=3 * HOUR)),
-        (ruling(SUNDAY_NOON), "weekend", Limits(idle=30 * MINUTE)),
-        (ruling(FRIDAY_EVENING), "weekend", Limits(idle=30 * MINUTE)),
-        (ruling(EXAM), "workdays", Limits(idle=3 * HOUR)),
-        (ruling(EXAM, groups=["statistics-101"]), "exam", Limits(idle=6 * HOUR)),
-        (ruling(name="ml-course-7"), "course", Limits(idle=6 * HOUR, busy=12 * HOUR)),
-        (ruling(), None, DEFAULTS),
+        (matched(options={"profile": "ds", "image": "lab:4"}), None, DEFAULTS),
+        (matched(WEDNESDAY_NIGHT), "nights", Limits(timeout=15 * MINUTE)),
+        (matched(WEDNESDAY_NOON), "workdays", Limits(timeout=3 * HOUR)),
+        (matched(SUNDAY_NOON), "weekend", Limits(timeout=30 * MINUTE)),
+        (matched(FRIDAY_EVENING), "weekend", Limits(timeout=30 * MINUTE)),
+        (matched(EXAM), "workdays", Limits(timeout=3 * HOUR)),
+        (matched(EXAM, groups=["statistics-101"]), "exam", Limits(timeout=6 * HOUR)),
+        (matched(name="ml-course-7"), "course", Limits(timeout=6 * HOUR, busy_limit=12 * HOUR)),
+        (matched(), None, DEFAULTS),
     ],
 )
 def test_the_rules_of_the_guide_do_what_it_says(found, rule, limits):
-    assert (found.rule, found.limits) == (rule, limits)
+    assert (found.name, found.limits) == (rule, limits)
 
 
 def test_the_users_of_the_guide_are_deleted_as_it_says():
     (text,) = (text for text in blocks(CULLING, "yaml") if text.startswith("users:"))
     _, users = sections(yaml.safe_load(text), "guide")
     decider = Decider(
-        limits=DEFAULTS, user_limits=Limits(idle=60 * 24 * HOUR), user_rules=Rules.parse_users(users)
+        limits=DEFAULTS, user_limits=Limits(timeout=60 * 24 * HOUR), user_rules=Rules.parse_users(users)
     )
 
     def limits_of(name, *groups):
         user = user_of(user_model(name=name, groups=list(groups)))
-        return decider.decide_user(user, SUNDAY_NOON).ruling.limits
+        return decider.decide_user(user, SUNDAY_NOON).matched.limits
 
-    assert limits_of("guest-7").idle == 24 * HOUR
-    assert limits_of("ada").idle == 60 * 24 * HOUR
+    assert limits_of("guest-7").timeout == 24 * HOUR
+    assert limits_of("ada").timeout == 60 * 24 * HOUR
     assert limits_of("ada", "staff").exempt
 
 
@@ -123,9 +122,9 @@ def test_no_role_of_a_guide_or_of_a_file_has_the_power_to_do_everything():
 def test_every_guide_that_asks_servers_gives_them_tokens():
     texts = [text for page in PAGES for kind in ("python", "yaml") for text in blocks(page, kind)]
     texts += [path.read_text() for path in (DOCS.parent / "helm-values").glob("*.yaml")]
-    asking = [text for text in texts if re.search(r"--ask-servers|ask_servers: true", text)]
-    assert len(asking) >= 2
-    assert all("save_access_token" in text and "admin:server_state" in text for text in asking)
+    probe = [text for text in texts if re.search(r"--ask-servers|ask_servers: true", text)]
+    assert len(probe) >= 2
+    assert all("save_access_token" in text and "admin:server_state" in text for text in probe)
 
 
 def test_the_guide_says_what_each_scope_can_do():
@@ -264,7 +263,7 @@ def test_the_metrics_of_the_guide_exist():
 def test_every_cause_to_keep_a_server_has_a_row():
     table = CHECKS.read_text().split("| cause | meaning |")[1].split("\n\n")[0]
     causes = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
-    words = {cause.value for cause in Cause} - {Cause.IDLE.value, Cause.OLD.value, Cause.QUIET.value}
+    words = {cause.value for cause in Cause} - {Cause.IDLE.value, Cause.OLD.value, Cause.OUTAGE_GRACE.value}
     assert not [each for each in words if each not in causes]
     assert "after an outage" in causes
 
@@ -277,11 +276,11 @@ def test_a_warning_has_the_keys_that_the_guide_shows():
     now = datetime(2026, 7, 1, 11, 50, tzinfo=UTC)
     decision = Decision(
         facts=Facts(server=user.servers[0], user=user),
-        ruling=Ruling(limits=DEFAULTS),
+        matched=MatchedRule(limits=DEFAULTS),
         verdict=Verdict.keep(Cause.IN_USE, "was active 50 min ago"),
         at=now,
     )
-    said = words_of(decision, now + 10 * MINUTE, shown["keep_url"])
+    said = warning_payload(decision, now + 10 * MINUTE, shown["keep_url"])
     assert shown.keys() <= said.keys()
     assert {key: said[key] for key in shown if key != "stop_at"} == {
         key: value for key, value in shown.items() if key != "stop_at"

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.health import Pulse
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import PassRecord, Pulse, Report
 
 EVERY = timedelta(minutes=5)
 

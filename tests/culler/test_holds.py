@@ -5,33 +5,33 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8s_hub.culler.core import holds
-from k8s_hub.culler.core.holds import Keep, KeepLimits, KeepRefused
+from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-LIMITS = KeepLimits(longest=4 * HOUR, per_week=2)
+LIMITS = ExtensionLimits(longest=4 * HOUR, per_week=2)
 
 
-def kept(ago, stretch=HOUR, server=""):
-    return Keep(server=server, at=NOW - ago, until=NOW - ago + stretch)
+def kept(ago, length=HOUR, server=""):
+    return Extension(server=server, at=NOW - ago, until=NOW - ago + length)
 
 
 def test_a_server_is_kept_until_the_longest_of_its_keeps_ends():
-    keeps = (kept(timedelta(0), 3 * HOUR), kept(HOUR, HOUR * 2), kept(timedelta(0), 4 * HOUR, "lab"))
-    assert holds.kept_until(keeps, "", LIMITS, NOW) == NOW + 3 * HOUR
-    assert holds.kept_until(keeps, "lab", LIMITS, NOW) == NOW + 4 * HOUR
-    assert holds.kept_until(keeps, "other", LIMITS, NOW) is None
-    assert holds.kept_until(keeps, "", LIMITS, NOW + 3 * HOUR) is None, "its end is not part of it"
+    extensions = (kept(timedelta(0), 3 * HOUR), kept(HOUR, HOUR * 2), kept(timedelta(0), 4 * HOUR, "lab"))
+    assert holds.extended_until(extensions, "", LIMITS, NOW) == NOW + 3 * HOUR
+    assert holds.extended_until(extensions, "lab", LIMITS, NOW) == NOW + 4 * HOUR
+    assert holds.extended_until(extensions, "other", LIMITS, NOW) is None
+    assert holds.extended_until(extensions, "", LIMITS, NOW + 3 * HOUR) is None, "its end is not part of it"
 
 
 def test_a_lowered_limit_holds_for_what_was_kept_before():
-    keeps = (kept(HOUR, 30 * HOUR),)
-    assert holds.kept_until(keeps, "", LIMITS, NOW) == NOW + 3 * HOUR
+    extensions = (kept(HOUR, 30 * HOUR),)
+    assert holds.extended_until(extensions, "", LIMITS, NOW) == NOW + 3 * HOUR
 
 
 @pytest.mark.parametrize(
-    ("keeps", "left", "again"),
+    ("extensions", "left", "again"),
     [
         ((), 2, None),
         ((kept(DAY),), 1, None),
@@ -41,18 +41,18 @@ def test_a_lowered_limit_holds_for_what_was_kept_before():
         ((kept(DAY), kept(7 * DAY - timedelta(seconds=1))), 0, NOW + timedelta(seconds=1)),
     ],
 )
-def test_what_is_left_of_any_seven_days(keeps, left, again):
-    allowed = holds.allowance(keeps, LIMITS, NOW)
+def test_what_is_left_of_any_seven_days(extensions, left, again):
+    allowed = holds.quota(extensions, LIMITS, NOW)
     assert (allowed.left, allowed.again) == (left, again)
     if again is not None:
-        assert holds.allowance(keeps, LIMITS, again).left == 1
+        assert holds.quota(extensions, LIMITS, again).left == 1
 
 
 @pytest.mark.parametrize(
-    ("keeps", "stretch", "limits", "sentence"),
+    ("extensions", "length", "limits", "sentence"),
     [
-        ((), HOUR, KeepLimits(per_week=0), "Extensions are turned off here."),
-        ((), HOUR, KeepLimits(longest=timedelta(0)), "Extensions are turned off here."),
+        ((), HOUR, ExtensionLimits(per_week=0), "Extensions are turned off here."),
+        ((), HOUR, ExtensionLimits(longest=timedelta(0)), "Extensions are turned off here."),
         ((), timedelta(0), LIMITS, "An extension must be longer than zero"),
         ((), -HOUR, LIMITS, "An extension must be longer than zero"),
         ((), 5 * HOUR, LIMITS, "An extension can be at most 4 h long."),
@@ -70,37 +70,39 @@ def test_what_is_left_of_any_seven_days(keeps, left, again):
         ),
     ],
 )
-def test_what_is_refused(keeps, stretch, limits, sentence):
-    with pytest.raises(KeepRefused, match=sentence):
-        holds.keep(keeps, "", stretch, limits, NOW)
+def test_what_is_refused(extensions, length, limits, sentence):
+    with pytest.raises(ExtensionRefused, match=sentence):
+        holds.extend(extensions, "", length, limits, NOW)
 
 
 def test_releasing_gives_nothing_back():
-    keeps = holds.release(holds.keep((), "lab", HOUR, LIMITS, NOW), "lab", NOW)
-    assert holds.kept_until(keeps, "lab", LIMITS, NOW) is None
-    assert holds.allowance(keeps, LIMITS, NOW).left == 1
+    extensions = holds.release(holds.extend((), "lab", HOUR, LIMITS, NOW), "lab", NOW)
+    assert holds.extended_until(extensions, "lab", LIMITS, NOW) is None
+    assert holds.quota(extensions, LIMITS, NOW).left == 1
 
 
 def test_an_admin_s_keep_is_no_use_of_the_user_s_and_not_bound_by_the_quota():
-    keeps = ()
+    extensions = ()
     for number in range(5):
-        keeps = holds.keep(keeps, f"lab-{number}", HOUR, LIMITS, NOW, by_admin=True)
-    assert holds.kept_until(keeps, "lab-4", LIMITS, NOW) == NOW + HOUR
-    assert holds.allowance(keeps, LIMITS, NOW).left == 2
-    keeps = holds.release(keeps, "lab-4", NOW)
-    assert holds.allowance(keeps, LIMITS, NOW).left == 2
-    keeps = holds.keep(holds.keep(keeps, "lab", HOUR, LIMITS, NOW), "lab", 2 * HOUR, LIMITS, NOW)
-    with pytest.raises(KeepRefused, match="all 2 extensions"):
-        holds.keep(keeps, "lab", 3 * HOUR, LIMITS, NOW)
-    holds.keep(keeps, "lab", 3 * HOUR, LIMITS, NOW, by_admin=True)
+        extensions = holds.extend(extensions, f"lab-{number}", HOUR, LIMITS, NOW, by_admin=True)
+    assert holds.extended_until(extensions, "lab-4", LIMITS, NOW) == NOW + HOUR
+    assert holds.quota(extensions, LIMITS, NOW).left == 2
+    extensions = holds.release(extensions, "lab-4", NOW)
+    assert holds.quota(extensions, LIMITS, NOW).left == 2
+    extensions = holds.extend(
+        holds.extend(extensions, "lab", HOUR, LIMITS, NOW), "lab", 2 * HOUR, LIMITS, NOW
+    )
+    with pytest.raises(ExtensionRefused, match="all 2 extensions"):
+        holds.extend(extensions, "lab", 3 * HOUR, LIMITS, NOW)
+    holds.extend(extensions, "lab", 3 * HOUR, LIMITS, NOW, by_admin=True)
 
 
 def test_an_admin_can_keep_where_users_cannot_but_not_longer_than_the_longest():
-    none = KeepLimits(longest=4 * HOUR, per_week=0)
-    assert holds.keep((), "", HOUR, none, NOW, by_admin=True)
-    for limits, stretch in ((none, 5 * HOUR), (KeepLimits(longest=timedelta(0)), HOUR)):
-        with pytest.raises(KeepRefused):
-            holds.keep((), "", stretch, limits, NOW, by_admin=True)
+    none = ExtensionLimits(longest=4 * HOUR, per_week=0)
+    assert holds.extend((), "", HOUR, none, NOW, by_admin=True)
+    for limits, length in ((none, 5 * HOUR), (ExtensionLimits(longest=timedelta(0)), HOUR)):
+        with pytest.raises(ExtensionRefused):
+            holds.extend((), "", length, limits, NOW, by_admin=True)
 
 
 def test_what_neither_holds_nor_counts_is_forgotten():

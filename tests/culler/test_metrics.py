@@ -11,10 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.facts import Facts
-from k8s_hub.culler.core.policy import Cause, Verdict
+from k8s_hub.culler.core.policy import Cause, Facts, Verdict
 from k8s_hub.culler.core.report import PassRecord, Report
-from k8s_hub.culler.core.rules import Limits, Ruling
+from k8s_hub.culler.core.rules import Limits, MatchedRule
 from k8s_hub.culler.metrics import PREFIX, Metrics
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/culler-metrics.md"
@@ -22,14 +21,14 @@ REFERENCE = Path(__file__).parents[2] / "docs/reference/culler-metrics.md"
 
 @pytest.fixture
 def metrics():
-    return Metrics(places=lambda: 7)
+    return Metrics(slots=lambda: 7)
 
 
 def decision(name, cause):
     ada = server(name)
     return Decision(
         facts=Facts(server=ada, user=user(name, ada)),
-        ruling=Ruling(limits=Limits(idle=timedelta(hours=1))),
+        matched=MatchedRule(limits=Limits(timeout=timedelta(hours=1))),
         verdict=Verdict(culls=cause is Cause.IDLE, cause=cause, reason="is what it is"),
         at=NOW,
     )
@@ -44,10 +43,10 @@ def value(metrics, name, **labels):
 
 
 def test_servers_by_action_and_cause(metrics):
-    metrics.tell(decision("ada", Cause.IDLE), Action.STOPPED)
-    metrics.tell(decision("bob", Cause.IDLE), Action.STOPPING)
-    metrics.tell(decision("cyd", Cause.IN_USE), Action.KEPT)
-    metrics.tell(decision("dan", Cause.IN_USE), Action.KEPT)
+    metrics.on_decision(decision("ada", Cause.IDLE), Action.STOPPED)
+    metrics.on_decision(decision("bob", Cause.IDLE), Action.STOPPING)
+    metrics.on_decision(decision("cyd", Cause.IN_USE), Action.KEPT)
+    metrics.on_decision(decision("dan", Cause.IN_USE), Action.KEPT)
     assert value(metrics, "servers", action="kept", cause="in use") is None, "the pass is not over"
     metrics.on_pass(passed(Report()))
     assert value(metrics, "servers", action="stopped", cause="idle") == 1
@@ -57,9 +56,9 @@ def test_servers_by_action_and_cause(metrics):
 
 
 def test_the_next_pass_replaces_what_the_last_one_saw_but_not_what_was_stopped(metrics):
-    metrics.tell(decision("ada", Cause.IDLE), Action.STOPPED)
+    metrics.on_decision(decision("ada", Cause.IDLE), Action.STOPPED)
     metrics.on_pass(passed(Report(users=3)))
-    metrics.tell(decision("bob", Cause.BUSY), Action.KEPT)
+    metrics.on_decision(decision("bob", Cause.BUSY), Action.KEPT)
     metrics.on_pass(passed(Report(users=2)))
     assert value(metrics, "servers", action="stopped", cause="idle") is None
     assert value(metrics, "servers", action="kept", cause="busy") == 1
@@ -68,16 +67,16 @@ def test_the_next_pass_replaces_what_the_last_one_saw_but_not_what_was_stopped(m
 
 
 def test_what_would_be_stopped_is_not_stopped(metrics):
-    metrics.tell(decision("ada", Cause.IDLE), Action.WOULD_STOP)
+    metrics.on_decision(decision("ada", Cause.IDLE), Action.WOULD_STOP)
     metrics.on_pass(passed(Report(), kind="look"))
     assert value(metrics, "servers", action="would stop", cause="idle") == 1
     assert value(metrics, "stopped_servers_total", cause="idle") is None
 
 
 def test_a_pass_that_failed_shows_what_the_last_good_one_saw(metrics):
-    metrics.tell(decision("ada", Cause.IN_USE), Action.KEPT)
+    metrics.on_decision(decision("ada", Cause.IN_USE), Action.KEPT)
     metrics.on_pass(passed(Report(users=1)))
-    metrics.tell(decision("bob", Cause.BUSY), Action.KEPT)
+    metrics.on_decision(decision("bob", Cause.BUSY), Action.KEPT)
     metrics.on_pass(passed(None, error="away"))
     metrics.on_pass(passed(None, error="away"))
     assert value(metrics, "passes_total", kind="sweep", result="failure") == 2
@@ -100,7 +99,7 @@ def test_the_counts_of_reports_add_up(metrics):
     report = Report(
         hidden=3,
         warned=2,
-        asked=5,
+        probed=5,
         answered=4,
         deleted=1,
         delete_failed=6,
@@ -125,11 +124,11 @@ def test_the_counts_of_reports_add_up(metrics):
 
 
 def test_the_brake_counts_sweeps_and_quiet_is_of_now(metrics):
-    for report in (Report(braked=40, quiet=5), Report(braked=1), Report()):
+    for report in (Report(held_by_guard=40, held_by_grace=5), Report(held_by_guard=1), Report()):
         metrics.on_pass(passed(report))
     assert value(metrics, "brake_engaged_total") == 2
     assert value(metrics, "quiet") == 0
-    metrics.on_pass(passed(Report(quiet=5)))
+    metrics.on_pass(passed(Report(held_by_grace=5)))
     assert value(metrics, "quiet") == 1
 
 
@@ -150,7 +149,7 @@ def test_concurrency_is_that_of_now_where_it_is_known(metrics):
 def test_no_name_of_a_user_and_no_reason_is_told(metrics):
     told = replace(decision("secret-ada", Cause.IDLE), verdict=Verdict.cull(Cause.IDLE, "is secret-ada's"))
     for action in Action:
-        metrics.tell(told, action)
+        metrics.on_decision(told, action)
     metrics.on_pass(passed(Report(), error="secret-ada"))
     metrics.on_pass(passed(None, error="secret-ada"))
     assert b"secret-ada" not in generate_latest(metrics.registry)

@@ -8,22 +8,22 @@ from functools import partial
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat
 from k8s_hub.culler.service import CullerService
-from k8s_hub.culler.state import Memory
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.errors import HubUnavailable
 
 MINUTE = timedelta(minutes=1)
 INTERVAL = 5 * MINUTE
-KEEPS = KeepLimits(longest=timedelta(hours=1), per_week=1)
+KEEPS = ExtensionLimits(longest=timedelta(hours=1), per_week=1)
 
 
 @pytest.mark.parametrize(
-    ("last", "interval", "quiet_until"),
+    ("last", "interval", "grace_until"),
     [
         (None, INTERVAL, None),
         (NOW - INTERVAL, INTERVAL, None),
@@ -32,52 +32,54 @@ KEEPS = KeepLimits(longest=timedelta(hours=1), per_week=1)
         (NOW - 6 * MINUTE, None, None),
     ],
 )
-def test_a_longer_silence_was_an_outage(last, interval, quiet_until):
-    assert Contact(last=last).heard(NOW, interval) == Contact(last=NOW, quiet_until=quiet_until)
+def test_a_longer_silence_was_an_outage(last, interval, grace_until):
+    assert Contact(last=last).answered(NOW, interval) == Contact(last=NOW, grace_until=grace_until)
 
 
 def test_further_answers_do_not_shorten_the_quiet():
-    contact = Contact(last=NOW - 6 * MINUTE).heard(NOW, INTERVAL).heard(NOW + MINUTE, INTERVAL)
-    assert contact.quiet_until == NOW + INTERVAL
+    contact = Contact(last=NOW - 6 * MINUTE).answered(NOW, INTERVAL).answered(NOW + MINUTE, INTERVAL)
+    assert contact.grace_until == NOW + INTERVAL
 
 
 def test_a_quiet_that_a_wrong_clock_began_is_not_kept_until_that_clock_s_time():
     ahead = NOW + timedelta(days=365)
-    wrong = Contact(last=NOW).heard(ahead, INTERVAL)
-    assert wrong.quiet_until == ahead + INTERVAL
-    assert wrong.heard(NOW + MINUTE, INTERVAL).quiet_until == NOW + MINUTE + INTERVAL
+    wrong = Contact(last=NOW).answered(ahead, INTERVAL)
+    assert wrong.grace_until == ahead + INTERVAL
+    assert wrong.answered(NOW + MINUTE, INTERVAL).grace_until == NOW + MINUTE + INTERVAL
 
 
 def test_an_interval_below_two_heartbeats_makes_no_outage_of_them():
     outages = Outages(timedelta(seconds=1))
     for seconds in (0, HEARTBEAT_SECONDS, 2 * HEARTBEAT_SECONDS, 4 * HEARTBEAT_SECONDS):
-        outages.heard(NOW + timedelta(seconds=seconds))
-        assert outages.quiet_until(NOW + timedelta(seconds=seconds)) is None
+        outages.answered(NOW + timedelta(seconds=seconds))
+        assert outages.grace_until(NOW + timedelta(seconds=seconds)) is None
     late = NOW + timedelta(seconds=7 * HEARTBEAT_SECONDS)
-    outages.heard(late)
-    assert outages.quiet_until(late) == late + timedelta(seconds=2 * HEARTBEAT_SECONDS)
+    outages.answered(late)
+    assert outages.grace_until(late) == late + timedelta(seconds=2 * HEARTBEAT_SECONDS)
 
 
 class Culler:
     """A culler's service in virtual time, and its hub, which is away between two minutes."""
 
-    def __init__(self, *users, away=(0, 0), every=10, memory=None, **orders):
+    def __init__(self, *users, away=(0, 0), every=10, store=None, **options):
         self.away = away
         self.hub = InMemoryHub(*users, trouble=self._trouble)
-        self.outages = Outages(INTERVAL, memory)
+        self.outages = Outages(INTERVAL, store)
         self.sweep = Sweep(
             self.hub,
-            Orders(**orders),
-            Decider(limits=Limits(idle=12 * MINUTE)),
+            SweepOptions(**options),
+            Decider(limits=Limits(timeout=12 * MINUTE)),
             self.now,
             outages=self.outages,
         )
+        self.records = []
         self.service = CullerService(
             self.sweep.look,
             self.sweep.run,
             every=every * MINUTE,
             now=self.now,
             heartbeat=partial(heartbeat, self.hub.version, self.outages, self.now),
+            on_pass=self.records.append,
         )
 
     def now(self):
@@ -97,8 +99,8 @@ class Culler:
     @property
     def passes(self):
         return [
-            (each.kind, each.report and (each.report.stopped, each.report.quiet))
-            for each in self.service.history
+            (each.kind, each.report and (each.report.stopped, each.report.held_by_grace))
+            for each in self.records
         ]
 
 
@@ -118,7 +120,7 @@ async def test_an_hour_without_outage():
 async def test_a_mistake_in_one_heartbeat_does_not_end_the_others(monkeypatch):
     """Without them, every sweep would find a silence of ten minutes, and stop nothing, for ever."""
     culler = Culler(in_use())
-    beat, beats = culler.outages.heard, []
+    beat, beats = culler.outages.answered, []
 
     def heard(now):
         beats.append(now)
@@ -126,7 +128,7 @@ async def test_a_mistake_in_one_heartbeat_does_not_end_the_others(monkeypatch):
             raise RuntimeError("a mistake")
         beat(now)
 
-    monkeypatch.setattr(culler.outages, "heard", heard)
+    monkeypatch.setattr(culler.outages, "answered", heard)
     await culler.runs(25)
     assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
 
@@ -168,34 +170,40 @@ async def test_a_sweep_that_fails_is_followed_by_a_look_and_quiet():
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(("minutes", "quiet"), [(4, 0), (7, 1)])
-async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(tmp_path, minutes, quiet):
+@pytest.mark.parametrize(("minutes", "held_by_grace"), [(4, 0), (7, 1)])
+async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(
+    tmp_path, minutes, held_by_grace
+):
     """In the chart it dies with the hub. What is to be stopped is held back at the first sweep already."""
     path, idle = tmp_path / "state.json", user("bob", server("bob"))
     clock = asyncio.get_running_loop().time
 
     def remembered():
-        return Memory(path, KEEPS, lambda: NOW + timedelta(seconds=clock()))
+        return StateStore(path, KEEPS, lambda: NOW + timedelta(seconds=clock()))
 
     first = remembered()
-    culler = Culler(in_use(), memory=first)
+    culler = Culler(in_use(), store=first)
     await culler.runs(2)
     first.close()
     await asyncio.sleep(minutes * 60)
-    culler = Culler(idle, every=3, memory=remembered())
+    culler = Culler(idle, every=3, store=remembered())
     await culler.runs(4)
-    assert culler.passes == [("look", (0, quiet)), ("sweep", (1 - quiet, quiet))]
+    assert culler.passes == [("look", (0, held_by_grace)), ("sweep", (1 - held_by_grace, held_by_grace))]
 
 
 @pytest.mark.looptime
 async def test_users_are_not_deleted_either():
     clock = [NOW - 10 * MINUTE]
     outages = Outages(INTERVAL)
-    outages.heard(clock[0])
+    outages.answered(clock[0])
     clock[0] = NOW
     hub = InMemoryHub(user("away"))
     sweep = Sweep(
-        hub, Orders(cull_users=True), Decider(limits=Limits(idle=MINUTE)), lambda: clock[0], outages=outages
+        hub,
+        SweepOptions(cull_users=True),
+        Decider(limits=Limits(timeout=MINUTE)),
+        lambda: clock[0],
+        outages=outages,
     )
     assert (await sweep.run()).deleted == 0
     clock[0] = NOW + INTERVAL

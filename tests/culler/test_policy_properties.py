@@ -8,18 +8,20 @@ from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.facts import Facts, Notice, Work
 from k8s_hub.culler.core.policy import (
     CLOCK_SKEW,
     EARLIEST,
     Cause,
+    Facts,
+    Notice,
+    Work,
     active_at,
-    age_ends,
-    judge,
-    judge_user,
+    evaluate,
+    evaluate_user,
+    runtime_ends,
     wants_notice,
 )
-from k8s_hub.culler.core.rules import Limits, Ruling
+from k8s_hub.culler.core.rules import Limits, MatchedRule
 from k8s_hub.hub.users import Server, User
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -29,7 +31,7 @@ any_time = st.datetimes(timezones=st.just(UTC)) | st.sampled_from((FIRST, LAST, 
 near = st.integers(-600, 600).map(lambda minutes: NOW + timedelta(minutes=minutes))
 """Minutes around NOW: so few that what is equal happens."""
 moments = near | any_time
-past = st.integers(0, 600).map(lambda minutes: NOW - timedelta(minutes=minutes))
+history = st.integers(0, 600).map(lambda minutes: NOW - timedelta(minutes=minutes))
 lengths = st.integers(1, 600).map(lambda minutes: timedelta(minutes=minutes))
 any_length = lengths | st.timedeltas(min_value=TICK)
 
@@ -58,7 +60,7 @@ def everything(times: st.SearchStrategy[datetime]) -> st.SearchStrategy[Facts]:
         | st.builds(
             Work, busy=st.integers(0, 2), connections=st.integers(0, 2), last_execution=st.none() | times
         ),
-        kept_until=st.none() | times,
+        extended_until=st.none() | times,
         notice=st.none() | st.builds(Notice, at=times, since=times),
     )
 
@@ -66,9 +68,9 @@ def everything(times: st.SearchStrategy[datetime]) -> st.SearchStrategy[Facts]:
 def limits(length: st.SearchStrategy[timedelta]) -> st.SearchStrategy[Limits]:
     return st.builds(
         Limits,
-        idle=length,
-        age=st.none() | length,
-        busy=st.none() | length,
+        timeout=length,
+        max_age=st.none() | length,
+        busy_limit=st.none() | length,
         exempt=st.sampled_from((False, False, False, True)),
         default_servers=st.sampled_from((True, True, True, False)),
         named_servers=st.sampled_from((True, True, True, False)),
@@ -87,7 +89,7 @@ def exempting_none(limits: Limits) -> Limits:
 
 
 timely = everything(moments).map(judged_by_time)
-timely_past = everything(past).map(judged_by_time)
+timely_past = everything(history).map(judged_by_time)
 """Servers of which nothing but times decides."""
 timely_limits = limits(lengths).map(exempting_none)
 
@@ -98,18 +100,18 @@ timely_limits = limits(lengths).map(exempting_none)
         server=Server(user="a", name="", ready=True, pending=None, started=LAST, last_activity=FIRST, raw={}),
         user=User(name="a", admin=False, created=LAST, last_activity=FIRST, servers=()),
     ),
-    Limits(idle=timedelta.max, age=timedelta.max),
+    Limits(timeout=timedelta.max, max_age=timedelta.max),
     LAST,
     None,
     timedelta.max,
 )
 def test_no_time_is_too_strange(facts, limits, now, opinion, notice):
     """Nothing raises, from the year 1 to the year 9999; and everything can be told."""
-    verdict = judge(facts, limits, now, opinion=opinion, notice=notice)
+    verdict = evaluate(facts, limits, now, opinion=opinion, notice=notice)
     if notice is not None:
         wants_notice(facts, verdict, now, notice)
-    decision = Decision(facts=facts, ruling=Ruling(limits=limits), verdict=verdict, at=now)
-    assert decision.record(Action.KEPT)["verdict"] == ("stop" if verdict.culls else "keep")
+    decision = Decision(facts=facts, matched=MatchedRule(limits=limits), verdict=verdict, at=now)
+    assert decision.as_json(Action.KEPT)["verdict"] == ("stop" if verdict.culls else "keep")
     assert decision.sentence()
     assert decision.changes()
 
@@ -117,11 +119,11 @@ def test_no_time_is_too_strange(facts, limits, now, opinion, notice):
 @given(st.none() | moments, st.none() | moments, st.booleans(), limits(any_length), moments)
 def test_no_user_with_newer_activity_is_deleted(created, active, admin, limits, now):
     user = User(name="ada", admin=admin, created=created, last_activity=active, servers=())
-    verdict = judge_user(user, limits, now)
+    verdict = evaluate_user(user, limits, now)
     if verdict.culls:
         seen = created if active is None else active
         assert not limits.exempt
-        assert is_over(created, limits.age, now) or is_over(seen, limits.idle, now)
+        assert is_over(created, limits.max_age, now) or is_over(seen, limits.timeout, now)
 
 
 def is_over(begun: datetime | None, limit: timedelta | None, now: datetime) -> bool:
@@ -132,7 +134,7 @@ def is_over(begun: datetime | None, limit: timedelta | None, now: datetime) -> b
 def test_no_server_with_newer_activity_is_stopped(facts, limits, now, notice):
     """Unless its greatest age has come. Activity is what the hub saw; with open tabs, what was executed."""
     server, work = facts.server, facts.work
-    if not judge(facts, limits, now, notice=notice).culls or is_over(server.started, limits.age, now):
+    if not evaluate(facts, limits, now, notice=notice).culls or is_over(server.started, limits.max_age, now):
         return
     seen = server.started if server.last_activity is None else server.last_activity
     assert seen is not None
@@ -140,13 +142,13 @@ def test_no_server_with_newer_activity_is_stopped(facts, limits, now, notice):
     executed = None if work is None else work.last_execution
     is_word = executed is not None and executed >= EARLIEST and executed - now <= CLOCK_SKEW
     if is_word:
-        assert is_over(executed, limits.idle, now)
+        assert is_over(executed, limits.timeout, now)
     if not (is_word and work.connections):
-        assert is_over(seen, limits.idle, now)
-    assert facts.kept_until is None or facts.kept_until <= now
+        assert is_over(seen, limits.timeout, now)
+    assert facts.extended_until is None or facts.extended_until <= now
     if work is not None and work.busy:
-        assert limits.busy is not None
-        assert is_over(active_at(facts, now), limits.busy, now)
+        assert limits.busy_limit is not None
+        assert is_over(active_at(facts, now), limits.busy_limit, now)
 
 
 @given(everything(moments), limits(any_length), moments, opinions, st.none() | any_length)
@@ -156,18 +158,18 @@ def test_some_are_never_stopped(facts, limits, now, opinion, notice):
     is_of_a_kind = limits.named_servers if server.name else limits.default_servers
     if not (server.pending or not server.ready or limits.exempt or not is_of_a_kind):
         return
-    assert not judge(facts, limits, now, opinion=opinion, notice=notice).culls
+    assert not evaluate(facts, limits, now, opinion=opinion, notice=notice).culls
 
 
 @given(timely, timely_limits, near, opinions)
 def test_the_greatest_age_goes_before_everything_else(facts, limits, now, opinion):
     server = facts.server
-    verdict = judge(facts, limits, now, opinion=opinion)
-    assert (verdict.cause is Cause.OLD) is is_over(server.started, limits.age, now)
-    end = age_ends(server, limits)
+    verdict = evaluate(facts, limits, now, opinion=opinion)
+    assert (verdict.cause is Cause.OLD) is is_over(server.started, limits.max_age, now)
+    end = runtime_ends(server.started, limits)
     if end is not None and not verdict.culls:
-        assert verdict.due is not None
-        assert now < verdict.due <= end
+        assert verdict.deadline is not None
+        assert now < verdict.deadline <= end
 
 
 @given(timely_past, timely_limits, st.floats(0, 1))
@@ -175,32 +177,32 @@ def test_it_is_kept_until_it_is_due_and_not_longer(facts, limits, part):
     """Judged by the same facts at another time; news may always change it."""
     now = NOW
     facts = replace(facts, notice=None)
-    verdict = judge(facts, limits, now)
-    if verdict.culls or verdict.due is None:
+    verdict = evaluate(facts, limits, now)
+    if verdict.culls or verdict.deadline is None:
         return
-    assert verdict.due > now
-    before = min(now + part * (verdict.due - now), verdict.due - TICK)
-    assert not judge(facts, limits, before).culls
-    assert judge(facts, limits, before).due == verdict.due
-    assert judge(facts, limits, verdict.due).culls
+    assert verdict.deadline > now
+    before = min(now + part * (verdict.deadline - now), verdict.deadline - TICK)
+    assert not evaluate(facts, limits, before).culls
+    assert evaluate(facts, limits, before).deadline == verdict.deadline
+    assert evaluate(facts, limits, verdict.deadline).culls
 
 
 @given(timely_past, st.none() | near, timely_limits)
-def test_a_server_that_is_kept_by_its_user_goes_when_that_ends(facts, kept_until, limits):
-    facts = replace(facts, kept_until=kept_until)
-    verdict = judge(facts, limits, NOW)
-    if verdict.culls or verdict.due is None:
+def test_a_server_that_is_kept_by_its_user_goes_when_that_ends(facts, extended_until, limits):
+    facts = replace(facts, extended_until=extended_until)
+    verdict = evaluate(facts, limits, NOW)
+    if verdict.culls or verdict.deadline is None:
         return
-    assert judge(facts, limits, verdict.due).culls
+    assert evaluate(facts, limits, verdict.deadline).culls
 
 
 @given(timely, timely_limits, near, opinions, lengths)
 def test_nobody_is_stopped_before_the_warning_has_taken_its_time(facts, limits, now, opinion, notice):
-    verdict = judge(facts, limits, now, opinion=opinion, notice=notice)
+    verdict = evaluate(facts, limits, now, opinion=opinion, notice=notice)
     if verdict.culls:
         assert facts.notice is not None
         assert facts.notice.at <= now - notice
-    unwarned = judge(facts, limits, now, opinion=opinion)
+    unwarned = evaluate(facts, limits, now, opinion=opinion)
     assert (verdict == unwarned) if verdict.culls else (verdict.cause is Cause.WARNED or verdict == unwarned)
 
 
@@ -209,12 +211,12 @@ def test_one_warning_is_enough_and_comes_in_time(facts, limits, notice, every):
     """Sweeps, as far apart as they may be: each server is warned once, and stopped one notice later at the earliest."""
     warnings, now = [], NOW
     facts = replace(facts, notice=None)
-    due = judge(facts, limits, now).due
+    deadline = evaluate(facts, limits, now).deadline
     for _ in range(10_000):
-        verdict = judge(facts, limits, now, notice=notice)
+        verdict = evaluate(facts, limits, now, notice=notice)
         if verdict.culls:
             break
-        if verdict.due is None:
+        if verdict.deadline is None:
             assert not warnings
             return
         if wants_notice(facts, verdict, now, notice):
@@ -223,13 +225,13 @@ def test_one_warning_is_enough_and_comes_in_time(facts, limits, notice, every):
         now += every
     assert len(warnings) == 1
     assert now - warnings[0] >= notice
-    if due is not None:
-        assert now - max(due, NOW) <= notice + 2 * every
+    if deadline is not None:
+        assert now - max(deadline, NOW) <= notice + 2 * every
 
 
 @given(
     servers(moments),
-    st.none() | st.builds(Work, busy=st.just(0), connections=st.just(0), last_execution=st.none() | past),
+    st.none() | st.builds(Work, busy=st.just(0), connections=st.just(0), last_execution=st.none() | history),
     near,
 )
 def test_without_tabs_the_servers_word_only_makes_it_younger(server, work, now):

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.culler.core.reading import BadRule
-from k8s_hub.culler.core.rules import Doubt, Limits, Rules, Ruling, sections
+from k8s_hub.culler.core.rules import Doubt, Limits, MatchedRule, Rules, sections
 
-DEFAULTS = Limits(idle=timedelta(hours=1), age=timedelta(days=7), busy=timedelta(days=1), named_servers=False)
+DEFAULTS = Limits(
+    timeout=timedelta(hours=1), max_age=timedelta(days=7), busy_limit=timedelta(days=1), named_servers=False
+)
 MINUTE = timedelta(minutes=1)
 
 
 def matches(condition, subject, owner):
     """Return whether one rule with this condition surely holds for a server."""
     rules = Rules.parse([{"match": condition, "timeout": 60}])
-    return rules.for_server(subject, owner, DEFAULTS, NOW).rule is not None
+    return rules.for_server(subject, owner, DEFAULTS, NOW).name is not None
 
 
 def chosen(name="", **user_options):
@@ -28,10 +30,10 @@ def chosen(name="", **user_options):
     return replace(server("ann", name), raw={"name": name, "user_options": user_options, "state": {}})
 
 
-def applied(profile=None, asked=None, **options):
+def applied(profile=None, probed=None, **options):
     """A server whose spawner applied this, whatever was asked for."""
     saved = AppliedOptions(profile=profile, options=options).dump()
-    return replace(server("ann"), raw={"user_options": asked or {}, "state": {"applied_options": saved}})
+    return replace(server("ann"), raw={"user_options": probed or {}, "state": {"applied_options": saved}})
 
 
 def hidden(**user_options):
@@ -102,11 +104,15 @@ def person(**known):
         ),
         # What the spawner applied counts, and nothing else does.
         ({"profile": "gpu"}, applied("gpu"), True),
-        ({"profile": "gpu"}, applied("small", asked={"profile": "gpu"}), False),
-        ({"profile": "*"}, applied(None, asked={"profile": "gpu"}), False),
+        ({"profile": "gpu"}, applied("small", probed={"profile": "gpu"}), False),
+        ({"profile": "*"}, applied(None, probed={"profile": "gpu"}), False),
         ({"options": {"image": "*:beta"}}, applied("gpu", image="lab:beta"), True),
-        ({"options": {"image": "*:beta"}}, applied("gpu", image="lab:4", asked={"image": "lab:beta"}), False),
-        ({"options": {"thesis": "yes"}}, applied("small", asked={"thesis": "yes"}), False),
+        (
+            {"options": {"image": "*:beta"}},
+            applied("gpu", image="lab:4", probed={"image": "lab:beta"}),
+            False,
+        ),
+        ({"options": {"thesis": "yes"}}, applied("small", probed={"thesis": "yes"}), False),
         ({"options": {"gpus": "1"}}, applied("gpu", gpus=1), True),
         ({"options": {"fast": "True"}}, applied("gpu", fast=True), True),
         ({"options": {"fast": "true"}}, applied("gpu", fast=True), True),
@@ -157,21 +163,22 @@ def test_the_first_rule_that_matches_decides_and_leaves_the_rest_to_the_defaults
         ]
     )
     ann, bob = user("ann"), user("bob")
-    assert rules.for_server(chosen(profile="gpu"), ann, DEFAULTS, NOW) == Ruling(
-        limits=replace(DEFAULTS, idle=30 * MINUTE), rule="gpu"
+    assert rules.for_server(chosen(profile="gpu"), ann, DEFAULTS, NOW) == MatchedRule(
+        limits=replace(DEFAULTS, timeout=30 * MINUTE), name="gpu"
     )
-    assert rules.for_server(chosen(profile="cpu"), ann, DEFAULTS, NOW) == Ruling(
-        limits=replace(DEFAULTS, age=None, busy=None), rule="rules[1]"
+    assert rules.for_server(chosen(profile="cpu"), ann, DEFAULTS, NOW) == MatchedRule(
+        limits=replace(DEFAULTS, max_age=None, busy_limit=None), name="rules[1]"
     )
-    assert rules.for_server(chosen(), bob, DEFAULTS, NOW) == Ruling(
-        limits=replace(DEFAULTS, idle=120 * MINUTE, age=timedelta(days=1), busy=120 * MINUTE), rule="rules[2]"
+    assert rules.for_server(chosen(), bob, DEFAULTS, NOW) == MatchedRule(
+        limits=replace(DEFAULTS, timeout=120 * MINUTE, max_age=timedelta(days=1), busy_limit=120 * MINUTE),
+        name="rules[2]",
     )
 
 
 def test_without_a_rule_that_matches_the_defaults_hold():
-    assert Rules().for_server(chosen(), user("ann"), DEFAULTS, NOW) == Ruling(limits=DEFAULTS)
+    assert Rules().for_server(chosen(), user("ann"), DEFAULTS, NOW) == MatchedRule(limits=DEFAULTS)
     rules = Rules.parse([{"match": {"user": "bob"}, "exempt": True}])
-    assert rules.for_server(chosen(), user("ann"), DEFAULTS, NOW) == Ruling(limits=DEFAULTS)
+    assert rules.for_server(chosen(), user("ann"), DEFAULTS, NOW) == MatchedRule(limits=DEFAULTS)
 
 
 def test_one_of_an_exempt_group_can_be_treated_like_everybody():
@@ -194,14 +201,14 @@ def test_a_rule_holds_within_its_schedule_and_says_until_when():
         ]
     )
 
-    def ruling(hour, minute=0):
+    def matched(hour, minute=0):
         return rules.for_server(
             chosen(), user("ann"), DEFAULTS, datetime(2026, 7, 1, hour, minute, tzinfo=UTC)
         )
 
-    assert (ruling(21, 59).rule, ruling(21, 59).until) == ("days", datetime(2026, 7, 1, 22, tzinfo=UTC))
-    assert (ruling(22).rule, ruling(22).until) == ("nights", datetime(2026, 7, 2, 6, tzinfo=UTC))
-    assert ruling(22).limits.idle == 15 * MINUTE
+    assert (matched(21, 59).name, matched(21, 59).until) == ("days", datetime(2026, 7, 1, 22, tzinfo=UTC))
+    assert (matched(22).name, matched(22).until) == ("nights", datetime(2026, 7, 2, 6, tzinfo=UTC))
+    assert matched(22).limits.timeout == 15 * MINUTE
 
 
 def test_schedules_of_rules_for_others_or_behind_the_one_that_holds_change_nothing():
@@ -223,16 +230,16 @@ def test_schedules_of_rules_for_others_or_behind_the_one_that_holds_change_nothi
 @pytest.mark.parametrize("condition", [{"profile": "*"}, {"options": {"image": "*"}}, {"server": "*"}])
 def test_rules_that_speak_of_servers_do_not_count_for_users(condition):
     rules = Rules.parse([{"match": {"user": "ann", **condition}, "exempt": True}, {"timeout": 60}])
-    assert rules.for_user(user("ann"), DEFAULTS, NOW) == Ruling(
-        limits=replace(DEFAULTS, idle=MINUTE), rule="rules[1]"
+    assert rules.for_user(user("ann"), DEFAULTS, NOW) == MatchedRule(
+        limits=replace(DEFAULTS, timeout=MINUTE), name="rules[1]"
     )
 
 
 @pytest.mark.parametrize("condition", [{"user": "ann"}, {"group": "staff"}, {"admin": False}, {}])
 def test_rules_that_speak_of_users_count_for_users(condition):
     rules = Rules.parse([{"name": "kept", "match": condition, "exempt": True}])
-    ruling = rules.for_user(person(groups=("staff",)), DEFAULTS, NOW)
-    assert (ruling.rule, ruling.limits.exempt) == ("kept", True)
+    matched = rules.for_user(person(groups=("staff",)), DEFAULTS, NOW)
+    assert (matched.name, matched.limits.exempt) == ("kept", True)
 
 
 # --- Scopes ---
@@ -258,14 +265,14 @@ def test_groups_and_choices_need_a_scope(match, scopes):
 UNKNOWN_GROUPS, UNKNOWN_STATE = "read:users:groups", "admin:server_state"
 
 
-def ruling(rules, subject=None, owner=None):
+def matched(rules, subject=None, owner=None):
     return Rules.parse(rules).for_server(subject or chosen(), owner or person(groups=None), DEFAULTS, NOW)
 
 
 def test_a_rule_that_may_exempt_does_where_groups_are_hidden():
     """Instructors were stopped because a scope was missing."""
-    found = ruling([{"name": "instructors", "match": {"group": "instructors"}, "exempt": True}])
-    assert found == Ruling(
+    found = matched([{"name": "instructors", "match": {"group": "instructors"}, "exempt": True}])
+    assert found == MatchedRule(
         limits=replace(DEFAULTS, exempt=True), doubts=(Doubt(rule="instructors", scope=UNKNOWN_GROUPS),)
     )
 
@@ -274,18 +281,18 @@ def test_a_rule_that_may_exempt_does_where_groups_are_hidden():
     ("limits", "expected"),
     [
         ({"timeout": "1m"}, {}),  # shorter than the default of an hour
-        ({"timeout": "2h"}, {"idle": 120 * MINUTE}),
+        ({"timeout": "2h"}, {"timeout": 120 * MINUTE}),
         ({"max_age": "1h"}, {}),
-        ({"max_age": "never"}, {"age": None}),
+        ({"max_age": "never"}, {"max_age": None}),
         ({"busy_limit": "1m"}, {}),
-        ({"busy_limit": "never"}, {"busy": None}),
-        ({"timeout": "2h", "max_age": "1m"}, {"idle": 120 * MINUTE}),
+        ({"busy_limit": "never"}, {"busy_limit": None}),
+        ({"timeout": "2h", "max_age": "1m"}, {"timeout": 120 * MINUTE}),
     ],
 )
 def test_the_longer_limit_counts_where_a_rule_may_hold(limits, expected):
-    found = ruling([{"match": {"group": "a"}, **limits}])
+    found = matched([{"match": {"group": "a"}, **limits}])
     assert found.limits == replace(DEFAULTS, **expected)
-    assert found.rule is None
+    assert found.name is None
 
 
 def test_a_rule_that_holds_for_sure_is_named_and_a_longer_one_before_it_counts():
@@ -294,12 +301,12 @@ def test_a_rule_that_holds_for_sure_is_named_and_a_longer_one_before_it_counts()
         {"name": "ann", "match": {"user": "ann"}, "timeout": "1h", "max_age": "9h"},
         {"name": "all", "timeout": "99h"},
     ]
-    found = ruling(rules)
-    assert (found.rule, [doubt.rule for doubt in found.doubts]) == ("ann", ["staff"])
-    assert (found.limits.idle, found.limits.age) == (300 * MINUTE, DEFAULTS.age)
-    assert ruling(rules, owner=person(groups=("staff",))).rule == "staff"
-    known = ruling(rules, owner=person(groups=()))
-    assert (known.rule, known.limits.idle, known.doubts) == ("ann", 60 * MINUTE, ())
+    found = matched(rules)
+    assert (found.name, [doubt.rule for doubt in found.doubts]) == ("ann", ["staff"])
+    assert (found.limits.timeout, found.limits.max_age) == (300 * MINUTE, DEFAULTS.max_age)
+    assert matched(rules, owner=person(groups=("staff",))).name == "staff"
+    known = matched(rules, owner=person(groups=()))
+    assert (known.name, known.limits.timeout, known.doubts) == ("ann", 60 * MINUTE, ())
 
 
 def test_a_rule_that_cannot_hold_is_in_no_doubt():
@@ -309,15 +316,15 @@ def test_a_rule_that_cannot_hold_is_in_no_doubt():
         {"match": {"group": "a"}, "exempt": True, "schedule": {"hours": "22:00-06:00"}},
         {"match": {"group": "a", "profile": "gpu"}, "exempt": True},
     ]
-    found = ruling(rules, applied("small"))
+    found = matched(rules, applied("small"))
     assert (found.limits, found.doubts) == (DEFAULTS, ())
     assert found.until == NOW.replace(hour=22)
 
 
 def test_what_was_asked_for_counts_where_the_state_is_hidden():
     rules = [{"name": "trial", "match": {"options": {"image": "*:beta"}}, "timeout": "1m"}]
-    assert ruling(rules, hidden(image="lab:beta")) == Ruling(
-        limits=replace(DEFAULTS, idle=MINUTE), rule="trial"
+    assert matched(rules, hidden(image="lab:beta")) == MatchedRule(
+        limits=replace(DEFAULTS, timeout=MINUTE), name="trial"
     )
 
 
@@ -327,17 +334,19 @@ def test_what_was_asked_for_counts_where_the_state_is_hidden():
 def test_that_a_rule_does_not_hold_is_not_known_where_the_state_is_hidden(subject):
     """A default that nobody chose is not asked for, and who evades a limit asks for something else."""
     spared = [{"name": "gpu", "match": {"profile": "gpu"}, "exempt": True}]
-    assert ruling(spared, subject).limits.exempt
-    assert ruling(spared, subject).doubts == (Doubt(rule="gpu", scope=UNKNOWN_STATE),)
+    assert matched(spared, subject).limits.exempt
+    assert matched(spared, subject).doubts == (Doubt(rule="gpu", scope=UNKNOWN_STATE),)
     strict = [{"name": "gpu", "match": {"profile": "gpu"}, "timeout": "1m"}]
-    assert ruling(strict, subject).limits == DEFAULTS
+    assert matched(strict, subject).limits == DEFAULTS
 
 
 def test_each_scope_that_is_missing_is_named():
     rules = [{"name": "both", "match": {"group": "a", "profile": "gpu"}, "exempt": True}]
-    assert {doubt.scope for doubt in ruling(rules, hidden()).doubts} == {UNKNOWN_GROUPS, UNKNOWN_STATE}
-    assert [doubt.scope for doubt in ruling(rules, applied("gpu")).doubts] == [UNKNOWN_GROUPS]
-    assert [doubt.scope for doubt in ruling(rules, hidden(), person(groups=("a",))).doubts] == [UNKNOWN_STATE]
+    assert {doubt.scope for doubt in matched(rules, hidden()).doubts} == {UNKNOWN_GROUPS, UNKNOWN_STATE}
+    assert [doubt.scope for doubt in matched(rules, applied("gpu")).doubts] == [UNKNOWN_GROUPS]
+    assert [doubt.scope for doubt in matched(rules, hidden(), person(groups=("a",))).doubts] == [
+        UNKNOWN_STATE
+    ]
 
 
 # --- Rules for users ---
@@ -350,7 +359,7 @@ def test_a_file_has_rules_for_servers_and_for_users():
     assert sections({"users": of_users}, "f") == ((), of_users)
     assert sections(of_servers, "f") == (of_servers, ())
     (rule,) = Rules.parse_users(of_users).rules
-    assert (rule.name, rule.limits) == ("users[0]", {"idle": timedelta(days=15), "age": None})
+    assert (rule.name, rule.limits) == ("users[0]", {"timeout": timedelta(days=15), "max_age": None})
     assert Rules.parse({"rules": of_servers, "users": "whatever"}) == Rules.parse(of_servers)
 
 
@@ -557,14 +566,14 @@ def test_junk_is_refused_or_can_be_asked(junk, name):
             {"state": {"applied_options": {"profile": name, "options": {"x": name}}}},
         ):
             subject = replace(server(name), raw={"user_options": {"profile": name, "x": name}, **state})
-            assert isinstance(rules.for_server(subject, owner, DEFAULTS, NOW), Ruling)
-        assert isinstance(rules.for_user(owner, DEFAULTS, NOW), Ruling)
+            assert isinstance(rules.for_server(subject, owner, DEFAULTS, NOW), MatchedRule)
+        assert isinstance(rules.for_user(owner, DEFAULTS, NOW), MatchedRule)
 
 
 @given(st.text("ab*?[!]-\\", max_size=8), st.text("ab*?[!]-\\", max_size=8))
 def test_a_glob_without_wildcards_means_itself(glob, word):
     rules = Rules.parse([{"match": {"server": glob}, "timeout": 60}])
-    found = rules.for_server(server("ann", word), user("ann"), DEFAULTS, NOW).rule is not None
+    found = rules.for_server(server("ann", word), user("ann"), DEFAULTS, NOW).name is not None
     if not set(glob) & set("*?["):
         assert found == (glob == word)
     if glob == "*":

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.tokens import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
+from k8s_hub.culler.wiring import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubUnavailable
 
 CORE = frozenset({"list:users", "read:servers", "delete:servers"})
@@ -16,10 +16,10 @@ class Hub:
 
     def __init__(self, *answers):
         self.answers = list(answers)
-        self.asked = 0
+        self.probed = 0
 
     async def __call__(self):
-        self.asked += 1
+        self.probed += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -37,10 +37,10 @@ async def test_one_failed_request_does_not_mean_no_scopes_for_life(trouble):
     seen = []
     hub = Hub(trouble, trouble, CORE)
     scopes = TokenScopes(hub, seen.append)
-    keeping = asyncio.create_task(scopes.keep_known())
+    extension_limits = asyncio.create_task(scopes.keep_known())
     await asyncio.sleep(2 * UNTIL_KNOWN.ceiling)
-    assert (scopes.known, seen, hub.asked) == (CORE, [CORE], 3)
-    keeping.cancel()
+    assert (scopes.known, seen, hub.probed) == (CORE, [CORE], 3)
+    extension_limits.cancel()
 
 
 @pytest.mark.looptime
@@ -48,13 +48,13 @@ async def test_scopes_that_change_are_noticed_and_a_failure_takes_none_away():
     seen = []
     hub = Hub(CORE, CORE, HubUnavailable("503"), CORE | {"tokens"})
     scopes = TokenScopes(hub, seen.append)
-    keeping = asyncio.create_task(scopes.keep_known())
+    extension_limits = asyncio.create_task(scopes.keep_known())
     for known in (CORE, CORE, CORE, CORE | {"tokens"}):
         await asyncio.sleep(1)
         assert scopes.known == known
         await asyncio.sleep(AGAIN_SECONDS - 1)
     assert seen == [CORE, CORE | {"tokens"}]
-    keeping.cancel()
+    extension_limits.cancel()
 
 
 async def test_whoever_needs_them_now_asks_unless_they_are_known():
@@ -64,7 +64,7 @@ async def test_whoever_needs_them_now_asks_unless_they_are_known():
         await scopes()
     assert await scopes() == CORE
     assert await scopes() == CORE
-    assert hub.asked == 2
+    assert hub.probed == 2
 
 
 # --- What is needed, and what is too much ---
@@ -118,7 +118,7 @@ def test_what_rules_need_is_named_with_what_happens_until_then(scope, words):
     ],
 )
 def test_what_asking_servers_needs(has, options, names):
-    wanted = needs.needs_of_asking(has, **{"has_template": False, "shows_own_token": False, **options})
+    wanted = needs.needs_of_probe(has, **{"has_template": False, "shows_own_token": False, **options})
     assert named(lacking(wanted, has)) == names
 
 

@@ -10,22 +10,22 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.facts import Facts, Notice, Work
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.policy import Facts, Notice, Work
 from k8s_hub.culler.core.probing import Candidate, candidate, choose
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.state import Memory
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable, Refused
 
-LIMITS = Limits(idle=timedelta(hours=1))
+LIMITS = Limits(timeout=timedelta(hours=1))
 BUSY = timedelta(minutes=1)
 
 
-def sweep_of(hub, hook=None, *, limits=LIMITS, **orders):
-    return Sweep(hub, Orders(**orders), Decider(limits=limits, hook=hook), lambda: NOW)
+def sweep_of(hub, hook=None, *, limits=LIMITS, **options):
+    return Sweep(hub, SweepOptions(**options), Decider(limits=limits, hook=hook), lambda: NOW)
 
 
 def idle_users(number):
@@ -196,7 +196,8 @@ async def test_a_404_to_a_stop_of_a_server_that_the_hub_shows_is_a_missing_right
     told = []
     hub = InMemoryHub(*idle_users(3), trouble=refusing("stop"))
     sweep = replace(
-        sweep_of(hub, cull_users=True), tell=lambda decision, action: told.append((decision.subject, action))
+        sweep_of(hub, cull_users=True),
+        on_decision=lambda decision, action: told.append((decision.subject, action)),
     )
     report = await sweep.run()
     assert (report.gone, report.stopped, report.failed, report.deleted) == (0, 0, 3, 0)
@@ -220,7 +221,7 @@ async def test_a_404_to_the_deletion_of_a_user_whom_the_hub_shows_is_a_missing_r
     hub = InMemoryHub(user("a"), user("b"), trouble=refusing("delete a"))
     sweep = replace(
         sweep_of(hub, cull_users=True),
-        tell_user=lambda decision, action: told.append((decision.subject, action)),
+        on_user_decision=lambda decision, action: told.append((decision.subject, action)),
     )
     report = await sweep.run()
     assert (report.deleted, report.delete_failed) == (1, 1)
@@ -299,12 +300,12 @@ async def test_a_hook_that_always_raises_shows_one_traceback(caplog):
 
 
 async def test_named_servers_are_removed_on_order_only():
-    for orders, expected in (
+    for options, expected in (
         ({}, ["stop a/", "stop a/lab"]),
         ({"remove_named_servers": True}, ["stop a/", "stop a/lab and remove"]),
     ):
         hub = InMemoryHub(user("a", server("a"), server("a", "lab")))
-        await sweep_of(hub, **orders).run()
+        await sweep_of(hub, **options).run()
         assert [call for call in hub.calls if call.startswith("stop")] == expected
 
 
@@ -429,7 +430,7 @@ async def test_each_fate_is_told_once():
     hub.change = {}
     told = []
     sweep = replace(
-        sweep_of(hub), tell=lambda decision, action: told.append((str(decision.facts.server), action))
+        sweep_of(hub), on_decision=lambda decision, action: told.append((str(decision.facts.server), action))
     )
     await sweep.run()
     assert sorted(told) == [("busy", Action.KEPT), ("user0", Action.STOPPED), ("user1", Action.FAILED)]
@@ -441,10 +442,10 @@ async def test_each_fate_is_told_once():
 async def test_a_listener_that_fails_costs_no_server(caplog):
     """A full disk under the decision log, for instance; it is said once in a sweep."""
 
-    def tell(decision, action):
+    def on_decision(decision, action):
         raise OSError("No space left on device")
 
-    report = await replace(sweep_of(InMemoryHub(*idle_users(3))), tell=tell).run()
+    report = await replace(sweep_of(InMemoryHub(*idle_users(3))), on_decision=on_decision).run()
     assert (report.stopped, report.failed) == (3, 0)
     assert caplog.text.count("Traceback") == 1
 
@@ -455,10 +456,10 @@ async def test_a_listener_that_fails_costs_no_server(caplog):
 def told_of(sweep):
     told = []
 
-    def tell(decision, action):
+    def on_decision(decision, action):
         told.append((decision.subject, action))
 
-    return replace(sweep, tell_user=tell), told
+    return replace(sweep, on_user_decision=on_decision), told
 
 
 @pytest.mark.parametrize("kind", ["look", "dry run"])
@@ -498,18 +499,18 @@ async def test_nobody_would_be_deleted_where_that_is_not_ordered_or_the_hub_was_
     sweep, told = told_of(sweep_of(InMemoryHub(user("away")), dry_run=True))
     assert (await sweep.run()).would_delete == 0
     outages = Outages(timedelta(minutes=5))
-    outages.heard(NOW - timedelta(hours=1))
+    outages.answered(NOW - timedelta(hours=1))
     sweep, told = told_of(sweep_of(InMemoryHub(user("away")), dry_run=True, cull_users=True))
     assert (await replace(sweep, outages=outages).run()).would_delete == 0
     assert told == []
 
 
 async def test_a_listener_that_fails_costs_no_user(caplog):
-    def tell(decision, action):
+    def on_decision(decision, action):
         raise OSError("No space left on device")
 
     hub = InMemoryHub(user("a"), user("b"))
-    report = await replace(sweep_of(hub, cull_users=True), tell_user=tell).run()
+    report = await replace(sweep_of(hub, cull_users=True), on_user_decision=on_decision).run()
     assert (report.deleted, report.delete_failed) == (2, 0)
     assert caplog.text.count("Traceback") == 1
 
@@ -523,13 +524,13 @@ class Working:
     def __init__(self, per_sweep=100, **works):
         self.per_sweep = per_sweep
         self.works = works
-        self.asked = []
+        self.probed = []
 
     async def refresh(self):
-        self.asked.append("refresh")
+        self.probed.append("refresh")
 
     async def work(self, server):
-        self.asked.append(server.user)
+        self.probed.append(server.user)
         return self.works.get(server.user)
 
 
@@ -548,10 +549,10 @@ async def test_servers_say_themselves_what_they_run():
     )
     servers = Working(idle=work(), busy=work(busy=1), tab=work(connections=1), fresh=work(), starts=work())
     report = await replace(sweep_of(hub), servers=servers).run()
-    assert servers.asked[0] == "refresh"
-    assert sorted(servers.asked[1:5]) == ["busy", "idle", "silent", "tab"]
-    assert sorted(servers.asked[5:]) == ["idle", "silent", "tab"]  # again, right before their stops
-    assert (report.stopped, report.asked, report.answered) == (3, 4, 3)
+    assert servers.probed[0] == "refresh"
+    assert sorted(servers.probed[1:5]) == ["busy", "idle", "silent", "tab"]
+    assert sorted(servers.probed[5:]) == ["idle", "silent", "tab"]  # again, right before their stops
+    assert (report.stopped, report.probed, report.answered) == (3, 4, 3)
     assert report.kept == {"busy": 1, "in use": 1, "pending": 1}
 
 
@@ -573,7 +574,7 @@ async def test_who_looks_idle_and_found_no_place_waits():
     sweep = replace(sweep_of(hub), servers=Working(per_sweep=2))
     assert (await sweep.run()).kept == {"not yet asked": 1, "in use": 1}
     report = await sweep.run()
-    assert (report.stopped, report.asked) == (1, 2)
+    assert (report.stopped, report.probed) == (1, 2)
 
 
 class Unaskable(Working):
@@ -595,7 +596,7 @@ async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_sto
     sweep = replace(sweep_of(hub), servers=servers)
     report = await sweep.run()
     assert (report.stopped, report.kept) == (0, {"not yet asked": 3, "in use": 1})
-    assert servers.asked == ["refresh"]
+    assert servers.probed == ["refresh"]
     assert "none that looks idle is stopped: not valid for this hub" in caplog.text
     report = await sweep.run()
     assert (report.stopped, report.kept) == (2, {"busy": 1, "in use": 1})
@@ -606,11 +607,11 @@ async def test_a_hub_that_is_away_for_a_moment_is_asked_again_how_to_ask():
     hub = InMemoryHub(user("busy", server("busy")))
     servers = Unaskable(HubUnavailable("503"), HubUnavailable("503"), busy=work(busy=1))
     assert (await replace(sweep_of(hub), servers=servers).run()).kept == {"busy": 1}
-    assert servers.asked[:3] == ["refresh"] * 3
+    assert servers.probed[:3] == ["refresh"] * 3
 
 
 async def test_an_age_that_has_come_needs_nobody_s_answer():
-    limits = replace(LIMITS, age=timedelta(hours=2))
+    limits = replace(LIMITS, max_age=timedelta(hours=2))
     hub = InMemoryHub(*idle_users(1))
     servers = Unaskable(HubForbidden("not valid"))
     assert (await replace(sweep_of(hub, limits=limits), servers=servers).run()).stopped == 1
@@ -634,30 +635,30 @@ async def test_work_of_a_server_that_started_anew_meanwhile_counts_nothing():
 
 def test_a_server_that_its_user_keeps_is_asked_too():
     """When the wish ends, its own word counts at once; until then the page foresees it."""
-    facts = Facts(server=server("tab", idle=BUSY), user=user("tab"), kept_until=NOW + BUSY)
+    facts = Facts(server=server("tab", idle=BUSY), user=user("tab"), extended_until=NOW + BUSY)
     assert candidate(facts, LIMITS, NOW, None) == Candidate(
-        server=facts.server, looks_idle=False, asked_at=None
+        server=facts.server, looks_idle=False, probed_at=None
     )
 
 
 def test_those_that_look_idle_come_first_and_then_those_not_asked_for_longest():
-    def known(name, *, idle, asked):
-        asked_at = None if asked is None else NOW - timedelta(minutes=asked)
-        return Candidate(server=server(name), looks_idle=idle, asked_at=asked_at)
+    def known(name, *, idle, probed):
+        probed_at = None if probed is None else NOW - timedelta(minutes=probed)
+        return Candidate(server=server(name), looks_idle=idle, probed_at=probed_at)
 
     choice = choose(
         [
-            known("a", idle=False, asked=5),
-            known("b", idle=False, asked=None),
-            known("c", idle=False, asked=10),
-            known("d", idle=True, asked=1),
-            known("e", idle=True, asked=2),
+            known("a", idle=False, probed=5),
+            known("b", idle=False, probed=None),
+            known("c", idle=False, probed=10),
+            known("d", idle=True, probed=1),
+            known("e", idle=True, probed=2),
         ],
         4,
     )
-    assert [each.user for each in choice.asked] == ["e", "d", "b", "c"]
+    assert [each.user for each in choice.probed] == ["e", "d", "b", "c"]
     assert not choice.waiting
-    assert {each.user for each in choose([known("d", idle=True, asked=1)], 0).waiting} == {"d"}
+    assert {each.user for each in choose([known("d", idle=True, probed=1)], 0).waiting} == {"d"}
 
 
 # --- Warnings and memory ---
@@ -679,13 +680,15 @@ class Warned:
     def __init__(self, hub, *answers):
         self.clock = NOW
         self.warn = Warns(*answers)
-        self.memory = Memory(None, KeepLimits(longest=timedelta(hours=1), per_week=1), lambda: self.clock)
+        self.store = StateStore(
+            None, ExtensionLimits(longest=timedelta(hours=1), per_week=1), lambda: self.clock
+        )
         self.sweep = Sweep(
             hub,
-            Orders(),
+            SweepOptions(),
             Decider(limits=LIMITS, notice=timedelta(minutes=10)),
             lambda: self.clock,
-            memory=self.memory,
+            store=self.store,
             warn=self.warn,
         )
 
@@ -734,15 +737,15 @@ async def test_warnings_about_servers_that_are_gone_are_forgotten_if_nothing_of_
         trouble=lambda call: BadReply("no JSON") if call in lost else None,
     )
     warned = Warned(hub)
-    warned.sweep = replace(warned.sweep, orders=Orders(page_size=1))
+    warned.sweep = replace(warned.sweep, options=SweepOptions(page_size=1))
     notice = Notice(at=NOW, since=NOW)
     await warned.sweeps(1)
     for name in ("u0", "u1"):
-        warned.memory.told(name, "", notice)
+        warned.store.save_notice(name, "", notice)
     hub.users["u0"] = user("u0")
     lost.append("page 1")
     await warned.sweeps(3)
-    assert warned.memory.notice("u0", "") == notice
+    assert warned.store.notice("u0", "") == notice
     lost.clear()
     await warned.sweeps(2)
-    assert (warned.memory.notice("u0", ""), warned.memory.notice("u1", "")) == (None, notice)
+    assert (warned.store.notice("u0", ""), warned.store.notice("u1", "")) == (None, notice)

@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.facts import Work
-from k8s_hub.culler.core.policy import EARLIEST
+from k8s_hub.culler.core.policy import EARLIEST, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.errors import BadReply, HubNotFound, HubUnavailable, Refused
 
 IDLE = timedelta(hours=1)
-LIMITS = Limits(idle=IDLE)
+LIMITS = Limits(timeout=IDLE)
 
 BAD_REPLIES = [
     lambda: HubUnavailable("503", code=503),
@@ -109,9 +108,9 @@ class UnruledHub(InMemoryHub):
             make_error = self.data.draw(st.sampled_from(BAD_REPLIES))
             raise make_error()
 
-    async def page(self, **asked):
+    async def page(self, **probed):
         self._maybe_bad()
-        return await super().page(**asked)
+        return await super().page(**probed)
 
     async def user(self, name):
         self._maybe_bad()
@@ -165,13 +164,13 @@ class Holds:
     def __init__(self, kept):
         self.kept = kept
 
-    def kept_until(self, user, server):
+    def extended_until(self, user, server):
         return NOW + timedelta(days=1) if (user, server) in self.kept else None
 
     def notice(self, user, server):
         return None
 
-    def told(self, user, server, notice):
+    def save_notice(self, user, server, notice):
         raise AssertionError
 
     def forget_all_but(self, keys):
@@ -196,25 +195,25 @@ def test_nobody_at_work_is_stopped_and_no_bad_reply_costs_a_sweep(users, data):
     """Whatever happens between the list and the stop, before or after each single call."""
     hub = UnruledHub(*users, data=data, bad_replies=True)
     kept = {(each.name, "") for each in users if data.draw(st.integers(0, 5)) == 0}
-    asked = DrawnServers(data, data.draw(st.integers(0, 3)))
+    probed = DrawnServers(data, data.draw(st.integers(0, 3)))
 
     async def main(now):
         hub.now = now
         told = Counter()
 
-        def tell(decision, action):
+        def on_decision(decision, action):
             told[decision.facts.server.user, decision.facts.server.name] += 1
             if action is Action.STOPPED and not decision.verdict.culls:
                 hub.broken.append(f"{decision.facts.server} was stopped: it {decision.verdict.reason}")
 
         sweep = Sweep(
             hub,
-            Orders(page_size=2, concurrency=3),
+            SweepOptions(page_size=2, concurrency=3),
             Decider(limits=LIMITS),
             now,
-            memory=Holds(kept),
-            servers=data.draw(st.sampled_from([None, asked])),
-            tell=tell,
+            store=Holds(kept),
+            servers=data.draw(st.sampled_from([None, probed])),
+            on_decision=on_decision,
         )
         for _ in range(2):
             told.clear()
@@ -262,7 +261,7 @@ def test_each_idle_server_is_stopped_and_nothing_else(users, replies, data):
     }
 
     async def main(now):
-        sweep = Sweep(hub, Orders(page_size=2), Decider(limits=LIMITS), lambda: NOW)
+        sweep = Sweep(hub, SweepOptions(page_size=2), Decider(limits=LIMITS), lambda: NOW)
         for _ in range(sweeps):
             with contextlib.suppress(BadReply):  # not one page could be read
                 await sweep.run()
@@ -278,15 +277,15 @@ def test_each_idle_server_is_stopped_and_nothing_else(users, replies, data):
 def test_what_a_server_itself_says_is_heard_right_before_its_stop(users, data):
     """A kernel that is busy, or executed something within the limit, is never stopped; without tabs or with."""
     hub = InMemoryHub(*users)
-    asked = DrawnServers(data, 100)
+    probed = DrawnServers(data, 100)
 
     async def main(now):
-        sweep = Sweep(hub, Orders(), Decider(limits=LIMITS), lambda: NOW, servers=asked)
+        sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW, servers=probed)
         before = {(each.user, each.name): each for owner in users for each in owner.servers}
         await sweep.run()
         left = {(each.user, each.name) for owner in hub.users.values() for each in owner.servers}
         for key in before.keys() - left:
-            said = asked.said[key]  # the last word, which is that of the look right before the stop
+            said = probed.said[key]  # the last word, which is that of the look right before the stop
             assert said is None or not said.busy
             if said is not None and said.last_execution is not None:
                 assert NOW - said.last_execution >= IDLE

@@ -8,17 +8,17 @@ import pytest
 from aiohttp import web
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.core.facts import Facts, Work
+from k8s_hub.culler.core.policy import Facts, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.notifications import Warnings, WarningSettings, words_of
+from k8s_hub.culler.notifications import Warnings, WarningSettings, warning_payload
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 STOP_AT = NOW + 10 * MINUTE
 
 
-LIMITS = Limits(idle=HOUR)
+LIMITS = Limits(timeout=HOUR)
 
 
 async def decided(
@@ -56,12 +56,12 @@ async def test_a_hook_gets_the_words_by_name():
         ({}, "idle", "was idle for 50 min"),
         ({"idle": 2 * HOUR, "notice": 10 * MINUTE}, "idle", "was idle for 2 h"),
         (
-            {"idle": 2 * HOUR, "kept_until": STOP_AT},
+            {"idle": 2 * HOUR, "extended_until": STOP_AT},
             "idle",
             "was idle for 2 h, and its extension ends",
         ),
         (
-            {"limits": Limits(idle=HOUR, age=3 * HOUR + 10 * MINUTE)},
+            {"limits": Limits(timeout=HOUR, max_age=3 * HOUR + 10 * MINUTE)},
             "too old",
             "reaches its maximum runtime of 3 h 10 min",
         ),
@@ -73,7 +73,7 @@ async def test_a_hook_gets_the_words_by_name():
         (
             {
                 "work": Work(busy=1, connections=0, last_execution=NOW - 50 * MINUTE),
-                "limits": Limits(idle=MINUTE, busy=HOUR),
+                "limits": Limits(timeout=MINUTE, busy_limit=HOUR),
             },
             "idle",
             "runs a busy kernel, silent for 50 min",
@@ -84,22 +84,24 @@ async def test_a_hook_gets_the_words_by_name():
 async def test_cause_and_reason_are_those_of_the_stop_to_come(how, cause, reason):
     decision = await decided(**how)
     assert not decision.verdict.culls
-    said = words_of(decision, STOP_AT, None)
+    said = warning_payload(decision, STOP_AT, None)
     assert (said["cause"], said["reason"]) == (cause, reason)
 
 
 async def test_the_text_reads_well_in_a_chat():
     url = "https://hub.example.org/services/c/"
-    assert words_of(await decided(), STOP_AT, url)["text"] == (
+    assert warning_payload(await decided(), STOP_AT, url)["text"] == (
         "`ada`: your server `lab` stops at 2026-07-01 12:10 UTC (in 10 min) unless you use it before then: "
         "it was idle for 50 min. To extend it: https://hub.example.org/services/c/ Your files are kept."
     )
-    old = await decided("", limits=Limits(idle=HOUR, age=3 * HOUR + 10 * MINUTE))
-    assert words_of(old, STOP_AT, url)["text"] == (
+    old = await decided("", limits=Limits(timeout=HOUR, max_age=3 * HOUR + 10 * MINUTE))
+    assert warning_payload(old, STOP_AT, url)["text"] == (
         "`ada`: your default server stops at 2026-07-01 12:10 UTC (in 10 min) even if in use: "
         "it reaches its maximum runtime of 3 h 10 min. Your files are kept."
     )
-    assert "extend" not in words_of(await decided(), STOP_AT, "/services/c/")["text"], "no link for a chat"
+    assert "extend" not in warning_payload(await decided(), STOP_AT, "/services/c/")["text"], (
+        "no link for a chat"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ async def test_the_text_reads_well_in_a_chat():
 )
 async def test_a_name_calls_nobody_in_a_chat(name, shown):
     for decision in (await decided(name), await decided("lab", who=name)):
-        text = words_of(decision, STOP_AT, None)["text"]
+        text = warning_payload(decision, STOP_AT, None)["text"]
         assert f"`{shown}`" in text
         assert text.count("`") == 4
 
@@ -166,10 +168,10 @@ async def test_a_hook_that_never_ends_costs_ten_seconds(caplog, looptime):
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 async def test_a_webhook_that_fails_told_nobody_and_its_secrets_are_not_logged(caplog, status):
-    asked = []
+    probed = []
 
     async def answer(request):
-        asked.append(request.path)
+        probed.append(request.path)
         return web.Response(status=status, headers={"Location": "/other"})
 
     runner = web.ServerRunner(web.Server(answer))
@@ -181,7 +183,7 @@ async def test_a_webhook_that_fails_told_nobody_and_its_secrets_are_not_logged(c
         assert not await warn(settings)
     finally:
         await runner.cleanup()
-    assert asked == ["/hush"]
+    assert probed == ["/hush"]
     assert (
         f"its user was not warned: warn_url http://127.0.0.1:{port}: it answered with {status}" in caplog.text
     )

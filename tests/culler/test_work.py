@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import MOST_CONNECTIONS, MOST_ITEMS, Answer
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

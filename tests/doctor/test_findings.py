@@ -2,8 +2,7 @@
 
 import pytest
 
-from k8s_hub.doctor import table
-from k8s_hub.doctor.findings import Finding, Status, is_well
+from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well
 
 
 def found(status, subject="create pods", **more):
@@ -21,7 +20,7 @@ def test_the_table_has_what_to_do_below_each_line_and_joins_what_is_fine():
         found(Status.WRONG, "create pods", message="not allowed", advice="add it"),
         Finding(check="storage", subject="default class", status=Status.FINE, message="fast"),
     ]
-    heading, joined, wrong, advice, fine, total = table.lines(findings)
+    heading, joined, wrong, advice, fine, total = findings_table(findings)
     assert heading.split() == ["CHECK", "SUBJECT", "FINDING"]
     assert joined.split("  ")[0] == "ok"
     assert "get pods ... watch pods" in joined
@@ -35,7 +34,7 @@ def test_the_table_has_what_to_do_below_each_line_and_joins_what_is_fine():
 
 def test_a_name_with_a_line_break_forges_no_line():
     odd = found(Status.WRONG, subject="a\nok", message="b\x1b[2K", advice="c\nd\u202e")
-    lines = table.lines([odd])
+    lines = findings_table([odd])
     assert len(lines) == 4
     assert all(line.isprintable() for line in lines)
 

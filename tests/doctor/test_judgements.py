@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s_hub.doctor import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.findings import Status
+from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks.findings import Status
 from k8s_hub.hub.users import user_of
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import SlugScheme
@@ -43,7 +43,7 @@ def seen(findings):
     ],
 )
 def test_versions(name, version, status):
-    assert seen(versions.judge({name: version})) == [(name, status)]
+    assert seen(versions.check_versions({name: version})) == [(name, status)]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_versions(name, version, status):
 )
 @pytest.mark.parametrize("where", ["jupyterhub", "jupyterhub (running)"])
 def test_a_hub_older_than_its_security_release_is_wrong(where, version, release):
-    (found,) = versions.judge({where: version})
+    (found,) = versions.check_versions({where: version})
     assert found.subject == where
     if release is None:
         assert (found.status, found.message) == (FINE, version)
@@ -83,14 +83,17 @@ def test_a_hub_older_than_its_security_release_is_wrong(where, version, release)
 def test_the_hubs_that_the_tests_run_with_lack_no_security_release():
     for hub in (5, 6):
         pinned = (REPOSITORY / f"requirements/hub-{hub}.in").read_text()
-        assert seen(versions.judge({"jupyterhub": pinned.strip().removeprefix("jupyterhub==")}))[0][1] is FINE
+        assert (
+            seen(versions.check_versions({"jupyterhub": pinned.strip().removeprefix("jupyterhub==")}))[0][1]
+            is FINE
+        )
 
 
 @pytest.mark.parametrize(
     "version", ["", "unknown", "x.y.z", "9" * 5_000, "v", "1.2.3\x1b[2J", "1.2.3.4 " + "x" * 100]
 )
 def test_what_is_no_version_is_unknown_and_told_shortly(version):
-    (found,) = versions.judge({"Kubernetes": version})
+    (found,) = versions.check_versions({"Kubernetes": version})
     assert found.status is UNKNOWN
     assert found.message.isprintable()
     assert len(found.message) < 250
@@ -100,7 +103,7 @@ def test_what_is_no_version_is_unknown_and_told_shortly(version):
     "version", ["1.37.2", "v1.35.1+k3s1", "1.34.2-gke.1234567", "1.33.1-eks-abc123", "1.32"]
 )
 def test_distributions_name_their_kubernetes_in_their_own_ways(version):
-    (found,) = versions.judge({"Kubernetes": version})
+    (found,) = versions.check_versions({"Kubernetes": version})
     assert (found.status, found.message) == (FINE, version)
 
 
@@ -110,11 +113,11 @@ def test_distributions_name_their_kubernetes_in_their_own_ways(version):
 def test_rights():
     needed, optional = rights.NEEDED[0], rights.OPTIONAL[0]
     answers = {needed: True, rights.NEEDED[1]: False, rights.NEEDED[2]: None, optional: False}
-    assert [found.status for found in rights.judge(answers)] == [FINE, WRONG, UNKNOWN, NOTED]
+    assert [found.status for found in rights.check_rights(answers)] == [FINE, WRONG, UNKNOWN, NOTED]
 
 
 def test_an_api_server_that_says_nothing_of_rights_is_one_finding():
-    assert [found.status for found in rights.judge(dict.fromkeys(rights.NEEDED))] == [UNKNOWN]
+    assert [found.status for found in rights.check_rights(dict.fromkeys(rights.NEEDED))] == [UNKNOWN]
 
 
 def test_the_rights_that_are_needed_are_those_of_the_charts_role():
@@ -147,7 +150,7 @@ def storage_class(name, *, default=False, reclaim="Retain"):
     ],
 )
 def test_storage(classes, wanted, statuses):
-    assert [found.status for found in storage.judge(classes, wanted)] == statuses
+    assert [found.status for found in storage.check_storage(classes, wanted)] == statuses
 
 
 # --- Network ---
@@ -191,7 +194,7 @@ INTO, OUT = "Ingress", "Egress"
     ],
 )
 def test_network(policies, statuses):
-    assert [found.status for found in network.judge(policies, [], 8888)] == statuses
+    assert [found.status for found in network.check_network(policies, [], 8888)] == statuses
 
 
 def test_a_policy_of_others_is_none_of_ours():
@@ -204,7 +207,9 @@ def test_a_policy_of_others_is_none_of_ours():
             "spec": {"podSelector": {"matchExpressions": [expression("DoesNotExist")]}},
         },
     ]
-    assert [found.message for found in network.judge(others, [], 8888)] == ["no policy restricts it"] * 2
+    assert [found.message for found in network.check_network(others, [], 8888)] == [
+        "no policy restricts it"
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -219,7 +224,7 @@ def test_a_policy_of_others_is_none_of_ours():
 def test_a_policy_is_for_pods_by_their_labels(selector):
     closed = {"metadata": {"name": "closed"}, "spec": {"podSelector": selector, "policyTypes": [INTO]}}
     running = pod("jupyter-ada", "ada")
-    assert [found.status for found in network.judge([closed], [running], 8888)] == [WRONG, FINE]
+    assert [found.status for found in network.check_network([closed], [running], 8888)] == [WRONG, FINE]
 
 
 def expression(operator, *values):
@@ -239,7 +244,7 @@ def expression(operator, *values):
     ],
 )
 def test_scopes(held, statuses):
-    assert [found.status for found in rights.judge_scopes(held)] == statuses
+    assert [found.status for found in rights.check_scopes(held)] == statuses
 
 
 # --- Pods and homes ---
@@ -269,7 +274,9 @@ def pod(name, username=None, servername="", *, release="jhub", component="single
 
 
 def judged_pods(found, *users, **settings):
-    return seen(pods.judge(found, list(homes.servers_of(users, replace(SETTINGS, **settings))), users))
+    return seen(
+        pods.check_pods(found, list(homes.expected_pods(users, replace(SETTINGS, **settings))), users)
+    )
 
 
 def test_a_pod_of_a_server_that_runs_is_fine():
@@ -335,7 +342,7 @@ def test_the_pod_of_a_server_in_another_namespace_is_not_looked_for():
 
 
 def judged_homes(claims, *users, **settings):
-    findings = homes.judge(users, claims, replace(SETTINGS, **settings))
+    findings = homes.check_claims(users, claims, replace(SETTINGS, **settings))
     return [(one.subject, one.status, one.message) for one in findings]
 
 

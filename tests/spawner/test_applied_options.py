@@ -164,7 +164,7 @@ async def rule_of(hub, *scopes):
     settings = HubConnectionSettings(url=hub.api_url, token=hub.token(scopes=["read:servers", *scopes]))
     async with HubConnection(settings) as connection:
         user = await HubApi(connection).user("ada")
-    return RULES.for_server(user.server(""), user, Limits(idle=timedelta(hours=1)), utcnow())
+    return RULES.for_server(user.server(""), user, Limits(timeout=timedelta(hours=1)), utcnow())
 
 
 @pytest.mark.looptime
@@ -184,10 +184,10 @@ async def test_nobody_evades_a_limit_nor_grants_themselves_one(hub, user_options
         await hub.start_server("ada", options=user_options)
         await hub.wait_ready("ada")
         found = await rule_of(hub, "admin:server_state")
-        assert (found.rule, found.doubts) == (rule, ())
+        assert (found.name, found.doubts) == (rule, ())
         hidden = await rule_of(hub)
         assert {doubt.scope for doubt in hidden.doubts} <= {"admin:server_state"}
-        assert hidden.limits.idle >= timedelta(minutes=20)
+        assert hidden.limits.timeout >= timedelta(minutes=20)
 
 
 @pytest.mark.looptime
@@ -200,12 +200,12 @@ async def test_the_hub_may_restart_while_the_server_runs(hub):
         await restart_process()
         await hub.boot()
         await hub.wait_ready("ada")
-        assert (await rule_of(hub, "admin:server_state")).rule == "small"
+        assert (await rule_of(hub, "admin:server_state")).name == "small"
 
 
 def test_servers_of_other_spawners_are_judged_by_what_was_asked_for():
     for state in ({}, {"pod_name": "jupyter-ada", "kubespawner_version": "7.1.0"}):
         server = {"name": "", "ready": True, "user_options": {"thesis": "yes"}, "state": state}
         user = user_of({"name": "ada", "groups": [], "servers": {"": server}})
-        found = RULES.for_server(user.servers[0], user, Limits(idle=timedelta(hours=1)), utcnow())
-        assert found.rule == "long"
+        found = RULES.for_server(user.servers[0], user, Limits(timeout=timedelta(hours=1)), utcnow())
+        assert found.name == "long"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from k8s_hub.claims.lookup import username_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
-from k8s_hub.volumes.plan import Belonging, Choice, Residents, plan
+from k8s_hub.volumes.plan import OwnerIndex, Ownership, PruneOptions, plan
 from tests.volumes.objects import claim, server, user
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -18,10 +18,10 @@ HOME = claim("claim-ada", "ada")
 """Somebody's home: without one the whole is in doubt."""
 
 
-def planned(*claims, users=(ADA,), mounts=None, **choice):
-    residents = Residents.of(users, choice.get("templates", ()))
+def planned(*claims, users=(ADA,), mounts=None, **options):
+    owners = OwnerIndex.of(users, options.get("templates", ()))
     mounts = {Key("jhub", name): pods for name, pods in (mounts or {}).items()}
-    return plan(claims, mounts, residents, Choice(now=NOW, **choice))
+    return plan(claims, mounts, owners, PruneOptions(now=NOW, **options))
 
 
 def finding(candidate, **known):
@@ -52,16 +52,16 @@ def reason(candidate, **known):
 )
 def test_a_claim_of_every_era_may_go_when_its_user_has_gone(name, owner, of):
     found = finding(claim(name, owner, of))
-    assert found.belonging is Belonging.GONE_USER
+    assert found.ownership is Ownership.GONE_USER
     assert found.owner == (f"{owner}/{of}" if of else owner)
-    assert found.may_go
+    assert found.deletable
 
 
 @pytest.mark.parametrize("name", ["claim-ada--gpu", "claim-ada-2dgpu", "claim-ada--gpu--2"])
 def test_a_claim_of_every_era_may_go_when_its_server_has_gone(name):
     found = finding(claim(name, "ada", "gpu"))
-    assert found.belonging is Belonging.GONE_SERVER
-    assert found.may_go
+    assert found.ownership is Ownership.GONE_SERVER
+    assert found.deletable
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_claim_of_every_era_may_go_when_its_server_has_gone(name):
 def test_a_claim_of_a_custom_template_may_go_once_the_template_is_told(template, name):
     stray = claim(name, "bob")
     assert "it may be shared by several users" in reason(stray).replace("by its name ", "")
-    assert finding(stray, templates=[template]).may_go
+    assert finding(stray, templates=[template]).deletable
 
 
 def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
     stray = claim("scratch-bob", "bob", annotations={EXTRA_CLAIM_ANNOTATION: "scratch"})
-    assert not finding(stray).may_go
-    assert finding(stray, templates=["scratch-{username}"]).may_go
+    assert not finding(stray).deletable
+    assert finding(stray, templates=["scratch-{username}"]).deletable
 
 
 # --- What stays, and why ---
@@ -213,13 +213,13 @@ def test_a_hub_whose_users_have_no_claim_here_may_be_another_hub():
     (found,) = planned(claim("claim-bob", "bob"))
     assert "is this its namespace?" in found.kept_because
     (found,) = planned(claim("claim-bob", "bob"), release="jhub")
-    assert found.may_go
+    assert found.deletable
 
 
 def test_with_claims_of_two_hubs_nothing_goes_until_one_is_named():
     claims = [HOME, claim("claim-bob", "bob"), claim("claim-eve", "eve", release="staging")]
-    assert not any(found.may_go for found in planned(*claims))
-    assert [found.key.name for found in planned(*claims, release="jhub") if found.may_go] == ["claim-bob"]
+    assert not any(found.deletable for found in planned(*claims))
+    assert [found.key.name for found in planned(*claims, release="jhub") if found.deletable] == ["claim-bob"]
 
 
 # --- Hubs in other namespaces ---
@@ -230,7 +230,7 @@ def test_of_all_namespaces_those_of_another_hub_with_the_same_release_are_left_a
     name = f"claim-{owner}--{of}" if of else f"claim-{owner}"
     found = finding(claim(name, owner, of, namespace="staging"), is_everywhere=True)
     assert "the namespace staging does not bear the user's name" in found.kept_because
-    assert finding(claim(name, owner, of, namespace="staging")).may_go
+    assert finding(claim(name, owner, of, namespace="staging")).deletable
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_of_all_namespaces_those_of_another_hub_with_the_same_release_are_left_a
 )
 def test_of_all_namespaces_those_of_gone_users_are_judged_as_ever(namespace, owner):
     name = "claim-bob" if owner == "bob" else "claim-jane-doe-example-org---7f73355b"
-    assert finding(claim(name, owner, namespace=namespace), is_everywhere=True).may_go
+    assert finding(claim(name, owner, namespace=namespace), is_everywhere=True).deletable
 
 
 # --- What is known of a claim ---
@@ -260,7 +260,7 @@ def test_the_last_use_is_that_of_the_servers_that_have_it():
 def test_whose_a_claim_is_names_the_server():
     users = [user("ada", default=server("claim-ada"), gpu=server("claim-ada"))]
     assert finding(HOME, users=users).owner == "ada, ada/gpu"
-    assert finding(claim("restored")).belonging is Belonging.NOBODY
+    assert finding(claim("restored")).ownership is Ownership.NOBODY
 
 
 # --- Always ---
@@ -290,7 +290,7 @@ users = st.builds(
 )
 def test_nothing_goes_that_anybody_may_miss(claims, users, release, mounts):
     for found in planned(*claims, users=users, release=release, mounts=mounts):
-        if not found.may_go:
+        if not found.deletable:
             continue
         assert found.key.name not in mounts
         owner = username_of(found.claim)
@@ -298,6 +298,6 @@ def test_nothing_goes_that_anybody_may_miss(claims, users, release, mounts):
         states = [server.state or {} for user in users for server in user.servers]
         assert found.key.name not in {state.get("pvc_name") for state in states}
         living = [user for user in users if user.name == owner]
-        assert not living or found.belonging is Belonging.GONE_SERVER
+        assert not living or found.ownership is Ownership.GONE_SERVER
         assert found.key.name != "course"
         assert users

@@ -12,8 +12,8 @@ from k8s_hub.clock import utcnow
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.core.errors import Forbidden, KubeError
 from k8s_hub.objects.keys import uid_of
-from k8s_hub.volumes.plan import Choice, Residents, plan
-from k8s_hub.volumes.pruning import Deleted, Spared, Unclear, prune
+from k8s_hub.volumes.plan import OwnerIndex, PruneOptions, plan
+from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear, prune
 from tests.volumes.conftest import key, run_once
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -24,20 +24,20 @@ class Pruning:
 
     def __init__(self, sources):
         self.sources = sources
-        self.told = {}
+        self.seen_claim = {}
 
     async def look(self):
         found = await self.sources.read()
-        self.choice = Choice(now=utcnow())
-        self.findings = plan(found.claims, found.mounts, Residents.of(found.users), self.choice)
-        return {finding.key.name for finding in self.findings if finding.may_go}
+        self.options = PruneOptions(now=utcnow())
+        self.findings = plan(found.claims, found.mounts, OwnerIndex.of(found.users), self.options)
+        return {finding.key.name for finding in self.findings if finding.deletable}
 
     async def act(self):
-        await prune(self.sources, self.findings, self.choice, self.tell)
-        return self.told
+        await prune(self.sources, self.findings, self.options, self.on_outcome)
+        return self.seen_claim
 
-    def tell(self, finding, outcome):
-        self.told[finding.key.name] = outcome
+    def on_outcome(self, finding, outcome):
+        self.seen_claim[finding.key.name] = outcome
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_the_claims_of_gone_users_and_servers_go_and_no_other(pruning, pla
     assert await pruning.look() == {"claim-ada--gpu", "claim-gone"}
     assert names() == {"claim-ada", "claim-ada--gpu", "claim-ada--cpu", "claim-gone", "course"}
 
-    assert await pruning.act() == {"claim-ada--gpu": Deleted(), "claim-gone": Deleted()}
+    assert await pruning.act() == {"claim-ada--gpu": ClaimDeleted(), "claim-gone": ClaimDeleted()}
     assert names() == {"claim-ada", "claim-ada--cpu", "course"}
 
 
@@ -87,8 +87,8 @@ async def test_a_user_who_came_back_keeps_the_claim(pruning, plant, names):
     plant("claim-gone", "gone")
     await pruning.look()
     await pruning.hub.api("POST", "/users/gone")
-    told = await pruning.act()
-    assert told == {"claim-gone": Spared(reason="it belongs to gone")}
+    seen_claim = await pruning.act()
+    assert seen_claim == {"claim-gone": ClaimKept(reason="it belongs to gone")}
     assert "claim-gone" in names()
 
 
@@ -97,7 +97,7 @@ async def test_a_server_that_came_back_keeps_the_claim(pruning, names):
     await pruning.hub.stop_server("ada", "gpu", remove=True)
     assert await pruning.look() == {"claim-ada--gpu"}
     await run_once(pruning.hub, "ada", "gpu")
-    assert await pruning.act() == {"claim-ada--gpu": Spared(reason="it belongs to ada/gpu")}
+    assert await pruning.act() == {"claim-ada--gpu": ClaimKept(reason="it belongs to ada/gpu")}
     assert "claim-ada--gpu" in names()
 
 
@@ -109,7 +109,7 @@ async def test_a_claim_that_a_pod_has_mounted_since_stays(pruning, plant, names,
     cluster.database.update(
         PODS, key("copy"), lambda pod: {**pod, "spec": {**pod["spec"], "volumes": volumes}}
     )
-    assert await pruning.act() == {"claim-gone": Spared(reason="it is mounted by the pod copy")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is mounted by the pod copy")}
     assert "claim-gone" in names()
 
 
@@ -118,7 +118,7 @@ async def test_another_claim_of_the_same_name_stays(pruning, plant, names, clust
     await pruning.look()
     cluster.database.remove(CLAIMS, key("claim-gone"))
     assert uid_of(plant("claim-gone", "gone")) != uid_of(old)
-    assert await pruning.act() == {"claim-gone": Spared(reason="another claim has its name now")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="another claim has its name now")}
     assert "claim-gone" in names()
 
 
@@ -130,7 +130,7 @@ async def test_a_claim_that_gets_another_owner_stays(pruning, plant, names, clus
         key("claim-gone"),
         lambda claim: {**claim, "metadata": {**claim["metadata"], "annotations": {}}},
     )
-    assert await pruning.act() == {"claim-gone": Spared(reason="it is not annotated for any user")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is not annotated for any user")}
     assert "claim-gone" in names()
 
 
@@ -138,7 +138,7 @@ async def test_a_claim_that_is_gone_by_itself_is_no_error(pruning, plant, cluste
     plant("claim-gone", "gone")
     await pruning.look()
     cluster.database.remove(CLAIMS, key("claim-gone"))
-    assert await pruning.act() == {"claim-gone": Spared(reason="it is gone already")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is gone already")}
 
 
 # --- When something fails in the middle ---
@@ -148,18 +148,18 @@ async def test_a_hub_that_dies_in_the_middle_ends_it(pruning, plant, names):
     for name in ("a", "b", "c"):
         plant(f"claim-{name}", name)
     await pruning.look()
-    tell = pruning.tell
+    on_outcome = pruning.on_outcome
 
     def tell_and_kill(finding, outcome):
-        tell(finding, outcome)
+        on_outcome(finding, outcome)
         pruning.hub.app.http_server.stop()
         for connection in tuple(pruning.hub.app.http_server._connections):
             connection.stream.close()
 
-    pruning.tell = tell_and_kill
+    pruning.on_outcome = tell_and_kill
     with pytest.raises(HubError):
         await pruning.act()
-    assert pruning.told == {"claim-a": Deleted()}
+    assert pruning.seen_claim == {"claim-a": ClaimDeleted()}
     assert names() == {"claim-ada", "claim-b", "claim-c"}
 
 
@@ -194,7 +194,7 @@ async def test_a_lost_reply_is_asked_for_again_and_the_claim_counts_as_deleted(
     cluster.faults.add(
         FaultRule(verb="delete", resource="persistentvolumeclaims", effect=ReplyLost(), count=1)
     )
-    assert await pruning.act() == {"claim-gone": Deleted()}
+    assert await pruning.act() == {"claim-gone": ClaimDeleted()}
     assert "claim-gone" not in names()
 
 
@@ -209,7 +209,7 @@ async def test_an_api_server_that_goes_away_in_the_middle_of_a_deletion_leaves_i
     cluster.faults.add(FaultRule(verb="delete", resource="persistentvolumeclaims", effect=away))
     with pytest.raises(KubeError):
         await pruning.act()
-    assert pruning.told == {"claim-gone": Unclear(error="away")}
+    assert pruning.seen_claim == {"claim-gone": ClaimUnclear(error="away")}
 
 
 # --- Ctrl-C ---
@@ -234,7 +234,7 @@ async def test_ctrl_c_in_the_middle_of_a_deletion_tells_its_outcome_and_begins_n
     acting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await acting
-    assert pruning.told == {"claim-a": Deleted(), "claim-b": Deleted()}
+    assert pruning.seen_claim == {"claim-a": ClaimDeleted(), "claim-b": ClaimDeleted()}
     assert names() == {"claim-ada", "claim-c"}
 
 
@@ -249,4 +249,4 @@ async def test_ctrl_c_while_nobody_answers_says_that_the_outcome_is_not_known(pr
     acting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await acting
-    assert isinstance(pruning.told["claim-gone"], Unclear)
+    assert isinstance(pruning.seen_claim["claim-gone"], ClaimUnclear)

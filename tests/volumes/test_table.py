@@ -6,11 +6,11 @@ from devkit.testing.inmemoryhub import NOW
 from k8s_hub.claims.lookup import username_of
 from k8s_hub.cli import volumes
 from k8s_hub.volumes import table
-from k8s_hub.volumes.plan import Choice, Residents, plan
-from k8s_hub.volumes.pruning import Deleted, Spared, Unclear
+from k8s_hub.volumes.plan import OwnerIndex, PruneOptions, plan
+from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear
 from tests.volumes.objects import claim, server, user
 
-CHOICE = Choice(now=NOW)
+OPTIONS = PruneOptions(now=NOW)
 FORGED = "x\r\x1b[2Kwould delete jhub/claim-boss (boss)\nkeep         jhub/claim-eve\u202e"
 BOSS = user("boss", default=server("claim-boss"))
 CLAIMS = [
@@ -22,7 +22,7 @@ CLAIMS = [
 
 
 def findings(*users):
-    return plan(CLAIMS, {}, Residents.of([BOSS, *users], ()), CHOICE)
+    return plan(CLAIMS, {}, OwnerIndex.of([BOSS, *users], ()), OPTIONS)
 
 
 RUNS = pytest.mark.parametrize(
@@ -34,7 +34,7 @@ RUNS = pytest.mark.parametrize(
 
 @RUNS
 def test_each_claim_is_one_line_of_the_table(users):
-    lines = table.lines(findings(*users), NOW)
+    lines = table.claims_table(findings(*users), NOW)
     assert len(lines) == 1 + len(CLAIMS) + 1
     assert all(line.isprintable() for line in lines)
 
@@ -42,11 +42,15 @@ def test_each_claim_is_one_line_of_the_table(users):
 @RUNS
 def test_each_claim_is_one_line_of_what_prune_says(users, capsys):
     found = findings(*users)
-    volumes._show_plan(found, CHOICE, is_json=False)
-    report = volumes.Report(choice=CHOICE, is_json=False)
+    volumes._show_plan(found, OPTIONS, is_json=False)
+    report = volumes.PruneReport(options=OPTIONS, is_json=False)
     for each in found:
-        for outcome in (Deleted(), Spared(reason=f"it belongs to {FORGED}"), Unclear(error=FORGED)):
-            report.tell(each, outcome)
+        for outcome in (
+            ClaimDeleted(),
+            ClaimKept(reason=f"it belongs to {FORGED}"),
+            ClaimUnclear(error=FORGED),
+        ):
+            report.on_outcome(each, outcome)
     printed = capsys.readouterr().out.removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in printed)
     assert not [line for line in printed if line.startswith("would delete jhub/claim-boss")]

@@ -6,18 +6,26 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from k8s_hub.culler.core import words
-from k8s_hub.culler.core.facts import Facts
-from k8s_hub.culler.core.policy import CLOCK_SKEW, EARLIEST, Cause, Verdict, active_at, age_ends
-from k8s_hub.culler.core.rules import Ruling
+from k8s_hub.culler.core.policy import (
+    CLOCK_SKEW,
+    EARLIEST,
+    Cause,
+    Facts,
+    Verdict,
+    Work,
+    active_at,
+    runtime_ends,
+)
+from k8s_hub.culler.core.rules import MatchedRule
 from k8s_hub.hub.users import User
+from k8s_hub.text import format_clock, format_duration
 
 
 class Action(StrEnum):
     """What was done about a decision."""
 
     STOPPED = "stopped"
-    STOPPING = "stopping"  # told to stop; the hub is still at it
+    STOPPING = "stopping"  # asked to stop; the hub is still at it
     GONE = "gone"  # stopped by somebody else meanwhile
     KEPT = "kept"
     WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
@@ -35,7 +43,7 @@ class Decision:
     """What was decided about one server, at one time."""
 
     facts: Facts
-    ruling: Ruling
+    matched: MatchedRule
     verdict: Verdict
     at: datetime
 
@@ -50,35 +58,29 @@ class Decision:
         reason = f"{self.verdict.reason}, but {why}"
         return replace(self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason))
 
-    def record(self, action: Action) -> dict[str, Any]:
-        """Return it as JSON: the same keys for decision log, dry run, explain and page."""
-        facts, verdict, limits = self.facts, self.verdict, self.ruling.limits
-        server, work, notice = facts.server, facts.work, facts.notice
-        return {
-            "time": _iso(self.at),
-            "user": server.user,
-            "server": server.name,
-            "action": action.value,
-            "verdict": "stop" if verdict.culls else "keep",
-            "cause": verdict.cause.value,
-            "reason": verdict.reason,
-            "rule": self.ruling.rule,
-            "rules_in_doubt": _in_doubt(self.ruling),
-            "since": _iso(verdict.since),
-            "due": _iso(verdict.due),
-            "idle_seconds": _seconds(self.idle),
-            "idle_limit_seconds": _seconds(limits.idle),
-            "age_limit_seconds": _seconds(limits.age),
-            "started": _iso(server.started),
-            "last_activity": _iso(server.last_activity),
-            "ready": server.ready,
-            "pending": server.pending,
-            "busy_kernels": None if work is None else work.busy,
-            "connections": None if work is None else work.connections,
-            "last_execution": None if work is None else _iso(work.last_execution),
-            "kept_until": _iso(facts.kept_until),
-            "warned_at": None if notice is None else _iso(notice.at),
-        }
+    def record(self, action: Action) -> "DecisionRecord":
+        """Return what is kept and shown of it: the same for decision log, dry run, `explain` and page."""
+        facts, server = self.facts, self.facts.server
+        return DecisionRecord(
+            at=self.at,
+            user=server.user,
+            server=server.name,
+            action=action,
+            verdict=self.verdict,
+            matched=self.matched,
+            idle=self.idle,
+            started=server.started,
+            last_activity=server.last_activity,
+            ready=server.ready,
+            pending=server.pending,
+            work=facts.work,
+            extended_until=facts.extended_until,
+            warned_at=None if facts.notice is None else facts.notice.at,
+        )
+
+    def as_json(self, action: Action) -> dict[str, Any]:
+        """Return its record as JSON."""
+        return self.record(action).as_json()
 
     def sentence(self) -> str:
         """Return it in one line, for logs and dry run."""
@@ -100,25 +102,25 @@ class Decision:
     # --- The sentence's end ---
 
     def _limits_in_words(self) -> Iterator[str]:
-        limits, cause = self.ruling.limits, self.verdict.cause
+        limits, cause = self.matched.limits, self.verdict.cause
         if cause in _STATES:
             return
         if self._is_by_age:
-            yield f"maximum runtime {words.duration(limits.age or timedelta())}"
+            yield f"maximum runtime {format_duration(limits.max_age or timedelta())}"
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED} and not self._is_busy:
-            yield f"limit {words.duration(limits.idle)}"
+            yield f"limit {format_duration(limits.timeout)}"
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
             yield self._busy_limit()
-        if self.ruling.rule is not None:
-            yield _named(self.ruling.rule)
-        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.ruling))
+        if self.matched.name is not None:
+            yield _named(self.matched.name)
+        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.matched))
 
     def _busy_limit(self) -> str:
-        limits = self.ruling.limits
+        limits = self.matched.limits
         return (
             "no busy limit"
-            if limits.busy is None
-            else f"busy limit {words.duration(max(limits.idle, limits.busy))}"
+            if limits.busy_limit is None
+            else f"busy limit {format_duration(max(limits.timeout, limits.busy_limit))}"
         )
 
     # --- What would change it ---
@@ -133,40 +135,40 @@ class Decision:
                 yield "Nothing until the hub reports it ready."
             case Cause.UNKNOWN:
                 yield from self._what_is_unknown()
-            case Cause.EXEMPT if self.ruling.limits.exempt:
-                if self.ruling.rule is not None and not self.ruling.doubts:
-                    yield f"Limits apply while no rule with exempt: true matches; now {_named(self.ruling.rule)} does."
-                if verdict.due is not None:
+            case Cause.EXEMPT if self.matched.limits.exempt:
+                if self.matched.name is not None and not self.matched.doubts:
+                    yield f"Limits apply while no rule with exempt: true matches; now {_named(self.matched.name)} does."
+                if verdict.deadline is not None:
                     yield from self._what_it_waits_for()
             case Cause.EXEMPT:
                 yield f"Limits apply where cull_{'named' if server.name else 'default'}_servers is true."
-            case Cause.HELD | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
+            case Cause.EXTENDED | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
                 yield from self._what_it_waits_for()
             case Cause.WARNED if self._is_by_age:
-                yield f"Stops at {self._clock(verdict.due)} even if in use: its user was warned."
+                yield f"Stops at {self._clock(verdict.deadline)} even if in use: its user was warned."
             case Cause.WARNED:
-                yield f"Stops at {self._clock(verdict.due)} unless it is used before then: its user was warned."
+                yield f"Stops at {self._clock(verdict.deadline)} unless it is used before then: its user was warned."
             case Cause.IDLE:
                 yield "Activity before the stop keeps it running."
             case Cause.OLD:
                 yield "Nothing its user does: it has reached its maximum runtime."
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
-            case Cause.BRAKED:
+            case Cause.MASS_CULL:
                 yield "The next sweep stops it unless it is used before then: the brake holds for one sweep."
-            case Cause.QUIET:
+            case Cause.OUTAGE_GRACE:
                 yield "The culler judges it again when servers have had time to report activity after the hub's outage."
-            case Cause.UNASKED:
+            case Cause.UNPROBED:
                 yield "A later sweep asks it what it runs, and judges it again."
             case _:
-                pass  # its age, which is told in any case
+                pass  # its age, which is named in any case
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
             yield "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
-        if verdict.due is None:
-            is_busy = self._is_busy and self.ruling.limits.busy is None
+        if verdict.deadline is None:
+            is_busy = self._is_busy and self.matched.limits.busy_limit is None
             yield (
                 f"It does not stop while its kernels are busy: there is {self._busy_limit()}."
                 if is_busy
@@ -176,8 +178,12 @@ class Decision:
         use = "it executes something" if self._has_tabs else "its kernels produce output"
         if not (self._has_tabs or self._is_busy):
             use = "it is used"
-        yield f"Stops at {self._clock(verdict.due)} unless {use} before then."
-        if verdict.cause is Cause.HELD and self.idle is not None and self.idle >= self.ruling.limits.idle:
+        yield f"Stops at {self._clock(verdict.deadline)} unless {use} before then."
+        if (
+            verdict.cause is Cause.EXTENDED
+            and self.idle is not None
+            and self.idle >= self.matched.limits.timeout
+        ):
             yield "It would stop now without its extension."
 
     def _what_is_unknown(self) -> Iterator[str]:
@@ -195,24 +201,24 @@ class Decision:
         elif work is not None and work.last_execution is not None:
             yield (
                 f"The culler judges it from {self._clock(work.last_execution)} on: look at the clock of its node. "
-                f"A time more than {words.duration(CLOCK_SKEW)} ahead does not count."
+                f"A time more than {format_duration(CLOCK_SKEW)} ahead does not count."
             )
 
     def _changes_of_age(self) -> Iterator[str]:
-        end = age_ends(self.facts.server, self.ruling.limits)
+        end = runtime_ends(self.facts.server.started, self.matched.limits)
         if end is not None and end > self.at and self.verdict.cause is not Cause.EXEMPT:
             yield f"Stops at {self._clock(end)} even if in use: it reaches its maximum runtime."
 
     def _changes_of_rules(self) -> Iterator[str]:
-        if self.ruling.doubts:
-            yield from _doubts_in_words(self.ruling)
-        elif self.ruling.rule is None:
+        if self.matched.doubts:
+            yield from _doubts_in_words(self.matched)
+        elif self.matched.name is None:
             yield "The default limits apply: no rule matches."
         elif self.verdict.cause is not Cause.EXEMPT:
-            rule = _named(self.ruling.rule)
+            rule = _named(self.matched.name)
             yield f"The limits are those of {rule}: an earlier rule that matches would replace them."
-        if self.ruling.until is not None:
-            yield f"Other limits may apply from {self._clock(self.ruling.until)} on: the schedule of a rule changes them."
+        if self.matched.until is not None:
+            yield f"Other limits may apply from {self._clock(self.matched.until)} on: the schedule of a rule changes them."
         if self.verdict.culls:
             yield "A rule with exempt: true would keep it running."
 
@@ -224,10 +230,10 @@ class Decision:
         verdict = self.verdict
         if verdict.cause is Cause.OLD:
             return True
-        end = age_ends(self.facts.server, self.ruling.limits)
+        end = runtime_ends(self.facts.server.started, self.matched.limits)
         if verdict.cause is Cause.WARNED:
             return end is not None and end <= self.at
-        return end is not None and verdict.due == end
+        return end is not None and verdict.deadline == end
 
     @property
     def _is_busy(self) -> bool:
@@ -242,11 +248,65 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """A decision and what was done about it, without the hub's descriptions: of ten thousands those are too large."""
+
+    at: datetime
+    user: str
+    server: str  # "" is the user's default server
+    action: Action
+    verdict: Verdict
+    matched: MatchedRule
+    idle: timedelta | None  # None: not known
+    started: datetime | None
+    last_activity: datetime | None
+    ready: bool
+    pending: str | None
+    work: Work | None  # None: was not asked, or gave no answer
+    extended_until: datetime | None
+    warned_at: datetime | None
+
+    @property
+    def runtime_ends(self) -> datetime | None:
+        """When it reaches its maximum runtime; None: it has none."""
+        return runtime_ends(self.started, self.matched.limits)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as one line of the decision log has it."""
+        limits, work = self.matched.limits, self.work
+        return {
+            "time": _iso(self.at),
+            "user": self.user,
+            "server": self.server,
+            "action": self.action.value,
+            "verdict": self.verdict.word,
+            "cause": self.verdict.cause.value,
+            "reason": self.verdict.reason,
+            "rule": self.matched.name,
+            "rules_in_doubt": _in_doubt(self.matched),
+            "since": _iso(self.verdict.since),
+            "due": _iso(self.verdict.deadline),
+            "idle_seconds": _seconds(self.idle),
+            "idle_limit_seconds": _seconds(limits.timeout),
+            "age_limit_seconds": _seconds(limits.max_age),
+            "started": _iso(self.started),
+            "last_activity": _iso(self.last_activity),
+            "ready": self.ready,
+            "pending": self.pending,
+            "busy_kernels": None if work is None else work.busy,
+            "connections": None if work is None else work.connections,
+            "last_execution": None if work is None else _iso(work.last_execution),
+            "kept_until": _iso(self.extended_until),
+            "warned_at": _iso(self.warned_at),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserDecision:
     """What was decided about one user who has no server left, or will have none."""
 
     user: User
-    ruling: Ruling
+    matched: MatchedRule
     verdict: Verdict
     at: datetime
 
@@ -255,9 +315,9 @@ class UserDecision:
         """What it is about, in words."""
         return f"user {self.user.name}"
 
-    def record(self, action: Action) -> dict[str, Any]:
-        """Return it as JSON, with the keys of `Decision.record` that a user has; ``server`` is null."""
-        user, verdict, limits = self.user, self.verdict, self.ruling.limits
+    def as_json(self, action: Action) -> dict[str, Any]:
+        """Return it as JSON, with the keys of `DecisionRecord.as_json` that a user has; ``server`` is null."""
+        user, verdict, limits = self.user, self.verdict, self.matched.limits
         is_past = verdict.since is not None and verdict.since <= self.at
         return {
             "time": _iso(self.at),
@@ -267,13 +327,13 @@ class UserDecision:
             "verdict": "delete" if verdict.culls else "keep",
             "cause": verdict.cause.value,
             "reason": verdict.reason,
-            "rule": self.ruling.rule,
-            "rules_in_doubt": _in_doubt(self.ruling),
+            "rule": self.matched.name,
+            "rules_in_doubt": _in_doubt(self.matched),
             "since": _iso(verdict.since),
-            "due": _iso(verdict.due),
+            "due": _iso(verdict.deadline),
             "idle_seconds": _seconds(self.at - verdict.since) if is_past and verdict.since else None,
-            "idle_limit_seconds": _seconds(limits.idle),
-            "age_limit_seconds": _seconds(limits.age),
+            "idle_limit_seconds": _seconds(limits.timeout),
+            "age_limit_seconds": _seconds(limits.max_age),
             "created": _iso(user.created),
             "last_activity": _iso(user.last_activity),
         }
@@ -285,17 +345,17 @@ class UserDecision:
 
     def changes(self) -> Iterator[str]:
         """Yield sentences that say what would change the verdict."""
-        yield from _doubts_in_words(self.ruling)
-        if self.verdict.due is not None and not self.verdict.culls:
-            yield f"They are deleted from {_clock(self.verdict.due, self.at)} on, if they are not active until then."
+        yield from _doubts_in_words(self.matched)
+        if self.verdict.deadline is not None and not self.verdict.culls:
+            yield f"They are deleted from {_clock(self.verdict.deadline, self.at)} on, if they are not active until then."
 
 
-def _in_doubt(ruling: Ruling) -> list[str]:
-    return list(dict.fromkeys(doubt.rule for doubt in ruling.doubts))
+def _in_doubt(matched: MatchedRule) -> list[str]:
+    return list(dict.fromkeys(doubt.rule for doubt in matched.doubts))
 
 
-def _doubts_in_words(ruling: Ruling) -> Iterator[str]:
-    for doubt in ruling.doubts:
+def _doubts_in_words(matched: MatchedRule) -> Iterator[str]:
+    for doubt in matched.doubts:
         yield (
             f"Whether {_named(doubt.rule)} holds is not known, because the API token lacks the scope {doubt.scope}: "
             "until it has it, the longer limit counts, and what the rule may exempt is kept."
@@ -309,7 +369,7 @@ def _named(rule: str) -> str:
 
 def _clock(moment: datetime | None, at: datetime) -> str:
     """Return a time in words; without its date where that is today's."""
-    return "a time beyond all dates" if moment is None else words.clock(moment, at)
+    return "a time beyond all dates" if moment is None else format_clock(moment, at)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,11 +1,10 @@
-"""Keeping a server for a while (an extension), as its user asks: what the admin's limits allow, from values."""
+"""Extensions of servers, as their users ask for them: what the admin's limits allow, from values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from k8s_hub.culler.core import words
-from k8s_hub.culler.core.words import Message
+from k8s_hub.text import Message, format_duration, message_text
 
 WEEK = timedelta(days=7)
 
@@ -13,34 +12,34 @@ CLOCK_STEP = timedelta(minutes=1)
 """A clock may be put back by so much without anybody having asked under a wrong one."""
 
 
-class KeepRefused(Exception):
-    """A keep that is beyond the limits, or could not be stored; the message is for the user."""
+class ExtensionRefused(Exception):
+    """An extension that is beyond the limits, or could not be stored; the message is for the user."""
 
     def __init__(self, *message: str | datetime) -> None:
-        super().__init__(words.plain(message))
+        super().__init__(message_text(message))
         self.message: Message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeepLimits:
+class ExtensionLimits:
     """What users may ask for."""
 
     longest: timedelta = timedelta(hours=8)  # from the time of asking
-    per_week: int = 5  # per user, in any seven days; 0: nothing can be kept
+    per_week: int = 5  # per user, in any seven days; 0: there are no extensions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """One time that a server was kept; a release ends it early, and it counts on."""
+class Extension:
+    """One extension of a server; a release ends it early, and it counts on."""
 
     server: str  # "" is the user's default server
     at: datetime  # when it was asked for
     until: datetime
-    by_admin: bool = False  # no use of the user's own keeps
+    by_admin: bool = False  # no use of the user's quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Quota:
     """What a user may ask for now."""
 
     left: int  # times within these seven days
@@ -50,68 +49,70 @@ class Allowance:
     )
 
 
-def kept_until(keeps: Sequence[Keep], server: str, limits: KeepLimits, now: datetime) -> datetime | None:
-    """Return until when a server is kept; None where it is not. A limit that was lowered holds for old keeps too."""
-    ends = (min(each.until, each.at + limits.longest) for each in keeps if each.server == server)
+def extended_until(
+    extensions: Sequence[Extension], server: str, limits: ExtensionLimits, now: datetime
+) -> datetime | None:
+    """Return until when a server is extended; None where it is not. A limit that was lowered holds for old extensions too."""
+    ends = (min(each.until, each.at + limits.longest) for each in extensions if each.server == server)
     return max((end for end in ends if end > now), default=None)
 
 
-def allowance(keeps: Sequence[Keep], limits: KeepLimits, now: datetime) -> Allowance:
-    """Return what the user of these keeps may still ask for."""
-    counted = sorted(each.at for each in keeps if now - each.at < WEEK and not each.by_admin)
+def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetime) -> Quota:
+    """Return what the user of these extensions may still ask for."""
+    counted = sorted(each.at for each in extensions if now - each.at < WEEK and not each.by_admin)
     left = max(0, limits.per_week - len(counted))
     again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
-    return Allowance(left=left, longest=limits.longest, again=again)
+    return Quota(left=left, longest=limits.longest, again=again)
 
 
-def can_keep(limits: KeepLimits, *, by_admin: bool) -> bool:
-    """Return whether anything can be kept at all."""
+def can_extend(limits: ExtensionLimits, *, by_admin: bool) -> bool:
+    """Return whether anything can be extended at all."""
     return bool(limits.longest) and (by_admin or bool(limits.per_week))
 
 
-def used_up(limits: KeepLimits, again: datetime) -> Message:
+def used_up(limits: ExtensionLimits, again: datetime) -> Message:
     """Return what a user reads who has no extension left before ``again``."""
     used = "your one extension" if limits.per_week == 1 else f"all {limits.per_week} extensions"
     return (f"You have used {used} of these seven days; the next is available on ", again, ".")
 
 
-def keep(
-    keeps: Sequence[Keep],
+def extend(
+    extensions: Sequence[Extension],
     server: str,
     duration: timedelta,
-    limits: KeepLimits,
+    limits: ExtensionLimits,
     now: datetime,
     *,
     by_admin: bool = False,
-) -> tuple[Keep, ...]:
-    """Return the user's keeps with one more, from now on; raise KeepRefused where the limits forbid it.
+) -> tuple[Extension, ...]:
+    """Return the user's extensions with one more, from now on; raise ExtensionRefused where the limits forbid it.
 
     by_admin: an admin asks, whom ``per_week`` does not bind.
     """
-    allowed = allowance(keeps, limits, now)
-    if not can_keep(limits, by_admin=by_admin):
-        raise KeepRefused("Extensions are turned off here.")
+    allowed = quota(extensions, limits, now)
+    if not can_extend(limits, by_admin=by_admin):
+        raise ExtensionRefused("Extensions are turned off here.")
     if duration <= timedelta():
-        raise KeepRefused("An extension must be longer than zero: choose one of the buttons.")
+        raise ExtensionRefused("An extension must be longer than zero: choose one of the buttons.")
     if duration > allowed.longest:
-        raise KeepRefused(f"An extension can be at most {words.duration(allowed.longest)} long.")
-    until = kept_until(keeps, server, limits, now)
+        raise ExtensionRefused(f"An extension can be at most {format_duration(allowed.longest)} long.")
+    until = extended_until(extensions, server, limits, now)
     if until is not None and until >= now + duration:
-        raise KeepRefused("The server is already extended until ", until, ", which is longer.")
+        raise ExtensionRefused("The server is already extended until ", until, ", which is longer.")
     if allowed.again is not None and not by_admin:
-        raise KeepRefused(*used_up(limits, allowed.again))
-    return (*keeps, Keep(server=server, at=now, until=now + duration, by_admin=by_admin))
+        raise ExtensionRefused(*used_up(limits, allowed.again))
+    return (*extensions, Extension(server=server, at=now, until=now + duration, by_admin=by_admin))
 
 
-def release(keeps: Sequence[Keep], server: str, now: datetime) -> tuple[Keep, ...]:
-    """Return the user's keeps after the server was let go; what was used up stays so."""
+def release(extensions: Sequence[Extension], server: str, now: datetime) -> tuple[Extension, ...]:
+    """Return the user's extensions after that of the server was ended; what was used up stays so."""
     return tuple(
-        replace(each, until=min(each.until, now)) if each.server == server else each for each in keeps
+        replace(each, until=min(each.until, now)) if each.server == server else each for each in extensions
     )
 
 
-def settled(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
-    """Return the user's keeps; one that was asked for in the future, under a wrong clock, begins now.
+def settled(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
+    """Return the user's extensions; one that was asked for in the future, under a wrong clock, begins now.
 
     Otherwise it would hold, and count, until that future is over.
     """
@@ -119,10 +120,10 @@ def settled(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
         replace(each, at=now, until=now + max(each.until - each.at, timedelta()))
         if each.at - now > CLOCK_STEP
         else each
-        for each in keeps
+        for each in extensions
     )
 
 
-def lasting(keeps: Sequence[Keep], now: datetime) -> tuple[Keep, ...]:
-    """Return the keeps that still hold or still count."""
-    return tuple(each for each in keeps if each.until > now or now - each.at < WEEK)
+def lasting(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
+    """Return the extensions that still hold or still count."""
+    return tuple(each for each in extensions if each.until > now or now - each.at < WEEK)

@@ -28,7 +28,7 @@ class Need:
 
 
 def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> Iterator[Need]:
-    """Return what is needed beside what asking servers takes; ``of_rules``: GROUPS, STATE or both."""
+    """Return what is needed beside what probing servers takes; ``of_rules``: GROUPS, STATE or both."""
     yield Need(scope=LIST, without="no server can be found")
     yield Need(scope=SERVERS, without="no server can be seen")
     if not is_dry_run:
@@ -54,8 +54,8 @@ _WITHOUT = {
 }
 
 
-def needs_of_asking(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
-    """Return what asking servers needs of a token that has these scopes: one of several ways."""
+def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
+    """Return what probing servers needs of a token that has these scopes: one of several ways."""
     has_address = has_template or ROUTES in has
     opens_all = TOKENS in has or (shows_own_token and ACCESS in has)
     if not (has_address and opens_all):

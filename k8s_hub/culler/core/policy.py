@@ -1,18 +1,70 @@
 """What to do with one server or one user, and why: decided from values, without effects.
 
-A server's time is up when its limit has passed since it was last active, or when its greatest age has come,
+A server's time is up when its idle limit has passed since it was last active, or when it reaches its maximum runtime,
 whichever is first. What it runs, and what its user asked for, put off the first, never the second.
 """
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Protocol, Self
 
-from k8s_hub.culler.core import words
-from k8s_hub.culler.core.facts import Facts, Work
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.hub.users import Server, User
+from k8s_hub.text import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a server itself says of its kernels and terminals."""
+
+    busy: int  # kernels that execute something now
+    connections: int  # to kernels: open tabs
+    last_execution: datetime | None  # newest message of a kernel or output of a terminal; None: not known
+    is_partial: bool = (
+        False  # a part of the answer is missing: more may run, and what the hub reports counts beside it
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A warning that was given to a server's user."""
+
+    at: datetime
+    since: datetime  # when the period began that it was about: activity begins another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that a verdict depends on, but for limits and time."""
+
+    server: Server
+    user: User
+    work: Work | None = None  # None: was not asked, or gave no answer
+    extended_until: datetime | None = None  # its user asked for it
+    notice: Notice | None = None  # the last one
+
+
+class HoldStore(Protocol):
+    """What is stored of servers."""
+
+    def extended_until(self, user: str, server: str) -> datetime | None:
+        """Return until when a server's user has extended it; None: they have not."""
+
+    def notice(self, user: str, server: str) -> Notice | None:
+        """Return the last warning that its user got; None: none."""
+
+
+def facts_of(server: Server, user: User, store: HoldStore | None = None, work: Work | None = None) -> Facts:
+    """Return all that is known about a server; without a store, nothing is remembered."""
+    return Facts(
+        server=server,
+        user=user,
+        work=work,
+        extended_until=None if store is None else store.extended_until(user.name, server.name),
+        notice=None if store is None else store.notice(user.name, server.name),
+    )
+
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """A time before it is a zero that somebody wrote for "unknown"."""
@@ -28,16 +80,16 @@ class Cause(StrEnum):
     OLD = "too old"
     IN_USE = "in use"
     BUSY = "busy"
-    HELD = "kept by its user"
+    EXTENDED = "kept by its user"
     WARNED = "warned"
     PENDING = "pending"
     NOT_READY = "not ready"
     UNKNOWN = "of unknown activity"
     EXEMPT = "exempt"
     SPARED = "spared by the arbiter hook"
-    BRAKED = "held back by the brake"
-    QUIET = "held back after an outage"
-    UNASKED = "not yet asked"
+    MASS_CULL = "held back by the brake"
+    OUTAGE_GRACE = "held back after an outage"
+    UNPROBED = "not yet asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +100,29 @@ class Verdict:
     cause: Cause
     reason: str
     since: datetime | None = None  # when the period began that ends it: its last activity, or its start
-    due: datetime | None = None  # when its time is up if nothing changes; None: not in sight
+    deadline: datetime | None = None  # when its time is up if nothing changes; None: not in sight
+
+    @property
+    def word(self) -> str:
+        """What it says of a server, in records and on pages."""
+        return "stop" if self.culls else "keep"
 
     @classmethod
     def cull(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, due: datetime | None = None
+        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
     ) -> Self:
         """Return the verdict that it goes."""
-        return cls(culls=True, cause=cause, reason=reason, since=since, due=due)
+        return cls(culls=True, cause=cause, reason=reason, since=since, deadline=deadline)
 
     @classmethod
     def keep(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, due: datetime | None = None
+        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
     ) -> Self:
         """Return the verdict that it stays."""
-        return cls(culls=False, cause=cause, reason=reason, since=since, due=due)
+        return cls(culls=False, cause=cause, reason=reason, since=since, deadline=deadline)
 
 
-def judge(
+def evaluate(
     facts: Facts,
     limits: Limits,
     now: datetime,
@@ -93,7 +150,7 @@ def judge(
 def active_at(facts: Facts, now: datetime) -> datetime | None:
     """Return when a server was last active, maybe in the future; None where that is not known.
 
-    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it told all
+    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it reported all
     that it runs.
     """
     seen = _seen_at(facts.server)
@@ -105,19 +162,20 @@ def active_at(facts: Facts, now: datetime) -> datetime | None:
     return max(executed, seen)
 
 
-def age_ends(server: Server, limits: Limits) -> datetime | None:
-    """Return when a server's greatest age comes; None: it has none, or its start is not known."""
-    return _end(server.started, limits)
+def runtime_ends(begun: datetime | None, limits: Limits) -> datetime | None:
+    """Return when what was begun then reaches its maximum runtime; None: it has none, or that is not known."""
+    begun = _known(begun)
+    return None if begun is None or limits.max_age is None else _plus(begun, limits.max_age)
 
 
 def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
     """Return whether it is time to warn a server's user, who was not warned yet in this period."""
-    if verdict.culls or verdict.due is None or verdict.due - now > notice:
+    if verdict.culls or verdict.deadline is None or verdict.deadline - now > notice:
         return False
     return _warned_at(facts, verdict, now, notice) is None
 
 
-def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
+def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
     """Decide whether to delete one user who has no server left."""
     if limits.exempt:
         return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
@@ -128,23 +186,25 @@ def judge_user(user: User, limits: Limits, now: datetime) -> Verdict:
         verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     elif since > now:
         verdict = Verdict.keep(
-            Cause.UNKNOWN, f"was active in the future, {words.duration(since - now)} from now"
+            Cause.UNKNOWN, f"was active in the future, {format_duration(since - now)} from now"
         )
     else:
-        verdict = _by_idle_limit(now - since, limits.idle, "was active", "was idle for")
-        verdict = replace(verdict, since=since, due=_plus(since, limits.idle))
+        verdict = _by_idle_limit(now - since, limits.timeout, "was active", "was idle for")
+        verdict = replace(verdict, since=since, deadline=_plus(since, limits.timeout))
     return _by_age(verdict, user.created, limits, now, word="created", noun="age")
 
 
-def foreseen_stop(facts: Facts, limits: Limits, due: datetime, now: datetime) -> tuple[Cause, str]:
-    """Return why a server is stopped at ``due`` if nothing changes until then, with a reason as of now."""
-    end = age_ends(facts.server, limits)
-    if end is not None and end <= due:
-        return Cause.OLD, f"reaches its maximum runtime of {words.duration(limits.age or timedelta())}"
+def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetime) -> tuple[Cause, str]:
+    """Return why a server is stopped at ``deadline`` if nothing changes until then, with a reason as of now."""
+    end = runtime_ends(facts.server.started, limits)
+    if end is not None and end <= deadline:
+        return Cause.OLD, f"reaches its maximum runtime of {format_duration(limits.max_age or timedelta())}"
     since = active_at(facts, now) or now
     _, unused = _words(facts, since)
-    reason = f"{unused} {words.duration(now - since)}"
-    return Cause.IDLE, reason if _kept_until(facts, limits) is None else f"{reason}, and its extension ends"
+    reason = f"{unused} {format_duration(now - since)}"
+    return Cause.IDLE, reason if _extended_until(
+        facts, limits
+    ) is None else f"{reason}, and its extension ends"
 
 
 # --- The verdict, step by step ---
@@ -169,30 +229,32 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
         return Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     used, unused = _words(facts, since)
     if since > now:
-        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {words.duration(since - now)} from now")
+        return Verdict.keep(Cause.UNKNOWN, f"{used} in the future, {format_duration(since - now)} from now")
 
     limit = _limit(facts.work, limits)
-    due = None if limit is None else _plus(since, limit)
-    kept_until = _kept_until(facts, limits)
-    if due is not None and kept_until is not None:
-        due = max(due, kept_until)
+    deadline = None if limit is None else _plus(since, limit)
+    extended_until = _extended_until(facts, limits)
+    if deadline is not None and extended_until is not None:
+        deadline = max(deadline, extended_until)
 
     idle = now - since
-    if kept_until is not None and kept_until > now:
-        verdict = Verdict.keep(Cause.HELD, f"has an extension for another {words.duration(kept_until - now)}")
+    if extended_until is not None and extended_until > now:
+        verdict = Verdict.keep(
+            Cause.EXTENDED, f"has an extension for another {format_duration(extended_until - now)}"
+        )
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
-        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {words.duration(idle)}")
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {format_duration(idle)}")
     elif opinion is not None:
         return replace(_by_opinion(opinion=opinion), since=since)  # when it changes is the hook's to know
     else:
-        verdict = _by_idle_limit(idle, limits.idle, used, unused)
-    return replace(verdict, since=since, due=due)
+        verdict = _by_idle_limit(idle, limits.timeout, used, unused)
+    return replace(verdict, since=since, deadline=deadline)
 
 
 def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) -> Verdict:
     if idle >= limit:
-        return Verdict.cull(Cause.IDLE, f"{unused} {words.duration(idle)}")
-    return Verdict.keep(Cause.IN_USE, f"{used} {words.duration(idle)} ago")
+        return Verdict.cull(Cause.IDLE, f"{unused} {format_duration(idle)}")
+    return Verdict.keep(Cause.IN_USE, f"{used} {format_duration(idle)} ago")
 
 
 def _by_opinion(*, opinion: bool) -> Verdict:
@@ -205,16 +267,16 @@ def _by_age(
     verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, *, word: str, noun: str
 ) -> Verdict:
     """Return the verdict with what the maximum runtime says to it: that goes before all else."""
-    end = _end(begun, limits)
+    end = runtime_ends(begun, limits)
     if begun is None or end is None:
         return verdict
-    ends_first = not verdict.culls if verdict.due is None else end < verdict.due
+    ends_first = not verdict.culls if verdict.deadline is None else end < verdict.deadline
     if ends_first:
-        verdict = replace(verdict, since=begun, due=end)
+        verdict = replace(verdict, since=begun, deadline=end)
     if now < end:
         return verdict
-    limit = words.duration(limits.age or timedelta())
-    reason = f"was {word} {words.duration(now - begun)} ago, and its maximum {noun} is {limit}"
+    limit = format_duration(limits.max_age or timedelta())
+    reason = f"was {word} {format_duration(now - begun)} ago, and its maximum {noun} is {limit}"
     return replace(verdict, culls=True, cause=Cause.OLD, reason=reason)
 
 
@@ -222,7 +284,7 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
     if warned_at is None:
         wait = "but its user is warned first"
     elif now - warned_at < notice:
-        wait = f"but its user was warned only {words.duration(now - warned_at)} ago"
+        wait = f"but its user was warned only {format_duration(now - warned_at)} ago"
     else:
         return verdict
     return replace(
@@ -230,42 +292,41 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
         culls=False,
         cause=Cause.WARNED,
         reason=f"{verdict.reason}, {wait}",
-        due=_plus(warned_at or now, notice),
+        deadline=_plus(warned_at or now, notice),
     )
 
 
 def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
     """Return when the warning was given that is about this stop.
 
-    Activity makes an earlier one void; so does what puts off the stop, as its user's wish does: for the warning
+    Activity makes an earlier one void; so does what puts off the stop, as an extension does: for the warning
     was too early then.
     """
     given = facts.notice
     if given is None or given.since != verdict.since or given.at > now:
         return None
-    was_too_early = verdict.due is not None and verdict.due - given.at > notice
+    was_too_early = verdict.deadline is not None and verdict.deadline - given.at > notice
     return None if was_too_early else given.at
 
 
 # --- Its parts ---
 
 
-def _end(begun: datetime | None, limits: Limits) -> datetime | None:
-    begun = _known(begun)
-    return None if begun is None or limits.age is None else _plus(begun, limits.age)
-
-
-def _kept_until(facts: Facts, limits: Limits) -> datetime | None:
-    """Return until when its user keeps it: never beyond its greatest age."""
-    end = age_ends(facts.server, limits)
-    return facts.kept_until if facts.kept_until is None or end is None else min(facts.kept_until, end)
+def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
+    """Return until when it is extended: never beyond its maximum runtime."""
+    end = runtime_ends(facts.server.started, limits)
+    return (
+        facts.extended_until
+        if facts.extended_until is None or end is None
+        else min(facts.extended_until, end)
+    )
 
 
 def _limit(work: Work | None, limits: Limits) -> timedelta | None:
     """Return how long it may be silent; None: for ever."""
     if work is None or not work.busy:
-        return limits.idle
-    return None if limits.busy is None else max(limits.idle, limits.busy)
+        return limits.timeout
+    return None if limits.busy_limit is None else max(limits.timeout, limits.busy_limit)
 
 
 def _seen_at(server: Server) -> datetime | None:
@@ -279,7 +340,7 @@ def _executed_at(work: Work | None, now: datetime) -> datetime | None:
 
 
 def _words(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return what it did at this time, and what it did not since then: by the hub's word, or by its own."""
+    """Return what it did at this time, and what it did not since then: as the hub or the server itself reports it."""
     work, server = facts.work, facts.server
     is_hubs_word = since == _seen_at(server)
     if is_hubs_word:

@@ -10,14 +10,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from k8s_hub.claims.saved_state import SavedState
-from k8s_hub.culler.core.facts import Facts, Work
-from k8s_hub.culler.core.policy import EARLIEST, Cause, judge
+from k8s_hub.culler.core.policy import EARLIEST, Cause, Facts, Work, evaluate
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.culler.core.urls import has_credentials
 from k8s_hub.hub.users import Server, ServerKey
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
-from k8s_hub.text import quoted
+from k8s_hub.text import has_credentials, quoted
 
 OF_THE_STATE = frozenset({"pod_name", "namespace"})
 OF_THE_NAMES = frozenset(
@@ -59,7 +57,7 @@ class Template:
         return cls(scheme=url.scheme, host=url.hostname or "", port=url.port)
 
     def address_of(self, server: Server) -> str | None:
-        """Return a server's address; None where its state does not tell a field."""
+        """Return a server's address; None where its state lacks a field."""
         state = SavedState.load(server.state)
         saved = {name: value for name in OF_THE_STATE if (value := getattr(state, name)) is not None}
         if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
@@ -131,43 +129,47 @@ class Candidate:
 
     server: Server
     looks_idle: bool  # to the hub: it is stopped unless it says something else
-    asked_at: datetime | None  # None: never yet
+    probed_at: datetime | None  # None: never yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ProbeChoice:
     """Who is asked in this sweep."""
 
-    asked: tuple[Server, ...] = ()
+    probed: tuple[Server, ...] = ()
     waiting: frozenset[Server] = (
         frozenset()
-    )  # they look idle but found no place, and must not be stopped unheard
+    )  # they look idle but found no slot, and must not be stopped unprobed
 
 
-def candidate(facts: Facts, limits: Limits, now: datetime, asked_at: datetime | None) -> Candidate | None:
+def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime | None) -> Candidate | None:
     """Return a server as a candidate; None where no answer of it would matter."""
-    verdict = judge(facts, limits, now)
-    if verdict.cause not in {Cause.IDLE, Cause.IN_USE, Cause.HELD}:  # when a wish ends, its own word counts
+    verdict = evaluate(facts, limits, now)
+    if verdict.cause not in {
+        Cause.IDLE,
+        Cause.IN_USE,
+        Cause.EXTENDED,
+    }:  # when an extension ends, what it reports counts
         return None
     begun = facts.server.started or facts.server.last_activity
-    if begun is None or now - begun < limits.idle:
+    if begun is None or now - begun < limits.timeout:
         return None
-    return Candidate(server=facts.server, looks_idle=verdict.culls, asked_at=asked_at)
+    return Candidate(server=facts.server, looks_idle=verdict.culls, probed_at=probed_at)
 
 
-def choose(candidates: Iterable[Candidate], places: int) -> Choice:
-    """Choose who finds a place: those that look idle first, then those that were not asked for longest."""
-    ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.asked_at or EARLIEST))
-    return Choice(
-        asked=tuple(each.server for each in ordered[:places]),
-        waiting=frozenset(each.server for each in ordered[places:] if each.looks_idle),
+def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
+    """Choose who finds a slot: those that look idle first, then those that were not asked for longest."""
+    ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.probed_at or EARLIEST))
+    return ProbeChoice(
+        probed=tuple(each.server for each in ordered[:slots]),
+        waiting=frozenset(each.server for each in ordered[slots:] if each.looks_idle),
     )
 
 
 BUSY = "busy"
 
 MOST_CONNECTIONS = 1_000_000
-"""To one kernel. A server is its user's program: it may tell any number."""
+"""To one kernel. A server is its user's program: it may report any number."""
 
 MOST_ITEMS = 10_000
 """Kernels or terminals that are read; each takes the culler's loop a microsecond or two."""
@@ -207,7 +209,7 @@ class Answer:
             self._add_moment(terminal.get("last_activity"), "a terminal")
 
     def miss(self, part: str, value: Any, rule: str) -> None:
-        """Note that a part could not be read; the first is told."""
+        """Note that a part could not be read; the first is logged."""
         if self.problem is None:
             self.problem = f"{part} {quoted(value)}, not {rule}"
 

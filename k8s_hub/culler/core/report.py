@@ -1,15 +1,15 @@
-"""What a sweep did, what sweeps before it did, and when one would stop too many."""
+"""What sweeps did and saw: the report of one, what is remembered from one to the next, what pages and health checks show."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from k8s_hub.culler.core import words
-from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.facts import Notice
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.decision import Action, Decision, DecisionRecord
+from k8s_hub.culler.core.policy import Cause, Notice, Work
 from k8s_hub.hub.users import ServerKey
+from k8s_hub.text import counted, format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +19,16 @@ class Report:
     users: int = 0
     servers: int = 0
     stopped: int = 0
-    stopping: int = 0  # told to stop; the hub is still at it
+    stopping: int = 0  # asked to stop; the hub is still at it
     gone: int = 0  # stopped by somebody else meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    braked: int = 0  # of those kept: held back by the brake
-    quiet: int = 0  # of those kept: held back after an outage
+    held_by_guard: int = 0  # of those kept: held back by the mass-cull guard
+    held_by_grace: int = 0  # of those kept: held back after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token may not see
-    warned: int = 0  # users told, or given up, that their server will be stopped
-    asked: int = 0  # servers asked what they run
+    warned: int = 0  # users warned, or given up, that their server will be stopped
+    probed: int = 0  # servers asked what they run
     answered: int = 0  # of those asked
     deleted: int = 0  # users
     would_delete: int = 0  # users, in a look or a dry run
@@ -40,19 +40,19 @@ class Report:
     def __str__(self) -> str:
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
         parts = [
-            f"{words.some(self.servers, 'server')} of {words.some(self.users, 'user')}",
+            f"{counted(self.servers, 'server')} of {counted(self.users, 'user')}",
             f"{self.stopped} stopped",
             f"{self.stopping} stopping" if self.stopping else "",
             f"{self.gone} gone meanwhile" if self.gone else "",
             f"{self.would_stop} would be stopped" if self.would_stop else "",
             f"{sum(self.kept.values())} kept" + (f" ({kept})" if kept else ""),
-            f"{words.some(self.hidden, 'user')} with hidden servers" if self.hidden else "",
-            f"{words.some(self.warned, 'user')} warned" if self.warned else "",
-            f"asked {words.some(self.asked, 'server')}, {self.answered} answered" if self.asked else "",
-            f"{words.some(self.deleted, 'user')} deleted" if self.deleted else "",
-            f"{words.some(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
+            f"{counted(self.hidden, 'user')} with hidden servers" if self.hidden else "",
+            f"{counted(self.warned, 'user')} warned" if self.warned else "",
+            f"asked {counted(self.probed, 'server')}, {self.answered} answered" if self.probed else "",
+            f"{counted(self.deleted, 'user')} deleted" if self.deleted else "",
+            f"{counted(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
             f"{self.failed + self.delete_failed} failed",
-            f"{words.some(self.lost, 'part')} of the list lost" if self.lost else "",
+            f"{counted(self.lost, 'part')} of the list lost" if self.lost else "",
             f"{self.seconds:.1f} s",
         ]
         return ", ".join(part for part in parts if part)
@@ -69,6 +69,24 @@ class PassRecord:
     error: str | None  # None: it did not; names no user
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A server that the culler stopped."""
+
+    user: str
+    server: str  # "" is the user's default server
+    at: datetime
+    reason: str  # completes the sentence "it ..."
+    rule: str | None  # None: the default limits
+    is_removed: bool = False  # the hub was asked to forget the named server, too
+    ran_again: bool = False  # it was seen since
+
+    @property
+    def key(self) -> ServerKey:
+        """Which server it was."""
+        return self.user, self.server
+
+
 WARNING_TRIES = 3
 """So many sweeps try to warn a user, before a server is stopped without."""
 
@@ -82,28 +100,28 @@ class _Tries:
     number: int
 
 
-class Past:
+class SweepHistory:
     """Owns what is remembered from pass to pass, of servers that run; lost when the process ends."""
 
     def __init__(self) -> None:
-        self.in_use: frozenset[ServerKey] = frozenset()  # in the eyes of the last pass
-        self.asked_at: dict[ServerKey, datetime] = {}  # what they run
+        self.in_use: frozenset[ServerKey] = frozenset()  # by the last pass
+        self.probed_at: dict[ServerKey, datetime] = {}  # what they run
         self._seen: frozenset[ServerKey] = frozenset()
         self._unwarned: dict[ServerKey, _Tries] = {}
 
     def decided(self, decisions: Iterable[Decision]) -> None:
         """Note what a pass saw in use."""
         self.in_use = frozenset(
-            key_of(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
+            server_key(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
         )
 
-    def asked(self, servers: Iterable[ServerKey], now: datetime) -> None:
+    def probed(self, servers: Iterable[ServerKey], now: datetime) -> None:
         """Note that servers were asked what they run."""
-        self.asked_at |= dict.fromkeys(servers, now)
+        self.probed_at |= dict.fromkeys(servers, now)
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
         """Note a warning that failed; return the notice that is to count all the same, after enough of them."""
-        key, since, now = key_of(decision), decision.verdict.since or decision.at, decision.at
+        key, since, now = server_key(decision), decision.verdict.since or decision.at, decision.at
         before = self._unwarned.get(key)
         if before is None or before.since != since:
             before = _Tries(since=since, first=now, number=0)
@@ -118,21 +136,21 @@ class Past:
         """
         recent = self._seen | frozenset(servers)
         self._seen = frozenset(servers)
-        self.asked_at = {key: at for key, at in self.asked_at.items() if key in recent}
+        self.probed_at = {key: at for key, at in self.probed_at.items() if key in recent}
         self._unwarned = {key: tries for key, tries in self._unwarned.items() if key in recent}
         return recent
 
 
-def key_of(decision: Decision) -> ServerKey:
+def server_key(decision: Decision) -> ServerKey:
     """Return which server a decision is about."""
     return decision.facts.server.user, decision.facts.server.name
 
 
 AT_LEAST = 10
-"""Fewer servers than these are never braked: half of a small hub often leaves together."""
+"""Fewer servers than these are never held back: half of a small hub often leaves together."""
 
 
-def braked(
+def mass_cull_guard(
     to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
 ) -> frozenset[ServerKey]:
     """Return those of ``to_stop`` that are not to be stopped this time.
@@ -143,3 +161,109 @@ def braked(
     sudden = in_use_before & frozenset(to_stop)
     is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent
     return sudden if is_too_much else frozenset()
+
+
+PASSES = 500
+"""So many passes are remembered: most of them stop nothing, and are shown as one."""
+
+
+class Board:
+    """Owns the last decisions and passes. What a pass that ended well did not see is gone."""
+
+    def __init__(self) -> None:
+        self.missing_scopes: Sequence[str] = ()  # what the token lacks of what was asked for
+        self.passes: deque[PassRecord] = deque(maxlen=PASSES)  # the newest last
+        self._seen: dict[tuple[str, str], DecisionRecord] = {}  # until the pass before
+        self._now_seen: dict[tuple[str, str], DecisionRecord] = {}  # in the pass that is under way
+
+    def on_decision(self, decision: Decision, action: Action) -> None:
+        """Take note of one decision."""
+        seen = decision.record(action)
+        self._now_seen[seen.user, seen.server] = seen
+
+    def on_pass(self, record: PassRecord) -> None:
+        """Take note that a pass has ended."""
+        self.passes.append(record)
+        is_whole = record.report is not None and not record.report.lost
+        self._seen = self._now_seen if is_whole else self._seen | self._now_seen
+        self._now_seen = {}
+
+    @property
+    def servers(self) -> Sequence[DecisionRecord]:
+        """All servers, by the names of their users and their own."""
+        return [seen for _, seen in sorted((self._seen | self._now_seen).items())]
+
+    def servers_of(self, user: str) -> Sequence[DecisionRecord]:
+        """Return one user's servers."""
+        return [seen for seen in self.servers if seen.user == user]
+
+    def seen(self, user: str, server: str) -> DecisionRecord | None:
+        """Return the last decision about a server; None where there is none."""
+        return self._now_seen.get((user, server)) or self._seen.get((user, server))
+
+    def work(self, user: str, server: str) -> Work | None:
+        """Return what the server said of itself when it was last asked; None where it did not."""
+        seen = self.seen(user, server)
+        return None if seen is None else seen.work
+
+
+INTERVALS = 3
+"""So many without a pass that ended well are a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the culler does, at one time."""
+
+    healthy: bool
+    reason: str  # a sentence
+    last_success: datetime | None  # when a pass last ended well; None: none has yet
+    last_error: str | None  # of the last pass; None: it ended well
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON; times are ISO 8601 in UTC."""
+        return {
+            "healthy": self.healthy,
+            "reason": self.reason,
+            "last_success": self.last_success and self.last_success.isoformat(timespec="seconds"),
+            "last_error": self.last_error,
+        }
+
+
+class Pulse:
+    """Owns the time of the last pass that ended well; ``now`` is the clock, ``every`` the interval of sweeps."""
+
+    def __init__(self, every: timedelta, now: Callable[[], datetime]) -> None:
+        self._every = every
+        self._now = now
+        self._begun = now()
+        self._last_success: datetime | None = None
+        self._last_seconds = 0.0  # that pass took
+        self._last_error: str | None = None
+
+    def on_pass(self, record: PassRecord) -> None:
+        """Take note of a pass."""
+        self._last_error = record.error
+        if record.report is not None:
+            self._last_success = self._now()
+            self._last_seconds = record.seconds
+
+    def health(self) -> Health:
+        """Return it. A pass that takes longer than the interval delays the next, which is no failure."""
+        patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
+        silence = self._now() - (self._last_success or self._begun)
+        return Health(
+            healthy=silence <= patience,
+            reason=self._reason(silence, is_late=silence > patience),
+            last_success=self._last_success,
+            last_error=self._last_error,
+        )
+
+    def _reason(self, silence: timedelta, *, is_late: bool) -> str:
+        whole = format_duration(silence)
+        if is_late:
+            error = f"; the last one failed: {self._last_error}" if self._last_error else ""
+            return f"no pass over all servers has ended well for {whole}{error}"
+        if self._last_success is None:
+            return f"it was started {whole} ago; no pass over all servers has ended well yet"
+        return f"a pass over all servers ended well {whole} ago"

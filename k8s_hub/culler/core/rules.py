@@ -5,11 +5,11 @@ may be the case, and the longer of the limits counts: what is not known keeps a 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import translate
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 from k8s_hub.claims.saved_state import AppliedOptions, SavedState
@@ -23,35 +23,15 @@ from k8s_hub.text import quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When something has lived long enough."""
+    """When something has lived long enough; `LIMIT_KEYS` are those that rules set."""
 
-    idle: timedelta
-    age: timedelta | None = None  # whatever the activity; None: any age is fine
-    busy: timedelta | None = None  # the idle limit while kernels are busy, if that is longer; None: none
+    timeout: timedelta  # since its last activity
+    max_age: timedelta | None = None  # its maximum runtime, whatever the activity; None: none
+    busy_limit: timedelta | None = None  # in place of timeout while kernels are busy, if longer; None: none
     exempt: bool = False  # True: it is never stopped, nor its user deleted
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
     admins: bool = True  # False: admins are exempt from being deleted; their servers are not
-
-
-def most_lenient(possible: Sequence[Limits]) -> Limits:
-    """Return the longest of each limit, where one of several may hold."""
-    return replace(
-        possible[0],
-        idle=max(each.idle for each in possible),
-        age=_longest(each.age for each in possible),
-        busy=_longest(each.busy for each in possible),
-        exempt=any(each.exempt for each in possible),
-    )
-
-
-def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
-    longest = timedelta()
-    for duration in durations:
-        if duration is None:  # no limit
-            return None
-        longest = max(longest, duration)
-    return longest
 
 
 LONGEST = 1_000_000_000
@@ -70,7 +50,7 @@ _PARTS = re.compile(r"\s*".join(rf"(?:([0-9]{{1,10}})\s*(?:{names})(?![a-z]))?" 
 _SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # 010 is 8 to some, and 10 to others
 
 
-def parse(raw: Any, path: str = "duration") -> timedelta:
+def parse_duration(raw: Any, path: str = "duration") -> timedelta:
     """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
     seconds = _seconds_in(raw)
     if seconds is None:
@@ -80,9 +60,9 @@ def parse(raw: Any, path: str = "duration") -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def parse_or_never(raw: Any, path: str = "duration") -> timedelta | None:
+def parse_limit(raw: Any, path: str = "duration") -> timedelta | None:
     """Read a duration that may be "never" or 0, which is None; raise BadRule, which begins with ``path``."""
-    return None if raw == NEVER or _seconds_in(raw) == 0 else parse(raw, path)
+    return None if raw == NEVER or _seconds_in(raw) == 0 else parse_duration(raw, path)
 
 
 def _seconds_in(raw: Any) -> int | None:
@@ -103,7 +83,43 @@ def _seconds_in(raw: Any) -> int | None:
     )
 
 
-__all__ = ["BadRule", "Doubt", "Rule", "Rules", "Ruling"]
+def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
+    longest = timedelta()
+    for duration in durations:
+        if duration is None:  # no limit
+            return None
+        longest = max(longest, duration)
+    return longest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitKey:
+    """A key of rules that sets the field of its name in `Limits`; an option of this name is its default."""
+
+    read: Callable[[Any, str], Any] = parse_limit  # what is written, and its path; raise BadRule
+    most_lenient: Callable[[Iterable[Any]], Any] = _longest  # of the values of several rules
+    may_be_never: bool = True
+    is_for_users: bool = True  # rules for the deletion of users have it, too
+
+
+LIMIT_KEYS: Mapping[str, LimitKey] = {
+    "timeout": LimitKey(may_be_never=False),
+    "max_age": LimitKey(),
+    "busy_limit": LimitKey(is_for_users=False),
+    "exempt": LimitKey(read=truth, most_lenient=any),
+}
+
+
+def most_lenient(possible: Sequence[Limits]) -> Limits:
+    """Return the longest of each limit, where one of several may hold."""
+    longest = {
+        name: key.most_lenient(getattr(limits, name) for limits in possible)
+        for name, key in LIMIT_KEYS.items()
+    }
+    return replace(possible[0], **longest)
+
+
+__all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
 
 LONGEST_WORD = 100_000
 """In characters: so much of what was chosen is compared with patterns. Users can send texts of any length."""
@@ -118,11 +134,11 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class MatchedRule:
     """The limits that hold for one server, and the rule they are from."""
 
     limits: Limits
-    rule: str | None = None  # its name, or its place, such as "rules[2]"; None: the defaults
+    name: str | None = None  # the rule's name, or its place, such as "rules[2]"; None: the defaults
     until: datetime | None = (
         None  # when a schedule may change it, if the server stays as it is; None: not in sight
     )
@@ -162,64 +178,107 @@ class Subject:
         """Return whether what this scope shows is hidden."""
         return self.user.groups is None if scope == needs.GROUPS else self.hides_choices
 
+    def has_chosen(self, fits: bool) -> bool | None:
+        """Return whether a choice fits. A default is not asked for: behind a hidden state, any choice may be the case."""
+        return fits or (None if self.hides_choices else False)
+
+    @property
+    def server_name(self) -> str:
+        """The name of the server, empty for the default one."""
+        return "" if self.server is None else self.server.name
+
     @cached_property
     def _words(self) -> Raw:
         return {} if self.server is None else unpacked(self.server.raw)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Conditions, all of which must hold; None: anything will do."""
+def _globs(raw: Any, path: str, *, may_be_empty: bool = False) -> Globs:
+    return Globs(
+        tuple(_glob(item, where, may_be_empty=may_be_empty) for where, item in one_or_more(raw, path))
+    )
 
-    profile: Globs | None = None
-    options: tuple[tuple[str, Globs], ...] = ()
-    group: Globs | None = None
-    user: Globs | None = None
-    server: Globs | None = None
-    admin: bool | None = None
+
+def _glob(raw: Any, path: str, *, may_be_empty: bool) -> re.Pattern[str]:
+    glob = text(raw, path)
+    if not glob and not may_be_empty:
+        raise BadRule(f'{path}: is empty, which matches nothing; "*" matches everything')
+    return re.compile(translate(glob))
+
+
+def _globs_of_options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
+    if not isinstance(raw, Mapping) or not raw:
+        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
+    return tuple(
+        (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchKey:
+    """A key of ``match``."""
+
+    read: Callable[[Any, str], Any]  # what is written, and its path, to what is wanted; raise BadRule
+    fits: Callable[[Any, Subject], bool | None]  # what is wanted to whether it is so; None: not known
+    scope: str | None = None  # without which that is not always known
+    is_for_users: bool = True  # it is about the user, whatever servers they have
+
+
+MATCH_KEYS: Mapping[str, MatchKey] = {
+    "admin": MatchKey(read=truth, fits=lambda wanted, subject: wanted == subject.user.admin),
+    "user": MatchKey(read=_globs, fits=lambda globs, subject: globs.match(subject.user.name)),
+    "server": MatchKey(
+        read=partial(_globs, may_be_empty=True),  # the default server's name
+        fits=lambda globs, subject: globs.match(subject.server_name),
+        is_for_users=False,
+    ),
+    "group": MatchKey(
+        read=_globs,
+        fits=lambda globs, subject: (
+            None if subject.user.groups is None else any(map(globs.match, subject.user.groups))
+        ),
+        scope=needs.GROUPS,
+    ),
+    "profile": MatchKey(
+        read=_globs,
+        fits=lambda globs, subject: subject.has_chosen(_has(subject.chosen.profile, globs)),
+        scope=needs.STATE,
+        is_for_users=False,
+    ),
+    "options": MatchKey(
+        read=_globs_of_options,
+        fits=lambda wanted, subject: subject.has_chosen(
+            all(_has(subject.chosen.options.get(name), globs) for name, globs in wanted)
+        ),
+        scope=needs.STATE,
+        is_for_users=False,
+    ),
+}
+"""In the order in which they are compared: the state is unpacked only where all else fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Conditions, all of which must hold: by the names of their keys, what is wanted."""
+
+    conditions: tuple[tuple[str, Any], ...] = ()
 
     def fits(self, subject: Subject) -> bool | None:
         """Return whether all that is asked is so; None: that is not known. Without a server, what asks for one is not."""
-        if not self._fits_names(subject):
-            return False
-        answers = (
-            self.group is None or self._fits_groups(self.group, subject.user.groups),
-            not self._asks_choices or self._fits_choices(subject),
-        )
-        if False in answers:
-            return False
-        return None if None in answers else True
+        answer: bool | None = True
+        for name, wanted in self.conditions:
+            key = MATCH_KEYS[name]
+            is_about = key.is_for_users or subject.server is not None
+            fits = is_about and key.fits(wanted, subject)
+            if fits is False:
+                return False
+            answer = answer and fits
+        return answer
 
     @property
     def scopes(self) -> Sequence[str]:
         """The scopes without which its answer is not always known."""
-        groups = () if self.group is None else (needs.GROUPS,)
-        return (*groups, needs.STATE) if self._asks_choices else groups
-
-    @property
-    def _asks_choices(self) -> bool:
-        return self.profile is not None or bool(self.options)
-
-    def _fits_names(self, subject: Subject) -> bool:
-        if subject.server is None and (self._asks_choices or self.server is not None):
-            return False
-        return (
-            (self.admin is None or self.admin == subject.user.admin)
-            and (self.user is None or self.user.match(subject.user.name))
-            and (self.server is None or subject.server is None or self.server.match(subject.server.name))
-        )
-
-    @staticmethod
-    def _fits_groups(wanted: Globs, groups: Sequence[str] | None) -> bool | None:
-        return None if groups is None else any(map(wanted.match, groups))
-
-    def _fits_choices(self, subject: Subject) -> bool | None:
-        chosen = subject.chosen
-        fits = (self.profile is None or _has(chosen.profile, self.profile)) and all(
-            _has(chosen.options.get(name), globs) for name, globs in self.options
-        )
-        # A default is not asked for: behind a hidden state, any choice may be the case.
-        return fits or (None if subject.hides_choices else False)
+        scopes = (MATCH_KEYS[name].scope for name, _ in self.conditions)
+        return tuple(dict.fromkeys(scope for scope in scopes if scope is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,29 +300,29 @@ class Rules:
     @classmethod
     def parse(cls, raw: Any, path: str = "rules") -> Self:
         """Read a list of rules for servers, or a mapping whose key ``rules`` has it; raise BadRule."""
-        return cls._parse(sections(raw, path)[0], path, _OF_SERVERS)
+        return cls._parse(sections(raw, path)[0], path, _SERVERS)
 
     @classmethod
     def parse_users(cls, raw: Any, path: str = "users") -> Self:
         """Read a list of rules for the deletion of users; raise BadRule."""
-        return cls._parse(raw, path, _OF_USERS)
+        return cls._parse(raw, path, _USERS)
 
     @classmethod
-    def _parse(cls, raw: Any, path: str, vocabulary: "_Vocabulary") -> Self:
+    def _parse(cls, raw: Any, path: str, section: "_Section") -> Self:
         if not isinstance(raw, list | tuple):
             raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
-        rules = tuple(_rule(item, f"{path}[{index}]", index, vocabulary) for index, item in enumerate(raw))
+        rules = tuple(_rule(item, f"{path}[{index}]", index, section) for index, item in enumerate(raw))
         _refuse_doubles(rules, path)
         _refuse_unreachable(rules, path)
         return cls(rules)
 
-    def for_server(self, server: Server, user: User, defaults: Limits, now: datetime) -> Ruling:
+    def for_server(self, server: Server, user: User, defaults: Limits, now: datetime) -> MatchedRule:
         """Return what holds for a server now."""
-        return self._ruling(Subject(user, server), defaults, now)
+        return self._matched(Subject(user, server), defaults, now)
 
-    def for_user(self, user: User, defaults: Limits, now: datetime) -> Ruling:
+    def for_user(self, user: User, defaults: Limits, now: datetime) -> MatchedRule:
         """Return what holds now for a user, whatever servers they have: rules that speak of servers do not count."""
-        return self._ruling(Subject(user), defaults, now)
+        return self._matched(Subject(user), defaults, now)
 
     @property
     def scopes(self) -> Sequence[str]:
@@ -280,7 +339,7 @@ class Rules:
             for sentence in rule.schedule.surprises
         )
 
-    def _ruling(self, subject: Subject, defaults: Limits, now: datetime) -> Ruling:
+    def _matched(self, subject: Subject, defaults: Limits, now: datetime) -> MatchedRule:
         changes: list[datetime | None] = []
         possible: list[Rule] = []  # that hold now, if they match
         certain: Rule | None = None  # the first that matches and holds, whatever the others do
@@ -296,9 +355,9 @@ class Rules:
                     break
                 possible.append(rule)
         limits = [replace(defaults, **({} if rule is None else rule.limits)) for rule in (certain, *possible)]
-        return Ruling(
+        return MatchedRule(
             limits=most_lenient(limits) if possible else limits[0],
-            rule=None if certain is None else certain.name,
+            name=None if certain is None else certain.name,
             until=min((change for change in changes if change is not None), default=None),
             doubts=tuple(
                 Doubt(rule=rule.name, scope=scope)
@@ -330,29 +389,29 @@ def _words(value: Any) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Vocabulary:
-    """The keys that a rule may have."""
+class _Section:
+    """What differs between rules for servers and those for users."""
 
-    place: str  # of a rule without a name, before its number
-    matches: Sequence[str]
-    limits: Mapping[str, str]  # to the fields of Limits
-    others: Sequence[str]
-    exempt: str  # what to write in place of a timeout of 0
+    name: str
+    has_schedules: bool
+    match_keys: Sequence[str]
+    limit_keys: Mapping[str, LimitKey]
+    instead: str  # of a timeout that is never
 
 
-_OF_SERVERS = _Vocabulary(
-    place="rules",
-    matches=("profile", "options", "group", "user", "server", "admin"),
-    limits={"timeout": "idle", "max_age": "age", "busy_limit": "busy", "exempt": "exempt"},
-    others=("name", "match", "schedule"),
-    exempt="for servers that are never stopped, set exempt: true",
+_SERVERS = _Section(
+    name="rules",
+    has_schedules=True,
+    match_keys=tuple(MATCH_KEYS),
+    limit_keys=LIMIT_KEYS,
+    instead="for servers that are never stopped, set exempt: true",
 )
-_OF_USERS = _Vocabulary(
-    place="users",
-    matches=("group", "user", "admin"),
-    limits={"timeout": "idle", "max_age": "age", "exempt": "exempt"},
-    others=("name", "match"),
-    exempt="for users who are never deleted, set exempt: true",
+_USERS = _Section(
+    name="users",
+    has_schedules=False,
+    match_keys=[name for name, key in MATCH_KEYS.items() if key.is_for_users],
+    limit_keys={name: key for name, key in LIMIT_KEYS.items() if key.is_for_users},
+    instead="for users who are never deleted, set exempt: true",
 )
 
 
@@ -364,12 +423,13 @@ def sections(raw: Any, path: str) -> tuple[Any, Any]:
     return raw.get("rules", () if raw else raw), raw.get("users", ())
 
 
-def _rule(raw: Any, path: str, index: int, vocabulary: _Vocabulary) -> Rule:
-    raw = mapping(raw, path, keys=(*vocabulary.others, *vocabulary.limits))
+def _rule(raw: Any, path: str, index: int, section: _Section) -> Rule:
+    others = ("name", "match", "schedule") if section.has_schedules else ("name", "match")
+    raw = mapping(raw, path, keys=(*others, *section.limit_keys))
     return Rule(
-        name=_name(raw["name"], f"{path}.name") if "name" in raw else f"{vocabulary.place}[{index}]",
-        limits=_limits(raw, path, vocabulary),
-        match=_match(raw["match"], f"{path}.match", vocabulary) if "match" in raw else Match(),
+        name=_name(raw["name"], f"{path}.name") if "name" in raw else f"{section.name}[{index}]",
+        limits=_limits(raw, path, section),
+        match=_match(raw["match"], f"{path}.match", section) if "match" in raw else Match(),
         schedule=parse_schedule(raw["schedule"], f"{path}.schedule") if "schedule" in raw else None,
     )
 
@@ -381,61 +441,33 @@ def _name(raw: Any, path: str) -> str:
     return name
 
 
-def _limits(raw: Raw, path: str, vocabulary: _Vocabulary) -> Raw:
-    fields = vocabulary.limits
-    given = {key: raw[key] for key in fields if key in raw}
-    if not given:
-        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(fields)}")
-    limits = {
-        fields[key]: _limit(key, value, below(path, key), vocabulary.exempt) for key, value in given.items()
-    }
+def _limits(raw: Raw, path: str, section: _Section) -> Raw:
+    limits = {}
+    for name, key in section.limit_keys.items():
+        if name not in raw:
+            continue
+        limits[name] = key.read(raw[name], below(path, name))
+        if limits[name] is None and not key.may_be_never:
+            raise BadRule(f"{below(path, name)}: {quoted(raw[name])} is no time; {section.instead}")
+    if not limits:
+        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(section.limit_keys)}")
     if limits.get("exempt") and len(limits) > 1:
-        others = ", ".join(key for key in given if key != "exempt")
+        others = ", ".join(name for name in limits if name != "exempt")
         raise BadRule(f"{path}.exempt: true leaves no meaning to {others}")
     return limits
 
 
-def _limit(key: str, value: Any, path: str, instead: str) -> Any:
-    if key == "exempt":
-        return truth(value, path)
-    duration = parse_or_never(value, path)
-    if key == "timeout" and duration is None:
-        raise BadRule(f"{path}: {quoted(value)} is no time; {instead}")
-    return duration
-
-
-def _match(raw: Any, path: str, vocabulary: _Vocabulary) -> Match:
+def _match(raw: Any, path: str, section: _Section) -> Match:
     if raw is None:  # a key without a value, as templates leave behind
         return Match()
-    raw = mapping(raw, path, keys=vocabulary.matches)
-    globs = {key: _globs(raw[key], f"{path}.{key}") for key in ("profile", "group", "user") if key in raw}
+    raw = mapping(raw, path, keys=section.match_keys)
     return Match(
-        **globs,
-        options=_options(raw["options"], f"{path}.options") if "options" in raw else (),
-        server=_globs(raw["server"], f"{path}.server", may_be_empty=True) if "server" in raw else None,
-        admin=truth(raw["admin"], f"{path}.admin") if "admin" in raw else None,
+        tuple(
+            (name, MATCH_KEYS[name].read(raw[name], f"{path}.{name}"))
+            for name in section.match_keys
+            if name in raw
+        )
     )
-
-
-def _options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
-    if not isinstance(raw, Mapping) or not raw:
-        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
-    return tuple(
-        (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
-    )
-
-
-def _globs(raw: Any, path: str, *, may_be_empty: bool = False) -> Globs:
-    return Globs(
-        tuple(_glob(item, where, may_be_empty=may_be_empty) for where, item in one_or_more(raw, path))
-    )
-
-
-def _glob(raw: Any, path: str, *, may_be_empty: bool) -> re.Pattern[str]:
-    glob = text(raw, path)
-    if not glob and not may_be_empty:
-        raise BadRule(f'{path}: is empty, which matches nothing; "*" matches everything')
-    return re.compile(translate(glob))
 
 
 def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:

@@ -15,10 +15,10 @@ from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
-from k8s_hub.culler.core.board import Board
 from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Memory
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import (
     POLICY,
     CallbackHandler,
@@ -31,17 +31,17 @@ from k8s_hub.culler.web.base import (
 )
 from k8s_hub.culler.web.handlers import (
     AllServersHandler,
-    Hub,
-    KeepHandler,
+    ExtendHandler,
     ReleaseHandler,
     ServersHandler,
     Site,
+    UserSource,
 )
 
 log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 60
-"""So long the hub's word about who somebody is, and what they may, is believed."""
+"""So long the hub's answer about who somebody is, and what they may, is cached."""
 
 FILES = files("k8s_hub.culler.web") / "static"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
@@ -56,8 +56,8 @@ async def serve_page(
     *,
     board: Board,
     decider: Decider,
-    memory: Memory,
-    hub: Hub,
+    store: StateStore,
+    hub: UserSource,
     now: Callable[[], datetime],
     is_dry_run: bool = False,
 ) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ async def serve_page(
         settings=settings,
         board=board,
         decider=decider,
-        memory=memory,
+        store=store,
         hub=hub,
         now=now,
         is_dry_run=is_dry_run,
@@ -106,7 +106,7 @@ async def _served(pages: Application, settings: PageSettings) -> AsyncIterator[N
 PAGES: Mapping[str, type[RequestHandler]] = {
     "": ServersHandler,
     "all": AllServersHandler,
-    "keep": KeepHandler,
+    "keep": ExtendHandler,
     "release": ReleaseHandler,
 }
 """By the end of the address; of a culler that runs."""

@@ -1,24 +1,89 @@
-"""Base handlers: headers, errors and their log, the login at the hub; and the pages that need no more."""
+"""Base handlers: templates, headers, errors and their log, the login at the hub; and the pages that need no more."""
 
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
+from markupsafe import Markup
 from tornado.web import HTTPError, RequestHandler
 
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.web.rendering import render
-from k8s_hub.text import printable
+from k8s_hub.text import Message, format_clock, format_duration, format_relative, format_time, printable
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page; ``now`` must be among the values."""
+    return _environment().get_template(template).render(values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("k8s_hub.culler.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "time": _time,
+        "second": _second,
+        "clock": _clock,
+        "message": _message,
+        "relative": _relative,
+        "duration": format_duration,
+        "printable": printable,
+    }
+    return environment
+
+
+# A script says the times in the reader's own zone; without it, all of them are in UTC.
+
+
+def _time(at: datetime) -> Markup:
+    """Return a time element."""
+    return _element(at, format_time(at))
+
+
+def _second(at: datetime) -> Markup:
+    """Return a time element to the second: sweeps may be seconds apart."""
+    return _element(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", Markup(" data-seconds"))
+
+
+@pass_context
+def _clock(context: Context, at: datetime) -> Markup:
+    """Return a time element without the date where that is today's."""
+    return _element(at, format_clock(at, context["now"]), Markup(" data-clock"))
+
+
+def _element(at: datetime, text: str, mark: Markup = Markup()) -> Markup:  # noqa: B008 - a value
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}"{}>{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", mark, text)
+
+
+def _message(message: Message) -> Markup:
+    """Return a sentence with its times as elements."""
+    return Markup().join(_time(part) if isinstance(part, datetime) else part for part in message)
+
+
+@pass_context
+def _relative(context: Context, at: datetime) -> str:
+    return format_relative(at, context["now"])
+
 
 log = logging.getLogger(__name__)
 
 HUB_SECONDS = 20.0
-"""What the hub may take for an answer before a person is told that it is away."""
+"""What the hub may take for an answer before the page says that it is away."""
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "

@@ -10,33 +10,32 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 from tornado.web import HTTPError
 
-from k8s_hub.culler.actions import LoggedOnce
-from k8s_hub.culler.core.board import Board, Seen
-from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.facts import facts_of
-from k8s_hub.culler.core.holds import KeepRefused, can_keep
-from k8s_hub.culler.core.words import Message
+from k8s_hub.culler.core import views
+from k8s_hub.culler.core.decision import Action, DecisionRecord
+from k8s_hub.culler.core.holds import ExtensionRefused, can_extend
+from k8s_hub.culler.core.policy import facts_of
+from k8s_hub.culler.core.report import Board, Stop
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Memory, Stop
-from k8s_hub.culler.web import views
-from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin
-from k8s_hub.culler.web.rendering import render
+from k8s_hub.culler.event_bus import LoggedOnce
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
 from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
+from k8s_hub.text import Message
 
 UNDECIDED = (
     "This service could not determine what happens to all servers: some are shown as the last sweep saw them. "
     "If this lasts, tell your administrator: the culler's log has the reason."
 )
 
-KEPT, RELEASED = "kept", "released"
+EXTENDED, RELEASED = "kept", "released"
 """What a form did, in the address to which it leads."""
 
 TO_THE_LIMIT = "limit"
 """In place of the seconds of an extension: until the maximum runtime."""
 
 
-class Hub(Protocol):
+class UserSource(Protocol):
     """What the pages need of the hub."""
 
     async def user(self, name: str) -> User:
@@ -49,8 +48,8 @@ class Site(PageContext):
 
     board: Board
     decider: Decider
-    memory: Memory
-    hub: Hub
+    store: StateStore
+    hub: UserSource
     now: Callable[[], datetime]
     is_dry_run: bool
     log_once: LoggedOnce = field(default_factory=LoggedOnce)
@@ -62,7 +61,9 @@ class Decided:
 
     user: str  # as the hub writes the name
     servers: Sequence[Server]
-    seen: Mapping[str, Seen]  # by the server's name; without those about which nothing could be decided
+    records: Mapping[
+        str, DecisionRecord
+    ]  # by the server's name; without those about which nothing could be decided
 
 
 class _ServerHandler(PageHandler):
@@ -105,18 +106,18 @@ class _ServerHandler(PageHandler):
         async with asyncio.timeout(HUB_SECONDS):
             user = await self.site.hub.user(name)
         servers = sorted(user.servers or (), key=lambda server: server.name)
-        seen = {server.name: await self._decided(server, user) for server in servers}
+        records = {server.name: await self._decided(server, user) for server in servers}
         return Decided(
             user=user.name,
             servers=servers,
-            seen={server: each for server, each in seen.items() if each is not None},
+            records={server: each for server, each in records.items() if each is not None},
         )
 
-    async def _decided(self, server: Server, user: User) -> Seen | None:
+    async def _decided(self, server: Server, user: User) -> DecisionRecord | None:
         site = self.site
         try:
-            facts = facts_of(server, user, site.memory, site.board.work(user.name, server.name))
-            return Seen.of(await site.decider.decide(facts, site.now()), Action.KEPT)
+            facts = facts_of(server, user, site.store, site.board.work(user.name, server.name))
+            return (await site.decider.decide(facts, site.now())).record(Action.KEPT)
         except Exception as error:  # noqa: BLE001 - the arbiter hook is the administrator's: it may raise anything
             site.log_once(f"page: {server}: no decision", error)
             return None
@@ -132,16 +133,16 @@ class _ServerHandler(PageHandler):
                 self.set_status(404)
                 self.show_error("No such user", "The hub has no user of this name.")
                 return
-            decided = Decided(user=owner, servers=(), seen={})
+            decided = Decided(user=owner, servers=(), records={})
         except (HubError, TimeoutError):
             self.set_status(503)
             self._show_cards(owner, self.site.board.servers_of(owner), error=(AWAY,), is_known=False)
             return
         seen = [
-            decided.seen.get(each.name) or self.site.board.seen(decided.user, each.name) or each
+            decided.records.get(each.name) or self.site.board.seen(decided.user, each.name) or each
             for each in decided.servers
         ]
-        if len(decided.seen) < len(seen):
+        if len(decided.records) < len(seen):
             self.set_status(500)
             error = (UNDECIDED,)
         self._show_cards(decided.user, seen, error=error, done=done)
@@ -149,7 +150,7 @@ class _ServerHandler(PageHandler):
     def _show_cards(
         self,
         owner: str,
-        servers: Sequence[Seen | Server],
+        servers: Sequence[DecisionRecord | Server],
         *,
         error: Message = (),
         done: Message = (),
@@ -159,7 +160,7 @@ class _ServerHandler(PageHandler):
         site, now = self.site, self.site.now()
         cards = [self._card(each, number) for number, each in enumerate(servers, 1)]
         running = {each.name if isinstance(each, Server) else each.server for each in servers}
-        stops = views.stops_of(site.memory.stops, owner, running)
+        stops = views.stops_of(site.store.stops, owner, running)
         is_someone = is_known or bool(cards)  # a name that stands in an address only is not shown
         self.show(
             "user.html",
@@ -174,29 +175,29 @@ class _ServerHandler(PageHandler):
             done=done,
             is_live=self.request.method == "GET" and not error,
             is_dry_run=site.is_dry_run,
-            as_of=min((each.at for each in servers if isinstance(each, Seen)), default=now),
+            as_of=min((each.at for each in servers if isinstance(each, DecisionRecord)), default=now),
             now=now,
             here=self.path_of(owner),
             xsrf=self.token,
         )
 
-    def _card(self, seen: Seen | Server, number: int) -> Markup:
+    def _card(self, record: DecisionRecord | Server, number: int) -> Markup:
         site = self.site
-        if isinstance(seen, Server):
-            return self._unshown(views.name_of(seen.user, seen.name), "card")
-        limits, now = site.memory.limits, site.now()
+        if isinstance(record, Server):
+            return self._unshown(views.name_of(record.user, record.name), "card")
+        limits, now = site.store.limits, site.now()
 
         def values() -> dict[str, Any]:
-            allowance = site.memory.allowance(seen.user)
+            quota = site.store.quota(record.user)
             return {
-                "row": views.row(seen, is_dry_run=site.is_dry_run, is_own=self.is_own(seen.user)),
-                "offer": views.offer(seen, allowance, limits, now, by_admin=self.by_admin),
-                "can_release": can_keep(limits, by_admin=self.by_admin),
+                "row": views.row(record, is_dry_run=site.is_dry_run, is_own=self.is_own(record.user)),
+                "offer": views.offer(record, quota, limits, now, by_admin=self.by_admin),
+                "can_release": can_extend(limits, by_admin=self.by_admin),
                 "to_the_limit": TO_THE_LIMIT,
                 "number": number,
             }
 
-        return self.part("card", views.name_of(seen.user, seen.server), values)
+        return self.part("card", views.name_of(record.user, record.server), values)
 
     def _stop_card(self, stop: Stop) -> Markup:
         def values() -> dict[str, Any]:
@@ -230,15 +231,15 @@ class ServersHandler(_ServerHandler):
         await self.show_servers(owner, done=self._done(owner))
 
     def _done(self, owner: str) -> Message:
-        """Return what a form did, as the memory has it: nothing that only an address says."""
-        done, server, memory = (
+        """Return what a form did, as the store has it: nothing that only an address says."""
+        done, server, store = (
             self.get_argument("done", ""),
             self.get_argument("server", ""),
-            self.site.memory,
+            self.site.store,
         )
-        if done == KEPT and (until := memory.kept_until(owner, server)) is not None:
+        if done == EXTENDED and (until := store.extended_until(owner, server)) is not None:
             return (f"{views.title_of(server)} is extended until ", until, ".")
-        if done == RELEASED and memory.was_kept(owner, server):
+        if done == RELEASED and store.was_extended(owner, server):
             return (f"{views.title_of(server)} has no extension any more.",)
         return ()
 
@@ -256,7 +257,7 @@ class AllServersHandler(_ServerHandler):
             cause=self.get_argument("cause", ""),
             page=_number(self.get_argument("page", "1")) or 1,
         )
-        listing = views.listing(site.board.servers, wanted)
+        listing = views.servers_page(site.board.servers, wanted)
 
         def query(page: int) -> str:
             return urlencode({"text": wanted.text, "cause": wanted.cause, "page": page})
@@ -269,8 +270,8 @@ class AllServersHandler(_ServerHandler):
                 tuple(site.board.passes), site.board.missing_scopes, is_dry_run=site.is_dry_run
             ),
             listing=listing,
-            rows=[self._row(seen) for seen in listing.seen],
-            stops=[self._stop_row(stop) for stop in views.stops_with(site.memory.stops, wanted.text)],
+            rows=[self._row(record) for record in listing.records],
+            stops=[self._stop_row(stop) for stop in views.stops_with(site.store.stops, wanted.text)],
             filter=wanted,
             query=query,
             sweeps=views.sweeps(site.board.passes),
@@ -279,11 +280,11 @@ class AllServersHandler(_ServerHandler):
             xsrf=self.token,
         )
 
-    def _row(self, seen: Seen) -> Markup:
+    def _row(self, record: DecisionRecord) -> Markup:
         return self.part(
             "row",
-            views.name_of(seen.user, seen.server),
-            lambda: {"row": views.row(seen, is_dry_run=self.site.is_dry_run)},
+            views.name_of(record.user, record.server),
+            lambda: {"row": views.row(record, is_dry_run=self.site.is_dry_run)},
         )
 
     def _stop_row(self, stop: Stop) -> Markup:
@@ -291,55 +292,55 @@ class AllServersHandler(_ServerHandler):
         return self.part("stop-row", name, lambda: {"stop": stop, "name": name})
 
 
-class KeepHandler(_ServerHandler):
-    """Keeps a server for a while."""
+class ExtendHandler(_ServerHandler):
+    """Extends a server."""
 
     async def post(self) -> None:
-        """Keep it, or say why not."""
+        """Extend it, or say why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:
             decided = await self.decided(owner)
         except HubNotFound:
-            decided = Decided(user=owner, servers=(), seen={})
+            decided = Decided(user=owner, servers=(), records={})
         except (HubError, TimeoutError):
             await self.show_servers(owner)
             return
-        if server not in decided.seen and any(each.name == server for each in decided.servers):
+        if server not in decided.records and any(each.name == server for each in decided.servers):
             await self.show_servers(owner)  # which says that nothing could be decided about it
             return
         try:
-            self._keep(decided.seen.get(server), owner, server)
-        except KeepRefused as refused:
+            self._extend(decided.records.get(server), owner, server)
+        except ExtensionRefused as refused:
             self.set_status(422)
             await self.show_servers(owner, error=refused.message)
         else:
-            self.redirect(self.path_of(owner, done=KEPT, server=server), status=303)
+            self.redirect(self.path_of(owner, done=EXTENDED, server=server), status=303)
 
-    def _keep(self, seen: Seen | None, owner: str, server: str) -> None:
-        """Keep the server; raise KeepRefused."""
-        if seen is None:
-            raise KeepRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
+    def _extend(self, record: DecisionRecord | None, owner: str, server: str) -> None:
+        """Extend the server; raise ExtensionRefused."""
+        if record is None:
+            raise ExtensionRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
         now = self.site.now()
         seconds = self.get_body_argument("seconds", "")
-        stretch = timedelta(seconds=_number(seconds) or 0)
-        if seconds == TO_THE_LIMIT and seen.age_ends is not None:
-            stretch = seen.age_ends - now
-        if reason := views.why_not(seen, now, stretch):
-            raise KeepRefused(*reason)
-        self.site.memory.keep(owner, server, stretch, by_admin=self.by_admin)
+        length = timedelta(seconds=_number(seconds) or 0)
+        if seconds == TO_THE_LIMIT and record.runtime_ends is not None:
+            length = record.runtime_ends - now
+        if reason := views.why_not(record, now, length):
+            raise ExtensionRefused(*reason)
+        self.site.store.extend(owner, server, length, by_admin=self.by_admin)
 
 
 class ReleaseHandler(_ServerHandler):
-    """Lets go a server that was kept."""
+    """Ends an extension."""
 
     async def post(self) -> None:
-        """Let it go, or say why not."""
+        """End it, or say why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:
-            self.site.memory.release(owner, server)
-        except KeepRefused as refused:
+            self.site.store.release(owner, server)
+        except ExtensionRefused as refused:
             self.set_status(422)
             await self.show_servers(owner, error=refused.message)
         else:

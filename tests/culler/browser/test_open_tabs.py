@@ -14,12 +14,12 @@ IDLE = 30  # seconds
 CELL = 60  # seconds; twice as long as the limit
 MARGIN = SWEEP_EVERY + 60  # seconds: a sweep, the stop, and a slow machine
 
-ASKING = Culling(idle_seconds=IDLE, flags=["--ask-servers"], scopes=[*CORE, *SECOND_SOURCE])
+PROBING = Culling(idle_seconds=IDLE, flags=["--ask-servers"], scopes=[*CORE, *SECOND_SOURCE])
 NOT_ASKING = Culling(idle_seconds=IDLE)
 
 
 async def test_a_tab_in_which_nothing_runs_is_no_reason_to_keep_a_server(stage):
-    async with stage(ASKING) as on:
+    async with stage(PROBING) as on:
         ada = await on.person("ada")
         await ada.open_lab()
         await ada.run_cell("print(6 * 7)", shows="42")
@@ -43,7 +43,7 @@ async def test_without_the_second_source_the_tab_keeps_it(stage):
 
 
 async def test_a_cell_that_runs_and_says_nothing_keeps_its_server_until_it_has_ended(stage):
-    async with stage(ASKING) as on:
+    async with stage(PROBING) as on:
         ada = await on.person("ada")
         await ada.open_lab()
         begun = time.monotonic()

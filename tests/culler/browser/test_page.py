@@ -68,8 +68,8 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             first, second = [await ada.another_tab(on.page_url) for _ in range(2)]
             await first.get_by_role("button", name="Extend").first.click()
             assert "extended" in (await first.get_by_role("status").inner_text()).lower()
-            kept_until = parse(await first.locator("[data-kept] time").first.get_attribute("datetime"))
-            assert 0 < (kept_until - utcnow()).total_seconds() <= KEEP
+            extended_until = parse(await first.locator("[data-kept] time").first.get_attribute("datetime"))
+            assert 0 < (extended_until - utcnow()).total_seconds() <= KEEP
 
             # It still shows the button, but the one time of this week is used up.
             await second.get_by_role("button", name="Extend").first.click()
@@ -77,10 +77,10 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             assert await second.get_by_role("button", name="Extend Default server for").count() == 0
 
             await on.wait_until_gone("ada", seconds=KEEP + MARGIN)
-            assert utcnow() >= kept_until
+            assert utcnow() >= extended_until
             # To keep it has put off the stop that the first warning was about: the new one has its own.
             assert [said["cause"] for said in warnings] == ["idle", "idle"]
-            assert parse(warnings[1]["stop_at"]) >= kept_until
+            assert parse(warnings[1]["stop_at"]) >= extended_until
             assert warnings[1]["reason"].endswith("and its extension ends")
 
             await on.stop_of("ada")

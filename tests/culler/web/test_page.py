@@ -7,11 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from jupyterhub.services.auth import HubOAuth
 
-from k8s_hub.culler.core.facts import Work
-from k8s_hub.culler.core.holds import KeepLimits
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.policy import Work
+from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.culler.state import Stop
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
 
 pytestmark = pytest.mark.hub
@@ -64,12 +63,12 @@ async def test_keeping_is_limited_and_survives_a_restart(tmp_path):
         assert used_up.message == (
             "You have used all 2 extensions of these seven days; the next is available on 2026-07-08 12:00 UTC."
         )
-        later = type(site.memory)(state_file, site.memory.limits, site.clock, read_only=True)
-        assert later.kept_until("alice", "lab") == NOW + timedelta(hours=4)
+        later = type(site.store)(state_file, site.store.limits, site.clock, read_only=True)
+        assert later.extended_until("alice", "lab") == NOW + timedelta(hours=4)
 
 
 async def test_what_cannot_be_kept_is_said():
-    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=5))
+    limits = Limits(timeout=timedelta(hours=1), max_age=timedelta(hours=5))
     async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
         await site.start("alice")
         shown = await alice.login()
@@ -96,11 +95,11 @@ async def test_what_cannot_be_kept_is_said():
             refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", **form)
             assert refused.status == 422, form
             assert refused.message.startswith(sentence)
-        assert site.memory.allowance("alice").left == 2
+        assert site.store.quota("alice").left == 2
 
 
 async def test_nothing_is_offered_where_nothing_can_be_kept():
-    async with page_of(keep=KeepLimits(per_week=0)) as site, Visitor(site, "alice") as alice:
+    async with page_of(keep=ExtensionLimits(per_week=0)) as site, Visitor(site, "alice") as alice:
         await site.start("alice")
         shown = await alice.login()
         assert shown.servers == {"alice": "in use"}
@@ -127,7 +126,7 @@ async def test_forms_of_other_sites_are_refused():
             for path in ("keep", "release"):
                 refused = await alice.post(path, **form, **changes)
                 assert refused.status == 403, changes
-        assert site.memory.kept_until("alice", "") is None
+        assert site.store.extended_until("alice", "") is None
         for path in ("keep", "release"):
             assert (await alice.get(f"{path}?user=alice&server=&seconds=3600&_xsrf={xsrf}")).status == 405
         origin = site.url.partition("/services")[0]
@@ -135,7 +134,7 @@ async def test_forms_of_other_sites_are_refused():
             "keep", **form, _xsrf=xsrf, headers={"Origin": origin, "Sec-Fetch-Site": "same-origin"}
         )
         assert accepted.status == 200
-        assert site.memory.kept_until("alice", "") is not None
+        assert site.store.extended_until("alice", "") is not None
 
 
 async def test_a_form_without_a_login_is_refused():
@@ -143,7 +142,7 @@ async def test_a_form_without_a_login_is_refused():
         await site.start("alice")
         refused = await alice.post("keep", user="alice", server="", seconds="3600", _xsrf="x")
         assert refused.status == 403
-        assert site.memory.kept_until("alice", "") is None
+        assert site.store.extended_until("alice", "") is None
 
 
 async def test_a_user_sees_nothing_of_others():
@@ -159,7 +158,7 @@ async def test_a_user_sees_nothing_of_others():
         for path in ("keep", "release"):
             refused = await alice.post(path, _xsrf=xsrf, user="bob", server="secret-project", seconds="60")
             assert refused.status == 403
-        assert site.memory.kept_until("bob", "secret-project") is None
+        assert site.store.extended_until("bob", "secret-project") is None
 
 
 async def test_an_admin_sees_and_keeps_every_server():
@@ -205,7 +204,7 @@ async def test_a_hub_that_is_away_leaves_what_the_last_sweep_saw():
         assert shown.message.startswith("The hub does not answer")
         refused = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="60")
         assert refused.status == 503
-        assert site.memory.kept_until("alice", "lab") is None
+        assert site.store.extended_until("alice", "lab") is None
         await site.hub.boot()
 
 
@@ -228,7 +227,7 @@ async def test_a_hook_that_fails_leaves_what_the_last_sweep_saw(caplog):
             assert "could not determine what happens" in shown.message
             assert shown.servers == {"alice": "spared by the arbiter hook"}
             kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="", seconds="3600")
-            assert (kept.status, site.memory.kept_until("alice", "")) == (500, None)
+            assert (kept.status, site.store.extended_until("alice", "")) == (500, None)
         assert "KeyError: 'profile'" in caplog.text
 
 
@@ -276,7 +275,7 @@ async def test_the_live_refresh_of_a_script_is_let_in_with_its_token_only():
 
 
 async def test_an_extension_until_the_maximum_runtime():
-    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=3, minutes=40))
+    limits = Limits(timeout=timedelta(hours=1), max_age=timedelta(hours=3, minutes=40))
     async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
         await site.start("alice", idle=timedelta(minutes=30))
         shown = await alice.login()
@@ -286,7 +285,7 @@ async def test_an_extension_until_the_maximum_runtime():
         )
         kept = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="limit")
         assert kept.message == "Default server is extended until 2026-07-01 12:40 UTC."
-        assert site.memory.kept_until("alice", "") == NOW + timedelta(minutes=40)
+        assert site.store.extended_until("alice", "") == NOW + timedelta(minutes=40)
         assert 'value="limit"' not in kept.text
 
 
@@ -295,11 +294,11 @@ async def test_an_extension_until_a_limit_that_a_server_does_not_have_is_refused
         await site.start("alice")
         shown = await alice.login()
         refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="limit")
-        assert (refused.status, site.memory.kept_until("alice", "")) == (422, None)
+        assert (refused.status, site.store.extended_until("alice", "")) == (422, None)
 
 
 async def test_an_admin_s_extensions_are_not_the_user_s():
-    keep = KeepLimits(longest=timedelta(hours=6), per_week=1)
+    keep = ExtensionLimits(longest=timedelta(hours=6), per_week=1)
     async with (
         page_of(users=("admin", "alice"), keep=keep) as site,
         Visitor(site, "admin") as admin,
@@ -321,7 +320,7 @@ async def test_an_admin_s_extensions_are_not_the_user_s():
 
 
 async def test_an_exempt_server_shows_no_limits():
-    limits = Limits(idle=timedelta(hours=1), age=timedelta(hours=5), exempt=True)
+    limits = Limits(timeout=timedelta(hours=1), max_age=timedelta(hours=5), exempt=True)
     async with page_of(limits=limits) as site, Visitor(site, "alice") as alice:
         await site.start("alice")
         shown = await alice.login()
@@ -335,7 +334,7 @@ async def test_an_exempt_server_shows_no_limits():
 
 
 def stop(site, user, server="", **more):
-    site.memory.stopped(
+    site.store.stopped(
         Stop(
             user=user,
             server=server,
@@ -381,10 +380,12 @@ async def test_an_admin_sees_the_stops_of_all():
     async with page_of(users=("admin", "alice", "bob")) as site, Visitor(site, "admin") as admin:
         stop(site, "alice", "lab")
         stop(site, "bob")
-        site.board.passed(PassRecord(kind="look", begun=NOW, seconds=1.0, report=Report(), error=None))
+        site.board.on_pass(PassRecord(kind="look", begun=NOW, seconds=1.0, report=Report(), error=None))
         for number in range(14):
             begun = NOW + timedelta(minutes=number)
-            site.board.passed(PassRecord(kind="sweep", begun=begun, seconds=1.0, report=Report(), error=None))
+            site.board.on_pass(
+                PassRecord(kind="sweep", begun=begun, seconds=1.0, report=Report(), error=None)
+            )
         shown = await admin.login("all")
         assert re.findall('data-stop="([^"]*)"', shown.text) == ["bob", "alice/lab"]
         assert "it was idle for 1 h" in shown.text
@@ -503,5 +504,5 @@ async def test_a_server_about_which_nothing_can_be_decided_costs_no_other():
         assert (shown.status, shown.servers) == (500, {"alice/lab": "spared by the arbiter hook"})
         assert 'data-unshown="alice/odd"' in shown.text
         kept = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="lab", seconds="3600")
-        assert site.memory.kept_until("alice", "lab") == NOW + timedelta(hours=1)
+        assert site.store.extended_until("alice", "lab") == NOW + timedelta(hours=1)
         assert kept.servers["alice/lab"] == "kept by its user"

@@ -6,23 +6,21 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.core.board import Seen
+from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.facts import Work, facts_of
-from k8s_hub.culler.core.holds import Allowance, KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.policy import Cause, Work, facts_of
+from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.culler.core.words import plain
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Stop
-from k8s_hub.culler.web import views
+from k8s_hub.text import message_text
 
 HOUR = timedelta(hours=1)
-LIMITS = Limits(idle=HOUR)
-KEEPING = KeepLimits(longest=8 * HOUR, per_week=5)
-SOME = Allowance(left=3, longest=8 * HOUR)
-NONE = Allowance(left=0, longest=8 * HOUR, again=NOW + HOUR)
+LIMITS = Limits(timeout=HOUR)
+KEEPING = ExtensionLimits(longest=8 * HOUR, per_week=5)
+SOME = Quota(left=3, longest=8 * HOUR)
+NONE = Quota(left=0, longest=8 * HOUR, again=NOW + HOUR)
 
 
 async def decided(limits=LIMITS, *, work=None, **how):
@@ -30,18 +28,14 @@ async def decided(limits=LIMITS, *, work=None, **how):
     return await Decider(limits=limits).decide(facts_of(one, user("alice", one), work=work), NOW)
 
 
+def ending(record, at):
+    """Return the record of a server that reaches its maximum runtime then."""
+    limits = replace(record.matched.limits, max_age=at - record.started)
+    return replace(record, matched=replace(record.matched, limits=limits))
+
+
 async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
-    return Seen.of(await decided(limits, **how), action)
-
-
-async def test_a_row_says_what_the_decision_does():
-    for how in ({}, {"idle": timedelta(minutes=5)}, {"pending": "stop"}, {"idle": None, "age": None}):
-        decision = await decided(**how)
-        row, record = views.row_of(decision), decision.record(Action.KEPT)
-        assert (row.verdict, row.cause, row.reason, row.rule) == tuple(
-            record[key] for key in ("verdict", "cause", "reason", "rule")
-        )
-        assert row.due == decision.verdict.due
+    return (await decided(limits, **how)).record(action)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +47,12 @@ async def test_a_row_says_what_the_decision_does():
         ({"pending": "spawn"}, "It is not stopped while it starts or stops.", ""),
         ({"limits": replace(LIMITS, exempt=True)}, "It is exempt: it is not stopped automatically.", ""),
         (
-            {"limits": replace(LIMITS, age=5 * HOUR), "idle": timedelta(0)},
+            {"limits": replace(LIMITS, max_age=5 * HOUR), "idle": timedelta(0)},
             "Stops at",
             "unless you use it before then.",
         ),
         (
-            {"limits": replace(LIMITS, age=3 * HOUR + timedelta(minutes=1)), "idle": timedelta(0)},
+            {"limits": replace(LIMITS, max_age=3 * HOUR + timedelta(minutes=1)), "idle": timedelta(0)},
             "Stops at",
             "even if in use: it reaches its maximum runtime.",
         ),
@@ -90,26 +84,26 @@ async def test_an_admin_reads_about_a_user_s_server_not_about_their_own():
 
 
 async def test_an_exempt_server_has_no_limits():
-    limits = replace(LIMITS, age=5 * HOUR)
+    limits = replace(LIMITS, max_age=5 * HOUR)
     row = views.row(await seen(limits))
-    assert (row.limit, row.age_ends) == ("1 h, the default limit", NOW + 2 * HOUR)
+    assert (row.limit, row.record.runtime_ends) == ("1 h, the default limit", NOW + 2 * HOUR)
     for exempt in ({"exempt": True}, {"default_servers": False}):
         row = views.row(await seen(replace(limits, **exempt)))
-        assert (row.cause, row.limit, row.age_ends) == ("exempt", None, None)
+        assert (row.record.verdict.cause, row.limit) == (Cause.EXEMPT, None)
 
 
 async def test_what_is_offered():
     one = await seen(idle=timedelta(0))
     offer = views.offer(one, SOME, KEEPING, NOW)
-    assert offer.stretches == (HOUR, 4 * HOUR, 8 * HOUR)
-    assert plain(offer.sentence).startswith("3 of 5 extensions left")
-    short = KeepLimits(longest=HOUR, per_week=5)
-    assert views.offer(one, SOME, short, NOW).stretches == (HOUR,)
-    assert views.offer(replace(one, kept_until=NOW + 4 * HOUR), SOME, KEEPING, NOW).stretches == (8 * HOUR,)
+    assert offer.lengths == (HOUR, 4 * HOUR, 8 * HOUR)
+    assert message_text(offer.sentence).startswith("3 of 5 extensions left")
+    short = ExtensionLimits(longest=HOUR, per_week=5)
+    assert views.offer(one, SOME, short, NOW).lengths == (HOUR,)
+    assert views.offer(replace(one, extended_until=NOW + 4 * HOUR), SOME, KEEPING, NOW).lengths == (8 * HOUR,)
 
 
 @pytest.mark.parametrize(
-    ("left", "stretches", "is_offered"),
+    ("left", "lengths", "is_offered"),
     [
         (9 * HOUR, (HOUR, 4 * HOUR, 8 * HOUR), False),
         (8 * HOUR, (HOUR, 4 * HOUR, 8 * HOUR), False),
@@ -118,40 +112,40 @@ async def test_what_is_offered():
         (timedelta(minutes=61), (HOUR,), True),
     ],
 )
-async def test_an_extension_ends_at_the_maximum_runtime_at_the_latest(left, stretches, is_offered):
-    one = replace(await seen(idle=timedelta(0)), age_ends=NOW + left)
+async def test_an_extension_ends_at_the_maximum_runtime_at_the_latest(left, lengths, is_offered):
+    one = ending(await seen(idle=timedelta(0)), NOW + left)
     offer = views.offer(one, SOME, KEEPING, NOW)
-    assert offer.stretches == stretches
+    assert offer.lengths == lengths
     assert offer.until == (NOW + left if is_offered else None)
 
 
 async def test_a_server_that_is_idle_can_be_extended_for_the_minutes_that_are_left():
     """... but one that stops then anyway, or is extended until then, gets no button that does nothing."""
     end = NOW + timedelta(minutes=20)
-    due = replace(await seen(idle=timedelta(minutes=50)), age_ends=end)
-    offer = views.offer(due, SOME, KEEPING, NOW)
-    assert (offer.stretches, offer.until) == ((), end)
-    assert plain(offer.sentence).startswith("3 of 5")
-    in_use = replace(due, verdict=replace(due.verdict, due=end))
-    for nothing_to_gain in (in_use, replace(due, kept_until=end)):
+    deadline = ending(await seen(idle=timedelta(minutes=50)), end)
+    offer = views.offer(deadline, SOME, KEEPING, NOW)
+    assert (offer.lengths, offer.until) == ((), end)
+    assert message_text(offer.sentence).startswith("3 of 5")
+    in_use = replace(deadline, verdict=replace(deadline.verdict, deadline=end))
+    for nothing_to_gain in (in_use, replace(deadline, extended_until=end)):
         offer = views.offer(nothing_to_gain, SOME, KEEPING, NOW)
-        assert (offer.stretches, offer.until) == ((), None)
-        assert plain(offer.sentence) == (
+        assert (offer.lengths, offer.until) == ((), None)
+        assert message_text(offer.sentence) == (
             "It reaches its maximum runtime at 2026-07-01 12:20 UTC and cannot be extended beyond that."
         )
 
 
 async def test_what_is_offered_to_an_admin():
     one = await seen(idle=timedelta(0))
-    for allowance, limits in ((NONE, KEEPING), (SOME, replace(KEEPING, per_week=0))):
-        offer = views.offer(one, allowance, limits, NOW, by_admin=True)
-        assert offer.stretches == (HOUR, 4 * HOUR, 8 * HOUR)
-        assert plain(offer.sentence) == "Extensions by admins do not count for anybody's quota."
+    for quota, limits in ((NONE, KEEPING), (SOME, replace(KEEPING, per_week=0))):
+        offer = views.offer(one, quota, limits, NOW, by_admin=True)
+        assert offer.lengths == (HOUR, 4 * HOUR, 8 * HOUR)
+        assert message_text(offer.sentence) == "Extensions by admins do not count for anybody's quota."
     assert views.offer(one, SOME, replace(KEEPING, longest=timedelta(0)), NOW, by_admin=True) == views.Offer()
 
 
 @pytest.mark.parametrize(
-    ("how", "change", "allowance", "sentence"),
+    ("how", "change", "quota", "sentence"),
     [
         ({"limits": replace(LIMITS, exempt=True)}, {}, SOME, "It is exempt, so it needs no extension."),
         ({"pending": "spawn"}, {}, SOME, "You can extend it once it is ready."),
@@ -161,29 +155,34 @@ async def test_what_is_offered_to_an_admin():
             NONE,
             "You have used all 5 extensions of these seven days; the next is available on 2026-07-01 13:00 UTC.",
         ),
-        ({}, {"kept_until": NOW + 8 * HOUR}, SOME, "It is already extended for as long as is possible now."),
         (
             {},
-            {"age_ends": NOW + timedelta(seconds=30)},
+            {"extended_until": NOW + 8 * HOUR},
+            SOME,
+            "It is already extended for as long as is possible now.",
+        ),
+        (
+            {"limits": replace(LIMITS, max_age=3 * HOUR + timedelta(seconds=30))},
+            {},
             SOME,
             "It reaches its maximum runtime at 2026-07-01 12:00 UTC and",
         ),
     ],
 )
-async def test_why_nothing_is_offered(how, change, allowance, sentence):
-    offer = views.offer(replace(await seen(**how), **change), allowance, KEEPING, NOW)
-    assert offer.stretches == ()
-    assert plain(offer.sentence).startswith(sentence)
+async def test_why_nothing_is_offered(how, change, quota, sentence):
+    offer = views.offer(replace(await seen(**how), **change), quota, KEEPING, NOW)
+    assert offer.lengths == ()
+    assert message_text(offer.sentence).startswith(sentence)
 
 
 async def test_a_list_is_filtered_and_paged():
     one = await seen()
     servers = [replace(one, user=f"user-{number:03}") for number in range(250)]
-    first, last = (views.listing(servers, views.Filter(page=page)) for page in (-1, 99))
-    assert (first.page, first.pages, len(first.seen), first.found) == (1, 3, 100, 250)
-    assert (last.page, len(last.seen), last.seen[-1].user) == (3, 50, "user-249")
-    assert views.listing(servers, views.Filter(text=" USER-24")).found == 10
-    assert views.listing(servers, views.Filter(cause="in use")).seen == ()
+    first, last = (views.servers_page(servers, views.Filter(page=page)) for page in (-1, 99))
+    assert (first.page, first.pages, len(first.records), first.found) == (1, 3, 100, 250)
+    assert (last.page, len(last.records), last.records[-1].user) == (3, 50, "user-249")
+    assert views.servers_page(servers, views.Filter(text=" USER-24")).found == 10
+    assert views.servers_page(servers, views.Filter(cause="in use")).records == ()
     assert first.causes == (("idle", 250),)
 
 
@@ -198,7 +197,7 @@ def test_banners():
     [failed] = views.banners([ended(), ended("no answer")], ())
     assert failed == "The last sweep failed: no answer"
     lacking = ("The API token lacks the scope read:users:groups: rules that match groups never match",) * 2
-    said = views.banners([ended(braked=12, quiet=1)], lacking, is_dry_run=True)
+    said = views.banners([ended(held_by_guard=12, held_by_grace=1)], lacking, is_dry_run=True)
     assert said[0] == "Dry run: no servers are stopped."
     assert said[1].startswith("The last sweep did not stop 12 servers: ")
     assert said[2].startswith("1 server not stopped: the hub was away")
@@ -222,7 +221,7 @@ def test_sweeps_that_stopped_nothing_are_one_row():
     ]
     rows = views.sweeps(passes)
     assert [(row.begun - NOW) // HOUR for row in rows] == [19, 17, 16, 2, 1, 0]
-    assert [plain(row.outcome).partition(",")[0] for row in rows] == [
+    assert [message_text(row.outcome).partition(",")[0] for row in rows] == [
         "2 sweeps stopped nothing",
         "",
         "14 sweeps stopped nothing",
@@ -231,7 +230,7 @@ def test_sweeps_that_stopped_nothing_are_one_row():
         "0 servers of 0 users",
     ]
     assert rows[2].outcome[1] == NOW + 3 * HOUR
-    assert plain(rows[2].outcome).endswith(
+    assert message_text(rows[2].outcome).endswith(
         "The last: 16 servers of 0 users, 0 stopped, 16 kept (16 in use), 0 failed, 0.0 s"
     )
     assert rows[1].error == "away"
@@ -239,7 +238,7 @@ def test_sweeps_that_stopped_nothing_are_one_row():
 
 @pytest.mark.parametrize(
     "count",
-    ["stopped", "stopping", "gone", "would_stop", "failed", "hidden", "braked", "quiet", "warned", "deleted",
+    ["stopped", "stopping", "gone", "would_stop", "failed", "hidden", "held_by_guard", "held_by_grace", "warned", "deleted",
      "delete_failed", "lost"],
 )  # fmt: skip
 def test_a_sweep_in_which_anything_happened_has_a_row_of_its_own(count):

@@ -11,14 +11,13 @@ from yarl import URL
 
 from devkit.demo.settings import free_port
 from devkit.testing.realhub import RealHub
-from k8s_hub.culler.core.board import Board
-from k8s_hub.culler.core.holds import KeepLimits
+from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.culler.core.report import Board, PassRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.state import Memory
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
@@ -88,9 +87,9 @@ class Site:
         self.api_url = hub.api_url.replace("/hub/", f"{base}hub/")
         self.clock = Clock()
         self.board = Board()
-        self.decider = Decider(limits=limits or Limits(idle=timedelta(hours=1)), hook=hook)
-        self.memory = Memory(
-            state_file, keep or KeepLimits(longest=timedelta(hours=6), per_week=2), self.clock
+        self.decider = Decider(limits=limits or Limits(timeout=timedelta(hours=1)), hook=hook)
+        self.store = StateStore(
+            state_file, keep or ExtensionLimits(longest=timedelta(hours=6), per_week=2), self.clock
         )
         self.is_dry_run = is_dry_run
         self.settings = PageSettings.of(
@@ -111,13 +110,13 @@ class Site:
             servers = None if work is None else Told(work)
             sweep = Sweep(
                 HubApi(connection),
-                Orders(),
+                SweepOptions(),
                 self.decider,
                 self.clock,
-                tell=self.board.tell,
+                on_decision=self.board.on_decision,
                 servers=servers,
             )
-            self.board.passed(record(report=await sweep.look(), error=None))
+            self.board.on_pass(record(report=await sweep.look(), error=None))
 
     def connected(self):
         return HubConnection(HubConnectionSettings(url=self.api_url, token=TOKEN))
@@ -130,7 +129,7 @@ class Site:
                 self.settings,
                 board=self.board,
                 decider=self.decider,
-                memory=self.memory,
+                store=self.store,
                 hub=HubApi(connection),
                 now=self.clock,
                 is_dry_run=self.is_dry_run,
@@ -179,10 +178,10 @@ class Visitor:
 
     async def login(self, path="", *, arrives=True):
         """Visit the page, be sent to the hub's login, and come back."""
-        asked = await self.get(path)
-        assert asked.url.path.endswith("/hub/login"), asked.url
-        form = {"username": self.name, "password": "x", "_xsrf": asked.xsrf}
-        shown = await self._visit("POST", asked.url, data=form)
+        probed = await self.get(path)
+        assert probed.url.path.endswith("/hub/login"), probed.url
+        form = {"username": self.name, "password": "x", "_xsrf": probed.xsrf}
+        shown = await self._visit("POST", probed.url, data=form)
         if arrives:
             assert shown.url.path_qs == self.site.settings.prefix + path, shown.text
         return shown

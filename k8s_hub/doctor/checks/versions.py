@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
 from k8s_hub.text import quoted
 
 CHECK = "versions"
@@ -41,8 +41,8 @@ _VERSION = re.compile(
 _PRE_RELEASE = re.compile(r"[._-]?((a|b|rc)\d|alpha|beta|dev)")
 
 
-def judge(versions: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Judge versions by name; None is one that could not be found out."""
+def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Check versions by name; None is one that could not be found out."""
     for name, version in versions.items():
         yield _finding(name, name.removesuffix(RUNNING).strip(), version)
 
@@ -51,24 +51,18 @@ def _finding(subject: str, program: str, version: str | None) -> Finding:
     have = Version.of(version or "")
     if version is None or have is None:
         what = "its version could not be found out" if version is None else f"{quoted(version)} is no version"
-        return Finding(check=CHECK, subject=subject, status=Status.UNKNOWN, message=what)
+        return unknown(CHECK, subject, what)
     lowest = LOWEST.get(program, ())
     release = security_release_after(program, have)
     if have.numbers < lowest:
         return _wrong(subject, f"{version} is too old", _dotted(lowest))
     if release is not None:
         return _wrong(subject, f"{version} is older than the security release {release}", release)
-    return Finding(check=CHECK, subject=subject, status=Status.FINE, message=version)
+    return fine(CHECK, subject, version)
 
 
 def _wrong(subject: str, message: str, wanted: str) -> Finding:
-    return Finding(
-        check=CHECK,
-        subject=subject,
-        status=Status.WRONG,
-        message=message,
-        advice=f"take {wanted} or later",
-    )
+    return wrong(CHECK, subject, message, advice=f"take {wanted} or later")
 
 
 def security_release_after(program: str, have: Version) -> str | None:

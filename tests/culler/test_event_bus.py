@@ -1,6 +1,6 @@
 """Those who listen are guarded: an error of one costs nobody else anything, and is logged once."""
 
-from k8s_hub.culler.actions import guarded
+from k8s_hub.culler.event_bus import guarded
 
 
 def test_a_listener_that_raises_hears_the_next_record_too():

@@ -17,10 +17,18 @@ from jupyterhub.utils import make_ssl_context
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW, server
-from k8s_hub.culler.core.facts import Work
+from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.probe import LONGEST_ANSWER, Silence, SingleUserServers, SingleUserSettings
-from k8s_hub.culler.tokens import AT_ONCE, LAST_USE, LIFETIME, ServerTokens
+from k8s_hub.culler.probe import (
+    AT_ONCE,
+    LAST_USE,
+    LIFETIME,
+    LONGEST_ANSWER,
+    ProbeSettings,
+    ServerProbe,
+    ServerTokens,
+    Silence,
+)
 from k8s_hub.hub.connection import internal_ssl_context, servers_ssl_context
 from k8s_hub.hub.errors import HubForbidden, HubUnavailable
 
@@ -87,17 +95,15 @@ def at(url, user="ada"):
     return replace(server(user), raw={"url": f"/user/{user}/", "state": {"url": url}})
 
 
-def asking(**options):
+def probe(**options):
     """Ask with the culler's own token, unless said otherwise."""
     others = {name: options.pop(name, None) for name in ("routes", "tokens", "scopes")}
-    return SingleUserServers(
-        SingleUserSettings(**{"token": TOKEN, "timeout_seconds": 5, **options}), **others
-    )
+    return ServerProbe(ProbeSettings(**{"token": TOKEN, "timeout_seconds": 5, **options}), **others)
 
 
 async def test_kernels_and_terminals_are_asked_once_and_without_being_activity():
     machine = Machine(kernels=reply(200, [KERNEL], JSON), terminals=reply(200, [], JSON))
-    async with machine.listening() as described, asking() as servers:
+    async with machine.listening() as described, probe() as servers:
         assert await servers.work(described) == BUSY
     assert [request.splitlines()[0] for request in machine.requests] == [
         "GET /user/ada/api/kernels?no_track_activity=1 HTTP/1.1",
@@ -108,7 +114,7 @@ async def test_kernels_and_terminals_are_asked_once_and_without_being_activity()
 
 
 async def test_a_server_without_terminals_is_known_by_its_kernels():
-    async with Machine(kernels=reply(200, [KERNEL])).listening() as described, asking() as servers:
+    async with Machine(kernels=reply(200, [KERNEL])).listening() as described, probe() as servers:
         assert await servers.work(described) == BUSY
 
 
@@ -185,7 +191,7 @@ async def test_what_is_no_answer_is_told_once_a_sweep_and_never_raised(kind, ans
     machine = Machine(**answers)
     async with (
         machine.listening() as described,
-        asking(timeout_seconds=0.2 if kind is Silence.SLOW else 5) as servers,
+        probe(timeout_seconds=0.2 if kind is Silence.SLOW else 5) as servers,
     ):
         for sweep in (1, 2):
             await servers.refresh()
@@ -219,7 +225,7 @@ async def test_a_busy_kernel_is_heard_whatever_is_said_of_terminals(terminals, c
     """A server's authorizer may forbid them; the computation would be lost."""
     machine = Machine(kernels=reply(200, [KERNEL]), terminals=terminals)
     seconds = 0.3 if terminals is mute else 5
-    async with machine.listening() as described, asking(timeout_seconds=seconds) as servers:
+    async with machine.listening() as described, probe(timeout_seconds=seconds) as servers:
         work = await servers.work(described)
     assert (work.busy, work.last_execution) == (1, NOW)
     is_whole = terminals in (reply(404), reply(200, b"null"))
@@ -231,19 +237,19 @@ async def test_a_terminal_is_heard_where_kernels_are_forbidden(caplog):
     machine = Machine(
         kernels=reply(403), terminals=reply(200, [{"name": "1", "last_activity": KERNEL["last_activity"]}])
     )
-    async with machine.listening() as described, asking() as servers:
+    async with machine.listening() as described, probe() as servers:
         work = await servers.work(described)
     assert work == Work(busy=0, connections=0, last_execution=NOW, is_partial=True)
 
 
 async def test_a_server_that_does_not_listen_is_asked_once():
-    async with Machine(kernels=hanging_up).listening() as described, asking() as servers:
+    async with Machine(kernels=hanging_up).listening() as described, probe() as servers:
         assert await servers.work(described) is None
         assert servers.silent == {Silence.UNREACHABLE: 1}
 
 
 async def test_each_kind_is_told_for_itself(caplog):
-    async with Machine(kernels=reply(403)).listening() as described, asking() as servers:
+    async with Machine(kernels=reply(403)).listening() as described, probe() as servers:
         await servers.work(described)
         await servers.work(at(None))
         await servers.work(at(f"http://127.0.0.1:{free_port()}/"))
@@ -257,14 +263,14 @@ async def test_no_redirect_takes_the_token_elsewhere():
     elsewhere = Machine(kernels=reply())
     async with elsewhere.listening() as other:
         to = reply(307, b"", f"Location: {other.state['url']}api/kernels")
-        async with Machine(kernels=to).listening() as described, asking() as servers:
+        async with Machine(kernels=to).listening() as described, probe() as servers:
             assert await servers.work(described) is None
     assert elsewhere.requests == []
 
 
 async def test_a_cookie_is_not_given_back():
     machine = Machine(kernels=reply(200, [], "Set-Cookie: visitor=culler; Path=/"), terminals=reply())
-    async with machine.listening() as described, asking() as servers:
+    async with machine.listening() as described, probe() as servers:
         by_name = at(described.state["url"].replace("127.0.0.1", "localhost"))
         assert await servers.work(by_name) == NOTHING
         assert await servers.work(by_name) == NOTHING
@@ -275,7 +281,7 @@ async def test_a_cookie_is_not_given_back():
 async def test_the_answer_may_be_as_long_as_it_may_be_and_no_longer():
     body = b"[]".rjust(LONGEST_ANSWER)
     for content, work in ((body, NOTHING), (b" " + body, None)):
-        async with Machine(kernels=reply(200, content)).listening() as described, asking() as servers:
+        async with Machine(kernels=reply(200, content)).listening() as described, probe() as servers:
             assert await servers.work(described) == work
 
 
@@ -288,12 +294,12 @@ async def test_no_more_than_so_many_are_asked_at_once():
         writer.write(reply())
 
     machine = Machine(kernels=when_told, terminals=reply())
-    async with machine.listening() as described, asking(concurrency=3) as servers:
-        asked = asyncio.gather(*(servers.work(described) for _ in range(10)))
+    async with machine.listening() as described, probe(concurrency=3) as servers:
+        probed = asyncio.gather(*(servers.work(described) for _ in range(10)))
         for _ in range(3):
             await arrived.acquire()
         go.set()
-        assert await asked == [NOTHING] * 10
+        assert await probed == [NOTHING] * 10
     assert machine.peak == 3
 
 
@@ -304,7 +310,7 @@ async def test_waiting_for_ones_turn_takes_nothing_from_ones_time():
 
     async with (
         Machine(kernels=soon).listening() as described,
-        asking(concurrency=1, timeout_seconds=0.4) as servers,
+        probe(concurrency=1, timeout_seconds=0.4) as servers,
     ):
         assert await asyncio.gather(*(servers.work(described) for _ in range(5))) == [NOTHING] * 5
 
@@ -324,7 +330,7 @@ async def test_the_routes_are_those_of_the_last_refresh(caplog):
                 raise answer
             return answer
 
-        async with asking(routes=routes) as servers:
+        async with probe(routes=routes) as servers:
             for work in (None, NOTHING, None):
                 await servers.refresh()
                 assert await servers.work(hidden) == work
@@ -333,11 +339,11 @@ async def test_the_routes_are_those_of_the_last_refresh(caplog):
 
 def test_a_bad_template_is_refused_when_the_settings_are_made():
     with pytest.raises(BadTemplate, match="server_url_template"):
-        SingleUserSettings(token="", url_template="http://{user}")
+        ProbeSettings(token="", url_template="http://{user}")
 
 
 def test_the_token_is_not_shown():
-    assert TOKEN not in repr(SingleUserSettings(token=TOKEN))
+    assert TOKEN not in repr(ProbeSettings(token=TOKEN))
 
 
 @pytest.mark.hub
@@ -355,10 +361,10 @@ async def test_with_internal_ssl_servers_are_known_by_an_authority_of_their_own(
     )
     machine = Machine(kernels=reply(), terminals=reply())
     async with machine.listening(server_side) as described:
-        async with asking(ssl_context=servers_ssl_context(tmp_path)) as servers:
+        async with probe(ssl_context=servers_ssl_context(tmp_path)) as servers:
             assert await servers.work(described) == NOTHING
         for wrong in (internal_ssl_context(tmp_path), None):
-            async with asking(ssl_context=wrong) as servers:
+            async with probe(ssl_context=wrong) as servers:
                 assert await servers.work(described) is None
                 assert servers.silent == {Silence.UNREACHABLE: 1}
             assert "certificate" in caplog.text
@@ -409,7 +415,7 @@ async def test_a_server_is_shown_the_token_of_its_state_whatever_else_there_is(h
     mint, machine = Mint(), Machine(kernels=reply(), terminals=reply())
     async with (
         machine.listening() as described,
-        asking(tokens=ServerTokens(mint, lambda: NOW), scopes=lambda: told(has)) as servers,
+        probe(tokens=ServerTokens(mint, lambda: NOW), scopes=lambda: told(has)) as servers,
     ):
         await servers.refresh()
         assert await servers.work(with_token(described)) == NOTHING
@@ -421,7 +427,7 @@ async def test_a_server_is_shown_the_token_of_its_state_whatever_else_there_is(h
 async def test_the_token_of_the_state_is_in_no_log(is_refused, caplog):
     caplog.set_level(logging.DEBUG)
     machine = Machine(kernels=reply(403 if is_refused else 500), terminals=reply(403))
-    async with machine.listening() as described, asking() as servers:
+    async with machine.listening() as described, probe() as servers:
         assert await servers.work(with_token(described)) is None
     assert "token-in-the-state" not in caplog.text
     assert "token-in-the-state" in machine.requests[0]
@@ -444,7 +450,7 @@ async def test_without_a_token_in_its_state(has, own, token, caplog):
     machine = Machine(kernels=reply(), terminals=reply())
     async with (
         machine.listening() as described,
-        asking(token=own, tokens=ServerTokens(Mint(), lambda: NOW), scopes=lambda: told(has)) as servers,
+        probe(token=own, tokens=ServerTokens(Mint(), lambda: NOW), scopes=lambda: told(has)) as servers,
     ):
         await servers.refresh()
         assert await servers.work(described) == (NOTHING if token else None)
@@ -463,7 +469,7 @@ async def test_scopes_that_are_not_known_are_asked_for_at_each_sweep():
         return answer
 
     machine = Machine(kernels=reply(), terminals=reply())
-    async with machine.listening() as described, asking(scopes=scopes) as servers:
+    async with machine.listening() as described, probe(scopes=scopes) as servers:
         for error in (HubForbidden, HubUnavailable):
             with pytest.raises(error):
                 await servers.refresh()
@@ -472,16 +478,16 @@ async def test_scopes_that_are_not_known_are_asked_for_at_each_sweep():
 
 
 async def test_routes_are_read_only_with_the_scope_for_it(caplog):
-    asked = []
+    probed = []
 
     async def routes():
-        asked.append(1)
+        probed.append(1)
         return {}
 
     for has in ({"proxy"}, {"list:users"}):
-        async with asking(routes=routes, scopes=functools.partial(told, has)) as servers:
+        async with probe(routes=routes, scopes=functools.partial(told, has)) as servers:
             await servers.refresh()
-    assert asked == [1]
+    assert probed == [1]
     assert not caplog.records
 
 
@@ -491,7 +497,7 @@ async def test_routes_are_read_only_with_the_scope_for_it(caplog):
 async def test_a_server_is_shown_a_token_that_opens_only_itself_for_as_long_as_it_lasts():
     now = NOW
     mint, machine = Mint(), Machine(kernels=reply(), terminals=reply())
-    async with machine.listening() as described, asking(tokens=ServerTokens(mint, lambda: now)) as servers:
+    async with machine.listening() as described, probe(tokens=ServerTokens(mint, lambda: now)) as servers:
         for passed in (timedelta(), LIFETIME - LAST_USE - timedelta(seconds=1), timedelta(seconds=1)):
             now += passed
             await servers.refresh()
@@ -531,7 +537,7 @@ async def test_few_tokens_are_made_at_once():
 
 async def test_a_token_that_is_refused_is_made_anew():
     mint, machine = Mint(), Machine(kernels=reply(403), terminals=reply(403))
-    async with machine.listening() as described, asking(tokens=ServerTokens(mint, lambda: NOW)) as servers:
+    async with machine.listening() as described, probe(tokens=ServerTokens(mint, lambda: NOW)) as servers:
         assert await servers.work(described) is None
         machine.answers |= {"kernels": reply(), "terminals": reply()}
         assert await servers.work(described) == NOTHING
@@ -542,7 +548,7 @@ async def test_a_token_that_is_refused_is_made_anew():
 async def test_a_token_that_cannot_be_made_is_told(caplog):
     mint, machine = Mint(), Machine(kernels=reply())
     mint.trouble = HubForbidden("The API token lacks the scope tokens")
-    async with machine.listening() as described, asking(tokens=ServerTokens(mint, lambda: NOW)) as servers:
+    async with machine.listening() as described, probe(tokens=ServerTokens(mint, lambda: NOW)) as servers:
         assert await servers.work(described) is None
     assert servers.silent == {Silence.NO_TOKEN: 1}
     assert machine.requests == []

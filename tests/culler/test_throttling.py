@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from k8s_hub.culler.throttling import ANSWERS, ANSWERS_AT_LEAST, Pace, adapted, each
+from k8s_hub.culler.throttling import ANSWERS, ANSWERS_AT_LEAST, Throttle, adapted, each
 
 SLOW, FAIR, FAST = [1.5] * ANSWERS, [0.5] * ANSWERS, [0.01] * ANSWERS
 
 
 @pytest.mark.parametrize(
-    ("places", "answers", "seconds", "expected"),
+    ("slots", "answers", "seconds", "expected"),
     [
         (50, SLOW, 0, 25),
         (25, SLOW, 0, 12),
@@ -23,97 +23,97 @@ SLOW, FAIR, FAST = [1.5] * ANSWERS, [0.5] * ANSWERS, [0.01] * ANSWERS
         (25, [0.01] * 11 + [30.0] * 9, 60, 26),  # the median, not the mean
     ],
 )
-def test_a_step(places, answers, seconds, expected):
-    assert adapted(places, answers, seconds, 50) == expected
+def test_a_step(slots, answers, seconds, expected):
+    assert adapted(slots, answers, seconds, 50) == expected
 
 
-async def answers(pace, seconds, number=ANSWERS, *, code=200, method="GET"):
+async def answers(throttle, seconds, number=ANSWERS, *, code=200, method="GET"):
     await asyncio.sleep(seconds)  # the answer is to a request that began after the last change
     for _ in range(number):
-        pace.heard(code, seconds, method)
+        throttle.on_reply(code, seconds, method)
 
 
 @pytest.mark.looptime
 async def test_a_slow_hub_halves_it_once_for_the_requests_of_one_pace():
-    pace = Pace(40)
-    async with pace.place():
-        await answers(pace, 2.0)
-        assert pace.places == 20
-        pace.heard(200, 1.9, "GET")  # asked before the change, as many more like it
+    throttle = Throttle(40)
+    async with throttle.slot():
+        await answers(throttle, 2.0)
+        assert throttle.slots == 20
+        throttle.on_reply(200, 1.9, "GET")  # asked before the change, as many more like it
         await asyncio.sleep(1)
         for _ in range(ANSWERS):
-            pace.heard(200, 2.9, "GET")
-        assert pace.places == 20
-        await answers(pace, 2.0)
-        assert pace.places == 10
+            throttle.on_reply(200, 2.9, "GET")
+        assert throttle.slots == 20
+        await answers(throttle, 2.0)
+        assert throttle.slots == 10
 
 
 @pytest.mark.looptime
 async def test_what_is_no_word_about_the_hubs_load_counts_nothing():
     """Stops take long by design; an error can come at once from a hub that is away."""
-    pace = Pace(40)
-    async with pace.place():
-        await answers(pace, 10.0, method="DELETE")
-        await answers(pace, 0.01, code=503)
-        await answers(pace, 0.01, code=0)
-        assert pace.places == 40
-        await answers(pace, 60.0, code=0)  # no answer in time
-        assert pace.places == 20
+    throttle = Throttle(40)
+    async with throttle.slot():
+        await answers(throttle, 10.0, method="DELETE")
+        await answers(throttle, 0.01, code=503)
+        await answers(throttle, 0.01, code=0)
+        assert throttle.slots == 40
+        await answers(throttle, 60.0, code=0)  # no answer in time
+        assert throttle.slots == 20
 
 
 @pytest.mark.looptime
 async def test_it_grows_by_one_in_each_minute_of_sweeping():
-    pace = Pace(40)
-    async with pace.place():
-        await answers(pace, 2.0)
-        assert pace.places == 20
+    throttle = Throttle(40)
+    async with throttle.slot():
+        await answers(throttle, 2.0)
+        assert throttle.slots == 20
         await asyncio.sleep(50)
     await asyncio.sleep(3600)  # between sweeps
-    async with pace.place():
-        await answers(pace, 0.1, ANSWERS)
-        assert pace.places == 20
+    async with throttle.slot():
+        await answers(throttle, 0.1, ANSWERS)
+        assert throttle.slots == 20
         await asyncio.sleep(10)
-        pace.heard(200, 0.1, "GET")
-        assert pace.places == 21
-        pace.heard(200, 0.1, "GET")
-        assert pace.places == 21
+        throttle.on_reply(200, 0.1, "GET")
+        assert throttle.slots == 21
+        throttle.on_reply(200, 0.1, "GET")
+        assert throttle.slots == 21
         for _ in range(30):
             await asyncio.sleep(60)
-            pace.heard(200, 0.1, "GET")
-        assert pace.places == 40
+            throttle.on_reply(200, 0.1, "GET")
+        assert throttle.slots == 40
 
 
 @pytest.mark.looptime
 async def test_places_that_are_taken_away_are_not_given_again():
-    pace, peaks = Pace(8), []
+    throttle, peaks = Throttle(8), []
 
     async def work(index):
-        peaks.append(pace.in_use)
+        peaks.append(throttle.in_use)
         await asyncio.sleep(10)
         if index == 0:
             for _ in range(ANSWERS):
-                pace.heard(200, 2.0, "GET")
+                throttle.on_reply(200, 2.0, "GET")
 
-    await each(range(40), work, pace)
+    await each(range(40), work, throttle)
     assert (max(peaks[:8]), max(peaks[16:])) == (8, 4)
-    assert pace.in_use == 0
+    assert throttle.in_use == 0
 
 
 @pytest.mark.looptime
 async def test_without_a_limit_a_slow_hub_makes_none():
-    pace = Pace(0)
-    async with pace.place():
-        await answers(pace, 2.0)
-    assert await each(range(1000), asyncio.sleep, Pace(0)) == [None] * 1000
-    assert pace.places == pace.most
+    throttle = Throttle(0)
+    async with throttle.slot():
+        await answers(throttle, 2.0)
+    assert await each(range(1000), asyncio.sleep, Throttle(0)) == [None] * 1000
+    assert throttle.slots == throttle.most
 
 
 @pytest.mark.looptime
 async def test_who_waits_and_is_cancelled_takes_no_place():
-    pace = Pace(1)
+    throttle = Throttle(1)
 
     async def hold():
-        async with pace.place():
+        async with throttle.slot():
             await asyncio.sleep(100)
 
     first, second = asyncio.create_task(hold()), asyncio.create_task(hold())
@@ -122,9 +122,9 @@ async def test_who_waits_and_is_cancelled_takes_no_place():
     await asyncio.sleep(1)
     first.cancel()
     await asyncio.wait([first, second])
-    assert pace.in_use == 0
-    async with pace.place():
-        assert pace.in_use == 1
+    assert throttle.in_use == 0
+    async with throttle.slot():
+        assert throttle.in_use == 1
 
 
 @pytest.mark.looptime
@@ -132,10 +132,10 @@ async def test_results_and_mistakes_stand_in_order():
     async def inverse(number):
         return 1 / number
 
-    one, error, half = await each([1, 0, 2], inverse, Pace(2))
+    one, error, half = await each([1, 0, 2], inverse, Throttle(2))
     assert (one, half) == (1, 0.5)
     assert isinstance(error, ZeroDivisionError)
-    assert await each([], inverse, Pace(0)) == []
+    assert await each([], inverse, Throttle(0)) == []
 
 
 @pytest.mark.looptime
@@ -145,7 +145,7 @@ async def test_begins_are_spread_evenly(looptime):
     async def begin(_):
         begun.append(asyncio.get_running_loop().time())
 
-    await each(range(5), begin, Pace(2), over=100)
+    await each(range(5), begin, Throttle(2), over=100)
     assert begun == pytest.approx([0, 20, 40, 60, 80], abs=0.1)
 
 
@@ -158,11 +158,11 @@ async def test_what_begins_apart_stays_apart(looptime):
         begun.append(asyncio.get_running_loop().time())
         await asyncio.sleep(10)
 
-    await each(range(6), work, Pace(3), apart=0.1)
+    await each(range(6), work, Throttle(3), apart=0.1)
     assert begun == pytest.approx([0, 0.1, 0.2, 10, 10.1, 10.2])
 
 
 @pytest.mark.looptime
 async def test_without_a_limit_nothing_waits(looptime):
-    await each(range(1000), lambda _number: asyncio.sleep(1), Pace(0), apart=0.1)
+    await each(range(1000), lambda _number: asyncio.sleep(1), Throttle(0), apart=0.1)
     assert looptime == 1

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.core.report import braked
+from k8s_hub.culler.core.report import mass_cull_guard
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.sweep import Orders, Sweep
+from k8s_hub.culler.sweep import Sweep, SweepOptions
 
-LIMITS = Limits(idle=timedelta(hours=1))
+LIMITS = Limits(timeout=timedelta(hours=1))
 
 
 def keys(number, start=0):
@@ -36,7 +36,7 @@ def keys(number, start=0):
     ],
 )
 def test_so_many_are_held_back(to_stop, in_use_before, running, percent, held):
-    assert len(braked(to_stop, frozenset(in_use_before), running, percent)) == held
+    assert len(mass_cull_guard(to_stop, frozenset(in_use_before), running, percent)) == held
 
 
 async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
@@ -48,22 +48,26 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
     clock = [NOW]
     told = []
     sweep = Sweep(
-        hub, Orders(), Decider(limits=LIMITS), lambda: clock[0], tell=lambda *fate: told.append(fate)
+        hub,
+        SweepOptions(),
+        Decider(limits=LIMITS),
+        lambda: clock[0],
+        on_decision=lambda *fate: told.append(fate),
     )
     await sweep.look()
     clock[0] += timedelta(hours=5)
     report = await sweep.run()
-    assert (report.stopped, report.braked, report.kept) == (5, 20, {"held back by the brake": 20})
+    assert (report.stopped, report.held_by_guard, report.kept) == (5, 20, {"held back by the brake": 20})
     loud = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
     assert loud == [logging.ERROR]
     assert "20 of 25 servers" in caplog.text
     assert "was idle for 5 h 1 min, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
-    assert (report.stopped, report.braked) == (20, 0)
+    assert (report.stopped, report.held_by_guard) == (20, 0)
 
 
 async def test_a_sweep_that_stops_what_was_idle_before_is_not_braked():
     hub = InMemoryHub(*(user(f"user{index}", server(f"user{index}")) for index in range(20)))
-    sweep = Sweep(hub, Orders(), Decider(limits=LIMITS), lambda: NOW)
+    sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW)
     assert (await sweep.look()).would_stop == 20
     assert (await sweep.run()).stopped == 20

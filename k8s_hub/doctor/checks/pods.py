@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from k8s_hub.doctor.findings import Finding, Status
-from k8s_hub.doctor.homes import ExpectedPod
+from k8s_hub.doctor.checks.findings import Finding, fine, noted, wrong
+from k8s_hub.doctor.checks.homes import ExpectedPod
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
@@ -19,8 +19,10 @@ CHECK = "pods"
 COMPONENT = "singleuser-server"
 
 
-def judge(pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]) -> Iterator[Finding]:
-    """Judge the pods of a namespace, in which the hub's servers, running or not, have these pods."""
+def check_pods(
+    pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]
+) -> Iterator[Finding]:
+    """Check the pods of a namespace, in which the hub's servers, running or not, have these pods."""
     by_name = {key_of(pod).name: pod for pod in pods}
     foreign = [
         (server.identity, by_name[server.name])
@@ -39,24 +41,18 @@ def judge(pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[U
         if uid_of(pod) not in uids and _is_left_over(pod, running) and _is_of_this_hub(pod, servers)
     ]
     for pod in left:
-        yield Finding(
-            check=CHECK,
-            subject=key_of(pod).name,
-            status=Status.NOTED,
-            message=f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
+        yield noted(
+            CHECK,
+            key_of(pod).name,
+            f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
             advice=f"kubectl delete pod {key_of(pod).name}, if it is not another hub's",
         )
     if not foreign and not left:
-        yield Finding(
-            check=CHECK,
-            subject="servers' pods",
-            status=Status.FINE,
-            message="none in the way, none left over",
-        )
+        yield fine(CHECK, "servers' pods", "none in the way, none left over")
 
 
 def _is_its_own(pod: Raw, server: ExpectedPod) -> bool:
-    """Tell a server's pod by its annotations, or as the one that was, before its user was renamed."""
+    """Recognise a server's pod by its annotations, or as the one that was, before its user was renamed."""
     return is_ours(pod, server.identity) or (bool(server.uid) and uid_of(pod) == server.uid)
 
 
@@ -66,11 +62,10 @@ def _owner_of(server: ExpectedPod) -> tuple[str, str]:
 
 def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
     server = f"{identity.username}/{identity.servername}" if identity.servername else identity.username
-    return Finding(
-        check=CHECK,
-        subject=key_of(pod).name,
-        status=Status.WRONG,
-        message=f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
+    return wrong(
+        CHECK,
+        key_of(pod).name,
+        f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
         advice="delete it, or change KubeSpawner.pod_name_template",
     )
 
@@ -89,7 +84,7 @@ def _is_of_this_hub(pod: Raw, servers: Sequence[ExpectedPod]) -> bool:
 
 
 def is_active(server: Server) -> bool:
-    """Tell whether the hub knows it as running, starting or stopping."""
+    """Return whether the hub knows it as running, starting or stopping."""
     return server.ready or server.pending is not None
 
 

@@ -19,7 +19,7 @@ from k8s_hub.claims.home import (
 )
 from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.claims.saved_state import SavedState
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, Status, fine, noted, unknown, wrong
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, scope_of
@@ -28,7 +28,7 @@ from k8s_hub.objects.raw import Raw
 
 CHECK = "homes"
 UNKNOWN_NUMBER = "?"
-"""The REST API does not tell users' numbers; no claim or pod of a template with {userid} has this name."""
+"""The REST API does not have users' numbers; no claim or pod of a template with {userid} has this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def indexed(claims: Iterable[Raw]) -> Claims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
+class HubRecords:
     """What the hub says of all users."""
 
     settings: Settings
@@ -104,7 +104,7 @@ class ExpectedPod:
     """Of the pod it ran in last; by this one it is known although its user was renamed. Empty before the first."""
 
 
-def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
+def hub_records(users: Sequence[User], settings: Settings) -> HubRecords:
     """Return what the hub says of all users; the states must be visible."""
     states, holders = {}, defaultdict[str, set[str]](set)
     for user in users:
@@ -115,10 +115,10 @@ def what_is_known(users: Sequence[User], settings: Settings) -> Hub:
             for claim in state.claims if _is_here(state, settings) else ():
                 holders[claim].add(user.name)
     since = {user.name: user.created for user in users if user.created}
-    return Hub(settings=settings, since=since, states=states, holders=holders)
+    return HubRecords(settings=settings, since=since, states=states, holders=holders)
 
 
-def servers_of(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
+def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
     """Yield the pod of each server of the hub, of every user's default server too, in the namespace."""
     for user in users:
         for servername in _servernames(user):
@@ -131,9 +131,9 @@ def servers_of(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPo
                 yield ExpectedPod(identity=identity, name=name, uid=state.pod_uid or "")
 
 
-def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
+def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
     """Say of each server that has run or has a claim which ones it gets; the users' states must be visible."""
-    lookup, hub = indexed(claims), what_is_known(users, settings)
+    lookup, hub = indexed(claims), hub_records(users, settings)
     found, elsewhere = 0, set[str]()
     for user in users:
         for servername in _servernames(user):
@@ -145,18 +145,17 @@ def judge(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> I
                 found += 1
                 yield finding
     if elsewhere:
-        yield Finding(
-            check=CHECK,
-            subject="other namespaces",
-            status=Status.UNKNOWN,
-            message=f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
+        yield unknown(
+            CHECK,
+            "other namespaces",
+            f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
             advice="run it with --namespace for each of them",
         )
     elif not found:
-        yield Finding(check=CHECK, subject="claims", status=Status.FINE, message="no server has one yet")
+        yield fine(CHECK, "claims", "no server has one yet")
 
 
-def _of_server(request: HomeRequest, lookup: Claims, hub: Hub) -> Iterator[Finding]:
+def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterator[Finding]:
     """Yield the finding of a server's home, and those of the claims it has besides, by their names."""
     username, servername = request.identity.username, request.identity.servername
     subject = f"{username}/{servername}" if servername else username
@@ -181,38 +180,31 @@ def _of_server(request: HomeRequest, lookup: Claims, hub: Hub) -> Iterator[Findi
 def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Finding:
     match choice:
         case UseExisting(name=name, claim=claim) if trouble := _trouble(claim):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=f"{name}: {trouble}",
+            return wrong(
+                CHECK,
+                subject,
+                f"{name}: {trouble}",
                 advice="see the page on volumes before this server starts",
             )
         case UseExisting(name=name, why=why) if remembered in {None, name}:
             status = Status.NOTED if why in {Why.LEGACY, Why.ANNOTATED} else Status.FINE
             return Finding(check=CHECK, subject=subject, status=status, message=f"{name}: {why}")
         case UseExisting(name=name, why=why):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.NOTED,
-                message=f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
+            return noted(
+                CHECK,
+                subject,
+                f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
             )
         case Create(name=name):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
+            return wrong(
+                CHECK,
+                subject,
+                f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
                 advice="restore the claim, see the page on volumes; if it was deleted on purpose, start the server",
             )
         case Refuse(detail=detail):
-            return Finding(
-                check=CHECK,
-                subject=subject,
-                status=Status.WRONG,
-                message=detail,
-                advice="correct the annotation of the claim before this server starts",
+            return wrong(
+                CHECK, subject, detail, advice="correct the annotation of the claim before this server starts"
             )
         case _:
             assert_never(choice)
@@ -227,7 +219,7 @@ def _trouble(claim: Raw) -> str:
     return ""
 
 
-def _request(user: User, servername: str, hub: Hub) -> HomeRequest:
+def _request(user: User, servername: str, hub: HubRecords) -> HomeRequest:
     settings, template = hub.settings, hub.settings.claim_template
     names, states = _names(user.name, servername, settings), hub.states[user.name]
     others = (state.claims for name, state in states.items() if name != servername)
@@ -276,7 +268,7 @@ def _state(user: User, servername: str) -> SavedState:
 
 
 def _is_here(state: SavedState, settings: Settings) -> bool:
-    """Tell whether a server is in the namespace that is looked at, as one is that never ran."""
+    """Return whether a server is in the namespace that is looked at, as one is that never ran."""
     return state.namespace in {None, settings.namespace}
 
 

@@ -14,9 +14,8 @@ from devkit.testing.realhub import RealHub
 from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.core.facts import Work
-from k8s_hub.culler.probe import Silence, SingleUserServers, SingleUserSettings
-from k8s_hub.culler.tokens import ServerTokens
+from k8s_hub.culler.core.policy import Work
+from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens, Silence
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.pool import InformerPool
@@ -120,9 +119,9 @@ async def asked_by(lab, service):
     async with HubConnection(HubConnectionSettings(url=lab.hub.api_url, token=token)) as connection:
         api = HubApi(connection)
         assert set(scopes) <= await api.scopes()
-        settings = SingleUserSettings(token=token if service != "mints" else "")
+        settings = ProbeSettings(token=token if service != "mints" else "")
         tokens = ServerTokens(api, utcnow)
-        async with SingleUserServers(settings, api.routes, tokens, api.scopes) as servers:
+        async with ServerProbe(settings, api.routes, tokens, api.scopes) as servers:
             await servers.refresh()
 
             async def ask():
@@ -230,7 +229,7 @@ async def test_without_its_scopes_nothing_is_asked_and_the_scope_is_named(lab, c
             assert servers.silent == {kind: 1}
             assert words in caplog.text
         caplog.clear()
-    async with SingleUserServers(SingleUserSettings(token="of nobody")) as servers:
+    async with ServerProbe(ProbeSettings(token="of nobody")) as servers:
         async with HubConnection(
             HubConnectionSettings(url=lab.hub.api_url, token=token_of("state"))
         ) as connection:

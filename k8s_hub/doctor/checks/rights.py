@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from k8s_hub.culler.core.needs import lacking, needs
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 
 CHECK = "rights"
 
@@ -40,14 +40,13 @@ OPTIONAL = (
 )
 
 
-def judge(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
-    """Judge what the API server said of each right; None: it did not say."""
+def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
+    """Check what the API server said of each right; None: it did not say."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
-        yield Finding(
-            check=CHECK,
-            subject="of the hub's account",
-            status=Status.UNKNOWN,
-            message="the API server says of none whether it is allowed",
+        yield unknown(
+            CHECK,
+            "of the hub's account",
+            "the API server says of none whether it is allowed",
             advice="run it with an account that may ask (subjectaccessreviews)",
         )
         return
@@ -57,27 +56,20 @@ def judge(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
 
 def _finding(right: Right, is_allowed: bool | None) -> Finding:
     if is_allowed is None:
-        return Finding(
-            check=CHECK,
-            subject=str(right),
-            status=Status.UNKNOWN,
-            message="the API server does not say",
+        return unknown(
+            CHECK,
+            str(right),
+            "the API server does not say",
             advice="run it with an account that may ask (subjectaccessreviews)",
         )
     if is_allowed:
-        return Finding(check=CHECK, subject=str(right), status=Status.FINE)
+        return fine(CHECK, str(right))
     if right.opens:
-        return Finding(
-            check=CHECK,
-            subject=str(right),
-            status=Status.NOTED,
-            message=f"not allowed, which only {right.opens} needs",
-        )
-    return Finding(
-        check=CHECK,
-        subject=str(right),
-        status=Status.WRONG,
-        message="not allowed",
+        return noted(CHECK, str(right), f"not allowed, which only {right.opens} needs")
+    return wrong(
+        CHECK,
+        str(right),
+        "not allowed",
         advice=f"add the verb {right.verb} on {right.resource} to the Role of the hub's account",
     )
 
@@ -86,26 +78,21 @@ SCOPES_CHECK = "culler"
 SUBJECT = "scopes of the token"
 
 
-def judge_scopes(held: Collection[str] | None) -> Iterator[Finding]:
-    """Judge what the token has; None where there is no token to ask with."""
+def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
+    """Check what the token has; None where there is no token to ask with."""
     if held is None:
-        yield Finding(
-            check=SCOPES_CHECK,
-            subject=SUBJECT,
-            status=Status.UNKNOWN,
-            message="no token: JUPYTERHUB_API_TOKEN is not set, and no culler runs here",
+        yield unknown(
+            SCOPES_CHECK,
+            SUBJECT,
+            "no token: JUPYTERHUB_API_TOKEN is not set, and no culler runs here",
             advice="run it in the hub's pod, or give the culler's token in JUPYTERHUB_API_TOKEN",
         )
         return
     wanted = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))
     missing = [
-        Finding(
-            check=SCOPES_CHECK,
-            subject=SUBJECT,
-            status=Status.WRONG,
-            message=sentence,
-            advice="add it to the role of the culler's service (load_roles)",
+        wrong(
+            SCOPES_CHECK, SUBJECT, sentence, advice="add it to the role of the culler's service (load_roles)"
         )
         for sentence in lacking(wanted, held)
     ]
-    yield from missing or [Finding(check=SCOPES_CHECK, subject=SUBJECT, status=Status.FINE)]
+    yield from missing or [fine(SCOPES_CHECK, SUBJECT)]

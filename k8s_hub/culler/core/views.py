@@ -6,16 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from k8s_hub.culler.core import words
-from k8s_hub.culler.core.board import Seen
-from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.facts import Work
-from k8s_hub.culler.core.holds import Allowance, KeepLimits, can_keep, used_up
-from k8s_hub.culler.core.policy import Cause
-from k8s_hub.culler.core.report import PassRecord
-from k8s_hub.culler.core.words import Message
-from k8s_hub.culler.state import Stop
-from k8s_hub.text import printable
+from k8s_hub.culler.core.decision import Action, DecisionRecord
+from k8s_hub.culler.core.holds import ExtensionLimits, Quota, can_extend, used_up
+from k8s_hub.culler.core.policy import Cause, Work
+from k8s_hub.culler.core.report import PassRecord, Stop
+from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100
 
@@ -25,7 +20,7 @@ SWEEPS = 20
 STOPS = 100
 """So many stops are shown."""
 
-STRETCHES = (timedelta(hours=1), timedelta(hours=4))
+OFFERED = (timedelta(hours=1), timedelta(hours=4))
 """What is offered to users, besides the longest that is allowed."""
 
 SHORTEST = timedelta(minutes=1)
@@ -50,43 +45,31 @@ _NEVER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One server on a page."""
+    """One server on a page: the record of the decision about it, and the words around that."""
 
-    user: str
-    server: str  # "" is the user's default server
-    verdict: str  # "stop" or "keep", as in a decision's record
-    cause: str
-    reason: str  # completes the sentence "it ..."
-    rule: str | None  # None: the default limits
-    since: datetime | None
-    due: datetime | None
-    idle: str | None  # in words; None: not known
-    fate: str  # a sentence without the time, which is due
-    condition: str  # the sentence's end, after the time; empty where the time is not part of it
-    limit: str | None  # in words, and where it is from; None: it has none, because it is exempt
+    record: DecisionRecord
+    fate: str  # a message without the time, which is the deadline
+    condition: str  # the message's end, after the time; empty where the time is not part of it
+    idle: str | None  # None: not known
+    limit: str | None  # with where it is from; None: it has none, because it is exempt
     source: str  # who says when it was used
-    age_ends: datetime | None
-    last_activity: datetime | None
-    kept_until: datetime | None
-    warned_at: datetime | None
-    action: str
 
     @property
     def key(self) -> str:
         """Its name for people and programs, such as alice or alice/lab."""
-        return name_of(self.user, self.server)
+        return name_of(self.record.user, self.record.server)
 
     @property
     def title(self) -> str:
         """Its name for its own user."""
-        return title_of(self.server)
+        return title_of(self.record.server)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """How long a user may keep a server now; ``sentence`` says what is left, or why nothing is."""
+    """How long a user may extend a server now; ``sentence`` says what is left, or why nothing is."""
 
-    stretches: tuple[timedelta, ...] = ()
+    lengths: tuple[timedelta, ...] = ()
     until: datetime | None = None  # its maximum runtime, where that comes before the longest stretch
     sentence: Message = ()
 
@@ -112,10 +95,10 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ServersPage:
     """One page of the servers that a filter lets through."""
 
-    seen: tuple[Seen, ...]
+    records: tuple[DecisionRecord, ...]
     page: int
     pages: int
     found: int
@@ -138,69 +121,52 @@ def title_of_page(user: str | None) -> str:
     return "Servers of a user" if user is None else f"Servers of {printable(user)}"
 
 
-def row_of(decision: Decision, *, action: Action = Action.KEPT, is_dry_run: bool = False) -> Row:
-    """Return what the pages show of a decision."""
-    return row(Seen.of(decision, action), is_dry_run=is_dry_run)
-
-
-def row(seen: Seen, *, is_dry_run: bool = False, is_own: bool = True) -> Row:
+def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True) -> Row:
     """Return what the pages show of a server; is_own: to its user."""
-    verdict = seen.verdict
-    fate, condition = _fate(seen, is_dry_run=is_dry_run, is_own=is_own)
-    is_exempt = verdict.cause is Cause.EXEMPT
+    fate, condition = _fate(record, is_dry_run=is_dry_run, is_own=is_own)
+    is_exempt = record.verdict.cause is Cause.EXEMPT
+    limit = f"{format_duration(record.matched.limits.timeout)}, {_origin(record.matched.name)}"
     return Row(
-        user=seen.user,
-        server=seen.server,
-        verdict="stop" if verdict.culls else "keep",
-        cause=verdict.cause.value,
-        reason=verdict.reason,
-        rule=seen.rule,
-        since=verdict.since,
-        due=verdict.due,
-        idle=None if seen.idle is None else words.duration(seen.idle),
+        record=record,
         fate=fate,
         condition=condition,
-        limit=None if is_exempt else f"{words.duration(seen.idle_limit)}, {_origin(seen.rule)}",
-        source=_source(seen.work),
-        age_ends=None if is_exempt else seen.age_ends,
-        last_activity=seen.last_activity,
-        kept_until=seen.kept_until,
-        warned_at=seen.warned_at,
-        action=seen.action.value,
+        idle=None if record.idle is None else format_duration(record.idle),
+        limit=None if is_exempt else limit,
+        source=_source(record.work),
     )
 
 
-# --- Keeping ---
+# --- Extensions ---
 
 
 def offer(
-    seen: Seen, allowance: Allowance, limits: KeepLimits, now: datetime, *, by_admin: bool = False
+    record: DecisionRecord, quota: Quota, limits: ExtensionLimits, now: datetime, *, by_admin: bool = False
 ) -> Offer:
-    """Return how long this server may be kept now; by_admin: as an admin, whom the quota does not bind."""
-    if not can_keep(limits, by_admin=by_admin):
+    """Return how long this server may be extended now; by_admin: as an admin, whom the quota does not bind."""
+    if not can_extend(limits, by_admin=by_admin):
         return Offer()
-    if reason := why_not(seen, now):
+    if reason := why_not(record, now):
         return Offer(sentence=reason)
-    if allowance.again is not None and not by_admin:
-        return Offer(sentence=used_up(limits, allowance.again))
-    stretches = [each for each in STRETCHES if each < limits.longest] + [limits.longest]
-    possible = tuple(each for each in stretches if why_not(seen, now, each) is None)
-    until = _limit_to_offer(seen, limits, now)
+    if quota.again is not None and not by_admin:
+        return Offer(sentence=used_up(limits, quota.again))
+    lengths = [each for each in OFFERED if each < limits.longest] + [limits.longest]
+    possible = tuple(each for each in lengths if why_not(record, now, each) is None)
+    until = _limit_to_offer(record, limits, now)
     if not possible and until is None:
-        return Offer(sentence=_why_none(seen, now + stretches[0]))
-    quota = (
+        return Offer(sentence=_why_none(record, now + lengths[0]))
+    left = (
         "Extensions by admins do not count for anybody's quota."
         if by_admin
-        else f"{allowance.left} of {words.some(limits.per_week, 'extension')} left within seven days, "
+        else f"{quota.left} of {counted(limits.per_week, 'extension')} left within seven days, "
         "for all servers together."
     )
-    return Offer(stretches=possible, until=until, sentence=(quota,))
+    return Offer(lengths=possible, until=until, sentence=(left,))
 
 
-def _why_none(seen: Seen, first: datetime) -> Message:
+def _why_none(record: DecisionRecord, first: datetime) -> Message:
     """Return why none is offered of the extensions of which the shortest would last until ``first``."""
-    if seen.age_ends is not None and seen.age_ends < first:
-        return _ends(seen.age_ends)
+    if record.runtime_ends is not None and record.runtime_ends < first:
+        return _ends(record.runtime_ends)
     return ("It is already extended for as long as is possible now.",)
 
 
@@ -208,50 +174,51 @@ def _ends(end: datetime) -> Message:
     return ("It reaches its maximum runtime at ", end, " and cannot be extended beyond that.")
 
 
-def _limit_to_offer(seen: Seen, limits: KeepLimits, now: datetime) -> datetime | None:
+def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: datetime) -> datetime | None:
     """Return when its maximum runtime ends, where it can be extended until then and not beyond."""
-    end = seen.age_ends
+    end = record.runtime_ends
     if end is None or not SHORTEST <= end - now < limits.longest:
         return None
-    is_longer = seen.kept_until is None or seen.kept_until < end
-    is_of_use = seen.verdict.due is None or seen.verdict.due < end or seen.verdict.culls
+    is_longer = record.extended_until is None or record.extended_until < end
+    is_of_use = record.verdict.deadline is None or record.verdict.deadline < end or record.verdict.culls
     return end if is_longer and is_of_use else None
 
 
-def why_not(seen: Seen, now: datetime, stretch: timedelta = timedelta()) -> Message | None:
-    """Return why this server cannot be kept for so long, whatever its user's quota; None: it can."""
-    if seen.verdict.cause is Cause.EXEMPT:
+def why_not(record: DecisionRecord, now: datetime, length: timedelta = timedelta()) -> Message | None:
+    """Return why this server cannot be extended for so long, whatever its user's quota; None: it can."""
+    if record.verdict.cause is Cause.EXEMPT:
         return ("It is exempt, so it needs no extension.",)
-    if seen.verdict.cause in {Cause.PENDING, Cause.NOT_READY}:
+    if record.verdict.cause in {Cause.PENDING, Cause.NOT_READY}:
         return ("You can extend it once it is ready.",)
-    end = seen.age_ends
-    if end is not None and end < now + max(stretch, SHORTEST):
+    end = record.runtime_ends
+    if end is not None and end < now + max(length, SHORTEST):
         return _ends(end)
-    if stretch and seen.kept_until is not None and seen.kept_until >= now + stretch:
-        return ("It is already extended until ", seen.kept_until, ", which is longer.")
+    if length and record.extended_until is not None and record.extended_until >= now + length:
+        return ("It is already extended until ", record.extended_until, ", which is longer.")
     return None
 
 
 # --- The admin's list ---
 
 
-def listing(servers: Sequence[Seen], wanted: Filter) -> Listing:
+def servers_page(servers: Sequence[DecisionRecord], wanted: Filter) -> ServersPage:
     """Return the page that was asked for; one that does not exist is the nearest that does."""
     text = wanted.text.strip().casefold()
     found = [
-        seen
-        for seen in servers
-        if wanted.cause in {"", seen.verdict.cause.value} and text in f"{seen.user}/{seen.server}".casefold()
+        record
+        for record in servers
+        if wanted.cause in {"", record.verdict.cause.value}
+        and text in f"{record.user}/{record.server}".casefold()
     ]
     pages = max(1, -(-len(found) // PER_PAGE))
     page = min(max(1, wanted.page), pages)
-    return Listing(
-        seen=tuple(found[(page - 1) * PER_PAGE : page * PER_PAGE]),
+    return ServersPage(
+        records=tuple(found[(page - 1) * PER_PAGE : page * PER_PAGE]),
         page=page,
         pages=pages,
         found=len(found),
         total=len(servers),
-        causes=tuple(sorted(Counter(seen.verdict.cause.value for seen in servers).items())),
+        causes=tuple(sorted(Counter(record.verdict.cause.value for record in servers).items())),
     )
 
 
@@ -285,7 +252,7 @@ def _is_empty(record: PassRecord) -> bool:
     return report is not None and record.kind == "sweep" and not any(
         (
             *(report.stopped, report.stopping, report.gone, report.would_stop, report.failed, report.hidden),
-            *(report.braked, report.quiet, report.warned, report.deleted, report.delete_failed, report.lost),
+            *(report.held_by_guard, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
         )
     )  # fmt: skip
 
@@ -327,14 +294,14 @@ def _banners(passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_
     elif last.error is not None:
         said.append(printable(f"The last {last.kind} failed: {last.error}"))
     elif last.report is not None:
-        if last.report.braked:
+        if last.report.held_by_guard:
             said.append(
-                f"The last sweep did not stop {words.some(last.report.braked, 'server')}: too many that were in use"
+                f"The last sweep did not stop {counted(last.report.held_by_guard, 'server')}: too many that were in use"
                 " the sweep before would have stopped at once. The next sweep stops them."
             )
-        if last.report.quiet:
+        if last.report.held_by_grace:
             said.append(
-                f"{words.some(last.report.quiet, 'server')} not stopped: the hub was away and does not know yet"
+                f"{counted(last.report.held_by_grace, 'server')} not stopped: the hub was away and does not know yet"
                 " who was active meanwhile."
             )
     return [*said, *dict.fromkeys(missing_scopes)]
@@ -343,30 +310,32 @@ def _banners(passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_
 # --- Words ---
 
 
-def _fate(seen: Seen, *, is_dry_run: bool, is_own: bool) -> tuple[str, str]:
-    verdict = seen.verdict
-    if seen.action in _FATES:
-        return _FATES[seen.action], ""
+def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[str, str]:
+    verdict = record.verdict
+    if record.action in _FATES:
+        return _FATES[record.action], ""
     if verdict.culls:
         return (
             ("It would be stopped, but this is a dry run.", "")
             if is_dry_run
             else ("Stops at the next sweep.", "")
         )
-    if verdict.cause in {Cause.BRAKED, Cause.QUIET, Cause.UNASKED}:
+    if verdict.cause in {Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED}:
         return "It is not stopped this time; a later sweep decides again.", ""
-    if verdict.due is None:
+    if verdict.deadline is None:
         return _NEVER.get(verdict.cause, "It is not stopped."), ""
-    return "Stops at", _condition(seen, is_own=is_own)
+    return "Stops at", _condition(record, is_own=is_own)
 
 
-def _condition(seen: Seen, *, is_own: bool) -> str:
-    verdict = seen.verdict
-    if verdict.due == seen.age_ends or (seen.age_ends is not None and seen.age_ends <= seen.at):
+def _condition(record: DecisionRecord, *, is_own: bool) -> str:
+    verdict = record.verdict
+    if verdict.deadline == record.runtime_ends or (
+        record.runtime_ends is not None and record.runtime_ends <= record.at
+    ):
         return "even if in use: it reaches its maximum runtime."
-    if seen.work is not None and seen.work.busy:
+    if record.work is not None and record.work.busy:
         return "unless its kernels produce output before then."
-    if seen.work is not None and seen.work.connections:
+    if record.work is not None and record.work.connections:
         run = "you run something" if is_own else "something is run"
         return f"unless {run} before then; an open tab does not count."
     return f"unless {'you use it' if is_own else 'it is used'} before then."
@@ -379,5 +348,5 @@ def _origin(rule: str | None) -> str:
 def _source(work: Work | None) -> str:
     if work is None:
         return "the hub"
-    kernels, tabs = words.some(work.busy, "busy kernel"), words.some(work.connections, "open connection")
+    kernels, tabs = counted(work.busy, "busy kernel"), counted(work.connections, "open connection")
     return f"the server itself: {kernels}, {tabs}"

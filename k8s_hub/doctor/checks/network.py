@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from k8s_hub.doctor.findings import Finding, Status
+from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
 from k8s_hub.objects.keys import key_of, labels_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
@@ -12,7 +12,7 @@ CHECK = "network"
 PORT_NAME = "notebook-port"
 SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "singleuser-server"}
 OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
-"""Labels whose values only a pod tells."""
+"""Labels whose values only a pod has."""
 
 OPERATORS = {
     "In": Operator.IN,
@@ -23,14 +23,13 @@ OPERATORS = {
 HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
-def judge(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
-    """Judge the policies of the hub's namespace, for the pods in it; None where they may not be read."""
+def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
+    """Check the policies of the hub's namespace, for the pods in it; None where they may not be read."""
     if policies is None:
-        yield Finding(
-            check=CHECK,
-            subject="network policies",
-            status=Status.UNKNOWN,
-            message="the API server does not show them to this account; the hub need not see them",
+        yield unknown(
+            CHECK,
+            "network policies",
+            "the API server does not show them to this account; the hub need not see them",
             advice="run it with an administrator's kubeconfig",
         )
         return
@@ -52,25 +51,24 @@ def _way(
     ports: Sequence[int | str],
     subject: str,
 ) -> Finding:
-    """Judge one way: closed where policies select these pods and none of them lets the port pass."""
+    """Check one way: closed where policies select these pods and none of them lets the port pass."""
     concerned = [policy for policy in policies if _selects(policy, labels) and _is_for(policy, direction)]
     rules = [rule for policy in concerned for rule in policy["spec"].get(direction.lower()) or ()]
     names = ", ".join(key_of(policy).name for policy in concerned)
     if not concerned:
-        return Finding(check=CHECK, subject=subject, status=Status.FINE, message="no policy restricts it")
+        return fine(CHECK, subject, "no policy restricts it")
     if any(_passes(rule, ports) for rule in rules):
-        return Finding(check=CHECK, subject=subject, status=Status.FINE, message=f"let pass by {names}")
-    return Finding(
-        check=CHECK,
-        subject=subject,
-        status=Status.WRONG,
-        message=f"no rule of {names} lets it pass",
+        return fine(CHECK, subject, f"let pass by {names}")
+    return wrong(
+        CHECK,
+        subject,
+        f"no rule of {names} lets it pass",
         advice=f"let TCP {' or '.join(map(str, ports))} pass there, or set KubeSpawner.port to what passes",
     )
 
 
 def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
-    """Tell whether a policy is for pods with these labels."""
+    """Return whether a policy is for pods with these labels."""
     selector = policy["spec"].get("podSelector") or {}
     wanted = dict(selector.get("matchLabels") or {})
     if "component" in wanted and not OF_A_RELEASE & labels.keys():
