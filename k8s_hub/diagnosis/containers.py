@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
 from k8s_hub.diagnosis.ends import exit_detail, not_created, server_restarts, tried_again, tries_in_words
-from k8s_hub.diagnosis.messages import capitalized, format_duration
+from k8s_hub.diagnosis.messages import capitalized
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
@@ -29,6 +29,7 @@ from k8s_hub.diagnosis.runtime import sandbox_fails
 from k8s_hub.diagnosis.storage import missing_object
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import WORDS, format_duration
 
 _NAMED_USER = re.compile(r"image has non-numeric user \((?P<user>[^)]*)\)")
 _MISSING = re.compile(
@@ -125,7 +126,7 @@ def server_unresponsive(seen: Diagnosis, waited: timedelta) -> Diagnosis:
     return Diagnosis.failed(
         Stage.RUNNING,
         Reason.NO_ANSWER,
-        f"Your server started but did not respond within {format_duration(waited)}. "
+        f"Your server started but did not respond within {format_duration(waited, WORDS)}. "
         "Please try again; if it happens again, tell your administrator.",
         detail=seen.detail,
     )

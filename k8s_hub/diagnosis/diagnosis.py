@@ -9,7 +9,8 @@ from enum import StrEnum
 from inspect import iscoroutine
 from typing import Any, Self, TypeVar
 
-from k8s_hub.diagnosis.messages import format_duration, sanitized
+from k8s_hub.diagnosis.messages import sanitized
+from k8s_hub.text import WORDS, format_duration
 
 
 class Stage(StrEnum):
@@ -186,7 +187,9 @@ class Diagnosis:
         """What the user reads now: the sentence, with a counter once it has lasted a while."""
         if self.fatal or self.lasting < _FIRST_STEP:
             return self.sentence
-        return f"{self.sentence.removesuffix('.')} ({format_duration(_in_steps(self.lasting))} so far)."
+        return (
+            f"{self.sentence.removesuffix('.')} ({format_duration(_in_steps(self.lasting), WORDS)} so far)."
+        )
 
 
 _FIRST_STEP = timedelta(seconds=20)
@@ -243,7 +246,7 @@ def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
         return diagnosis
     return replace(
         diagnosis,
-        sentence=_expired(diagnosis, format_duration(waited)),
+        sentence=_expired(diagnosis, format_duration(waited, WORDS)),
         fatal=True,
         reason=diagnosis.reason or Reason.DEADLINE,
     )

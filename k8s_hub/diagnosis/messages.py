@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -32,23 +31,7 @@ def sanitized(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def format_duration(time: timedelta) -> str:
-    """Say a time in its two largest units: ``40 seconds``, ``1 minute``, ``1 hour 5 minutes``."""
-    total = max(0, int(time.total_seconds()))
-    hours, rest = divmod(total, 3600)
-    minutes, seconds = divmod(rest, 60)
-    if hours:
-        return _joined(count(hours, "hour"), minutes and count(minutes, "minute"))
-    if minutes:
-        return _joined(count(minutes, "minute"), seconds and count(seconds, "second"))
-    return count(seconds, "second")
-
-
-def _joined(large: str, small: str | int) -> str:
-    return f"{large} {small}" if small else large
-
-
-def count(number: int | Decimal, noun: str) -> str:
+def _count(number: int | Decimal, noun: str) -> str:
     """``1 GPU``, ``2 GPUs``, ``0.5 CPUs``."""
     return f"{_digits(number)} {noun}" if number == 1 else f"{_digits(number)} {noun}s"
 
@@ -93,7 +76,7 @@ def format_amount(resource: str, quantity: Decimal) -> str:
     if resource in _SIZES:
         return f"{byte_size(quantity)} of {_SIZES[resource]}"
     noun = "GPU" if resource.startswith(_GPU_VENDORS) else _COUNTED.get(resource)
-    return count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
+    return _count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
 
 
 def format_quantity(resource: str, quantity: Decimal) -> str:

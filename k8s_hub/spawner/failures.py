@@ -19,8 +19,8 @@ from prometheus_client import Counter
 from tornado.web import HTTPError
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, redacted_text
-from k8s_hub.diagnosis.messages import format_duration
 from k8s_hub.naming.templates import SettingError
+from k8s_hub.text import WORDS, format_duration
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -155,7 +155,7 @@ def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta) -> None:
     if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
         with_message(
             error,
-            f"Your server did not start within {format_duration(waited)}. "
+            f"Your server did not start within {format_duration(waited, WORDS)}. "
             "Please try again; if it happens again, tell your administrator.",
         )
 

@@ -50,7 +50,7 @@ from k8s_hub.spawner.failures import (
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
 from k8s_hub.spawner.owned_objects import create_owned_objects
-from k8s_hub.spawner.poll import Alive, NoPod, PodEnded, end_without_pod, look
+from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
@@ -586,7 +586,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             case PodEnded(pod=pod, end=end):
                 self._note_end(cluster, pod, end)
                 return end.code
-            case Alive():
+            case PodAlive():
                 await self._note_alive(cluster, found)
         return None
 
@@ -597,7 +597,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.delete_stopped_pods and not is_dying(pod):
             delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
 
-    async def _note_alive(self, cluster: Cluster, found: Alive) -> None:
+    async def _note_alive(self, cluster: Cluster, found: PodAlive) -> None:
         before = self._life.seen if isinstance(self._life, Running) else None
         self._run_log.log_trouble(found.pod, {} if before is None else before.kept)
         self._life = lifecycle.seen_alive(self._life, found.entry)

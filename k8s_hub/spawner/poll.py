@@ -26,7 +26,7 @@ class Unchanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alive:
+class PodAlive:
     """The server runs, or may come to run."""
 
     pod: Raw
@@ -47,7 +47,7 @@ class NoPod:
     """There surely is no pod."""
 
 
-Found: TypeAlias = Unchanged | Alive | PodEnded | NoPod
+Found: TypeAlias = Unchanged | PodAlive | PodEnded | NoPod
 
 
 async def look(
@@ -68,7 +68,7 @@ async def look(
         case Ended() as end:
             return PodEnded(pod=pod, end=end)
         case _:
-            return Alive(pod=pod, entry=cluster.pods.view.entry(key_of(pod)))
+            return PodAlive(pod=pod, entry=cluster.pods.view.entry(key_of(pod)))
 
 
 def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:

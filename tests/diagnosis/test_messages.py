@@ -1,27 +1,10 @@
 """Words for people, and foreign text made safe."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from k8s_hub.diagnosis.messages import format_amount, format_duration, format_quantity, listed, sanitized
-
-
-@pytest.mark.parametrize(
-    "seconds,text",
-    [
-        (-1, "0 seconds"),
-        (1, "1 second"),
-        (59.9, "59 seconds"),
-        (60, "1 minute"),
-        (298, "4 minutes 58 seconds"),
-        (3600, "1 hour"),
-        (7265, "2 hours 1 minute"),
-    ],
-)
-def test_duration(seconds, text):
-    assert format_duration(timedelta(seconds=seconds)) == text
+from k8s_hub.diagnosis.messages import format_amount, format_quantity, listed, sanitized
 
 
 @pytest.mark.parametrize(
