@@ -91,7 +91,7 @@ async def test_a_lost_node_takes_no_server_with_it(container_cluster, server, tm
     """Its kubelet is stopped; containers go on, and the cluster knows nothing."""
     traits = {
         "ada-tom": {"tolerations": IMPATIENT},
-        "ada-eve": {"start_timeout": 15},
+        "ada-eve": {"start_timeout": 40},
         "ada-bob": {"stop_timeout": 10, "start_timeout": 40},
     }
 
