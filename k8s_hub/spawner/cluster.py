@@ -34,7 +34,7 @@ class Cluster:
     pending_deletes: PendingDeletes
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
-        """Hear the events of what the feed is told to follow, while inside; None where events are not watched."""
+        """Get the events of what the feed is subscribed to, while inside; None where events are not watched."""
         return nullcontext() if self.events is None else self.events.subscribe()
 
     async def delete(self, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> bool:

@@ -63,6 +63,7 @@ from k8s_hub.spawner.start import (
     refusals,
     requested,
     subscribe,
+    until_adopted,
     until_answering,
     until_serving,
     until_synced,
@@ -761,7 +762,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 return known
             self.pod_name = key_of(pod).name
             async with asyncio.timeout(self.start_timeout):
-                serving = await self._until_serving(attempt, pod)
+                serving = await until_adopted(attempt, pod)
         except (SpawnFailed, TimeoutError) as error:
             self.log.warning("%s: its address is not known: %s", self._log_name, error)
             return known
@@ -770,13 +771,3 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             return known
         address = await self._known_url(attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"
-
-    async def _until_serving(self, attempt: Attempt, pod: Raw) -> Raw:
-        """Wait for a pod of an earlier hub's start, whose events so far nobody here has heard."""
-        if is_ready_to_serve(pod):
-            return pod
-        async with attempt.cluster.following() as feed:
-            subscribe(feed, PODS, key_of(pod))
-            if feed is not None:
-                await feed.backfill()
-            return await until_serving(attempt, pod, (), feed)

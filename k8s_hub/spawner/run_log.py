@@ -24,7 +24,7 @@ class BrokenCode:
         self._logged: set[str] = set()
 
     def log_once(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
-        """Tell that ``code``, which is ``what`` ("diagnosis rule"), raised; the start goes on without it."""
+        """Log that ``code``, which is ``what`` ("diagnosis rule"), raised; the start goes on without it."""
         name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
         if name not in self._logged:
             self._logged.add(name)

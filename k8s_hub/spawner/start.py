@@ -165,7 +165,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
 
 
 def subscribe(feed: EventSubscription | None, resource: Resource, key: Key) -> None:
-    """Hear what is said about an object from now on, where events are heard at all."""
+    """Get the events of an object from now on, where events are watched at all."""
     if feed is not None:
         feed.add(Involved(resource.kind, key))
 
@@ -178,7 +178,7 @@ async def ensure_claim(
 ) -> Raw:
     """Return the claim that ``choose`` finds, created from ``manifest(name)`` if there is none.
 
-    What the cluster says about it is heard from its creation on: that there is no such storage class, for
+    Its events are subscribed to from its creation on: that there is no such storage class, for
     instance, is said at once and then for a long time not again.
     """
     while True:
@@ -288,6 +288,17 @@ async def until_serving(
     serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
     attempt.emit(up())
     return serving
+
+
+async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
+    """Wait for a pod of an earlier hub's start, whose events of before nobody here has got."""
+    if is_ready_to_serve(pod):
+        return pod
+    async with attempt.cluster.following() as feed:
+        subscribe(feed, PODS, key_of(pod))
+        if feed is not None:
+            await feed.backfill()
+        return await until_serving(attempt, pod, (), feed)
 
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
