@@ -18,14 +18,21 @@ def start():
     started = []
 
     def start_python(code, name, value):
-        process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, name: value})
+        # A process that the kernel is still setting up has no environment in /proc: it says when it runs.
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"print(flush=True); {code}"],
+            env={**os.environ, name: value},
+            stdout=subprocess.PIPE,
+        )
         started.append(process)
+        process.stdout.readline()
         return process
 
     yield start_python
     for process in started:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 @pytest.mark.parametrize(
