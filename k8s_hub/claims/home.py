@@ -37,7 +37,7 @@ from k8s_hub.objects.raw import Raw
 class Why(StrEnum):
     """The rule that decided, as a log line can say it."""
 
-    EXPLICIT = "its name was set for this server"
+    ASSIGNED = "its name was set for this server"
     REMEMBERED = "the saved state names it"
     TEMPLATE = "the template names it"
     LEGACY = "an earlier version of the hub named it so"
@@ -48,7 +48,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeName:
-    """The name of a server's home claim with its sources; of those that name one, the last in this order counts."""
+    """The name of a server's home claim with its sources, the weakest first: the last one that has a name counts."""
 
     template: str
     """The template, as it was when everything was named: later ones name nothing."""
@@ -127,7 +127,7 @@ class HomeRequest:
     """The template's name for this server."""
     scope: Scope
     """Who shares what the template names."""
-    explicit_name: str | None = None
+    assigned_name: str | None = None
     """Set by a hook, a profile or a subclass, who know what they do: it is not questioned."""
     remembered_name: str | None = None
     """From the saved state; None with ``remember_pvc_name = False``."""
@@ -151,10 +151,10 @@ def choose_home(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
 
 
 def _explicit(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
-    if request.explicit_name is None:
+    if request.assigned_name is None:
         return None
-    existing = _named(request, claims, request.explicit_name, Why.EXPLICIT)
-    return existing or Create(name=request.explicit_name, why=Why.EXPLICIT)
+    existing = _named(request, claims, request.assigned_name, Why.ASSIGNED)
+    return existing or Create(name=request.assigned_name, why=Why.ASSIGNED)
 
 
 def _remembered(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:

@@ -31,7 +31,7 @@ class SameNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotKnownYet:
-    """SameNode another server, whose pod has no node yet."""
+    """On the node of another server, whose pod has none yet."""
 
     pod: Key
     claim: Key

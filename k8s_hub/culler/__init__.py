@@ -1,4 +1,4 @@
-"""culler: stops servers that nobody uses, and on request deletes users that nobody is.
+"""culler: stops idle servers and, where configured, deletes inactive users.
 
 ``core`` decides, and is pure: facts, rules, schedules, policy, decisions. Around it: ``probe`` asks the servers
 themselves, ``sweep`` is one pass over all and ``actions`` what it does, ``service`` repeats it; ``state`` is what is

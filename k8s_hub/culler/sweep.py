@@ -55,7 +55,7 @@ class SweepOptions:
     cull_users: bool = False  # delete users without servers, too
     remove_named_servers: bool = False  # forget named servers, not only stop them
     dry_run: bool = False  # decide and report, but stop, delete, warn and remember nothing
-    brake_percent: int = 50  # of the servers that run may be stopped although they were just in use; 0: all
+    brake_percent: int = 50  # of the running servers, at most so many may be stopped at once although they were in use; 0: no limit
     spread: timedelta = (
         timedelta()
     )  # over this time the stops begin, evenly; zero: as soon as there is a slot
@@ -258,16 +258,16 @@ class Sweep:
         notice, is_grace = self.decider.notice, self.outages.grace_until(self.now()) is not None
         if self.warn is None or self.store is None or notice is None or self.options.dry_run or is_grace:
             return decisions, 0
-        deadline = [
+        due = [
             decision
             for decision in decisions
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
-        notices = await each(deadline, self._warn_one, Throttle(self.options.concurrency))
-        log_failures("server", _failures(map(_name, deadline), notices))
+        notices = await each(due, self._warn_one, Throttle(self.options.concurrency))
+        log_failures("server", _failures(map(_name, due), notices))
         given = {
             server_key(decision): given
-            for decision, given in zip(deadline, notices, strict=True)
+            for decision, given in zip(due, notices, strict=True)
             if isinstance(given, Notice)
         }
         return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
@@ -331,13 +331,13 @@ class Sweep:
         is_grace = self.outages.grace_until(self.now()) is not None
         if not self.options.cull_users or is_grace:
             return Counter(), {}
-        deadline = self._users_to_delete(seen, outcomes)
+        due = self._users_to_delete(seen, outcomes)
         on_decision = guarded("decisions about users", self.on_user_decision)
         if self.options.dry_run:
-            for decision in deadline:
+            for decision in due:
                 log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
                 on_decision(decision, Action.WOULD_DELETE)
-            return Counter({Action.WOULD_DELETE: len(deadline)}), {}
+            return Counter({Action.WOULD_DELETE: len(due)}), {}
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
 
         async def delete(decision: UserDecision) -> Action:
@@ -349,9 +349,9 @@ class Sweep:
             on_decision(decision, action)
             return action
 
-        results = await each(deadline, delete, self._throttle)
+        results = await each(due, delete, self._throttle)
         fates = Counter(result for result in results if isinstance(result, Action))
-        return fates, _failures((decision.user.name for decision in deadline), results)
+        return fates, _failures((decision.user.name for decision in due), results)
 
     def _users_to_delete(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
         """Return the decisions about users whose time is up, and whose servers were all stopped, or would be."""

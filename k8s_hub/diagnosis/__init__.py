@@ -5,7 +5,7 @@ For doubt: could you answer from files saved with ``kubectl -o json``, and a tim
 
 A new rule is a function in the module of its topic and a place in that module's tuple of rules; a reason that users have
 not met yet is a member of `Reason`, too. It is proven by a recording of a real cluster in tests/data/recorded, made by a
-situation of devkit/realcluster, with its row in tests/diagnosis/table.py, which is the table of docs/troubleshooting.md.
+situation of devkit/realcluster, with its row in tests/diagnosis/table.py, which writes docs/reference/start-messages.md.
 
 The names below are what a site's own rules (`KubeSpawner.diagnosis_rules`) are made of, and are kept between versions.
 """

@@ -2,7 +2,7 @@
 
 JupyterHub forgets a server whatever its stop does, so somebody else has to remember the pod while the API
 server is away. Delivering a delete twice, or after somebody else did, is harmless. They are kept in memory
-only: after a restart of the hub, the pods that are left over are found by their labels.
+only: after a restart of the hub, the pods that are left over are found by their owner annotations.
 """
 
 import asyncio

@@ -665,7 +665,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _retry_policy(self) -> RetryPolicy:
         return RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
 
-    # --- Rename ---
+    # --- Rename of a server (JupyterHub 6); of a user: claims/home.py ---
 
     async def rename(self, old_name: str, new_name: str) -> None:
         """Keep the home: no annotation can be changed, so the saved state names the claim from now on.

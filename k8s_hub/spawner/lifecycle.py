@@ -3,19 +3,18 @@
 What the cluster has is asked of the cluster. Only the spawner knows whether a start of its own is under way, and whether
 one that ended without an address may have left something behind. What each call answers is docs/lifecycle.md.
 
-```
-                       poll() waited in vain, or clear_state()
-            Unknown ---------------------------------------------> Idle <----------------+
-              |                                                     |                    |
-              |  poll() saw its pod                     start()     |  stop(), or it     |
-              v                                                     v  created nothing   |
-            Running <------------------------------------------- Starting ---------------+
-              |         start() returned its URL                    |                    |
-              |  stop()                                             | failed, cancelled  |
-              +---------------> Idle                                v                    |
-                                                                  Failed ----------------+
-                                                                           stop()
-```
+| in | what happens | then |
+|---|---|---|
+| Unknown | poll() sees the pod alive | Running |
+| Unknown | poll() waits for the cluster in vain; clear_state() | Idle |
+| Idle, Running, Failed | start() | Starting |
+| Idle | poll() sees the pod alive | Running |
+| Starting | start() returns its URL | Running |
+| Starting | start() fails, or is cancelled, before its first create | Idle |
+| Starting | start() fails, or is cancelled, after it | Failed |
+| Starting | stop() of what an earlier start has left | Starting, without an attempt id |
+| Running, Failed | stop() | Idle |
+| Running | clear_state() | Idle |
 """
 
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ class Idle:
 class Starting:
     """start() is under way, and needs the views whatever a poll() that began before it finds."""
 
-    #: Of the start that may have created something: this one from its first create on, or one that has failed before it.
+    #: The id of the start that may have created something: of this one, or of a failed one before it.
     attempt_id: str | None = None
 
 

@@ -61,7 +61,7 @@ async def look(
     if isinstance(life, Running) and life.seen is not None and cluster.pods.view.entry(own.key) is life.seen:
         return Unchanged()
     async with asyncio.timeout(_seconds_to_wait(cluster, life, address, request_timeout)):
-        pod = await _find_pod(cluster, own, is_confirmed=address is not None)
+        pod = await _find_pod(cluster, own, must_confirm=address is not None)
     if pod is None:
         return NoPod()
     match judge_pod(pod):
@@ -85,10 +85,10 @@ def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
     return 1, ""  # its start has failed, for a reason that was logged, before there was a pod
 
 
-async def _find_pod(cluster: Cluster, own: OwnPod, *, is_confirmed: bool) -> Raw | None:
+async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw | None:
     await cluster.pods.wait_synced(deadline=math.inf)
     pod = own.first_in(cluster.pods.view)
-    if pod is not None or not is_confirmed:
+    if pod is not None or not must_confirm:
         return pod
     try:
         found = await retrying(CONFIRMING, lambda: cluster.api.get(PODS, own.key), on=Unavailable)

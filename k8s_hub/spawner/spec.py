@@ -1,7 +1,7 @@
 """What one server is, as its spawner's settings are at one moment: a frozen value, without the spawner.
 
-Hooks, profiles and subclasses change a spawner while it starts, so that the facade takes a new spec after each of
-them, and writes what is found (a claim's name, a pod's uid) back to the spawner.
+Hooks, profiles and subclasses change a spawner while it starts. So the facade takes a spec anew for each call that needs one,
+and writes what is found (a claim's name, a pod's uid) back to the spawner.
 """
 
 from collections.abc import Mapping

@@ -407,7 +407,7 @@ async def watch_until(
     claims: Sequence[Key] = (),
     feed: EventSubscription | None = None,
 ) -> T:
-    """Look now and after every change; emit what is seen until it is no longer a diagnosis, and return that."""
+    """Look now and after every change: emit each diagnosis, and return the first result that is none."""
     wakeup = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.subscribe(*filter(None, [pod]), wakeup=wakeup))

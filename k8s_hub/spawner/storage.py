@@ -56,7 +56,7 @@ def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
         identity=spec.identity,
         template_name=spec.home.by_template,
         scope=scope_of(spec.home.template),
-        explicit_name=spec.home.assigned,
+        assigned_name=spec.home.assigned,
         remembered_name=spec.home.remembered,
         legacy_names=_legacy_names(spec.home.template, spec.fields) if spec.handles_legacy_names else (),
         taken=frozenset().union(*(state.claims for state in database.states_of_other_servers().values())),
@@ -75,7 +75,7 @@ def extra_claim_request(
         home_request(spec, database),
         template_name=template_name,
         scope=extra.scope,
-        explicit_name=None,
+        assigned_name=None,
         remembered_name=None if is_everybodys else spec.extra_claim_names.get(extra.name),
         legacy_names=(),
     )

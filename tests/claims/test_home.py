@@ -60,23 +60,23 @@ def test_a_home_that_was_found_is_remembered_and_no_longer_assigned():
 
 
 def test_rule_1_an_explicit_name_wins_over_everything():
-    asked = request(explicit_name="project-x", remembered_name="claim-ada")
+    asked = request(assigned_name="project-x", remembered_name="claim-ada")
     claims = [claim("claim-ada", "ada"), claim("project-x")]
-    assert chosen(asked, *claims) == (UseExisting, "project-x", Why.EXPLICIT)
+    assert chosen(asked, *claims) == (UseExisting, "project-x", Why.ASSIGNED)
 
 
 def test_rule_1_an_explicit_name_is_created_even_where_another_home_exists():
-    assert chosen(request(explicit_name="project-x"), claim("claim-ada", "ada")) == (
+    assert chosen(request(assigned_name="project-x"), claim("claim-ada", "ada")) == (
         Create,
         "project-x",
-        Why.EXPLICIT,
+        Why.ASSIGNED,
     )
 
 
 def test_rule_1_an_explicit_claim_may_be_shared_between_users():
     """Its first user's annotation is on it; the admin's code gave its name to others too."""
-    asked = request(explicit_name="project-x", living_users=KNOWN)
-    assert chosen(asked, claim("project-x", "bob")) == (UseExisting, "project-x", Why.EXPLICIT)
+    asked = request(assigned_name="project-x", living_users=KNOWN)
+    assert chosen(asked, claim("project-x", "bob")) == (UseExisting, "project-x", Why.ASSIGNED)
 
 
 # Rule 2: the name in saved state

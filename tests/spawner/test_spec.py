@@ -33,12 +33,12 @@ def test_it_says_where_the_name_of_the_home_comes_from():
     request = home_request(spawner._spec(), database)
     spawner.pvc_name = "claim-ada"  # what the template says too
 
-    assert (request.template_name, request.remembered_name, request.explicit_name) == (
+    assert (request.template_name, request.remembered_name, request.assigned_name) == (
         "claim-ada",
         "old",
         None,
     )
-    assert home_request(spawner._spec(), database).explicit_name == "claim-ada"
+    assert home_request(spawner._spec(), database).assigned_name == "claim-ada"
 
 
 def test_template_fields_are_those_of_the_spawner():
