@@ -6,6 +6,7 @@ Only the error that means "away, busy or slow" is asked again. Every other error
 import asyncio
 import math
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
@@ -16,6 +17,8 @@ E = TypeVar("E", bound=Exception)
 Chance = Callable[[], float]
 """A number from 0 to below 1; ``random.random``, or a test's own."""
 
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
 LONGEST_RETRY_AFTER = 3600.0
 """In seconds: to wait longer than a server asks for is fine, for ever is not."""
 
@@ -25,7 +28,8 @@ def parse_retry_after(header: str | None) -> float | None:
 
     Its other form, a date, is one that neither the API server nor a hub uses.
     """
-    return min(float(header), LONGEST_RETRY_AFTER) if header is not None and header.isdecimal() else None
+    is_number = _NUMBER.fullmatch(header or "")
+    return min(float(is_number[0]), LONGEST_RETRY_AFTER) if is_number else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,7 @@ def test_weeks_of_failures_do_not_overflow():
     [
         ("3", 3),
         ("0", 0),
+        ("0.5", 0.5),
         ("9" * 5_000, 3600),
         (None, None),
         ("", None),

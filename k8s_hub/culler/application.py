@@ -319,7 +319,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         """What decides."""
         limits = Limits(
             **{
-                name: key.read(getattr(self, name), name)
+                name: key.read(int(getattr(self, name)), name)  # traitlets takes False for an integer
                 for name, key in LIMIT_KEYS.items()
                 if self.has_trait(name)
             },

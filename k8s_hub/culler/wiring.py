@@ -386,10 +386,10 @@ class _ScopeLog:
         )
         if plan.probe is None:
             return list(wanted)
-        of_asking = needs.needs_of_probe(
+        of_probe = needs.needs_of_probe(
             has, has_template=bool(plan.probe.url_template), shows_own_token=bool(plan.probe.token)
         )
-        return [*wanted, *of_asking]
+        return [*wanted, *of_probe]
 
 
 @contextmanager

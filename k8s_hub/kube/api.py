@@ -119,7 +119,7 @@ class KubeApi:
         """Return one page of a list, the first one if ``continue_token`` is empty.
 
         Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old. An object that
-        cannot be read is in ``Page.odd``.
+        cannot be read is in ``ListPage.odd``.
         """
         params = _given(
             labelSelector=label_selector,

@@ -565,14 +565,22 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run_log.log_poll_failure(self._log_name)
         return code
 
+    @property
+    def _address_in_hub(self) -> str | None:
+        """The IP or host name of the server in the hub's row of it, "" before it is known; None without a row."""
+        return None if self.server is None else self.server.ip or ""
+
     async def _exit_code(self) -> int | None:
         if lifecycle.may_have_created(self._life):
             return None
-        address = None if self.server is None else self.server.ip or ""
         try:
             cluster = await self._connect()
             found = await look(
-                cluster, self._own_pod, self._life, address, request_timeout=self.k8s_api_request_timeout
+                cluster,
+                self._own_pod,
+                self._life,
+                self._address_in_hub,
+                request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
@@ -580,7 +588,8 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             return None
         match found:
             case NoPod():
-                code, how = end_without_pod(self._life, address)
+                # Read again: a stop may have ended meanwhile, after which the hub has no row of the server.
+                code, how = end_without_pod(self._life, self._address_in_hub)
                 if how:
                     self._run_log.log_end(logging.WARNING, self._pod_key, how)
                 return code

@@ -88,8 +88,8 @@ class Progress:
                 count += 1
             if self.has_ended:
                 return
-            is_updates = remind_after and self.latest is not None
-            due = max(self._begun + remind_after, reminded + remind_every) if is_updates else None
+            is_reminding = remind_after and self.latest is not None
+            due = max(self._begun + remind_after, reminded + remind_every) if is_reminding else None
             if not await self._changed_until(due) and self.latest is not None:
                 reminded = _now()
                 yield Waited(seconds=reminded - self._begun, latest=self.latest)

@@ -32,6 +32,13 @@ def culler(*arguments: str) -> IdleCuller:
     return app
 
 
+@pytest.mark.parametrize("option", ["max_age", "busy_limit"])
+def test_false_in_the_config_file_is_no_limit(tmp_path, option):
+    (tmp_path / "config.py").write_text(f"c.IdleCuller.{option} = False")
+    limits = culler(f"--config={tmp_path / 'config.py'}", "--url=http://hub/hub/api").decider.limits
+    assert getattr(limits, option) is None
+
+
 async def verdict_of(app: IdleCuller, subject: Server, now: datetime) -> Verdict:
     facts = Facts(server=subject, user=user(subject.user, subject))
     return (await app.decider.decide(facts, now)).verdict
