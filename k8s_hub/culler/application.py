@@ -22,8 +22,8 @@ from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.flags import UsageError, normalised
-from k8s_hub.culler.core.holds import ExtensionLimits
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
 from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, parse_rules_file

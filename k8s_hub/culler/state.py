@@ -20,8 +20,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from k8s_hub.culler.core import holds
-from k8s_hub.culler.core.holds import Extension, ExtensionLimits, ExtensionRefused, Quota
+from k8s_hub.culler.core.extensions import (
+    Extension,
+    ExtensionLimits,
+    ExtensionRefused,
+    Quota,
+    extend,
+    extended_until,
+    lasting,
+    quota,
+    release,
+    settled,
+)
 from k8s_hub.culler.core.policy import Notice
 from k8s_hub.culler.core.report import Stop
 from k8s_hub.hub.users import ServerKey
@@ -107,16 +117,16 @@ class StateStore:
 
     def extended_until(self, user: str, server: str) -> datetime | None:
         """Return until when this server is extended; None: not at all, or no longer."""
-        return holds.extended_until(self._extensions(user), server, self.limits, self._now())
+        return extended_until(self._extensions(user), server, self.limits, self._now())
 
     def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
         """Return what may still be asked for."""
-        return holds.quota(self._extensions(user), self.limits, self._now())
+        return quota(self._extensions(user), self.limits, self._now())
 
     def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
         """Extend a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
         now = self._now()
-        extensions = holds.extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
+        extensions = extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
         self._save_extensions(user, extensions)
         return now + for_
 
@@ -128,17 +138,17 @@ class StateStore:
     def release(self, user: str, server: str) -> None:
         """End the extension of a server. Raise ExtensionRefused where that could not be stored."""
         if self.extended_until(user, server) is not None:
-            self._save_extensions(user, holds.release(self._extensions(user), server, self._now()))
+            self._save_extensions(user, release(self._extensions(user), server, self._now()))
 
     def _extensions(self, user: str) -> tuple[Extension, ...]:
         extensions = self._state.extensions.get(user, ())
-        settled = holds.settled(extensions, self._now())
-        if settled != extensions:
+        possible = settled(extensions, self._now())
+        if possible != extensions:
             log.warning(
                 "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
             )
-            self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: settled}))
-        return settled
+            self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: possible}))
+        return possible
 
     def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
         now = self._now()
@@ -335,7 +345,7 @@ class _OtherVersion(Exception):
 def _lasting(
     extensions: Mapping[str, tuple[Extension, ...]], now: datetime
 ) -> dict[str, tuple[Extension, ...]]:
-    left = {user: holds.lasting(each, now) for user, each in extensions.items()}
+    left = {user: lasting(each, now) for user, each in extensions.items()}
     return {user: each for user, each in left.items() if each}
 
 

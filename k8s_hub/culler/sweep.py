@@ -28,9 +28,9 @@ from k8s_hub.culler.actions import (
     unstopped,
 )
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.policy import Cause, Notice, Work, facts_of, wants_notice
+from k8s_hub.culler.core.policy import Cause, Notice, Work, facts_of, mass_cull_guard, wants_notice
 from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
-from k8s_hub.culler.core.report import Report, SweepHistory, mass_cull_guard, server_key
+from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import Outages

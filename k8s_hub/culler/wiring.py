@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.report import Pulse, Report, Stop
 from k8s_hub.culler.decider import Decider

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from k8s_hub.culler.core import rules
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Facts, Notice, facts_of
 from k8s_hub.culler.core.probing import Answer
 from k8s_hub.culler.core.rules import Limits, Rules

@@ -12,7 +12,7 @@ from jupyterhub.orm import User
 
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.event_bus import DecisionLog
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.state import StateStore

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.core.report import mass_cull_guard
+from k8s_hub.culler.core.policy import mass_cull_guard
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.sweep import Sweep, SweepOptions

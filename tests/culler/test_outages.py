@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8s_hub.culler.core.holds import ExtensionLimits, ExtensionRefused
+from k8s_hub.culler.core.extensions import ExtensionLimits, ExtensionRefused
 from k8s_hub.culler.core.policy import Notice
 from k8s_hub.culler.core.report import Stop
 from k8s_hub.culler.state import STOPS, BadStateFile, StateFileInUse, StateStore
@@ -200,7 +200,7 @@ SECOND = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.state import StateStore, StateFileInUse
 
 try:

@@ -10,7 +10,7 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, one_in, server, user
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Facts, Notice, Work
 from k8s_hub.culler.core.probing import Candidate, candidate, choose
 from k8s_hub.culler.core.rules import Limits

@@ -4,13 +4,14 @@ A server's time is up when its idle limit has passed since it was last active, o
 whichever is first. What it runs, and what its user asked for, put off the first, never the second.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, Self
 
 from k8s_hub.culler.core.rules import Limits
-from k8s_hub.hub.users import Server, User
+from k8s_hub.hub.users import Server, ServerKey, User
 from k8s_hub.text import format_duration
 
 
@@ -369,3 +370,20 @@ def _plus(moment: datetime, duration: timedelta) -> datetime | None:
         return moment + duration
     except OverflowError:
         return None
+
+
+AT_LEAST = 10
+"""Fewer servers than these are never held back: half of a small hub often leaves together."""
+
+
+def mass_cull_guard(
+    to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
+) -> frozenset[ServerKey]:
+    """Return those of ``to_stop`` that are not to be stopped this time.
+
+    in_use_before: what the pass before saw in use; running: how many servers run;
+    percent: of these, so many may be stopped although they were in use before; 0: all.
+    """
+    sudden = in_use_before & frozenset(to_stop)
+    is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent
+    return sudden if is_too_much else frozenset()

@@ -146,23 +146,6 @@ def server_key(decision: Decision) -> ServerKey:
     return decision.facts.server.user, decision.facts.server.name
 
 
-AT_LEAST = 10
-"""Fewer servers than these are never held back: half of a small hub often leaves together."""
-
-
-def mass_cull_guard(
-    to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
-) -> frozenset[ServerKey]:
-    """Return those of ``to_stop`` that are not to be stopped this time.
-
-    in_use_before: what the pass before saw in use; running: how many servers run;
-    percent: of these, so many may be stopped although they were in use before; 0: all.
-    """
-    sudden = in_use_before & frozenset(to_stop)
-    is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent
-    return sudden if is_too_much else frozenset()
-
-
 PASSES = 500
 """So many passes are remembered: most of them stop nothing, and are shown as one."""
 

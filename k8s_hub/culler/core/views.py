@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from k8s_hub.culler.core.decision import Action, DecisionRecord
-from k8s_hub.culler.core.holds import ExtensionLimits, Quota, can_extend, used_up
+from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
 from k8s_hub.culler.core.report import PassRecord, Stop
 from k8s_hub.text import Message, counted, format_duration, printable

@@ -12,7 +12,7 @@ from tornado.web import HTTPError
 
 from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action, DecisionRecord
-from k8s_hub.culler.core.holds import ExtensionRefused, can_extend
+from k8s_hub.culler.core.extensions import ExtensionRefused, can_extend
 from k8s_hub.culler.core.policy import facts_of
 from k8s_hub.culler.core.report import Board, Stop
 from k8s_hub.culler.decider import Decider

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from jupyterhub.services.auth import HubOAuth
 
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits

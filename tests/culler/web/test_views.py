@@ -8,7 +8,7 @@ import pytest
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action
-from k8s_hub.culler.core.holds import ExtensionLimits, Quota
+from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.policy import Cause, Work, facts_of
 from k8s_hub.culler.core.report import PassRecord, Report, Stop

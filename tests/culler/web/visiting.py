@@ -11,7 +11,7 @@ from yarl import URL
 
 from devkit.demo.settings import free_port
 from devkit.testing.realhub import RealHub
-from k8s_hub.culler.core.holds import ExtensionLimits
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.report import Board, PassRecord
 from k8s_hub.culler.core.rules import Limits
