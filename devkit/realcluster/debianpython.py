@@ -65,12 +65,13 @@ LEFT_OUT = {
     "tests/culler/browser": "drives chromium, which is not here",
     "tests/devkit/realcluster": "is about this machine's tools",
     "tests/devkit/differential": "compares with another package on the Python of developers",
+    "tests/devkit/test_site.py": "makes pages with mkdocs, which no hub has",
     "tests/devkit/test_reference.py": "the pages are made with the latest JupyterHub",
 }
 
 
 def base(python: str) -> Path:
-    """The root file system as a tar, from the cache or made now; raises BoxUnavailableError."""
+    """The root file system as a tar, from the cache or made now; raises ClusterUnavailableError."""
 
     def make(target: Path) -> None:
         check_machine()
