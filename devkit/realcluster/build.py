@@ -88,7 +88,7 @@ class NodeBinaries:
 
 
 def build() -> Binaries:
-    """The binaries, from the cache or built now; raises BoxUnavailableError when that is impossible."""
+    """The binaries, from the cache or built now; raises ClusterUnavailableError when that is impossible."""
     wanted = other_version(os.environ)
     kubernetes, kwok = _built(KUBERNETES if wanted is None else _module_of(wanted)), _built(KWOK)
     return Binaries(
@@ -102,13 +102,13 @@ def build() -> Binaries:
 
 
 def build_node() -> NodeBinaries:
-    """The binaries of a node, from the cache or built now; raises BoxUnavailableError as `build` does."""
+    """The binaries of a node, from the cache or built now; raises ClusterUnavailableError as `build` does."""
     folder = _built(KUBELET)
     return NodeBinaries(kubelet=folder / "kubelet", kubectl=folder / "kubectl", pause=folder / "pause")
 
 
 def build_helm() -> Path:
-    """The program helm, from the cache or built now; raises BoxUnavailableError as `build` does."""
+    """The program helm, from the cache or built now; raises ClusterUnavailableError as `build` does."""
     return _built(HELM) / "helm"
 
 
@@ -200,7 +200,7 @@ def run_tool(
     seconds: float,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """What the command printed; when it fails, BoxUnavailableError with the end of that."""
+    """What the command printed; when it fails, ClusterUnavailableError with the end of that."""
     result = subprocess.run(
         command,
         cwd=folder,

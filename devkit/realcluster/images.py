@@ -53,7 +53,7 @@ def image_name(hub: int) -> str:
 
 
 def user_image(hub: int) -> Path:
-    """The image's archive, from the cache or made now; raises BoxUnavailableError when that is impossible.
+    """The image's archive, from the cache or made now; raises ClusterUnavailableError when that is impossible.
 
     `ctr images import` takes it.
     """

@@ -71,7 +71,7 @@ def packages_to_install(tools: Sequence[Tool]) -> Sequence[str]:
 
 
 def demand_a_node() -> None:
-    """Raise BoxUnavailableError when this machine lacks something that a cluster with containers needs."""
+    """Raise ClusterUnavailableError when this machine lacks something that a cluster with containers needs."""
     lacks = lacks_of_a_node()
     if lacks:
         raise ClusterUnavailableError("A cluster with containers cannot run here: " + "; ".join(lacks) + ".")

@@ -28,7 +28,7 @@ class Suite:
     name: str
     marker: str
     lacks: Callable[[], list[str]]
-    #: Makes what the cache does not have yet; takes minutes, and raises BoxUnavailableError.
+    #: Makes what the cache does not have yet; takes minutes, and raises ClusterUnavailableError.
     prepare: Callable[[], object]
     #: Where the tests are, unless the caller names others: to collect all there are takes a quarter of a minute.
     folders: Sequence[str] = ("tests",)
