@@ -164,6 +164,22 @@ class CallRecorder(FaultRule):
         return False
 
 
+class ReplaceClaim(FaultRule):
+    """Affects no call, but puts another claim of the name in place right before a delete is carried out."""
+
+    def __init__(self, cluster: MiniCluster) -> None:
+        super().__init__(effect=None)  # type: ignore[arg-type]
+        object.__setattr__(self, "cluster", cluster)
+
+    def matches(self, call: Call) -> bool:
+        if (call.verb, call.resource) == ("delete", "persistentvolumeclaims"):
+            database = self.cluster.database  # type: ignore[attr-defined]
+            claim = database.remove(CLAIMS, Key(call.namespace, call.name))
+            own = {name: claim["metadata"][name] for name in ("name", "namespace", "labels", "annotations")}
+            database.create(CLAIMS, {**claim, "metadata": own})
+        return False
+
+
 @contextmanager
 def struck(
     cluster: MiniCluster, effect: Any, verb: str = "*", resource: str = "pods", **which: Any

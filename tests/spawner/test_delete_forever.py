@@ -6,8 +6,8 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
+from devkit.testing.runs import ReplaceClaim
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -170,26 +170,11 @@ async def test_a_cluster_that_is_away_is_no_error_either(hub, cluster):
         assert claim_names(cluster) == {"claim-ada--gpu"}
 
 
-class Replaced(FaultRule):
-    """Affects no call, but has another claim of the name in place when a delete comes."""
-
-    def __init__(self, cluster):
-        super().__init__(effect=None)
-        object.__setattr__(self, "cluster", cluster)
-
-    def matches(self, call):
-        if (call.verb, call.resource) == ("delete", "persistentvolumeclaims"):
-            claim = self.cluster.database.remove(CLAIMS, Key(NAMESPACE, call.name))
-            own = {name: claim["metadata"][name] for name in ("name", "namespace", "labels", "annotations")}
-            self.cluster.database.create(CLAIMS, {**claim, "metadata": own})
-        return False
-
-
 async def test_a_claim_that_took_the_name_meanwhile_is_not_deleted(hub, cluster):
     """An administrator restores a backup in the moment in which the hub deletes the user."""
     async with hub(delete_pvc=True) as hub:
         await run_once(hub, "ada")
-        cluster.faults.add(Replaced(cluster))
+        cluster.faults.add(ReplaceClaim(cluster))
         status, _ = await hub.api("DELETE", "/users/ada")
 
         assert status == 204

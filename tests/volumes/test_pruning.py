@@ -7,7 +7,7 @@ import pytest
 from devkit.minicluster.faults import CommitAfterDisconnect, FaultRule, ReplyLost, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import plant_pod
+from devkit.testing.runs import ReplaceClaim, plant_pod
 from k8s_hub.clock import utcnow
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.core.errors import Forbidden, KubeError
@@ -110,6 +110,14 @@ async def test_a_claim_that_a_pod_has_mounted_since_stays(pruning, plant, names,
         PODS, key("copy"), lambda pod: {**pod, "spec": {**pod["spec"], "volumes": volumes}}
     )
     assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is mounted by the pod copy")}
+    assert "claim-gone" in names()
+
+
+async def test_a_claim_that_took_the_name_after_the_second_look_stays(pruning, plant, names, cluster):
+    plant("claim-gone", "gone")
+    await pruning.look()
+    cluster.faults.add(ReplaceClaim(cluster))
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="another claim has its name now")}
     assert "claim-gone" in names()
 
 
