@@ -85,12 +85,14 @@ class Removal:
         return [found] if self.is_ours(found) else []
 
     async def _delete(self, pod: Raw, deadline: float) -> None:
-        await retrying(
+        was_there = await retrying(
             self._policy,
             lambda: self.cluster.delete(PODS, pod, grace_seconds=self.grace_seconds),
             on=Unavailable,
             deadline=deadline,
         )
+        if not was_there:
+            logger.debug("%s: the pod was gone already", key_of(pod))
 
     async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
         """Remove what the pod owned; where that fails, the owner reference is left."""
