@@ -65,10 +65,12 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def is_http_url(text: str) -> bool:
-    """Return whether this is the URL of a host that speaks HTTP."""
+def is_http_url(value: object) -> bool:
+    """Return whether this is text, and the URL of a host that speaks HTTP."""
+    if not isinstance(value, str):
+        return False
     try:
-        url = urlsplit(text)
+        url = urlsplit(value)
         return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:  # a bracket without its pair, a port beyond 65535
         return False

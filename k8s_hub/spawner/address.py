@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 
@@ -19,15 +19,6 @@ class Address:
         """Return the address in a URL."""
         parts = urlsplit(url)
         return cls(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-
-
-def is_url(value: Any) -> bool:
-    """Tell whether JupyterHub can take scheme, host and port from a value."""
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError, TypeError):
-        return False
 
 
 def alt_name(host: str) -> str:

@@ -36,7 +36,7 @@ from k8s_hub.naming.templates import (
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.address import alt_name, in_url, is_url
+from k8s_hub.spawner.address import alt_name, in_url
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
 from k8s_hub.spawner.config.cluster import ClusterTraits
@@ -55,7 +55,7 @@ from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.owned_objects import OwnedObject
 from k8s_hub.spawner.resolve import Resolver
 from k8s_hub.spawner.spec import template_fields
-from k8s_hub.text import kind_of
+from k8s_hub.text import is_http_url, kind_of
 
 if TYPE_CHECKING:
     from jupyterhub.spawner import Spawner as Base
@@ -345,7 +345,7 @@ class ManifestBuilder(
         Raises SpawnFailed for what is no URL.
         """
         url = self._get_pod_url(pod)
-        if is_url(url):
+        if is_http_url(url):
             return url
         if self.get_pod_url is not None:
             by = "KubeSpawner.get_pod_url"
