@@ -39,7 +39,7 @@ class Work:
     cpu: float = 0.0
     #: Seconds that went by.
     elapsed: float = 0.0
-    #: Seconds of processor time of the longest callback, during which nobody else had a turn.
+    #: CPU seconds of the longest callback: the event loop is blocked for that long.
     longest: float = 0.0
     #: What that callback was.
     culprit: str = ""

@@ -12,7 +12,7 @@ from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
 
 class SelectorError(ValueError):
-    """The text is not a selector, or names a field nobody can select by."""
+    """The text is not a selector, or names a field that the API does not select by."""
 
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"

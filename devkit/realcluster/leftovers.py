@@ -71,7 +71,7 @@ def take_stock() -> set[str]:
 
 
 def left_since(before: set[str]) -> list[str]:
-    """What is there now and was not then; not what belongs to a cluster that lives."""
+    """Return what has appeared since ``before``, without what belongs to a running cluster."""
     found = take_stock() - before
     return sorted(found - of_clusters(found, living_names()))
 

@@ -1,4 +1,4 @@
-"""The nodes of a control plane without kubelets: those that kwok plays, and one that nobody plays."""
+"""The nodes of a control plane without kubelets: kwok simulates all of them but one."""
 
 from collections.abc import Iterable
 from typing import Any
