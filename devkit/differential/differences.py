@@ -727,13 +727,16 @@ def _as_text(seen: Seen) -> Any:
 
 @rewrites(
     "blanks around what a user typed",
-    upstream="Blanks and line breaks around a value that is not listed become part of the setting.",
+    upstream="Blanks and line breaks around a value that is not listed become part of the setting; a choice of "
+    "nothing but blanks is a KeyError.",
     here="They are cut off; nothing but blanks is no value.",
     reason="They were pasted along: no image, name or quantity begins or ends with one.",
 )
 def _stripped(seen: Seen) -> Any:
     def stripped(key: str, value: Any) -> Any:
-        return value.strip() if key.endswith("--unlisted-choice") and isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return value.strip() if key.endswith("--unlisted-choice") or value.isspace() else value
 
     return _typed(seen, stripped)
 
