@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+_NOT_TO_SHOW = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"
 _SECRETS = (
     # What stands in every text with such a secret, its pattern, and what is shown instead.
@@ -22,9 +22,9 @@ _SECRETS = (
 
 
 def sanitized(text: str, limit: int) -> str:
-    """Text from anywhere as one line: no control characters, nothing that looks like a secret, bounded."""
+    """Return text from anywhere as one line: no control characters or surrogates, nothing that looks like a secret, bounded."""
     # What is far behind the limit is not worth reading; foreign text may be megabytes long.
-    line = " ".join(_CONTROL.sub(" ", text[: 4 * limit]).split())
+    line = " ".join(_NOT_TO_SHOW.sub(" ", text[: 4 * limit]).split())
     for sign, pattern, replacement in _SECRETS:
         if sign in line:
             line = pattern.sub(replacement, line)

@@ -46,6 +46,10 @@ class TestPlain:
     def test_foreign_text_becomes_one_line(self):
         assert sanitized("a\n\tb\x1b[31m \u202ec\u2066", 100) == "a b [31m c"
 
+    def test_half_a_character_can_be_written_and_sent(self):
+        r"""JSON may hold ``"\ud800"``, half of a pair, which no UTF-8 can say."""
+        assert sanitized("a\ud800b\udfff", 100) == "a b"
+
     def test_it_is_bounded(self):
         assert sanitized("abcdef", 6) == "abcdef"
         assert sanitized("abcdefg", 6) == "abcde…"
