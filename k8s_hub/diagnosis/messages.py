@@ -1,8 +1,13 @@
-"""Words for people: durations, amounts and foreign text made safe to show."""
+"""Words for users: advice, amounts, lists, and foreign text made safe to show."""
 
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+
+CONTACT = "Contact your administrator."
+AGAIN = "Try again; if it keeps happening, contact your administrator."
+LATER = "Try again in a few minutes; if it keeps happening, contact your administrator."
+"""What to do: where only an administrator can help, where another try may, and where it may after a while."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 _NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"

@@ -46,6 +46,7 @@ from k8s_hub.spawner.failures import (
     explain_timeout,
     failure_of,
     keep_from_count,
+    spawn_url,
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
@@ -301,7 +302,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             spawn.add_done_callback(self._judge)
 
     def _judge(self, spawn: "asyncio.Future[Any]") -> None:
-        explain_timeout(spawn, timedelta(seconds=self.start_timeout))
+        explain_timeout(spawn, timedelta(seconds=self.start_timeout), again=spawn_url(self))
         if self._hub_settings is not None:
             keep_from_count(spawn, self._hub_settings, type(self))
 
@@ -392,7 +393,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 raise
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
-                raise SpawnFailed(self._at_deadline(utcnow() - started)) from None
+                raise SpawnFailed(self._at_deadline()) from None
         return url
 
     def _probe(self, url: str) -> Probe:
@@ -517,11 +518,12 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if emitted is not None:
             # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
             level = logging.DEBUG if emitted.reason is None else logging.INFO
-            self.log.log(level, "%s: %s %s", self._log_name, emitted.message, emitted.detail)
+            self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
 
-    def _at_deadline(self, waited: timedelta) -> Diagnosis:
+    def _at_deadline(self) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
-        return at_deadline(latest, waited)
+        # The limit that the administrator knows, and not the moment of the last words before it.
+        return at_deadline(latest, timedelta(seconds=self.start_timeout))
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
@@ -536,7 +538,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         """Yield what the user reads while the server starts; every browser tab hears all of it."""
         updates = self._progress.listen(
             remind_after=self.slow_spawn_message_threshold,
-            remind_every=max(1, self.slow_spawn_message_frequency),
+            remind_every=self.slow_spawn_message_frequency,
         )
         async for item in shown(self, updates):
             yield item

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import assert_never
 from weakref import WeakValueDictionary
@@ -296,15 +295,12 @@ async def _until_known(
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
         return first
-    clock = asyncio.get_running_loop().time
-    begun = clock()
 
     def look() -> Anywhere | SameNode | Exclusive | DifferentNodes | Diagnosis:
         plan = _plan(attempt, claims)
         if not isinstance(plan, NotKnownYet):
             return plan
-        waited = timedelta(seconds=clock() - begun)
-        return obstacles.waits_for_other_server(plan.servername, plan.claim, waited)
+        return obstacles.waits_for_other_server(plan.servername, plan.claim)
 
     return await start.watch_until(attempt, look, pod=first.pod)
 

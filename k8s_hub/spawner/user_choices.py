@@ -24,7 +24,7 @@ from traitlets import TraitError, default
 
 from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import sanitized
+from k8s_hub.diagnosis.messages import CONTACT, sanitized
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
@@ -104,7 +104,7 @@ EXPANDED_LATER = frozenset(
 )
 """Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
 
-UNUSABLE = "The profiles cannot be used as they are configured. Please tell your administrator."
+UNUSABLE = f"The profiles of this hub are not configured correctly, so no server can start. {CONTACT}"
 
 _LISTED, _SHOWN = 10, 60
 """How many names that a client has sent are logged, and how many characters of each."""
@@ -274,9 +274,8 @@ class UserChoices(ManifestBuilder):
                         yield applied
                 except TraitError as error:
                     raise WrongChoice(
-                        f"The profile {in_quotes(str(profile['display_name']))} cannot be used as it was chosen:"
-                        f" {name} would get a value that it cannot have. Please choose something else, or tell your"
-                        " administrator."
+                        f"The profile {in_quotes(str(profile['display_name']))} does not work with these choices:"
+                        f" they give {name} an invalid value. Choose something else, or contact your administrator."
                     ) from error
 
     def _override_steps(self, override: Raw) -> _Steps:

@@ -209,7 +209,7 @@ def test_whoever_created_one_of_all_users_follows_a_new_name_as_the_others_do():
 def test_a_name_that_leads_to_other_files_is_refused_in_a_sentence(taken):
     choice = choose_extra(asked(), "scratch", listed(taken))
     assert isinstance(choice, Refuse)
-    assert choice.message.endswith("Please tell your administrator.")
+    assert choice.message.endswith("Contact your administrator.")
     assert "scratch--ada" in choice.detail
 
 

@@ -72,7 +72,7 @@ STARTS = [
     Case(
         fate=Fate(user="ada-missing", traits={"image": f"{REGISTRY}/answers/404:1"}),
         what="The image does not exist.",
-        words="does not exist. Please check its name and tag",
+        words="does not exist. Check its name and tag",
         log="not found",
         reason="image_not_found",
     ),

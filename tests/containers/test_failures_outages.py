@@ -195,7 +195,7 @@ async def loses(lost, address):
         user="ada-bob",
         seconds=again.read[-1][0],
     )
-    assert "because its machine does not answer" in again.sentence
+    assert "because its machine is not responding" in again.sentence
 
     await reading
     assert "waiting for a machine" in starting.sentence

@@ -245,7 +245,7 @@ async def test_a_key_of_profile_options_that_is_no_text_is_one(hub, cluster):
     ]
     async with hub(hub=NO_WAIT, profile_list=profiles) as hub:
         error = await failed_start(hub, options={"1": "c"})
-        assert sentence_of(error) == 'The option "1" has no choice "c"; there are "a" and "b".'
+        assert sentence_of(error) == 'The option "1" has no choice "c"; choose one of "a" and "b".'
         error = await failed_start(hub, options={"1": "b"})
         assert sentence_of(error) == 'The option "2" needs a value.'
         assert hub.failure_count == 0

@@ -83,8 +83,8 @@ NO_ANSWERS = {
 
 
 SENTENCE = (
-    "Your server started but did not respond within 5 seconds. "
-    "Please try again; if it happens again, tell your administrator."
+    "Your server started but did not respond within 5 s. "
+    "Try again; if it keeps happening, contact your administrator."
 )
 
 
