@@ -53,9 +53,9 @@ def foreign_namespace(name: str) -> Diagnosis:
         Stage.REQUEST,
         Reason.FOREIGN_OBJECT,
         f"Your server could not start: {_place(name)} already existed, and may belong to someone else. {CONTACT}",
-        detail=f"namespace {name} has no label or annotation {USERNAME_ANNOTATION}, nor has a pod or claim in it, and no server "
-        f"of this user has been in it. If it is meant for this hub: kubectl label namespace {name} {USERNAME_ANNOTATION}=NAME, "
-        "or set KubeSpawner.user_namespace_allow_existing",
+        detail=f"nothing marks namespace {name} as this hub's: no label or annotation {USERNAME_ANNOTATION} on it or on a pod or "
+        "claim in it, and no server of this user that was in it. To use it, run kubectl label namespace "
+        f"{name} {USERNAME_ANNOTATION}=NAME, or set KubeSpawner.user_namespace_allow_existing",
     )
 
 

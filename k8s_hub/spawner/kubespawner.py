@@ -262,7 +262,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._name_objects()
         except SettingError as error:
             # A stop ends with this call. The names stay, and the next spawner has the configured templates again.
-            self.log.warning("%s: names not renewed: %s", self._log_name, error)
+            self.log.warning("%s: cannot renew the names: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
         self._saved = replace(self._saved, applied_options=None, access_token=None)
@@ -585,7 +585,11 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
-            self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
+            self.log.debug(
+                "%s: the cluster does not say whether the server runs, so it counts as running: %s",
+                self._log_name,
+                error,
+            )
             self._life = lifecycle.unanswered(self._life)
             return None
         match found:
@@ -628,7 +632,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
-            self.log.error("%s: nothing can be stopped: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - it says all
             return
         removal = Removal(
             cluster=cluster,
@@ -661,7 +665,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 await self._delete_home()
         except (SpawnFailed, KubeError, TimeoutError) as error:
             self.log.warning(
-                "%s: the claim is kept because the cluster did not say yes: %s", self._log_name, error
+                "%s: the claim is kept because the cluster did not confirm its deletion: %s",
+                self._log_name,
+                error,
             )
         await self._leave()
 
@@ -688,11 +694,13 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             home = await self._existing_home()
         except (SpawnFailed, TimeoutError) as error:
-            self.log.warning("%s: not renamed, its home is not known: %s", self._log_name, error)
+            self.log.warning(
+                "%s: cannot rename the server: its home claim is not known: %s", self._log_name, error
+            )
             raise HTTPError(
                 503,
-                f"The server {old_name!r} was not renamed to {new_name!r}: its files cannot be found because the "
-                "cluster does not answer. Please try again later.",
+                f"The server {old_name!r} was not renamed to {new_name!r} because the cluster did not respond. "
+                "Try again later.",
             ) from error
         finally:
             await self._leave()
@@ -701,8 +709,8 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if not self.remember_pvc_name and scope_of(self._home_name.template) is Scope.SERVER:
             raise HTTPError(
                 409,
-                f"The server {old_name!r} was not renamed to {new_name!r}: its files would stay behind, because "
-                "KubeSpawner.remember_pvc_name is off.",
+                f"The server {old_name!r} was not renamed to {new_name!r} because its files would stay behind: "
+                "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
         self._home_name = self._home_name.found(home)
         self._database.save_state(self.get_state())

@@ -331,7 +331,7 @@ class _Knocks:
         self._task: asyncio.Task[None] | None = None
         self.has_asked = False
         #: Why there is no good answer yet.
-        self.silence = f"{probe.url} has not answered the first request"
+        self.silence = f"{probe.url} has not responded to the first request"
 
     def have_an_answer(self) -> bool:
         """Tell whether the server has answered; raise what has gone wrong with asking."""

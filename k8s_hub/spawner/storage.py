@@ -191,17 +191,17 @@ async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None
         size = await retrying(GROWING, lambda: _ask_for_more(attempt, key, capacity), on=Unavailable)
     except Forbidden as error:
         if "cannot patch resource" not in error.message:
-            logger.warning("%s: the claim does not grow to %s: %s", key, capacity, error)
+            logger.warning("%s: cannot grow the claim to %s: %s", key, capacity, error)
             return
         logger.warning(
-            "%s: the claim does not grow to %s, because the hub may not do that: its Role needs the verb patch "
-            "on persistentvolumeclaims (KubeSpawner.storage_grow): %s",
+            "%s: cannot grow the claim to %s: the hub's Role needs the verb patch on persistentvolumeclaims "
+            "(KubeSpawner.storage_grow): %s",
             key,
             capacity,
             error,
         )
     except KubeError as error:
-        logger.warning("%s: the claim does not grow to %s: %s", key, capacity, error)
+        logger.warning("%s: cannot grow the claim to %s: %s", key, capacity, error)
     else:
         if size is not None:
             logger.info("%s: the claim grows to %s", key, size)

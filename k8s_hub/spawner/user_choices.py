@@ -138,7 +138,7 @@ class UserChoices(ManifestBuilder):
         try:
             profiles = self._get_initialized_profile_list(profile_list)
         except UnusableProfiles as error:
-            self.log.error("%s: no form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
             return render_form([], {}, nothing=UNUSABLE)
         person = self._person(profiles)
         offer = offered(profiles, person)
@@ -159,7 +159,7 @@ class UserChoices(ManifestBuilder):
         """Return user_options of the form's fields; nothing is judged here."""
         ignored = unrecognised(formdata)
         if ignored:
-            self.log.warning("%s: the form's fields %s are ignored", self._log_name, _names(ignored))
+            self.log.warning("%s: ignored the form's fields %s", self._log_name, _names(ignored))
         return options_from_fields(formdata)
 
     async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
@@ -289,7 +289,7 @@ class UserChoices(ManifestBuilder):
 
     def _override(self, name: str, value: Any) -> None:
         if not isinstance(name, str):
-            raise TraitError(f"{name!r} is no setting: names are texts")
+            raise TraitError(f"{name!r} is not the name of an option: names are strings")
         current = getattr(self, name, None) if isinstance(value, dict) else None
         new = merged(current, value) if isinstance(current, dict) else copied(value)
         try:

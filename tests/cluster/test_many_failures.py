@@ -54,7 +54,7 @@ async def test_fifty_of_each_kind_leave_the_hub_up(control_plane, servers, tmp_p
         for profile, words in [
             ("enormous", "enormous"),
             ("badly-written", "image"),
-            ("large", "not enough quota left for your server"),
+            ("large", "Not enough quota: your server needs"),
         ]:
             read = await all_read(hub, profile)
             assert [sentence for sentence in read if words not in sentence] == []

@@ -119,7 +119,7 @@ async def test_poll_of_a_server_on_a_machine_that_does_not_answer(cluster, caplo
     set_status(cluster, **lost, message="Node is not ready")
     await asyncio.sleep(0.1)
     assert await run.spawner.poll() is None
-    assert caplog.text.count("does not answer; the server may well run") == 1
+    assert caplog.text.count("is not responding; the server may still run") == 1
 
 
 @cell("poll, seen alive / ended", UP)

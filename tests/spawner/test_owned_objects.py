@@ -64,7 +64,7 @@ async def test_a_hub_that_does_not_know_the_name_says_so(cluster, monkeypatch, c
         await run.start()
     assert "did not respond within 10 s" in sentence_of(failure.value)
     url = "http://jupyter-ada.default.svc.cluster.local:8888/user/ada/api"
-    assert f"{url} has a name without an address for the hub" in str(failure.value)
+    assert f"{url} has a host name that the hub cannot resolve" in str(failure.value)
     await run.stop()
 
 

@@ -626,7 +626,7 @@ async def test_a_growth_that_is_refused_is_one_line_in_the_log_and_the_server_st
 
     lines = [record for record in caplog.records if "grow" in record.message]
     assert [record.levelname for record in lines] == ["WARNING"]
-    assert lines[0].message.startswith("default/claim-ada: the claim does not grow to 2Gi: ")
+    assert lines[0].message.startswith("default/claim-ada: cannot grow the claim to 2Gi: ")
 
 
 @pytest.mark.parametrize(
