@@ -1,15 +1,19 @@
 """What of a diagnosis the user is told."""
 
+import ast
 from base64 import b64encode
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+import k8s_hub
 from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage, advance, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_busy, cluster_silent, cluster_unavailable
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.samples import creating, event, seen, unscheduled
 
+PACKAGE = Path(k8s_hub.__file__).parent
 PULLING = Diagnosis.waiting(Stage.PULLING, "Downloading.", detail="layer 1")
 
 
@@ -79,6 +83,20 @@ class TestAtTheDeadline:
         assert at_deadline(PULLING, timedelta(seconds=150)).sentence == (
             "Your server did not start within 2 min 30 s. Try again; if it keeps happening, contact your administrator."
         )
+
+
+def waiting_diagnoses():
+    """Every call in the package that makes one, by its place."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="Diagnosis"), attr="waiting")):
+                    yield pytest.param(node, id=f"{path.stem}:{node.lineno}")
+
+
+@pytest.mark.parametrize("call", waiting_diagnoses())
+def test_whatever_a_start_waits_for_has_words_of_its_own_for_the_deadline(call):
+    assert "expired" in {keyword.arg for keyword in call.keywords}
 
 
 SECRET = "correct horse battery"

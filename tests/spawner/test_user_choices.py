@@ -557,7 +557,7 @@ class TestAnswer:
             with pytest.raises(Exception, match="no profile") as error:
                 await answer(spawner, {"profile": ["huge"]})
             assert error.value.status_code == 400
-            assert error.value.jupyterhub_message.startswith('There is no profile "huge"; there are')
+            assert error.value.jupyterhub_message.startswith('There is no profile "huge"; choose')
             assert "&quot;huge&quot;" in error.value.jupyterhub_html_message
 
     async def test_an_expression_that_takes_for_ever_is_refused_and_named_in_the_log(self, caplog):
