@@ -486,7 +486,7 @@ async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_st
     for _ in range(2):
         with pytest.raises(HTTPError) as failed:
             await run.start()
-        assert 'no storage class "fast"' in sentence_of(failed.value)
+        assert '(storage class "fast")' in sentence_of(failed.value)
         await run.stop()
         run = run.next(storage_class="fast")
 

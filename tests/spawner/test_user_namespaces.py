@@ -313,7 +313,7 @@ async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(h
             await hub.start_server("ada")
             with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
                 await hub.wait_ready("ada")
-            assert "The hub is not allowed to create namespaces in the cluster." in sentence_of(failure.value)
+            assert "The hub lacks a permission in the cluster (create namespaces)." in sentence_of(failure.value)
             assert hub.failure_count == 0
         await eventually(lambda: informers() == [])
     assert 'cannot create resource "namespaces"' in caplog.text
@@ -330,7 +330,7 @@ async def test_a_namespace_without_any_rights_is_one_sentence_and_leaves_nothing
             await hub.start_server("ada")
             with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
                 await hub.wait_ready("ada")
-            assert "The hub is not allowed to list pods in the cluster." in sentence_of(failure.value)
+            assert "The hub lacks a permission in the cluster (list pods)." in sentence_of(failure.value)
             assert hub.failure_count == 0
             await eventually(lambda: "pending deletes" not in tasks(), seconds=120)
 
@@ -352,7 +352,7 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
         delete(cluster.database, NAMESPACES, old, utcnow())
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=60)
-    assert 'Your namespace "user-ada" is being deleted.' in " ".join(said)
+    assert '(namespace "user-ada") is being deleted.' in " ".join(said)
     assert uid_of(namespace(cluster, "user-ada")) != uid_of(old)
 
 
