@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import format_exception
@@ -52,6 +53,12 @@ def test_the_page_offers_to_try_again():
 )
 def test_a_server_is_tried_again_at_the_hubs_page_for_it(user, server, url):
     assert spawn_url(bare_spawner(user, server)) == url
+
+
+def test_the_page_of_a_hub_below_a_prefix_is_found():
+    spawner = bare_spawner()
+    spawner.hub = SimpleNamespace(base_url="/jupyter/hub/")
+    assert spawn_url(spawner) == "/jupyter/hub/spawn/ada"
 
 
 def test_whatever_ends_a_start_can_be_tried_again():
