@@ -56,7 +56,7 @@ class TestOtherContainers:
         diagnosis = diagnose(seen(blocked))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
         assert diagnosis.sentence.startswith(
-            'The helper container "mesh" of your server failed (exit code 1)'
+            'The helper container "mesh" of your server failed 4 times in a row (exit code 1)'
         )
 
     def test_a_side_container_that_was_ended_with_its_pod_is_not_why_it_ended(self):
@@ -157,7 +157,7 @@ class TestConfiguration:
         passing = placed(container(waiting={"reason": reason, "message": message}))
         diagnosis = diagnose(seen(passing, second=500))
         assert (diagnosis.stage, diagnosis.fatal) == (Stage.STARTING, False)
-        assert "tries again" in diagnosis.sentence
+        assert "trying again" in diagnosis.sentence
         assert message in diagnosis.detail
 
 

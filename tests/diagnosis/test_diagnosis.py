@@ -94,7 +94,7 @@ def waiting_diagnoses():
                     yield pytest.param(node, id=f"{path.stem}:{node.lineno}")
 
 
-@pytest.mark.parametrize("call", waiting_diagnoses())
+@pytest.mark.parametrize("call", list(waiting_diagnoses()))
 def test_whatever_a_start_waits_for_has_words_of_its_own_for_the_deadline(call):
     assert "expired" in {keyword.arg for keyword in call.keywords}
 

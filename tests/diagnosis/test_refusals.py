@@ -92,7 +92,7 @@ def test_a_refusal_that_outlasts_the_callers_retries_is_the_clusters_fault(code)
 
 
 def test_an_empty_body_is_no_error():
-    assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).message == (
+    assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).sentence == (
         "The cluster refused to create the network name (Service) of your server. Contact your administrator."
     )
 
@@ -130,7 +130,7 @@ def test_a_limit_range_that_wants_a_limit_says_so():
 
 def test_the_longest_message_is_bounded():
     diagnosis = refused('admission webhook "g" denied the request: ' + "x" * 5000)
-    assert len(diagnosis.sentence) == 300
+    assert len(diagnosis.sentence) <= 300
     assert diagnosis.sentence.endswith("x… Choose something else, or contact your administrator.")
     assert len(diagnosis.detail) == 1000
 

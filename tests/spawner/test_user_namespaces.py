@@ -313,7 +313,9 @@ async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(h
             await hub.start_server("ada")
             with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
                 await hub.wait_ready("ada")
-            assert "The hub lacks a permission in the cluster (create namespaces)." in sentence_of(failure.value)
+            assert "The hub lacks a permission in the cluster (create namespaces)." in sentence_of(
+                failure.value
+            )
             assert hub.failure_count == 0
         await eventually(lambda: informers() == [])
     assert 'cannot create resource "namespaces"' in caplog.text
