@@ -129,7 +129,7 @@ class TestRules:
             ),
             (
                 event("OutOfcpu", "Node didn't have enough"),
-                "The machine has not enough cpu left for your server.",
+                "The machine does not have enough cpu left for your server.",
             ),
             (event("NodeAffinity", "Predicate"), "The machine is not of the kind that your server asks for."),
             (event("Scheduled", "Successfully assigned"), "Found a machine for your server."),
@@ -250,7 +250,7 @@ class TestAStart:
         run = Run(node_selector={"a": "b"}, start_timeout=30, event_formatter_class=BasicEventFormatter)
         tab = asyncio.create_task(items_until_it_ends(run))
         await asyncio.sleep(0)
-        with pytest.raises(Exception, match="of the kind it asks for"):
+        with pytest.raises(Exception, match="of the kind that your server asks for"):
             await run.spawner.start()
         assert reasons(await tab) == ["FailedScheduling"]
 

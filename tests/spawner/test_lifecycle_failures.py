@@ -84,7 +84,7 @@ async def test_a_cluster_that_is_away_does_not_count_and_the_next_start_finds_it
     """A hub that is started anew finds the cluster no sooner, and ends the sessions of all others."""
     async with hub(hub=NO_WAIT, consecutive_failure_limit=3, start_timeout=30) as hub:
         await cluster.go_away()
-        assert "does not answer" in await fails_five_times(hub)
+        assert "The cluster did not respond" in await fails_five_times(hub)
         await cluster.come_back()
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=60)

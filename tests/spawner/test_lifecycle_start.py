@@ -383,7 +383,7 @@ async def test_start_foreign_pod__api_up(cluster, looptime, metadata):
 async def test_a_foreign_pod_is_named_with_its_user_and_release(cluster):
     plant_pod(cluster, username="bob", labels={"app.kubernetes.io/instance": "hub-b"})
 
-    assert 'a pod of user "bob" of release "hub-b"' in sentence_of(await rejection(Run()))
+    assert 'user "bob" of release "hub-b" already uses' in sentence_of(await rejection(Run()))
 
 
 # --- Deadlines ---
@@ -596,6 +596,6 @@ async def test_a_webhook_that_is_broken_is_waited_for_and_told(cluster, resource
 
     assert error.reason == "cluster_unavailable"
     assert sentence_of(error).startswith(
-        "A service that the cluster must ask about your server fails or does not answer, so your server waits; it did"
+        "A service that must approve your server failed or did not respond within 1 min. "
     )
     assert words in str(error)

@@ -179,7 +179,7 @@ class TestProfile:
                 error = await failed_start(hub)
             assert hub.failure_count == 0
         sentence = sentence_of(error)
-        assert "does not allow what your server would be" in sentence
+        assert "does not allow your server" in sentence
         assert "containers[notebook].securityContext.runAsUser = 0" in sentence
         assert "[policy] security_profile" in caplog.text
         assert pods(cluster) == []

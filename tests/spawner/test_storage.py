@@ -195,7 +195,7 @@ async def test_one_that_is_being_deleted_is_waited_for_and_made_anew(cluster):
 
     assert uid_of(claim_of(cluster, "scratch--ada")) != uid_of(old)
     assert (
-        'Your volume "scratch" (scratch--ada) is being deleted. Your server waits until it is gone and then gets a '
+        'Your volume "scratch" (scratch--ada) is being deleted. Your server then gets a '
         "new, empty one." in await sentences(run)
     )
 
@@ -372,7 +372,7 @@ async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cl
     ]
     assert annotations_of(pod)[SAME_NODE_ANNOTATION] == ""
     assert (
-        "Your default server uses the same volume, so this one is placed on the same machine."
+        "Your default server uses the same volume, so this server starts on the same machine."
         in await sentences(second)
     )
     assert "affinity" not in pod_of(cluster, "")["spec"]
@@ -386,7 +386,7 @@ async def test_an_extra_claim_binds_as_the_home_does(cluster):
 
     assert annotations_of(pod_of(cluster, ""))[SAME_NODE_ANNOTATION] == "gpu"
     assert (
-        'Your server "gpu" uses the same volume, so this one is placed on the same machine.'
+        'Your server "gpu" uses the same volume, so this server starts on the same machine.'
         in await sentences(second)
     )
 
@@ -512,8 +512,8 @@ async def test_a_server_without_a_machine_yet_is_waited_for(cluster):
 
     assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
     assert (
-        "Your default server uses the same volume and has no machine yet; this one waits to be placed on the "
-        "same machine." in await sentences(second)
+        "Your default server uses the same volume and has no machine yet. This server is waiting for the same "
+        "machine." in await sentences(second)
     )
 
 
@@ -804,7 +804,7 @@ async def test_a_hub_that_sees_to_claims_says_which_right_is_missing(cluster):
     ):
         await Run().start()
 
-    assert "not allowed to list" in sentence_of(failed.value)
+    assert "lacks a permission in the cluster (list persistentvolumeclaims)" in sentence_of(failed.value)
 
 
 async def test_a_profile_may_be_the_first_that_needs_a_claim(cluster):
