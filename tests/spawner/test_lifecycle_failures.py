@@ -58,7 +58,7 @@ async def fails_five_times(hub):
         ({"node_selector": {"accelerator": "gpu"}}, "machine"),
         ({"effect": QUOTA}, "quota"),
         ({"effect": POLICY}, "security standard"),
-        ({"foreign": True}, "taken by a pod of"),
+        ({"foreign": True}, "already uses the name"),
     ],
     ids=["image", "capacity", "quota", "policy", "foreign pod"],
 )
