@@ -216,7 +216,7 @@ def _capacity(value: Any) -> str | None:
     if not isinstance(value, str):
         return "is not text"
     try:
-        return None if quantities.parse(value) > 0 else "is not more than nothing"
+        return None if quantities.parse(value) > 0 else "is not more than zero"
     except ValueError:
         return "is not a Kubernetes quantity"
 
