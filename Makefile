@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -65,6 +65,9 @@ test-python314 test-python315: test-python3%: $(VENV)/.ready  # the wheel on Deb
 
 docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+messages: $(VENV)/.ready  # every text that users, administrators and readers of logs see, with file and line
+	@$(BIN)/python -m devkit.messages $(ARGS)
 
 reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSpawner and of this package
 	$(BIN)/python -W ignore -m devkit.reference

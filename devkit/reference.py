@@ -23,7 +23,8 @@ COMMAND = "make reference"
 DIFFERENT = {
     "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
     "surely this server's",
-    "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for",
+    "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for, and `{waited}`",
+    "slow_spawn_message_frequency": "unset, so that a slow start is not spoken of every 5 seconds",
 }
 """Why the default or the values differ."""
 

@@ -94,11 +94,10 @@ Units = Sequence[tuple[str, str, int]]
 
 UNITS: Units = (("day", "days", 86_400), ("h", "h", 3_600), ("min", "min", 60), ("s", "s", 1))
 LETTERS: Units = (("d", "d", 86_400), *UNITS[1:])
-WORDS: Units = (("hour", "hours", 3_600), ("minute", "minutes", 60), ("second", "seconds", 1))
 
 
 def format_duration(length: timedelta, units: Units = UNITS, *, parts: int = 2) -> str:
-    """Return for instance "1 day 2 h", "2 min 30 s", or in WORDS "40 seconds": the largest unit, and with two parts the one below it."""
+    """Return for instance "1 day 2 h", "2 min 30 s" or "40 s": the largest unit, and with two parts the one below it."""
     seconds = max(0, int(length.total_seconds()))
     first = next((at for at, (*_, size) in enumerate(units) if seconds >= size), len(units) - 1)
     said: list[str] = []

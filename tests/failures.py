@@ -13,7 +13,7 @@ import pytest
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "failures.md"
 HEAD = ["What happened", "What the user reads", "What the log says", "Reason", "Seconds"]
-_DURATION = re.compile(r"\d+ (?:second|minute|hour)s?(?: \d+ (?:second|minute)s?)?")
+_DURATION = re.compile(r"\d+ (?:s|min|h)\b(?: \d+ (?:s|min)\b)?")
 _TIMES = re.compile(r"\d+ times")
 _IMAGE = re.compile(r"user:hub-\d")
 _ADDRESS = re.compile(r"127\.0\.0\.1:\d+")

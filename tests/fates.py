@@ -396,7 +396,7 @@ def _still_there(outcomes: Mapping[str, Outcome]) -> set[str]:
 
 def _is_noticed(user: str, log: Sequence[str]) -> bool:
     """Has the hub seen that the server ended and comes back?"""
-    return any("is started again" in line and _is_about(line, user) for line in log)
+    return any("the kubelet starts it again" in line and _is_about(line, user) for line in log)
 
 
 def _is_about(line: str, user: str) -> bool:

@@ -30,7 +30,7 @@ AWAY = "While the cluster or the hub is away"
 USERS = tuple(f"ada-{number}" for number in range(20))
 PODS = {f"jupyter-{user}" for user in (CONTROL_USER, *USERS)}
 CLAIMS = {f"claim-{user}" for user in (CONTROL_USER, *USERS)}
-SILENT = "The cluster does not answer at the moment, so your server waits."
+SILENT = "The cluster is not responding. Your server starts when the cluster is back."
 BROKEN_OFF = (
     "(The page that follows a start breaks off. When the hub is back, the server is ready; one that had no pod yet is "
     "shown as not running.)"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 ROW = Row(
     topic="While a server starts",
     what="No machine | has it.",
-    sentence="None became free in 19 seconds.",
+    sentence="None became free within 19 s.",
     log="Insufficient memory at 127.0.0.1:4711",
     reason="unschedulable",
     seconds="1.4",
@@ -40,7 +40,7 @@ def test_a_new_row_goes_under_its_heading():
         "While a server starts": [
             [
                 "No machine \\| has it.",
-                "None became free in 19 seconds.",
+                "None became free within 19 s.",
                 "Insufficient memory at 127.0.0.1:PORT",
                 "`unschedulable`",
                 "1.4",
@@ -60,7 +60,7 @@ def test_a_row_that_is_seen_again_takes_its_place():
     ("seen", "is_fine"),
     [
         ({}, True),
-        ({"sentence": "None became free in 1 minute.", "seconds": "70", "log": "other words"}, True),
+        ({"sentence": "None became free within 1 min 5 s.", "seconds": "70", "log": "other words"}, True),
         ({"sentence": "There is none."}, False),
         ({"reason": "quota"}, False),
     ],

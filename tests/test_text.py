@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from k8s_hub.text import (
     LETTERS,
-    WORDS,
     counted,
     format_clock,
     format_duration,
@@ -136,23 +135,6 @@ def test_a_duration_as_its_largest_unit():
     seconds = (5, 61, 7300, 200_000)
     said = [format_duration(timedelta(seconds=each), LETTERS, parts=1) for each in seconds]
     assert said == ["5 s", "1 min", "2 h", "2 d"]
-
-
-@pytest.mark.parametrize(
-    "seconds,said",
-    [
-        (-1, "0 seconds"),
-        (1, "1 second"),
-        (59.9, "59 seconds"),
-        (60, "1 minute"),
-        (298, "4 minutes 58 seconds"),
-        (3600, "1 hour"),
-        (3605, "1 hour"),
-        (7265, "2 hours 1 minute"),
-    ],
-)
-def test_a_duration_in_whole_words(seconds, said):
-    assert format_duration(timedelta(seconds=seconds), WORDS) == said
 
 
 def test_columns_of_a_table_are_as_wide_as_they_need_to_be():

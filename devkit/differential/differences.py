@@ -518,6 +518,16 @@ def _slow_spawn_message(seen: Seen) -> Any:
     return _with_default(seen, slow_spawn_message=peers.Ours.slow_spawn_message.default_value)
 
 
+@adjusts(
+    "how often a slow start is spoken of",
+    upstream="`slow_spawn_message_frequency` is 5: after the first minute, a message every 5 seconds.",
+    here="It is None: messages after 1, 2, 3 and 5 minutes, and then every 5 minutes.",
+    reason="A log of repeated lines hides the ones that are new. A number means what it means upstream.",
+)
+def _slow_spawn_message_frequency(seen: Seen) -> Any:
+    return _with_default(seen, slow_spawn_message_frequency=None)
+
+
 def _with_default(seen: Seen, **default: Any) -> Outcome | None:
     """Return upstream's traits as they would be with another default."""
     (name,) = default

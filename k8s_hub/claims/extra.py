@@ -85,8 +85,8 @@ def choose_extra(request: HomeRequest, name: str, claims: ClaimLookup) -> HomeCh
     existing = claims.get(Key(request.identity.namespace, request.template_name))
     if existing is not None and _is_of_other_use(existing, name):
         return Refuse(
-            message=f'The volume "{name}" cannot be opened: what has its name is another volume. '
-            "Please tell your administrator.",
+            message=f'Your volume "{name}" cannot be opened because another volume has its name. '
+            "Contact your administrator.",
             detail=f"The claim {key_of(existing)} is annotated for the user {username_of(existing)!r}, but not as "
             f"{EXTRA_CLAIM_ANNOTATION}: {name}; choose another name_template for extra_claims of that name",
             owner=username_of(existing) or "",
@@ -216,7 +216,7 @@ def _capacity(value: Any) -> str | None:
     if not isinstance(value, str):
         return "is not text"
     try:
-        return None if quantities.parse(value) > 0 else "is not more than nothing"
+        return None if quantities.parse(value) > 0 else "is not more than zero"
     except ValueError:
         return "is not a Kubernetes quantity"
 

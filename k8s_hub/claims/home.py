@@ -291,8 +291,8 @@ def _is_free(request: HomeRequest, claims: ClaimLookup, name: str) -> bool:
 def _refuse(request: HomeRequest, claim: Raw) -> Refuse:
     owner = username_of(claim) or ""
     return Refuse(
-        message="Your files cannot be opened: the volume of that name belongs to another user. "
-        "Please tell your administrator.",
+        message="Your home volume cannot be opened because a volume of its name belongs to another user. "
+        "Contact your administrator.",
         detail=f"The claim {key_of(claim)} is annotated for the user {owner!r}, so {request.identity.username!r} "
         "does not get it; if it is theirs, correct its annotation hub.jupyter.org/username, or change "
         "KubeSpawner.pvc_name_template",

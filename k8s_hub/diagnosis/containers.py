@@ -1,11 +1,10 @@
 """Rules about containers on their machine: what they lack, the steps before the server, and how far it is."""
 
 import re
-from datetime import timedelta
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.ends import exit_detail, not_created, server_restarts, tried_again, tries_in_words
-from k8s_hub.diagnosis.messages import capitalized
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT, capitalized
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
@@ -29,7 +28,6 @@ from k8s_hub.diagnosis.runtime import sandbox_fails
 from k8s_hub.diagnosis.storage import missing_object
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.text import WORDS, format_duration
 
 _NAMED_USER = re.compile(r"image has non-numeric user \((?P<user>[^)]*)\)")
 _MISSING = re.compile(
@@ -38,8 +36,8 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 
-_AGAIN = "Please try again; if it keeps happening, tell your administrator."
-_RUNS = "Your server is running and will answer soon."
+_RUNS = "Your server is running. Waiting for its first response."
+_SILENT = f"Your server started but did not respond within {{waited}}. {AGAIN}"
 
 
 def server_is_ready(seen: Observation) -> Diagnosis | None:
@@ -49,7 +47,7 @@ def server_is_ready(seen: Observation) -> Diagnosis | None:
 
 def up() -> Diagnosis:
     """The server may be handed to its user."""
-    return Diagnosis.waiting(Stage.RUNNING, _RUNS)
+    return Diagnosis.waiting(Stage.RUNNING, _RUNS, expired=_SILENT)
 
 
 def step_fails(seen: Observation) -> Diagnosis | None:
@@ -63,9 +61,8 @@ def step_fails(seen: Observation) -> Diagnosis | None:
             return Diagnosis.failed(
                 Stage.STARTING,
                 Reason.CRASH,
-                f"{capitalized(seen.in_words(container))} failed "
-                f"(exit code {last_exit(container).get('exitCode')}){tries_in_words(container)}. "
-                "Please tell your administrator.",
+                f"{capitalized(seen.in_words(container))} failed{tries_in_words(container)} "
+                f"(exit code {last_exit(container).get('exitCode')}). {CONTACT}",
                 detail=exit_detail(container),
             )
     return None
@@ -91,20 +88,18 @@ def root_not_allowed(seen: Observation) -> Diagnosis | None:
     if "runAsNonRoot" not in message and "non-root policy" not in message:
         return None
     is_users = seen.role_of(container) is Role.SERVER
-    image = f'"{seen.image_of(container)}"' + ("" if is_users else f" of {seen.in_words(container)}")
+    image = f'image "{seen.image_of(container)}"' + ("" if is_users else f" of {seen.in_words(container)}")
     if found := _NAMED_USER.search(message):
         sentence = (
-            f'The image {image} names its user "{found["user"]}" and not by number, so that the cluster cannot '
-            "tell whether that is root, which is not allowed here."
+            f'The {image} gives its user a name ("{found["user"]}") instead of a number. '
+            "So the cluster cannot verify that it does not run as root (with all rights)."
         )
     elif "non-root policy" in message:
-        sentence = f"The settings of your server run {image} as root, which is not allowed here."
+        sentence = f"The settings of your server run the {image} as root (with all rights). This cluster does not allow that."
     else:
-        sentence = f"The image {image} wants to run as root, which is not allowed here."
-    advice = "Please choose another image, or tell" if is_users else "Please tell"
-    return Diagnosis.failed(
-        Stage.STARTING, Reason.POLICY, f"{sentence} {advice} your administrator.", detail=message
-    )
+        sentence = f"The {image} runs as root (with all rights). This cluster does not allow that."
+    advice = "Choose another image, or contact your administrator." if is_users else CONTACT
+    return Diagnosis.failed(Stage.STARTING, Reason.POLICY, f"{sentence} {advice}", detail=message)
 
 
 def server_silent(pod: Raw, words: str) -> Diagnosis:
@@ -116,19 +111,7 @@ def server_silent(pod: Raw, words: str) -> Diagnosis:
         _RUNS,
         reason=Reason.NO_ANSWER,
         detail=f"pod {key_of(pod)}: {words}",
-    )
-
-
-def server_unresponsive(seen: Diagnosis, waited: timedelta) -> Diagnosis:
-    """The time that the server had to answer is over; ``seen`` is what was known of it last."""
-    if seen.reason is not Reason.NO_ANSWER:
-        return at_deadline(seen, waited)
-    return Diagnosis.failed(
-        Stage.RUNNING,
-        Reason.NO_ANSWER,
-        f"Your server started but did not respond within {format_duration(waited, WORDS)}. "
-        "Please try again; if it happens again, tell your administrator.",
-        detail=seen.detail,
+        expired=_SILENT,
     )
 
 
@@ -138,11 +121,7 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
         container := seen.waiting("CreateContainerError", "CreateContainerConfigError", "RunContainerError")
     ) is None:
         return None
-    return not_created(
-        seen.in_words(container),
-        message_of(state_of(container, "waiting")),
-        seen.lasting(seen.since("PodScheduled")),
-    )
+    return not_created(seen.in_words(container), message_of(state_of(container, "waiting")))
 
 
 def machine_silent(seen: Observation) -> Diagnosis | None:
@@ -151,10 +130,10 @@ def machine_silent(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.STARTING,
-        "The machine that your server was given does not answer at the moment.",
+        "The machine of your server is not responding.",
         reason=Reason.NODE_LOST,
         detail=f"node {seen.spec.get('nodeName')}: {seen.status.get('message') or 'not ready'}",
-        missed="it did not come back",
+        expired=f"The machine of your server stopped responding and did not come back within {{waited}}. {AGAIN}",
     )
 
 
@@ -162,11 +141,11 @@ def step_runs(seen: Observation) -> Diagnosis | None:
     """A step before the server is at work."""
     for container in seen.status.get("initContainerStatuses") or ():
         if state_of(container, "running") and seen.role_of(container) is Role.STEP:
+            step = seen.in_words(container)
             return Diagnosis.waiting(
                 Stage.STARTING,
-                f'The step "{container["name"]}" prepares your server.',
-                lasting=seen.lasting(seen.since("PodScheduled")),
-                missed="it was not finished",
+                f"{capitalized(step)} is running.",
+                expired=f"{capitalized(step)} did not finish within {{waited}}. {AGAIN}",
             )
     return None
 
@@ -182,7 +161,7 @@ def side_container_starts(seen: Observation) -> Diagnosis | None:
             seen,
             container,
             Stage.STARTING,
-            f'Your server waits for the container "{container.get("name")}" beside it, which has not started yet.',
+            f"{capitalized(seen.in_words(container))} has not started yet. Your server starts after it.",
         )
     return None
 
@@ -198,8 +177,7 @@ def others_not_ready(seen: Observation) -> Diagnosis | None:
             seen,
             container,
             Stage.RUNNING,
-            f'Your server is running and waits for the container "{container.get("name")}" beside it, '
-            "which is not ready.",
+            f"Your server is running. {capitalized(seen.in_words(container))} is not ready yet.",
         )
     return None
 
@@ -213,8 +191,7 @@ def _waits_for_side(seen: Observation, container: Raw, stage: Stage, sentence: s
         sentence,
         reason=Reason.NOT_READY if complaints else None,
         detail=f"container {name} is not ready: {why or 'it does not say why'}",
-        lasting=seen.lasting(first_seen(complaints[0]) if complaints else seen.since("PodScheduled")),
-        expired=f'The container "{name}" beside your server was not ready within {{waited}}. {_AGAIN}',
+        expired=f"{capitalized(seen.in_words(container))} was not ready within {{waited}}. {AGAIN}",
     )
 
 
@@ -224,14 +201,13 @@ def server_runs(seen: Observation) -> Diagnosis | None:
     if container is None or not state_of(container, "running"):
         return None
     complaints = _complaints(seen, container)
-    did_not = "did not pass the probe of the cluster" if complaints else "did not respond"
+    failed = f"Your server started but did not pass the cluster's health check within {{waited}}. {AGAIN}"
     return Diagnosis.waiting(
         Stage.RUNNING,
         _RUNS,
         reason=Reason.NOT_READY if complaints else None,
         detail=f"container {container.get('name')}: {message_of(complaints[-1])}" if complaints else "",
-        lasting=seen.lasting(seen.since("PodScheduled")),
-        expired=f"Your server started but {did_not} within {{waited}}. {_AGAIN}",
+        expired=failed if complaints else _SILENT,
     )
 
 
@@ -251,10 +227,9 @@ def machine_sets_up(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.STARTING,
-        "A machine is found and sets up your server.",
+        "Found a machine; setting up your server.",
         detail=f"node {seen.spec['nodeName']}",
-        lasting=seen.lasting(seen.since("PodScheduled")),
-        missed="it was not ready",
+        expired=f"The machine did not finish setting up your server within {{waited}}. {AGAIN}",
     )
 
 

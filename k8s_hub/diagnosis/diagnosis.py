@@ -9,8 +9,8 @@ from enum import StrEnum
 from inspect import iscoroutine
 from typing import Any, Self, TypeVar
 
-from k8s_hub.diagnosis.messages import sanitized
-from k8s_hub.text import WORDS, format_duration
+from k8s_hub.diagnosis.messages import AGAIN, sanitized
+from k8s_hub.text import format_duration
 
 
 class Stage(StrEnum):
@@ -128,7 +128,7 @@ class Diagnosis:
     """
 
     stage: Stage
-    #: One plain sentence for the user, at most SENTENCE_LIMIT characters, without the counter.
+    #: What the user reads: at most SENTENCE_LIMIT characters.
     sentence: str
     #: For the administrator's log: the cluster's own words, at most DETAIL_LIMIT characters.
     detail: str = ""
@@ -137,12 +137,7 @@ class Diagnosis:
     fatal: bool = False
     #: None while nothing is wrong.
     reason: Reason | None = None
-    #: How long this has been so.
-    lasting: timedelta = timedelta()
-    #: What did not happen, should the deadline come first: "none became free" (in 5 minutes).
-    missed: str = "it was not done"
-    #: What the user reads should the deadline come first, where the two above do not make a sentence of their own;
-    #: ``{waited}`` stands for how long it was waited for.
+    #: What the user reads if the deadline comes first: what did not happen within ``{waited}``, and what to do.
     expired: str = ""
 
     def __post_init__(self) -> None:
@@ -162,43 +157,19 @@ class Diagnosis:
         *,
         reason: Reason | None = None,
         detail: str = "",
-        lasting: timedelta = timedelta(),
-        missed: str = "it was not done",
         expired: str = "",
+        lasting: timedelta | None = None,  # noqa: ARG003
     ) -> Self:
-        """A state that may pass by itself."""
-        return cls(
-            stage=stage,
-            sentence=sentence,
-            detail=detail,
-            reason=reason,
-            lasting=lasting,
-            missed=missed,
-            expired=expired,
-        )
+        """A state that may pass by itself.
+
+        ``lasting`` is ignored. Rules for version 0.1.0 pass it; now only `slow_spawn_message` tells the time.
+        """
+        return cls(stage=stage, sentence=sentence, detail=detail, reason=reason, expired=expired)
 
     @classmethod
     def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
         """A state that waiting does not change, or not in a time that a person waits."""
         return cls(stage=stage, sentence=sentence, detail=detail, fatal=True, reason=reason)
-
-    @property
-    def message(self) -> str:
-        """What the user reads now: the sentence, with a counter once it has lasted a while."""
-        if self.fatal or self.lasting < _FIRST_STEP:
-            return self.sentence
-        return (
-            f"{self.sentence.removesuffix('.')} ({format_duration(_in_steps(self.lasting), WORDS)} so far)."
-        )
-
-
-_FIRST_STEP = timedelta(seconds=20)
-
-
-def _in_steps(lasting: timedelta) -> timedelta:
-    """Round down to what is worth saying again: 20 seconds at first, then whole minutes."""
-    step = _FIRST_STEP if lasting < timedelta(minutes=1) else timedelta(minutes=1)
-    return lasting // step * step
 
 
 T = TypeVar("T")
@@ -229,13 +200,10 @@ def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | 
 
 
 def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
-    """Return what to say now, None when it has just been said.
-
-    The bar never goes back. The same sentence comes again only with its counter a step further.
-    """
+    """Return what to say now, None when it has just been said. The bar never goes back."""
     if previous is None:
         return new
-    if new.message == previous.message:
+    if new.sentence == previous.sentence:
         return None
     return replace(new, percent=max(previous.percent, new.percent))
 
@@ -246,17 +214,14 @@ def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
         return diagnosis
     return replace(
         diagnosis,
-        sentence=_expired(diagnosis, format_duration(waited, WORDS)),
+        sentence=(diagnosis.expired or NOT_STARTED).replace("{waited}", format_duration(waited)),
         fatal=True,
         reason=diagnosis.reason or Reason.DEADLINE,
     )
 
 
-def _expired(diagnosis: Diagnosis, waited: str) -> str:
-    if diagnosis.expired:
-        return sanitized(diagnosis.expired.replace("{waited}", waited), SENTENCE_LIMIT)
-    ending = f"; {diagnosis.missed} in {waited}."
-    return sanitized(diagnosis.sentence.removesuffix("."), SENTENCE_LIMIT - len(ending)) + ending
+NOT_STARTED = f"Your server did not start within {{waited}}. {AGAIN}"
+"""What the user reads at the deadline where nobody knows more."""
 
 
 SHORTEST = 8

@@ -2,12 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import format_amount, format_quantity
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT, format_amount, format_quantity
 from k8s_hub.diagnosis.observation import (
     Observation,
     is_of_container,
@@ -93,8 +92,8 @@ def out_of_memory(seen: Observation) -> Diagnosis | None:
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.OUT_OF_MEMORY,
-        f"Your server needs more memory than its limit{f' of {limit}' if limit else ''} and was stopped. "
-        "Please choose a larger server, or ask your administrator for more memory.",
+        f"Your server needed more memory than its limit{f' of {limit}' if limit else ''}, so the cluster stopped it. "
+        "Choose a larger server, or ask your administrator for more memory.",
         detail=exit_detail(container),
     )
 
@@ -137,7 +136,7 @@ def server_restarts(seen: Observation) -> Diagnosis | None:
         return tried_again(seen.pod)
     return Diagnosis.waiting(
         Stage.STARTING,
-        f"{stop.sentence}, and is tried again.",
+        f"{stop.sentence}. The cluster is starting it again.",
         reason=stop.reason,
         detail=stop.detail,
         expired=f"{stop.sentence}. {stop.advice}",
@@ -149,32 +148,31 @@ def tried_again(pod: Raw) -> Diagnosis:
     container = notebook_status(pod) or {}
     if words := runtime_words(container):
         return not_created("your server", words)
+    ended = f"Your server stopped while it was starting (exit code {last_exit(container).get('exitCode')})"
     return Diagnosis.waiting(
         Stage.STARTING,
-        f"Your server ended while it was starting (exit code {last_exit(container).get('exitCode')}), "
-        "and is tried again.",
+        f"{ended}. The cluster is starting it again.",
         reason=Reason.CRASH,
         detail=exit_detail(container),
-        missed="it did not stay up",
+        expired=f"{ended}, and was not ready within {{waited}}. {_READ_LOG}",
     )
 
 
-def not_created(container: str, words: str, lasting: timedelta = timedelta()) -> Diagnosis:
+def not_created(container: str, words: str) -> Diagnosis:
     """Tell of a container that the runtime could not create or run, and tries again."""
     return Diagnosis.waiting(
         Stage.STARTING,
-        f"The machine could not start {container} and tries again.",
+        f"The machine could not start {container}. It is trying again.",
         reason=Reason.CRASH,
         detail=words,
-        lasting=lasting,
-        missed="it did not succeed",
+        expired=f"The machine could not start {container} within {{waited}}. {AGAIN}",
     )
 
 
 def tries_in_words(container: Raw) -> str:
     """Say how often a container has been tried, if it was more than once."""
     restarts = int(container.get("restartCount") or 0)
-    return f", {restarts + 1} times in a row" if restarts else ""
+    return f" {restarts + 1} times in a row" if restarts else ""
 
 
 def exit_detail(container: Raw) -> str:
@@ -196,8 +194,8 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
             pod,
             life,
             Reason.DEADLINE,
-            "Your server was not ready in the time that its settings give it (activeDeadlineSeconds), and was stopped. "
-            "Please try again; if it keeps happening, tell your administrator.",
+            "Your server was not ready in the time that its settings allow (activeDeadlineSeconds), "
+            f"so the cluster stopped it. {AGAIN}",
         )
     if _is_refused(pod, life):
         return _failed_pod(pod, life, Reason.EVICTED, _refusal_in_words(life))
@@ -206,8 +204,8 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
             pod,
             life,
             Reason.EXITED,
-            "Your server ended by itself while it was starting (exit code 0). "
-            "Its image may not be made for JupyterHub.",
+            "Your server ended by itself while it was starting (exit code 0). Its image may not be made for JupyterHub. "
+            "Choose another image, or contact your administrator.",
         )
     return _crashed(seen, {"reason": life.reason, "exitCode": life.code})
 
@@ -222,13 +220,13 @@ def _evicted(pod: Raw, life: Ended) -> Diagnosis:
                 life,
                 Reason.EVICTED,
                 f"Your server used more than its limit of {_size(found['limit'])} of temporary disk space{where}, "
-                "and was stopped. Please choose a larger server, or tell your administrator.",
+                "so the cluster stopped it. Choose a larger server, or contact your administrator.",
             )
     return _failed_pod(
         pod,
         life,
         Reason.EVICTED,
-        "The cluster took the place of your server away while it was starting. Please start it again.",
+        "Your server was evicted while it was starting. Start it again.",
     )
 
 
@@ -254,15 +252,15 @@ def _refusal_in_words(life: Ended) -> str:
             Decimal(found["capacity"]),
         )
         return (
-            f"Your server needs {format_amount(resource, requested / unit)}, and the whole machine that it was given to has "
-            f"{format_quantity(resource, capacity / unit)}. Please choose a smaller server, or tell your administrator."
+            f"Your server needs {format_amount(resource, requested / unit)}, but its machine has only "
+            f"{format_quantity(resource, capacity / unit)}. Choose a smaller server, or contact your administrator."
         )
     if life.reason in _NEVER_HERE:
         return (
-            "The machine that your server was given to is not of the kind that it asks for. "
-            "Please choose another kind of server, or tell your administrator."
+            "Your server came to a machine that is not of the kind it asks for. "
+            "Choose another kind of server, or contact your administrator."
         )
-    return "The machine refused your server after it had been given to it. Please start it again."
+    return "The machine that was found for your server refused it. Start it again."
 
 
 def _failed_pod(pod: Raw, life: Ended, reason: Reason, sentence: str) -> Diagnosis:
@@ -285,23 +283,25 @@ def _crashed(seen: Observation, ended: Raw) -> Diagnosis:
         return Diagnosis.failed(
             Stage.STARTING,
             stop.reason,
-            f"{stop.sentence}{tries}. {stop.advice}",
+            f"{stop.sentence}{',' if tries else ''}{tries}. {stop.advice}",
             detail=f"pod {key_of(pod)} ended: {how}: {stop.detail}",
         )
     if words := runtime_words(container):
         return Diagnosis.failed(
             Stage.STARTING,
             Reason.CRASH,
-            f"The machine could not start your server ({how}){tries}. Please tell your administrator.",
+            f"The machine could not start your server{tries} (exit code {ended['exitCode']}). {CONTACT}",
             detail=f"pod {key_of(pod)} ended: {how}: {words}",
         )
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.CRASH,
-        f"Your server crashed while it was starting ({how}){tries}. "
-        "Its log says why; your administrator can read it.",
+        f"Your server crashed{tries} while it was starting (exit code {ended['exitCode']}). {_READ_LOG}",
         detail=f"pod {key_of(pod)} ended: {how}",
     )
+
+
+_READ_LOG = "Its log shows why; ask your administrator to read it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,8 +329,8 @@ def _failed_hook(seen: Observation, container: Raw) -> _Stop | None:
         return None
     return _Stop(
         reason=Reason.POST_START,
-        sentence="The postStart hook of your server failed, so the cluster stopped your server",
-        advice="Please tell your administrator, who has set up this hook.",
+        sentence="The startup command (postStart hook) of your server failed, so the cluster stopped your server",
+        advice="Contact your administrator, who set up this command.",
         detail=message_of(hooks[-1]) if hooks else message_of(state_of(container, "waiting")),
     )
 
@@ -345,9 +345,9 @@ def _failed_probe(seen: Observation, container: Raw) -> _Stop | None:
         return None
     return _Stop(
         reason=Reason.PROBE,
-        sentence=f"Your server did not answer the {found[-1]['probe'].lower()} probe of the cluster in time, "
+        sentence=f"Your server did not pass the cluster's health check ({found[-1]['probe'].lower()} probe) in time, "
         "so the cluster stopped it",
-        advice="It may need more time to start than it is given. Please tell your administrator.",
+        advice=f"It may need more time to start than the check allows. {CONTACT}",
         detail="; ".join([found[-1].string, *(message_of(event) for event in unhealthy[-1:])]),
     )
 

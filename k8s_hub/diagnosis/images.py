@@ -8,6 +8,7 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
@@ -61,7 +62,10 @@ _BACK_OFF = re.compile(r'Back-off pulling image "[^"]*"')
 # What stands in the words of a failure and may be called like one: images and addresses.
 _NAMES = re.compile(r'https?://\S+|"[^"\s]*[/:][^"\s]*"')
 
-_TELL = "Please tell your administrator."
+_OTHER_IMAGE = "Choose another image, or contact your administrator."
+
+_SPELLING = "Check its spelling, or contact your administrator."
+_NAME_AND_TAG = "Check its name and tag, or contact your administrator."
 
 
 def image_name_invalid(seen: Observation) -> Diagnosis | None:
@@ -69,7 +73,7 @@ def image_name_invalid(seen: Observation) -> Diagnosis | None:
     if (container := seen.waiting("InvalidImageName")) is None:
         return None
     name = f'The image name "{_image(seen, container)}"{_of(seen, container)}'
-    return _failed(seen, container, Reason.IMAGE_NAME, f"{name} is not valid.", "Please check its spelling.")
+    return _failed(seen, container, Reason.IMAGE_NAME, f"{name} is not valid.", _SPELLING)
 
 
 def image_never_pulled(seen: Observation) -> Diagnosis | None:
@@ -81,7 +85,7 @@ def image_never_pulled(seen: Observation) -> Diagnosis | None:
         container,
         Reason.IMAGE_NOT_FOUND,
         f"The {_named(seen, container)} is not on the machine, and this hub does not download it.",
-        "",
+        _OTHER_IMAGE,
     )
 
 
@@ -91,30 +95,28 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
         return None
     image, reply, nameless = _named(seen, container), _reply(seen, container), _nameless(seen, container)
     if _LIMITED.search(nameless):  # which is said before anybody looks at the image
-        why = "because its registry allows no more downloads for now."
         return _tried_again(
             seen,
             container,
-            f"The {image} is not downloaded yet, {why}",
-            f"The {image} cannot be downloaded, {why}",
+            f"The registry of the {image} allows no more downloads for now. The machine is trying again.",
+            f"The registry of the {image} allowed no more downloads.",
         )
     if _NO_PLATFORM.search(reply):
         sentence = f"The {image} was not made for the kind of processor that the machine has."
-        advice = "Please choose another image, or tell your administrator."
-        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, advice)
+        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, _OTHER_IMAGE)
     if _DENIED.search(nameless):  # many registries say so too of what does not exist
         secrets = [message_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
         sentence = f"The {image} does not exist, or this hub may not download it."
-        advice = "Please check its name, or ask your administrator for access."
+        advice = "Check its name, or ask your administrator for access."
         return _failed(seen, container, Reason.IMAGE_DENIED, sentence, advice, also=secrets[-1:])
     if _UNRESOLVED.search(reply) or _UNKNOWN.search(nameless):
         sentence = f"The {image} does not exist."
-        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, "Please check its name and tag.")
+        return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, _NAME_AND_TAG)
     return _tried_again(
         seen,
         container,
-        f"Downloading the {image} failed and is tried again.",
-        f"The {image} cannot be downloaded.",
+        f"The machine could not download the {image}. It is trying again.",
+        f"The machine could not download the {image}.",
     )
 
 
@@ -125,13 +127,13 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
         return None
     if seen.waiting("ContainerCreating", "PodInitializing") is None:
         return None
-    image = re.search(r'"([^"]+)"', message_of(pulling[-1]))
+    found = re.search(r'"([^"]+)"', message_of(pulling[-1]))
+    image = f'the image "{_shortened(found[1])}"' if found else "the image"
     return Diagnosis.waiting(
         Stage.PULLING,
-        f'Downloading the image "{_shortened(image[1])}".' if image else "Downloading the image.",
+        f"Downloading {image}.",
         detail=message_of(pulling[-1]),
-        lasting=seen.lasting(first_seen(pulling[-1])),
-        missed="it was not finished",
+        expired=f"The machine did not finish downloading {image} within {{waited}}. {AGAIN}",
     )
 
 
@@ -139,7 +141,7 @@ def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str)
     """Give the kubelet's tries their time, and end the start after it."""
     lasting = _failing_for(seen, container)
     end = _failed(
-        seen, container, Reason.IMAGE_PULL, failed, "Please try again later, or tell your administrator."
+        seen, container, Reason.IMAGE_PULL, failed, "Try again later, or contact your administrator."
     )
     if lasting >= seen.grace.image_pull:
         return end
@@ -148,7 +150,6 @@ def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str)
         meanwhile,
         reason=Reason.IMAGE_PULL,
         detail=end.detail,
-        lasting=lasting,
         expired=end.sentence,
     )
 
@@ -163,7 +164,7 @@ def _failed(
     also: list[str] | None = None,
 ) -> Diagnosis:
     """Make the diagnosis; the advice is for those who chose the image: that of another container is the hub's."""
-    advice = advice if seen.role_of(container) is Role.SERVER else _TELL
+    advice = advice if seen.role_of(container) is Role.SERVER else CONTACT
     return Diagnosis.failed(
         Stage.PULLING,
         reason,

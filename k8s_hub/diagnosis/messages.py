@@ -1,11 +1,18 @@
-"""Words for people: durations, amounts and foreign text made safe to show."""
+"""Words for users: advice, amounts, lists, and foreign text made safe to show."""
 
 import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+CONTACT = "Contact your administrator."
+AGAIN = "Try again; if it keeps happening, contact your administrator."
+LATER = "Try again in a few minutes; if it keeps happening, contact your administrator."
+"""What to do: where only an administrator can help, where another try may, and where it may after a while."""
+
 _NOT_TO_SHOW = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"
+# The point behind it ends the sentence that quotes it.
+_VALUE = r"[^\s\"&,;]*[^\s\"&,;.]"
 _SECRETS = (
     # What stands in every text with such a secret, its pattern, and what is shown instead.
     # https://user:password@registry
@@ -13,9 +20,9 @@ _SECRETS = (
     # "Bearer abc", "Basic abc"
     (" ", re.compile(r"\b(bearer|basic)\s+(?!realm\b)[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
     # ?X-Amz-Signature=..., token = "..."
-    ("=", re.compile(rf"({_NAME}\"?\s*=\s*\"?)[^\s\"&,;]+", re.IGNORECASE), r"\1***"),
+    ("=", re.compile(rf"({_NAME}\"?\s*=\s*\"?){_VALUE}", re.IGNORECASE), r"\1***"),
     # "password": "..."
-    ('"', re.compile(rf"({_NAME}\"\s*:\s*\"?)[^\s\"&,;]+", re.IGNORECASE), r"\1***"),
+    ('"', re.compile(rf"({_NAME}\"\s*:\s*\"?){_VALUE}", re.IGNORECASE), r"\1***"),
     # A JSON web token anywhere
     ("eyJ", re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "***"),
 )

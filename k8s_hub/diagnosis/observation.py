@@ -104,9 +104,9 @@ class Observation:
             case Role.SERVER:
                 return "your server"
             case Role.STEP:
-                return f'the step "{container.get("name")}" that prepares your server'
+                return f'the setup step "{container.get("name")}" of your server'
             case _:
-                return f'the container "{container.get("name")}" beside your server'
+                return f'the helper container "{container.get("name")}" of your server'
 
     @property
     def server_has_turn(self) -> bool:

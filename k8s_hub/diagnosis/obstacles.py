@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, Reason, Stage
-from k8s_hub.diagnosis.messages import capitalized, listed
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized, listed
 from k8s_hub.diagnosis.pod_life import is_on_lost_node
 from k8s_hub.naming.ownership import USERNAME_ANNOTATION
 from k8s_hub.objects import timestamps
@@ -13,12 +13,12 @@ from k8s_hub.objects.raw import Raw
 
 def foreign_pod(pod: Raw) -> Diagnosis:
     """Another's pod has the name of this user's pod; it is never touched."""
-    return _foreign(Stage.REQUEST, "pod", pod, "Your server cannot be started")
+    return _foreign("pod", pod)
 
 
 def foreign_object(obj: Raw, kind: str) -> Diagnosis:
     """Another's object has the name of one that this user's server needs; it is never touched."""
-    return _foreign(Stage.REQUEST, kind.lower(), obj, "Your server cannot be started")
+    return _foreign(kind.lower(), obj)
 
 
 def leftover(obj: Raw, kind: str) -> Diagnosis:
@@ -26,25 +26,24 @@ def leftover(obj: Raw, kind: str) -> Diagnosis:
     finalizers = ", ".join(metadata_of(obj).get("finalizers") or ())
     return Diagnosis.waiting(
         Stage.REQUEST,
-        "What belongs to your previous server is still being removed.",
+        "Parts of your previous server are still being removed.",
         reason=Reason.OLD_SERVER,
         detail=f"{kind.lower()} {key_of(obj)} is terminating; finalizers: {finalizers or 'none'}",
-        missed="it was not gone",
+        expired=f"Parts of your previous server were not removed within {{waited}}. {LATER}",
     )
 
 
-def dying_namespace(namespace: Raw, now: datetime) -> Diagnosis:
+def dying_namespace(namespace: Raw) -> Diagnosis:
     """The user's namespace is being deleted, with all that is in it; a new one can only come after it."""
     conditions = (namespace.get("status") or {}).get("conditions") or ()
     words = "; ".join(str(condition.get("message")) for condition in conditions if condition.get("message"))
+    place = _place(key_of(namespace).name)
     return Diagnosis.waiting(
         Stage.REQUEST,
-        f'Your namespace "{key_of(namespace).name}" is being deleted. '
-        "Your server waits until it is gone and then gets a new one.",
+        f"{capitalized(place)} is being deleted. Your server then starts in a new one.",
         reason=Reason.NAMESPACE,
         detail=f"namespace {key_of(namespace)} is terminating: {words or 'no reason is given'}",
-        lasting=max(now - _asked_to_end(namespace, now), timedelta()),
-        missed="it was not gone",
+        expired=f"The deletion of {place} did not finish within {{waited}}. {LATER}",
     )
 
 
@@ -53,11 +52,10 @@ def foreign_namespace(name: str) -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.FOREIGN_OBJECT,
-        f'Your server cannot be started: the namespace "{name}" exists and is not known to be this hub\'s. '
-        "Please tell your administrator.",
-        detail=f"namespace {name} has no label or annotation {USERNAME_ANNOTATION}, nor has a pod or claim in it, and no server "
-        f"of this user has been in it. If it is meant for this hub: kubectl label namespace {name} {USERNAME_ANNOTATION}=NAME, "
-        "or set KubeSpawner.user_namespace_allow_existing",
+        f"Your server could not start: {_place(name)} already existed, and may belong to someone else. {CONTACT}",
+        detail=f"nothing marks namespace {name} as this hub's: no label or annotation {USERNAME_ANNOTATION} on it or on a pod or "
+        "claim in it, and no server of this user that was in it. To use it, run kubectl label namespace "
+        f"{name} {USERNAME_ANNOTATION}=NAME, or set KubeSpawner.user_namespace_allow_existing",
     )
 
 
@@ -65,11 +63,15 @@ def new_namespace(name: str, detail: str) -> Diagnosis:
     """The namespace was made a moment ago, and lacks what the cluster puts into each."""
     return Diagnosis.waiting(
         Stage.REQUEST,
-        f'Your namespace "{name}" is being set up.',
+        f"The cluster is setting up {_place(name)}.",
         reason=Reason.NAMESPACE,
         detail=detail,
-        missed="it was not ready",
+        expired=f"The cluster did not set up {_place(name)} within {{waited}}. {AGAIN}",
     )
+
+
+def _place(namespace: str) -> str:
+    return f'the place of your servers in the cluster (namespace "{namespace}")'
 
 
 def volume_refused(message: str, detail: str) -> Diagnosis:
@@ -82,32 +84,30 @@ def vanished_pod(pod: Raw) -> Diagnosis:
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.DELETED,
-        "Your server was removed before it was ready. Please start it again.",
+        "Your server was removed before it was ready. Start it again.",
         detail=f"pod {key_of(pod)} was deleted by somebody else",
     )
 
 
 def previous_server(pod: Raw, now: datetime, grace: GracePeriods | None = None) -> Diagnosis:
     """An earlier pod of this server is shutting down; once that takes long, say what it waits for."""
-    lasting = max(now - _asked_to_end(pod, now), timedelta())
-    slow = lasting >= (grace or GracePeriods()).shutdown
+    slow = now - _asked_to_end(pod, now) >= (grace or GracePeriods()).shutdown
+    cause, past_cause = _causes(pod, now)
     return Diagnosis.waiting(
         Stage.REQUEST,
-        f"Your previous server is still shutting down{_cause(pod, now) if slow else ''}.",
+        f"Your previous server is still shutting down{cause if slow else ''}.",
         reason=Reason.OLD_SERVER,
-        detail=f"pod {key_of(pod)} on node {(pod.get('spec') or {}).get('nodeName')}{_cause(pod, now)}",
-        lasting=lasting,
-        missed="it was not gone",
+        detail=f"pod {key_of(pod)} on node {(pod.get('spec') or {}).get('nodeName')}{cause}",
+        expired=f"Your previous server did not shut down within {{waited}}{past_cause}. {LATER}",
     )
 
 
-def _foreign(stage: Stage, kind: str, obj: Raw, consequence: str) -> Diagnosis:
+def _foreign(kind: str, obj: Raw) -> Diagnosis:
     key = key_of(obj)
     return Diagnosis.failed(
-        stage,
+        Stage.REQUEST,
         Reason.FOREIGN_OBJECT,
-        f'{consequence}: the name "{key.name}" is taken by a {kind} of {_owner(obj)}. '
-        "Please tell your administrator.",
+        f'Your server could not start because {_owner(obj)} already uses the name "{key.name}". {CONTACT}',
         detail=f"{kind} {key} is not this server's; annotations and labels name {_owner(obj)}",
     )
 
@@ -121,7 +121,7 @@ def _owner(obj: Raw) -> str:
     if words:
         return " of ".join(words)
     references = metadata_of(obj).get("ownerReferences") or ()
-    return f'{references[0]["kind"]} "{references[0]["name"]}"' if references else "somebody else"
+    return f'{references[0]["kind"]} "{references[0]["name"]}"' if references else "someone else"
 
 
 def _asked_to_end(pod: Raw, now: datetime) -> datetime:
@@ -133,25 +133,30 @@ def _asked_to_end(pod: Raw, now: datetime) -> datetime:
     return timestamps.parse(metadata["deletionTimestamp"]) - grace
 
 
-def _cause(pod: Raw, now: datetime) -> str:
+def _causes(pod: Raw, now: datetime) -> tuple[str, str]:
+    """Say why a pod is still there: of the present, and of the past."""
     if is_on_lost_node(pod):
-        return ", because its machine does not answer"
+        return ", because its machine is not responding", " because its machine did not respond"
     if finalizers := metadata_of(pod).get("finalizers"):
-        return f", because {', '.join(finalizers)} has not released it"
+        holder = f"a service of the cluster ({', '.join(finalizers)})"
+        return f", because {holder} has not released it", f" because {holder} did not release it"
     deadline = metadata_of(pod).get("deletionTimestamp")
     if deadline and now < timestamps.parse(deadline):
-        return ", because it has been given time to save its work"
-    return ", because its machine has not confirmed its end"
+        return ", because it still has time to save its work", " because it had time to save its work"
+    return (
+        ", because its machine has not confirmed that it stopped",
+        " because its machine did not confirm that it stopped",
+    )
 
 
 def cluster_busy(detail: str = "") -> Diagnosis:
     """The API server asked to wait (429), stumbled (5xx) or is slow; the request is repeated."""
     return Diagnosis.waiting(
         Stage.REQUEST,
-        "The cluster is busy, so your server waits for its turn.",
+        "The cluster is busy. Your server is waiting for its turn.",
         reason=Reason.CLUSTER_BUSY,
         detail=detail,
-        missed="it had no turn",
+        expired=f"The cluster was too busy to start your server within {{waited}}. {LATER}",
     )
 
 
@@ -159,10 +164,10 @@ def webhook_broken(detail: str = "") -> Diagnosis:
     """The API server must ask a webhook, which fails or is away; the request is repeated."""
     return Diagnosis.waiting(
         Stage.REQUEST,
-        "A service that the cluster must ask about your server fails or does not answer, so your server waits.",
+        "A service that must approve your server is failing or not responding. The cluster is trying again.",
         reason=Reason.CLUSTER_UNAVAILABLE,
         detail=detail,
-        missed="it did not recover",
+        expired=f"A service that must approve your server failed or did not respond within {{waited}}. {LATER}",
     )
 
 
@@ -170,10 +175,10 @@ def cluster_silent(detail: str = "") -> Diagnosis:
     """The API server cannot be reached at the moment; the start goes on when it is back."""
     return Diagnosis.waiting(
         Stage.REQUEST,
-        "The cluster does not answer at the moment, so your server waits.",
+        "The cluster is not responding. Your server starts when the cluster is back.",
         reason=Reason.CLUSTER_UNAVAILABLE,
         detail=detail,
-        missed="it did not come back",
+        expired=f"The cluster did not respond within {{waited}}. {LATER}",
     )
 
 
@@ -182,7 +187,7 @@ def cluster_unavailable(detail: str = "") -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.CLUSTER_UNAVAILABLE,
-        "The cluster does not answer, so your server could not be started. Please try again in some minutes.",
+        f"Your server could not start because the cluster did not respond. {LATER}",
         detail=detail,
     )
 
@@ -192,39 +197,39 @@ def no_cluster(detail: str = "") -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.CLUSTER_UNAVAILABLE,
-        "The hub is not connected to a cluster, so your server could not be started. "
-        "Please tell your administrator.",
+        f"Your server could not start because the hub is not connected to a cluster. {CONTACT}",
         detail=detail,
     )
 
 
 def placed_on_same_node(servername: str, claim: Key, node: str) -> Diagnosis:
     """The pod will run where the other server's runs, because the disk is there."""
+    other = server_in_words(servername)
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"{capitalized(server_in_words(servername))} uses the same volume, so this one is placed on the same machine.",
+        f"{capitalized(other)} uses the same volume, so this server starts on the same machine.",
         detail=f"claim {claim} is ReadWriteOnce and in use on node {node}",
+        expired=f"This server did not start on the machine of {other} within {{waited}}. {AGAIN}",
     )
 
 
-def waits_for_other_server(servername: str, claim: Key, lasting: timedelta) -> Diagnosis:
+def waits_for_other_server(servername: str, claim: Key) -> Diagnosis:
     """The other server has the volume, and no machine yet."""
+    other = capitalized(server_in_words(servername))
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"{capitalized(server_in_words(servername))} uses the same volume and has no machine yet; "
-        "this one waits to be placed on the same machine.",
+        f"{other} uses the same volume and has no machine yet. This server is waiting for the same machine.",
         reason=Reason.VOLUME_IN_USE,
         detail=f"claim {claim} is ReadWriteOnce, and the pod that mounts it has no node",
-        lasting=lasting,
-        missed="it did not get one",
+        expired=f"{other} uses the same volume and got no machine within {{waited}}. "
+        "Stop that server first, or try again later.",
     )
 
 
 def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
     """The volume is for one pod at a time."""
     return _in_use(
-        f"This server needs a volume that only one server at a time can use, and {server_in_words(servername)} uses it. "
-        "Please stop that one first.",
+        f"Only one server at a time can use the volume of this server, and {server_in_words(servername)} uses it. {_STOP_IT}",
         f"claim {claim} is ReadWriteOncePod",
     )
 
@@ -232,8 +237,8 @@ def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
 def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, str]) -> Diagnosis:
     """Two volumes are on different machines."""
     return _in_use(
-        f"This server needs the volumes of {listed([server_in_words(name) for name in servernames])}, "
-        "which run on different machines. Please stop one of them first.",
+        f"This server shares volumes with {listed([server_in_words(name) for name in servernames])}, "
+        "which run on different machines. Stop one of them first.",
         f"its ReadWriteOnce claims are in use on the nodes {' and '.join(nodes)}",
     )
 
@@ -241,29 +246,29 @@ def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, s
 def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -> Diagnosis:
     """The pod's settings name its node, and the volume is on another."""
     return _in_use(
-        f"{capitalized(server_in_words(servername))} uses a volume of this one on another machine. Please stop that one first.",
+        f"{capitalized(server_in_words(servername))} uses a volume of this server on another machine. {_STOP_IT}",
         f"claim {claim} is ReadWriteOnce and in use on node {node}; the pod's nodeName is {wanted}",
     )
 
 
-def waits_for_place(servername: str, detail: str, lasting: timedelta) -> Diagnosis:
+def waits_for_place(servername: str, detail: str) -> Diagnosis:
     """The machine of the other server has no room, or takes nobody now."""
+    other = server_in_words(servername)
     return Diagnosis.waiting(
         Stage.SCHEDULING,
-        f"Your server is waiting for a place on the machine of {server_in_words(servername)}, "
-        "because both use the same volume.",
+        f"Your server is waiting for room on the machine of {other}, because both use the same volume.",
         reason=Reason.VOLUME_IN_USE,
         detail=detail,
-        lasting=lasting,
-        missed="there was none",
+        expired=f"The machine of {other}, which uses the same volume, had no room for this server within {{waited}}. "
+        "Stop that server first, or choose a smaller one.",
     )
 
 
 def unfit_machine(servername: str, detail: str) -> Diagnosis:
     """The server asks for another kind of machine than the one where the volume is."""
     return _in_use(
-        f"{capitalized(server_in_words(servername))} uses a volume of this one on a machine that is not of the kind "
-        "that this one asks for. Please stop that one first.",
+        f"{capitalized(server_in_words(servername))} uses a volume of this server on a machine of another kind "
+        f"than this server needs. {_STOP_IT}",
         detail,
     )
 
@@ -271,6 +276,9 @@ def unfit_machine(servername: str, detail: str) -> Diagnosis:
 def server_in_words(name: str) -> str:
     """Name a server to its user."""
     return f'your server "{name}"' if name else "your default server"
+
+
+_STOP_IT = "Stop that server first."
 
 
 def _in_use(sentence: str, detail: str) -> Diagnosis:

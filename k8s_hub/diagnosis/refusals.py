@@ -8,13 +8,13 @@ at the beginning, where the API server itself writes: nothing that is quoted can
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Reason, Stage, ask, ignore
-from k8s_hub.diagnosis.messages import format_amount, format_quantity, listed
+from k8s_hub.diagnosis.diagnosis import SENTENCE_LIMIT, Diagnosis, OnError, Reason, Stage, ask, ignore
+from k8s_hub.diagnosis.messages import CONTACT, LATER, format_amount, format_quantity, listed, sanitized
 from k8s_hub.diagnosis.obstacles import cluster_unavailable
 from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
@@ -47,19 +47,19 @@ _VERDICTS = (
     (
         re.compile(r"\[?(?P<resource>\S+) max limit to request ratio per \w+ is (?P<allowed>[\w.]+), but "),
         Reason.POLICY,
-        "the {resource} limit of {thing} may be at most {allowed} times its request",
+        "the {resource} limit of {thing} is more than {allowed} times its request, which the cluster does not allow",
     ),
     (
         re.compile(
             r"unable to validate against any (?P<rules>security context constraint|pod security policy)"
         ),
         Reason.POLICY,
-        "no {rules} of the cluster allows {thing} as it is",
+        "no {rules} of the cluster allows {thing}",
     ),
     (
         re.compile(r"unable to create new content in namespace (?P<name>\S+) because it is being terminated"),
         Reason.NAMESPACE,
-        'the namespace "{name}" for {thing} is being deleted',
+        'the place for {thing} in the cluster (namespace "{name}") is being deleted',
     ),
     (
         re.compile(r"no PriorityClass with name (?P<name>\S+) was found"),
@@ -72,7 +72,7 @@ _VERDICTS = (
         '{thing} needs the runtime class "{name}", which does not exist',
     ),
     (_MISSING_ACCOUNT, Reason.INVALID, '{thing} needs the service account "{name}", which does not exist'),
-    (_NOT_ALLOWED, Reason.FORBIDDEN, "the hub is not allowed to {verb} {resource} in the cluster"),
+    (_NOT_ALLOWED, Reason.FORBIDDEN, "the hub lacks a permission in the cluster ({verb} {resource})"),
 )
 _NOT_READ = re.compile(r'\w+ in version "[^"]*" cannot be handled as a \w+: (?P<words>.+)')
 # A quota's name of a resource: requests.memory, count/pods, fast.storageclass.storage.k8s.io/requests.storage.
@@ -84,9 +84,9 @@ _NOT_YET = ("not yet ready to handle request", "status unknown for quota: ")
 _THINGS = {
     "Pod": "your server",
     "PersistentVolumeClaim": "your home volume",
-    "Service": "your server's service",
-    "Secret": "your server's secret",
-    "Namespace": "your namespace",
+    "Service": "the network name (Service) of your server",
+    "Secret": "the Secret of your server",
+    "Namespace": "the place of your servers in the cluster (namespace)",
 }
 
 
@@ -143,9 +143,7 @@ def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
     for rule in RULES:
         if (diagnosis := ask(rule, refusal, on_error)) is not None:
             return diagnosis
-    return refusal.failed(
-        Reason.INVALID, f"the cluster refused to create {refusal.thing}. Please tell your administrator."
-    )
+    return refusal.failed(Reason.INVALID, f"the cluster refused to create {refusal.thing}. {CONTACT}")
 
 
 def lacks_right(refusal: Refusal) -> bool:
@@ -179,17 +177,14 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
     used_text, _, limit_text = rest.partition(", limited: ")
     try:
         asked, used, limit = (dict(_amounts(text)) for text in (asked_text, used_text, limit_text))
-        clauses = "; ".join(_over_quota(name, asked[name], used[name], limit[name]) for name in asked)
+        lacks = [_over_quota(name, asked[name], used[name], limit[name]) for name in asked]
     except (KeyError, ValueError):
         # Another controller's words, which only look like those of Kubernetes.
-        return refusal.failed(
-            Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {refusal.verdict}"
+        return _quoted(
+            refusal, Reason.QUOTA, f"Not enough quota for {refusal.thing}", refusal.verdict, CONTACT
         )
-    is_hopeless = refusal.kind != "Pod" or any(asked[name] > limit[name] for name in asked)
-    advice = "Please ask your administrator for more." if is_hopeless else _QUOTA_ADVICE
-    return refusal.failed(
-        Reason.QUOTA, f"there is not enough quota left for {refusal.thing}: {clauses}. {advice}"
-    )
+    needs = f"{refusal.thing} needs {'; it needs '.join(lacks)}"
+    return refusal.failed(Reason.QUOTA, f"not enough quota: {needs}. {_advice(refusal, asked, limit)}")
 
 
 def quota_missing(refusal: Refusal) -> Diagnosis | None:
@@ -199,7 +194,7 @@ def quota_missing(refusal: Refusal) -> Diagnosis | None:
     scopes = found["scopes"].translate(_WITHOUT_BRACES)
     return refusal.failed(
         Reason.QUOTA,
-        f"the cluster has no quota that allows {refusal.thing} as it is ({scopes}). Please tell your administrator.",
+        f"the cluster has no quota that allows {refusal.thing} ({scopes}). {CONTACT}",
     )
 
 
@@ -212,8 +207,8 @@ def amounts_missing(refusal: Refusal) -> Diagnosis | None:
     names = dict.fromkeys(name.strip() for part in resources for name in part.split(","))
     return refusal.failed(
         Reason.QUOTA,
-        f"the cluster wants to know {listed([_bound_in_words(name) for name in names])} "
-        f"of {refusal.thing}, which this hub does not set. Please tell your administrator.",
+        f"the cluster requires {listed([_bound_in_words(name) for name in names])} "
+        f"of {refusal.thing}, which this hub does not set. {CONTACT}",
     )
 
 
@@ -229,7 +224,7 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
     else:
         asked = format_amount(resource, quantities.parse(found["asked"]))
         words = f"{refusal.thing} asks for {asked}, but the cluster allows {bound} {allowed}"
-    return refusal.failed(Reason.POLICY, f"{words}. Please choose another size, or tell your administrator.")
+    return refusal.failed(Reason.POLICY, f"{words}. Choose another size, or contact your administrator.")
 
 
 def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
@@ -239,8 +234,8 @@ def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
     violations = re.sub(r" \([^()]*\)", "", found["violations"])
     return refusal.failed(
         Reason.POLICY,
-        f'the security standard "{found["level"]}" of the cluster refuses {refusal.thing}: {violations}. '
-        "Please tell your administrator.",
+        f'the security standard "{found["level"]}" of the cluster does not allow {refusal.thing}: {violations}. '
+        f"{CONTACT}",
     )
 
 
@@ -249,8 +244,13 @@ def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
     found = _WEBHOOK.match(refusal.message) or _POLICY.match(refusal.verdict)
     if found is None:
         return None
-    words = found["words"] or "it gives no explanation"
-    return refusal.failed(Reason.POLICY, f"a policy of the cluster refuses {refusal.thing}: {words}")
+    return _quoted(
+        refusal,
+        Reason.POLICY,
+        f"A policy of the cluster refused {refusal.thing}",
+        found["words"] or "it gave no explanation",
+        "Choose something else, or contact your administrator.",
+    )
 
 
 def known_verdict(refusal: Refusal) -> Diagnosis | None:
@@ -258,7 +258,7 @@ def known_verdict(refusal: Refusal) -> Diagnosis | None:
     for pattern, reason, sentence in _VERDICTS:
         if found := _match(pattern, refusal):
             words = sentence.format(thing=refusal.thing, **found.groupdict())
-            return refusal.failed(reason, f"{words}. Please tell your administrator.")
+            return refusal.failed(reason, f"{words}. {CONTACT}")
     return None
 
 
@@ -268,7 +268,7 @@ def namespace_missing(refusal: Refusal) -> Diagnosis | None:
         return None
     return refusal.failed(
         Reason.NAMESPACE,
-        f'the namespace "{found["name"]}" for {refusal.thing} does not exist. Please tell your administrator.',
+        f'the place for {refusal.thing} in the cluster (namespace "{found["name"]}") does not exist. {CONTACT}',
     )
 
 
@@ -278,7 +278,7 @@ def hub_unknown(refusal: Refusal) -> Diagnosis | None:
         return None
     return refusal.failed(
         Reason.FORBIDDEN,
-        "the cluster does not know this hub's account any more. Please tell your administrator.",
+        f"the cluster no longer accepts the account of this hub. {CONTACT}",
     )
 
 
@@ -312,8 +312,7 @@ def webhook_silent(refusal: Refusal) -> Diagnosis | None:
         return None
     return refusal.failed(
         Reason.CLUSTER_UNAVAILABLE,
-        f"a service that the cluster must ask before it creates {refusal.thing} does not answer. "
-        "Please try again in some minutes, or tell your administrator.",
+        f"a service that must approve {refusal.thing} did not respond. {LATER}",
     )
 
 
@@ -342,19 +341,31 @@ def _match(pattern: re.Pattern[str], refusal: Refusal) -> re.Match[str] | None:
 def _invalid(refusal: Refusal, words: str, detail: str | None) -> Diagnosis:
     return refusal.failed(
         Reason.INVALID,
-        f"the settings of {refusal.thing} are not valid, please tell your administrator: {words}",
+        f"the settings of {refusal.thing} are not valid. Contact your administrator, and quote this: {words}",
         detail,
     )
 
 
-_QUOTA_ADVICE = "Please choose a smaller server, stop another one, or try again later."
+def _quoted(refusal: Refusal, reason: Reason, sentence: str, words: str, advice: str) -> Diagnosis:
+    """Quote words of any length, and leave room for the advice behind them."""
+    said = sanitized(f"{sentence}: {words.rstrip('. ')}", SENTENCE_LIMIT - len(advice) - 2)
+    return refusal.failed(reason, f"{said}{'' if said.endswith('…') else '.'} {advice}")
+
+
+def _advice(refusal: Refusal, asked: Mapping[str, Decimal], limit: Mapping[str, Decimal]) -> str:
+    if refusal.kind != "Pod":
+        return "Ask your administrator for more."
+    if any(asked[name] > limit[name] for name in asked):
+        return "Choose a smaller server, or ask your administrator."
+    return "Choose a smaller server, stop another one, or try again later."
 
 
 def _over_quota(name: str, asked: Decimal, used: Decimal, limit: Decimal) -> str:
     if asked > limit:
-        return f"it needs {format_amount(name, asked)}, and {format_quantity(name, limit)} is all that is allowed"
+        allowed = f"only {format_quantity(name, limit)} is" if limit else "none is"
+        return f"{format_amount(name, asked)}, and {allowed} allowed"
     are = "is" if used == 1 else "are"
-    return f"it needs {format_amount(name, asked)}, and {format_quantity(name, used)} of {format_quantity(name, limit)} {are} in use"
+    return f"{format_amount(name, asked)}, and {format_quantity(name, used)} of {format_quantity(name, limit)} {are} in use"
 
 
 def _amounts(text: str) -> Iterator[tuple[str, Decimal]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from k8s_hub.diagnosis import containers, ends, images, runtime, scheduling, storage
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Stage, ask, ignore
+from k8s_hub.diagnosis.messages import AGAIN
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.refusals import diagnose_refusal
 
@@ -44,4 +45,8 @@ def diagnose(seen: Observation, site_rules: Iterable[Rule] = (), *, on_error: On
         for each in observations:
             if (diagnosis := ask(rule, each, on_error)) is not None:
                 return diagnosis
-    return Diagnosis.waiting(Stage.REQUEST, "Your server is being requested.", lasting=seen.lasting(None))
+    return Diagnosis.waiting(
+        Stage.REQUEST,
+        "The hub is preparing your server.",
+        expired=f"The hub did not finish preparing your server within {{waited}}. {AGAIN}",
+    )

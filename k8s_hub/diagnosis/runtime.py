@@ -7,7 +7,8 @@ Docker): what a program has printed may look like one.
 import re
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.observation import Observation, Role, first_seen, message_of
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT
+from k8s_hub.diagnosis.observation import Observation, Role, message_of
 from k8s_hub.diagnosis.pod_life import last_exit, notebook_status, state_of
 from k8s_hub.objects.raw import Raw
 
@@ -80,38 +81,36 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
     if not events:
         return None
     words = message_of(events[-1]).replace('\\"', '"')
-    lasting = seen.lasting(first_seen(events[0]))
     if found := next(filter(None, (pattern.search(words) for pattern in _NO_RUNTIME)), None):
-        sentence = f'The machine cannot run your server yet: it has no container runtime "{found["name"]}".'
+        sentence = f'The machine lacks the container runtime "{found["name"]}" that your server asks for.'
         expired = (
-            f'The machine had no container runtime "{found["name"]}", which your server asks for. '
-            "Please choose another kind of server, or tell your administrator."
+            f'The machine did not have the container runtime "{found["name"]}" that your server asks for. '
+            "Choose another kind of server, or contact your administrator."
         )
     elif events[-1].get("reason") == "NetworkNotReady" or _NETWORK.search(_QUOTED.sub("", words)):
-        sentence, expired = "The machine cannot set up the network of your server yet and tries again.", ""
+        sentence = "The machine could not set up the network of your server. It is trying again."
+        expired = f"The machine could not set up the network of your server within {{waited}}. {AGAIN}"
     else:
-        sentence = "The machine cannot set up your server yet and tries again."
-        expired = (
-            "The machine could not set up your server within {waited}. "
-            "Please try again; if it keeps happening, tell your administrator."
-        )
+        sentence = "The machine could not set up your server. It is trying again."
+        expired = f"The machine could not set up your server within {{waited}}. {AGAIN}"
     return Diagnosis.waiting(
         Stage.STARTING,
         sentence,
         reason=Reason.SANDBOX,
         detail=words,
-        lasting=lasting,
-        missed="it did not succeed",
         expired=expired,
     )
+
+
+_MADE_FOR_HUB = "Choose an image that is made for JupyterHub, or contact your administrator."
 
 
 def _sentence(seen: Observation, container: Raw, fault: str) -> str:
     """The user chose the image of the server, the administrator those of all others."""
     image = f'The image "{seen.image_of(container)}"'
     if seen.role_of(container) is Role.SERVER:
-        return f"{image} {fault}. Please choose an image that is made for JupyterHub."
-    return f"{image} of {seen.in_words(container)} {fault}. Please tell your administrator."
+        return f"{image} {fault}. {_MADE_FOR_HUB}"
+    return f"{image} of {seen.in_words(container)} {fault}. {CONTACT}"
 
 
 def _image_fault(words: str) -> str:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import format_amount, listed
+from k8s_hub.diagnosis.messages import CONTACT, LATER, capitalized, format_amount, listed
 from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.objects import quantities
@@ -37,11 +37,15 @@ _OTHER_ZONE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """What the scheduler may say of machines, what the user reads, and what did not happen at the deadline."""
+    """What the scheduler may say of machines, and what the user reads; ``{volume}`` stands for the volume it is about."""
 
     pattern: re.Pattern[str]
     sentence: str
-    missed: str = "none became free"
+    #: At the deadline; empty where it is a machine that did not come.
+    expired: str = ""
+    #: Which machine the server needs: "machine with 2 GPUs".
+    machine: str = "machine"
+    advice: str = "Choose another kind of server, or try again later."
     stage: Stage = Stage.SCHEDULING
     reason: Reason = Reason.UNSCHEDULABLE
 
@@ -51,73 +55,78 @@ class Obstacle:
 OBSTACLES = (
     Obstacle(
         pattern=re.compile("unbound immediate PersistentVolumeClaims|available persistent volumes to bind"),
-        sentence="Your home volume has no disk yet.",
-        missed="it did not get one",
+        sentence="{Volume} has no disk yet.",
+        expired=f"{{Volume}} did not get a disk within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_PENDING,
     ),
     Obstacle(
         pattern=re.compile('persistentvolumeclaim "[^"]+" is being deleted'),
-        sentence="A volume of your server is being deleted, and your server waits until it is gone.",
-        missed="it was not gone",
+        sentence="A volume of your server is being deleted. Your server is waiting until it is gone.",
+        expired=f"The deletion of a volume of your server did not finish within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_TERMINATING,
     ),
     Obstacle(
         pattern=re.compile("ReadWriteOncePod access mode already in-use"),
-        sentence="Your home volume is still in use by another server.",
-        missed="it was not released",
+        sentence="{Volume} is still in use by another server.",
+        expired="Another server did not release {volume} within {waited}. Stop that server first, or try again later.",
         stage=Stage.STORAGE,
         reason=Reason.MOUNT,
     ),
     Obstacle(
         pattern=re.compile("non-existent pv|non-existent persistentvolume"),
-        sentence="The disk behind a volume of your server does not exist.",
-        missed="it did not appear",
+        sentence="The disk of a volume of your server does not exist.",
+        expired=f"The disk of a volume of your server did not appear within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_LOST,
     ),
     Obstacle(
         pattern=re.compile("scheduling gates"),
         sentence="Your server is in a queue.",
-        missed="its turn did not come",
+        expired="Your server was still in a queue after {waited}. Try again later.",
     ),
     Obstacle(
         pattern=re.compile("Too many pods"),
         sentence="Your server is waiting for a free place, because all machines are full.",
+        machine="machine with a free place",
+        advice="Try again later.",
     ),
     Obstacle(
         pattern=re.compile("exceed max volume count"),
         sentence="Your server is waiting for a machine that can take one more volume.",
+        machine="machine that can take one more volume",
     ),
     Obstacle(
         pattern=_OTHER_ZONE,
-        sentence="Your server is waiting for a machine in the zone of its home volume, "
+        sentence="Your server is waiting for a machine in the zone of {volume}, "
         "because a volume cannot move to another zone.",
+        machine="machine in the zone of {volume}",
     ),
     Obstacle(
         pattern=re.compile("anti-affinity rules|pod affinity rules|topology spread|free ports"),
-        sentence="Your server is waiting for a machine that it may share with the servers there.",
+        sentence="Your server is waiting for a machine that the placement rules allow.",
+        machine="machine that the placement rules allow",
     ),
     Obstacle(
         pattern=re.compile("were unschedulable|node.kubernetes.io/(?:not-ready|unreachable|unschedulable)"),
-        sentence="Your server is waiting for a machine, because those there are not ready or are taken out of use.",
-        missed="none became ready",
+        sentence="Your server is waiting for a machine, because the existing ones are not ready or out of use.",
+        advice=LATER,
     ),
     Obstacle(
         pattern=_OTHER_KIND,
         sentence="Your server is waiting for a machine of the kind it asks for.",
-        missed="there was none",
+        machine="machine of the kind that your server asks for",
     ),
     Obstacle(
         pattern=re.compile("untolerated taint"),
-        sentence="Your server is waiting for a machine that accepts it, because those there are reserved or not ready.",
-        missed="there was none",
+        sentence="Your server is waiting for a machine that accepts it, because the existing ones are reserved or not ready.",
+        machine="machine that accepts your server",
     ),
     Obstacle(
         pattern=re.compile("no nodes available"),
         sentence="Your server is waiting for a machine, because the cluster has none yet.",
-        missed="none was added",
+        advice=LATER,
     ),
 )
 
@@ -135,7 +144,7 @@ def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
     found = [obstacle.pattern for obstacle in OBSTACLES if obstacle.pattern.search(verdict)]
     if found == [_OTHER_KIND] and not _INSUFFICIENT.search(verdict):
         return obstacles.unfit_machine(other, detail)
-    return obstacles.waits_for_place(other, detail, seen.lasting(seen.since("PodScheduled")))
+    return obstacles.waits_for_place(other, detail)
 
 
 def machine_is_coming(seen: Observation) -> Diagnosis | None:
@@ -145,34 +154,35 @@ def machine_is_coming(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.MACHINE,
-        "A new machine is being started for your server, which usually takes some minutes.",
+        "The cluster is adding a machine for your server, which usually takes a few minutes.",
         reason=Reason.UNSCHEDULABLE,
         detail=coming.words,
-        lasting=seen.lasting(coming.since),
-        missed="it was not ready",
+        expired=f"The new machine for your server was not ready within {{waited}}. {LATER}",
     )
 
 
 def no_machine_will_come(seen: Observation) -> Diagnosis | None:
     """All autoscalers have said no for longer than is worth waiting for a place to become free."""
-    obstacle = unschedulable(seen)
-    scalers = _scalers(seen)
-    if obstacle is None or obstacle.reason is not Reason.UNSCHEDULABLE or not scalers:
+    if seen.unschedulable is None:
         return None
-    detail = "; ".join([*(scaler.words for scaler in scalers), obstacle.detail])
+    obstacle, scalers = _obstacle(seen, seen.unschedulable), _scalers(seen)
+    if obstacle.reason is not Reason.UNSCHEDULABLE or not scalers:
+        return None
+    waiting = _waits(seen, obstacle, seen.unschedulable)
+    detail = "; ".join([*(scaler.words for scaler in scalers), waiting.detail])
     if any(scaler.mind is not _Mind.NO for scaler in scalers):
         return replace(
-            obstacle,
-            sentence=f"{obstacle.sentence} The cluster could not add one and tries again in some minutes.",
+            waiting,
+            sentence=f"{obstacle.sentence} The cluster could not add one and tries again in a few minutes.",
             detail=detail,
-            expired=f"The cluster could not add a machine for your server within {{waited}}. {_LATER}",
+            expired=f"The cluster could not add a {obstacle.machine} within {{waited}}. {obstacle.advice}",
         )
     if seen.lasting(max(scaler.since for scaler in scalers)) < seen.grace.no_scale_up:
         return None
     return Diagnosis.failed(
         Stage.SCHEDULING,
         Reason.UNSCHEDULABLE,
-        f"{obstacle.sentence} The cluster cannot add one. {_LATER}",
+        f"No {obstacle.machine} was available, and the cluster could not add one. {obstacle.advice}",
         detail=detail,
     )
 
@@ -181,17 +191,17 @@ def unschedulable(seen: Observation) -> Diagnosis | None:
     """The scheduler has tried and found no machine; it tries again whenever something changes."""
     if (message := seen.unschedulable) is None:
         return None
-    verdict = message.split(" preemption:")[0]
-    obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
-    sentence = _of_its_volume(seen, obstacle)
+    return _waits(seen, _obstacle(seen, message), message)
+
+
+def _waits(seen: Observation, obstacle: Obstacle, message: str) -> Diagnosis:
     return Diagnosis.waiting(
         obstacle.stage,
-        sentence,
+        obstacle.sentence,
         reason=obstacle.reason,
         detail=_with_selector(seen.spec, message),
-        lasting=seen.lasting(seen.since("PodScheduled")),
-        missed=obstacle.missed,
-        expired=_without_disk(sentence) if sentence != obstacle.sentence else "",
+        expired=obstacle.expired
+        or f"No {obstacle.machine} became available within {{waited}}. {obstacle.advice}",
     )
 
 
@@ -202,8 +212,7 @@ def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
     return Diagnosis.waiting(
         Stage.SCHEDULING,
         "Looking for a machine for your server.",
-        lasting=seen.lasting(None),
-        missed="none was found",
+        expired=f"The cluster found no machine for your server within {{waited}}. {LATER}",
     )
 
 
@@ -228,16 +237,36 @@ def _asked(container: Raw, resource: str) -> Decimal:
     return Decimal()
 
 
+def _obstacle(seen: Observation, message: str) -> Obstacle:
+    """Return what keeps the server from each machine, in words about its own volume."""
+    verdict = message.split(" preemption:", maxsplit=1)[0]
+    obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
+    volume = _volume_meant(seen, obstacle)
+
+    def about(text: str) -> str:
+        return text.replace("{volume}", volume).replace("{Volume}", capitalized(volume))
+
+    return replace(
+        obstacle,
+        sentence=about(obstacle.sentence),
+        expired=about(obstacle.expired),
+        machine=about(obstacle.machine),
+    )
+
+
 def _lack_of_resources(spec: Raw, verdict: str) -> Obstacle | None:
     lacking = list(dict.fromkeys(match["resource"] for match in _INSUFFICIENT.finditer(verdict)))
     if not lacking:
         return None
     # GPUs first: they are why the rest is scarce.
     lacking.sort(key=lambda resource: "/" not in resource)
-    where = " in the zone of its home volume" if _OTHER_ZONE.search(verdict) else ""
+    where = " in the zone of {volume}" if _OTHER_ZONE.search(verdict) else ""
     words = listed([_say(resource, total_request(spec, resource)) for resource in lacking])
     return Obstacle(
-        pattern=_INSUFFICIENT, sentence=f"Your server is waiting for a machine with {words}{where}."
+        pattern=_INSUFFICIENT,
+        sentence=f"Your server is waiting for a machine with {words}{where}.",
+        machine=f"machine with {words}{where}",
+        advice="Choose a smaller server, or try again later.",
     )
 
 
@@ -245,35 +274,24 @@ def _say(resource: str, quantity: Decimal) -> str:
     return format_amount(resource, quantity) if quantity else f"more {resource}"
 
 
-_ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.")
+_ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.", advice=LATER)
 
 
 def _obstacle_in(verdict: str) -> Obstacle:
     return next((obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict)), _ANY)
 
 
-def _of_its_volume(seen: Observation, obstacle: Obstacle) -> str:
+def _volume_meant(seen: Observation, obstacle: Obstacle) -> str:
     """The scheduler does not say which of a pod's volumes it means; one that is bound has its disk."""
     others = seen.other_claim_names
     is_not_home = obstacle.reason is Reason.CLAIM_PENDING and (
         seen.claim is None or (seen.claim.get("status") or {}).get("phase") == "Bound"
     )
     if not others and not (is_not_home and seen.claim):
-        return obstacle.sentence
-    volume = (
-        f'The volume "{others.pop()}" of your server'
-        if is_not_home and len(others) == 1
-        else "A volume of your server"
-    )
-    return obstacle.sentence.replace("Your home volume", volume).replace(
-        "its home volume", "one of its volumes"
-    )
-
-
-def _without_disk(sentence: str) -> str:
-    """Say what it came to where a volume of the administrator's got no disk; empty for all other sentences."""
-    volume, mark, _ = sentence.partition(" has no disk yet")
-    return f"{volume} did not get a disk within {{waited}}. Please tell your administrator." if mark else ""
+        return "your home volume"
+    if is_not_home and len(others) == 1:
+        return f'the volume "{others.pop()}" of your server'
+    return "a volume of your server"
 
 
 def _with_selector(spec: Raw, message: str) -> str:
@@ -329,7 +347,5 @@ def _mind(event: Raw) -> _Mind:
 def _is_karpenters(event: Raw) -> bool:
     return bool(_KARPENTER.match(component_of(event))) or message_of(event).startswith(_KARPENTERS_NO)
 
-
-_LATER = "Please try again later, or choose another kind of server."
 
 RULES = (no_place_on_same_node, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)

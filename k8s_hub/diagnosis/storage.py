@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import capitalized
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized
 from k8s_hub.diagnosis.observation import Observation, first_seen, message_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of
@@ -36,8 +36,8 @@ def claim_lost(seen: Observation) -> Diagnosis | None:
     return Diagnosis.failed(
         Stage.STORAGE,
         Reason.CLAIM_LOST,
-        f"The disk behind {_volume(seen)} ({key_of(seen.claim).name}) is gone. "
-        "Only an administrator can bring it back or give you a new one.",
+        f"The disk of {_volume(seen)} ({key_of(seen.claim).name}) no longer exists. "
+        "Contact your administrator, who can restore it or give you a new one.",
         detail=f"claim {key_of(seen.claim)} is Lost: volume {_volume_name(seen.claim)} does not exist",
     )
 
@@ -53,11 +53,10 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
     return Diagnosis.waiting(
         Stage.STORAGE,
         f"{capitalized(_volume(seen))} ({key_of(seen.claim).name}) is being deleted. "
-        "Your server waits until it is gone and then gets a new, empty one.",
+        "Your server then gets a new, empty one.",
         reason=Reason.CLAIM_TERMINATING,
         detail=f"claim {key_of(seen.claim)} is terminating; finalizers: {finalizers or 'none'}",
-        lasting=seen.lasting(None),
-        missed="it was not gone",
+        expired=f"The deletion of {_volume(seen)} ({key_of(seen.claim).name}) did not finish within {{waited}}. {CONTACT}",
     )
 
 
@@ -70,8 +69,8 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
             return Diagnosis.failed(
                 Stage.STORAGE,
                 Reason.STORAGE_CLASS,
-                f'{capitalized(_volume(seen))} cannot be created: the cluster has no storage class "{found["name"]}". '
-                "Please tell your administrator.",
+                f"{capitalized(_volume(seen))} could not be created: the cluster does not have its kind of storage "
+                f'(storage class "{found["name"]}"). {CONTACT}',
                 detail=message_of(event),
             )
     return None
@@ -89,12 +88,15 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
         return Diagnosis.failed(
             Stage.STORAGE,
             Reason.CLAIM_PENDING,
-            f"There is no disk for {_volume(seen)}, and the cluster has no default way to create one. "
-            "Please tell your administrator.",
+            f"{capitalized(_volume(seen))} has no disk, and the cluster has no default way to create one. {CONTACT}",
             detail=message_of(events[-1]),
         )
+    volume = capitalized(_volume(seen))
     return _claim_pending(
-        seen, f"{capitalized(_volume(seen))} has no disk yet.", message_of(events[-1]), lasting
+        seen,
+        f"{volume} has no disk yet.",
+        detail=message_of(events[-1]),
+        expired=f"{volume} did not get a disk within {{waited}}. {CONTACT}",
     )
 
 
@@ -105,11 +107,12 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     events = seen.claim_events("ProvisioningFailed")
     if not events:
         return None
+    failed = f"The storage system could not create {_volume(seen)}"
     return _claim_pending(
         seen,
-        f"The storage system could not create {_volume(seen)} and tries again.",
-        message_of(events[-1]),
-        seen.lasting(first_seen(events[0])),
+        f"{failed}. It is trying again.",
+        detail=message_of(events[-1]),
+        expired=f"{failed} within {{waited}}. {LATER}",
     )
 
 
@@ -126,7 +129,7 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
         return Diagnosis.failed(
             Stage.STORAGE,
             Reason.CLAIM_MISSING,
-            f"{sentence} Please tell your administrator.",
+            f"{sentence} {CONTACT}",
             detail=message,
         )
     return Diagnosis.waiting(
@@ -134,8 +137,7 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
         sentence,
         reason=Reason.CLAIM_MISSING,
         detail=message,
-        lasting=lasting,
-        missed="it did not appear",
+        expired=f"{sentence} {CONTACT}",
     )
 
 
@@ -146,11 +148,12 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
     if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
         return None
     messages = [message_of(event) for event in seen.claim_events()]
+    volume = capitalized(_volume(seen))
     return _claim_pending(
         seen,
-        f"{capitalized(_volume(seen))} is being prepared.",
-        messages[-1] if messages else (seen.unschedulable or ""),
-        seen.lasting(None),
+        f"{volume} is being prepared.",
+        detail=messages[-1] if messages else (seen.unschedulable or ""),
+        expired=f"{volume} was not ready within {{waited}}. {AGAIN}",
     )
 
 
@@ -166,14 +169,13 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
     events = seen.unsolved("FailedAttachVolume", matching=_ATTACHED_ELSEWHERE)
     if not events:
         return None
+    volume = _attached_volume(seen, message_of(events[-1]))
     return Diagnosis.waiting(
         Stage.STORAGE,
-        f"The disk of {_attached_volume(seen, message_of(events[-1]))} is still attached to another machine, "
-        "and your server waits for it.",
+        f"The disk of {volume} is still attached to another machine. Your server is waiting for it.",
         reason=Reason.MOUNT,
         detail=message_of(events[-1]),
-        lasting=seen.lasting(first_seen(events[0])),
-        missed="it was not released",
+        expired=f"Another machine did not release the disk of {volume} within {{waited}}. {LATER}",
     )
 
 
@@ -210,12 +212,12 @@ def _missing_in(words: str) -> str | None:
 
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
     """Tell of a Secret, ConfigMap or key that the pod needs and that is not there, or not yet."""
-    sentence = f"Your server needs the {what}, which does not exist."
+    sentence = f"A part of your server's configuration does not exist: {what}."
     if lasting >= seen.grace.missing_object:
         return Diagnosis.failed(
             Stage.STARTING,
             Reason.CONFIG_MISSING,
-            f"{sentence} Please tell your administrator.",
+            f"{sentence} {CONTACT}",
             detail=detail,
         )
     return Diagnosis.waiting(
@@ -223,8 +225,7 @@ def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta
         sentence,
         reason=Reason.CONFIG_MISSING,
         detail=detail,
-        lasting=lasting,
-        missed="it did not appear",
+        expired=f"{sentence} {CONTACT}",
     )
 
 
@@ -235,23 +236,21 @@ def mount_fails(seen: Observation) -> Diagnosis | None:
         return None
     return Diagnosis.waiting(
         Stage.STORAGE,
-        "The machine cannot reach a volume of your server yet and tries again.",
+        "The machine could not connect a volume of your server. It is trying again.",
         reason=Reason.MOUNT,
         detail=message_of(events[-1]),
-        lasting=seen.lasting(first_seen(events[0])),
-        missed="it did not succeed",
+        expired=f"The machine could not connect a volume of your server within {{waited}}. {AGAIN}",
     )
 
 
-def _claim_pending(seen: Observation, sentence: str, detail: str, lasting: timedelta) -> Diagnosis:
+def _claim_pending(seen: Observation, sentence: str, *, detail: str, expired: str) -> Diagnosis:
     name = key_of(seen.claim or {})
     return Diagnosis.waiting(
         Stage.STORAGE,
         sentence,
         reason=Reason.CLAIM_PENDING,
         detail=f"claim {name} is Pending: {detail}" if detail else f"claim {name} is Pending",
-        lasting=lasting,
-        missed="it was not ready",
+        expired=expired,
     )
 
 

@@ -80,7 +80,7 @@ LONGEST_VALUE = 4000
 LONGEST_TOGETHER = 4 * LONGEST_VALUE
 """Characters that all unlisted values of a server may have: they are saved in the hub's database."""
 
-NOTHING_OFFERED = "None of the profiles is for you. Please ask your administrator."
+NOTHING_OFFERED = "No profile is available to you. Ask your administrator for access."
 
 _SHOWN = 60
 _LISTED = 8
@@ -123,7 +123,7 @@ def select(
     chosen = {name: value for name, (value, _) in found.items() if value is not None}
     if sum(len(value) for value in chosen.values() if isinstance(value, str)) > LONGEST_TOGETHER:
         raise WrongChoice(
-            f"The values of the options have more than {LONGEST_TOGETHER} characters together. Please shorten them."
+            f"The values of the options have more than {LONGEST_TOGETHER} characters together. Shorten them."
         )
     overrides = [_override(profile), *(override for _, override in found.values())]
     return Selection(profile=profile, overrides=overrides, chosen=chosen)
@@ -193,9 +193,9 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
     for pair in pairs:
         if str(pair[1]["slug"]) == wanted:
             return pair
-    names = _there_are(profile["slug"] for profile in offer)
+    names = _choose_from(profile["slug"] for profile in offer)
     if any(str(profile["slug"]) == wanted for profile in profiles):
-        raise WrongChoice(f"The profile {in_quotes(wanted)} is not for you; {names}.")
+        raise WrongChoice(f"The profile {in_quotes(wanted)} is not available to you; {names}.")
     raise WrongChoice(f"There is no profile {in_quotes(wanted)}; {names}.")
 
 
@@ -209,7 +209,7 @@ def _chosen(
     choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
     if option is None:
         if is_given(choice) or is_given(unlisted):
-            raise WrongChoice(f"The option {in_quotes(name)} is not for you.")
+            raise WrongChoice(f"The option {in_quotes(name)} is not available to you.")
         return None, {}
     if is_given(unlisted):
         value = _text(unlisted, unlisted_key(name)).strip()
@@ -225,12 +225,12 @@ def _rules_for(name: str, option: Raw, value: str) -> Raw:
     rules = unlisted_choice_of(option)
     if rules is None:
         raise WrongChoice(
-            f"The option {in_quotes(name)} takes no values of your own, such as {in_quotes(value)};"
-            f" {_there_are(choices_of(option))}."
+            f"The option {in_quotes(name)} does not accept a value of your own, such as {in_quotes(value)};"
+            f" {_choose_from(choices_of(option))}."
         )
     if len(value) > LONGEST_VALUE:
         raise WrongChoice(
-            f"The value of the option {in_quotes(name)} has {len(value)} characters; at most {LONGEST_VALUE} are possible."
+            f"The value of the option {in_quotes(name)} has {len(value)} characters, but may have at most {LONGEST_VALUE}."
         )
     return rules
 
@@ -262,11 +262,11 @@ def _listed(name: str, option: Raw, choice: Any) -> tuple[Any, Raw]:
         raise WrongChoice(_value_is_missing(name, rules))
     if not choices_of(option):
         raise WrongChoice(
-            f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; values of your own"
-            f" belong into {in_quotes(unlisted_key(name))}."
+            f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; put a value"
+            f" of your own into {in_quotes(unlisted_key(name))}."
         )
     raise WrongChoice(
-        f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; {_there_are(choices_of(option))}."
+        f"The option {in_quotes(name)} has no choice {in_quotes(wanted)}; {_choose_from(choices_of(option))}."
     )
 
 
@@ -324,12 +324,12 @@ def _override(chosen: Raw) -> Raw:
     return override
 
 
-def _there_are(names: Iterable[Any]) -> str:
+def _choose_from(names: Iterable[Any]) -> str:
     words = [in_quotes(str(name)) for name in names]
     shown = [*words[:_LISTED], f"{len(words) - _LISTED} more"] if len(words) > _LISTED else words
     if len(shown) < 2:
-        return f"there is only {shown[0]}"
-    return f"there are {', '.join(shown[:-1])} and {shown[-1]}"
+        return f"choose {shown[0]}"
+    return f"choose one of {', '.join(shown[:-1])} and {shown[-1]}"
 
 
 # --- What an override makes of a value ---

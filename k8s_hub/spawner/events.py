@@ -7,6 +7,7 @@ it. The names are those of KubeSpawner's module `kubespawner.events`.
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from html import escape
 from typing import Any
@@ -23,6 +24,7 @@ from k8s_hub.objects.timestamps import format_seconds
 from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE
+from k8s_hub.text import format_duration
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
 """What a rule can match of an event."""
@@ -197,7 +199,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
     ),
     (
         (("reason", "BackOff$"), _CONTAINER, ("message", r'Back-off pulling image "(?P<image>[^"]+)"')),
-        'Downloading the image "{image}" for the container "{container}" is tried again after a pause.',
+        'Downloading the image "{image}" for the container "{container}" failed. The machine is trying again after a pause.',
     ),
     ((("reason", "Scheduled$"),), "Found a machine for your server."),
     (
@@ -207,7 +209,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
     ((("reason", "FailedScheduling$"),), "No machine can take your server now."),
     (
         (("reason", "TriggeredScaleUp$|Nominated"),),
-        "A new machine is being started for your server, which usually takes some minutes.",
+        "The cluster is adding a machine for your server, which usually takes a few minutes.",
     ),
     (
         (("reason", "NotTriggerScaleUp$|FailedScaleUp$"),),
@@ -215,7 +217,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
     ),
     (
         (("reason", r"OutOf(?P<resource>\S+)"),),
-        "The machine has not enough {resource} left for your server.",
+        "The machine does not have enough {resource} left for your server.",
     ),
     (
         (("reason", "NodeAffinity$"),),
@@ -223,7 +225,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
     ),
     (
         (("reason", "TaintManagerEviction$"), ("message", "Cancelling deletion")),
-        "The machine is ready now, and your server stays on it.",
+        "The machine is ready again, and your server stays on it.",
     ),
 )
 """Words for what a start's events say in most clusters."""
@@ -255,7 +257,11 @@ async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncI
     async for update in updates:
         match update:
             case Waited(seconds=seconds, latest=latest):
-                message = spawner.slow_spawn_message.format(seconds=int(seconds), message=latest.message)
+                message = spawner.slow_spawn_message.format(
+                    waited=format_duration(timedelta(seconds=seconds)),
+                    seconds=int(seconds),
+                    message=latest.sentence,
+                )
                 yield {"progress": latest.percent, "message": message}
             case PodEvent(event=latest_event) if formatter is not None:
                 yield await _decorated(spawner, percent, _formatted(formatter, latest_event), latest_event)
@@ -264,7 +270,7 @@ async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncI
             case Diagnosis() as diagnosis:
                 percent = diagnosis.percent
                 if formatter is None:
-                    yield await _decorated(spawner, percent, diagnosis.message, event)
+                    yield await _decorated(spawner, percent, diagnosis.sentence, event)
                     event = None
 
 

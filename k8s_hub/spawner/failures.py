@@ -14,13 +14,14 @@ from html import escape
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 
-from jupyterhub.utils import AnyTimeoutError
+from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from prometheus_client import Counter
 from tornado.web import HTTPError
 
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, redacted_text
+from k8s_hub.diagnosis.diagnosis import NOT_STARTED, Diagnosis, Reason, Stage, redacted_text
+from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.naming.templates import SettingError
-from k8s_hub.text import WORDS, format_duration
+from k8s_hub.text import format_duration
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -90,18 +91,21 @@ def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exce
         return error  # of a start that a subclass calls
     match error:
         case SpawnFailed(diagnosis=diagnosis):
-            return hub_error(diagnosis, secrets)
+            return hub_error(diagnosis, secrets, again=spawn_url(spawner))
         case SettingError():
-            return hub_error(_invalid_setting(error), secrets)
+            return hub_error(_invalid_setting(error), secrets, again=spawn_url(spawner))
         case RecursionError() if not _administrators_frame(error, type(spawner)):
-            return hub_error(_TOO_DEEP)
+            return hub_error(_TOO_DEEP, again=spawn_url(spawner))
     if _speaks_to_the_user(error):
         return uncounted(error)
     return _unforeseen(error, spawner, secrets)
 
 
-def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
-    """Return the exception that tells this JupyterHub what happened, with none of the secrets; it does not count."""
+def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = (), *, again: str = "") -> HTTPError:
+    """Return the exception that tells this JupyterHub what happened, with none of the secrets; it does not count.
+
+    ``again``: the URL at which the user can try again.
+    """
     reason = str(diagnosis.reason or "unknown")
     FAILURES.labels(reason).inc()
     sentence = redacted_text(diagnosis.sentence, secrets)
@@ -111,15 +115,26 @@ def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = ()) -> HTTPError:
         error = HTTPError(status, detail, reason=reason)
     else:
         error = SpawnException(sentence, reason=reason, log_message=detail, status_code=status)
-    return uncounted(with_message(error, sentence))
+    return uncounted(with_message(error, sentence, again=again))
 
 
-def with_message(error: E, sentence: str) -> E:
-    """Return the error with what pages show, whatever its class."""
+def with_message(error: E, sentence: str, *, again: str = "") -> E:
+    """Return the error with what pages show, whatever its class; ``again`` as of `hub_error`."""
     shown: Any = error
     shown.jupyterhub_message = sentence
-    shown.jupyterhub_html_message = f"<p>{escape(sentence)}</p>"
+    link = f'<p><a href="{escape(again)}">Try again</a></p>' if again else ""
+    shown.jupyterhub_html_message = f"<p>{escape(sentence)}</p>{link}"
     return cast("E", shown)
+
+
+def spawn_url(spawner: Any) -> str:
+    """Return the path of the hub's page that starts this server, or has its form; empty without a hub."""
+    if spawner.hub is None or spawner.user is None:
+        return ""
+    path = url_path_join(
+        spawner.hub.base_url, "spawn", spawner.user.escaped_name, url_escape_path(spawner.name)
+    )
+    return str(path)
 
 
 # --- What the hub counts ---
@@ -149,15 +164,11 @@ def keep_from_count(
         settings["failure_count"] = settings.get("failure_count", 0) - 1
 
 
-def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta) -> None:
+def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: str) -> None:
     """Give the time-out that ended a spawn a sentence, where it has none: the hub's own, if a start overran it."""
     error = None if spawn.cancelled() else spawn.exception()
     if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
-        with_message(
-            error,
-            f"Your server did not start within {format_duration(waited, WORDS)}. "
-            "Please try again; if it happens again, tell your administrator.",
-        )
+        with_message(error, NOT_STARTED.replace("{waited}", format_duration(waited)), again=again)
 
 
 def counts(error: BaseException, spawner_class: type = object) -> bool:
@@ -202,13 +213,15 @@ def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTT
         redacted_text("".join(traceback.format_exception(cause)).rstrip(), secrets),
     )
     if name:
-        return hub_error(_hook_failed(reference))
+        return hub_error(_hook_failed(reference), again=spawn_url(spawner))
     FAILURES.labels(str(Reason.BUG)).inc()
     sentence = (
-        f"Your server could not be started because of an error in the hub (reference {reference}). "
-        "Please try again; if it happens again, tell your administrator this reference."
+        f"Your server could not start because of an error in the hub (reference {reference}). "
+        "Try again; if it keeps happening, give your administrator this reference."
     )
-    failure = with_message(HTTPError(500, sentence, reason=str(Reason.BUG)), sentence)
+    failure = with_message(
+        HTTPError(500, sentence, reason=str(Reason.BUG)), sentence, again=spawn_url(spawner)
+    )
     setattr(failure, _COUNTS, True)
     return failure
 
@@ -243,8 +256,7 @@ def _invalid_setting(error: SettingError) -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.INVALID,
-        f"Your server could not be started because a setting of this hub is not valid{where}. "
-        "Please tell your administrator.",
+        f"Your server could not start because a setting of this hub is not valid{where}. {CONTACT}",
         detail=str(error),
     )
 
@@ -253,14 +265,13 @@ def _hook_failed(reference: str) -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.HOOK,
-        f"Your server could not be started because a function of this hub failed (reference {reference}). "
-        "Please tell your administrator this reference.",
+        f"Your server could not start because a function of this hub failed (reference {reference}). "
+        "Give your administrator this reference.",
     )
 
 
 _TOO_DEEP = Diagnosis.failed(
     Stage.REQUEST,
     Reason.INVALID,
-    "Your server could not be started because its options or settings are nested too deeply. "
-    "Please tell your administrator.",
+    f"Your server could not start because its options or settings are nested too deeply. {CONTACT}",
 )

@@ -46,6 +46,7 @@ from k8s_hub.spawner.failures import (
     explain_timeout,
     failure_of,
     keep_from_count,
+    spawn_url,
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
@@ -261,7 +262,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._name_objects()
         except SettingError as error:
             # A stop ends with this call. The names stay, and the next spawner has the configured templates again.
-            self.log.warning("%s: names not renewed: %s", self._log_name, error)
+            self.log.warning("%s: cannot renew the names: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
         self._saved = replace(self._saved, applied_options=None, access_token=None)
@@ -301,7 +302,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             spawn.add_done_callback(self._judge)
 
     def _judge(self, spawn: "asyncio.Future[Any]") -> None:
-        explain_timeout(spawn, timedelta(seconds=self.start_timeout))
+        explain_timeout(spawn, timedelta(seconds=self.start_timeout), again=spawn_url(self))
         if self._hub_settings is not None:
             keep_from_count(spawn, self._hub_settings, type(self))
 
@@ -392,7 +393,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 raise
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
-                raise SpawnFailed(self._at_deadline(utcnow() - started)) from None
+                raise SpawnFailed(self._at_deadline()) from None
         return url
 
     def _probe(self, url: str) -> Probe:
@@ -517,11 +518,12 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if emitted is not None:
             # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
             level = logging.DEBUG if emitted.reason is None else logging.INFO
-            self.log.log(level, "%s: %s %s", self._log_name, emitted.message, emitted.detail)
+            self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
 
-    def _at_deadline(self, waited: timedelta) -> Diagnosis:
+    def _at_deadline(self) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
-        return at_deadline(latest, waited)
+        # The limit that the administrator knows, and not the moment of the last words before it.
+        return at_deadline(latest, timedelta(seconds=self.start_timeout))
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""
@@ -536,7 +538,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         """Yield what the user reads while the server starts; every browser tab hears all of it."""
         updates = self._progress.listen(
             remind_after=self.slow_spawn_message_threshold,
-            remind_every=max(1, self.slow_spawn_message_frequency),
+            remind_every=self.slow_spawn_message_frequency,
         )
         async for item in shown(self, updates):
             yield item
@@ -583,7 +585,11 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
-            self.log.debug("%s: unknown, so it counts as running: %s", self._log_name, error)
+            self.log.debug(
+                "%s: the cluster does not say whether the server runs, so it counts as running: %s",
+                self._log_name,
+                error,
+            )
             self._life = lifecycle.unanswered(self._life)
             return None
         match found:
@@ -626,7 +632,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
-            self.log.error("%s: nothing can be stopped: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - it says all
             return
         removal = Removal(
             cluster=cluster,
@@ -659,7 +665,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 await self._delete_home()
         except (SpawnFailed, KubeError, TimeoutError) as error:
             self.log.warning(
-                "%s: the claim is kept because the cluster did not say yes: %s", self._log_name, error
+                "%s: the claim is kept because the cluster did not confirm its deletion: %s",
+                self._log_name,
+                error,
             )
         await self._leave()
 
@@ -686,11 +694,13 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             home = await self._existing_home()
         except (SpawnFailed, TimeoutError) as error:
-            self.log.warning("%s: not renamed, its home is not known: %s", self._log_name, error)
+            self.log.warning(
+                "%s: cannot rename the server: its home claim is not known: %s", self._log_name, error
+            )
             raise HTTPError(
                 503,
-                f"The server {old_name!r} was not renamed to {new_name!r}: its files cannot be found because the "
-                "cluster does not answer. Please try again later.",
+                f"The server {old_name!r} was not renamed to {new_name!r} because the cluster did not respond. "
+                "Try again later.",
             ) from error
         finally:
             await self._leave()
@@ -699,8 +709,8 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if not self.remember_pvc_name and scope_of(self._home_name.template) is Scope.SERVER:
             raise HTTPError(
                 409,
-                f"The server {old_name!r} was not renamed to {new_name!r}: its files would stay behind, because "
-                "KubeSpawner.remember_pvc_name is off.",
+                f"The server {old_name!r} was not renamed to {new_name!r} because its files would stay behind: "
+                "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
         self._home_name = self._home_name.found(home)
         self._database.save_state(self.get_state())

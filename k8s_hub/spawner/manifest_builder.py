@@ -14,6 +14,7 @@ from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.core.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
@@ -429,8 +430,7 @@ def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
         Diagnosis.failed(
             Stage.REQUEST,
             Reason.INVALID,
-            "Your server could not be prepared: the settings of this hub are wrong. "
-            "Please tell your administrator.",
+            f"Your server could not start because a setting of this hub is not valid. {CONTACT}",
             detail=f"{name} returned {what}, and not {expected}",
         )
     )

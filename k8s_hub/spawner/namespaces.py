@@ -4,7 +4,6 @@ import asyncio
 from itertools import chain
 from typing import Any
 
-from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import dying_namespace
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound
 from k8s_hub.kube.core.resources import NAMESPACES
@@ -44,7 +43,7 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
             raise refused(attempt, error, NAMESPACES.kind, key.name) from error
         if not is_dying(existing):
             return None if is_prepared else existing
-        attempt.emit(dying_namespace(existing, utcnow()))
+        attempt.emit(dying_namespace(existing))
         await asyncio.sleep(LOOK_AGAIN)
     return None
 

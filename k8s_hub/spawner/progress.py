@@ -73,15 +73,15 @@ class Progress:
         self._wake()
 
     async def listen(
-        self, *, remind_after: float = 0, remind_every: float = 1
+        self, *, remind_after: float = 0, remind_every: float | None = None
     ) -> AsyncIterator[Update | Waited]:
         """Yield everything emitted until the start ends.
 
-        With ``remind_after`` seconds, also how long the start has taken when it has taken longer, and again every
-        so many seconds.
+        With ``remind_after`` seconds, also how long the start has taken when it has taken longer, and again
+        ``remind_every`` so many seconds; where that is None, as `next_reminder` says.
         """
         # The list is this listener's: the end of the start leaves it as it is.
-        updates, count, reminded = self._updates, 0, 0.0
+        updates, count, due = self._updates, 0, remind_after
         while True:
             while count < len(updates):
                 yield updates[count]
@@ -89,10 +89,12 @@ class Progress:
             if self.has_ended:
                 return
             is_reminding = remind_after and self.latest is not None
-            due = max(self._begun + remind_after, reminded + remind_every) if is_reminding else None
-            if not await self._changed_until(due) and self.latest is not None:
-                reminded = _now()
-                yield Waited(seconds=reminded - self._begun, latest=self.latest)
+            if await self._changed_until(self._begun + due if is_reminding else None):
+                continue
+            if self.latest is not None:
+                seconds = max(_now() - self._begun, due)
+                due = next_reminder(seconds) if remind_every is None else seconds + max(1, remind_every)
+                yield Waited(seconds=seconds, latest=self.latest)
 
     async def _changed_until(self, moment: float | None) -> bool:
         """Return True once there is something new; False if there was nothing until this moment."""
@@ -106,6 +108,12 @@ class Progress:
         # Whoever waits holds the old event; the new one is for what comes next.
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def next_reminder(seconds: float) -> float:
+    """Return when a start that has lasted so long is spoken of again: after 1, 2, 3, 5, 10, 15 minutes and so on."""
+    step = 60 if seconds < 180 else 300
+    return (seconds // step + 1) * step
 
 
 def _slim(event: Raw) -> Raw:

@@ -75,9 +75,9 @@ class Probe:
             async with asyncio.timeout(ANSWERING):
                 return self._judged(await self._head())
         except TimeoutError:
-            return f"{self.url} takes connections and does not answer"
+            return f"{self.url} accepts connections but does not respond"
         except (OSError, ValueError) as error:
-            words = next((words for kind, words in _FAILURES if isinstance(error, kind)), "cannot be asked")
+            words = next((words for kind, words in _FAILURES if isinstance(error, kind)), "cannot be reached")
             return f"{self.url} {words} ({type(error).__name__})"
 
     async def _head(self) -> bytes:
@@ -99,16 +99,16 @@ class Probe:
     def _judged(self, head: bytes) -> str | None:
         status = _status_in(head)
         if status is None:
-            return f"{self.url} does not answer in HTTP"
+            return f"{self.url} does not speak HTTP"
         # What is below 200 only announces an answer.
         return None if 200 <= status < 500 else f"{self.url} answers with status {status}"
 
 
 _FAILURES: tuple[tuple[type[Exception], str], ...] = (
-    (socket.gaierror, "has a name without an address for the hub"),
-    (ssl.SSLError, "has no certificate that the hub accepts"),
-    (OSError, "has nobody who listens"),
-    (ValueError, "has no host that can be asked"),
+    (socket.gaierror, "has a host name that the hub cannot resolve"),
+    (ssl.SSLError, "has a certificate that the hub does not accept"),
+    (OSError, "accepts no connections"),
+    (ValueError, "has no valid host name"),
 )
 """What an exception says of a server, the special ones first."""
 

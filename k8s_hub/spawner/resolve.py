@@ -189,7 +189,7 @@ class Resolver:
             return [*spawner.cmd, *arguments]
         if arguments:
             spawner.log.warning(
-                "%s: arguments are ignored because KubeSpawner.cmd is not set", spawner.user.name
+                "%s: ignored the arguments because KubeSpawner.cmd is not set", spawner.user.name
             )
         return None
 

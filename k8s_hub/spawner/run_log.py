@@ -28,7 +28,13 @@ class BrokenCode:
         name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
         if name not in self._logged:
             self._logged.add(name)
-            log.error("%s %s: skipped whenever it raises, told once: %r", what, name, error, exc_info=error)
+            log.error(
+                "%s %s: raised an exception, and is skipped whenever it does (logged once): %r",
+                what,
+                name,
+                error,
+                exc_info=error,
+            )
 
 
 BROKEN_CODE = BrokenCode()
@@ -60,7 +66,7 @@ class RunLog:
         """Log what has befallen a server that lives: its user will ask the administrator."""
         if is_on_lost_node(pod) and not is_on_lost_node(before):
             self._log.warning(
-                "%s: its machine %s does not answer; the server may well run, and counts as running",
+                "%s: node %s is not responding; the server may still run, so it counts as running",
                 key_of(pod),
                 pod["spec"].get("nodeName"),
             )
@@ -68,7 +74,7 @@ class RunLog:
         if count > restarts(before):
             ended = last_exit(notebook_status(pod) or {})
             self._log.warning(
-                "%s: the server ended (%s, exit code %s) and is started again by its machine, restart %d",
+                "%s: the server ended (%s, exit code %s); the kubelet starts it again, restart %d",
                 key_of(pod),
                 ended.get("reason"),
                 ended.get("exitCode"),

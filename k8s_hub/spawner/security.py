@@ -168,8 +168,8 @@ def weakened(taken: Collection[str]) -> SpawnFailed:
         Diagnosis.failed(
             Stage.REQUEST,
             Reason.POLICY,
-            "Your choice would turn off a protection of this hub, which no choice can do. "
-            "Please choose something else, or tell your administrator.",
+            "Your choice would turn off a protection of this hub, which the hub does not allow. "
+            "Choose something else, or contact your administrator.",
             detail=f"profiles and user options cannot weaken {', '.join(taken)}",
         )
     )
@@ -191,7 +191,7 @@ def _refusal(profile: str, found: list[Contradiction]) -> Diagnosis:
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.POLICY,
-        f'The security standard "{profile}" of this hub does not allow what your server would be: {shown}{more}. '
-        "Please choose something else, or tell your administrator.",
+        f'The security standard "{profile}" of this hub does not allow your server: {shown}{more}. '
+        "Choose something else, or contact your administrator.",
         detail=f'security_profile = "{profile}" is contradicted by {"; ".join(map(str, found))}',
     )

@@ -24,8 +24,8 @@ from typing import Any, TypeVar, assert_never
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.containers import server_silent, server_unresponsive, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods
+from k8s_hub.diagnosis.containers import server_silent, up
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, at_deadline
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
@@ -315,7 +315,7 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
                     seen = server_silent(seen, knocks.silence)
                 waited = clock() - begun
                 if waited >= seconds:
-                    seen = server_unresponsive(seen, timedelta(seconds=waited))
+                    seen = at_deadline(seen, timedelta(seconds=waited))
                 if seen.fatal:
                     raise SpawnFailed(seen)
                 if knocks.has_asked:
@@ -331,7 +331,7 @@ class _Knocks:
         self._task: asyncio.Task[None] | None = None
         self.has_asked = False
         #: Why there is no good answer yet.
-        self.silence = f"{probe.url} has not answered the first request"
+        self.silence = f"{probe.url} has not responded to the first request"
 
     def have_an_answer(self) -> bool:
         """Tell whether the server has answered; raise what has gone wrong with asking."""

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import assert_never
 from weakref import WeakValueDictionary
@@ -192,17 +191,17 @@ async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None
         size = await retrying(GROWING, lambda: _ask_for_more(attempt, key, capacity), on=Unavailable)
     except Forbidden as error:
         if "cannot patch resource" not in error.message:
-            logger.warning("%s: the claim does not grow to %s: %s", key, capacity, error)
+            logger.warning("%s: cannot grow the claim to %s: %s", key, capacity, error)
             return
         logger.warning(
-            "%s: the claim does not grow to %s, because the hub may not do that: its Role needs the verb patch "
-            "on persistentvolumeclaims (KubeSpawner.storage_grow): %s",
+            "%s: cannot grow the claim to %s: the hub's Role needs the verb patch on persistentvolumeclaims "
+            "(KubeSpawner.storage_grow): %s",
             key,
             capacity,
             error,
         )
     except KubeError as error:
-        logger.warning("%s: the claim does not grow to %s: %s", key, capacity, error)
+        logger.warning("%s: cannot grow the claim to %s: %s", key, capacity, error)
     else:
         if size is not None:
             logger.info("%s: the claim grows to %s", key, size)
@@ -296,15 +295,12 @@ async def _until_known(
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
         return first
-    clock = asyncio.get_running_loop().time
-    begun = clock()
 
     def look() -> Anywhere | SameNode | Exclusive | DifferentNodes | Diagnosis:
         plan = _plan(attempt, claims)
         if not isinstance(plan, NotKnownYet):
             return plan
-        waited = timedelta(seconds=clock() - begun)
-        return obstacles.waits_for_other_server(plan.servername, plan.claim, waited)
+        return obstacles.waits_for_other_server(plan.servername, plan.claim)
 
     return await start.watch_until(attempt, look, pod=first.pod)
 

@@ -24,7 +24,7 @@ from traitlets import TraitError, default
 
 from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import sanitized
+from k8s_hub.diagnosis.messages import CONTACT, sanitized
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
@@ -104,7 +104,7 @@ EXPANDED_LATER = frozenset(
 )
 """Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
 
-UNUSABLE = "The profiles cannot be used as they are configured. Please tell your administrator."
+UNUSABLE = f"The profiles of this hub are not configured correctly, so no server can start. {CONTACT}"
 
 _LISTED, _SHOWN = 10, 60
 """How many names that a client has sent are logged, and how many characters of each."""
@@ -138,7 +138,7 @@ class UserChoices(ManifestBuilder):
         try:
             profiles = self._get_initialized_profile_list(profile_list)
         except UnusableProfiles as error:
-            self.log.error("%s: no form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
             return render_form([], {}, nothing=UNUSABLE)
         person = self._person(profiles)
         offer = offered(profiles, person)
@@ -159,7 +159,7 @@ class UserChoices(ManifestBuilder):
         """Return user_options of the form's fields; nothing is judged here."""
         ignored = unrecognised(formdata)
         if ignored:
-            self.log.warning("%s: the form's fields %s are ignored", self._log_name, _names(ignored))
+            self.log.warning("%s: ignored the form's fields %s", self._log_name, _names(ignored))
         return options_from_fields(formdata)
 
     async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
@@ -274,9 +274,8 @@ class UserChoices(ManifestBuilder):
                         yield applied
                 except TraitError as error:
                     raise WrongChoice(
-                        f"The profile {in_quotes(str(profile['display_name']))} cannot be used as it was chosen:"
-                        f" {name} would get a value that it cannot have. Please choose something else, or tell your"
-                        " administrator."
+                        f"The profile {in_quotes(str(profile['display_name']))} does not work with these choices:"
+                        f" they give {name} an invalid value. Choose something else, or contact your administrator."
                     ) from error
 
     def _override_steps(self, override: Raw) -> _Steps:
@@ -290,7 +289,7 @@ class UserChoices(ManifestBuilder):
 
     def _override(self, name: str, value: Any) -> None:
         if not isinstance(name, str):
-            raise TraitError(f"{name!r} is no setting: names are texts")
+            raise TraitError(f"{name!r} is not the name of an option: names are strings")
         current = getattr(self, name, None) if isinstance(value, dict) else None
         new = merged(current, value) if isinstance(current, dict) else copied(value)
         try:

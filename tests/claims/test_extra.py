@@ -64,7 +64,7 @@ def test_a_name_in_the_dicts_value_leaves_the_key_for_the_order():
         ({"name": "x" * 41}, "[0].name: "),
         ({"name": 7}, "[0].name: 7 is not a name"),
         ({"capacity": "big"}, "[0].capacity: 'big' is not a Kubernetes quantity"),
-        ({"capacity": "0"}, "[0].capacity: '0' is not more than nothing"),
+        ({"capacity": "0"}, "[0].capacity: '0' is not more than zero"),
         ({"capacity": 10}, "[0].capacity: 10 is not text"),
         ({"mount_path": "scratch"}, "[0].mount_path: 'scratch' is not an absolute path"),
         ({"mount_path": "/a:b"}, "[0].mount_path: '/a:b' is not an absolute path"),
@@ -209,7 +209,7 @@ def test_whoever_created_one_of_all_users_follows_a_new_name_as_the_others_do():
 def test_a_name_that_leads_to_other_files_is_refused_in_a_sentence(taken):
     choice = choose_extra(asked(), "scratch", listed(taken))
     assert isinstance(choice, Refuse)
-    assert choice.message.endswith("Please tell your administrator.")
+    assert choice.message.endswith("Contact your administrator.")
     assert "scratch--ada" in choice.detail
 
 

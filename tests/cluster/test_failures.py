@@ -17,14 +17,14 @@ STARTS = [
     Case(
         fate=Fate(user="ada-quota", traits={"mem_guarantee": "2G", "priority_class_name": "large"}),
         what="A quota leaves too little memory.",
-        words="not enough quota left for your server: it needs 2 GiB of memory, and 1 GiB is all",
+        words="Not enough quota: your server needs 2 GiB of memory, and only 1 GiB is allowed",
         log="exceeded quota: large",
         reason="quota",
     ),
     Case(
         fate=Fate(user="ada-class", traits={"storage_class": "fast"}),
         what="The home volume is of a storage class that nobody made.",
-        words='the cluster has no storage class "fast"',
+        words='(storage class "fast")',
         log='storageclass.storage.k8s.io "fast" not found',
         reason="storage_class",
     ),

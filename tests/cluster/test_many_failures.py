@@ -54,7 +54,7 @@ async def test_fifty_of_each_kind_leave_the_hub_up(control_plane, servers, tmp_p
         for profile, words in [
             ("enormous", "enormous"),
             ("badly-written", "image"),
-            ("large", "not enough quota left for your server"),
+            ("large", "Not enough quota: your server needs"),
         ]:
             read = await all_read(hub, profile)
             assert [sentence for sentence in read if words not in sentence] == []
@@ -82,7 +82,7 @@ async def test_an_api_server_that_is_away_ends_no_hub_and_the_next_start_finds_i
         with control_plane.absent_apiserver():
             await asyncio.gather(*(hub.api("POST", f"/users/{user}/server") for user in USERS[:8]))
             words = await asyncio.gather(*map(hub.last_words, USERS[:8]))
-        assert [each for each in words if "does not answer" not in each["message"]] == []
+        assert [each for each in words if "did not respond" not in each["message"]] == []
         assert not [line for line in hub.lines() if "consecutive spawn failures" in line]
 
         await hub.api("POST", f"/users/{USERS[8]}/server")

@@ -50,7 +50,7 @@ async def test_the_servers_of_a_user_that_share_a_claim_run_on_one_node(hub, obj
 
         assert len(nodes_of(objects)) == 1
         assert (
-            "Your default server uses the same volume, so this one is placed on the same machine."
+            "Your default server uses the same volume, so this server starts on the same machine."
             in await told(hub.spawner("ada", "two"))
         )
 
@@ -93,8 +93,8 @@ async def test_a_server_that_may_not_go_there_is_told_whose_machine_it_is(hub, o
         await start(hub)
 
         assert await refusal_of_second(hub) == (
-            "Your default server uses a volume of this one on a machine that is not of the kind that this one "
-            "asks for. Please stop that one first."
+            "Your default server uses a volume of this server on a machine of another kind than this server needs. "
+            "Stop that server first."
         )
 
 
@@ -106,8 +106,7 @@ async def test_a_server_without_room_there_is_told_whose_machine_it_is(hub, obje
         await start(hub)
 
         assert (await refusal_of_second(hub)).startswith(
-            "Your server is waiting for a place on the machine of your default server, because both use the same "
-            "volume; there was none in "
+            "The machine of your default server, which uses the same volume, had no room for this server within "
         )
 
 

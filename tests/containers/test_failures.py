@@ -72,7 +72,7 @@ STARTS = [
     Case(
         fate=Fate(user="ada-missing", traits={"image": f"{REGISTRY}/answers/404:1"}),
         what="The image does not exist.",
-        words="does not exist. Please check its name and tag",
+        words="does not exist. Check its name and tag",
         log="not found",
         reason="image_not_found",
     ),
@@ -94,7 +94,7 @@ STARTS = [
         # The spawner has 2 s to end the start before the hub does it: too few while the others keep the hub busy.
         fate=Fate(user="ada-memory", traits={"mem_guarantee": "512G", "start_timeout": 75}),
         what="No machine has the memory.",
-        words="waiting for a machine with 512 GiB of memory",
+        words="machine with 512 GiB of memory",
         log="Insufficient memory",
         reason="unschedulable",
     ),
@@ -108,21 +108,21 @@ STARTS = [
     Case(
         fate=Fate(user="ada-crash", traits={**shell("exit 3"), **NEVER}),
         what="The container exits at once and is not restarted (`restartPolicy: Never`).",
-        words="crashed while it was starting (Error, exit code 3)",
+        words="crashed while it was starting (exit code 3)",
         log="exit code 3",
         reason="crash",
     ),
     Case(
         fate=Fate(user="ada-loop", traits={**shell("exit 3"), "start_timeout": 200, "http_timeout": 120}),
         what="The container exits at once, each time it is restarted.",
-        words="crashed while it was starting (Error, exit code 3), 4 times in a row",
+        words="crashed 4 times in a row while it was starting (exit code 3)",
         log="exit code 3",
         reason="crash",
     ),
     Case(
         fate=Fate(user="ada-early", traits={**shell("sleep 3; exit 3"), **NEVER}),
         what="The container exits after 3 seconds, before it has answered.",
-        words="crashed while it was starting (Error, exit code 3)",
+        words="crashed while it was starting (exit code 3)",
         log="exit code 3",
         reason="crash",
     ),
@@ -136,7 +136,7 @@ STARTS = [
     Case(
         fate=Fate(user="ada-greedy", traits={**shell("exec tail /dev/zero"), "mem_limit": "64M"}),
         what="The server needs more memory than its limit while it starts.",
-        words="needs more memory than its limit of 64 MiB",
+        words="needed more memory than its limit of 64 MiB",
         log="OOMKilled",
         reason="out_of_memory",
     ),
@@ -159,7 +159,7 @@ CRASHES = [
         fate=Fate(user="ada-restart", traits=serving("exit 3"), while_running=end_it, comes_back=True),
         what="The container exits.",
         words=CAME_BACK,
-        log="the server ended (Error, exit code 3) and is started again",
+        log="the server ended (Error, exit code 3); the kubelet starts it again",
     ),
     Case(
         fate=Fate(user="ada-end", traits={**serving("exit 3"), **NEVER}, while_running=end_it),
@@ -176,7 +176,7 @@ CRASHES = [
         ),
         what="The server runs out of memory.",
         words=CAME_BACK,
-        log="the server ended (OOMKilled, exit code 137) and is started again",
+        log="the server ended (OOMKilled, exit code 137); the kubelet starts it again",
     ),
     Case(
         fate=Fate(

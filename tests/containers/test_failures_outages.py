@@ -150,14 +150,12 @@ async def loses(lost, address):
     """All that happens while the node is silent."""
     hub = lost.hub
     await eventually(lambda: lost.is_noticed("ada-amy"), seconds=120)
-    await eventually(lambda: lost.line("does not answer; the server may well run"), seconds=60)
+    await eventually(lambda: lost.line("is not responding; the server may still run"), seconds=60)
     assert await hub.spawner("ada-amy").poll() is None
     assert hub.spawner("ada-amy").ready
     assert "/user/ada-amy/" in hub.routes
     assert await asyncio.to_thread(answers, address)
-    lost.see(
-        "The machine of a server does not answer.", UNTOUCHED, "jupyter-ada-amy: its machine", user="ada-amy"
-    )
+    lost.see("The machine of a server does not answer.", UNTOUCHED, "jupyter-ada-amy: node", user="ada-amy")
 
     starting = Outcome()
     begin = lost.clock()
@@ -195,10 +193,10 @@ async def loses(lost, address):
         user="ada-bob",
         seconds=again.read[-1][0],
     )
-    assert "because its machine does not answer" in again.sentence
+    assert "because its machine did not respond" in again.sentence
 
     await reading
-    assert "waiting for a machine" in starting.sentence
+    assert "No machine that accepts your server became available" in starting.sentence
     lost.see(
         "A start while the only machine does not answer.",
         starting.sentence,

@@ -138,7 +138,7 @@ async def test_a_hub_without_rights_uses_prepared_namespaces_only(
             assert names_of(of_ada, "pods") == {"jupyter-ada"}
             await bob.log_in(plan.password)
             await bob.start_server()
-            with pytest.raises(DemoError, match=r"The hub is not allowed to \w+ \w+ in the cluster"):
+            with pytest.raises(DemoError, match=r"The hub lacks a permission in the cluster \(\w+ \w+\)"):
                 await bob.follow_progress()
     assert names_of(of_ada, "pods") == set()
     assert not admin.is_ok(f"/api/v1/namespaces/{settings.namespace}-bob")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s_hub.claims.home import Refuse, choose_home
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
 from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, volume_refused
 from k8s_hub.diagnosis.refusals import Refusal, diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
@@ -29,6 +29,9 @@ from tests.diagnosis.samples import (
 )
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "start-messages.md"
+LONG = 900
+"""Seconds: longer than a start is given; whatever has not failed by then waits for the deadline."""
+
 BEGIN, END = "<!-- the table: make it with python -m tests.diagnosis.table -->", "<!-- end of the table -->"
 
 
@@ -49,6 +52,13 @@ class Row:
     def answer(self, second: float) -> Diagnosis:
         """Ask diagnosis that many seconds after the recording's begin."""
         return diagnose(observation(recording(self.file), second))
+
+    @property
+    def at_deadline(self) -> str:
+        """What the user reads if the start waits for its deadline, of 5 minutes; empty if it fails before, or runs."""
+        if _fails(self) != "at the deadline":
+            return ""
+        return at_deadline(self.answer(LONG), timedelta(minutes=5)).sentence
 
     @property
     def situation(self) -> str:
@@ -127,30 +137,33 @@ def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
     return obj | {"metadata": obj["metadata"] | {"annotations": annotations}}
 
 
-TELL = "Please tell your administrator."
+TELL = "Contact your administrator."
 WAITING = "Your server is waiting for a machine"
-QUOTA = "There is not enough quota left for your server: it needs"
-SMALLER = "Please choose a smaller server, stop another one, or try again later."
-MORE = "Please ask your administrator for more."
-INVALID = "The settings of your server are not valid, please tell your administrator:"
-TAKEN_AWAY = "The cluster took the place of your server away while it was starting. Please start it again."
+QUOTA = "Not enough quota: your server needs"
+SMALLER = "Choose a smaller server, stop another one, or try again later."
+MORE = "Ask your administrator for more."
+OR_ASK = "Choose a smaller server, or ask your administrator."
+INVALID = "The settings of your server are not valid. Contact your administrator, and quote this:"
+TAKEN_AWAY = "Your server was evicted while it was starting. Start it again."
 IMAGE = '"registry.example.test/notebook:1"'
 NO_ACCESS = (
     f"The image {IMAGE} does not exist, or this hub may not download it. "
-    "Please check its name, or ask your administrator for access."
+    "Check its name, or ask your administrator for access."
 )
-CRASHED = "Your server crashed while it was starting"
-LOG = "Its log says why; your administrator can read it."
+CRASHED = "Your server crashed"
+LOG = "Its log shows why; ask your administrator to read it."
 TOO_LITTLE_MEMORY = (
-    "Your server needs more memory than its limit of 512 MiB and was stopped. "
-    "Please choose a larger server, or ask your administrator for more memory."
+    "Your server needed more memory than its limit of 512 MiB, so the cluster stopped it. "
+    "Choose a larger server, or ask your administrator for more memory."
 )
 PREPARED = "Your home volume is being prepared."
-ELSEWHERE = "The disk of your home volume is still attached to another machine, and your server waits for it."
-NOT_REACHED = "The machine cannot reach a volume of your server yet and tries again."
+ELSEWHERE = (
+    "The disk of your home volume is still attached to another machine. Your server is waiting for it."
+)
+NOT_REACHED = "The machine could not connect a volume of your server. It is trying again."
 NO_MACHINE = (
-    f"{WAITING} with 512 GiB of memory. The cluster cannot add one. "
-    "Please try again later, or choose another kind of server."
+    "No machine with 512 GiB of memory was available, and the cluster could not add one. "
+    "Choose a smaller server, or try again later."
 )
 PREVIOUS = "Your previous server is still shutting down"
 
@@ -200,20 +213,19 @@ def image_for_now(file: str) -> Row:
         file=file,
         stage=Stage.PULLING,
         reason=Reason.IMAGE_PULL,
-        sentence=f"The image {IMAGE} cannot be downloaded. Please try again later, or tell your administrator.",
+        sentence=f"The machine could not download the image {IMAGE}. Try again later, or contact your administrator.",
         fatal_after=120,
-        meanwhile=f"Downloading the image {IMAGE} failed and is tried again.",
+        meanwhile=f"The machine could not download the image {IMAGE}. It is trying again.",
     )
 
 
 def image_limited(file: str) -> Row:
     """An image whose registry wants fewer downloads."""
-    limit = "because its registry allows no more downloads for now."
+    registry = f"The registry of the image {IMAGE}"
     return replace(
         image_for_now(file),
-        sentence=f"The image {IMAGE} cannot be downloaded, {limit} "
-        "Please try again later, or tell your administrator.",
-        meanwhile=f"The image {IMAGE} is not downloaded yet, {limit}",
+        sentence=f"{registry} allowed no more downloads. Try again later, or contact your administrator.",
+        meanwhile=f"{registry} allows no more downloads for now. The machine is trying again.",
     )
 
 
@@ -228,9 +240,9 @@ def object_missing(file: str, what: str) -> Row:
         file=file,
         stage=Stage.STARTING,
         reason=Reason.CONFIG_MISSING,
-        sentence=f"Your server needs the {what}, which does not exist. {TELL}",
+        sentence=f"A part of your server's configuration does not exist: {what}. {TELL}",
         fatal_after=10,
-        meanwhile=f"Your server needs the {what}, which does not exist.",
+        meanwhile=f"A part of your server's configuration does not exist: {what}.",
     )
 
 
@@ -263,7 +275,7 @@ def not_started(program: str, trouble: str) -> dict[str, Any]:
     return {"reason": "RunContainerError", "message": words}
 
 
-OTHER_KIND = "Please choose another kind of server, or tell your administrator."
+OTHER_KIND = "Choose another kind of server, or contact your administrator."
 NO_GPUS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 MACHINE_REPORTED = (
@@ -272,7 +284,7 @@ MACHINE_REPORTED = (
         situation="No machine has room; the autoscaler has tried and failed, and waits until it tries again.",
         stage=Stage.SCHEDULING,
         reason=Reason.UNSCHEDULABLE,
-        sentence=f"{WAITING} with 2 GPUs. The cluster could not add one and tries again in some minutes.",
+        sentence=f"{WAITING} with 2 GPUs. The cluster could not add one and tries again in a few minutes.",
         fatal_after=None,
         pod=with_gpus(NO_GPUS),
         events=(
@@ -284,8 +296,8 @@ MACHINE_REPORTED = (
         situation="No machine has room; Karpenter, or EKS Auto Mode, has no kind of machine that would do.",
         stage=Stage.SCHEDULING,
         reason=Reason.UNSCHEDULABLE,
-        sentence=f"{WAITING} with 2 GPUs. The cluster cannot add one. "
-        "Please try again later, or choose another kind of server.",
+        sentence="No machine with 2 GPUs was available, and the cluster could not add one. "
+        "Choose a smaller server, or try again later.",
         fatal_after=120,
         meanwhile=f"{WAITING} with 2 GPUs.",
         pod=with_gpus(NO_GPUS),
@@ -302,8 +314,8 @@ MACHINE_REPORTED = (
         situation="The pod was given to a node that is smaller than what it asks for.",
         stage=Stage.STARTING,
         reason=Reason.EVICTED,
-        sentence="Your server needs 200 CPUs, and the whole machine that it was given to has 3.92. "
-        "Please choose a smaller server, or tell your administrator.",
+        sentence="Your server needs 200 CPUs, but its machine has only 3.92. "
+        "Choose a smaller server, or contact your administrator.",
         pod=pod(
             phase="Failed",
             status={
@@ -317,7 +329,7 @@ MACHINE_REPORTED = (
         situation="The pod was given to a node that its node selector excludes.",
         stage=Stage.STARTING,
         reason=Reason.EVICTED,
-        sentence=f"The machine that your server was given to is not of the kind that it asks for. {OTHER_KIND}",
+        sentence=f"Your server came to a machine that is not of the kind it asks for. {OTHER_KIND}",
         pod=pod(
             phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
         ),
@@ -327,7 +339,7 @@ MACHINE_REPORTED = (
         situation="The node has no handler of the pod's runtime class.",
         stage=Stage.STARTING,
         reason=Reason.SANDBOX,
-        sentence='The machine cannot run your server yet: it has no container runtime "nvidia".',
+        sentence='The machine lacks the container runtime "nvidia" that your server asks for.',
         fatal_after=None,
         pod=creating(),
         events=(
@@ -360,10 +372,11 @@ VOLUME_REPORTED = (
         situation="A volume names a key that its ConfigMap has not got.",
         stage=Stage.STARTING,
         reason=Reason.CONFIG_MISSING,
-        sentence='Your server needs the key "motd.txt" in the ConfigMap of its volume "files", which does not exist. '
-        f"{TELL}",
+        sentence="A part of your server's configuration does not exist: "
+        f'key "motd.txt" in the ConfigMap of its volume "files". {TELL}',
         fatal_after=10,
-        meanwhile='Your server needs the key "motd.txt" in the ConfigMap of its volume "files", which does not exist.',
+        meanwhile="A part of your server's configuration does not exist: "
+        'key "motd.txt" in the ConfigMap of its volume "files".',
         pod=creating(),
         events=(
             event(
@@ -380,10 +393,10 @@ IMAGES_REPORTED = (
         situation="The node's own store of images is damaged, or full.",
         stage=Stage.PULLING,
         reason=Reason.IMAGE_PULL,
-        sentence='The image "example.org/lab:1" cannot be downloaded. '
-        "Please try again later, or tell your administrator.",
+        sentence='The machine could not download the image "example.org/lab:1". '
+        "Try again later, or contact your administrator.",
         fatal_after=120,
-        meanwhile='Downloading the image "example.org/lab:1" failed and is tried again.',
+        meanwhile='The machine could not download the image "example.org/lab:1". It is trying again.',
         pod=placed(
             container(
                 waiting={
@@ -402,7 +415,7 @@ CONTAINERS_REPORTED = (
         stage=Stage.STARTING,
         reason=Reason.COMMAND,
         sentence='The image "example.org/lab:1" does not allow its user to run the program "/start.sh". '
-        "Please choose an image that is made for JupyterHub.",
+        "Choose an image that is made for JupyterHub, or contact your administrator.",
         pod=placed(container(waiting=not_started("/start.sh", "permission denied"))),
     ),
     Reported(
@@ -411,7 +424,7 @@ CONTAINERS_REPORTED = (
         stage=Stage.STARTING,
         reason=Reason.COMMAND,
         sentence='The image "example.org/lab:1" was not made for the kind of processor that the machine has. '
-        "Please choose an image that is made for JupyterHub.",
+        "Choose an image that is made for JupyterHub, or contact your administrator.",
         pod=placed(container(waiting=not_started("/start.sh", "exec format error"))),
     ),
     Reported(
@@ -419,7 +432,7 @@ CONTAINERS_REPORTED = (
         situation="An administrator's step before the server has no such program.",
         stage=Stage.STARTING,
         reason=Reason.COMMAND,
-        sentence='The image "example.org/tools:1" of the step "block-metadata" that prepares your server has no program '
+        sentence='The image "example.org/tools:1" of the setup step "block-metadata" of your server has no program '
         f'"iptables". {TELL}',
         pod=with_step(
             container(
@@ -433,8 +446,9 @@ CONTAINERS_REPORTED = (
         situation="The postStart hook fails, and the kubelet ends the server for it.",
         stage=Stage.STARTING,
         reason=Reason.POST_START,
-        sentence="The postStart hook of your server failed, so the cluster stopped your server, 4 times in a row. "
-        "Please tell your administrator, who has set up this hook.",
+        sentence="The startup command (postStart hook) of your server failed, so the cluster stopped your server, "
+        "4 times in a row. "
+        "Contact your administrator, who set up this command.",
         pod=placed(container(waiting=CRASH_LOOP, restarts=3, last={"exitCode": 143, "reason": "Error"})),
         events=(event("FailedPostStartHook", "PostStartHook failed"),),
     ),
@@ -443,8 +457,8 @@ CONTAINERS_REPORTED = (
         situation="A startup or liveness probe fails, and the kubelet ends the server for it.",
         stage=Stage.STARTING,
         reason=Reason.PROBE,
-        sentence="Your server did not answer the startup probe of the cluster in time, so the cluster stopped it, "
-        f"4 times in a row. It may need more time to start than it is given. {TELL}",
+        sentence="Your server did not pass the cluster's health check (startup probe) in time, so the cluster stopped it, "
+        f"4 times in a row. It may need more time to start than the check allows. {TELL}",
         pod=placed(container(waiting=CRASH_LOOP, restarts=3, last={"exitCode": 137, "reason": "Error"})),
         events=(event("Killing", "Container notebook failed startup probe, will be restarted"),),
     ),
@@ -453,7 +467,7 @@ CONTAINERS_REPORTED = (
         situation="The server is ready, and a container beside it is not.",
         stage=Stage.RUNNING,
         reason=Reason.NOT_READY,
-        sentence='Your server is running and waits for the container "mesh-proxy" beside it, which is not ready.',
+        sentence='Your server is running. The helper container "mesh-proxy" of your server is not ready yet.',
         fatal_after=None,
         pod=with_side(container("mesh-proxy", running={"startedAt": at(5)})),
         events=(
@@ -465,8 +479,8 @@ CONTAINERS_REPORTED = (
         situation="The pod's activeDeadlineSeconds are over.",
         stage=Stage.STARTING,
         reason=Reason.DEADLINE,
-        sentence="Your server was not ready in the time that its settings give it (activeDeadlineSeconds), and was "
-        "stopped. Please try again; if it keeps happening, tell your administrator.",
+        sentence="Your server was not ready in the time that its settings allow (activeDeadlineSeconds), so the cluster "
+        "stopped it. Try again; if it keeps happening, contact your administrator.",
         pod=pod(phase="Failed", status={"reason": "DeadlineExceeded", "message": "Pod was active too long"}),
     ),
 )
@@ -481,17 +495,17 @@ MACHINE = (
     waits_for_machine("unschedulable_full", f"{WAITING} with 100 GiB of memory."),
     waits_for_machine(
         "unschedulable_cordoned",
-        f"{WAITING}, because those there are not ready or are taken out of use.",
+        f"{WAITING}, because the existing ones are not ready or out of use.",
     ),
     waits_for_machine(
         "claim_other_zone",
-        f"{WAITING} in the zone of its home volume, because a volume cannot move to another zone.",
+        f"{WAITING} in the zone of your home volume, because a volume cannot move to another zone.",
     ),
     waits_for_machine("scheduling_gated", "Your server is in a queue."),
     goes_on(
         "scale_up_triggered",
         Stage.MACHINE,
-        "A new machine is being started for your server, which usually takes some minutes.",
+        "The cluster is adding a machine for your server, which usually takes a few minutes.",
         Reason.UNSCHEDULABLE,
     ),
     no_machine("scale_up_at_maximum"),
@@ -499,27 +513,27 @@ MACHINE = (
     goes_on(
         "node_not_ready",
         Stage.STARTING,
-        "The machine that your server was given does not answer at the moment.",
+        "The machine of your server is not responding.",
         Reason.NODE_LOST,
     ),
     goes_on(
         "sandbox_failed",
         Stage.STARTING,
-        "The machine cannot set up the network of your server yet and tries again.",
+        "The machine could not set up the network of your server. It is trying again.",
         Reason.SANDBOX,
     ),
     ended(
         "refused_by_kubelet",
         Reason.EVICTED,
-        "The machine refused your server after it had been given to it. Please start it again.",
+        "The machine that was found for your server refused it. Start it again.",
     ),
     ended("preempted", Reason.EVICTED, TAKEN_AWAY),
     ended("evicted", Reason.EVICTED, TAKEN_AWAY),
     ended(
         "evicted_disk",
         Reason.EVICTED,
-        "Your server used more than its limit of 1 GiB of temporary disk space, and was stopped. "
-        "Please choose a larger server, or tell your administrator.",
+        "Your server used more than its limit of 1 GiB of temporary disk space, so the cluster stopped it. "
+        "Choose a larger server, or contact your administrator.",
     ),
     ended("node_shutdown", Reason.EVICTED, TAKEN_AWAY),
     ended("node_lost", Reason.EVICTED, TAKEN_AWAY),
@@ -532,14 +546,14 @@ VOLUME = (
         file="claim_class_unknown",
         stage=Stage.STORAGE,
         reason=Reason.STORAGE_CLASS,
-        sentence=f'Your home volume cannot be created: the cluster has no storage class "fast". {TELL}',
+        sentence="Your home volume could not be created: the cluster does not have its kind of storage "
+        f'(storage class "fast"). {TELL}',
     ),
     Row(
         file="claim_no_class",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_PENDING,
-        sentence="There is no disk for your home volume, and the cluster has no default way to create one. "
-        f"{TELL}",
+        sentence=f"Your home volume has no disk, and the cluster has no default way to create one. {TELL}",
         fatal_after=60,
         meanwhile="Your home volume has no disk yet.",
     ),
@@ -554,16 +568,15 @@ VOLUME = (
     goes_on(
         "claim_terminating",
         Stage.STORAGE,
-        "Your home volume (claim-alice) is being deleted. "
-        "Your server waits until it is gone and then gets a new, empty one.",
+        "Your home volume (claim-alice) is being deleted. Your server then gets a new, empty one.",
         Reason.CLAIM_TERMINATING,
     ),
     Row(
         file="claim_lost",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_LOST,
-        sentence="The disk behind your home volume (claim-alice) is gone. "
-        "Only an administrator can bring it back or give you a new one.",
+        sentence="The disk of your home volume (claim-alice) no longer exists. "
+        "Contact your administrator, who can restore it or give you a new one.",
     ),
     goes_on("attach_multi", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
     goes_on("attach_multi_node_lost", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
@@ -577,22 +590,23 @@ IMAGES = (
     image(
         "image_name_invalid",
         Reason.IMAGE_NAME,
-        'The image name "registry.example.test/Notebook:1" is not valid. Please check its spelling.',
+        'The image name "registry.example.test/Notebook:1" is not valid. Check its spelling, or contact your administrator.',
     ),
     image(
         "image_never_pulled",
         Reason.IMAGE_NOT_FOUND,
-        f"The image {IMAGE} is not on the machine, and this hub does not download it.",
+        f"The image {IMAGE} is not on the machine, and this hub does not download it. "
+        "Choose another image, or contact your administrator.",
     ),
     image(
         "image_not_found_first_try",
         Reason.IMAGE_NOT_FOUND,
-        f"The image {IMAGE} does not exist. Please check its name and tag.",
+        f"The image {IMAGE} does not exist. Check its name and tag, or contact your administrator.",
     ),
     image(
         "image_not_found",
         Reason.IMAGE_NOT_FOUND,
-        f"The image {IMAGE} does not exist. Please check its name and tag.",
+        f"The image {IMAGE} does not exist. Check its name and tag, or contact your administrator.",
     ),
     image("image_denied_or_missing", Reason.IMAGE_DENIED, NO_ACCESS),
     image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
@@ -602,36 +616,40 @@ IMAGES = (
 )
 
 CONTAINERS = (
-    goes_on("container_creating", Stage.STARTING, "A machine is found and sets up your server."),
-    goes_on("init_running", Stage.STARTING, 'The step "prepare" prepares your server.'),
-    goes_on("running", Stage.RUNNING, "Your server is running and will answer soon."),
-    goes_on("restarted_out_of_memory", Stage.RUNNING, "Your server is running and will answer soon."),
-    ended("crash_loop", Reason.CRASH, f"{CRASHED} (Error, exit code 1), 4 times in a row. {LOG}"),
-    ended("ended_with_error", Reason.CRASH, f"{CRASHED} (Error, exit code 1). {LOG}"),
-    ended("ended_by_signal", Reason.CRASH, f"{CRASHED} (Error, exit code 137). {LOG}"),
+    goes_on("container_creating", Stage.STARTING, "Found a machine; setting up your server."),
+    goes_on("init_running", Stage.STARTING, 'The setup step "prepare" of your server is running.'),
+    goes_on("running", Stage.RUNNING, "Your server is running. Waiting for its first response."),
+    goes_on(
+        "restarted_out_of_memory", Stage.RUNNING, "Your server is running. Waiting for its first response."
+    ),
+    ended(
+        "crash_loop", Reason.CRASH, f"{CRASHED} 4 times in a row while it was starting (exit code 1). {LOG}"
+    ),
+    ended("ended_with_error", Reason.CRASH, f"{CRASHED} while it was starting (exit code 1). {LOG}"),
+    ended("ended_by_signal", Reason.CRASH, f"{CRASHED} while it was starting (exit code 137). {LOG}"),
     ended("crash_loop_out_of_memory", Reason.OUT_OF_MEMORY, TOO_LITTLE_MEMORY),
     ended("out_of_memory", Reason.OUT_OF_MEMORY, TOO_LITTLE_MEMORY),
     ended(
         "completed",
         Reason.EXITED,
         "Your server ended by itself while it was starting (exit code 0). Its image may not be made for "
-        "JupyterHub.",
+        "JupyterHub. Choose another image, or contact your administrator.",
     ),
     ended(
         "command_not_found",
         Reason.COMMAND,
         f'The image {IMAGE} has no program "jupyterhub-singleuser". '
-        "Please choose an image that is made for JupyterHub.",
+        "Choose an image that is made for JupyterHub, or contact your administrator.",
     ),
     ended(
         "init_failed",
         Reason.CRASH,
-        f'The step "prepare" that prepares your server failed (exit code 1). {TELL}',
+        f'The setup step "prepare" of your server failed (exit code 1). {TELL}',
     ),
     ended(
         "init_crash_loop",
         Reason.CRASH,
-        f'The step "prepare" that prepares your server failed (exit code 1), 4 times in a row. {TELL}',
+        f'The setup step "prepare" of your server failed 4 times in a row (exit code 1). {TELL}',
     ),
     object_missing("secret_missing", 'secret "keys"'),
     object_missing("mount_config_map_missing", 'configmap "settings"'),
@@ -646,13 +664,13 @@ REFUSALS = (
     Refused(
         file="quota_memory_and_cpu",
         reason=Reason.QUOTA,
-        sentence=f"{QUOTA} 2 CPUs, and 1 is all that is allowed; "
-        f"it needs 2 GiB of memory, and 1 GiB is all that is allowed. {MORE}",
+        sentence=f"{QUOTA} 2 CPUs, and only 1 is allowed; "
+        f"it needs 2 GiB of memory, and only 1 GiB is allowed. {OR_ASK}",
     ),
     Refused(
         file="quota_gpu",
         reason=Reason.QUOTA,
-        sentence=f"{QUOTA} 1 GPU, and 0 is all that is allowed. {MORE}",
+        sentence=f"{QUOTA} 1 GPU, and none is allowed. {OR_ASK}",
     ),
     Refused(
         file="quota_pods",
@@ -662,62 +680,62 @@ REFUSALS = (
     RefusedClaim(
         file="quota_claims",
         reason=Reason.QUOTA,
-        sentence="There is not enough quota left for your home volume: it needs 1 volume, and 1 of 1 is in use. "
-        f"{MORE}",
+        sentence=f"Not enough quota: your home volume needs 1 volume, and 1 of 1 is in use. {MORE}",
     ),
     RefusedClaim(
         file="quota_storage",
         reason=Reason.QUOTA,
-        sentence="There is not enough quota left for your home volume: "
-        f"it needs 10 GiB of disk space, and 5 GiB is all that is allowed. {MORE}",
+        sentence="Not enough quota: your home volume needs 10 GiB of disk space, and only 5 GiB is allowed. "
+        f"{MORE}",
     ),
     Refused(
         file="quota_needs_request",
         reason=Reason.QUOTA,
-        sentence="The cluster wants to know the memory limit and the memory request of your server, "
+        sentence="The cluster requires the memory limit and the memory request of your server, "
         f"which this hub does not set. {TELL}",
     ),
     Refused(
         file="limit_range_maximum",
         reason=Reason.POLICY,
         sentence="Your server asks for 2 GiB of memory, but the cluster allows at most 1 GiB of memory. "
-        "Please choose another size, or tell your administrator.",
+        "Choose another size, or contact your administrator.",
     ),
     Refused(
         file="limit_range_minimum",
         reason=Reason.POLICY,
         sentence="Your server asks for 0.1 CPUs, but the cluster allows at least 0.5 CPUs. "
-        "Please choose another size, or tell your administrator.",
+        "Choose another size, or contact your administrator.",
     ),
     RefusedClaim(
         file="limit_range_storage",
         reason=Reason.POLICY,
         sentence="Your home volume asks for 10 GiB of disk space, "
         "but the cluster allows at most 1 GiB of disk space. "
-        "Please choose another size, or tell your administrator.",
+        "Choose another size, or contact your administrator.",
     ),
     Refused(
         file="pod_security_baseline",
         reason=Reason.POLICY,
-        sentence=f'The security standard "baseline:latest" of the cluster refuses your server: privileged. {TELL}',
+        sentence=f'The security standard "baseline:latest" of the cluster does not allow your server: privileged. {TELL}',
     ),
     Refused(
         file="pod_security_restricted",
         reason=Reason.POLICY,
-        sentence='The security standard "restricted:latest" of the cluster refuses your server: '
+        sentence='The security standard "restricted:latest" of the cluster does not allow your server: '
         "allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile. "
         f"{TELL}",
     ),
     Refused(
         file="admission_policy",
         reason=Reason.POLICY,
-        sentence="A policy of the cluster refuses your server: images must come from images.example.test",
+        sentence="A policy of the cluster refused your server: images must come from images.example.test. "
+        "Choose something else, or contact your administrator.",
     ),
     Refused(
         file="webhook_away",
         reason=Reason.CLUSTER_UNAVAILABLE,
-        sentence="A service that the cluster must ask before it creates your server does not answer. "
-        "Please try again in some minutes, or tell your administrator.",
+        sentence="A service that must approve your server did not respond. "
+        "Try again in a few minutes; if it keeps happening, contact your administrator.",
     ),
     Refused(
         file="priority_class_unknown",
@@ -762,7 +780,7 @@ REFUSALS = (
     RefusedClaim(
         file="invalid_claim",
         reason=Reason.INVALID,
-        sentence="The settings of your home volume are not valid, please tell your administrator: "
+        sentence="The settings of your home volume are not valid. Contact your administrator, and quote this: "
         'spec.accessModes: Unsupported value: "ReadWriteSometimes": supported values: "ReadOnlyMany", '
         '"ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"',
     ),
@@ -781,47 +799,49 @@ REFUSALS = (
     Refused(
         file="forbidden",
         reason=Reason.FORBIDDEN,
-        sentence=f"The hub is not allowed to create pods in the cluster. {TELL}",
+        sentence=f"The hub lacks a permission in the cluster (create pods). {TELL}",
     ),
     Refused(
         file="unauthorized",
         reason=Reason.FORBIDDEN,
-        sentence=f"The cluster does not know this hub's account any more. {TELL}",
+        sentence=f"The cluster no longer accepts the account of this hub. {TELL}",
     ),
     Refused(
         file="namespace_missing",
         reason=Reason.NAMESPACE,
-        sentence=f'The namespace "jhub-alice" for your server does not exist. {TELL}',
+        sentence=f'The place for your server in the cluster (namespace "jhub-alice") does not exist. {TELL}',
     ),
     RefusedClaim(
         file="namespace_terminating",
         reason=Reason.NAMESPACE,
-        sentence=f'The namespace "jhub-namespace-terminating" for your home volume is being deleted. {TELL}',
+        sentence='The place for your home volume in the cluster (namespace "jhub-namespace-terminating") is being deleted. '
+        f"{TELL}",
     ),
 )
 
 OBSTACLES = (
-    waits_for_previous("terminating", "its machine has not confirmed its end"),
-    waits_for_previous("terminating_finalizer", "backup.example.test/wait has not released it"),
-    waits_for_previous("node_lost", "its machine does not answer"),
+    waits_for_previous("terminating", "its machine has not confirmed that it stopped"),
+    waits_for_previous(
+        "terminating_finalizer", "a service of the cluster (backup.example.test/wait) has not released it"
+    ),
+    waits_for_previous("node_lost", "its machine is not responding"),
     Row(
         file="terminating",
         stage=Stage.STARTING,
         reason=Reason.DELETED,
-        sentence="Your server was removed before it was ready. Please start it again.",
+        sentence="Your server was removed before it was ready. Start it again.",
     ),
     Foreign(
         file="running",
         stage=Stage.REQUEST,
         reason=Reason.FOREIGN_OBJECT,
-        sentence='Your server cannot be started: the name "jupyter-alice" is taken by a pod of user "bob". '
-        f"{TELL}",
+        sentence=f'Your server could not start because user "bob" already uses the name "jupyter-alice". {TELL}',
     ),
     ForeignClaim(
         file="running",
         stage=Stage.STORAGE,
         reason=Reason.FOREIGN_OBJECT,
-        sentence=f"Your files cannot be opened: the volume of that name belongs to another user. {TELL}",
+        sentence=f"Your home volume cannot be opened because a volume of its name belongs to another user. {TELL}",
     ),
 )
 
@@ -851,7 +871,7 @@ def markdown() -> str:
             "|---|---|---|---|",
         ]
         for row in its_rows:
-            words = f"{row.meanwhile} *Then:* {row.sentence}" if row.meanwhile else row.sentence
+            words = " *Then:* ".join(filter(None, (row.meanwhile, row.sentence, row.at_deadline)))
             cells = (row.situation, words, _fails(row), f"`{row.reason}`" if row.reason else "")
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")

@@ -68,14 +68,18 @@ def test_a_start_on_a_machine_that_has_everything(events):
     def told(pod, count):
         return diagnose(seen(pod, None, *events[:count])).sentence
 
-    assert told(with_step(STEP_WAITS, WAITING), 1) == "A machine is found and sets up your server."
-    assert told(with_step(STEP_RUNS, WAITING), 3) == 'The step "block-nfs-access" prepares your server.'
+    assert told(with_step(STEP_WAITS, WAITING), 1) == "Found a machine; setting up your server."
     assert (
-        told(with_step(STEP_DONE, RUNS, phase="Running"), 5) == "Your server is running and will answer soon."
+        told(with_step(STEP_RUNS, WAITING), 3)
+        == 'The setup step "block-nfs-access" of your server is running.'
+    )
+    assert (
+        told(with_step(STEP_DONE, RUNS, phase="Running"), 5)
+        == "Your server is running. Waiting for its first response."
     )
 
 
-TOO_LARGE = "Please choose a smaller server, or tell your administrator."
+TOO_LARGE = "Choose a smaller server, or contact your administrator."
 
 
 @pytest.mark.parametrize(
@@ -85,19 +89,19 @@ TOO_LARGE = "Please choose a smaller server, or tell your administrator."
             "NodeAffinity",
             "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
             (
-                "The machine that your server was given to is not of the kind that it asks for. "
-                "Please choose another kind of server, or tell your administrator."
+                "Your server came to a machine that is not of the kind it asks for. "
+                "Choose another kind of server, or contact your administrator."
             ),
         ),
         (
             "OutOfcpu",
             "Node didn't have enough resource: cpu, requested: 200000, used: 662, capacity: 3920",
-            f"Your server needs 200 CPUs, and the whole machine that it was given to has 3.92. {TOO_LARGE}",
+            f"Your server needs 200 CPUs, but its machine has only 3.92. {TOO_LARGE}",
         ),
         (
             "OutOfmemory",
             "Node didn't have enough resource: memory, requested: 200000000000, used: 4196441039, capacity: 32221597696",
-            f"Your server needs 186.3 GiB of memory, and the whole machine that it was given to has 30 GiB. {TOO_LARGE}",
+            f"Your server needs 186.3 GiB of memory, but its machine has only 30 GiB. {TOO_LARGE}",
         ),
     ],
     ids=["aws, node selector", "aws, out of cpu", "aws, out of memory"],
@@ -133,15 +137,15 @@ def test_a_new_machine_on_aws_and_the_image_that_it_has_to_download():
     )
 
     def told(pod, count, second):
-        return diagnose(seen(pod, None, *events[:count], second=second)).message
+        return diagnose(seen(pod, None, *events[:count], second=second)).sentence
 
     waiting = unscheduled(NO_ROOM, **LARGE)
     assert told(waiting, 1, 5) == "Your server is waiting for a machine with 3 CPUs and 8 GiB of memory."
     assert told(waiting, 2, 40) == (
-        "A new machine is being started for your server, which usually takes some minutes (20 seconds so far)."
+        "The cluster is adding a machine for your server, which usually takes a few minutes."
     )
     assert told(with_step(STEP_WAITS, WAITING), 4, 51) == f'Downloading the image "{TOOLS}".'
-    assert told(with_step(STEP_DONE, WAITING), 6, 212) == f'Downloading the image "{LAB}" (2 minutes so far).'
+    assert told(with_step(STEP_DONE, WAITING), 6, 212) == f'Downloading the image "{LAB}".'
 
 
 def test_a_new_machine_on_google_cloud_that_is_not_ready_at_first():
@@ -200,5 +204,5 @@ def test_an_image_that_the_registry_takes_for_no_name_at_all():
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
     assert diagnosis.sentence == (
         'The image "ghcr.io/foo:bat" does not exist, or this hub may not download it. '
-        "Please check its name, or ask your administrator for access."
+        "Check its name, or ask your administrator for access."
     )

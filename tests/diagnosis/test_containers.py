@@ -24,7 +24,7 @@ class TestOtherContainers:
         assert told(with_step(2))[2] is False
         diagnosis = diagnose(seen(with_step(3)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
-        assert '"fix-home"' in diagnosis.message
+        assert '"fix-home"' in diagnosis.sentence
 
     def test_a_side_container_that_crashes_does_not_end_the_start(self):
         both = placed(
@@ -55,7 +55,9 @@ class TestOtherContainers:
         blocked["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
         diagnosis = diagnose(seen(blocked))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
-        assert diagnosis.sentence.startswith('The container "mesh" beside your server failed (exit code 1)')
+        assert diagnosis.sentence.startswith(
+            'The helper container "mesh" of your server failed 4 times in a row (exit code 1)'
+        )
 
     def test_a_side_container_that_was_ended_with_its_pod_is_not_why_it_ended(self):
         mesh = container("mesh", terminated={"exitCode": 137, "reason": "Error"})
@@ -65,7 +67,7 @@ class TestOtherContainers:
             "restartPolicy": "Never",
         }
         assert diagnose(seen(ended)).sentence.startswith(
-            "Your server crashed while it was starting (Error, exit code 1)"
+            "Your server crashed while it was starting (exit code 1)"
         )
 
     def test_nor_is_one_that_was_ended_with_the_step_that_failed(self):
@@ -74,9 +76,7 @@ class TestOtherContainers:
         waiting = container(waiting={"reason": "PodInitializing"})
         ended = placed(waiting, phase="Failed", initContainerStatuses=[mesh, step])
         ended["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}, {"name": "fix-home"}]
-        assert diagnose(seen(ended)).sentence.startswith(
-            'The step "fix-home" that prepares your server failed'
-        )
+        assert diagnose(seen(ended)).sentence.startswith('The setup step "fix-home" of your server failed')
 
 
 class TestConfiguration:
@@ -94,7 +94,7 @@ class TestConfiguration:
         assert told(missing, failed, second=16.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
         diagnosis = diagnose(seen(missing, None, failed, second=17))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
-        assert named in diagnosis.message
+        assert named in diagnosis.sentence
 
     def test_of_the_containers_of_the_administrator_nobody_asks_for_another_image(self):
         waiting = {
@@ -104,8 +104,8 @@ class TestConfiguration:
         step = container("fix-home", waiting=waiting)
         broken = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[step])
         sentence = diagnose(seen(broken)).sentence
-        assert 'of the step "fix-home" that prepares your server wants to run as root' in sentence
-        assert "choose another image" not in sentence
+        assert 'of the setup step "fix-home" of your server runs as root' in sentence
+        assert "another image" not in sentence
 
     def test_without_an_event_its_time_counts_from_the_scheduling(self):
         missing = placed(
@@ -117,10 +117,10 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("message", "words"),
         [
-            ("container has runAsNonRoot and image will run as root", "wants to run as root"),
+            ("container has runAsNonRoot and image will run as root", "runs as root"),
             (
                 "container has runAsNonRoot and image has non-numeric user (jovyan), cannot verify user is non-root",
-                'names its user "jovyan" and not by number',
+                'gives its user a name ("jovyan") instead of a number',
             ),
             ("container's runAsUser breaks non-root policy", "settings of your server run"),
         ],
@@ -147,7 +147,7 @@ class TestConfiguration:
         missing = diagnose(seen(early))
         coming = diagnose(replace(seen(early), created_secrets={"jupyter-ada.env"}))
         assert missing.reason == Reason.CONFIG_MISSING
-        assert (coming.reason, coming.sentence) == (None, "A machine is found and sets up your server.")
+        assert (coming.reason, coming.sentence) == (None, "Found a machine; setting up your server.")
 
     @pytest.mark.parametrize(
         "reason", ["CreateContainerError", "CreateContainerConfigError", "RunContainerError"]
@@ -157,7 +157,7 @@ class TestConfiguration:
         passing = placed(container(waiting={"reason": reason, "message": message}))
         diagnosis = diagnose(seen(passing, second=500))
         assert (diagnosis.stage, diagnosis.fatal) == (Stage.STARTING, False)
-        assert "tries again" in diagnosis.message
+        assert "trying again" in diagnosis.sentence
         assert message in diagnosis.detail
 
 
@@ -181,19 +181,19 @@ class TestOnTheWay:
         step = container("fix-home", running={"startedAt": "2026-07-01T12:00:03Z"})
         preparing = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[step])
         preparing["spec"]["initContainers"] = [{"name": "fix-home"}]
-        assert '"fix-home"' in diagnose(seen(preparing)).message
+        assert '"fix-home"' in diagnose(seen(preparing)).sentence
 
     def test_a_side_container_among_the_steps_is_none(self):
         mesh = container("mesh", running={"startedAt": "2026-07-01T12:00:03Z"})
         meshed = placed(container(waiting={"reason": "PodInitializing"}), initContainerStatuses=[mesh])
         meshed["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}]
-        assert "mesh" not in diagnose(seen(meshed)).message
+        assert "mesh" not in diagnose(seen(meshed)).sentence
 
     def test_a_server_that_runs_but_is_not_ready(self):
         diagnosis = diagnose(seen(placed(container(running={"startedAt": "x"}), phase="Running")))
-        assert (diagnosis.stage, diagnosis.message) == (
+        assert (diagnosis.stage, diagnosis.sentence) == (
             Stage.RUNNING,
-            "Your server is running and will answer soon.",
+            "Your server is running. Waiting for its first response.",
         )
 
     def test_a_side_container_among_the_steps_that_does_not_start_is_named(self):
@@ -205,7 +205,7 @@ class TestOnTheWay:
         assert (waiting.reason, waiting.fatal) == (Reason.NOT_READY, False)
         assert (
             waiting.sentence
-            == 'Your server waits for the container "mesh" beside it, which has not started yet.'
+            == 'The helper container "mesh" of your server has not started yet. Your server starts after it.'
         )
         assert "connection refused" in waiting.detail
         mesh["started"] = True
@@ -245,8 +245,8 @@ class TestOnTheWay:
         assert (waiting.stage, waiting.reason, waiting.fatal) == (Stage.RUNNING, Reason.NOT_READY, False)
         assert words in waiting.detail
         assert at_deadline(waiting, timedelta(seconds=298)).sentence == (
-            'The container "mesh" beside your server was not ready within 4 minutes 58 seconds. '
-            "Please try again; if it keeps happening, tell your administrator."
+            'The helper container "mesh" of your server was not ready within 4 min 58 s. '
+            "Try again; if it keeps happening, contact your administrator."
         )
 
     @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ class TestOnTheWay:
     def test_a_side_container_that_has_ended_is_not_waited_for(self, side):
         for status in ({"podIP": "10.0.0.1"}, {}):
             both = placed(self.READY, side, phase="Running", **status)
-            assert diagnose(seen(both)).sentence == "Your server is running and will answer soon."
+            assert diagnose(seen(both)).sentence == "Your server is running. Waiting for its first response."
 
     @pytest.mark.parametrize("probe", ["Readiness", "Startup"])
     def test_a_server_whose_probe_fails_is_told_as_such_at_the_deadline(self, probe):
@@ -264,12 +264,12 @@ class TestOnTheWay:
         failed = event("Unhealthy", f"{probe} probe failed: connection refused", second=20)
         waiting = diagnose(seen(running, None, failed, second=100))
         assert (waiting.sentence, waiting.reason) == (
-            "Your server is running and will answer soon.",
+            "Your server is running. Waiting for its first response.",
             Reason.NOT_READY,
         )
         assert "connection refused" in waiting.detail
         assert (
-            "did not pass the probe of the cluster within 58 seconds"
+            "did not pass the cluster's health check within 58 s"
             in at_deadline(waiting, timedelta(seconds=58)).sentence
         )
         earlier = event("Unhealthy", "Readiness probe failed", second=1)
@@ -277,7 +277,7 @@ class TestOnTheWay:
 
     def test_a_server_that_is_ready(self):
         ready = placed(container(running={}, ready=True), phase="Running", podIP="10.0.0.1")
-        assert diagnose(seen(ready)).message == "Your server is running and will answer soon."
+        assert diagnose(seen(ready)).sentence == "Your server is running. Waiting for its first response."
 
     def test_nothing_there_yet(self):
         diagnosis = diagnose(seen())

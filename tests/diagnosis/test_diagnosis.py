@@ -1,50 +1,42 @@
 """What of a diagnosis the user is told."""
 
+import ast
 from base64 import b64encode
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+import k8s_hub
 from k8s_hub.diagnosis.diagnosis import DETAIL_LIMIT, Diagnosis, Reason, Stage, advance, at_deadline, redacted
 from k8s_hub.diagnosis.obstacles import cluster_busy, cluster_silent, cluster_unavailable
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.samples import creating, event, seen, unscheduled
 
-
-def pulling(seconds: float) -> Diagnosis:
-    return Diagnosis.waiting(Stage.PULLING, "Downloading.", lasting=timedelta(seconds=seconds))
+PACKAGE = Path(k8s_hub.__file__).parent
+PULLING = Diagnosis.waiting(Stage.PULLING, "Downloading.", detail="layer 1")
 
 
 def test_the_first_answer_is_said():
-    assert advance(None, pulling(0)) == pulling(0)
+    assert advance(None, PULLING) == PULLING
 
 
 def test_the_same_sentence_is_not_said_again():
-    assert advance(pulling(1), pulling(19)) is None
-    assert advance(pulling(20), pulling(39)) is None
+    assert advance(PULLING, Diagnosis.waiting(Stage.PULLING, "Downloading.", detail="layer 2")) is None
 
 
-@pytest.mark.parametrize(
-    "seconds,message",
-    [
-        (19, "Downloading."),
-        (20, "Downloading (20 seconds so far)."),
-        (59, "Downloading (40 seconds so far)."),
-        (60, "Downloading (1 minute so far)."),
-        (179, "Downloading (2 minutes so far)."),
-        (3700, "Downloading (1 hour 1 minute so far)."),
-    ],
-)
-def test_a_counter_grows_in_steps(seconds, message):
-    assert pulling(seconds).message == message
-    assert (advance(pulling(0), pulling(seconds)) is None) == (seconds < 20)
+def test_a_rule_for_version_0_1_0_may_say_how_long_it_lasts():
+    assert (
+        Diagnosis.waiting(Stage.PULLING, "Downloading.", detail="layer 1", lasting=timedelta(minutes=1))
+        == PULLING
+    )
 
 
 def test_the_bar_never_goes_back():
     back = Diagnosis.waiting(Stage.SCHEDULING, "Looking again.")
-    told = advance(pulling(0), back)
+    told = advance(PULLING, back)
     assert told is not None
-    assert (told.percent, told.stage, told.message) == (50, Stage.SCHEDULING, "Looking again.")
+    assert (told.percent, told.stage, told.sentence) == (50, Stage.SCHEDULING, "Looking again.")
 
 
 def test_the_bar_of_a_start_without_trouble_grows_with_each_stage():
@@ -58,16 +50,17 @@ class TestAtTheDeadline:
         full = unscheduled("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
         full["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "2"}}
         failed = at_deadline(diagnose(seen(full, second=300)), timedelta(minutes=5))
-        assert failed.message == (
-            "Your server is waiting for a machine with 2 GPUs; none became free in 5 minutes."
+        assert failed.sentence == (
+            "No machine with 2 GPUs became available within 5 min. Choose a smaller server, or try again later."
         )
         assert (failed.fatal, failed.reason) == (True, Reason.UNSCHEDULABLE)
 
     def test_a_start_without_trouble_was_too_slow(self):
         slow = event("Pulling", 'Pulling image "example.org/lab:1"')
         failed = at_deadline(diagnose(seen(creating(), None, slow, second=298)), timedelta(seconds=298))
-        assert failed.message == (
-            'Downloading the image "example.org/lab:1"; it was not finished in 4 minutes 58 seconds.'
+        assert failed.sentence == (
+            'The machine did not finish downloading the image "example.org/lab:1" within 4 min 58 s. '
+            "Try again; if it keeps happening, contact your administrator."
         )
         assert failed.reason is Reason.DEADLINE
 
@@ -83,8 +76,27 @@ class TestAtTheDeadline:
         assert at_deadline(diagnosis, timedelta(minutes=5)).reason is reason
 
     def test_the_sentence_stays_bounded(self):
-        long = Diagnosis.waiting(Stage.PULLING, "x" * 400)
-        assert len(at_deadline(long, timedelta(minutes=5)).message) <= 300
+        long = Diagnosis.waiting(Stage.PULLING, "x", expired="x" * 400)
+        assert len(at_deadline(long, timedelta(minutes=5)).sentence) <= 300
+
+    def test_a_rule_of_a_site_need_not_say_what_it_came_to(self):
+        assert at_deadline(PULLING, timedelta(seconds=150)).sentence == (
+            "Your server did not start within 2 min 30 s. Try again; if it keeps happening, contact your administrator."
+        )
+
+
+def waiting_diagnoses():
+    """Every call in the package that makes one, by its place."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="Diagnosis"), attr="waiting")):
+                    yield pytest.param(node, id=f"{path.stem}:{node.lineno}")
+
+
+@pytest.mark.parametrize("call", list(waiting_diagnoses()))
+def test_whatever_a_start_waits_for_has_words_of_its_own_for_the_deadline(call):
+    assert "expired" in {keyword.arg for keyword in call.keywords}
 
 
 SECRET = "correct horse battery"

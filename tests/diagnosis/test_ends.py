@@ -20,7 +20,7 @@ OUT_OF_MEMORY = {"exitCode": 137, "reason": "OOMKilled"}
 KILLED = {"exitCode": 137, "reason": "Error"}
 TERMINATED = {"exitCode": 143, "reason": "Error"}
 POLITE = {"exitCode": 0, "reason": "Completed"}
-AGAIN = "Please start it again."
+AGAIN = "Start it again."
 
 
 def limited(*statuses, limit="1Gi"):
@@ -55,12 +55,12 @@ class TestOutOfMemory:
     def test_ends_the_start_at_once_and_names_the_limit(self, state):
         diagnosis = diagnose(seen(limited(state)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
-        assert "its limit of 1 GiB" in diagnosis.message
+        assert "its limit of 1 GiB" in diagnosis.sentence
         assert "exit code 137" in diagnosis.detail
 
     def test_without_a_limit_names_none(self):
         """The machine itself was out of memory."""
-        assert "its limit and" in diagnose(seen(placed(container(terminated=OUT_OF_MEMORY)))).message
+        assert "its limit, so" in diagnose(seen(placed(container(terminated=OUT_OF_MEMORY)))).sentence
 
     def test_of_a_former_try_does_not_end_the_one_that_runs(self):
         running = container(running={"startedAt": "2026-07-01T12:00:09Z"}, restarts=1, last=OUT_OF_MEMORY)
@@ -75,32 +75,32 @@ class TestCrashes:
             Reason.CRASH,
             False,
         )
-        assert "(exit code 1)" in diagnosis.message
+        assert "(exit code 1)" in diagnosis.sentence
 
     def test_the_third_restart_is_the_last(self):
         assert told(placed(container(waiting=CRASH_LOOP, restarts=2, last=ERROR)))[2] is False
         diagnosis = diagnose(seen(placed(container(waiting=CRASH_LOOP, restarts=3, last=ERROR))))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
-        assert "(Error, exit code 1), 4 times in a row" in diagnosis.message
+        assert "crashed 4 times in a row while it was starting (exit code 1)" in diagnosis.sentence
 
     @pytest.mark.parametrize(("restarts", "is_over"), [(2, False), (3, True)])
     def test_the_third_restart_is_over_when_it_ends_and_not_a_back_off_later(self, restarts, is_over):
         """A kubelet shows the container as terminated for most of the back-off."""
         diagnosis = diagnose(seen(placed(container(terminated=ERROR, restarts=restarts, last=ERROR))))
         assert (diagnosis.fatal, diagnosis.reason) == (is_over, Reason.CRASH)
-        assert ("4 times in a row" in diagnosis.message) is is_over
+        assert ("4 times in a row" in diagnosis.sentence) is is_over
 
     def test_restart_policy_never_gives_one_try(self):
         once = placed(container(terminated=ERROR))
         once["spec"]["restartPolicy"] = "Never"
         diagnosis = diagnose(seen(once))
         assert diagnosis.fatal
-        assert "in a row" not in diagnosis.message
+        assert "in a row" not in diagnosis.sentence
 
     def test_the_last_words_of_the_program_are_not_repeated(self):
         for tries in (container(terminated=ERROR), container(waiting=CRASH_LOOP, restarts=3, last=ERROR)):
             diagnosis = diagnose(seen(placed(tries)))
-            assert "Traceback" not in diagnosis.message + diagnosis.detail
+            assert "Traceback" not in diagnosis.sentence + diagnosis.detail
 
     def test_a_server_that_ends_politely_while_starting_has_failed_too(self):
         diagnosis = diagnose(seen(placed(container(terminated={"exitCode": 0, "reason": "Completed"}))))
@@ -113,7 +113,7 @@ class TestTheEndOfThePod:
         evicted = pod(phase="Failed", status={"reason": reason, "message": "The node was low on memory."})
         diagnosis = diagnose(seen(evicted))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
-        assert "took the place of your server away" in diagnosis.message
+        assert "was evicted while it was starting" in diagnosis.sentence
         assert "low on memory" in diagnosis.detail
 
     def test_a_preemption_that_has_only_begun_is_told_as_such(self):
@@ -127,7 +127,7 @@ class TestTheEndOfThePod:
         refused = pod(phase="Failed", status={"reason": "OutOfcpu", "message": "Node didn't have enough cpu"})
         diagnosis = diagnose(seen(refused))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
-        assert "refused your server" in diagnosis.message
+        assert "refused it" in diagnosis.sentence
 
     def test_a_pod_that_somebody_deletes_is_told_as_such(self):
         assert told(pod(container(running={}), dying=True))[1:] == (Reason.DELETED, True)
@@ -176,7 +176,7 @@ class TestAKubeletThatRefusesThePod:
         words = "Pod was rejected: Allocate failed due to no healthy devices present, which is unexpected"
         diagnosis = diagnose(seen(refused("UnexpectedAdmissionError", words, *statuses)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
-        assert diagnosis.sentence.startswith("The machine refused your server")
+        assert diagnosis.sentence.startswith("The machine that was found for your server refused it")
         assert "log" not in diagnosis.sentence
         assert words in diagnosis.detail
 
@@ -186,7 +186,7 @@ class TestAKubeletThatRefusesThePod:
             (
                 "OutOfcpu",
                 "Node didn't have enough resource: cpu, requested: 200000, used: 662, capacity: 3920",
-                "needs 200 CPUs, and the whole machine that it was given to has 3.92",
+                "needs 200 CPUs, but its machine has only 3.92",
             ),
             (
                 "OutOfmemory",
@@ -194,12 +194,12 @@ class TestAKubeletThatRefusesThePod:
                     "Pod was rejected: Node didn't have enough resource: memory, requested: 68719476736, used: 1, "
                     "capacity: 34359738368"
                 ),
-                "needs 64 GiB of memory, and the whole machine that it was given to has 32 GiB",
+                "needs 64 GiB of memory, but its machine has only 32 GiB",
             ),
             (
                 "OutOfnvidia.com/gpu",
                 "Node didn't have enough resource: nvidia.com/gpu, requested: 2, used: 0, capacity: 1",
-                "needs 2 GPUs, and the whole machine that it was given to has 1",
+                "needs 2 GPUs, but its machine has only 1",
             ),
         ],
     )
@@ -207,7 +207,7 @@ class TestAKubeletThatRefusesThePod:
         diagnosis = diagnose(seen(refused(reason, message)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
         assert words in diagnosis.sentence
-        assert diagnosis.sentence.endswith("Please choose a smaller server, or tell your administrator.")
+        assert diagnosis.sentence.endswith("Choose a smaller server, or contact your administrator.")
 
     def test_that_had_no_room_left_may_be_started_again(self):
         full = "Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 3920"
@@ -221,9 +221,7 @@ class TestAKubeletThatRefusesThePod:
         diagnosis = diagnose(seen(refused(reason, words)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
         assert AGAIN not in diagnosis.sentence
-        assert diagnosis.sentence.endswith(
-            "Please choose another kind of server, or tell your administrator."
-        )
+        assert diagnosis.sentence.endswith("Choose another kind of server, or contact your administrator.")
 
     @pytest.mark.parametrize("statuses", [(), (CREATING,), (container(terminated=KILLED),)])
     def test_that_was_active_too_long_has_not_crashed(self, statuses):
@@ -257,8 +255,8 @@ class TestAPostStartHook:
     def test_that_fails_is_named_and_the_image_is_not_blamed(self, ended, failed):
         diagnosis = diagnose(seen(ended, None, event("Started", second=5), failed, second=90))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.POST_START, True)
-        assert diagnosis.sentence.startswith("The postStart hook of your server failed")
-        assert diagnosis.sentence.endswith("Please tell your administrator, who has set up this hook.")
+        assert diagnosis.sentence.startswith("The startup command (postStart hook) of your server failed")
+        assert diagnosis.sentence.endswith("Contact your administrator, who set up this command.")
         assert failed["message"] in diagnosis.detail
 
     @pytest.mark.parametrize(
@@ -272,7 +270,9 @@ class TestAPostStartHook:
     def test_that_fails_is_told_while_the_server_is_tried_again(self, again):
         diagnosis = diagnose(seen(placed(again), None, self.NOW, second=9))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.POST_START, False)
-        assert diagnosis.sentence.endswith("so the cluster stopped your server, and is tried again.")
+        assert diagnosis.sentence.endswith(
+            "so the cluster stopped your server. The cluster is starting it again."
+        )
 
     def test_without_an_event_the_state_of_the_container_tells(self):
         waiting = container(waiting={"reason": "PostStartHookError", "message": "pull-course: not found"})
@@ -318,7 +318,7 @@ class TestAProbe:
         slow = placed(container(waiting=CRASH_LOOP, restarts=3, last=end), phase="Running")
         diagnosis = diagnose(seen(slow, None, killed, second=200))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.PROBE, True)
-        assert f"did not answer the {probe} probe of the cluster in time" in diagnosis.sentence
+        assert f"did not pass the cluster's health check ({probe} probe) in time" in diagnosis.sentence
         assert "4 times in a row" in diagnosis.sentence
         assert "crashed" not in diagnosis.sentence
         assert killed["message"] in diagnosis.detail
@@ -327,7 +327,7 @@ class TestAProbe:
         slow = placed(container(terminated=KILLED, restarts=1), phase="Running")
         diagnosis = diagnose(seen(slow, None, self.UNHEALTHY, self.STARTUP, second=60))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.PROBE, False)
-        assert diagnosis.sentence.endswith("so the cluster stopped it, and is tried again.")
+        assert diagnosis.sentence.endswith("so the cluster stopped it. The cluster is starting it again.")
         assert "refused" in diagnosis.detail
 
     def test_after_which_a_server_ends_politely_has_ended_it_all_the_same(self):

@@ -32,7 +32,7 @@ class TestForeign:
                 'user "jane" of release "other"',
             ),
             ({"ownerReferences": [{"kind": "ReplicaSet", "name": "web"}]}, 'ReplicaSet "web"'),
-            ({}, "somebody else"),
+            ({}, "someone else"),
         ],
     )
     def test_pod_is_named_with_its_owner(self, metadata, owner):
@@ -42,14 +42,16 @@ class TestForeign:
             Reason.FOREIGN_OBJECT,
             True,
         )
-        assert diagnosis.message == (
-            f'Your server cannot be started: the name "jupyter-jane" is taken by a pod of {owner}. '
-            "Please tell your administrator."
+        assert diagnosis.sentence == (
+            f'Your server could not start because {owner} already uses the name "jupyter-jane". '
+            "Contact your administrator."
         )
 
-    def test_anything_else_is_named_with_its_kind(self):
+    def test_anything_else_is_told_alike_and_its_kind_is_for_the_log(self):
         secret = {"metadata": {"name": "jupyter-jane", "annotations": {"hub.jupyter.org/username": "bob"}}}
-        assert '"jupyter-jane" is taken by a secret of user "bob"' in foreign_object(secret, "Secret").message
+        diagnosis = foreign_object(secret, "Secret")
+        assert 'user "bob" already uses the name "jupyter-jane"' in diagnosis.sentence
+        assert diagnosis.detail.startswith("secret jupyter-jane is not this server's")
 
 
 def test_a_leftover_that_is_held_names_what_holds_it():
@@ -65,17 +67,21 @@ def test_a_namespace_that_is_being_deleted_is_waited_for_and_says_what_holds_it(
         "metadata": {"name": "hub-jane", "deletionTimestamp": at(0)},
         "status": {"phase": "Terminating", "conditions": [{"message": words}, {"type": "x"}]},
     }
-    diagnosis = dying_namespace(namespace, STARTED + timedelta(seconds=20))
+    diagnosis = dying_namespace(namespace)
     assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.REQUEST, Reason.NAMESPACE, False)
-    assert diagnosis.message.startswith('Your namespace "hub-jane" is being deleted.')
-    assert "20 seconds so far" in diagnosis.message
+    assert diagnosis.sentence == (
+        'The place of your servers in the cluster (namespace "hub-jane") is being deleted. '
+        "Your server then starts in a new one."
+    )
     assert diagnosis.detail == f"namespace hub-jane is terminating: {words}"
 
 
 def test_a_namespace_that_is_being_set_up_is_waited_for():
     diagnosis = new_namespace("hub-jane", 'serviceaccount "default" not found')
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.NAMESPACE, False)
-    assert diagnosis.message == 'Your namespace "hub-jane" is being set up.'
+    assert diagnosis.sentence == (
+        'The cluster is setting up the place of your servers in the cluster (namespace "hub-jane").'
+    )
 
 
 class TestPreviousServer:
@@ -90,17 +96,17 @@ class TestPreviousServer:
     def test_is_waited_for(self):
         diagnosis = self.told(19)
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.OLD_SERVER, False)
-        assert diagnosis.message == "Your previous server is still shutting down."
+        assert diagnosis.sentence == "Your previous server is still shutting down."
 
     def test_is_explained_after_20_seconds(self):
-        assert "time to save its work (20 seconds so far)" in self.told(20).message
+        assert "because it still has time to save its work." in self.told(20).sentence
 
     def test_that_nobody_confirmed_after_its_grace_period(self):
-        assert "has not confirmed its end" in self.told(31).message
+        assert "has not confirmed that it stopped" in self.told(31).sentence
 
     def test_held_by_a_finalizer_names_it(self):
         held = self.told(25, metadata={"finalizers": ["example.org/backup"]})
-        assert "because example.org/backup has not released it" in held.message
+        assert "because a service of the cluster (example.org/backup) has not released it" in held.sentence
 
     @pytest.mark.parametrize(
         "status",
@@ -112,7 +118,7 @@ class TestPreviousServer:
         ids=["node-lost", "taint", "ready-by-the-node-controller"],
     )
     def test_on_a_lost_node_says_so(self, status):
-        assert "its machine does not answer" in self.told(25, status=status).message
+        assert "its machine is not responding" in self.told(25, status=status).sentence
 
     @pytest.mark.parametrize(
         "conditions",
@@ -127,10 +133,10 @@ class TestPreviousServer:
         ids=["unready", "ready", "gate"],
     )
     def test_on_a_node_that_answers_does_not(self, conditions):
-        assert "does not answer" not in self.told(25, status={"conditions": conditions}).message
+        assert "not responding" not in self.told(25, status={"conditions": conditions}).sentence
 
-    def test_that_nobody_deleted_yet_has_just_begun_to_wait(self):
-        assert previous_server(pod(), STARTED).lasting == timedelta()
+    def test_that_nobody_deleted_yet_is_not_explained(self):
+        assert previous_server(pod(), STARTED).sentence == "Your previous server is still shutting down."
 
 
 CLAIM = Key("jhub", "claim-ada")
@@ -159,7 +165,7 @@ def test_a_server_that_is_placed_beside_another_is_no_trouble():
     assert "node one" in diagnosis.detail
 
 
-def test_a_server_that_waits_for_the_machine_of_another_counts():
-    diagnosis = obstacles.waits_for_other_server("GPU", CLAIM, timedelta(minutes=2))
-    assert diagnosis.message.endswith("on the same machine (2 minutes so far).")
+def test_a_server_that_waits_for_the_machine_of_another_says_whose():
+    diagnosis = obstacles.waits_for_other_server("GPU", CLAIM)
+    assert diagnosis.sentence.startswith('Your server "GPU" uses the same volume and has no machine yet.')
     assert not diagnosis.fatal

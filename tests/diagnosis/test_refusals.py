@@ -53,14 +53,15 @@ def test_a_webhooks_words_reach_the_user_without_its_markup_or_secrets():
         'admission webhook "gate.example.org" denied the request: image <b>not</b> scanned,\n\tpassword=hunter2x'
     )
     assert diagnosis.reason is Reason.POLICY
-    assert diagnosis.message == (
-        "A policy of the cluster refuses your server: image <b>not</b> scanned, password=***"
+    assert diagnosis.sentence == (
+        "A policy of the cluster refused your server: image <b>not</b> scanned, password=***. "
+        "Choose something else, or contact your administrator."
     )
 
 
 def test_a_webhook_without_words_says_that_it_has_none():
     diagnosis = refused('admission webhook "gate.example.org" denied the request without explanation')
-    assert diagnosis.message.endswith("it gives no explanation")
+    assert "refused your server: it gave no explanation. Choose" in diagnosis.sentence
 
 
 def test_an_environment_variables_value_is_never_repeated():
@@ -70,13 +71,13 @@ def test_an_environment_variables_value_is_never_repeated():
         "field": "spec.containers[0].env[3].value",
     }
     diagnosis = refused('Pod "x" is invalid: Invalid value: "hunter2"', 422, causes=[cause])
-    assert "spec.containers[0].env[3].value is not valid" in diagnosis.message
-    assert "hunter2" not in diagnosis.message + diagnosis.detail
+    assert "spec.containers[0].env[3].value is not valid" in diagnosis.sentence
+    assert "hunter2" not in diagnosis.sentence + diagnosis.detail
 
 
 def test_a_cause_that_names_no_field_is_no_field():
     diagnosis = refused("something is wrong", 422, causes=[{"message": "but where?"}])
-    assert diagnosis.message == "The cluster refused to create your server. Please tell your administrator."
+    assert diagnosis.sentence == "The cluster refused to create your server. Contact your administrator."
 
 
 def test_an_unknown_refusal_keeps_the_servers_words_for_the_administrator():
@@ -91,8 +92,8 @@ def test_a_refusal_that_outlasts_the_callers_retries_is_the_clusters_fault(code)
 
 
 def test_an_empty_body_is_no_error():
-    assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).message == (
-        "The cluster refused to create your server's service. Please tell your administrator."
+    assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).sentence == (
+        "The cluster refused to create the network name (Service) of your server. Contact your administrator."
     )
 
 
@@ -103,13 +104,13 @@ def test_a_quota_of_a_storage_class_is_read():
         "limited: fast.storageclass.storage.k8s.io/requests.storage=20Gi",
         kind="PersistentVolumeClaim",
     )
-    assert "it needs 10 GiB of disk space, and 15 GiB of 20 GiB are in use" in diagnosis.message
+    assert "needs 10 GiB of disk space, and 15 GiB of 20 GiB are in use" in diagnosis.sentence
 
 
 def test_another_controllers_quota_is_told_in_its_own_words():
     diagnosis = refused("exceeded quota: q, requested: two seats, used: many, limited: few")
     assert diagnosis.reason is Reason.QUOTA
-    assert "requested: two seats" in diagnosis.message
+    assert "requested: two seats" in diagnosis.sentence
 
 
 def test_the_first_of_two_bounds_is_told():
@@ -117,19 +118,20 @@ def test_the_first_of_two_bounds_is_told():
         'pods "x" is forbidden: [maximum cpu usage per Container is 1500m, but limit is 2, '
         "maximum memory usage per Container is 1Gi, but limit is 2Gi]"
     )
-    assert diagnosis.message.startswith(
+    assert diagnosis.sentence.startswith(
         "Your server asks for 2 CPUs, but the cluster allows at most 1.5 CPUs."
     )
 
 
 def test_a_limit_range_that_wants_a_limit_says_so():
     diagnosis = refused("maximum memory usage per Container is 1Gi.  No limit is specified")
-    assert "must say that it uses at most 1 GiB of memory" in diagnosis.message
+    assert "must say that it uses at most 1 GiB of memory" in diagnosis.sentence
 
 
 def test_the_longest_message_is_bounded():
     diagnosis = refused('admission webhook "g" denied the request: ' + "x" * 5000)
-    assert len(diagnosis.message) == 300
+    assert len(diagnosis.sentence) <= 300
+    assert diagnosis.sentence.endswith("x… Choose something else, or contact your administrator.")
     assert len(diagnosis.detail) == 1000
 
 
@@ -213,7 +215,9 @@ class TestWhatAUserHasTyped:
     ids=["webhook", "policy"],
 )
 def test_a_policy_answers_with_a_code_of_its_own(code, message):
-    assert refused(message, code).sentence == "A policy of the cluster refuses your server: no scan"
+    assert refused(message, code).sentence.startswith(
+        "A policy of the cluster refused your server: no scan. "
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +233,7 @@ def test_a_policy_answers_with_a_code_of_its_own(code, message):
     ],
 )
 def test_words_of_another_code_decide_nothing(message, of_code):
-    plain = "The cluster refused to create your server. Please tell your administrator."
+    plain = "The cluster refused to create your server. Contact your administrator."
     assert refused(message, of_code).sentence != plain
     assert refused(message, 418).sentence == plain
 
@@ -241,7 +245,7 @@ def test_security_rules_of_other_clusters_are_told(rules):
     )
     assert diagnosis.reason is Reason.POLICY
     assert diagnosis.sentence == (
-        f"No {rules} of the cluster allows your server as it is. Please tell your administrator."
+        f"No {rules} of the cluster allows your server. Contact your administrator."
     )
 
 
@@ -251,34 +255,34 @@ def test_security_rules_of_other_clusters_are_told(rules):
         (
             "failed quota: q: must specify limits.cpu for: notebook,side; limits.memory for: notebook",
             Reason.QUOTA,
-            "The cluster wants to know the cpu limit and the memory limit of your server, which this hub does not set.",
+            "The cluster requires the cpu limit and the memory limit of your server, which this hub does not set.",
         ),
         (
             "failed quota: q: must specify limits.cpu,requests.memory",
             Reason.QUOTA,
-            "The cluster wants to know the cpu limit and the memory request of your server, which this hub does not set.",
+            "The cluster requires the cpu limit and the memory request of your server, which this hub does not set.",
         ),
         (
             "insufficient quota to match these scopes: [{PriorityClass In [high]}]",
             Reason.QUOTA,
-            "The cluster has no quota that allows your server as it is (PriorityClass In [high]).",
+            "The cluster has no quota that allows your server (PriorityClass In [high]).",
         ),
         (
             "memory max limit to request ratio per Container is 2, but provided ratio is 4.000000",
             Reason.POLICY,
-            "The memory limit of your server may be at most 2 times its request.",
+            "The memory limit of your server is more than 2 times its request, which the cluster does not allow.",
         ),
         (
             "[cpu max limit to request ratio per Pod is 4, but no request is specified or request is 0, x]",
             Reason.POLICY,
-            "The cpu limit of your server may be at most 4 times its request.",
+            "The cpu limit of your server is more than 4 times its request, which the cluster does not allow.",
         ),
     ],
 )  # fmt: skip
 def test_what_quotas_and_limit_ranges_want_is_told(words, reason, sentence):
     diagnosis = refused(f'pods "jupyter-jane" is forbidden: {words}')
     assert diagnosis.reason is reason
-    assert diagnosis.sentence == f"{sentence} Please tell your administrator."
+    assert diagnosis.sentence == f"{sentence} Contact your administrator."
 
 
 def test_a_rule_that_cannot_read_the_numbers_is_passed_over():

@@ -10,8 +10,8 @@ NO_PROGRAM = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
     'failed: unable to start container process: exec: "jupyterhub-singleuser": executable file not found in $PATH'
 )
-CHOOSE = "Please choose an image that is made for JupyterHub."
-TELL = "Please tell your administrator."
+CHOOSE = "Choose an image that is made for JupyterHub, or contact your administrator."
+TELL = "Contact your administrator."
 RUNC = "OCI runtime create failed: runc create failed: unable to start container process: "
 
 
@@ -41,7 +41,7 @@ class TestProgramMissing:
     def test_ends_the_start_at_once_and_names_image_and_program(self, state):
         diagnosis = diagnose(seen(placed(state)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.COMMAND, True)
-        assert '"example.org/lab:1" has no program "jupyterhub-singleuser"' in diagnosis.message
+        assert '"example.org/lab:1" has no program "jupyterhub-singleuser"' in diagnosis.sentence
 
     def test_is_not_read_out_of_a_programs_own_words(self):
         lying = placed(container(terminated={"exitCode": 1, "reason": "Error", "message": NO_PROGRAM}))
@@ -153,7 +153,7 @@ class TestContainerNeverStarted:
             seen(placed(container(terminated={"exitCode": 128, "reason": reason, "message": words})))
         )
         assert not diagnosis.fatal
-        assert diagnosis.sentence == "The machine could not start your server and tries again."
+        assert diagnosis.sentence == "The machine could not start your server. It is trying again."
         assert diagnosis.detail == words
 
     def test_is_told_with_its_reason_in_the_end(self, reason, words):
@@ -161,7 +161,7 @@ class TestContainerNeverStarted:
         diagnosis = diagnose(seen(placed(container(waiting=CRASH_LOOP, restarts=3, last=last))))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CRASH, True)
         assert diagnosis.sentence == (
-            f"The machine could not start your server ({reason}, exit code 128), 4 times in a row. {TELL}"
+            f"The machine could not start your server 4 times in a row (exit code 128). {TELL}"
         )
         assert diagnosis.detail.endswith(words)
 
@@ -170,7 +170,7 @@ def test_a_memory_limit_in_which_nothing_begins_is_too_low():
     words = f"{RUNC}container init was OOM-killed (memory limit too low?): unknown"
     diagnosis = diagnose(seen(start_error(words)))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
-    assert "needs more memory than its limit" in diagnosis.sentence
+    assert "needed more memory than its limit" in diagnosis.sentence
     printed = placed(container(terminated={"exitCode": 1, "reason": "Error", "message": words}))
     assert told(printed)[1] is Reason.CRASH
 
@@ -208,7 +208,7 @@ class TestOfTheAdministratorsContainers:
         both["spec"]["containers"] = [{"name": "notebook"}, {"name": "mesh", "image": "example.org/mesh:1"}]
         diagnosis = diagnose(seen(both))
         assert diagnosis.fatal is is_fatal
-        assert '"example.org/mesh:1" of the container "mesh" beside your server' in diagnosis.sentence
+        assert '"example.org/mesh:1" of the helper container "mesh" of your server' in diagnosis.sentence
         assert diagnosis.sentence.endswith(TELL)
 
     def test_one_that_is_missing_in_a_native_side_container_ends_no_server_that_runs(self):
@@ -251,7 +251,7 @@ class TestTheSandbox:
         failed = event("FailedCreatePodSandBox", f"Failed to create pod sandbox: rpc error: {words}")
         diagnosis = diagnose(seen(creating(), None, failed, second=100))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.SANDBOX, False)
-        assert 'no container runtime "nvidia"' in diagnosis.sentence
+        assert 'lacks the container runtime "nvidia"' in diagnosis.sentence
         assert "network" not in diagnosis.sentence
 
     @pytest.mark.parametrize(
@@ -267,4 +267,4 @@ class TestTheSandbox:
         failed = event("FailedCreatePodSandBox", f"Failed to create pod sandbox: rpc error: {words}")
         diagnosis = diagnose(seen(creating(), None, failed, second=100))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.SANDBOX, False)
-        assert diagnosis.sentence == "The machine cannot set up your server yet and tries again."
+        assert diagnosis.sentence == "The machine could not set up your server. It is trying again."

@@ -38,7 +38,7 @@ GPUS = {
         ("3 Insufficient example.org/fpga", f"{WAITING} a machine with more example.org/fpga."),
         (
             "1 Insufficient memory, 2 node(s) had volume node affinity conflict",
-            f"{WAITING} a machine with 4 GiB of memory in the zone of its home volume.",
+            f"{WAITING} a machine with 4 GiB of memory in the zone of your home volume.",
         ),
         (
             "1 node(s) had untolerated taint {key: value}, 2 Insufficient cpu",
@@ -49,28 +49,28 @@ GPUS = {
         (
             "3 node(s) had volume node affinity conflict",
             (
-                f"{WAITING} a machine in the zone of its home volume, "
+                f"{WAITING} a machine in the zone of your home volume, "
                 "because a volume cannot move to another zone."
             ),
         ),
         (
             "3 node(s) didn't match PersistentVolume's node affinity",
             (
-                f"{WAITING} a machine in the zone of its home volume, "
+                f"{WAITING} a machine in the zone of your home volume, "
                 "because a volume cannot move to another zone."
             ),
         ),
         (
             "3 node(s) didn't match pod anti-affinity rules",
-            f"{WAITING} a machine that it may share with the servers there.",
+            f"{WAITING} a machine that the placement rules allow.",
         ),
         (
             "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
-            f"{WAITING} a machine, because those there are not ready or are taken out of use.",
+            f"{WAITING} a machine, because the existing ones are not ready or out of use.",
         ),
         (
             "1 node(s) were unschedulable",
-            f"{WAITING} a machine, because those there are not ready or are taken out of use.",
+            f"{WAITING} a machine, because the existing ones are not ready or out of use.",
         ),
         (
             "3 node(s) didn't match Pod's node affinity/selector",
@@ -78,7 +78,7 @@ GPUS = {
         ),
         (
             "3 node(s) had untolerated taint(s)",
-            f"{WAITING} a machine that accepts it, because those there are reserved or not ready.",
+            f"{WAITING} a machine that accepts it, because the existing ones are reserved or not ready.",
         ),
         ("something new", f"{WAITING} a machine."),
     ],
@@ -135,7 +135,7 @@ def test_the_node_selector_is_in_the_detail_only():
         nodeSelector={"gpu": "a100"},
     )
     diagnosis = diagnose(seen(picky))
-    assert "a100" not in diagnosis.message
+    assert "a100" not in diagnosis.sentence
     assert diagnosis.detail.endswith("(node selector: gpu=a100)")
 
 
@@ -149,7 +149,7 @@ def test_a_new_machine_is_a_stage_of_its_own():
     coming = event("TriggeredScaleUp", "pod triggered scale-up: [{pool-1 1->2 (max: 5)}]", second=3)
     diagnosis = diagnose(seen(full, None, coming, second=50))
     assert (diagnosis.stage, diagnosis.fatal) == (Stage.MACHINE, False)
-    assert diagnosis.message.endswith("usually takes some minutes (40 seconds so far).")
+    assert diagnosis.sentence.endswith("usually takes a few minutes.")
 
 
 def test_karpenters_nomination_is_a_new_machine_too():
@@ -174,9 +174,9 @@ class TestTheAutoscalerSaysNo:
         assert not diagnose(seen(self.FULL, None, no, second=129.9)).fatal
         diagnosis = diagnose(seen(self.FULL, None, no, second=130))
         assert (diagnosis.fatal, diagnosis.reason) == (True, Reason.UNSCHEDULABLE)
-        assert diagnosis.message == (
-            "Your server is waiting for a machine with 2 GPUs. The cluster cannot add one. "
-            "Please try again later, or choose another kind of server."
+        assert diagnosis.sentence == (
+            "No machine with 2 GPUs was available, and the cluster could not add one. "
+            "Choose a smaller server, or try again later."
         )
         assert "max node group size reached" in diagnosis.detail
 
@@ -219,12 +219,12 @@ class TestTheAutoscalerSaysNotNow:
         assert (diagnosis.fatal, diagnosis.reason) == (False, Reason.UNSCHEDULABLE)
         assert (
             diagnosis.sentence
-            == f"{self.WAITING} The cluster could not add one and tries again in some minutes."
+            == f"{self.WAITING} The cluster could not add one and tries again in a few minutes."
         )
         assert words in diagnosis.detail
         assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
-            "The cluster could not add a machine for your server within 5 minutes. "
-            "Please try again later, or choose another kind of server."
+            "The cluster could not add a machine with 2 GPUs within 5 min. "
+            "Choose a smaller server, or try again later."
         )
 
     def test_the_time_of_a_no_counts_from_the_end_of_that(self):
@@ -299,7 +299,7 @@ class TestKarpenter:
         assert not diagnose(seen(self.FULL, None, no, second=124.9)).fatal
         diagnosis = diagnose(seen(self.FULL, None, no, second=125))
         assert (diagnosis.fatal, diagnosis.reason) == (True, Reason.UNSCHEDULABLE)
-        assert "The cluster cannot add one." in diagnosis.sentence
+        assert "the cluster could not add one." in diagnosis.sentence
         assert words in diagnosis.detail
 
     @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ class TestKarpenter:
         no = karpenter("FailedScheduling", f"Failed to schedule pod, {words}")
         diagnosis = diagnose(seen(self.FULL, None, no, second=500))
         assert not diagnosis.fatal
-        assert "tries again in some minutes" in diagnosis.sentence
+        assert "tries again in a few minutes" in diagnosis.sentence
 
     @pytest.mark.parametrize("reason", ["Nominated", "NominatedMachine"])
     def test_that_gives_up_its_machine_starts_none_any_more(self, reason):
@@ -358,8 +358,8 @@ class TestAClaimOfAnother:
         assert (diagnosis.stage, diagnosis.reason) == (Stage.STORAGE, Reason.CLAIM_PENDING)
         assert diagnosis.sentence == 'The volume "shared-data" of your server has no disk yet.'
         assert at_deadline(diagnosis, timedelta(minutes=5)).sentence == (
-            'The volume "shared-data" of your server did not get a disk within 5 minutes. '
-            "Please tell your administrator."
+            'The volume "shared-data" of your server did not get a disk within 5 min. '
+            "Contact your administrator."
         )
 
     def test_is_told_without_its_name_where_there_are_several(self):
@@ -371,9 +371,9 @@ class TestAClaimOfAnother:
 
     def test_is_not_told_as_the_home_whose_zone_is_another(self):
         mounted = unscheduled(self.ZONE, volumes=volumes("claim-jane", "shared-data"))
-        assert "in the zone of one of its volumes" in diagnose(seen(mounted, claim("Bound"))).sentence
+        assert "in the zone of a volume of your server" in diagnose(seen(mounted, claim("Bound"))).sentence
         alone = unscheduled(self.ZONE, volumes=volumes("claim-jane"))
-        assert "in the zone of its home volume" in diagnose(seen(alone, claim("Bound"))).sentence
+        assert "in the zone of your home volume" in diagnose(seen(alone, claim("Bound"))).sentence
 
     def test_may_be_the_only_one_where_the_home_is_not_the_hubs(self):
         mounted = unscheduled(self.UNBOUND, volumes=volumes("shared-data"))
@@ -386,7 +386,7 @@ def volumes(*claims):
 
 def test_a_pod_that_the_scheduler_has_not_seen_is_looked_after():
     diagnosis = diagnose(seen(pod(phase="Pending"), second=3))
-    assert (diagnosis.stage, diagnosis.message) == (
+    assert (diagnosis.stage, diagnosis.sentence) == (
         Stage.SCHEDULING,
         "Looking for a machine for your server.",
     )
@@ -443,7 +443,7 @@ OLD_OTHERS = (
 def test_a_place_beside_another_server_is_waited_for_and_that_server_named(words, others):
     diagnosis = diagnose(seen(beside(f"0/3 nodes are available: {words}, {others}"), second=30))
     assert diagnosis.sentence == (
-        'Your server is waiting for a place on the machine of your server "gpu", because both use the same volume.'
+        'Your server is waiting for room on the machine of your server "gpu", because both use the same volume.'
     )
     assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
         Stage.SCHEDULING,
@@ -459,7 +459,7 @@ def test_a_server_that_may_never_go_there_fails_at_once(others):
     diagnosis = diagnose(seen(beside(words, "")))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.VOLUME_IN_USE, True)
     assert diagnosis.sentence.startswith(
-        "Your default server uses a volume of this one on a machine that is not"
+        "Your default server uses a volume of this server on a machine of another kind"
     )
 
 

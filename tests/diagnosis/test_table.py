@@ -1,12 +1,13 @@
 """The table of what the real API server says, what the user reads, and when the start fails."""
 
+import re
+
 import pytest
 
+from k8s_hub.diagnosis.diagnosis import NOT_STARTED
 from tests.diagnosis.recorded import FOLDER
-from tests.diagnosis.table import DOCUMENT, Reported, documented, rows
+from tests.diagnosis.table import DOCUMENT, LONG, Reported, documented, rows
 
-# Longer than a start is given; whatever has not failed by then waits for the deadline.
-LONG = 900
 # Between the first object of a recording and the trouble it shows lie some seconds of the real cluster's.
 PRELUDE = 15
 
@@ -52,3 +53,46 @@ def test_nothing_that_was_recorded_is_left_out():
     assert {path.stem for path in FOLDER.glob("*.json")} - others == {
         row.file for row in rows() if not isinstance(row, Reported)
     }
+
+
+# --- How the texts speak ---
+
+WAYS_OUT = ("Ask", "Check", "Choose", "Contact", "Start", "Stop", "Try")
+"""What the last sentence of a failure begins with: it says what to do, or whom to ask."""
+
+FAILURES = sorted(
+    {row.at_deadline or row.sentence for row in rows() if row.at_deadline or row.answer(LONG).fatal}
+)
+TEXTS = sorted({*FAILURES, *(text for row in rows() for text in (row.sentence, row.meanwhile) if text)})
+
+
+def in_plain_words(text):
+    """Leave out what explains a plain word in brackets, names in quotation marks, and quoted words of the cluster."""
+    text = text.partition(" quote this: ")[0]
+    return re.sub(r"\([^()]*\)|\"[^\"]*\"", "", text)
+
+
+@pytest.mark.parametrize("text", FAILURES)
+def test_a_failure_ends_with_what_to_do(text):
+    *_, last = re.split(r"(?<=[.;]) ", in_plain_words(text))
+    assert last.startswith((*WAYS_OUT, "if it keeps happening, contact", "ask your administrator"))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_has_no_word_of_kubernetes_without_a_plain_one(text):
+    assert not re.search(
+        r"\b(pods?|nodes?|claims?|exit code|namespaces?|kubelet|probe)\b", in_plain_words(text)
+    )
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_sentence_is_short(text):
+    for sentence in re.split(r"(?<=[.:;]) ", in_plain_words(text)):
+        assert len(sentence.split()) <= 25
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.at_deadline], ids=lambda row: row.file)
+def test_a_start_that_waits_has_words_of_its_own_for_the_deadline(row):
+    assert row.at_deadline != NOT_STARTED.replace("{waited}", "5 min")
+    assert row.sentence.removesuffix(".") not in row.at_deadline
+    assert "{" not in row.at_deadline

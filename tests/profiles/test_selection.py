@@ -72,7 +72,7 @@ def test_overrides_are_those_of_the_profile_and_then_of_each_option(user_options
     assert overrides(user_options) == expected
 
 
-SLUGS = 'there are "small", "gpu" and "anything"'
+SLUGS = 'choose one of "small", "gpu" and "anything"'
 WRONG = [
     ({"profile": "huge"}, f'There is no profile "huge"; {SLUGS}.'),
     ({"profile": "gpu\n"}, f'There is no profile "gpu\n"; {SLUGS}.'),
@@ -83,14 +83,14 @@ WRONG = [
     ({"profile": "x" * 1000}, f'There is no profile "{"x" * 60}…"; {SLUGS}.'),
     (
         {"profile": "gpu", "image": "older"},
-        'The option "image" has no choice "older"; there are "old" and "new".',
+        'The option "image" has no choice "older"; choose one of "old" and "new".',
     ),
     ({"profile": "gpu", "image": ["old"]}, '"image" must be a text, not a list.'),
     ({"profile": "gpu", "image": {"a": 1}}, '"image" must be a text, not an object.'),
-    ({"profile": "gpu", "cards": 3}, 'The option "cards" has no choice "3"; there are "1" and "2".'),
+    ({"profile": "gpu", "cards": 3}, 'The option "cards" has no choice "3"; choose one of "1" and "2".'),
     (
         {"profile": "gpu", "cards--unlisted-choice": "8"},
-        'The option "cards" takes no values of your own, such as "8"; there are "1" and "2".',
+        'The option "cards" does not accept a value of your own, such as "8"; choose one of "1" and "2".',
     ),
     (
         {"profile": "gpu", "image--unlisted-choice": "evil/x"},
@@ -106,7 +106,7 @@ WRONG = [
     ),
     (
         {"profile": "gpu", "image--unlisted-choice": "pangeo/" + "x" * LONGEST_VALUE},
-        f'The value of the option "image" has {LONGEST_VALUE + 7} characters; at most {LONGEST_VALUE} are possible.',
+        f'The value of the option "image" has {LONGEST_VALUE + 7} characters, but may have at most {LONGEST_VALUE}.',
     ),
     (
         {"profile": "gpu", "image": "unlisted-choice"},
@@ -115,7 +115,7 @@ WRONG = [
     ({"profile": "anything"}, 'The option "image" needs a value.'),
     (
         {"profile": "anything", "image": "lab"},
-        'The option "image" has no choice "lab"; values of your own belong into "image--unlisted-choice".',
+        'The option "image" has no choice "lab"; put a value of your own into "image--unlisted-choice".',
     ),
     (
         {"profile": "anything", "image--unlisted-choice": "a\ud800"},
@@ -129,8 +129,11 @@ WRONG = [
     ({"profile": "small", "disk--unlisted-choice": 0}, 'The profile "small" has no option "disk".'),
     ({"profile": "anything", "image--unlisted-choice": " \n"}, 'The option "image" needs a value.'),
     ({"profile": "gpu", "cards": []}, '"cards" must be a text, not a list.'),
-    ({"profile": "gpu", "cards": 0}, 'The option "cards" has no choice "0"; there are "1" and "2".'),
-    ({"profile": "gpu", "cards": False}, 'The option "cards" has no choice "False"; there are "1" and "2".'),
+    ({"profile": "gpu", "cards": 0}, 'The option "cards" has no choice "0"; choose one of "1" and "2".'),
+    (
+        {"profile": "gpu", "cards": False},
+        'The option "cards" has no choice "False"; choose one of "1" and "2".',
+    ),
     ({"profile": 0}, f'There is no profile "0"; {SLUGS}.'),
     ({"profile": "small", "disk--unlisted-choice": "8"}, 'The profile "small" has no option "disk".'),
     (
@@ -260,19 +263,27 @@ def test_an_expression_must_match_the_whole_value():
 @pytest.mark.parametrize(
     ("person", "user_options", "sentence"),
     [
-        (ADA, {"profile": "staff"}, 'The profile "staff" is not for you; there are "adas" and "shared".'),
-        (CAROL, {"profile": "adas"}, 'The profile "adas" is not for you; there is only "shared".'),
-        (ADA, {"profile": "shared", "cards": "one"}, 'The option "cards" is not for you.'),
-        (ADA, {"profile": "shared", "cards--unlisted-choice": "9"}, 'The option "cards" is not for you.'),
+        (
+            ADA,
+            {"profile": "staff"},
+            'The profile "staff" is not available to you; choose one of "adas" and "shared".',
+        ),
+        (CAROL, {"profile": "adas"}, 'The profile "adas" is not available to you; choose "shared".'),
+        (ADA, {"profile": "shared", "cards": "one"}, 'The option "cards" is not available to you.'),
+        (
+            ADA,
+            {"profile": "shared", "cards--unlisted-choice": "9"},
+            'The option "cards" is not available to you.',
+        ),
         (
             ADA,
             {"profile": "shared", "size": "huge"},
-            'The option "size" has no choice "huge"; there is only "tiny".',
+            'The option "size" has no choice "huge"; choose "tiny".',
         ),
         (
             ADA,
             {"profile": "shared", "size--unlisted-choice": "8G"},
-            'The option "size" takes no values of your own, such as "8G"; there is only "tiny".',
+            'The option "size" does not accept a value of your own, such as "8G"; choose "tiny".',
         ),
     ],
 )
@@ -309,7 +320,7 @@ def test_two_profiles_of_one_slug_may_be_for_different_people():
 def test_where_nothing_is_offered_that_is_said():
     nothing = initialised([{"display_name": "A", "access": {"users": []}}])
 
-    with pytest.raises(WrongChoice, match="None of the profiles is for you"):
+    with pytest.raises(WrongChoice, match="No profile is available to you"):
         profile_of(nothing, None, ADA)
 
 

@@ -70,7 +70,7 @@ def test_a_hook_that_returns_no_url_is_told(url):
     spawner = bare_spawner(get_pod_url=lambda *_: url)
     with pytest.raises(SpawnFailed) as failed:
         spawner._address_of(pod())
-    assert failed.value.diagnosis.sentence.endswith("Please tell your administrator.")
+    assert failed.value.diagnosis.sentence.endswith("Contact your administrator.")
     assert failed.value.diagnosis.detail.startswith("KubeSpawner.get_pod_url returned ")
 
 

@@ -27,7 +27,6 @@ def in_the_queue(seen):
         "Your server is number 3 in the queue.",
         reason=Reason.SITE,
         detail=f"queue of {seen.pod['metadata']['name']}",
-        lasting=seen.lasting(seen.since("PodScheduled")),
         expired="Your server was still in the queue after {waited}. Try again at night.",
     )
 
@@ -62,7 +61,7 @@ async def test_a_rule_says_what_a_start_waits_for_and_at_the_deadline_what_it_ca
     failed = await rejection(run)
 
     assert "Your server is number 3 in the queue." in await sentences(run)
-    assert sentence_of(failed) == "Your server was still in the queue after 58 seconds. Try again at night."
+    assert sentence_of(failed) == "Your server was still in the queue after 1 min. Try again at night."
     assert failed.reason == "site"
     assert "queue of jupyter-ada" in caplog.text
 

@@ -125,11 +125,11 @@ class TestRules:
                 event(
                     "TriggeredScaleUp", "pod triggered scale-up", source={"component": "cluster-autoscaler"}
                 ),
-                "A new machine is being started for your server, which usually takes some minutes.",
+                "The cluster is adding a machine for your server, which usually takes a few minutes.",
             ),
             (
                 event("OutOfcpu", "Node didn't have enough"),
-                "The machine has not enough cpu left for your server.",
+                "The machine does not have enough cpu left for your server.",
             ),
             (event("NodeAffinity", "Predicate"), "The machine is not of the kind that your server asks for."),
             (event("Scheduled", "Successfully assigned"), "Found a machine for your server."),
@@ -186,12 +186,12 @@ class TestAStart:
         json.dumps(items)
         assert all({"progress", "message"} <= item.keys() for item in items)
         assert [item["message"] for item in items][:2] == [
-            "Your server is being requested.",
+            "The hub is preparing your server.",
             "Looking for a machine for your server.",
         ]
         told = {item["message"]: item.get("raw_event", {}).get("reason") for item in items}
-        assert told["Your server is being requested."] is None
-        assert told["A machine is found and sets up your server."] == "Scheduled"
+        assert told["The hub is preparing your server."] is None
+        assert told["Found a machine; setting up your server."] == "Scheduled"
 
     async def test_gives_a_formatter_every_event_of_the_pod(self, cluster):
         takes(cluster, schedule=5, pull=5, start=5)
@@ -210,7 +210,9 @@ class TestAStart:
     async def test_without_events_has_our_sentences_whatever_the_formatter(self, cluster):
         run = Run(event_formatter_class=BasicEventFormatter, events_enabled=False)
 
-        assert (await items_of(run))[-1]["message"] == "Your server is running and will answer soon."
+        assert (await items_of(run))[-1][
+            "message"
+        ] == "Your server is running. Waiting for its first response."
 
     async def test_survives_a_formatter_that_raises(self, cluster, caplog):
         class Broken(EventFormatter):
@@ -230,10 +232,10 @@ class TestAStart:
 
         takes(cluster, schedule=5, pull=5)
         items = await items_of(Run(decorate_progress_message=decorate))
-        assert items[0] == {"progress": 5, "message": "Your server is being requested."}
+        assert items[0] == {"progress": 5, "message": "The hub is preparing your server."}
         (found,) = (item for item in items if item["message"].startswith("Scheduled: "))
-        assert found["message"] == "Scheduled: A machine is found and sets up your server."
-        assert found["html_message"] == "<b>A machine is found and sets up your server.</b>"
+        assert found["message"] == "Scheduled: Found a machine; setting up your server."
+        assert found["html_message"] == "<b>Found a machine; setting up your server.</b>"
         assert found["raw_event"]["reason"] == "Scheduled"
 
     @pytest.mark.parametrize("answer", [None, "text", 1 / 3], ids=str)
@@ -242,13 +244,13 @@ class TestAStart:
             return answer
 
         items = await items_of(Run(decorate_progress_message=decorate))
-        assert items[-1]["message"] == "Your server is running and will answer soon."
+        assert items[-1]["message"] == "Your server is running. Waiting for its first response."
 
     async def test_that_fails_has_told_the_events_until_then(self, cluster):
         run = Run(node_selector={"a": "b"}, start_timeout=30, event_formatter_class=BasicEventFormatter)
         tab = asyncio.create_task(items_until_it_ends(run))
         await asyncio.sleep(0)
-        with pytest.raises(Exception, match="of the kind it asks for"):
+        with pytest.raises(Exception, match="of the kind that your server asks for"):
             await run.spawner.start()
         assert reasons(await tab) == ["FailedScheduling"]
 

@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import format_exception
@@ -19,6 +20,7 @@ from k8s_hub.spawner.failures import (
     failure_of,
     hub_error,
     keep_from_count,
+    spawn_url,
     uncounted,
 )
 
@@ -33,6 +35,43 @@ def test_the_page_shows_the_sentence_and_never_its_markup():
 
     assert text == "The image <b>x</b> does not exist."
     assert html == "<p>The image &lt;b&gt;x&lt;/b&gt; does not exist.</p>"
+
+
+def test_the_page_offers_to_try_again():
+    _, html = format_exception(hub_error(NOT_FOUND, again='/hub/spawn/a"b'))
+
+    assert html == (
+        "<p>The image &lt;b&gt;x&lt;/b&gt; does not exist.</p>"
+        '<p><a href="/hub/spawn/a&quot;b">Try again</a></p>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "server", "url"),
+    [("ada", "", "/hub/spawn/ada"), ("ada", "gpu 1/2?", "/hub/spawn/ada/gpu%201%2F2%3F")],
+    ids=["default server", "named server"],
+)
+def test_a_server_is_tried_again_at_the_hubs_page_for_it(user, server, url):
+    assert spawn_url(bare_spawner(user, server)) == url
+
+
+def test_the_page_of_a_hub_below_a_prefix_is_found():
+    spawner = bare_spawner()
+    spawner.hub = SimpleNamespace(base_url="/jupyter/hub/")
+    assert spawn_url(spawner) == "/jupyter/hub/spawn/ada"
+
+
+def test_whatever_ends_a_start_can_be_tried_again():
+    spawner = bare_spawner(servername="gpu")
+    errors = (
+        SpawnFailed(NOT_FOUND),
+        ManifestError("is empty", "volumes"),
+        RecursionError(),
+        HookFailed("x"),
+        KeyError(),
+    )
+    for error in errors:
+        assert '<a href="/hub/spawn/ada/gpu">' in format_exception(failure_of(error, spawner, ()))[1]
 
 
 def test_the_log_has_the_reason_and_the_detail():
@@ -184,7 +223,7 @@ def test_what_an_administrator_s_code_raises_does_not_count(spawner_class, call,
     assert not counts(failure)
     assert failure.reason == "hook"
     sentence = format_exception(failure)[0]
-    assert sentence.endswith("Please tell your administrator this reference.")
+    assert sentence.endswith("Give your administrator this reference.")
     (logged,) = caplog.messages
     reference = sentence.partition("(reference ")[2].partition(")")[0]
     assert len(reference) == 8
@@ -273,8 +312,8 @@ def test_a_setting_that_is_not_valid_is_named():
     failure = failure_of(ManifestError("is empty", "volumes"), bare_spawner(), ())
 
     assert format_exception(failure)[0] == (
-        'Your server could not be started because a setting of this hub is not valid: "volumes". '
-        "Please tell your administrator."
+        'Your server could not start because a setting of this hub is not valid: "volumes". '
+        "Contact your administrator."
     )
     assert "[invalid] volumes is empty" in str(failure)
     assert not counts(failure)

@@ -342,7 +342,7 @@ async def test_code_that_fails_does_not_count_and_the_user_has_a_reference(hub, 
         assert hub.failure_count == 0
         sentence = sentence_of(error)
         assert "because a function of this hub failed (reference " in sentence
-        assert sentence.endswith("Please tell your administrator this reference.")
+        assert sentence.endswith("Give your administrator this reference.")
         assert f"reference {sentence.partition('(reference ')[2][:8]}: Traceback" in caplog.text
         assert pods(cluster) == []
 

@@ -223,7 +223,7 @@ async def test_where_nobody_can_say_what_the_home_is_the_name_stays(hub, cluster
         away = cluster.faults.add(Away())
         status, body = await rename(hub, "a", "b")
         assert status == 503
-        assert "the cluster does not answer" in body["message"]
+        assert "the cluster did not respond" in body["message"]
         cluster.faults.remove(away)
         await renamed(hub, "a", "b")
         await start(hub, "b")

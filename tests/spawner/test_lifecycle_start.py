@@ -87,7 +87,7 @@ async def test_start_no_pod__api_busy(cluster, looptime, resource, effect):
         await run.start()
 
     assert cluster.faults.hits(rule) == 3
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
     assert looptime >= 3 * (effect.retry_after_seconds or 0)
     assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
 
@@ -101,7 +101,7 @@ async def test_a_create_that_lost_a_race_for_its_quota_is_repeated(cluster, loop
         await run.start()
 
     assert cluster.faults.hits(rule) == 3
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
     assert looptime <= 10
     assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
 
@@ -148,9 +148,12 @@ async def test_start_no_pod__api_away_until_the_deadline(cluster, looptime, was_
     assert error.status_code == 503
     assert error.reason == "cluster_unavailable"
     assert sentence_of(error) == (
-        "The cluster does not answer at the moment, so your server waits; it did not come back in 58 seconds."
+        "The cluster did not respond within 1 min. "
+        "Try again in a few minutes; if it keeps happening, contact your administrator."
     )
-    assert "The cluster does not answer at the moment, so your server waits." in await sentences(run)
+    assert "The cluster is not responding. Your server starts when the cluster is back." in await sentences(
+        run
+    )
 
 
 @cell("start, no pod", AWAY)
@@ -226,7 +229,7 @@ async def test_start_older_pod__api_busy(cluster, effect, verb):
     assert cluster.faults.hits(rule) == 2
     (pod,) = pods(cluster)
     assert uid_of(pod) != uid_of(older)
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
 
 
 @cell("start, older pod", AWAY)
@@ -312,16 +315,19 @@ async def test_start_dying_pod__api_up(cluster, looptime):
     assert 40 <= looptime <= 42
     _, *read = await sentences(run)
     assert read[0] == "Your previous server is still shutting down."
-    assert "because it has been given time to save its work (20 seconds so far)." in read[1]
-    assert "because its machine has not confirmed its end (20 seconds so far)." in read[2]
+    assert "because it still has time to save its work." in read[1]
+    assert "because its machine has not confirmed that it stopped." in read[2]
 
 
 @cell("start, dying pod", UP)
 @pytest.mark.parametrize(
     ("metadata", "cause"),
     [
-        ({"finalizers": ["example.org/backup"]}, "example.org/backup has not released it"),
-        ({}, "its machine has not confirmed its end"),
+        (
+            {"finalizers": ["example.org/backup"]},
+            "a service of the cluster (example.org/backup) did not release it",
+        ),
+        ({}, "its machine did not confirm that it stopped"),
     ],
     ids=["finalizer", "node lost"],
 )
@@ -337,7 +343,8 @@ async def test_start_dying_pod__api_up_until_the_deadline(cluster, looptime, met
     assert 57 <= looptime <= 59
     assert error.status_code == 400
     assert sentence_of(error) == (
-        f"Your previous server is still shutting down, because {cause}; it was not gone in 58 seconds."
+        f"Your previous server did not shut down within 1 min because {cause}. "
+        "Try again in a few minutes; if it keeps happening, contact your administrator."
     )
     await run.stop()
     assert looptime <= 60, "the user is told when the hub's stop has returned"
@@ -370,13 +377,13 @@ async def test_start_foreign_pod__api_up(cluster, looptime, metadata):
 
     assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(foreign)]
     assert error.status_code == 400
-    assert 'the name "jupyter-ada" is taken by a pod of' in sentence_of(error)
+    assert 'already uses the name "jupyter-ada"' in sentence_of(error)
 
 
 async def test_a_foreign_pod_is_named_with_its_user_and_release(cluster):
     plant_pod(cluster, username="bob", labels={"app.kubernetes.io/instance": "hub-b"})
 
-    assert 'a pod of user "bob" of release "hub-b"' in sentence_of(await rejection(Run()))
+    assert 'user "bob" of release "hub-b" already uses' in sentence_of(await rejection(Run()))
 
 
 # --- Deadlines ---
@@ -414,8 +421,8 @@ async def test_a_start_may_be_repeated(cluster):
     assert [uid_of(pod) for pod in first] != [uid_of(pod) for pod in pods(cluster)]
     assert len(pods(cluster)) == 1
     read = await sentences(run)
-    assert read.count("Your server is being requested.") == 1
-    assert read[-1] == "Your server is running and will answer soon."
+    assert read.count("The hub is preparing your server.") == 1
+    assert read[-1] == "Your server is running. Waiting for its first response."
 
 
 @pytest.mark.parametrize("verb", ["get", "delete"])
@@ -447,7 +454,7 @@ async def test_a_role_without_watch_is_no_busy_cluster(cluster, looptime, plural
     for failed in (first, second):
         assert failed.reason == "forbidden"
         assert sentence_of(failed) == (
-            f"The hub is not allowed to watch {plural} in the cluster. Please tell your administrator."
+            f"The hub lacks a permission in the cluster (watch {plural}). Contact your administrator."
         )
     assert looptime < 5
     assert pods(cluster) == created, "what is known to fail creates nothing"
@@ -470,7 +477,7 @@ async def test_a_watch_that_was_allowed_before_is_doubted_for_a_while(cluster):
         await asyncio.sleep(15)
         assert not start.done()
     await start
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
 
 
 async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_start(cluster, looptime):
@@ -479,7 +486,7 @@ async def test_an_unknown_storage_class_is_told_at_once_and_again_at_the_next_st
     for _ in range(2):
         with pytest.raises(HTTPError) as failed:
             await run.start()
-        assert 'no storage class "fast"' in sentence_of(failed.value)
+        assert '(storage class "fast")' in sentence_of(failed.value)
         await run.stop()
         run = run.next(storage_class="fast")
 
@@ -511,7 +518,7 @@ async def test_a_server_that_crashes_before_it_answers_is_not_waited_for(cluster
     with pytest.raises(HTTPError) as failed:
         await start
 
-    assert "crashed while it was starting (Error, exit code 3)" in sentence_of(failed.value)
+    assert "crashed while it was starting (exit code 3)" in sentence_of(failed.value)
     assert looptime < 7
 
 
@@ -524,7 +531,9 @@ async def test_a_server_that_is_restarted_before_it_answers_is_told_so(cluster, 
     with pytest.raises(HTTPError) as failed:
         await start
 
-    assert "exit code 3), and is tried again; it did not stay up in 30 seconds." in sentence_of(failed.value)
+    assert "stopped while it was starting (exit code 3), and was not ready within 30 s." in sentence_of(
+        failed.value
+    )
     assert failed.value.reason == "crash"
     read = await sentences(run)
     assert len(read) == len(set(read)), "told once, not at every look"
@@ -535,8 +544,8 @@ async def test_a_server_that_never_answers_is_given_up_after_http_timeout(cluste
         await Run(**silent, http_timeout=30).start()
 
     assert sentence_of(failed.value) == (
-        "Your server started but did not respond within 30 seconds. "
-        "Please try again; if it happens again, tell your administrator."
+        "Your server started but did not respond within 30 s. "
+        "Try again; if it keeps happening, contact your administrator."
     )
     assert failed.value.reason == "no_answer"
     assert 30 <= looptime < 34
@@ -587,6 +596,6 @@ async def test_a_webhook_that_is_broken_is_waited_for_and_told(cluster, resource
 
     assert error.reason == "cluster_unavailable"
     assert sentence_of(error).startswith(
-        "A service that the cluster must ask about your server fails or does not answer, so your server waits; it did"
+        "A service that must approve your server failed or did not respond within 1 min. "
     )
     assert words in str(error)

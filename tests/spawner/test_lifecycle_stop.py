@@ -80,7 +80,7 @@ async def test_stop_ours__api_up_until_stop_timeout(cluster, looptime, caplog):
     assert 60 <= looptime <= 61
     assert STOP_TIMEOUTS._value.get() == before + 1
     assert "default/jupyter-ada: the pod is not gone after 60 s" in caplog.text
-    assert "because example.org/backup has not released it" in caplog.text
+    assert "because a service of the cluster (example.org/backup) has not released it" in caplog.text
     await asyncio.sleep(141)
     assert pods(cluster) == []
 

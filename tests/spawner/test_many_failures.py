@@ -123,7 +123,7 @@ async def test_five_failures_of_the_cluster_after_fifty_of_users_leave_the_hub_u
         for _ in range(5):
             status, body = await hub.api("POST", "/users/bob/server")
             assert (status, hub.failure_count) == (503, 0)
-            assert "does not answer" in body["message"]
+            assert "did not respond" in body["message"]
         await asyncio.sleep(5)
         await cluster.come_back()
         await expect_bob_is_served(hub)

@@ -62,9 +62,9 @@ async def test_a_hub_that_does_not_know_the_name_says_so(cluster, monkeypatch, c
     run = Run(services_enabled=True, http_timeout=10)
     with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
         await run.start()
-    assert "did not respond within 10 seconds" in sentence_of(failure.value)
+    assert "did not respond within 10 s" in sentence_of(failure.value)
     url = "http://jupyter-ada.default.svc.cluster.local:8888/user/ada/api"
-    assert f"{url} has a name without an address for the hub" in str(failure.value)
+    assert f"{url} has a host name that the hub cannot resolve" in str(failure.value)
     await run.stop()
 
 
@@ -101,7 +101,7 @@ async def test_what_is_dying_is_waited_for(cluster):
     await starting
     (service,) = services(cluster)
     assert uid_of(service) != uid_of(old)
-    assert "What belongs to your previous server is still being removed." in await sentences(run)
+    assert "Parts of your previous server are still being removed." in await sentences(run)
 
 
 async def test_a_refused_service_fails_the_start_with_its_reason_and_leaves_no_pod(cluster):
@@ -109,7 +109,7 @@ async def test_a_refused_service_fails_the_start_with_its_reason_and_leaves_no_p
         run = Run(services_enabled=True)
         with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
             await run.start()
-    assert "not enough quota left for your server's service" in sentence_of(failure.value)
+    assert "Not enough quota: the network name (Service) of your server needs" in sentence_of(failure.value)
     await run.stop()
     assert pods(cluster) == services(cluster) == []
 
@@ -120,7 +120,7 @@ async def test_a_service_whose_create_lost_a_race_is_asked_for_again(cluster):
     with struck(cluster, lost, verb="create", resource="services", count=3):
         await run.start()
     assert len(services(cluster)) == 1
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
 
 
 async def test_a_start_that_is_cancelled_meanwhile_leaves_nothing(cluster):
@@ -144,7 +144,7 @@ async def test_somebody_elses_service_outlives_start_and_stop(cluster):
     run = Run(services_enabled=True)
     with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
         await run.start()
-    assert 'is taken by a service of user "bob"' in sentence_of(failure.value)
+    assert 'user "bob" already uses the name "jupyter-ada"' in sentence_of(failure.value)
     await run.stop()
     assert services(cluster) == [other]
 

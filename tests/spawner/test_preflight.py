@@ -154,7 +154,9 @@ async def test_a_value_of_another_type_in_a_profile_keeps_nobody_s_spawner_from_
         assert await hub.start_server("ada", options={"profile": "good"}) == 202
         await hub.wait_ready("ada")
         error = await failed_start(hub, "bob", options={"profile": "bad"})
-        assert f'"Bad" cannot be used as it was chosen: {name} would get a value' in sentence_of(error)
+        assert f'"Bad" does not work with these choices: they give {name} an invalid value.' in sentence_of(
+            error
+        )
         assert hub.failure_count == 0
     assert f"KubeSpawner.profile_list[1].kubespawner_override.{name}: " in caplog.text
 
@@ -196,7 +198,7 @@ async def test_five_starts_of_a_broken_profile_leave_the_hub_up(hub, cluster, ov
         for _ in range(5):
             error = await failed_start(hub, options={"profile": "bad"})
             assert error.status_code == 400
-            assert "tell your administrator" in sentence_of(error).lower()
+            assert "contact your administrator" in sentence_of(error).lower()
             assert hub.failure_count == 0
         await hub.start_server("ada", options={"profile": "good"})
         await hub.wait_ready("ada")
@@ -245,7 +247,7 @@ async def test_a_key_of_profile_options_that_is_no_text_is_one(hub, cluster):
     ]
     async with hub(hub=NO_WAIT, profile_list=profiles) as hub:
         error = await failed_start(hub, options={"1": "c"})
-        assert sentence_of(error) == 'The option "1" has no choice "c"; there are "a" and "b".'
+        assert sentence_of(error) == 'The option "1" has no choice "c"; choose one of "a" and "b".'
         error = await failed_start(hub, options={"1": "b"})
         assert sentence_of(error) == 'The option "2" needs a value.'
         assert hub.failure_count == 0

@@ -106,12 +106,44 @@ async def told_for(seconds, **options):
 
 @pytest.mark.looptime
 async def test_a_slow_start_tells_how_long_it_takes_and_what_it_waits_for():
-    assert await told_for(72) == [
-        (0, 20, "Your server is waiting for a machine."),
-        (60, 20, "This takes longer than usual: 60 seconds so far. Your server is waiting for a machine."),
-        (65, 20, "This takes longer than usual: 65 seconds so far. Your server is waiting for a machine."),
-        (70, 20, "This takes longer than usual: 70 seconds so far. Your server is waiting for a machine."),
+    first, *told = await told_for(1300)
+
+    assert first == (0, 20, "Your server is waiting for a machine.")
+    assert told == [
+        (
+            60 * minutes,
+            20,
+            f"Your server is taking longer than usual to start ({minutes} min so far). Your server is waiting for a machine.",
+        )
+        for minutes in (1, 2, 3, 5, 10, 15, 20)
     ]
+
+
+@pytest.mark.looptime
+async def test_news_of_a_slow_start_do_not_put_off_when_it_is_spoken_of_again():
+    """The clock is that of the start."""
+    begin = asyncio.get_running_loop().time()
+    spawner = bare_spawner(slow_spawn_message="{seconds}")
+
+    async def read():
+        return [event["message"] async for event in spawner.progress()]
+
+    tab = asyncio.create_task(read())
+    spawner._progress.emit(SCHEDULING)
+    await asyncio.sleep(119)
+    spawner._progress.emit(STARTING)
+    await asyncio.sleep(130)
+    spawner._progress.end()
+
+    assert await tab == [SCHEDULING.sentence, "60", STARTING.sentence, "120", "180"]
+    assert asyncio.get_running_loop().time() - begin < 250
+
+
+@pytest.mark.looptime
+async def test_a_threshold_alone_says_when_a_start_is_slow():
+    told = await told_for(400, slow_spawn_message="{waited}", slow_spawn_message_threshold=150)
+
+    assert [message for _, _, message in told[1:]] == ["2 min 30 s", "3 min", "5 min"]
 
 
 @pytest.mark.looptime
@@ -139,6 +171,6 @@ async def test_a_tab_that_is_opened_late_hears_at_once_how_long_it_has_taken():
     tab = spawner.progress()
     await anext(tab)
 
-    assert "90 seconds" in (await anext(tab))["message"]
-    assert "95 seconds" in (await anext(tab))["message"]
+    assert "(1 min 30 s so far)" in (await anext(tab))["message"]
+    assert "(2 min so far)" in (await anext(tab))["message"]
     await tab.aclose()

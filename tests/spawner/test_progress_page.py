@@ -13,11 +13,10 @@ NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
 
 START = [
     (0, "Server requested"),  # the hub's own
-    (5, "Your server is being requested."),
+    (5, "The hub is preparing your server."),
     (20, "Looking for a machine for your server."),
-    (80, "A machine is found and sets up your server."),
-    (80, "A machine is found and sets up your server (20 seconds so far)."),
-    (95, "Your server is running and will answer soon."),
+    (80, "Found a machine; setting up your server."),
+    (95, "Your server is running. Waiting for its first response."),
     (100, "Server ready at /user/ada/"),  # the hub's own
 ]
 
@@ -56,11 +55,14 @@ async def test_a_failed_start_ends_its_page_with_the_reason(hub, cluster):
         await hub.start_server("ada")
         *told, last = await tab(hub)
 
-    waiting = "Your server is waiting for a machine of the kind it asks for"
-    assert told[-1]["message"] == f"{waiting} (40 seconds so far)."
+    failed = (
+        "No machine of the kind that your server asks for became available within 1 min. "
+        "Choose another kind of server, or try again later."
+    )
+    assert told[-1]["message"] == "Your server is waiting for a machine of the kind it asks for."
     assert last["failed"]
-    assert last["message"] == f"Spawn failed: {waiting}; there was none in 58 seconds."
-    assert last["html_message"] == f"<p>{waiting}; there was none in 58 seconds.</p>"
+    assert last["message"] == f"Spawn failed: {failed}"
+    assert last["html_message"] == f'<p>{failed}</p><p><a href="/hub/spawn/ada">Try again</a></p>'
 
 
 async def test_a_closed_tab_does_not_stop_the_start(hub, cluster):

@@ -83,8 +83,8 @@ NO_ANSWERS = {
 
 
 SENTENCE = (
-    "Your server started but did not respond within 5 seconds. "
-    "Please try again; if it happens again, tell your administrator."
+    "Your server started but did not respond within 5 s. "
+    "Try again; if it keeps happening, contact your administrator."
 )
 
 
@@ -222,7 +222,7 @@ async def test_an_address_of_ipv6_is_asked(cluster):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:1", "has nobody who listens"),
+        ("http://127.0.0.1:1", "accepts no connections"),
         ("http://a..b", ""),
         ("http://a b", ""),
         (f"http://{'a' * 300}.example", ""),

@@ -179,7 +179,7 @@ class TestProfile:
                 error = await failed_start(hub)
             assert hub.failure_count == 0
         sentence = sentence_of(error)
-        assert "does not allow what your server would be" in sentence
+        assert "does not allow your server" in sentence
         assert "containers[notebook].securityContext.runAsUser = 0" in sentence
         assert "[policy] security_profile" in caplog.text
         assert pods(cluster) == []
@@ -222,7 +222,7 @@ class TestProfile:
         async with hub(hub=NO_WAIT, profile_list=profiles, **RESTRICTED) as hub:
             for options in choices:
                 error = await failed_start(hub, options=options)
-                assert "Please choose something else, or tell your administrator." in sentence_of(error)
+                assert "Choose something else, or contact your administrator." in sentence_of(error)
                 assert hub.failure_count == 0
             assert pods(cluster) == []
             await hub.start_server("ada", options={"profile": "plain"})
@@ -378,7 +378,7 @@ class TestTokenInSecret:
         async with hub(hub=NO_WAIT, **options) as hub:
             error = await failed_start(hub)
             assert hub.failure_count == 0
-        assert sentence_of(error).endswith("Please tell your administrator.")
+        assert sentence_of(error).endswith("Contact your administrator.")
         assert "environment['DB_PASSWORD'] is secret and refers to other variables" in caplog.text
         assert "hunter2" not in caplog.text
 

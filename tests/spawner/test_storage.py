@@ -195,7 +195,7 @@ async def test_one_that_is_being_deleted_is_waited_for_and_made_anew(cluster):
 
     assert uid_of(claim_of(cluster, "scratch--ada")) != uid_of(old)
     assert (
-        'Your volume "scratch" (scratch--ada) is being deleted. Your server waits until it is gone and then gets a '
+        'Your volume "scratch" (scratch--ada) is being deleted. Your server then gets a '
         "new, empty one." in await sentences(run)
     )
 
@@ -205,8 +205,8 @@ async def test_that_of_another_user_is_refused_in_a_sentence_and_stays(cluster):
     error = await rejection(Run(extra_claims=[SCRATCH]))
 
     assert sentence_of(error) == (
-        "Your files cannot be opened: the volume of that name belongs to another user. "
-        "Please tell your administrator."
+        "Your home volume cannot be opened because a volume of its name belongs to another user. "
+        "Contact your administrator."
     )
     assert error.reason == "foreign_object"
     assert pods(cluster) == []
@@ -215,7 +215,9 @@ async def test_that_of_another_user_is_refused_in_a_sentence_and_stays(cluster):
 async def test_a_home_of_that_name_is_refused_in_a_sentence(cluster):
     error = await rejection(Run(extra_claims=[{**SCRATCH, "name_template": "claim-{user_server}"}]))
 
-    assert sentence_of(error).startswith('The volume "scratch" cannot be opened')
+    assert sentence_of(error).startswith(
+        'Your volume "scratch" cannot be opened because another volume has its name.'
+    )
     assert pods(cluster) == []
 
 
@@ -225,7 +227,7 @@ async def test_a_refused_claim_is_named_to_the_user(cluster):
     with struck(cluster, refused, "create", "persistentvolumeclaims", name="scratch--*"):
         error = await rejection(Run(extra_claims=[SCRATCH]))
 
-    assert sentence_of(error).startswith('There is not enough quota left for your volume "scratch": ')
+    assert sentence_of(error).startswith('Not enough quota: your volume "scratch" needs 5 GiB')
     assert error.reason == "quota"
 
 
@@ -235,7 +237,8 @@ async def test_the_claim_that_has_a_trouble_is_the_one_that_is_named(cluster):
     )
 
     assert sentence_of(error) == (
-        'Your volume "b" cannot be created: the cluster has no storage class "no". Please tell your administrator.'
+        'Your volume "b" could not be created: the cluster does not have its kind of storage (storage class "no"). '
+        "Contact your administrator."
     )
 
 
@@ -369,7 +372,7 @@ async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cl
     ]
     assert annotations_of(pod)[SAME_NODE_ANNOTATION] == ""
     assert (
-        "Your default server uses the same volume, so this one is placed on the same machine."
+        "Your default server uses the same volume, so this server starts on the same machine."
         in await sentences(second)
     )
     assert "affinity" not in pod_of(cluster, "")["spec"]
@@ -383,7 +386,7 @@ async def test_an_extra_claim_binds_as_the_home_does(cluster):
 
     assert annotations_of(pod_of(cluster, ""))[SAME_NODE_ANNOTATION] == "gpu"
     assert (
-        'Your server "gpu" uses the same volume, so this one is placed on the same machine.'
+        'Your server "gpu" uses the same volume, so this server starts on the same machine.'
         in await sentences(second)
     )
 
@@ -453,8 +456,8 @@ async def test_a_claim_for_one_pod_is_refused_at_once_with_the_server_that_has_i
     error = await rejection(Run("ada", "gpu", **exclusive))
 
     assert sentence_of(error) == (
-        "This server needs a volume that only one server at a time can use, and your default server uses it. "
-        "Please stop that one first."
+        "Only one server at a time can use the volume of this server, and your default server uses it. "
+        "Stop that server first."
     )
     assert error.reason == "volume_in_use"
     assert looptime < 5
@@ -485,8 +488,8 @@ async def test_a_server_between_two_machines_is_refused_with_both_names(cluster)
     error = await rejection(Run(extra_claims=extra, **SHARED))
 
     assert sentence_of(error) == (
-        'This server needs the volumes of your server "a" and your server "b", which run on different machines. '
-        "Please stop one of them first."
+        'This server shares volumes with your server "a" and your server "b", which run on different machines. '
+        "Stop one of them first."
     )
     assert error.reason == "volume_in_use"
 
@@ -509,8 +512,8 @@ async def test_a_server_without_a_machine_yet_is_waited_for(cluster):
 
     assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
     assert (
-        "Your default server uses the same volume and has no machine yet; this one waits to be placed on the "
-        "same machine." in await sentences(second)
+        "Your default server uses the same volume and has no machine yet. This server is waiting for the same "
+        "machine." in await sentences(second)
     )
 
 
@@ -584,8 +587,8 @@ async def test_a_server_that_gets_no_machine_is_waited_for_until_the_deadline(cl
     await asyncio.wait([starting])
 
     assert sentence_of(error) == (
-        "Your default server uses the same volume and has no machine yet; this one waits to be placed on the same "
-        "machine; it did not get one in 58 seconds."
+        "Your default server uses the same volume and got no machine within 1 min. "
+        "Stop that server first, or try again later."
     )
     assert error.reason == "volume_in_use"
     assert looptime < 60
@@ -623,7 +626,7 @@ async def test_a_growth_that_is_refused_is_one_line_in_the_log_and_the_server_st
 
     lines = [record for record in caplog.records if "grow" in record.message]
     assert [record.levelname for record in lines] == ["WARNING"]
-    assert lines[0].message.startswith("default/claim-ada: the claim does not grow to 2Gi: ")
+    assert lines[0].message.startswith("default/claim-ada: cannot grow the claim to 2Gi: ")
 
 
 @pytest.mark.parametrize(
@@ -801,7 +804,7 @@ async def test_a_hub_that_sees_to_claims_says_which_right_is_missing(cluster):
     ):
         await Run().start()
 
-    assert "not allowed to list" in sentence_of(failed.value)
+    assert "lacks a permission in the cluster (list persistentvolumeclaims)" in sentence_of(failed.value)
 
 
 async def test_a_profile_may_be_the_first_that_needs_a_claim(cluster):

@@ -551,7 +551,7 @@ async def test_code_that_does_not_return_what_it_must_is_named(hub, cluster, opt
             await hub.wait_ready("ada")
 
         assert what in str(failure.value.log_message)
-        assert "tell your administrator" in failure.value.jupyterhub_message
+        assert "Contact your administrator" in failure.value.jupyterhub_message
         assert not list(cluster.database.all(PODS, NAMESPACE))
 
 

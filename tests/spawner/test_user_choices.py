@@ -107,11 +107,11 @@ class TestConfiguration:
         warn_once.cache_clear()
         for given in ([{"slug": "a"}], lambda spawner: [{"slug": "a"}]):
             spawner = chooser(profile_list=given)
-            sentence = "The profiles cannot be used as they are configured. Please tell your administrator."
+            sentence = "The profiles of this hub are not configured correctly, so no server can start. Contact your administrator."
 
             assert sentence in Page(await spawner.get_options_form()).text
             assert (await refusal({}, profile_list=given)).sentence == sentence
-        with pytest.raises(Exception, match="cannot be used") as error:
+        with pytest.raises(Exception, match="not configured correctly") as error:
             await chooser(profile_list=[{"slug": "a"}]).run_options_from_form({})
         assert error.value.status_code == 400
         assert "profile_list[0]: display_name is missing" in caplog.text
@@ -178,7 +178,7 @@ class TestConfiguration:
     async def test_a_value_that_its_setting_refuses_is_refused_when_it_is_chosen(self):
         diagnosis = await refusal({"profile": "one"}, profile_list=one(mem_limit="lots"))
 
-        assert "mem_limit would get a value that it cannot have" in diagnosis.sentence
+        assert "they give mem_limit an invalid value" in diagnosis.sentence
 
     async def test_profiles_have_the_defaults_of_kubespawner(self):
         spawner = bare_spawner()
@@ -291,8 +291,8 @@ class TestOverrides:
         assert (await chosen({"size--unlisted-choice": "2G"}, profile_list=sized)).mem_limit == 2 * 1024**3
         diagnosis = await refusal({"size--unlisted-choice": "lots"}, profile_list=sized)
         assert diagnosis.sentence == (
-            'The profile "One" cannot be used as it was chosen: mem_limit would get a value that it cannot have. '
-            "Please choose something else, or tell your administrator."
+            'The profile "One" does not work with these choices: they give mem_limit an invalid value. '
+            "Choose something else, or contact your administrator."
         )
         for odd in ("infG", "nanG", "1e400G", "-infK"):  # which the option refuses with other errors
             assert (await refusal({"size--unlisted-choice": odd}, profile_list=sized)) == diagnosis
@@ -389,7 +389,7 @@ class TestLists:
         diagnosis = await refusal({}, profile_list=lambda spawner: nonsense)
 
         assert diagnosis.sentence == (
-            "The profiles cannot be used as they are configured. Please tell your administrator."
+            "The profiles of this hub are not configured correctly, so no server can start. Contact your administrator."
         )
         assert diagnosis.detail.startswith("profile_list: must be a list or a dictionary of profiles, not a ")
         assert diagnosis.sentence in Page(await spawner.get_options_form()).text
@@ -406,7 +406,7 @@ class TestRules:
     async def test_a_group_opens_a_profile(self):
         assert await chosen({"profile": "staff"}, profile_list=ruled(), groups=["staff"])
         assert (await refusal({"profile": "staff"}, profile_list=ruled())).sentence == (
-            'The profile "staff" is not for you; there are "adas" and "shared".'
+            'The profile "staff" is not available to you; choose one of "adas" and "shared".'
         )
 
     async def test_what_is_for_others_is_not_in_the_form(self):
@@ -421,9 +421,9 @@ class TestRules:
         nobody = [{"display_name": "A", "access": {"groups": ["staff"]}}]
         form = await chooser(profile_list=nobody, profile_form_template="custom").get_options_form()
 
-        assert "None of the profiles is for you. Please ask your administrator." in form
+        assert "No profile is available to you. Ask your administrator for access." in form
         assert "custom" not in form
-        assert "None of the profiles" in (await refusal({}, profile_list=nobody)).sentence
+        assert "No profile is available" in (await refusal({}, profile_list=nobody)).sentence
 
 
 class TestForm:
@@ -551,13 +551,13 @@ class TestAnswer:
             spawner = chooser()
             right = {"profile": ["gpu"], "profile-option-gpu--image": ["old"], "junk": ["x"]}
             assert await answer(spawner, right) == {"profile": "gpu", "image": "old"}
-            assert "the form's fields junk are ignored" in caplog.text
+            assert "ignored the form's fields junk" in caplog.text
             caplog.clear()
 
             with pytest.raises(Exception, match="no profile") as error:
                 await answer(spawner, {"profile": ["huge"]})
             assert error.value.status_code == 400
-            assert error.value.jupyterhub_message.startswith('There is no profile "huge"; there are')
+            assert error.value.jupyterhub_message.startswith('There is no profile "huge"; choose')
             assert "&quot;huge&quot;" in error.value.jupyterhub_html_message
 
     async def test_an_expression_that_takes_for_ever_is_refused_and_named_in_the_log(self, caplog):

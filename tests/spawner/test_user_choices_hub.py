@@ -119,7 +119,7 @@ async def test_a_link_chooses_as_the_form_does(hub, cluster, prefix):
     async with hub(profile_list=profiles(), **LIMIT) as hub, browser(hub) as ada:
         status, text = await ada.open({f"{prefix}profile": "huge"})
         assert status == 400
-        assert error_in(text).startswith('Error: There is no profile "huge"; there are "small"')
+        assert error_in(text).startswith('Error: There is no profile "huge"; choose one of "small"')
         assert 'name="profile"' in text
 
         query = {f"{prefix}profile": "gpu", f"{prefix}profile-option-gpu--image": "old"}
@@ -190,7 +190,7 @@ async def test_groups_of_the_hub_open_profiles_in_the_form_and_over_the_api(hub,
 
         assert "Staff" not in (await ada.open())[1]
         assert (await ada.submit({"profile": "staff"}))[0] == 400
-        assert 'The profile "staff" is not for you' in await refused(hub, {"profile": "staff"})
+        assert 'The profile "staff" is not available to you' in await refused(hub, {"profile": "staff"})
         assert changes(witness) == []
 
         assert "Staff" in (await bob.open())[1]

@@ -177,9 +177,7 @@ async def test_a_namespace_that_is_not_known_to_be_the_hubs_is_refused(hub, clus
     async with hub(hub=NO_WAIT, users=("system",), **OWN, **options) as hub:
         for _ in range(2):  # the first must not make the second believe that the server had been there
             error = await failed_start(hub, "system")
-            assert 'the namespace "kube-system" exists and is not known to be this hub\'s' in sentence_of(
-                error
-            )
+            assert '(namespace "kube-system") already existed' in sentence_of(error)
             assert hub.failure_count == 0
         await hub.kill()
         await InformerPool.for_current_loop().close()
@@ -196,7 +194,7 @@ async def test_a_start_that_failed_before_the_namespace_was_looked_at_makes_it_n
         error = await failed_start(hub, options={"profile": "none"})
         assert "There is no profile" in sentence_of(error)
         error = await failed_start(hub, options={"profile": "a"})
-        assert 'the namespace "user-ada" exists' in sentence_of(error)
+        assert '(namespace "user-ada") already existed' in sentence_of(error)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +284,7 @@ async def test_a_hub_that_may_create_namespaces_and_not_look_at_them_refuses_wha
     with struck(cluster, forbidden("get", "namespaces"), verb="get", resource="namespaces"):
         async with hub(hub=NO_WAIT, **OWN) as hub:
             error = await failed_start(hub)
-            assert 'the namespace "user-ada" exists' in sentence_of(error)
+            assert '(namespace "user-ada") already existed' in sentence_of(error)
             await hub.start_server("bob")
             await hub.wait_ready("bob")
             await hub.stop_server("bob")
@@ -315,7 +313,9 @@ async def test_a_missing_namespace_that_the_hub_may_not_create_is_one_sentence(h
             await hub.start_server("ada")
             with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
                 await hub.wait_ready("ada")
-            assert "The hub is not allowed to create namespaces in the cluster." in sentence_of(failure.value)
+            assert "The hub lacks a permission in the cluster (create namespaces)." in sentence_of(
+                failure.value
+            )
             assert hub.failure_count == 0
         await eventually(lambda: informers() == [])
     assert 'cannot create resource "namespaces"' in caplog.text
@@ -332,7 +332,7 @@ async def test_a_namespace_without_any_rights_is_one_sentence_and_leaves_nothing
             await hub.start_server("ada")
             with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
                 await hub.wait_ready("ada")
-            assert "The hub is not allowed to list pods in the cluster." in sentence_of(failure.value)
+            assert "The hub lacks a permission in the cluster (list pods)." in sentence_of(failure.value)
             assert hub.failure_count == 0
             await eventually(lambda: "pending deletes" not in tasks(), seconds=120)
 
@@ -354,7 +354,7 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
         delete(cluster.database, NAMESPACES, old, utcnow())
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=60)
-    assert 'Your namespace "user-ada" is being deleted.' in " ".join(said)
+    assert '(namespace "user-ada") is being deleted.' in " ".join(said)
     assert uid_of(namespace(cluster, "user-ada")) != uid_of(old)
 
 
@@ -376,7 +376,7 @@ async def test_a_namespace_whose_create_lost_a_race_is_asked_for_again(cluster):
     with struck(cluster, lost, verb="create", resource="namespaces", count=3):
         await run.start()
     assert namespace(cluster, "user-ada")
-    assert "The cluster is busy, so your server waits for its turn." in await sentences(run)
+    assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
 
 
 async def test_a_new_namespace_is_given_the_time_to_get_its_service_account(hub, cluster):
@@ -408,7 +408,7 @@ async def test_two_users_whose_namespaces_have_one_name_do_not_share_objects(hub
         await hub.start_server("bob")
         with pytest.raises(Exception) as failure:  # noqa: PT011 - of either version of the hub
             await hub.wait_ready("bob")
-        assert 'the name "server" is taken by a pod of user "ada"' in sentence_of(failure.value)
+        assert 'user "ada" already uses the name "server"' in sentence_of(failure.value)
         assert await hub.spawner("ada").poll() is None
 
 

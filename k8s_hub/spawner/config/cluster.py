@@ -57,12 +57,12 @@ class ClusterTraits(HasTraits):
         False,
         config=True,
         help="""
-        Whether servers may be put into a namespace that exists already and is not known to be this hub's.
+        Whether the spawner uses a namespace that already exists although nothing marks it as this hub's.
 
-        False: a start in such a namespace is refused, because it may belong to somebody else. A namespace is this
-        hub's if it has the label or annotation "hub.jupyter.org/username", as those that the hub creates, if a
-        server of the user has been in it, or if a pod or claim in it is of one of the hub's users. Where the hub
-        may not create namespaces, it uses those that it has rights in.
+        False: a start in such a namespace fails, because it may belong to someone else. A namespace is this hub's if
+        it has the label or annotation "hub.jupyter.org/username", which the hub sets when it creates one; if a server
+        of the user has been in it; or if a pod or claim in it belongs to one of the hub's users. A hub that may not
+        create namespaces uses those in which it has rights.
         """,
     )
 

@@ -53,8 +53,8 @@ class HookTraits(HasTraits):
         help="""
         Functions (observation) that know what pods wait for in this cluster: its webhook, queue or autoscaler.
 
-        Each returns a k8s_hub.diagnosis.Diagnosis, or None for what is not its matter. They are asked in their order
-        whenever something changes, before our own rules; the first that answers is right. They may not be async.
+        Each returns a k8s_hub.diagnosis.Diagnosis, or None if it does not apply. The spawner calls them in their order
+        whenever something changes, before the built-in rules; the first Diagnosis counts. They may not be async.
         """,
     )
 
@@ -64,8 +64,8 @@ class HookTraits(HasTraits):
         help="""
         Class whose format_event(event) words the events of a starting pod for the progress page.
 
-        Without one, users read what is known about the start as a whole. With rules for k8s_hub's RuleEventFormatter
-        in the configuration it is that class.
+        None: users read a summary of the whole start. The default is k8s_hub's RuleEventFormatter if the
+        configuration has rules for it, else None.
         """,
     )
 
@@ -79,7 +79,7 @@ class HookTraits(HasTraits):
         Function (spawner, event, message) that returns a dict with the message to show on the progress page, and
         perhaps with html_message; it may be async.
 
-        event is what Kubernetes has said, a dict. It is called for each message that has an event behind it.
+        event is the Kubernetes event, a dict. The spawner calls the function for each message that comes from an event.
         """,
     )
 
@@ -99,6 +99,6 @@ class HookTraits(HasTraits):
         for rule in proposal.value:
             if iscoroutinefunction(rule):
                 raise TraitError(
-                    f"KubeSpawner.diagnosis_rules: {rule!r} is async; a rule is asked for what is known already"
+                    f"KubeSpawner.diagnosis_rules: {rule!r} is async, but a rule must be a plain function"
                 )
         return proposal.value

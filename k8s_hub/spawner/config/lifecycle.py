@@ -37,33 +37,36 @@ class LifecycleTraits(HasTraits):
         60,
         config=True,
         help="""
-        Seconds of a start after which its user is told how long it has taken so far. 0: never.
+        Seconds after which the progress page says how long a start has taken so far. 0: never.
         """,
     )
 
     slow_spawn_message_frequency = Integer(
-        5,
+        None,
+        allow_none=True,
         config=True,
         help="""
-        Seconds between two such messages, 1 at least.
+        Seconds between two such messages, at least 1. Unset: they come after 1, 2, 3 and 5 minutes, and then every
+        5 minutes.
         """,
     )
 
     slow_spawn_message = Unicode(
-        "This takes longer than usual: {seconds} seconds so far. {message}",
+        "Your server is taking longer than usual to start ({waited} so far). {message}",
         config=True,
         help="""
-        The message: {seconds} is the time waited, {message} what the start waits for.
+        The message of a slow start. {waited} is the time since it began, such as "2 min 30 s", {seconds} the same in
+        seconds, {message} what it is waiting for.
         """,
     )
 
     @validate("slow_spawn_message")
     def _can_be_filled_in(self, proposal: Bunch) -> object:
         try:
-            proposal.value.format(seconds=1, message="")
+            proposal.value.format(seconds=1, waited="", message="")
         except (LookupError, ValueError, AttributeError) as error:
             raise TraitError(
-                f"KubeSpawner.slow_spawn_message: {proposal.value!r} has another field than {{seconds}} and "
-                f"{{message}} ({error!r}); literal braces are written {{{{ and }}}}"
+                f"KubeSpawner.slow_spawn_message: {proposal.value!r} has another field than {{waited}}, {{seconds}} "
+                f"and {{message}} ({error!r}); literal braces are written {{{{ and }}}}"
             ) from error
         return proposal.value

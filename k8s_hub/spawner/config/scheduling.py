@@ -40,7 +40,7 @@ class SchedulingTraits(HasTraits):
     node_selector = Dict(
         config=True,
         help="""
-        Labels that a machine must have to run the user's pod, e.g. {"disktype": "ssd"}.
+        Labels that a node must have to run the user's pod, e.g. {"disktype": "ssd"}.
         """,
     )
 
@@ -48,14 +48,14 @@ class SchedulingTraits(HasTraits):
         [List(), Dict()],
         config=True,
         help="""
-        Taints of machines that the user's pod tolerates: a list, or a dict whose values are used in the
+        Taints of nodes that the user's pod tolerates: a list, or a dict whose values are used in the
         order of their keys.
         """,
     )
 
-    node_affinity_preferred = _terms("Machines that are preferred, with weights")
-    node_affinity_required = _terms("Machines that are possible at all")
-    pod_affinity_preferred = _terms("Pods that it is good to be near to, with weights")
-    pod_affinity_required = _terms("Pods that it must be near to")
-    pod_anti_affinity_preferred = _terms("Pods that it is good to be away from, with weights")
-    pod_anti_affinity_required = _terms("Pods that it must be away from")
+    node_affinity_preferred = _terms("Preferred node affinity terms, with weights")
+    node_affinity_required = _terms("Required node affinity terms")
+    pod_affinity_preferred = _terms("Preferred pod affinity terms, with weights")
+    pod_affinity_required = _terms("Required pod affinity terms")
+    pod_anti_affinity_preferred = _terms("Preferred pod anti-affinity terms, with weights")
+    pod_anti_affinity_required = _terms("Required pod anti-affinity terms")

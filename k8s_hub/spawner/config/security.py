@@ -27,7 +27,7 @@ class SecurityTraits(HasTraits):
         help="""
         Whether the server's API token is in a Secret that goes with the pod, and not in the pod's own environment.
 
-        Whoever may read pods, but not Secrets, cannot act as the user then.
+        Then an account that may read pods, but not Secrets, cannot act as the user.
         """,
     )
 
@@ -48,8 +48,8 @@ class SecurityTraits(HasTraits):
         Whether each server gets, when it runs, a token that opens this server only, kept in its saved state.
 
         For services with the scope `admin:server_state`, such as the idle culler (`ask_servers`). The token has
-        `access:servers!server=<user>/<name>`, is revoked when the server ends, and to use it is no activity of its
-        user. The hub's database, and its page for admins, hold it as it is.
+        `access:servers!server=<user>/<name>`, the hub revokes it when the server ends, and its use does not count as
+        activity of the user. The hub's database and admin page have it in plain text.
         """,
     )
 

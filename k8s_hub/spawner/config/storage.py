@@ -15,9 +15,9 @@ class StorageTraits(HasTraits):
         False,
         config=True,
         help="""
-        Whether the spawner sees to it that the server's home claim exists.
+        Whether the spawner creates the server's home claim if it is missing.
 
-        The claim must also be named in volumes, as {pvc_name}, to be mounted.
+        To mount the claim, name it in volumes, as {pvc_name}.
         """,
     )
 

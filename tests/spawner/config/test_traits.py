@@ -49,6 +49,7 @@ DIFFERENT = {
     "port": "0 is 8888 at any time, not only at first",
     "profile_list": "profiles without a name are refused",
     "slow_spawn_message": "fields that it cannot fill in are refused",
+    "slow_spawn_message_frequency": "None is a pace of its own",
     "storage_capacity": "what is no quantity is refused",
 }
 
@@ -86,7 +87,7 @@ async def test_options_have_the_values_that_they_have_in_kubespawner():
         if getattr(theirs, name) != getattr(ours, name) and name != "options_from_form"
     }
 
-    assert different == {"delete_pvc", "slow_spawn_message"}
+    assert different == {"delete_pvc", "slow_spawn_message", "slow_spawn_message_frequency"}
     assert theirs.options_from_form({}) == ours.options_from_form({}) == {}
 
 
