@@ -15,7 +15,7 @@ from typing import Any
 from devkit.minicluster.addresses import AddressError, Addresses
 from devkit.minicluster.database import Database
 from devkit.minicluster.history import Change, ChangeType, Pulse
-from devkit.minicluster.node import Node, image_problem, scheduling_obstacle
+from devkit.minicluster.node import ImageProblem, Node, image_problem, scheduling_obstacle
 from devkit.minicluster.pod_status import (
     PodFacts,
     Running,
@@ -65,8 +65,9 @@ class NodeSettings:
 
     node: Node
     runtime: Runtime
-    #: Images that can be had; None: all.
+    #: Images that can be had; None: all but the missing ones.
     known_images: frozenset[str] | None
+    missing_images: frozenset[str]
     latencies: Latencies
     back_off: BackOff
     volumes: Volumes
@@ -186,7 +187,7 @@ class PodWorker:
         image = main_container(self._pod).get("image", "")
         await _pause(settings.latencies.pull)
         attempt = 0
-        while problem := image_problem(image, self._kubelet.settings.known_images):
+        while problem := self._image_problem(image):
             attempt += 1
             self._emit_event(
                 KUBELET, "Failed", f'Failed to pull image "{image}": {problem.message}', is_warning=True
@@ -200,6 +201,10 @@ class PodWorker:
             self._update_status(state=Waiting(reason=problem.back_off_reason, message=message))
             await _pause(settings.back_off.seconds(attempt) / 2)
         self._emit_event(KUBELET, "Pulled", f'Container image "{image}" already present on machine')
+
+    def _image_problem(self, image: str) -> ImageProblem | None:
+        settings = self._kubelet.settings
+        return image_problem(image, settings.known_images, settings.missing_images)
 
     async def _run_once(self) -> Terminated:
         """Start the container, return when it ended; its status is written before and after."""
