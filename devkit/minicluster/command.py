@@ -10,9 +10,13 @@ from pathlib import Path
 from devkit.minicluster.cluster import ClusterOptions, MiniCluster, RuntimeChoice
 from devkit.minicluster.disk import write_atomically
 from devkit.minicluster.errors import ClusterError, DirectoryError
+from devkit.minicluster.kubelet import Latencies
 from devkit.minicluster.node import Node
 from k8s_hub.cli import numbers
 from k8s_hub.signals import run_until_told
+
+REGISTRY_SECONDS = 2.0
+"""Until a registry says that an image is missing: time enough to see the server start."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +37,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _options(parsed: argparse.Namespace) -> ClusterOptions:
-    options = ClusterOptions(missing_images=frozenset(parsed.missing_image))
+    options = ClusterOptions(
+        missing_images=frozenset(parsed.missing_image), latencies=Latencies(refuse=REGISTRY_SECONDS)
+    )
     return replace(options, node=Node(fits_all=True), storage_classes=None) if parsed.fits_all else options
 
 

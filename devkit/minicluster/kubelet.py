@@ -41,6 +41,8 @@ class Latencies:
 
     schedule: float = 0.0
     pull: float = 0.0
+    #: Until the registry has said that an image is missing.
+    refuse: float = 0.0
     start: float = 0.0
     #: From the deletion of a pod to its end, before its container is asked to end.
     stop: float = 0.0
@@ -189,6 +191,7 @@ class PodWorker:
         attempt = 0
         while problem := self._image_problem(image):
             attempt += 1
+            await _pause(settings.latencies.refuse)
             self._emit_event(
                 KUBELET, "Failed", f'Failed to pull image "{image}": {problem.message}', is_warning=True
             )

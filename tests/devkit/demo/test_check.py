@@ -47,8 +47,21 @@ async def test_a_step_that_takes_for_ever_ends_the_story():
         await check.tell(None, [hangs])
 
 
-def test_a_listener_plays_the_story_without_files_and_kernels():
-    assert set(check.steps_for(Pods.PROCESS)) - set(check.steps_for(Pods.LISTENER)) == check.NEED_JUPYTER
+def test_a_listener_plays_the_story_without_files_and_kernels(tmp_path):
+    processes = Settings(directory=tmp_path)
+    listeners = Settings(directory=tmp_path, pods=Pods.LISTENER)
+    assert check.steps_for(processes) == check.STEPS
+    assert set(check.STEPS) - set(check.steps_for(listeners)) == check.NEED_JUPYTER
+
+
+def test_a_listener_on_a_cluster_pulls_no_image(tmp_path):
+    listeners = Settings(directory=tmp_path, pods=Pods.LISTENER, kubeconfig=tmp_path)
+    containers = Settings(directory=tmp_path, kubeconfig=tmp_path)
+    assert set(check.STEPS) - set(check.steps_for(listeners)) == check.NEED_JUPYTER | check.NEED_IMAGES
+    assert check.steps_for(containers) == check.STEPS
+
+
+def test_each_step_says_what_it_proves():
     assert all(step.__doc__.endswith(".") for step in check.STEPS)
 
 
@@ -68,5 +81,5 @@ async def test_the_check_fails_when_users_get_no_claim(tmp_path, capsys):
     told = capsys.readouterr().out.splitlines()
     assert [line.partition("  (")[0] for line in told] == [
         "ok  The login page is there.",
-        "ok  Two users log in at the same time, and each gets a server of their own.",
+        "ok  Two users log in at the same time, choose a profile, and each gets a server of their own.",
     ]
