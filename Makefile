@@ -91,7 +91,7 @@ bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "$(PYTHON) is older than Python 3.11. Name a newer one: make demo PYTHON=python3.12"; exit 1; }
+	  { echo "$(PYTHON) must be Python 3.11 or newer. Name another: make demo PYTHON=python3.12"; exit 1; }
 	@echo "Installing JupyterHub, JupyterLab and k8s_hub into $(VENV). This usually takes a minute."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/hub-$(HUB).txt

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,11 @@ from devkit.demo.settings import LOOPBACK, Settings, Use, find_node, find_proxy,
 from devkit.demo.showcase import CULLER, MISSING_IMAGE, culler_options
 
 HUB_CONFIG = Path(__file__).with_name("hub_config.py")
-_FITTING = {Use.AS_IT_IS: (), Use.SHOWN: (f"--missing-image={MISSING_IMAGE}",), Use.FITTED: ("--fits-all",)}
+_CLUSTER_FLAGS: Mapping[Use, tuple[str, ...]] = {
+    Use.AS_IT_IS: (),
+    Use.SHOWN: (f"--missing-image={MISSING_IMAGE}",),
+    Use.FITTED: ("--fits-all",),
+}
 HTTP_TIMEOUT = 60  # seconds until a server that runs must answer; a slow machine with much to do needs 30
 
 
@@ -112,7 +117,7 @@ def cluster_command(plan: Plan) -> Command:
         *(sys.executable, "-m", "devkit", "cluster"),
         f"--directory={plan.kubeconfig.parent}",
         f"--pods={plan.settings.pods}",
-        *_FITTING[plan.settings.use],
+        *_CLUSTER_FLAGS[plan.settings.use],
     )
 
 

@@ -26,7 +26,7 @@ from devkit.minicluster.pod_status import (
     pod_status,
 )
 from devkit.minicluster.recorder import KUBELET, SCHEDULER, Recorder
-from devkit.minicluster.resources import CLAIMS, PODS, Kind
+from devkit.minicluster.resources import CLAIMS, PODS, SECRETS, Kind
 from devkit.minicluster.runtime import Container, Order, Runtime, StartError
 from devkit.minicluster.volumes import Volumes
 from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
@@ -266,6 +266,7 @@ class PodWorker:
             port=port,
             home=self._kubelet.settings.volumes.home(self._pod) or self._scratch,
             log=self._kubelet.settings.directory / "logs" / f"{self._key.namespace}_{self._key.name}.log",
+            find_secret=lambda name: self._kubelet.database.get(SECRETS, Key(self._key.namespace, name)),
         )
 
     async def _back_off(self, last: Terminated) -> None:
