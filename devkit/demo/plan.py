@@ -172,7 +172,6 @@ def _completed(plan: Plan, hub: Command) -> Command:
     given = {f"--config={settings.hub_config}": f"--config={HUB_CONFIG}"}
     arguments = (
         *(given.get(argument, argument) for argument in hub.arguments),
-        f"--JupyterHub.public_url={plan.url}/",
         f"--JupyterHub.hub_ip={settings.hub_address}",
     )
     return replace(
