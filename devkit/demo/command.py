@@ -175,7 +175,7 @@ def _about_demo(plan: Plan, seconds: float, _outcome: Outcome) -> Iterator[str]:
 
 
 def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[str]:
-    yield f"{plan.settings.hub_config} runs after {seconds:.0f} s. Open  {plan.url}  in a browser."
+    yield f"The hub with {plan.settings.hub_config} is ready after {seconds:.0f} s. Open  {plan.url}  in a browser."
     yield f"Log in under any name, with {_password(plan)}. Each server is the JupyterLab of this environment."
     if outcome.left_out:
         yield f"The demo replaces these settings: {', '.join(outcome.left_out)}."

@@ -177,7 +177,7 @@ def _completed(plan: Plan, hub: Command) -> Command:
     return replace(
         hub,
         arguments=arguments,
-        environment={**hub.environment, **_run_of(plan).as_environment(), **_crypt_key(settings)},
+        environment={**hub.environment, **_run_of(plan).as_environment(), **_of_services(settings, hub)},
         # Where somebody's own configuration looks for files beside it.
         directory=settings.hub_config.absolute().parent if settings.is_own_config else hub.directory,
     )
@@ -196,9 +196,16 @@ def _run_of(plan: Plan) -> Run:
     )
 
 
-def _crypt_key(settings: Settings) -> dict[str, str]:
-    """A configuration with ``enable_auth_state`` needs a key; the demo's login saves nothing with it."""
-    return {"JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32)} if settings.is_own_config else {}
+def _of_services(settings: Settings, hub: Command) -> dict[str, str]:
+    """What somebody's own configuration finds in its hub's image: the programs of services, and a key.
+
+    ``enable_auth_state`` needs the key; the demo's login saves nothing with it.
+    """
+    if not settings.is_own_config:
+        return {}
+    programs = Path(sys.executable).parent
+    path = f"{programs}:{hub.environment.get('PATH', os.defpath)}"
+    return {"PATH": path, "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32)}
 
 
 def culler_options_of(plan: Plan) -> dict[str, Any]:
