@@ -22,13 +22,13 @@ PROFILES: list[dict[str, Any]] = [
     {
         "display_name": "Long work",
         "slug": LONG,
-        "description": f"As small, but a rule of the culler lets it idle {LONGER} times longer.",
+        "description": f"Like Small, but a culling rule lets it idle {LONGER} times as long.",
         "kubespawner_override": {"cpu_limit": 1, "mem_limit": "1G"},
     },
     {
         "display_name": "Too large",
         "slug": LARGE,
-        "description": f"4 TiB of memory, which no machine has. The start fails after {START_TIMEOUT} s.",
+        "description": f"4 TiB of memory, which no machine has. The start fails after {START_TIMEOUT // 60} min.",
         "kubespawner_override": {"mem_limit": "4T"},
     },
     {

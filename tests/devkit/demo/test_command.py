@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -19,10 +20,16 @@ pytestmark = [pytest.mark.hub, pytest.mark.slow]
 @pytest.fixture
 def demo(tmp_path):
     """A demo whose pods are listeners, as a process of its own."""
-    command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", "--idle", "60"]
-    options = ["--port", str(free_port()), "--directory", str(tmp_path / "demo")]
+    with started(tmp_path, "--idle", "60") as process:
+        yield process
+
+
+@contextmanager
+def started(directory, *options):
+    command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", *options]
+    places = ["--port", str(free_port()), "--directory", str(directory / "demo")]
     with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *places], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         yield process
         process.kill()
@@ -70,6 +77,43 @@ def test_the_lines_to_paste_work(demo, tmp_path):
     assert (
         explained.stderr == "k8s-hub cull explain: the hub has no user 'ada', or the token may not see them\n"
     )
+
+
+OWN = """
+c.JupyterHub.authenticator_class = "github"
+c.JupyterHub.hub_connect_url = "http://hub:8081"
+c.KubeSpawner.namespace = "jhub"
+c.JupyterHub.services = [{"name": "culler", "command": ["python3", "-m", "k8s_hub.culler", "--timeout=90"]}]
+c.JupyterHub.load_roles = [
+    {"name": "culler", "services": ["culler"], "scopes": ["list:users", "read:servers", "delete:servers"]}
+]
+"""
+
+
+def test_a_configuration_of_ones_own(tmp_path):
+    config = tmp_path / "own.py"
+    config.write_text(OWN)
+    with started(tmp_path, "--config", str(config)) as demo:
+        lines, _ = introduction_and_family(demo, tmp_path)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=60) == 0
+    assert lines[1].startswith(f"The hub with {config} is ready after ")
+    assert lines[3] == (
+        "The demo replaces these settings: JupyterHub.authenticator_class, JupyterHub.hub_connect_url, "
+        "KubeSpawner.namespace.\n"
+    )
+    assert any(line.endswith("k8s-hub cull explain ada --timeout=90\n") for line in lines)
+
+
+def test_a_mistake_in_a_configuration_of_ones_own_is_told_in_one_line(tmp_path):
+    config = tmp_path / "own.py"
+    config.write_text("import no_such_module\n")
+    with started(tmp_path, "--config", str(config)) as demo:
+        assert demo.wait(timeout=60) == 1
+        assert demo.stderr.read() == (
+            "demo: the hub ended while starting: ModuleNotFoundError: No module named 'no_such_module' "
+            f"({tmp_path}/demo/hub.log)\n"
+        )
 
 
 @pytest.mark.parametrize("log", ["mini-cluster.log", "proxy.log", "hub.log"])
