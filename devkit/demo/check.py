@@ -264,15 +264,16 @@ STEPS: tuple[Step, ...] = (
     read_again,
 )
 NEED_JUPYTER: set[Step] = {write_and_run, refuse_strangers, read_again}
-NEED_IMAGES: set[Step] = {fail_with_reason}
+NEED_MINI_CLUSTER: set[Step] = {fail_with_reason}
 
 
 def steps_for(settings: Settings) -> tuple[Step, ...]:
-    """Return the story for these pods: a listener has neither files nor kernels, and on a cluster it pulls no image."""
+    """Return the story for these pods: a listener has neither files nor kernels; what a registry says is not ours."""
     left_out: set[Step] = set()
     if settings.pods is Pods.LISTENER:
         left_out |= NEED_JUPYTER
-        left_out |= set() if settings.kubeconfig is None else NEED_IMAGES
+    if settings.kubeconfig is not None:
+        left_out |= NEED_MINI_CLUSTER
     return tuple(step for step in STEPS if step not in left_out)
 
 

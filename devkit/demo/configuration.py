@@ -33,6 +33,7 @@ class Run:
 
     config: str  # the file that is loaded, absolute
     is_own: bool  # somebody's own file
+    is_mini: bool  # on the mini cluster
     marker: str
     token: str = field(repr=False)
     activity_seconds: int
@@ -69,7 +70,7 @@ def complete(c: Config, run: Run) -> None:
     if run.is_own:
         left_out = fit(c)
     else:
-        show(c, culler_url=run.culler_url, culler_options=run.culler_options)
+        show(c, culler_url=run.culler_url, culler_options=run.culler_options, is_mini=run.is_mini)
     _mark_servers(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})

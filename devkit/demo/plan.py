@@ -187,6 +187,7 @@ def _run_of(plan: Plan) -> Run:
     return Run(
         config=str(plan.settings.hub_config.absolute()),
         is_own=plan.settings.is_own_config,
+        is_mini=plan.settings.kubeconfig is None,
         marker=plan.marker,
         token=plan.token,
         activity_seconds=plan.settings.activity_seconds,

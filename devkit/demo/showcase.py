@@ -7,28 +7,33 @@ from traitlets.config import Config
 ADMIN = "admin"
 CULLER = "idle-culler"
 MISSING_IMAGE = "quay.io/jupyterhub/k8s-singleuser-sample:no-such-tag"
-START_TIMEOUT = 60  # seconds; whoever chooses the server that fits no machine waits so long
+START_TIMEOUT = (
+    60  # seconds, on the mini cluster: whoever chooses the server that fits no machine waits so long
+)
 LONGER = 5  # times the idle limit, for the profile that has a rule
+
+# A limit alone would be a request, too, and a small machine has not so much for each user.
+_LITTLE = {"mem_limit": "1G", "mem_guarantee": "64M"}
 
 SMALL, LONG, LARGE, BROKEN = "small", "long-work", "too-large", "broken"
 PROFILES: list[dict[str, Any]] = [
     {
         "display_name": "Small",
         "slug": SMALL,
-        "description": "1 CPU, 1 GiB of memory.",
+        "description": "1 GiB of memory.",
         "default": True,
-        "kubespawner_override": {"cpu_limit": 1, "mem_limit": "1G"},
+        "kubespawner_override": _LITTLE,
     },
     {
         "display_name": "Long work",
         "slug": LONG,
         "description": f"Like Small, but a culling rule lets it idle {LONGER} times as long.",
-        "kubespawner_override": {"cpu_limit": 1, "mem_limit": "1G"},
+        "kubespawner_override": _LITTLE,
     },
     {
         "display_name": "Too large",
         "slug": LARGE,
-        "description": f"4 TiB of memory, which no machine has. The start fails after {START_TIMEOUT // 60} min.",
+        "description": "4 TiB of memory, which no machine has. Its start times out.",
         "kubespawner_override": {"mem_limit": "4T"},
     },
     {
@@ -40,8 +45,8 @@ PROFILES: list[dict[str, Any]] = [
 ]
 
 
-def show(c: Config, *, culler_url: str, culler_options: str) -> None:
-    """Add it to ``c``, which has a culler without a page."""
+def show(c: Config, *, culler_url: str, culler_options: str, is_mini: bool) -> None:
+    """Add it to ``c``, which has a culler without a page; ``is_mini``: servers start on the mini cluster."""
     (culler,) = (service for service in c.JupyterHub.services if service["name"] == CULLER)
     culler |= {"url": culler_url, "oauth_no_confirm": True}
     culler["command"].append(f"--config={culler_options}")
@@ -51,7 +56,8 @@ def show(c: Config, *, culler_url: str, culler_options: str) -> None:
     c.JupyterHub.load_roles.append({"name": "user", "scopes": may_open})
     c.Authenticator.admin_users = {ADMIN}
     c.KubeSpawner.profile_list = PROFILES
-    c.KubeSpawner.start_timeout = START_TIMEOUT
+    if is_mini:
+        c.KubeSpawner.start_timeout = START_TIMEOUT
 
 
 def culler_options(*, idle_seconds: int, warn_url: str, state_file: str, decision_log: str) -> dict[str, Any]:

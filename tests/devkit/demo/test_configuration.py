@@ -22,10 +22,11 @@ from k8s_hub.culler.application import IdleCuller
 def run(tmp_path):
     """A function that makes a run whose outcome is written into the test's folder."""
 
-    def make(config=REPOSITORY / "jupyterhub_config.py", *, is_own=False):
+    def make(config=REPOSITORY / "jupyterhub_config.py", *, is_own=False, is_mini=True):
         return Run(
             config=str(config),
             is_own=is_own,
+            is_mini=is_mini,
             marker="m1",
             token="secret",
             activity_seconds=5,
@@ -61,6 +62,12 @@ def test_the_demo_adds_to_the_repositorys_configuration(run, monkeypatch):
     assert "access:services!service=idle-culler" in named(c.JupyterHub.load_roles, "user")["scopes"]
     assert outcome.left_out == []
     assert outcome.culler_flags == ["--timeout=60", "--cull-every=6", "--config=/demo/culler.json"]
+
+
+@pytest.mark.parametrize(("is_mini", "seconds"), [(True, 60), (False, 300)])
+def test_only_on_the_mini_cluster_a_start_has_a_minute(run, monkeypatch, is_mini, seconds):
+    c, _ = loaded(run(is_mini=is_mini), monkeypatch)
+    assert c.KubeSpawner.start_timeout == seconds
 
 
 def test_the_spawner_accepts_the_profiles():
