@@ -116,9 +116,11 @@ def _told(sentence: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise DemoError(f"{sentence} Not so after {time.monotonic() - started:.0f} s.") from error
+        raise DemoError(
+            f"failed: {sentence} It took longer than {time.monotonic() - started:.0f} s."
+        ) from error
     except (DemoError, KubeError, aiohttp.ClientError, OSError) as error:
-        raise DemoError(f"{sentence} Not so: {error}") from error
+        raise DemoError(f"failed: {sentence} {error}") from error
     print(f"ok  {sentence}  ({time.monotonic() - started:.1f} s)", flush=True)
 
 
@@ -181,13 +183,13 @@ async def see_culler_page(story: Story) -> None:
 
 
 async def kill_hub(story: Story) -> None:
-    """The hub is killed and comes back: meanwhile users work on, afterwards it knows all servers."""
+    """The hub is killed and restarted: users keep working, and the hub finds all servers again."""
     before = await story.cluster.pods()
     await _while_users_work(story, _kill_and_restart_hub(story, before))
 
 
 async def kill_hub_during_spawn(story: Story) -> None:
-    """The hub is killed in the middle of a spawn and comes back: that server is there, and one culler runs."""
+    """The hub is killed during a start and restarted: the server runs, and only one culler does."""
     await story.barbara.log_in(story.plan.password)
     await _while_users_work(story, _interrupt_spawn_of_barbara(story))
     if story.plan.settings.pods is Pods.PROCESS:
@@ -219,7 +221,7 @@ async def wait_for_warnings(story: Story) -> None:
 
 
 async def wait_for_cull(story: Story) -> None:
-    """All servers are culled when they are idle: the pods are gone, the claims are there."""
+    """The culler stops all idle servers: the pods are gone, the claims remain."""
     before = await story.cluster.claims()
     await story.cluster.wait_for_pods(
         lambda pods: not pods,

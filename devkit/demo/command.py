@@ -216,5 +216,5 @@ def _what_stays(settings: Settings) -> str:
 
 def _what_it_is_not(settings: Settings) -> str:
     if settings.kubeconfig is None:
-        return "The mini cluster is for trying out: it isolates processes no further than the operating system does."
-    return "The demo is for trying out: whoever knows the password can log in under any name."
+        return "Use the mini cluster for trials only: it isolates processes no further than the operating system does."
+    return "Use this demo for trials only: anybody with the password can log in under any name."

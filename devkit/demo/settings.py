@@ -106,7 +106,7 @@ def _check_cluster(settings: Settings) -> None:
     elif not settings.kubeconfig.is_file():
         raise DemoError(f"--kubeconfig {settings.kubeconfig}: there is no such file")
     elif settings.image is None:
-        raise DemoError("--kubeconfig needs --image: which image shall users' pods run?")
+        raise DemoError("--kubeconfig needs --image, the image of users' pods")
 
 
 def _check_port(port: int) -> None:

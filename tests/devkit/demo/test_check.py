@@ -36,14 +36,14 @@ async def test_what_holds_is_printed_with_its_seconds(capsys):
 
 @pytest.mark.parametrize(("step", "reason"), [(fails, "there are 2 pods"), (cluster_away, "no connection")])
 async def test_the_first_step_that_does_not_hold_ends_the_story(capsys, step, reason):
-    with pytest.raises(DemoError, match=rf"This does not hold\. Not so: .*{reason}"):
+    with pytest.raises(DemoError, match=rf"failed: This does not hold\. .*{reason}"):
         await check.tell(None, [step, holds])
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.looptime
 async def test_a_step_that_takes_for_ever_ends_the_story():
-    with pytest.raises(DemoError, match=r"This takes for ever\. Not so after"):
+    with pytest.raises(DemoError, match=r"failed: This takes for ever\. It took longer than"):
         await check.tell(None, [hangs])
 
 
@@ -73,7 +73,9 @@ async def test_the_check_fails_when_users_get_no_claim(tmp_path, capsys):
     settings = Settings(directory=tmp_path / "demo", port=free_port(), pods=Pods.LISTENER, hub_config=config)
     with (
         claimed(settings.directory),
-        pytest.raises(DemoError, match=r"one claim for each of them\. Not so: "),
+        pytest.raises(
+            DemoError, match=r"failed: The Kubernetes API shows one pod and one claim for each of them\. "
+        ),
     ):
         await check.check(settings)
     told = capsys.readouterr().out.splitlines()
