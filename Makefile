@@ -21,7 +21,7 @@ help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
-	$(BIN)/python -m devkit demo $(ARGS)
+	@$(BIN)/python -m devkit demo $(ARGS)
 
 test: lint types imports unit  # lint, types, import contracts and the tests that need neither root nor Go
 
@@ -93,10 +93,13 @@ bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, 
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/hub-$(HUB).txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) must be Python 3.11 or newer. Name another: make demo PYTHON=python3.12"; exit 1; }
+	@echo "Installing JupyterHub, JupyterLab and k8s_hub into $(VENV). This usually takes a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/hub-$(HUB).txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 # What is compared with: the same hub and the same libraries, but their spawner and culler.
 .venv-peer/.ready: requirements/peer.txt
@@ -106,7 +109,8 @@ $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml
 
 # The demo's proxy, with node from the PATH or, where there is none, from PyPI.
 proxy/node_modules/.ready: proxy/package-lock.json requirements/node.txt proxy/install.sh | $(VENV)/.ready
-	proxy/install.sh $(VENV)
+	@echo "Installing the proxy into proxy/node_modules. This usually takes 10 seconds."
+	@proxy/install.sh $(VENV)
 
 # What draws the diagrams, so that readers of the site need no other server.
 docs/javascripts/mermaid.min.js: mkdocs.yml | proxy/node_modules/.ready

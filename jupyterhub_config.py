@@ -1,8 +1,8 @@
 """JupyterHub on Kubernetes: a pod and a volume for every user; idle pods go, volumes stay.
 
 Run it with ``jupyterhub -f jupyterhub_config.py``, in a pod of the cluster or with a KUBECONFIG.
-``make demo`` runs this very file; what belongs to a demo only (ports, database, a login without
-passwords) it adds on the command line.
+``make demo`` runs this very file. It adds what belongs to a demo only: ports, a database, a login
+without passwords, profiles, and the culler's page (devkit/demo/showcase.py).
 """
 
 import os

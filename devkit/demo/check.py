@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from devkit.demo import leftovers
 from devkit.demo.cluster_reader import ClusterReader, Snapshot, open_cluster_reader
@@ -20,8 +21,10 @@ from devkit.demo.gather import gather
 from devkit.demo.kernel import Kernel
 from devkit.demo.plan import Plan, make_plan
 from devkit.demo.session import Browser, Server, browser
-from devkit.demo.settings import Pods, Settings
+from devkit.demo.settings import Pods, Settings, Use
+from devkit.demo.showcase import ADMIN, BROKEN, SMALL
 from devkit.demo.stack import Stack, running
+from devkit.demo.webhook import Warnings, open_webhook
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.core.errors import KubeError
 
@@ -45,6 +48,8 @@ class Story:
     ada: Browser
     grace: Browser
     barbara: Browser
+    admin: Browser
+    warnings: Warnings
     servers: dict[str, Server] = field(default_factory=dict)
     claims: frozenset[Snapshot] = frozenset()
 
@@ -59,13 +64,16 @@ Step = Callable[[Story], Awaitable[None]]
 
 async def check(settings: Settings) -> None:
     """Run the whole story; DemoError at the first step that does not hold."""
-    plan = make_plan(replace(settings, idle_seconds=IDLE_SECONDS, activity_seconds=ACTIVITY_SECONDS))
+    plan = make_plan(
+        replace(settings, idle_seconds=IDLE_SECONDS, activity_seconds=ACTIVITY_SECONDS, use=Use.SHOWN)
+    )
     started = time.monotonic()
     async with AsyncExitStack() as unwinding:
         with _told("The login page is there."):
+            warnings = await unwinding.enter_async_context(open_webhook(plan.webhook_port))
             stack = await unwinding.enter_async_context(running(plan))
-        story = await unwinding.enter_async_context(_cast(plan, stack))
-        await tell(story, steps_for(settings.pods))
+        story = await unwinding.enter_async_context(_cast(plan, stack, warnings))
+        await tell(story, steps_for(settings))
         with _told("Everything is stopped, and no process is left."):
             await unwinding.aclose()
             _see_nothing_left(plan, stack)
@@ -81,14 +89,24 @@ async def tell(story: Story, steps: Iterable[Step]) -> None:
 
 
 @asynccontextmanager
-async def _cast(plan: Plan, stack: Stack) -> AsyncIterator[Story]:
+async def _cast(plan: Plan, stack: Stack, warnings: Warnings) -> AsyncIterator[Story]:
     async with (
         open_cluster_reader(plan.kubeconfig, plan.settings.namespace, USERNAMES) as cluster,
         browser(plan.url, ADA) as ada,
         browser(plan.url, GRACE) as grace,
         browser(plan.url, BARBARA) as barbara,
+        browser(plan.url, ADMIN) as admin,
     ):
-        yield Story(plan=plan, stack=stack, cluster=cluster, ada=ada, grace=grace, barbara=barbara)
+        yield Story(
+            plan=plan,
+            stack=stack,
+            cluster=cluster,
+            ada=ada,
+            grace=grace,
+            barbara=barbara,
+            admin=admin,
+            warnings=warnings,
+        )
 
 
 @contextmanager
@@ -98,9 +116,11 @@ def _told(sentence: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise DemoError(f"{sentence} Not so after {time.monotonic() - started:.0f} s.") from error
+        raise DemoError(
+            f"failed: {sentence} It took longer than {time.monotonic() - started:.0f} s."
+        ) from error
     except (DemoError, KubeError, aiohttp.ClientError, OSError) as error:
-        raise DemoError(f"{sentence} Not so: {error}") from error
+        raise DemoError(f"failed: {sentence} {error}") from error
     print(f"ok  {sentence}  ({time.monotonic() - started:.1f} s)", flush=True)
 
 
@@ -108,7 +128,7 @@ def _told(sentence: str) -> Iterator[None]:
 
 
 async def log_in_together(story: Story) -> None:
-    """Two users log in at the same time, and each gets a server of their own."""
+    """Two users log in at the same time, choose a profile, and each gets a server of their own."""
     await gather(*(_log_in_and_start(story, user) for user in story.pair))
 
 
@@ -144,14 +164,32 @@ async def refuse_strangers(story: Story) -> None:
         raise DemoError(f"ada's token gets {own} at her own server and {other} at grace's, not 200 and 403")
 
 
+async def fail_with_reason(story: Story) -> None:
+    """A server whose image does not exist does not start, and its user reads why."""
+    await story.barbara.log_in(story.plan.password)
+    reason = await story.barbara.reason_not_to_start(BROKEN)
+    if "does not exist" not in reason:
+        raise DemoError(f"barbara reads {reason!r}")
+
+
+async def see_culler_page(story: Story) -> None:
+    """The culler's page shows users their own servers, and an admin all of them."""
+    await story.admin.log_in(story.plan.password)
+    for user, others in ((story.ada, False), (story.admin, True)):
+        page = await user.get(URL(story.plan.culler_page))
+        all_servers = await user.get(URL(story.plan.culler_page) / "all")
+        if page.status != 200 or (all_servers.status == 200) is not others:
+            raise DemoError(f"{user.username} gets {page.status}, and {all_servers.status} for all servers")
+
+
 async def kill_hub(story: Story) -> None:
-    """The hub is killed and comes back: meanwhile users work on, afterwards it knows all servers."""
+    """The hub is killed and restarted: users keep working, and the hub finds all servers again."""
     before = await story.cluster.pods()
     await _while_users_work(story, _kill_and_restart_hub(story, before))
 
 
 async def kill_hub_during_spawn(story: Story) -> None:
-    """The hub is killed in the middle of a spawn and comes back: that server is there, and one culler runs."""
+    """The hub is killed during a start and restarted: the server runs, and only one culler does."""
     await story.barbara.log_in(story.plan.password)
     await _while_users_work(story, _interrupt_spawn_of_barbara(story))
     if story.plan.settings.pods is Pods.PROCESS:
@@ -161,7 +199,7 @@ async def kill_hub_during_spawn(story: Story) -> None:
 async def start_named_server(story: Story) -> None:
     """A named server gets a pod and a claim of its own."""
     name = "project"
-    await story.ada.start_server(name)
+    await story.ada.start_server(name, profile=SMALL)
     await story.ada.follow_progress(name)
     pods = await story.cluster.pods()
     own = [pod for pod in pods if (pod.username, pod.servername) == (ADA, name)]
@@ -170,8 +208,20 @@ async def start_named_server(story: Story) -> None:
         raise DemoError(f"ada's named server has the pods {own}; the others mount {sorted(others)}")
 
 
+async def wait_for_warnings(story: Story) -> None:
+    """The culler warns each user before it stops their servers."""
+    awaited = {user.username for user in story.pair}
+    async with asyncio.timeout(story.plan.settings.idle_seconds + CULL_MARGIN):
+        while awaited:
+            warning = await story.warnings.get()
+            awaited.discard(warning["user"])
+    pods = await story.cluster.pods()
+    if not {user.username for user in story.pair} <= {pod.username for pod in pods}:
+        raise DemoError(f"the pods are {_names(pods)}: they were stopped before their users were warned")
+
+
 async def wait_for_cull(story: Story) -> None:
-    """All servers are culled when they are idle: the pods are gone, the claims are there."""
+    """The culler stops all idle servers: the pods are gone, the claims remain."""
     before = await story.cluster.claims()
     await story.cluster.wait_for_pods(
         lambda pods: not pods,
@@ -205,19 +255,28 @@ STEPS: tuple[Step, ...] = (
     see_pods_and_claims,
     write_and_run,
     refuse_strangers,
+    fail_with_reason,
+    see_culler_page,
     kill_hub,
     kill_hub_during_spawn,
     start_named_server,
+    wait_for_warnings,
     wait_for_cull,
     come_back,
     read_again,
 )
-NEED_JUPYTER = {write_and_run, refuse_strangers, read_again}
+NEED_JUPYTER: set[Step] = {write_and_run, refuse_strangers, read_again}
+NEED_MINI_CLUSTER: set[Step] = {fail_with_reason}
 
 
-def steps_for(pods: Pods) -> tuple[Step, ...]:
-    """Return the story for these pods: a listener has neither files nor kernels."""
-    return tuple(step for step in STEPS if pods is Pods.PROCESS or step not in NEED_JUPYTER)
+def steps_for(settings: Settings) -> tuple[Step, ...]:
+    """Return the story for these pods: a listener has neither files nor kernels; what a registry says is not ours."""
+    left_out: set[Step] = set()
+    if settings.pods is Pods.LISTENER:
+        left_out |= NEED_JUPYTER
+    if settings.kubeconfig is not None:
+        left_out |= NEED_MINI_CLUSTER
+    return tuple(step for step in STEPS if step not in left_out)
 
 
 # --- what steps share ---
@@ -226,7 +285,7 @@ def steps_for(pods: Pods) -> tuple[Step, ...]:
 async def _log_in_and_start(story: Story, user: Browser) -> None:
     plan = story.plan
     await user.log_in(plan.password)
-    await user.start_server()
+    await user.start_server(profile=SMALL)
     await user.follow_progress()
     if plan.settings.pods is Pods.PROCESS:
         story.servers[user.username] = await user.open_server()
@@ -277,7 +336,7 @@ async def _interrupt_spawn_of_barbara(story: Story) -> None:
 
 async def _start_and_lose_answer(user: Browser) -> None:
     with suppress(DemoError, aiohttp.ClientError):
-        await user.start_server()
+        await user.start_server(profile=SMALL)
 
 
 async def _kill_hub_at_pod_of(story: Story, username: str) -> None:

@@ -1,27 +1,53 @@
 """``python -m devkit demo``: the whole story on this machine, interactively or as a check of itself."""
 
 import argparse
+import asyncio
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from devkit.demo import check, settings
+from devkit.demo.configuration import Outcome
 from devkit.demo.failure import DemoError
+from devkit.demo.gather import gather
+from devkit.demo.narrator import narrate
 from devkit.demo.plan import Plan, make_plan
-from devkit.demo.settings import Pods, Settings
+from devkit.demo.settings import Pods, Settings, Use
+from devkit.demo.showcase import ADMIN
 from devkit.demo.stack import running
+from devkit.demo.webhook import open_webhook
 from k8s_hub.cli import numbers
+from k8s_hub.clock import utcnow
 from k8s_hub.signals import run_until_told
+from k8s_hub.text import format_duration
+
+DIRECTORY = Path(".demo")
+OWN_DIRECTORY = DIRECTORY / "own"
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the demo; a reason not to is one sentence on stderr and exit code 1."""
-    parsed = _parser().parse_args(arguments)
+    """Run the demo; a reason not to is one sentence on stderr and exit code 1. Ctrl-C is how it is meant to end: 0."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.check and parsed.config is not None:
+        parser.error("--check tells the demo's own story: omit --config")
+    wanted = _settings(parsed)
     try:
-        return _run(_settings(parsed), is_check=parsed.check)
+        code = _run(wanted, is_check=parsed.check)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    if code == INTERRUPTED and not parsed.check:
+        print(f"The demo has stopped: {_what_stays(wanted)}")
+        return 0
+    return code
 
 
 def _run(wanted: Settings, *, is_check: bool) -> int:
@@ -31,17 +57,20 @@ def _run(wanted: Settings, *, is_check: bool) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
-    return Settings(
-        directory=parsed.directory,
+    usual = DIRECTORY if parsed.config is None else OWN_DIRECTORY
+    wanted = Settings(
+        directory=parsed.directory or usual,
         port=parsed.port,
         idle_seconds=parsed.idle,
-        activity_seconds=max(1, min(10, parsed.idle // 6)),
+        activity_seconds=max(1, min(10, parsed.idle // 12)),
         pods=Pods(parsed.pods),
         kubeconfig=parsed.kubeconfig,
         image=parsed.image,
         namespace=parsed.namespace,
         hub_address=parsed.hub_address,
+        use=Use.SHOWN,
     )
+    return wanted if parsed.config is None else replace(wanted, hub_config=parsed.config, use=Use.FITTED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,15 +82,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--idle",
         type=numbers.seconds,
-        default=600,
+        default=60,
         metavar="SECONDS",
-        help="after which an unused pod is removed (default: %(default)s; --check has its own)",
+        help="without activity after which the culler stops a server (default: %(default)s; --check has its own)",
     )
     parser.add_argument(
         "--port", type=numbers.port, default=8000, help="where to log in (default: %(default)s)"
     )
     parser.add_argument(
-        "--directory", type=Path, default=Path(".demo"), help="for data and logs (default: %(default)s)"
+        "--directory",
+        type=Path,
+        help=f"for data and logs (default: {DIRECTORY}, with --config {OWN_DIRECTORY})",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="run a jupyterhub_config.py of your own on the mini cluster, without the demo's profiles and rules",
     )
     own = parser.add_argument_group("on a cluster of your own, instead of the mini cluster")
     own.add_argument(
@@ -85,43 +122,99 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def show_interactively(settings: Settings) -> None:
-    """Start everything, say what to do, and stay; DemoError when a part ends by itself."""
+    """Start everything, say what to do, and tell what happens; DemoError when a part ends by itself."""
     plan = make_plan(settings)
-    async with running(plan) as stack:
-        print("\n".join(_introduction(plan)), flush=True)
-        await stack.watch()
+    begun = time.monotonic()
+    cluster = "a mini Kubernetes, " if settings.kubeconfig is None else ""
+    print(f"Starting {cluster}a proxy and the hub ...", flush=True)
+    async with open_webhook(plan.webhook_port) as warnings, running(plan) as stack:
+        print("\n".join(_introduction(plan, time.monotonic() - begun)), flush=True)
+        with _told_when_stopped():
+            await gather(stack.watch(), narrate(plan, warnings, _tell))
 
 
-def _introduction(plan: Plan) -> tuple[str, ...]:
-    """Return the five lines: where, what happens, where to look, how to stop, what this is not."""
-    settings = plan.settings
-    password = f"the password {plan.password}" if plan.password else "any password"
-    return (
-        f"Log in at  {plan.url}  as ada, grace or anybody else, with {password}: JupyterLab opens in a pod of yours.",
-        f"Close the tab, and after {settings.idle_seconds} idle seconds the pod is removed; log in again, and your files are there.",
-        _where_to_look(plan),
-        f"Stop with Ctrl-C: {_what_stays(settings)}",
-        _what_it_is_not(settings),
+@contextmanager
+def _told_when_stopped() -> Iterator[None]:
+    try:
+        yield
+    except asyncio.CancelledError:
+        print("\nStopping the demo ...", flush=True)
+        raise
+
+
+def _tell(sentence: str) -> None:
+    print(f"{utcnow().astimezone():%H:%M:%S}  {sentence}", flush=True)
+
+
+# --- What is said at the beginning and at the end ---
+
+
+def _introduction(plan: Plan, seconds: float) -> Iterator[str]:
+    """Yield the lines: where, what to try, where to look, how to stop, what this is not."""
+    outcome = Outcome.read(plan.outcome)
+    yield from (_about_own_config if plan.settings.is_own_config else _about_demo)(plan, seconds, outcome)
+    yield ""
+    yield from _commands(plan, outcome)
+    yield ""
+    yield f"Logs{_and_files(plan.settings)} are in {plan.settings.directory}. Press Ctrl-C to stop."
+    yield _what_it_is_not(plan.settings)
+    yield ""
+    yield "What happens from now on:"
+
+
+def _about_demo(plan: Plan, seconds: float, _outcome: Outcome) -> Iterator[str]:
+    idle = plan.settings.idle_seconds
+    warns = f"warns after {_length(idle - idle // 3)} without activity and " if idle // 3 else ""
+    yield f"The demo is ready after {seconds:.0f} s. Open  {plan.url}  in a browser."
+    yield ""
+    yield f'  1. Log in as ada or under any other name, with {_password(plan)}. Choose "Small": JupyterLab opens.'
+    yield f"  2. Save a file and close the tab. The culler {warns}stops the server after {_length(idle)}."
+    yield "  3. Log in again: the files are still there."
+    yield '  Try the profiles "Too large" and "Broken" to see a start fail. "Long work" has a culling rule.'
+    yield f"  The culler's page is  {plan.culler_page} . The user {ADMIN} sees all servers there."
+
+
+def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[str]:
+    yield f"The hub with {plan.settings.hub_config} is ready after {seconds:.0f} s. Open  {plan.url}  in a browser."
+    yield f"Log in under any name, with {_password(plan)}. Each server is the JupyterLab of this environment."
+    if outcome.left_out:
+        yield f"The demo replaces these settings: {', '.join(outcome.left_out)}."
+
+
+def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    program = Path(sys.executable).with_name("k8s-hub")
+    k8s_hub = str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
+    namespace = plan.settings.namespace
+    where = [] if namespace == "default" else ["--namespace", namespace]
+    yield "Paste these lines into another terminal, in this folder:"
+    yield (
+        f"  export KUBECONFIG={shlex.quote(str(plan.kubeconfig))} JUPYTERHUB_API_URL={plan.hub_api} "
+        f"JUPYTERHUB_API_TOKEN={plan.token}"
     )
+    yield f"  {shlex.join([k8s_hub, 'doctor', *where])}"
+    yield f"  {shlex.join([k8s_hub, 'volumes', 'list', *where])}"
+    yield f"  {shlex.join([k8s_hub, 'cull', 'explain', 'ada', *outcome.culler_flags])}"
 
 
-def _where_to_look(plan: Plan) -> str:
-    directory = plan.settings.directory
-    if plan.settings.kubeconfig is None:
-        # The mini cluster does not describe itself in the way that kubectl asks for.
-        return f"Look inside {directory}: the log of every part is there, and so are the users' files."
-    return (
-        f"Look inside with  KUBECONFIG={plan.kubeconfig} kubectl get pods,pvc ; the logs are in {directory}."
-    )
+def _password(plan: Plan) -> str:
+    return f"the password {plan.password}" if plan.password else "any password"
+
+
+def _length(seconds: int) -> str:
+    return format_duration(timedelta(seconds=seconds))
+
+
+def _and_files(settings: Settings) -> str:
+    return " and users' files" if settings.kubeconfig is None else ""
 
 
 def _what_stays(settings: Settings) -> str:
     if settings.kubeconfig is None:
-        return f"no process is left, files stay in {settings.directory}."
-    return f"no process and no pod is left, the claims stay in namespace {settings.namespace}."
+        return f"no process is left. Users' files stay in {settings.directory} for the next time."
+    return f"no process and no pod is left. The claims stay in namespace {settings.namespace}."
 
 
 def _what_it_is_not(settings: Settings) -> str:
     if settings.kubeconfig is None:
-        return "The mini cluster is for trying out: it isolates processes no further than the operating system does."
-    return "The demo is for trying out: whoever knows the password can log in under any name."
+        return "Use the mini cluster for trials only: it isolates processes no further than the operating system does."
+    return "Use this demo for trials only: anybody with the password can log in under any name."

@@ -3,15 +3,25 @@
 import os
 import secrets
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from devkit.demo.configuration import Run
 from devkit.demo.leftovers import MARKER, Mark
 from devkit.demo.login import PASSWORD
 from devkit.demo.process import Command
-from devkit.demo.settings import LOOPBACK, Settings, find_node, find_proxy, free_port
+from devkit.demo.settings import LOOPBACK, Settings, Use, find_node, find_proxy, free_port
+from devkit.demo.showcase import CULLER, MISSING_IMAGE, culler_options
 
+HUB_CONFIG = Path(__file__).with_name("hub_config.py")
+_CLUSTER_FLAGS: Mapping[Use, tuple[str, ...]] = {
+    Use.AS_IT_IS: (),
+    Use.SHOWN: (f"--missing-image={MISSING_IMAGE}",),
+    Use.FITTED: ("--fits-all",),
+}
 HTTP_TIMEOUT = 60  # seconds until a server that runs must answer; a slow machine with much to do needs 30
 
 
@@ -24,8 +34,11 @@ class Plan:
     marker: str
     proxy_token: str
     password: str  # empty: any will do
+    token: str  # of the service that the demo and its user ask the hub with
     hub_port: int
     proxy_api_port: int
+    culler_port: int  # of the culler's page
+    webhook_port: int  # where the culler sends warnings
 
     @property
     def url(self) -> str:
@@ -38,9 +51,19 @@ class Plan:
         return f"http://{self.settings.hub_address}:{self.hub_port}"
 
     @property
+    def hub_api(self) -> str:
+        """The hub's REST API."""
+        return f"{self.hub_url}/hub/api"
+
+    @property
+    def culler_page(self) -> str:
+        """Where users and admins see what the culler does."""
+        return f"{self.url}/services/{CULLER}/"
+
+    @property
     def mark(self) -> Mark:
         """How this run's processes are known."""
-        return Mark(marker=self.marker, hub_api=f"{self.hub_url}/hub/api")
+        return Mark(marker=self.marker, hub_api=self.hub_api)
 
     @property
     def proxy_api(self) -> str:
@@ -51,6 +74,21 @@ class Plan:
     def kubeconfig(self) -> Path:
         """The mini cluster writes its own when it is ready."""
         return (self.settings.kubeconfig or self.directory / "cluster/kubeconfig").absolute()
+
+    @property
+    def culler_options(self) -> Path:
+        """The culler's config file."""
+        return self.directory / "culler-options.json"
+
+    @property
+    def decision_log(self) -> Path:
+        """Where the culler writes what it decides."""
+        return self.directory / "culler-decisions.jsonl"
+
+    @property
+    def outcome(self) -> Path:
+        """Where the hub's configuration says what it made of the file that it loaded."""
+        return self.directory / "configuration.json"
 
 
 def make_plan(settings: Settings) -> Plan:
@@ -63,8 +101,11 @@ def make_plan(settings: Settings) -> Plan:
         proxy_token=secrets.token_hex(32),
         # Where others can reach the hub, nobody logs in without knowing this.
         password="" if is_local else secrets.token_urlsafe(9),
+        token=secrets.token_hex(16),
         hub_port=free_port(settings.hub_address),
         proxy_api_port=free_port(),
+        culler_port=free_port(),
+        webhook_port=free_port(),
     )
 
 
@@ -76,6 +117,7 @@ def cluster_command(plan: Plan) -> Command:
         *(sys.executable, "-m", "devkit", "cluster"),
         f"--directory={plan.kubeconfig.parent}",
         f"--pods={plan.settings.pods}",
+        *_CLUSTER_FLAGS[plan.settings.use],
     )
 
 
@@ -93,9 +135,9 @@ def proxy_command(plan: Plan) -> Command:
 
 
 def hub_command(plan: Plan) -> Command:
-    """The hub with the repository's configuration; what only a demo wants is added here."""
+    """The hub with the configuration; what only this machine needs is added here."""
     settings = plan.settings
-    return _command(
+    hub = _command(
         plan,
         "hub",
         *(sys.executable, "-m", "jupyterhub", f"--config={settings.hub_config}"),
@@ -111,9 +153,69 @@ def hub_command(plan: Plan) -> Command:
         f"--KubeSpawner.namespace={settings.namespace}",
         f"--KubeSpawner.port={settings.server_port}",
         f"--KubeSpawner.http_timeout={HTTP_TIMEOUT}",
-        f"--KubeSpawner.environment={MARKER}={plan.marker}",
-        f"--KubeSpawner.environment=JUPYTERHUB_ACTIVITY_INTERVAL={settings.activity_seconds}",
         *_own_cluster_arguments(settings),
+    )
+    return _as_it_is(plan, hub) if settings.use is Use.AS_IT_IS else _completed(plan, hub)
+
+
+def _as_it_is(plan: Plan, hub: Command) -> Command:
+    environment = (
+        f"--KubeSpawner.environment={MARKER}={plan.marker}",
+        f"--KubeSpawner.environment=JUPYTERHUB_ACTIVITY_INTERVAL={plan.settings.activity_seconds}",
+    )
+    return replace(hub, arguments=(*hub.arguments, *environment))
+
+
+def _completed(plan: Plan, hub: Command) -> Command:
+    """Return the hub with a configuration that loads the other, and adds to it or takes away."""
+    settings = plan.settings
+    given = {f"--config={settings.hub_config}": f"--config={HUB_CONFIG}"}
+    arguments = (
+        *(given.get(argument, argument) for argument in hub.arguments),
+        f"--JupyterHub.hub_ip={settings.hub_address}",
+    )
+    return replace(
+        hub,
+        arguments=arguments,
+        environment={**hub.environment, **_run_of(plan).as_environment(), **_of_services(settings, hub)},
+        # Where somebody's own configuration looks for files beside it.
+        directory=settings.hub_config.absolute().parent if settings.is_own_config else hub.directory,
+    )
+
+
+def _run_of(plan: Plan) -> Run:
+    return Run(
+        config=str(plan.settings.hub_config.absolute()),
+        is_own=plan.settings.is_own_config,
+        is_mini=plan.settings.kubeconfig is None,
+        marker=plan.marker,
+        token=plan.token,
+        activity_seconds=plan.settings.activity_seconds,
+        culler_url=f"http://{LOOPBACK}:{plan.culler_port}",
+        culler_options=str(plan.culler_options),
+        outcome=str(plan.outcome),
+    )
+
+
+def _of_services(settings: Settings, hub: Command) -> dict[str, str]:
+    """What somebody's own configuration finds in its hub's image: the programs of services, and a key.
+
+    ``enable_auth_state`` needs the key; the demo's login saves nothing with it.
+    """
+    if not settings.is_own_config:
+        return {}
+    programs = Path(sys.executable).parent
+    path = f"{programs}:{hub.environment.get('PATH', os.defpath)}"
+    return {"PATH": path, "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32)}
+
+
+def culler_options_of(plan: Plan) -> dict[str, Any]:
+    """Return the culler's config file, as JSON."""
+    return culler_options(
+        idle_seconds=plan.settings.idle_seconds,
+        warn_url=f"http://{LOOPBACK}:{plan.webhook_port}/",
+        state_file=str(plan.directory / "culler-state.json"),
+        decision_log=str(plan.decision_log),
     )
 
 

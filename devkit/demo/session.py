@@ -61,12 +61,33 @@ class Browser:
         if reply.status != 200 or self.username not in reply.text:
             raise DemoError(f"{self.username} cannot log in at {page}: status {reply.status}")
 
-    async def start_server(self, servername: str = "") -> None:
-        """Press the start button; the server is pending or ready when this returns."""
+    async def start_server(self, servername: str = "", *, profile: str | None = None) -> None:
+        """Press the start button, or send the form with a profile; the server is pending or ready when this returns."""
         page = self._url("hub/spawn", self.username, servername)
-        reply = await self._send("GET", page, headers=TYPED, allow_redirects=False)
+        if profile is None:
+            reply = await self._send("GET", page, headers=TYPED, allow_redirects=False)
+        else:
+            reply = await self._send_form(page, profile)
         if reply.status >= 400:
             raise DemoError(f"{page} answers {reply.status}: {reason_on(reply.text)}")
+
+    async def reason_not_to_start(self, profile: str) -> str:
+        """Choose a profile whose server cannot start; return what the page says then."""
+        reply = await self._send_form(self._url("hub/spawn", self.username), profile)
+        if reply.status >= 400:
+            return reason_on(reply.text)
+        try:
+            await self.follow_progress()
+        except DemoError as failure:
+            return str(failure)
+        raise DemoError(f"{self.username}'s server started with the profile {profile}")
+
+    async def _send_form(self, page: URL, profile: str) -> Reply:
+        form = await self.get(page)
+        if form.status != 200 or f'value="{profile}"' not in form.text:
+            raise DemoError(f"{page} answers {form.status} and offers no profile {profile}")
+        chosen = {"profile": profile, "_xsrf": self._xsrf(page)}
+        return await self._send("POST", page, headers=TYPED, data=chosen, allow_redirects=False)
 
     async def follow_progress(self, servername: str = "") -> list[str]:
         """Read the progress page's events until the server is ready; return the sentences shown."""

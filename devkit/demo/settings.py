@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 
 from devkit.demo.failure import DemoError
@@ -21,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).parents[2]
 NEEDED_BY_USERS = "jupyterlab"  # what their servers run
 NEVER_AN_ORIGIN = range(15_000, 30_000)  # systems draw the ports of outgoing connections from above
+FIRST_SUGGESTED, LAST_PORT = 8000, 65535
 OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
 _DRAWS = 1000  # before it is said that no port is free
 _MOST_RESERVED = 256  # file descriptors; a port that was drawn so long ago is in use by now
@@ -40,6 +41,14 @@ class Pods(StrEnum):
     LISTENER = "listener"  # a port that answers: enough to be spawned and culled
 
 
+class Use(Enum):
+    """What the demo does with the configuration."""
+
+    AS_IT_IS = auto()
+    SHOWN = auto()  # adds profiles, the culler's page, warnings and a rule
+    FITTED = auto()  # somebody's own: takes out what only their cluster has
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The demo's options; ``kubeconfig`` None means a mini cluster of its own."""
@@ -55,16 +64,35 @@ class Settings:
     hub_address: str = LOOPBACK
     server_port: int = 8888  # where users' servers listen, each at the address of its pod
     hub_config: Path = REPOSITORY / "jupyterhub_config.py"
+    use: Use = Use.AS_IT_IS
+
+    @property
+    def is_own_config(self) -> bool:
+        """Whether it is somebody's own file."""
+        return self.use is Use.FITTED
 
 
 def check(settings: Settings) -> None:
     """Raise DemoError, naming option and value, when the demo cannot run like this."""
-    if not settings.hub_config.is_file():
-        raise DemoError(f"{settings.hub_config} is missing: the demo runs from a checkout of the repository")
+    _check_config(settings)
     _check_cluster(settings)
     _check_port(settings.port)
     find_node()
     find_proxy()
+
+
+def _check_config(settings: Settings) -> None:
+    is_there = settings.hub_config.is_file()
+    if not settings.is_own_config:
+        if not is_there:
+            raise DemoError(
+                f"{settings.hub_config} is missing: the demo runs from a checkout of the repository"
+            )
+        return
+    if not is_there:
+        raise DemoError(f"--config {settings.hub_config}: there is no such file")
+    if settings.kubeconfig is not None:
+        raise DemoError("--config runs on the mini cluster: omit --kubeconfig, or omit --config")
 
 
 def _check_cluster(settings: Settings) -> None:
@@ -78,7 +106,7 @@ def _check_cluster(settings: Settings) -> None:
     elif not settings.kubeconfig.is_file():
         raise DemoError(f"--kubeconfig {settings.kubeconfig}: there is no such file")
     elif settings.image is None:
-        raise DemoError("--kubeconfig needs --image: which image shall users' pods run?")
+        raise DemoError("--kubeconfig needs --image, the image of users' pods")
 
 
 def _check_port(port: int) -> None:
@@ -87,7 +115,20 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise DemoError(f"--port {port} on {LOOPBACK} cannot be used: {_reason(error)}") from error
+            raise DemoError(
+                f"--port {port} on {LOOPBACK} cannot be used: {_reason(error)}. Try another port: "
+                f'make demo ARGS="--port {_port_to_suggest(port)}"'
+            ) from error
+
+
+def _port_to_suggest(taken: int) -> int:
+    """Return the next port that is free, of those that need no rights."""
+    for port in range(max(taken + 1, FIRST_SUGGESTED), LAST_PORT + 1):
+        reservation = _reserve(LOOPBACK, port)
+        if reservation is not None:
+            reservation.close()
+            return port
+    return free_port()
 
 
 def free_port(address: str = LOOPBACK) -> int:

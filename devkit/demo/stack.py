@@ -5,6 +5,7 @@ Zero to JupyterHub chart, so that users stay connected while the hub is away.
 Promise: when the context ends, however it ends, no process is left.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from devkit.demo import leftovers
 from devkit.demo.failure import DemoError
 from devkit.demo.gather import gather
 from devkit.demo.leftovers import Mark
-from devkit.demo.plan import Plan, cluster_command, hub_command, proxy_command
+from devkit.demo.plan import Plan, cluster_command, culler_options_of, hub_command, proxy_command
 from devkit.demo.process import Command, Probe, Process
+from devkit.demo.settings import Use
 
 READY_DEADLINE = 60.0  # seconds for each part; a slow machine needs 5
 STOP_GRACE = 20.0  # seconds for each part; the hub may have servers to stop
@@ -70,7 +72,7 @@ class Stack:
 @asynccontextmanager
 async def running(plan: Plan) -> AsyncIterator[Stack]:
     """A stack that is ready for users; stopped, also half-started, when the context ends."""
-    _forget_earlier_run(plan)
+    _prepare(plan)
     stack = Stack(parts_of(plan), plan.mark)
     try:
         await stack.start()
@@ -105,10 +107,13 @@ def _holds(question: Callable[[], bool]) -> Probe:
     return is_ready
 
 
-def _forget_earlier_run(plan: Plan) -> None:
-    """Remove the mini cluster's old kubeconfig: a new one says that it is ready."""
+def _prepare(plan: Plan) -> None:
+    """Remove the mini cluster's old kubeconfig, because a new one says that it is ready; write the culler's options."""
     if plan.settings.kubeconfig is None:
         plan.kubeconfig.unlink(missing_ok=True)
+    plan.decision_log.unlink(missing_ok=True)
+    if plan.settings.use is Use.SHOWN:
+        plan.culler_options.write_text(json.dumps(culler_options_of(plan), indent=2))
 
 
 async def _complain(process: Process) -> None:

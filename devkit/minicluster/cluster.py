@@ -52,10 +52,11 @@ class ClusterOptions:
     #: Namespaces that are there from the beginning.
     namespaces: tuple[str, ...] = ("default",)
     node: Node = field(default_factory=Node)
-    #: Images that can be had; None: all.
+    #: Images that can be had; None: all but the missing ones.
     known_images: frozenset[str] | None = None
-    #: Storage classes that provide volumes; the empty one is a claim that asks for no class.
-    storage_classes: frozenset[str] = frozenset({"standard", ""})
+    missing_images: frozenset[str] = frozenset()
+    #: Storage classes that provide volumes; the empty one is a claim that asks for no class. None: all.
+    storage_classes: frozenset[str] | None = frozenset({"standard", ""})
     #: The class of a claim that names none.
     default_storage_class: str = "standard"
     latencies: Latencies = field(default_factory=Latencies)
@@ -180,6 +181,7 @@ class MiniCluster:
                 node=options.node,
                 runtime=_runtime(self._runtime),
                 known_images=options.known_images,
+                missing_images=options.missing_images,
                 latencies=options.latencies,
                 back_off=options.back_off,
                 volumes=self.volumes,

@@ -10,19 +10,37 @@ from pathlib import Path
 from devkit.minicluster.cluster import ClusterOptions, MiniCluster, RuntimeChoice
 from devkit.minicluster.disk import write_atomically
 from devkit.minicluster.errors import ClusterError, DirectoryError
+from devkit.minicluster.kubelet import Latencies
+from devkit.minicluster.node import Node
 from k8s_hub.cli import numbers
 from k8s_hub.signals import run_until_told
+
+REGISTRY_SECONDS = 2.0
+"""Until a registry says that an image is missing: time enough to see the server start."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Start the cluster, print the path of its kubeconfig, and stay."""
     parsed = _parser().parse_args(arguments)
     try:
-        served = serve(parsed.directory.absolute(), parsed.port, runtime=parsed.pods, on_ready=_tell)
+        served = serve(
+            parsed.directory.absolute(),
+            parsed.port,
+            runtime=parsed.pods,
+            options=_options(parsed),
+            on_ready=_tell,
+        )
         return run_until_told(served)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
+
+
+def _options(parsed: argparse.Namespace) -> ClusterOptions:
+    options = ClusterOptions(
+        missing_images=frozenset(parsed.missing_image), latencies=Latencies(refuse=REGISTRY_SECONDS)
+    )
+    return replace(options, node=Node(fits_all=True), storage_classes=None) if parsed.fits_all else options
 
 
 def _tell(kubeconfig: Path) -> None:
@@ -44,6 +62,18 @@ def _parser() -> argparse.ArgumentParser:
         choices=["process", "listener"],
         default="process",
         help="process runs a pod's command; listener only answers on its port (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--missing-image",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="an image that does not exist; may be repeated (default: all images exist)",
+    )
+    parser.add_argument(
+        "--fits-all",
+        action="store_true",
+        help="the node has every label and device that a pod asks for, and every storage class provides volumes",
     )
     return parser
 

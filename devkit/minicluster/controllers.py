@@ -85,7 +85,7 @@ class ClaimBinder:
         if kind != CLAIMS or claim is None or is_dying(claim) or claim["status"]["phase"] == "Bound":
             return
         storage_class = claim["spec"]["storageClassName"]
-        if storage_class not in self._volumes.classes:
+        if not self._volumes.has_class(storage_class):
             message = f'storageclass.storage.k8s.io "{storage_class}" not found'
             self._recorder.emit(claim, "ProvisioningFailed", message, by=PROVISIONER, is_warning=True)
             return

@@ -15,7 +15,7 @@ from typing import Any
 from devkit.minicluster.addresses import AddressError, Addresses
 from devkit.minicluster.database import Database
 from devkit.minicluster.history import Change, ChangeType, Pulse
-from devkit.minicluster.node import Node, image_problem, scheduling_obstacle
+from devkit.minicluster.node import ImageProblem, Node, image_problem, scheduling_obstacle
 from devkit.minicluster.pod_status import (
     PodFacts,
     Running,
@@ -26,7 +26,7 @@ from devkit.minicluster.pod_status import (
     pod_status,
 )
 from devkit.minicluster.recorder import KUBELET, SCHEDULER, Recorder
-from devkit.minicluster.resources import CLAIMS, PODS, Kind
+from devkit.minicluster.resources import CLAIMS, PODS, SECRETS, Kind
 from devkit.minicluster.runtime import Container, Order, Runtime, StartError
 from devkit.minicluster.volumes import Volumes
 from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
@@ -41,6 +41,8 @@ class Latencies:
 
     schedule: float = 0.0
     pull: float = 0.0
+    #: Until the registry has said that an image is missing.
+    refuse: float = 0.0
     start: float = 0.0
     #: From the deletion of a pod to its end, before its container is asked to end.
     stop: float = 0.0
@@ -65,8 +67,9 @@ class NodeSettings:
 
     node: Node
     runtime: Runtime
-    #: Images that can be had; None: all.
+    #: Images that can be had; None: all but the missing ones.
     known_images: frozenset[str] | None
+    missing_images: frozenset[str]
     latencies: Latencies
     back_off: BackOff
     volumes: Volumes
@@ -186,8 +189,9 @@ class PodWorker:
         image = main_container(self._pod).get("image", "")
         await _pause(settings.latencies.pull)
         attempt = 0
-        while problem := image_problem(image, self._kubelet.settings.known_images):
+        while problem := self._image_problem(image):
             attempt += 1
+            await _pause(settings.latencies.refuse)
             self._emit_event(
                 KUBELET, "Failed", f'Failed to pull image "{image}": {problem.message}', is_warning=True
             )
@@ -200,6 +204,10 @@ class PodWorker:
             self._update_status(state=Waiting(reason=problem.back_off_reason, message=message))
             await _pause(settings.back_off.seconds(attempt) / 2)
         self._emit_event(KUBELET, "Pulled", f'Container image "{image}" already present on machine')
+
+    def _image_problem(self, image: str) -> ImageProblem | None:
+        settings = self._kubelet.settings
+        return image_problem(image, settings.known_images, settings.missing_images)
 
     async def _run_once(self) -> Terminated:
         """Start the container, return when it ended; its status is written before and after."""
@@ -258,6 +266,7 @@ class PodWorker:
             port=port,
             home=self._kubelet.settings.volumes.home(self._pod) or self._scratch,
             log=self._kubelet.settings.directory / "logs" / f"{self._key.namespace}_{self._key.name}.log",
+            find_secret=lambda name: self._kubelet.database.get(SECRETS, Key(self._key.namespace, name)),
         )
 
     async def _back_off(self, last: Terminated) -> None:

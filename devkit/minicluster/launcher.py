@@ -4,6 +4,7 @@ A claim is not mounted: the first one is the home directory, and whatever names 
 where its files are. Other volumes, and users and capabilities of the pod, are not there.
 """
 
+import base64
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -66,26 +67,42 @@ def compose(order: Order, machine: Machine) -> Command:
 def _environment(order: Order, machine: Machine) -> dict[str, str]:
     environment = {"PATH": f"{machine.programs}:{machine.path}", "LANG": machine.language}
     for variable in order.container.get("env") or ():
-        name = variable["name"]
-        environment[name] = _moved(_value(variable, environment, order), order)
+        value = _value(variable, environment, order)
+        if value is not None:
+            environment[variable["name"]] = _moved(value, order)
     if _SERVICE_URL in environment:
         environment[_SERVICE_URL] = _at(environment[_SERVICE_URL], order.address)
     return environment | {"HOME": str(order.home)}
 
 
-def _value(variable: Raw, environment: Mapping[str, str], order: Order) -> str:
+def _value(variable: Raw, environment: Mapping[str, str], order: Order) -> str | None:
+    """Return the variable's value; None: it comes from an optional Secret that is not there."""
     source = variable.get("valueFrom")
     if not source:
         return _expanded(str(variable.get("value") or ""), environment)
+    if reference := source.get("secretKeyRef"):
+        return _of_secret(reference, order)
     path = (source.get("fieldRef") or {}).get("fieldPath")
     value = _fields(order).get(str(path))
     if value is None:
         raise StartError(
             "CreateContainerConfigError",
-            f"the environment variable {variable['name']} cannot be set: the mini cluster supports fieldRef of "
-            f"{', '.join(_fields(order))}, not {source!r}",
+            f"the environment variable {variable['name']} cannot be set: the mini cluster supports secretKeyRef, and "
+            f"fieldRef of {', '.join(_fields(order))}, not {source!r}",
         )
     return value
+
+
+def _of_secret(reference: Raw, order: Order) -> str | None:
+    name, key = reference["name"], reference["key"]
+    secret = order.find_secret(name)
+    content = {} if secret is None else secret.get("data") or {}
+    if key in content:
+        return base64.b64decode(content[key]).decode()
+    if reference.get("optional"):
+        return None
+    problem = f'secret "{name}" not found' if secret is None else f"couldn't find key {key} in Secret {name}"
+    raise StartError("CreateContainerConfigError", problem)
 
 
 def _fields(order: Order) -> dict[str, str]:

@@ -32,6 +32,8 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=lambda: {"kubernetes.io/os": "linux"})
     #: What is not named here, the node does not have ("nvidia.com/gpu").
     capacity: Mapping[str, Decimal] = field(default_factory=_default_capacity)
+    #: It has every label and every device that a pod asks for.
+    fits_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,17 @@ def claim_names(pod: Raw) -> list[str]:
     return [source["claimName"] for source in sources]
 
 
-def image_problem(image: str, known: frozenset[str] | None) -> ImageProblem | None:
-    """Return why the image cannot be had; ``known`` None: every well-formed name can."""
+def image_problem(
+    image: str, known: frozenset[str] | None, missing: frozenset[str] = frozenset()
+) -> ImageProblem | None:
+    """Return why the image cannot be had; ``known`` None: every well-formed name can, but for the missing ones."""
     if not _IMAGE.fullmatch(image):
         message = (
             f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": '
             "invalid reference format"
         )
         return ImageProblem(reason="InvalidImageName", message=message, back_off_reason="InvalidImageName")
-    if known is None or image in known:
+    if image not in missing and (known is None or image in known):
         return None
     message = (
         f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": '
@@ -95,7 +99,7 @@ def _claim_obstacles(pod: Raw, find_claim: FindClaim) -> Iterator[str]:
 
 def _selector_obstacles(pod: Raw, node: Node) -> Iterator[str]:
     wanted = pod["spec"].get("nodeSelector") or {}
-    if any(node.labels.get(label) != value for label, value in wanted.items()):
+    if not node.fits_all and any(node.labels.get(label) != value for label, value in wanted.items()):
         yield "1 node(s) didn't match Pod's node affinity/selector"
 
 
@@ -107,6 +111,7 @@ def _resource_obstacles(pod: Raw, node: Node) -> Iterator[str]:
         asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
         for resource, amount in asked.items():
             total[resource] = total.get(resource, Decimal(0)) + parse(amount)
-    short = [name for name, amount in sorted(total.items()) if amount > node.capacity.get(name, Decimal(0))]
+    unnamed = Decimal("Infinity") if node.fits_all else Decimal(0)
+    short = [name for name, amount in sorted(total.items()) if amount > node.capacity.get(name, unnamed)]
     if short:
         yield ", ".join(f"1 Insufficient {name}" for name in short)

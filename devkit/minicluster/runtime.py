@@ -1,5 +1,6 @@
 """What a kubelet needs from whatever runs containers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -21,6 +22,8 @@ class Order:
     home: Path
     #: Where what it prints is appended.
     log: Path
+    #: Returns a Secret of the pod's namespace by its name.
+    find_secret: Callable[[str], Raw | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

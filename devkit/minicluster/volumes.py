@@ -11,10 +11,13 @@ from k8s_hub.objects.raw import Raw
 class Volumes:
     """``volumes/<namespace>/<claim>``; the files of a deleted claim move to ``released/<claim>-<uid>``."""
 
-    def __init__(self, directory: Path, classes: frozenset[str]) -> None:
+    def __init__(self, directory: Path, classes: frozenset[str] | None) -> None:
         self._directory = directory
-        #: The storage classes that provide volumes; the empty one is "no class at all".
-        self.classes = classes
+        self._classes = classes
+
+    def has_class(self, name: str) -> bool:
+        """Return whether the storage class provides volumes; the empty one is "no class at all"."""
+        return self._classes is None or name in self._classes
 
     def path(self, key: Key) -> Path:
         """Return where the claim's files are."""

@@ -15,6 +15,7 @@ from devkit.realcluster.controlplane import RULES
 from k8s_hub import KubeSpawner
 from k8s_hub.cli.main import VERBS
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.explain import Explain
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -84,6 +85,8 @@ def test_a_command_that_is_not_marked_is_one_that_there_is(words, monkeypatch, t
             IdleCuller().parse_command_line(arguments)
         case ["export", *assignments]:
             assert all(re.match(r"[A-Z_]+=", one) for one in assignments)
+        case ["k8s-hub", "cull", "explain", *arguments]:
+            Explain().initialize(arguments)
         case ["k8s-hub", verb, *arguments]:
             assert verb in VERBS
             import_module(f"k8s_hub.cli.{verb}")._parser().parse_args(arguments)

@@ -24,7 +24,8 @@ class PageSettings:
     api_url: str
     token: str = field(repr=False)
     hub_prefix: str = "/hub/"
-    hub_host: str = ""  # where the hub has a domain of its own
+    hub_host: str = ""  # where the hub has a domain of its own, or a public URL
+    login_callback: str = ""  # where the hub sends users back; empty: below the prefix at its own host
     keyfile: str = ""  # of internal_ssl
     certfile: str = ""
     client_ca: str = ""
@@ -47,6 +48,7 @@ class PageSettings:
             token=token,
             hub_prefix=f"{base}hub/",
             hub_host=environ.get("JUPYTERHUB_HOST", ""),
+            login_callback=environ.get("JUPYTERHUB_OAUTH_CALLBACK_URL", ""),
             keyfile=environ.get("JUPYTERHUB_SSL_KEYFILE", ""),
             certfile=environ.get("JUPYTERHUB_SSL_CERTFILE", ""),
             client_ca=environ.get("JUPYTERHUB_SSL_CLIENT_CA", ""),

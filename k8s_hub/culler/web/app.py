@@ -158,7 +158,8 @@ def _login(settings: PageSettings) -> HubOAuth:
         hub_prefix=settings.hub_prefix,
         hub_host=settings.hub_host,
         oauth_client_id=settings.client_id,
-        oauth_redirect_uri=f"{settings.hub_host}{settings.prefix}oauth_callback",
+        # The hub compares it with its own, which has no host where JupyterHub.public_url is set.
+        oauth_redirect_uri=settings.login_callback or f"{settings.hub_host}{settings.prefix}oauth_callback",
         access_scopes=set(settings.access_scopes),
         cache_max_age=LOGIN_SECONDS,
         keyfile=settings.keyfile,

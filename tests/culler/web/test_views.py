@@ -14,6 +14,7 @@ from k8s_hub.culler.core.policy import Cause, Work, facts_of
 from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.web.app import _login
 from k8s_hub.text import message_text
 
 HOUR = timedelta(hours=1)
@@ -302,6 +303,27 @@ def test_settings_that_make_no_sense(key, value):
     with pytest.raises(BadPageSettings, match=key) as refused:
         settings(**{key: value})
     assert value in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "/services/culler/oauth_callback"),
+        (
+            {"JUPYTERHUB_HOST": "https://hub.example.org"},
+            "https://hub.example.org/services/culler/oauth_callback",
+        ),
+        (
+            {
+                "JUPYTERHUB_HOST": "https://hub.example.org",
+                "JUPYTERHUB_OAUTH_CALLBACK_URL": "/services/culler/oauth_callback",
+            },
+            "/services/culler/oauth_callback",
+        ),
+    ],
+)
+def test_the_login_returns_to_the_address_that_the_hub_expects(given, expected):
+    assert _login(settings(**given)).oauth_redirect_uri == expected
 
 
 def test_a_password_in_an_address_is_not_shown():

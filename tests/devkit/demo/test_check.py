@@ -36,19 +36,30 @@ async def test_what_holds_is_printed_with_its_seconds(capsys):
 
 @pytest.mark.parametrize(("step", "reason"), [(fails, "there are 2 pods"), (cluster_away, "no connection")])
 async def test_the_first_step_that_does_not_hold_ends_the_story(capsys, step, reason):
-    with pytest.raises(DemoError, match=rf"This does not hold\. Not so: .*{reason}"):
+    with pytest.raises(DemoError, match=rf"failed: This does not hold\. .*{reason}"):
         await check.tell(None, [step, holds])
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.looptime
 async def test_a_step_that_takes_for_ever_ends_the_story():
-    with pytest.raises(DemoError, match=r"This takes for ever\. Not so after"):
+    with pytest.raises(DemoError, match=r"failed: This takes for ever\. It took longer than"):
         await check.tell(None, [hangs])
 
 
-def test_a_listener_plays_the_story_without_files_and_kernels():
-    assert set(check.steps_for(Pods.PROCESS)) - set(check.steps_for(Pods.LISTENER)) == check.NEED_JUPYTER
+def test_a_listener_plays_the_story_without_files_and_kernels(tmp_path):
+    processes = Settings(directory=tmp_path)
+    listeners = Settings(directory=tmp_path, pods=Pods.LISTENER)
+    assert check.steps_for(processes) == check.STEPS
+    assert set(check.STEPS) - set(check.steps_for(listeners)) == check.NEED_JUPYTER
+
+
+def test_only_the_mini_cluster_is_known_to_miss_an_image(tmp_path):
+    settings = Settings(directory=tmp_path, kubeconfig=tmp_path)
+    assert set(check.STEPS) - set(check.steps_for(settings)) == check.NEED_MINI_CLUSTER
+
+
+def test_each_step_says_what_it_proves():
     assert all(step.__doc__.endswith(".") for step in check.STEPS)
 
 
@@ -62,11 +73,13 @@ async def test_the_check_fails_when_users_get_no_claim(tmp_path, capsys):
     settings = Settings(directory=tmp_path / "demo", port=free_port(), pods=Pods.LISTENER, hub_config=config)
     with (
         claimed(settings.directory),
-        pytest.raises(DemoError, match=r"one claim for each of them\. Not so: "),
+        pytest.raises(
+            DemoError, match=r"failed: The Kubernetes API shows one pod and one claim for each of them\. "
+        ),
     ):
         await check.check(settings)
     told = capsys.readouterr().out.splitlines()
     assert [line.partition("  (")[0] for line in told] == [
         "ok  The login page is there.",
-        "ok  Two users log in at the same time, and each gets a server of their own.",
+        "ok  Two users log in at the same time, choose a profile, and each gets a server of their own.",
     ]

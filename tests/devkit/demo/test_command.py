@@ -1,10 +1,13 @@
-"""The demo as a person meets it: five lines, and Ctrl-C or worse at any moment leaves nothing running."""
+"""The demo as a person meets it: an introduction, and Ctrl-C or worse at any moment leaves nothing running."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -17,10 +20,16 @@ pytestmark = [pytest.mark.hub, pytest.mark.slow]
 @pytest.fixture
 def demo(tmp_path):
     """A demo whose pods are listeners, as a process of its own."""
-    command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", "--idle", "60"]
-    options = ["--port", str(free_port()), "--directory", str(tmp_path / "demo")]
+    with started(tmp_path, "--idle", "60") as process:
+        yield process
+
+
+@contextmanager
+def started(directory, *options):
+    command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", *options]
+    places = ["--port", str(free_port()), "--directory", str(directory / "demo")]
     with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *places], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         yield process
         process.kill()
@@ -32,19 +41,79 @@ def wait_for_log(directory, name):
     wait_until(lambda: log.is_file() and log.stat().st_size > 0)
 
 
-def test_five_lines_and_ctrl_c(demo, tmp_path):
+def test_an_introduction_and_ctrl_c(demo, tmp_path):
     lines, family = introduction_and_family(demo, tmp_path)
-    assert "Log in at  http://127.0.0.1:" in lines[0]
-    assert "after 60 idle seconds" in lines[1]
-    assert lines[2].startswith(f"Look inside {tmp_path}/demo: ")
-    assert lines[3].startswith("Stop with Ctrl-C")
-    assert "isolates processes no further than the operating system does" in lines[4]
+    text = "".join(lines)
+    assert re.search(r"Open  http://127.0.0.1:\d+  in a browser", text)
+    assert "The culler warns after 40 s without activity and stops the server after 1 min." in text
+    assert "/services/idle-culler/ . The user admin sees all servers there." in text
+    assert f"Logs and users' files are in {tmp_path}/demo. Press Ctrl-C to stop." in text
+    assert "isolates processes no further than the operating system does" in text
 
     demo.send_signal(signal.SIGINT)
 
-    assert demo.wait(timeout=60) == 130
+    assert demo.wait(timeout=60) == 0
+    *_, last = demo.stdout.read().splitlines()
+    assert last == (
+        f"The demo has stopped: no process is left. Users' files stay in {tmp_path}/demo for the next time."
+    )
     assert demo.stderr.read() == ""
     assert alive(family) == set()
+
+
+def test_the_lines_to_paste_work(demo, tmp_path):
+    lines, _ = introduction_and_family(demo, tmp_path)
+    pasted = [line for line in lines if line.startswith("  export ") or "k8s-hub" in line]
+    assert len(pasted) == 4
+    answer = subprocess.run(
+        ["sh", "-e"], input="".join(pasted[:3]), capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "ok       culler" in answer.stdout
+    assert "0 claims" in answer.stdout
+    explained = subprocess.run(
+        ["sh", "-e"], input=pasted[0] + pasted[3], capture_output=True, text=True, check=False
+    )
+    assert (
+        explained.stderr == "k8s-hub cull explain: the hub has no user 'ada', or the token may not see them\n"
+    )
+
+
+OWN = """
+c.JupyterHub.authenticator_class = "github"
+c.JupyterHub.hub_connect_url = "http://hub:8081"
+c.KubeSpawner.namespace = "jhub"
+c.JupyterHub.services = [{"name": "culler", "command": ["python3", "-m", "k8s_hub.culler", "--timeout=90"]}]
+c.JupyterHub.load_roles = [
+    {"name": "culler", "services": ["culler"], "scopes": ["list:users", "read:servers", "delete:servers"]}
+]
+"""
+
+
+def test_a_configuration_of_ones_own(tmp_path):
+    config = tmp_path / "own.py"
+    config.write_text(OWN)
+    with started(tmp_path, "--config", str(config)) as demo:
+        lines, _ = introduction_and_family(demo, tmp_path)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=60) == 0
+    assert lines[1].startswith(f"The hub with {config} is ready after ")
+    assert lines[3] == (
+        "The demo replaces these settings: JupyterHub.authenticator_class, JupyterHub.hub_connect_url, "
+        "KubeSpawner.namespace.\n"
+    )
+    assert any(line.endswith("k8s-hub cull explain ada --timeout=90\n") for line in lines)
+
+
+def test_a_mistake_in_a_configuration_of_ones_own_is_told_in_one_line(tmp_path):
+    config = tmp_path / "own.py"
+    config.write_text("import no_such_module\n")
+    with started(tmp_path, "--config", str(config)) as demo:
+        assert demo.wait(timeout=60) == 1
+        assert demo.stderr.read() == (
+            "demo: the hub ended while starting: ModuleNotFoundError: No module named 'no_such_module' "
+            f"({tmp_path}/demo/hub.log)\n"
+        )
 
 
 @pytest.mark.parametrize("log", ["mini-cluster.log", "proxy.log", "hub.log"])
@@ -73,8 +142,8 @@ def test_a_killed_hub_ends_the_demo_with_a_sentence(demo, tmp_path):
 
 
 def introduction_and_family(demo, directory):
-    """The five lines, and the pids of mini cluster, proxy, hub and culler once the last knows its hub."""
-    lines = [demo.stdout.readline() for _ in range(5)]
+    """The introduction, and the pids of mini cluster, proxy, hub and culler once the last knows its hub."""
+    lines = list(takewhile(lambda line: line != "What happens from now on:\n", demo.stdout))
     log = directory / "demo/hub.log"
     wait_until(lambda: "Stopping servers of" in log.read_text())
     family = descendants(demo.pid)

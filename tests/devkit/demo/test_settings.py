@@ -8,7 +8,7 @@ import pytest
 
 from devkit.demo import settings
 from devkit.demo.failure import DemoError
-from devkit.demo.settings import NEVER_AN_ORIGIN, Pods, Settings, claimed, free_port
+from devkit.demo.settings import NEVER_AN_ORIGIN, Pods, Settings, Use, claimed, free_port
 
 
 @pytest.fixture
@@ -44,9 +44,43 @@ def test_a_port_that_is_taken(checkout):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            DemoError, match=f"--port {port} on 127.0.0.1 cannot be used: Address already in use"
+            DemoError,
+            match=rf"--port {port} on 127.0.0.1 cannot be used: Address already in use\. Try another",
         ):
             settings.check(wanted(checkout, port=port))
+
+
+def test_the_port_that_is_suggested_is_the_next_free_one(checkout):
+    first = free_port()
+    with socket.create_server(("127.0.0.1", first)), socket.socket() as second:
+        second.bind(("127.0.0.1", first + 1))
+        second.listen()
+        with pytest.raises(DemoError, match=r'make demo ARGS="--port (\d+)"') as told:
+            settings.check(wanted(checkout, port=first))
+    suggested = int(str(told.value).split("--port ")[-1].rstrip('"'))
+    assert first + 1 < suggested
+    with socket.create_server(("127.0.0.1", suggested)):
+        pass
+
+
+def test_a_port_that_needs_rights_leads_to_one_that_does_not():
+    assert settings._port_to_suggest(80) >= settings.FIRST_SUGGESTED
+
+
+def test_after_the_last_port_any_free_one_is_suggested():
+    assert settings._port_to_suggest(settings.LAST_PORT) in NEVER_AN_ORIGIN
+
+
+def test_a_configuration_of_ones_own_that_is_not_there(checkout):
+    missing = checkout / "own.py"
+    with pytest.raises(DemoError, match=f"--config {missing}: there is no such file"):
+        settings.check(wanted(checkout, hub_config=missing, use=Use.FITTED))
+
+
+def test_a_configuration_of_ones_own_on_another_cluster(checkout):
+    own = {"hub_config": checkout / "jupyterhub_config.py", "use": Use.FITTED}
+    with pytest.raises(DemoError, match="--config runs on the mini cluster: omit --kubeconfig"):
+        settings.check(wanted(checkout, kubeconfig=checkout / "jupyterhub_config.py", image="x", **own))
 
 
 def test_a_kubeconfig_that_is_not_there(checkout):

@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from devkit.minicluster import command
 from devkit.minicluster.command import serve
 from devkit.minicluster.errors import DirectoryError, PortTakenError
 
@@ -15,8 +16,8 @@ from devkit.minicluster.errors import DirectoryError, PortTakenError
 @pytest.fixture
 def cluster(tmp_path):
     """A cluster as a process; killed when the test forgets to stop it."""
-    command = [sys.executable, "-m", "devkit", "cluster", "--directory", str(tmp_path), "--pods", "listener"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "devkit", "cluster", "--directory", str(tmp_path), "--pods", "listener"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
 
@@ -34,6 +35,22 @@ def test_a_cluster_prints_its_kubeconfig_serves_and_ends_when_told(tmp_path, clu
 
     cluster.send_signal(signal.SIGTERM)
     assert cluster.wait(timeout=60) == 143
+
+
+def options(*flags):
+    return command._options(command._parser().parse_args(["--directory", "x", *flags]))
+
+
+def test_images_can_be_missing():
+    assert options("--missing-image", "a:1", "--missing-image", "b").missing_images == {"a:1", "b"}
+    assert options().missing_images == frozenset()
+
+
+def test_a_cluster_can_fit_every_pod():
+    assert options("--fits-all").node.fits_all
+    assert options("--fits-all").storage_classes is None
+    assert not options().node.fits_all
+    assert "standard" in options().storage_classes
 
 
 async def served(directory, port=0):

@@ -35,7 +35,13 @@ def order(*words, env=(), **container):
         "spec": {"containers": [container], "volumes": volumes},
     }
     return Order(
-        pod=pod, container=container, address="127.9.0.1", port=8888, home=HOME, log=Path("/cluster/log")
+        pod=pod,
+        container=container,
+        address="127.9.0.1",
+        port=8888,
+        home=HOME,
+        log=Path("/cluster/log"),
+        find_secret={"token": {"data": {"k": "c2VjcmV0"}}}.get,
     )
 
 
@@ -123,9 +129,29 @@ def test_fields_of_the_pod_can_be_variables(machine, path, expected):
     assert compose(order("tool", env=env), machine).environment["FIELD"] == expected
 
 
+def of_secret(name, key, **more):
+    return {"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": key, **more}}}
+
+
+def test_a_variable_can_come_from_a_secret(machine):
+    assert compose(order("tool", env=[of_secret("token", "k")]), machine).environment["X"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "problem"),
+    [("gone", "k", 'secret "gone" not found'), ("token", "x", "couldn't find key x in Secret token")],
+)
+def test_a_secret_that_is_not_there_is_an_error_unless_it_is_optional(machine, name, key, problem):
+    with pytest.raises(StartError, match=problem) as caught:
+        compose(order("tool", env=[of_secret(name, key)]), machine)
+    assert caught.value.reason == "CreateContainerConfigError"
+    command = compose(order("tool", env=[of_secret(name, key, optional=True)]), machine)
+    assert "X" not in command.environment
+
+
 @pytest.mark.parametrize(
     "source",
-    [{"secretKeyRef": {"name": "s", "key": "k"}}, {"fieldRef": {"fieldPath": "spec.nodeName"}}],
+    [{"configMapKeyRef": {"name": "s", "key": "k"}}, {"fieldRef": {"fieldPath": "spec.nodeName"}}],
 )
 def test_a_variable_from_anything_else_is_an_error_that_names_it(machine, source):
     with pytest.raises(StartError, match="the environment variable X cannot be set") as caught:

@@ -68,6 +68,25 @@ def test_other_images_are_invalid_names(image):
     assert image_problem(image, None).reason == "InvalidImageName"
 
 
+def test_a_missing_image_cannot_be_had_and_all_others_can():
+    missing = frozenset({"gone:1"})
+    assert image_problem("gone:1", None, missing).reason == "ErrImagePull"
+    assert image_problem("here:1", None, missing) is None
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [pod(nodeSelector={"pool": "users"}), pod(container={"resources": {"limits": {"amd.com/gpu": 1}}})],
+)
+def test_a_node_that_fits_all_has_every_label_and_device(subject):
+    assert scheduling_obstacle(subject, Node(fits_all=True), lambda _: None) is None
+
+
+def test_a_node_that_fits_all_is_still_no_larger():
+    obstacle = scheduling_obstacle(asking(memory="1Ti"), Node(fits_all=True), lambda _: None)
+    assert "1 Insufficient memory" in obstacle
+
+
 def test_only_known_images_can_be_had_where_they_are_listed():
     known = frozenset({"here:1"})
     assert image_problem("here:1", known) is None

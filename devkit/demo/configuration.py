@@ -1,0 +1,105 @@
+"""What the demo's hub adds to the configuration that it loads. `hub_config.py` calls it in the hub's process.
+
+The repository's own configuration gets what there is to see (`showcase`). Somebody's own file loses what only their
+cluster has (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use.
+"""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from traitlets.config import Config
+from traitlets.config.loader import LazyConfigValue
+
+from devkit.demo.fitting import fit
+from devkit.demo.leftovers import MARKER
+from devkit.demo.showcase import show
+
+VARIABLE = "K8S_HUB_DEMO_RUN"
+TOOLS = "demo-tools"
+"""The service of the demo itself: it may do what `k8s-hub doctor`, `volumes` and `cull explain` need."""
+
+SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
+_CULLERS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What the hub's configuration has to know of one run of the demo; it travels in the environment."""
+
+    config: str  # the file that is loaded, absolute
+    is_own: bool  # somebody's own file
+    is_mini: bool  # on the mini cluster
+    marker: str
+    token: str = field(repr=False)
+    activity_seconds: int
+    culler_url: str
+    culler_options: str  # the culler's config file
+    outcome: str  # where the outcome is written
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variable that `of_environment` reads."""
+        return {VARIABLE: json.dumps(asdict(self))}
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Return the run of this process."""
+        return cls(**json.loads(os.environ[VARIABLE]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the demo has to know of the hub's configuration."""
+
+    left_out: Sequence[str] = ()  # settings, such as JupyterHub.db_url
+    culler_flags: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return what `complete` has written."""
+        return cls(**json.loads(path.read_text()))
+
+
+def complete(c: Config, run: Run) -> None:
+    """Add to ``c`` what this run needs, and write the outcome."""
+    left_out: Sequence[str] = ()
+    if run.is_own:
+        left_out = fit(c)
+    else:
+        show(c, culler_url=run.culler_url, culler_options=run.culler_options, is_mini=run.is_mini)
+    _mark_servers(c, run)
+    c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
+    c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
+    outcome = Outcome(left_out=left_out, culler_flags=culler_flags(_items(c.JupyterHub.services)))
+    Path(run.outcome).write_text(json.dumps(asdict(outcome)))
+
+
+def _mark_servers(c: Config, run: Run) -> None:
+    """Give servers the marker of this run, and have them report activity often; a subclass may have its own section."""
+    ours = {MARKER: run.marker, "JUPYTERHUB_ACTIVITY_INTERVAL": str(run.activity_seconds)}
+    c.KubeSpawner.environment.update(ours)
+    for section in c.values():
+        if isinstance(section, Config) and isinstance(section.get("environment"), dict):
+            section["environment"].update(ours)
+
+
+def culler_flags(services: Sequence[Any]) -> list[str]:
+    """Return the flags of the culler among the hub's services; none where there is no culler."""
+    for service in services:
+        command = service.get("command") if isinstance(service, Mapping) else None
+        words = shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))
+        found = [at for at, word in enumerate(words) if word in _CULLERS]
+        if found:
+            return words[found[0] + 1 :]
+    return []
+
+
+def _items(services: Any) -> list[Any]:
+    """Return a list of the configuration; one that was only appended to is not a list yet."""
+    if isinstance(services, LazyConfigValue):
+        return list(services.to_dict().get("extend", ()))
+    return list(services)

@@ -1,0 +1,8 @@
+"""The configuration of the demo's hub: another file, and what this run of the demo adds to it."""
+
+from devkit.demo import configuration
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub reads this as a script
+run = configuration.Run.of_environment()
+load_subconfig(run.config)  # type: ignore[name-defined]  # noqa: F821 - as above
+configuration.complete(c, run)

@@ -1,0 +1,276 @@
+"""Tells in one line each what happens to users and their servers, as the hub's REST API shows it.
+
+`Narrator` is told what was seen and returns what has changed; `narrate` looks, and prints.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from devkit.demo.gather import gather
+from devkit.demo.plan import Plan
+from devkit.demo.webhook import Warnings
+from k8s_hub.clock import utcnow
+from k8s_hub.culler.core.decision import Action
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import HubError
+from k8s_hub.hub.users import Server, ServerKey, User
+from k8s_hub.objects.timestamps import parse
+from k8s_hub.text import format_duration, printable
+
+LOOK_EVERY = 0.3  # seconds
+USERS_AT_ONCE = 200
+STOP_IS_TOLD = timedelta(seconds=3)  # the culler writes that it stopped a server a moment after the hub has
+PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+Tell = Callable[[str], None]
+
+
+class Kind(Enum):
+    """What can happen."""
+
+    LOGIN = auto()
+    START = auto()
+    READY = auto()
+    FAILED = auto()
+    IDLE = auto()
+    CULLED = auto()
+    STOPPED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One thing that happened."""
+
+    kind: Kind
+    user: str
+    server: str = ""  # "" is the user's default server
+    length: timedelta = timedelta()  # of the start, or without activity
+    is_back: bool = False  # the server ran before
+    detail: str = ""  # the profile, or why it was stopped or failed
+
+    @property
+    def key(self) -> ServerKey:
+        """Which server it is about."""
+        return self.user, self.server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Life:
+    """What is remembered of a server that is there."""
+
+    began: datetime
+    is_ready: bool = False
+    is_idle: bool = False
+
+
+class Narrator:
+    """Owner of what was seen so far; each happening is returned once."""
+
+    def __init__(self, *, began: datetime, idle_after: timedelta) -> None:
+        self._began = began
+        self._idle_after = idle_after
+        self._present: set[str] = set()
+        self._lives: dict[ServerKey, _Life] = {}
+        self._ran: set[ServerKey] = set()
+        self._gone: dict[ServerKey, datetime] = {}  # it is not known yet who stopped these
+        self._culled: dict[ServerKey, str] = {}
+
+    def look(
+        self, users: Sequence[User], culled: Mapping[ServerKey, str], now: datetime
+    ) -> Iterator[Happening]:
+        """Yield what has happened; ``culled`` are servers that the culler has stopped since the last look, and why."""
+        self._culled |= culled
+        yield from self._logins(users)
+        servers = {(server.user, server.name): server for user in users for server in user.servers or ()}
+        for key in [key for key in self._lives if key not in servers]:
+            yield from self._vanished(key, now)
+        yield from self._who_stopped(now)
+        for key, server in servers.items():
+            yield from self._seen(key, server, now)
+
+    def _logins(self, users: Iterable[User]) -> Iterator[Happening]:
+        for user in users:
+            is_active = user.last_activity is not None and user.last_activity >= self._began
+            if is_active and user.name not in self._present:
+                self._present.add(user.name)
+                yield Happening(kind=Kind.LOGIN, user=user.name)
+
+    def _vanished(self, key: ServerKey, now: datetime) -> Iterator[Happening]:
+        life = self._lives.pop(key)
+        if life.is_ready:
+            self._gone[key] = now
+        else:
+            yield Happening(kind=Kind.FAILED, user=key[0], server=key[1])
+
+    def _who_stopped(self, now: datetime) -> Iterator[Happening]:
+        for key, since in list(self._gone.items()):
+            reason = self._culled.pop(key, None)
+            if reason is None and now - since < STOP_IS_TOLD:
+                continue
+            del self._gone[key]
+            kind = Kind.STOPPED if reason is None else Kind.CULLED
+            yield Happening(kind=kind, user=key[0], server=key[1], detail=reason or "")
+
+    def _seen(self, key: ServerKey, server: Server, now: datetime) -> Iterator[Happening]:
+        life = self._lives.get(key)
+        if life is None:
+            life = _Life(began=now)
+            if not server.ready:
+                yield Happening(
+                    kind=Kind.START, user=server.user, server=server.name, detail=_profile(server)
+                )
+        if server.ready and not life.is_ready:
+            yield Happening(
+                kind=Kind.READY,
+                user=server.user,
+                server=server.name,
+                length=now - life.began,
+                is_back=key in self._ran,
+            )
+            self._ran.add(key)
+            life = replace(life, is_ready=True)
+        idle = server.idle_for(now) or timedelta()
+        is_idle = life.is_ready and idle >= self._idle_after
+        if is_idle and not life.is_idle:
+            yield Happening(kind=Kind.IDLE, user=server.user, server=server.name, length=idle)
+        self._lives[key] = replace(life, is_idle=is_idle)
+
+
+def _profile(server: Server) -> str:
+    options = server.raw.get("user_options")
+    profile = options.get("profile") if isinstance(options, Mapping) else None
+    return profile if isinstance(profile, str) else ""
+
+
+def sentence(happened: Happening) -> str:
+    """Return it in one line."""
+    who = happened.user
+    server = f"{who}'s server" + (f' "{happened.server}"' if happened.server else "")
+    length = format_duration(happened.length)
+    match happened.kind:
+        case Kind.LOGIN:
+            said = f"{who} logged in."
+        case Kind.START:
+            said = f"{server} is starting" + (f' (profile "{happened.detail}").' if happened.detail else ".")
+        case Kind.READY if happened.is_back:
+            said = f"{server} is back: ready after {length}, with the same volume and files."
+        case Kind.READY:
+            said = f"{server} is ready after {length}."
+        case Kind.FAILED:
+            said = f"{server} " + (
+                f"did not start. {happened.detail}" if happened.detail else "stopped before it was ready."
+            )
+        case Kind.IDLE:
+            said = f"{server} is idle: no activity for {length}."
+        case Kind.CULLED:
+            said = f"The culler stopped {server}: it {happened.detail}. The files are kept."
+        case Kind.STOPPED:
+            said = f"{server} stopped. The files are kept."
+    return printable(said)
+
+
+def warning_sentence(warning: Mapping[str, Any]) -> str:
+    """Return in one line what the culler's webhook got."""
+    server = f"server {warning['server']!r}" if warning["server"] else "server"
+    at = f"{parse(warning['stop_at']).astimezone():%H:%M:%S}"
+    return printable(
+        f"The culler warned {warning['user']}: the {server} stops at {at} unless {warning['user']} uses it."
+    )
+
+
+# --- Looking ---
+
+
+async def narrate(plan: Plan, warnings: Warnings, tell: Tell) -> None:
+    """Tell what happens until cancellation."""
+    await gather(_tell_of_servers(plan, tell), _tell_of_warnings(warnings, tell))
+
+
+async def _tell_of_warnings(warnings: Warnings, tell: Tell) -> None:
+    while True:
+        tell(warning_sentence(await warnings.get()))
+
+
+async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
+    settings = plan.settings
+    idle_after = timedelta(seconds=max(2 * settings.activity_seconds, settings.idle_seconds // 3))
+    narrator = Narrator(began=utcnow(), idle_after=idle_after)
+    stops = StopLog(plan.decision_log)
+    async with HubConnection(HubConnectionSettings(url=plan.hub_api, token=plan.token)) as connection:
+        api = HubApi(connection)
+        while True:
+            try:
+                users = await _users(api)
+            except HubError:  # the hub is busy, or ends: who waits for it tells of that
+                pass
+            else:
+                for happened in narrator.look(users, stops.new(), utcnow()):
+                    if happened.kind is Kind.FAILED:
+                        happened = replace(happened, detail=await _why_it_failed(plan, happened.key))  # noqa: PLW2901
+                    tell(sentence(happened))
+            await asyncio.sleep(LOOK_EVERY)
+
+
+async def _users(api: HubApi) -> list[User]:
+    users: list[User] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = await api.page(offset=offset, limit=USERS_AT_ONCE)
+        users += page.users
+        offset = page.next_offset
+    return users
+
+
+async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
+    """Return what the user reads on the progress page; empty where the hub says nothing."""
+    user, server = key
+    below = ("servers", server, "progress") if server else ("server", "progress")
+    url = URL(plan.hub_api).joinpath("users", user, *below)
+    headers = {"Authorization": f"token {plan.token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=PROGRESS_TIMEOUT) as session,
+            session.get(url, headers=headers) as reply,
+        ):
+            async for line in reply.content:
+                if line.startswith(b"data:"):
+                    message = str(json.loads(line.removeprefix(b"data:")).get("message", ""))
+                    return " ".join(message.removeprefix("Spawn failed: ").split())
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        pass
+    return ""
+
+
+class StopLog:
+    """Reads the culler's decision log as it grows; a configuration without one leaves the file out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def new(self) -> dict[ServerKey, str]:
+        """Return the servers that the culler has stopped since the last call, and why."""
+        try:
+            with self._path.open("rb") as log:
+                log.seek(self._read)
+                text = log.read()
+        except FileNotFoundError:
+            return {}
+        whole = text[: text.rfind(b"\n") + 1]  # the last line may still be written
+        self._read += len(whole)
+        records = map(json.loads, whole.splitlines())
+        return {
+            (record["user"], record["server"]): record["reason"]
+            for record in records
+            if record["action"] in {Action.STOPPED, Action.STOPPING}
+        }

@@ -1,0 +1,205 @@
+"""What the hub's configuration becomes: the repository's with more to see, or somebody's own without their cluster."""
+
+import json
+from pathlib import Path
+
+import pytest
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from devkit.demo import configuration
+from devkit.demo.configuration import Outcome, Run, complete, culler_flags
+from devkit.demo.fitting import fit
+from devkit.demo.leftovers import MARKER
+from devkit.demo.plan import HUB_CONFIG
+from devkit.demo.settings import REPOSITORY
+from devkit.demo.showcase import PROFILES, culler_options
+from k8s_hub import KubeSpawner
+from k8s_hub.culler.application import IdleCuller
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that makes a run whose outcome is written into the test's folder."""
+
+    def make(config=REPOSITORY / "jupyterhub_config.py", *, is_own=False, is_mini=True):
+        return Run(
+            config=str(config),
+            is_own=is_own,
+            is_mini=is_mini,
+            marker="m1",
+            token="secret",
+            activity_seconds=5,
+            culler_url="http://127.0.0.1:10101",
+            culler_options="/demo/culler.json",
+            outcome=str(tmp_path / "outcome.json"),
+        )
+
+    return make
+
+
+def loaded(run, monkeypatch):
+    """The configuration as the hub reads it, and what the demo reads of it."""
+    monkeypatch.setenv(configuration.VARIABLE, run.as_environment()[configuration.VARIABLE])
+    c = PyFileConfigLoader(str(HUB_CONFIG)).load_config()
+    return c, Outcome.read(Path(run.outcome))
+
+
+def named(things, name):
+    (found,) = (thing for thing in things if thing["name"] == name)
+    return found
+
+
+def test_the_demo_adds_to_the_repositorys_configuration(run, monkeypatch):
+    monkeypatch.setenv("K8S_HUB_IDLE_SECONDS", "60")
+    c, outcome = loaded(run(), monkeypatch)
+    assert c.KubeSpawner.profile_list == PROFILES
+    assert c.Authenticator.admin_users == {"admin"}
+    assert c.KubeSpawner.storage_pvc_ensure is True
+    culler = named(c.JupyterHub.services, "idle-culler")
+    assert culler["url"] == "http://127.0.0.1:10101"
+    assert "admin:server_state" in named(c.JupyterHub.load_roles, "idle-culler")["scopes"]
+    assert "access:services!service=idle-culler" in named(c.JupyterHub.load_roles, "user")["scopes"]
+    assert outcome.left_out == []
+    assert outcome.culler_flags == ["--timeout=60", "--cull-every=6", "--config=/demo/culler.json"]
+
+
+@pytest.mark.parametrize(("is_mini", "seconds"), [(True, 60), (False, 300)])
+def test_only_on_the_mini_cluster_a_start_has_a_minute(run, monkeypatch, is_mini, seconds):
+    c, _ = loaded(run(is_mini=is_mini), monkeypatch)
+    assert c.KubeSpawner.start_timeout == seconds
+
+
+def test_the_spawner_accepts_the_profiles():
+    spawner = KubeSpawner(profile_list=PROFILES)
+    assert [profile["slug"] for profile in spawner.profile_list] == [
+        "small",
+        "long-work",
+        "too-large",
+        "broken",
+    ]
+
+
+@pytest.mark.parametrize(("idle", "notice"), [(60, 20), (2, 0)])
+def test_the_culler_accepts_its_options(idle, notice, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:1/hub/api")
+    path = tmp_path / "culler.json"
+    options = culler_options(
+        idle_seconds=idle,
+        warn_url="http://127.0.0.1:1/",
+        state_file=str(tmp_path / "state"),
+        decision_log="-",
+    )
+    path.write_text(json.dumps(options))
+    culler = IdleCuller()
+    culler.initialize([f"--timeout={idle}", f"--config={path}"])
+    assert culler.warn_before == notice
+    assert [rule.name for rule in culler.decider.rules.rules] == ["long work"]
+
+
+OWN = """
+import os
+from pathlib import Path
+
+c.JupyterHub.authenticator_class = "github"
+c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+c.JupyterHub.hub_connect_url = "http://hub:8081"
+c.JupyterHub.db_url = "postgresql://db"
+c.JupyterHub.concurrent_spawn_limit = 7
+c.GitHubOAuthenticator.auto_login = True
+c.GitHubOAuthenticator.client_id = "id"
+c.ConfigurableHTTPProxy.api_url = "http://proxy-api:8001"
+c.KubeSpawner.namespace = "jhub"
+c.KubeSpawner.cmd = ["start-singleuser.sh"]
+c.KubeSpawner.environment = {"COURSE": Path(__file__).name}
+c.MySpawner.port = 9999
+c.MySpawner.environment = {"GPU": "1"}
+c.JupyterHub.services.append({"name": "culler", "command": ["python3", "-m", "k8s_hub.culler", "--timeout=90"]})
+"""
+
+
+def test_somebodys_own_configuration_loses_what_leads_to_their_cluster(run, tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    c, outcome = loaded(run(path, is_own=True), monkeypatch)
+    assert outcome.left_out == [
+        "ConfigurableHTTPProxy.api_url",
+        "GitHubOAuthenticator.auto_login",
+        "JupyterHub.authenticator_class",
+        "JupyterHub.db_url",
+        "JupyterHub.hub_connect_url",
+        "JupyterHub.spawner_class",
+        "KubeSpawner.cmd",
+        "KubeSpawner.namespace",
+        "MySpawner.port",
+    ]
+    assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
+    assert c.KubeSpawner.cmd == ["jupyterhub-singleuser"]
+    assert c.JupyterHub.concurrent_spawn_limit == 7
+    assert c.GitHubOAuthenticator.client_id == "id"
+    assert "profile_list" not in c.KubeSpawner
+    assert outcome.culler_flags == ["--timeout=90"]
+
+
+def test_servers_of_somebodys_own_configuration_keep_their_environment(run, tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    c, _ = loaded(run(path, is_own=True), monkeypatch)
+    ours = {MARKER: "m1", "JUPYTERHUB_ACTIVITY_INTERVAL": "5"}
+    assert c.KubeSpawner.environment == {"COURSE": "own.py", **ours}
+    assert c.MySpawner.environment == {"GPU": "1", **ours}
+
+
+def test_an_empty_configuration_gets_the_spawner_and_the_service(run, tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text("")
+    c, outcome = loaded(run(path, is_own=True), monkeypatch)
+    assert outcome == Outcome(left_out=[], culler_flags=[])
+    assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
+    assert KubeSpawner(config=c).environment[MARKER] == "m1"
+    assert c.JupyterHub.services.get_value([]) == [{"name": "demo-tools", "api_token": "secret"}]
+
+
+def test_a_subclass_stays():
+    class MySpawner(KubeSpawner):
+        pass
+
+    c = Config()
+    c.JupyterHub.spawner_class = MySpawner
+    assert fit(c) == []
+    assert c.JupyterHub.spawner_class is MySpawner
+
+
+def test_the_peers_class_itself_is_replaced():
+    peer = pytest.importorskip("kubespawner")
+    c = Config()
+    c.JupyterHub.spawner_class = peer.KubeSpawner
+    assert fit(c) == ["JupyterHub.spawner_class"]
+    assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"], ["--timeout=3600"]),
+        (["k8s-hub", "cull", "--timeout=3600", "--once"], ["--timeout=3600", "--once"]),
+        ("python3 -m k8s_hub.culler --timeout=60", ["--timeout=60"]),
+        (["python3", "-m", "announcements"], []),
+        (None, []),
+    ],
+)
+def test_the_flags_of_the_culler_are_found(command, flags):
+    assert culler_flags([{"name": "other", "url": "http://x"}, {"name": "one", "command": command}]) == flags
+
+
+def test_the_token_is_not_shown(run):
+    assert "secret" not in repr(run())
+
+
+def test_complete_writes_what_the_demo_reads(run):
+    own = run(is_own=True)
+    c = Config()
+    c.JupyterHub.port = 80
+    complete(c, own)
+    assert Outcome.read(Path(own.outcome)).left_out == ["JupyterHub.port"]
