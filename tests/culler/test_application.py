@@ -335,7 +335,7 @@ def test_a_webhook_comes_from_the_environment_or_the_config_file_which_goes_firs
 )
 def test_a_webhook_on_the_command_line_is_refused_without_being_shown(capfd, arguments):
     printed = refusal(capfd, *arguments)
-    assert "warn" in printed.partition("is no flag, because everybody can read a command line: set ")[0]
+    assert "warn" in printed.partition("is not a flag, because everybody can read a command line: set ")[0]
     assert printed.endswith(
         "IDLE_CULLER_WARN_URL in the environment, or c.IdleCuller.warn_url in the config file"
     )

@@ -12,6 +12,7 @@ from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.web.base import page_policy
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
 
 pytestmark = pytest.mark.hub
@@ -270,6 +271,23 @@ async def test_headers_forbid_frames_scripts_of_others_and_caches():
             assert "frame-ancestors 'none'" in policy
             assert "unsafe" not in policy
             assert shown.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_pages_take_their_look_from_the_hub_and_files_nothing():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        policy = (await alice.login()).headers["Content-Security-Policy"]
+        assert policy == page_policy("")
+        assert "style-src 'self';" in policy
+        of_files = (await alice.get("static/page.css")).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in of_files
+        assert "style-src" not in of_files
+
+
+def test_a_hub_with_a_domain_of_its_own_may_give_the_look_but_gets_no_forms():
+    policy = dict(each.split(" ", 1) for each in page_policy("https://hub.example.org").split("; "))
+    for kind in ("style-src", "script-src", "font-src", "img-src"):
+        assert policy[kind].startswith("'self' https://hub.example.org")
+    assert (policy["form-action"], policy["connect-src"]) == ("'self'", "'self'")
 
 
 async def test_the_live_refresh_of_a_script_is_let_in_with_its_token_only():

@@ -83,7 +83,7 @@ async def test_a_mistake_in_the_options_is_shown_to_admins_and_the_hub_stays_up(
         (["--state-file={folder}/none/state.json"], "is in a folder that does not exist"),
         (["--decision-log={folder}"], "decision_log"),
         (["--metrics-port=1", "--metrics-ip=192.0.2.1"], "metrics_port 1 on 192.0.2.1 cannot be used"),
-        (["--warn-url=https://chat.example.org/t0p-s3cret"], "--warn-url is no flag"),
+        (["--warn-url=https://chat.example.org/t0p-s3cret"], "--warn-url is not a flag"),
     ],
     ids=lambda value: value[0].partition("=")[0] if isinstance(value, list) else "",
 )
