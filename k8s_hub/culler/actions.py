@@ -1,4 +1,4 @@
-"""What a sweep does to servers and users."""
+"""Stop servers and delete users, one by one."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ class HubClient(Protocol):
 class Servers(Protocol):
     """Single-user servers that say themselves what they run."""
 
-    per_sweep: int  # so many may be asked in one sweep
+    per_sweep: int  # at most this many are asked in one sweep
 
     async def refresh(self) -> None:
         """Begin a sweep; raise HubError where it is not known how servers can be asked."""
@@ -48,7 +48,7 @@ class Servers(Protocol):
 
 
 class SweepStore(HoldStore, Protocol):
-    """What is stored of servers: extensions and warnings."""
+    """Stores extensions and warnings."""
 
     def save_notice(self, user: str, server: str, notice: Notice) -> None:
         """Remember that a user was warned."""
@@ -82,7 +82,7 @@ def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one server, and the last decision about it."""
+    """The result for one server, and the last decision about it."""
 
     action: Action
     decision: Decision
@@ -123,7 +123,7 @@ class Stopping:
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
-        """The list is seconds or minutes old by now; what the hub reports now is the last word before the stop."""
+        """The listing is stale by now: read the user again right before the stop."""
         server = decision.facts.server
         work = await self._work(server, decision.verdict.cause)
         found = await self._found(server)

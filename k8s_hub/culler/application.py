@@ -77,7 +77,7 @@ _ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
 
 
 class BadOptions(SystemExit):
-    """An option makes no sense; the sentence that says so was printed."""
+    """An option is wrong; the sentence that says so was printed."""
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(code)
@@ -111,7 +111,7 @@ class IdleCuller(
     HubOptions,
     Application,
 ):
-    """Stops servers of a JupyterHub that nobody uses. Volumes stay."""
+    """Stops idle servers of a JupyterHub. Volumes stay."""
 
     clock: Callable[[], datetime] = staticmethod(utcnow)
     """The only one that is read."""
@@ -129,7 +129,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     )
     config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
     generate_config = Bool(
-        default_value=False, config=True, help="Print a config file with every setting, and end."
+        default_value=False, config=True, help="Print a config file with every setting, and exit."
     )
 
     aliases = {  # noqa: RUF012 - as traitlets declares it
@@ -181,7 +181,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     # --- Reading the configuration ---
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
-        """Read flags and the config file; flags go first. Ends the process where one makes no sense."""
+        """Read flags and the config file; flags override the file. End the process if one is wrong."""
         arguments = sys.argv[1:] if argv is None else argv
         try:
             flags = normalised(
@@ -278,10 +278,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
         raise BadOptions(sentence, code)
 
-    # --- What it means ---
+    # --- The plan ---
 
     def plan(self) -> Plan:
-        """Return all that is to be done. Ends the process where that makes no sense."""
+        """Return what the options say, checked. End the process if they contradict each other."""
         return Plan(
             hub=self.connection_settings(),
             sweep_options=self.sweep_options,
@@ -332,8 +332,8 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             timeout = rule.limits.get("timeout")
             if notice is not None and timeout is not None and timeout <= notice:
                 self._refuse(
-                    f"warn_before must be less than the timeout of each rule, not {self.warn_before}: "
-                    f"{rule.name} has {int(timeout.total_seconds())}, and who is active would be warned"
+                    f"warn_before must be less than the timeout of each rule, not {self.warn_before}: the timeout of "
+                    f"{rule.name} is {int(timeout.total_seconds())}, so the culler would warn active users"
                 )
         return Decider(
             limits=limits,
@@ -407,7 +407,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
 
     def _refuse_null_characters(self) -> None:
-        """Refuse what no file or host can have in its name, and Python's own words for it."""
+        """Refuse a null character: no file or host has one in its name, and Python's own error does not name the option."""
         for name in _FLAGGED:
             value = getattr(self, name)
             if isinstance(value, str) and "\0" in value:
@@ -416,38 +416,39 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _refuse_what_contradicts(self) -> None:
         for name, given in (("rules", self.rules), ("user_rules", self.user_rules)):
             if given and self.rules_file:
-                self._refuse(
-                    f"{name} are given, and rules_file {self.rules_file!r} as well: only one of them can be"
-                )
+                self._refuse(f"{name} and rules_file {self.rules_file!r} are both set: set only one of them")
         if self.warn_url and self.warn_hook is not None:
-            self._refuse("warn_url and warn_hook are given: only one of them can be")
+            self._refuse("warn_url and warn_hook are both set: set only one of them")
         if self.warn_url and not is_http_url(self.warn_url):
-            self._refuse("warn_url must be one such as https://example.org/warnings")  # it may hold a secret
+            self._refuse(
+                "warn_url must be a URL such as https://example.org/warnings"
+            )  # it may hold a secret
         has_way = bool(self.warn_url) or self.warn_hook is not None
         if self.warn_before and not has_way:
             self._refuse(
-                f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: nobody would be warned"
+                f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: set one of them"
             )
         if has_way and not self.warn_before:
-            self._refuse("warn_url or warn_hook is set, but warn_before is 0: nobody would be warned")
+            self._refuse("warn_url or warn_hook is set, but warn_before is 0: set warn_before, or neither")
         if self.warn_before and self.once and not (self.state_file or self.dry_run):
             self._refuse(
-                f"once with warn_before, {self.warn_before}, needs a state_file: "
-                "without it each run would warn anew, and stop nothing"
+                f"once with warn_before {self.warn_before} needs a state_file: "
+                "without it each run would warn again and stop no server"
             )
         if self.warn_before >= self.timeout:
             self._refuse(
-                f"warn_before must be less than timeout, {self.timeout}, not {self.warn_before}: who is active would be warned"
+                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}: "
+                "the culler would warn active users"
             )
 
     def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})
         for name, needed in PARTS.items():
             if given.get(name) and not getattr(self, needed):
-                self.log.warning("%s is given, but has no effect without %s", name, needed)
+                self.log.warning("%s is set, but has no effect without %s", name, needed)
 
     def connection_settings(self) -> HubConnectionSettings:
-        """Return how to reach the hub. Ends the process where that is not known."""
+        """Return how to reach the hub. End the process if an option for it is missing or wrong."""
         return HubConnectionSettings(
             url=self._checked_url(),
             token=self._token(),
@@ -458,15 +459,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _checked_url(self) -> str:
         if not self.url:
             self._refuse(
-                "where is the hub? Set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
+                "the hub's URL is not set: set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
             )
         if has_credentials(self.url):
             self._refuse(
-                "url must be one such as http://localhost:8081/hub/api, without user and password: the API token goes "
-                "where they would go, in the Authorization header"
+                "url must be a URL such as http://localhost:8081/hub/api, without user and password: the API token "
+                "replaces them in the Authorization header"
             )
         if not is_http_url(self.url):
-            self._refuse(f"url must be one such as http://localhost:8081/hub/api, not {self.url!r}")
+            self._refuse(f"url must be a URL such as http://localhost:8081/hub/api, not {self.url!r}")
         return self.url
 
     def _token(self) -> str:
@@ -480,7 +481,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _request_timeout(self) -> int:
         written = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "")
         digits = (written.strip() or "60").removeprefix("+")
-        # What is longer than LONGEST is a mistake, however long it is.
+        # Anything longer than LONGEST is a mistake, whatever its length.
         if not digits.isdecimal() or len(digits) > len(str(LONGEST)) or int(digits) == 0:
             self._refuse(
                 f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {quoted(written)}"
@@ -501,8 +502,8 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def launch_instance(cls, argv: Sequence[str] | None = None, **kwargs: Any) -> None:
         """Run the program; end the process with its exit code.
 
-        A service that has a page does not end for options that make no sense, but shows at the page what is wrong:
-        a hub whose service ends while the hub starts ends, too.
+        A service with a page does not exit if its options are wrong, but shows the mistake on the page: a hub exits if
+        a service exits while the hub starts.
         """
         app = cls.instance(**kwargs)
         try:
@@ -512,7 +513,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers: its options must be corrected")  # noqa: TRY400 - they were named
+            app.log.error("culler: stops no servers: correct its options and start it again")  # noqa: TRY400 - they were named
             try:
                 sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:
@@ -544,7 +545,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def serve(self, hub_pid: int | None = None) -> Coroutine[Any, Any, int]:
         """Return what is to be awaited; it returns the exit code. Raise CannotStart for what only shows now.
 
-        hub_pid: the process that is to end this one by its own end; None: nobody's.
+        hub_pid: this process exits when that one has ended; None: when it is told to.
         """
         return serve(self.plan(), self.clock, hub_pid)
 
@@ -559,7 +560,7 @@ def _trait_flags() -> set[str]:
 
 
 def _secret_flags() -> dict[str, str]:
-    """Return what to use in place of the flags of secrets."""
+    """Return what to use instead of a flag, for each option that is a secret."""
     return {
         flag: f"set {variable} in the environment, or c.IdleCuller.{name} in the config file"
         for name, variable in SECRETS.items()
@@ -568,7 +569,7 @@ def _secret_flags() -> dict[str, str]:
 
 
 def _time(seconds: int) -> timedelta | None:
-    """Return it; 0 is none."""
+    """Return a duration; 0 means none."""
     return timedelta(seconds=seconds) if seconds else None
 
 

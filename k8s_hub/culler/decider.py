@@ -16,7 +16,7 @@ ArbiterHook = Callable[..., bool | Awaitable[bool]]
 """Called with ``inactive``, ``inactive_limit`` and ``server`` by name; with ``user`` too, where it names that."""
 
 HOOK_SECONDS = 60.0
-"""What an async hook may take for one server; one that never answered would end all culling."""
+"""The time limit of an async hook for one server; without it, a hook that never answers would end all culling."""
 
 CHANGES_FORESEEN = 20
 """Changes of rules by their schedules: more than a week has, where days and nights differ."""

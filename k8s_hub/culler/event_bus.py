@@ -162,7 +162,7 @@ class _File(WatchedFileHandler):
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    # A pipe that nobody reads would be waited for, and no signal would end that.
+    # Writing to a pipe without a reader would block, and no signal would end that.
     file = os.open(path, flags | os.O_NONBLOCK, 0o600)
     os.set_blocking(file, True)
     return file

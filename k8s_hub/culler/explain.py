@@ -5,7 +5,7 @@ import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from traitlets import Bool
@@ -22,21 +22,22 @@ from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
 from k8s_hub.objects import timestamps
-from k8s_hub.text import printable
+from k8s_hub.text import format_duration, printable
 
 
 class Explain(IdleCuller):
-    """Says what the culler would do now about a user's servers, why, and what would change it."""
+    """Shows what the culler would do now with a user's servers, why, and what would change that."""
 
     name = "k8s-hub cull explain"
     description = (
         "k8s-hub cull explain USER[/SERVER] [flags]\n\n"
-        "Says what the culler would do now about a user's servers, why, and what would change it; with --cull-users "
-        "about the user, too. Give it the flags of the culler that runs; --json: one line of JSON for each."
+        "Shows what the culler would do now with a user's servers, why, and what would change that. With --cull-users\n"
+        "it also shows this for the user. Use the same flags as the running culler. --json prints one line of JSON for\n"
+        "each server and user."
     )
     examples = ""
 
-    json = Bool(default_value=False, config=True, help="One line of JSON for each server and user.")
+    json = Bool(default_value=False, config=True, help="Print one line of JSON for each server and user.")
 
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
     flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "The same as true.")}  # noqa: RUF012
@@ -48,11 +49,11 @@ class Explain(IdleCuller):
         if self.generate_config:
             return
         if len(arguments) != 1 or not arguments[0].partition("/")[0]:
-            self._refuse(f"say which server: USER or USER/SERVER, not {' '.join(arguments)!r}")
+            self._refuse(f"name one user or server, as USER or USER/SERVER, not {' '.join(arguments)!r}")
         try:
             arguments[0].encode()
         except UnicodeEncodeError:
-            self._refuse(f"{arguments[0]!r} is no name: it is not UTF-8")
+            self._refuse(f"{arguments[0]!r} is not UTF-8, so it is no name of a user or server")
         self.user, _, server = arguments[0].partition("/")
         self.server = server if "/" in arguments[0] else None
 
@@ -78,7 +79,7 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
         _complain(str(error))
         return 1
     if not servers and not as_json:
-        _print(f"{user} has no server")
+        _print(f"{user} has no servers")
     return int(not is_whole)
 
 
@@ -103,7 +104,7 @@ class _Explaining:
 
     async def decide(self, server: Server) -> Decision | None:
         """Return the decision about a server; None about one that is stopped."""
-        if _is_stopped(server):
+        if server.is_stopped:
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
         return await self.plan.decider.decide(facts_of(server, self.user, self.store, work), self.now())
@@ -137,7 +138,7 @@ async def _explained(
             if decision is not None and not decision.verdict.culls:
                 is_kept_by.append(server)
         except Exception as error:  # noqa: BLE001 - of a hook, or for what a server says
-            _complain(f"{server}: cannot be explained: {error!r}")
+            _complain(f"{server}: could not decide: {error!r}")
             is_kept_by.append(server)
             is_whole = False
     if of_user:
@@ -158,13 +159,15 @@ async def _user(api: HubApi, name: str) -> User:
     try:
         return await api.user(name, with_stopped=True)
     except HubNotFound:
-        raise HubNotFound(f"the hub has no user {name!r}, or the token may not see them") from None
+        raise HubNotFound(
+            f"the hub has no user {name!r}, or the API token's scope read:servers does not include this user"
+        ) from None
 
 
 def _chosen(user: User, name: str | None) -> Sequence[Server]:
     if user.servers is None:
         raise HubNotFound(
-            f"the servers of {user.name!r} cannot be seen: the API token lacks the scope read:servers"
+            f"the servers of {user.name!r} are hidden: the API token lacks the scope read:servers"
         )
     chosen = [each for each in user.servers if name is None or each.name == name]
     if name is not None and not chosen:
@@ -172,12 +175,6 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
             f"{user.name!r} has no server {name!r}" if name else f"{user.name!r} has no default server"
         )
     return chosen
-
-
-def _is_stopped(server: Server) -> bool:
-    return bool(server.raw.get("stopped")) or not (
-        server.ready or server.pending or server.raw.get("started")
-    )
 
 
 def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clock) -> str:
@@ -197,7 +194,7 @@ def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
 
 def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
     running = ", ".join(map(str, is_kept_by))
-    yield f"{decision.subject}: kept: a server runs ({running})" if is_kept_by else decision.sentence()
+    yield f"{decision.subject}: kept: has running servers ({running})" if is_kept_by else decision.sentence()
     changes = list(_user_changes(decision, is_kept_by))
     if changes:
         yield "What would change it:"
@@ -206,7 +203,7 @@ def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator
 
 def _user_changes(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
     if is_kept_by:
-        yield "No user is deleted who has a server that runs."
+        yield "The culler deletes no user who has a running server."
     yield from decision.changes()
 
 
@@ -220,12 +217,12 @@ _SHOWN = (
     ("last_activity", "last activity"),
     ("last_execution", "last execution"),
     ("busy_kernels", "busy kernels"),
-    ("connections", "connections"),
+    ("connections", "open connections"),
     ("kept_until", "extended until"),
-    ("warned_at", "its user was warned"),
-    ("idle_seconds", "idle, seconds"),
-    ("idle_limit_seconds", "idle limit, seconds"),
-    ("age_limit_seconds", "maximum runtime, seconds"),
+    ("warned_at", "user warned"),
+    ("idle_seconds", "idle for"),
+    ("idle_limit_seconds", "idle limit"),
+    ("age_limit_seconds", "maximum runtime"),
     ("due", "stops if nothing changes"),
 )
 
@@ -234,13 +231,14 @@ def _text(server: Server, decision: Decision | None, stop: Stop | None) -> Itera
     if decision is None:
         yield f"{server}: stopped"
         if stop is not None:
-            yield f"  by the culler at {_iso(stop.at)}: it {stop.reason}"
+            yield f"  The culler stopped it at {_iso(stop.at)}: it {stop.reason}."
         return
     yield decision.sentence()
     facts = decision.as_json(_action(decision))
     for key, label in _SHOWN:
-        if facts[key] is not None:
-            yield f"  {label + ':':<28}{facts[key]}"
+        if (value := facts[key]) is not None:
+            shown = format_duration(timedelta(seconds=value)) if key.endswith("_seconds") else value
+            yield f"  {label + ':':<28}{shown}"
     changes = list(decision.changes())
     if changes:
         yield "What would change it:"

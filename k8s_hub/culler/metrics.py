@@ -46,54 +46,54 @@ class Metrics:
 
         self._last_success = gauge(
             "last_success_timestamp_seconds",
-            "When a pass over all servers last ended well. The first pass only looks and stops nothing.",
+            "Time of the last successful pass over all servers. The first pass only looks and stops no server.",
             ("kind",),
         )
         self._passes = counter("passes_total", "Passes over all servers.", ("kind", "result"))
         self._pass_seconds = histogram(
-            "pass_duration_seconds", "How long passes took that ended well.", PASS_SECONDS, ("kind",)
+            "pass_duration_seconds", "Duration of successful passes.", PASS_SECONDS, ("kind",)
         )
         self._servers = gauge(
             "servers",
-            "Servers in the last pass that ended well, by what was done about them and why.",
+            "Servers in the last successful pass, by action and cause.",
             ("action", "cause"),
         )
-        self._users = gauge("users", "Users seen in the last pass that ended well.")
-        self._hidden = gauge("hidden_users", "Of these users, those whose servers the token may not see.")
+        self._users = gauge("users", "Users seen in the last successful pass.")
+        self._hidden = gauge("hidden_users", "Of these users, those whose servers are hidden from the token.")
         self._stopped = counter(
-            "stopped_servers_total", "Servers that were stopped or told to stop, by why.", ("cause",)
+            "stopped_servers_total", "Servers that the culler stopped, by cause.", ("cause",)
         )
         self._stop_seconds = histogram(
-            "stop_duration_seconds", "How long the hub took to answer that a server is stopped.", STOP_SECONDS
+            "stop_duration_seconds", "Time that the hub took to answer a stop.", STOP_SECONDS
         )
-        self._deleted = counter("deleted_users_total", "Users that were deleted.")
+        self._deleted = counter("deleted_users_total", "Users that the culler deleted.")
         self._failures = counter(
             "failures_total",
-            "Servers that could not be judged or stopped, users that could not be deleted, parts of the list of "
-            "users that could not be read.",
+            "Servers without a decision or a stop, users not deleted, and parts of the list of users not read, because of "
+            "an error.",
             ("what",),
         )
         for what in ("server", "user", "list"):
             self._failures.labels(what)
-        self._warned = counter("warnings_total", "Users that were warned of a stop.")
-        self._probed = counter("asked_servers_total", "Single-user servers that were asked what they run.")
+        self._warned = counter("warnings_total", "Users that the culler warned of a stop.")
+        self._probed = counter(
+            "asked_servers_total", "Single-user servers that the culler asked what they run."
+        )
         self._answered = counter("answered_servers_total", "Of these, those that answered.")
         self._guard_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
         self._grace = gauge(
-            "quiet", "1 while nothing is stopped because the hub came back from an outage, else 0."
+            "quiet", "1 while the culler stops no server because the hub came back from an outage, else 0."
         )
         self._requests = counter(
-            "hub_requests_total", "Answers of the hub; code 0 means that none came.", ("method", "code")
+            "hub_requests_total", "Answers of the hub; code 0: no answer.", ("method", "code")
         )
         self._reply_seconds = histogram(
-            "hub_reply_duration_seconds", "How long the hub took to answer.", REPLY_SECONDS, ("method",)
+            "hub_reply_duration_seconds", "Time that the hub took to answer.", REPLY_SECONDS, ("method",)
         )
         if slots is not None:
-            gauge(
-                "concurrency", "How many servers are handled at once, as the hub's pace allows."
-            ).set_function(slots)
+            gauge("concurrency", "Servers handled at once, as the hub's pace allows.").set_function(slots)
 
     def on_reply(self, method: str, code: int, seconds: float) -> None:
         """Count one answer of the hub; code 0: none came."""

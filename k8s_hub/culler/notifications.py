@@ -41,7 +41,7 @@ class WarningSettings:
 
     url: str = field(default="", repr=False)  # it may hold a secret
     hook: Hook | None = None
-    keep_url: str | None = None  # of the page at which a server can be kept; None: there is none
+    keep_url: str | None = None  # of the page on which users extend servers; None: no page
 
 
 def warning_payload(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Ca
 
 
 def _quoted(name: str) -> str:
-    """Return a name as a chat's code: whatever is in it, it calls nobody and is no link."""
+    """Return a name as code for a chat: it mentions nobody and makes no link, whatever it contains."""
     return "`" + "".join(f"\\x{ord(each):02x}" if each in "`<>&" else each for each in printable(name)) + "`"
 
 
@@ -150,7 +150,7 @@ async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
 
 
 async def _in_a_thread(call: Callable[[], object]) -> object:
-    """Call it in a thread that nobody waits for at the end, because it may never end."""
+    """Call it in a daemon thread, because it may never end."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[object] = loop.create_future()
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, TraitType, Unicode, default
 
 LONGEST = 1_000_000_000
-"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+"""In seconds: 31 years. Anything longer is a mistake, and leads to dates that do not exist."""
 
 
 class _SecretText(Unicode[str, Any]):
@@ -23,61 +23,67 @@ class LimitOptions(HasTraits):
     """Limits of time, and which servers have them."""
 
     timeout = Integer(
-        600, min=1, max=LONGEST, config=True, help="Seconds without activity after which a server is stopped."
+        600,
+        min=1,
+        max=LONGEST,
+        config=True,
+        help="Seconds without activity after which the culler stops a server.",
     )
     max_age = Integer(
         0,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds after which a server is stopped even if it is in use; 0: never.",
+        help="Seconds after its start at which the culler stops a server, even if it is in use; 0: never.",
     )
     cull_default_servers = Bool(
-        default_value=True, config=True, help="False: default servers are never stopped."
+        default_value=True, config=True, help="False: the culler never stops default servers."
     )
-    cull_named_servers = Bool(default_value=True, config=True, help="False: named servers are never stopped.")
+    cull_named_servers = Bool(
+        default_value=True, config=True, help="False: the culler never stops named servers."
+    )
     remove_named_servers = Bool(
         default_value=False,
         config=True,
-        help="Forget named servers when they are stopped. The spawner may then delete their volumes.",
+        help="Remove named servers from the hub after stopping them. The spawner may then delete their volumes.",
     )
     rules: List[Any] = List(
         config=True,
         help="""
-        Other limits for some servers: a list of rules, of which the first that matches decides. Without one,
-        timeout and max_age do.
+        Other limits for some servers: a list of rules. The first rule that matches decides; without a match,
+        timeout and max_age decide.
 
         A rule matches users, groups, server names and profiles, and sets limits, always or at some hours. See
-        docs/howto/culling.md. Rules that match groups need the scope read:users:groups, those that match profiles
-        or options admin:server_state.
+        docs/howto/culling.md. Rules that match groups need the scope read:users:groups. Rules that match profiles or
+        options need admin:server_state.
         """,
     )
     rules_file = Unicode(
         config=True,
-        help="A .yaml or .json file with the list of rules, in place of rules; under users, in place of user_rules.",
+        help="A .yaml or .json file with the list of rules, instead of rules. Its key users replaces user_rules.",
     )
     cull_arbiter_hook = Callable(
         None,
         allow_none=True,
         config=True,
         help="""
-        Decides in place of timeout: a function, sync or async, of inactive (timedelta since the last activity),
-        inactive_limit (timeout, in seconds) and server (the hub's description of it); true stops the server.
-        One that also has an argument user gets the hub's description of the user in it.
+        A function, sync or async, that decides instead of timeout. Its arguments are inactive (timedelta since the
+        last activity), inactive_limit (timeout, in seconds) and server (the hub's model of it); true stops the
+        server. If it has an argument user, it also gets the hub's model of the user.
 
-        It is asked about ready servers of known activity, and again right before one is stopped. max_age goes
-        before it.
+        The culler calls it for ready servers with known activity, and again right before it stops one. max_age
+        overrides it.
         """,
     )
 
 
 class UserOptions(HasTraits):
-    """Whether users are deleted, too."""
+    """Whether the culler deletes users, too."""
 
     cull_users = Bool(
         default_value=False,
         config=True,
-        help="Also delete users without activity once all their servers are stopped. For temporary users. "
+        help="Also delete inactive users once all their servers are stopped. Meant for temporary users. "
         "Needs the scopes read:users:activity, read:users and delete:users.",
     )
     user_timeout = Integer(
@@ -86,7 +92,7 @@ class UserOptions(HasTraits):
         min=1,
         max=LONGEST,
         config=True,
-        help="Seconds without activity after which cull_users deletes a user. By default timeout.",
+        help="Seconds without activity after which cull_users deletes a user; timeout by default.",
     )
     user_max_age = Integer(
         None,
@@ -94,87 +100,87 @@ class UserOptions(HasTraits):
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds after their creation after which cull_users deletes a user, active or not; 0: never. "
-        "By default max_age.",
+        help="Seconds after which cull_users deletes a user, counted from the user's creation, active or not; 0: never. "
+        "max_age by default.",
     )
     user_rules: List[Any] = List(
         config=True,
-        help="Other limits for some users, as rules are for servers: each matches user, group or admin, and sets "
-        "timeout, max_age or exempt. Limits in rules delete nobody; whom a rule exempts is not deleted either.",
+        help="Other limits for some users, as rules are for servers. Each matches user, group or admin, and sets "
+        "timeout, max_age or exempt. The limits in rules delete no user; a rule that exempts a user keeps the user, too.",
     )
     cull_admin_users = Bool(
         default_value=True,
         config=True,
-        help="False: admins are not deleted by cull_users. Their servers are stopped.",
+        help="False: cull_users does not delete admins. The culler still stops their servers.",
     )
 
 
 class ProbeOptions(HasTraits):
-    """The second source: what a server itself says."""
+    """The second source: what a server itself reports."""
 
     ask_servers = Bool(
         default_value=False,
         config=True,
-        help="Ask servers that run longer than their limit what they do: a busy kernel keeps a server, an open "
-        "tab in which nothing runs does not. Needs the scope admin:server_state, and servers that were started with "
+        help="Ask servers that have run longer than their limit what they do. A busy kernel keeps a server; an open "
+        "tab in which nothing runs does not. Needs the scope admin:server_state, and servers that started with "
         "KubeSpawner.save_access_token.",
     )
     ask_with_own_token = Bool(
         default_value=False,
         config=True,
-        help="Show the culler's own token to servers that have none in their state. Needs the scope access:servers. "
-        "Who reads the token at their own server can open the servers of all others, and stop them.",
+        help="Send the culler's own token to servers that have none in their state. Needs the scope access:servers. "
+        "A user who reads this token in their own server can open and stop the servers of all others.",
     )
     ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
-    ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers asked at the same time.")
+    ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers to ask at the same time.")
     ask_limit = Integer(
-        1000, min=1, config=True, help="Servers asked in one sweep. The others wait for the next."
+        1000, min=1, config=True, help="Servers to ask in one sweep. The others wait for the next sweep."
     )
     busy_limit = Integer(
         86400,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds for which a busy kernel that prints nothing keeps its server; 0: for ever.",
+        help="Seconds for which a busy kernel without output keeps its server; 0: no limit.",
     )
     server_url_template = Unicode(
         config=True,
         help="""
-        The address at which a server is asked, where the hub does not tell it: such as
-        http://{pod_name}.{namespace}:8888. By default the address that KubeSpawner saves in the server's state.
+        The address of a server, such as http://{pod_name}.{namespace}:8888. By default the culler uses the address that
+        KubeSpawner saves in the server's state.
         """,
     )
 
 
 class WarningOptions(HasTraits):
-    """How users are warned, and what they can do."""
+    """How the culler warns users, and how long they can extend a server."""
 
     warn_before = Integer(
         0,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds before a stop at which its user is warned, with warn_url or warn_hook, once in an idle "
-        "period, and once more before an extension ends; 0: never. A server is not stopped earlier than "
-        "this after the warning.",
+        help="Seconds before a stop at which the culler warns the user through warn_url or warn_hook: once in an idle "
+        "period, and once more before an extension ends; 0: never. The culler stops no server earlier than this after "
+        "its warning.",
     )
     warn_url = _SecretText(
         config=True,
-        help="A webhook: each warning is sent there as JSON with user, server, reason, stop_at, "
-        "seconds_left, keep_url, cause, rule and text, which chats such as Slack and Mattermost show. It is a secret: "
-        "set it here or in $IDLE_CULLER_WARN_URL.",
+        help="A webhook. The culler posts each warning there as JSON with user, server, reason, stop_at, seconds_left, "
+        "keep_url, cause, rule and text; chats such as Slack and Mattermost show text. The URL is a secret: set it here "
+        "or in $IDLE_CULLER_WARN_URL.",
     )
     warn_hook: Any = Callable(
         None,
         allow_none=True,
         config=True,
-        help="In place of warn_url: a function, sync or async, with the keys of warn_url's JSON as keyword "
-        "arguments; text only if it has an argument of that name. stop_at is a datetime there.",
+        help="A function, sync or async, instead of warn_url. It gets the keys of warn_url's JSON as keyword "
+        "arguments, and text only if it has an argument of that name. stop_at is a datetime.",
     )
     state_file = Unicode(
         config=True,
         help="A file for extensions, warnings and stops, so that they survive restarts of the culler. "
-        "In the chart it belongs on the hub's volume.",
+        "With the chart, put it on the hub's volume.",
     )
 
     @default("warn_url")
@@ -186,20 +192,19 @@ class WarningOptions(HasTraits):
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds that an extension lasts at most, at the service's page; 0: there are none. "
-        "max_age goes before it.",
+        help="The longest extension on the culler's page, in seconds; 0: no extensions. max_age overrides it.",
     )
     keep_per_week = Integer(
         5,
         min=0,
         config=True,
-        help="How many extensions a user has within seven days; 0: none. It does not bind admins, whose extensions of "
-        "a user's server do not count for the user.",
+        help="How many extensions a user has within seven days; 0: none. It does not limit admins, and their "
+        "extensions of a user's server do not count for the user.",
     )
 
 
 class CareOptions(HasTraits):
-    """What keeps the load low and mistakes small."""
+    """How often the culler sweeps, how fast it stops servers, and when it stops none."""
 
     cull_every = Integer(
         0, min=0, max=LONGEST, config=True, help="Seconds between two sweeps; 0: half of timeout."
@@ -208,86 +213,88 @@ class CareOptions(HasTraits):
         10,
         min=0,
         config=True,
-        help="Servers stopped at the same time; 0: no limit. While the hub answers slowly, fewer are.",
+        help="Servers to stop at the same time; 0: no limit. The culler stops fewer at once while the hub answers slowly.",
     )
     spread = Bool(
         default_value=False,
         config=True,
-        help="Spread the stops of a sweep over the time until the next, in place of one after another at once.",
+        help="Spread the stops of a sweep over the time until the next sweep.",
     )
     brake_percent = Integer(
         50,
         min=0,
         max=100,
         config=True,
-        help="A sweep that would stop more than this part of all servers, which the sweep before saw in use, "
-        "stops none of them: something is wrong with the times. The next goes on. 0: no brake.",
+        help="The brake: if a sweep would stop more than this percentage of all servers although the sweep before saw "
+        "them in use, it stops none of them. The next sweep continues. 0: no brake.",
     )
     activity_interval = Integer(
         300,
         min=0,
         max=LONGEST,
         config=True,
-        help="Seconds between two reports of activity to the hub. After a longer outage of the hub nothing is "
-        "stopped for this time. 0: at once.",
+        help="Seconds between two reports of activity to the hub. After a longer outage of the hub, the culler stops no "
+        "server for this time; 0: it continues at once.",
     )
 
 
 class MonitoringOptions(HasTraits):
-    """What it shows of itself."""
+    """What the culler shows of its work."""
 
     dry_run = Bool(
         default_value=False,
         config=True,
-        help="Decide and print, but stop, delete and warn nobody.",
+        help="Print decisions only: stop no server, delete and warn no user.",
     )
     once = Bool(
         default_value=False,
         config=True,
-        help="One sweep, then end: with 0, or with 1 where something failed.",
+        help="Sweep once, then exit: with code 0, or 1 if something failed.",
     )
     decision_log = Unicode(
         config=True,
-        help="A file that gets each decision as one line of JSON, made for its owner only; -: standard output.",
+        help="A file for the decisions, one line of JSON each; only its owner can read it. -: standard output.",
     )
     metrics_port = Integer(
         0,
         min=0,
         max=65535,
         config=True,
-        help="Port for Prometheus: /metrics, and /health, which fails when three sweeps in a row did; 0: none.",
+        help="Port for Prometheus at /metrics, and for /health, which fails after three failed sweeps in a row; 0: none.",
     )
-    metrics_ip = Unicode(config=True, help="The address for metrics_port; by default all addresses.")
+    metrics_ip = Unicode(config=True, help="The address for metrics_port; all addresses by default.")
 
 
 class LogOptions(HasTraits):
     """Where the log goes, as in idle-culler 1.4."""
 
-    log_file_prefix = Unicode(config=True, help="A file for the log, in place of standard error.")
+    log_file_prefix = Unicode(config=True, help="A file for the log, instead of standard error.")
     log_to_stderr = Bool(
-        default_value=False, config=True, help="Log to standard error also where there is a log_file_prefix."
+        default_value=False, config=True, help="Log to standard error as well as to log_file_prefix."
     )
     log_rotate_mode = Enum(
-        ["size", "time"], "size", config=True, help="What ends a log file: its size, or the time."
+        ["size", "time"], "size", config=True, help="When to start a new log file: by size, or by time."
     )
     log_file_max_size = Integer(
-        100_000_000, min=1, config=True, help="Bytes of a log file, with the log_rotate_mode size."
+        100_000_000, min=1, config=True, help="Bytes per log file, with log_rotate_mode size."
     )
-    log_file_num_backups = Integer(10, min=0, config=True, help="Earlier log files that are kept.")
+    log_file_num_backups = Integer(10, min=0, config=True, help="How many earlier log files to keep.")
     log_rotate_when = Unicode(
-        "midnight", config=True, help="Unit of the log_rotate_mode time: S, M, H, D, W0 to W6 or midnight."
+        "midnight",
+        config=True,
+        help="Unit of time with log_rotate_mode time: S, M, H, D, W0 to W6 or midnight.",
     )
-    log_rotate_interval = Integer(1, min=1, config=True, help="So many units are one log file.")
+    log_rotate_interval = Integer(1, min=1, config=True, help="How many units of time make one log file.")
 
 
 class HubOptions(HasTraits):
     """Where the hub is."""
 
-    url = Unicode(config=True, help="URL of the hub's REST API. By default $JUPYTERHUB_API_URL.")
+    url = Unicode(config=True, help="URL of the hub's REST API; $JUPYTERHUB_API_URL by default.")
     api_page_size = Integer(
-        0, min=0, config=True, help="Users asked for at once; 0: 50. The hub allows 200 at most."
+        0, min=0, config=True, help="Users to ask the hub for at once; 0: 50. The hub allows at most 200."
     )
-    ssl_enabled = Bool(default_value=False, config=True, help="True where the hub runs with internal_ssl.")
+    ssl_enabled = Bool(default_value=False, config=True, help="True if the hub runs with internal_ssl.")
     internal_certs_location = Unicode(
         "internal-ssl", config=True, help="The hub's internal_certs_location, for ssl_enabled."
     )
@@ -298,14 +305,14 @@ class HubOptions(HasTraits):
 
 
 GROUPS: Mapping[str, type[HasTraits]] = {
-    "What is stopped, and when": LimitOptions,
-    "Users that are deleted": UserOptions,
+    "Which servers to stop, and when": LimitOptions,
+    "Which users to delete": UserOptions,
     "Running work and open tabs": ProbeOptions,
-    "Users warned and in control": WarningOptions,
-    "How often, how fast, how careful": CareOptions,
-    "Seeing what it does": MonitoringOptions,
-    "The log": LogOptions,
-    "The hub": HubOptions,
+    "Warnings and extensions": WarningOptions,
+    "Sweeps, pace and brakes": CareOptions,
+    "Dry run, decision log and metrics": MonitoringOptions,
+    "Log files": LogOptions,
+    "Connection to the hub": HubOptions,
 }
 """By heading."""
 
@@ -315,13 +322,13 @@ PARTS: Mapping[str, str] = {
     **dict.fromkeys(("busy_limit", "server_url_template"), "ask_servers"),
     "metrics_ip": "metrics_port",
 }
-"""Options that do nothing where another is off, which the value names."""
+"""Options that have no effect unless the option that the value names is on."""
 
 SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
-"""Options that stand on no command line, with the environment variable that can give them."""
+"""Options that are not flags, because their values are secrets, with their environment variables."""
 
 WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook", *SECRETS})
-"""Options that only the config file can give."""
+"""Options of the config file only."""
 
 
 def option_names(group: type[HasTraits]) -> list[str]:
@@ -334,21 +341,21 @@ WIDTH = 100
 INDENT = " " * 4
 
 PROGRAM = """\
-The program
------------
+General
+-------
 --config=<path>  (default 'idle_culler_config.py')
     Python or JSON file to load, if it exists.
 --generate-config
-    Print a config file with every setting, and end.
+    Print a config file with every setting, and exit.
 --log-level=<level>, --debug
-    DEBUG, INFO (default), WARN, ERROR or CRITICAL; --debug logs every decision.
+    DEBUG, INFO (default), WARN, ERROR or CRITICAL. --debug logs every decision.
 --help, --help-all, --version, --show-config
 """
 
 
 def help_lines() -> Iterator[str]:
     """Return the help of all options."""
-    yield "Each option is a flag, and a setting of the config file, such as c.IdleCuller.timeout = 600."
+    yield "Set each option as a flag, or in the config file, such as c.IdleCuller.timeout = 600."
     for heading, group in GROUPS.items():
         yield from ("", heading, "-" * len(heading))
         options = group.class_traits(config=True)

@@ -1,7 +1,6 @@
-"""Outages of the hub: after one, its record of activity is old, and nothing is stopped for a while.
+"""Outages of the hub: after one, its record of activity is stale, and the culler stops no server for a while.
 
-While the hub is away, nobody can tell it that they are active, neither can its proxy. The first activity that it
-hears afterwards is that of a whole interval.
+While the hub is away, neither servers nor the proxy can report activity to it. They report again within one interval.
 """
 
 import asyncio
@@ -72,7 +71,7 @@ class Outages:
         before, self._contact = self._contact, self._contact.answered(now, self._longest)
         if self._contact.grace_until != before.grace_until:
             log.warning(
-                "hub: did not answer since %s: no server is stopped before %s, until all could report activity",
+                "hub: did not answer since %s: the culler stops no server before %s, so that all can report activity first",
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
@@ -103,7 +102,7 @@ async def heartbeat(
             await ask()
             outages.answered(now())
         except HubError as error:
-            log.debug("hub: no heartbeat: %s", error)
+            log.debug("hub: did not answer: %s", error)
         except Exception:  # Without further ones, the time between two sweeps would be an outage, for ever.
-            log.exception("No heartbeat")
+            log.exception("hub: heartbeat failed")
         await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -1,4 +1,4 @@
-"""Who started this process: the hub, whose end is then its own, or somebody else."""
+"""Find out whether the hub started this process; if so, the process ends with the hub."""
 
 import os
 from pathlib import Path

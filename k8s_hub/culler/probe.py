@@ -2,7 +2,7 @@
 
 Promises:
 - never through the proxy and always with ``no_track_activity``: to be asked is no activity;
-- an answer that does not come, or makes no sense, is None; nothing is raised, and each kind is logged once a sweep;
+- a missing or invalid answer is None; nothing is raised, and each kind is logged once a sweep;
 - half an answer counts for what it says: a busy kernel is busy although the terminals are not known;
 - at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
 - a token goes to no other address than its server's: redirects are not followed, cookies not kept;
@@ -46,10 +46,10 @@ LIFETIME = timedelta(hours=1)
 """Long enough for some sweeps; the hub forgets it then."""
 
 LAST_USE = timedelta(minutes=10)
-"""So long before its end a token is replaced: a server caches the hub's answer for five minutes."""
+"""A token is replaced this long before its end: a server caches the hub's answer for five minutes."""
 
 AT_ONCE = 2
-"""Tokens made at the same time: one takes the hub 7 ms, in which it answers nobody else."""
+"""Tokens made at the same time: each blocks the hub for 7 ms."""
 
 
 class TokenMaker(Protocol):
@@ -103,19 +103,16 @@ class ServerTokens:
 
 
 class Silence(Enum):
-    """Why a server gave no answer; the value is what may help."""
+    """Why a server gave no answer; the value says what to check."""
 
-    NO_ADDRESS = (
-        "no address is known: the token lacks the scope admin:server_state, or its spawner saves no url and "
-        "server_url_template is not set"
-    )
-    UNREACHABLE = "is its port open to the culler (NetworkPolicy), and are its certificates known to it?"
-    SLOW = "ask_timeout may be too short, or a NetworkPolicy drops what the culler sends"
-    REFUSED = "the server cannot reach the hub, or the token that it was shown does not open it"
+    NO_ADDRESS = "the token lacks the scope admin:server_state, or the spawner saves no url and server_url_template is not set"
+    UNREACHABLE = "check that a NetworkPolicy lets the culler in, and that the culler trusts the certificate"
+    SLOW = "ask_timeout may be too short, or a NetworkPolicy drops the culler's requests"
+    REFUSED = "the server cannot reach the hub, or the culler's token does not open it"
     NO_TOKEN = (
         "set KubeSpawner.save_access_token: servers that start from then on have a token in their state"  # noqa: S105 - a sentence
     )
-    UNREADABLE = "it is no Jupyter server, or something answers in its place"
+    UNREADABLE = "it is not a Jupyter server, or something else answers for it"
 
 
 _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
@@ -124,7 +121,7 @@ _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """How single-user servers are asked; raise BadTemplate where ``url_template`` makes no sense."""
+    """How single-user servers are asked; raise BadTemplate where ``url_template`` is invalid."""
 
     token: str = field(default="", repr=False)  # shown to servers that have none of their own; empty: none is
     timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
@@ -170,7 +167,7 @@ class ServerProbe:
         self._addresses = Addresses(template=settings.template)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
-            # What is compressed could be of any size.
+            # Refuse compression: a small body could inflate to any size.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -205,7 +202,7 @@ class ServerProbe:
             try:
                 routes = await self._routes()
             except HubError as error:
-                log.warning("The proxy's routes are not known: %s", error)
+                log.warning("probe: proxy routes not read: %s", error)
         self._addresses = Addresses(template=self._settings.template, routes=routes)
 
     async def work(self, server: Server) -> Work | None:
@@ -222,9 +219,9 @@ class ServerProbe:
         self.silent[silence.kind] += 1
         log.log(
             level,
-            "%s says only a part of what it runs: %s. If so for many: %s"
+            "%s: reported only a part of what it runs: %s. If this happens to many servers: %s"
             if is_partial
-            else "%s does not say what it runs, so that only the hub's word counts: %s. If so for many: %s",
+            else "%s: did not report what it runs, so the hub's record counts: %s. If this happens to many servers: %s",
             server,
             silence,
             silence.kind.value,
@@ -233,7 +230,7 @@ class ServerProbe:
     async def _probed(self, server: Server) -> Work | None:
         url = self._addresses.url_of(server)
         if url is None:
-            raise _NoAnswer(Silence.NO_ADDRESS, "its address is not known")
+            raise _NoAnswer(Silence.NO_ADDRESS, "its address is unknown")
         token = await self._token_for(server)
         deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
         answer, silence = Answer(), None
@@ -265,14 +262,14 @@ class ServerProbe:
             return await self._made(self._tokens, server)
         if self._settings.token and (self._has is None or needs.opens_servers(self._has)):
             return self._settings.token
-        raise _NoAnswer(Silence.NO_TOKEN, "no token that opens it is in its state")
+        raise _NoAnswer(Silence.NO_TOKEN, "its state has no token that opens it")
 
     async def _made(self, tokens: ServerTokens, server: Server) -> str:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 return await tokens.token_for(server)
         except TimeoutError:
-            raise _NoAnswer(Silence.NO_TOKEN, "the hub made no token for it in time") from None
+            raise _NoAnswer(Silence.NO_TOKEN, "the hub did not make a token for it in time") from None
         except HubError as error:
             raise _NoAnswer(Silence.NO_TOKEN, str(error)) from None
 

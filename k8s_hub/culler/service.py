@@ -20,7 +20,7 @@ PARENT_CHECK_SECONDS = 1.0
 
 
 SPREAD_PART = 0.8
-"""Of the time between two sweeps: over so much of it stops are spread on request, so that the last ones end."""
+"""The part of the time between two sweeps over which `spread` distributes the stops, so that the last ones can finish."""
 
 
 class CullerService:
@@ -49,9 +49,8 @@ class CullerService:
     async def run(self) -> None:
         """Look now, sweep at every interval, until cancelled. A sweep that takes longer delays the next.
 
-        Nothing is stopped at the first look, nor at one after a pass that failed: a hub that has just come back
-        does not know yet who was active while it was away. What is wrong with the URL, the token or its scopes
-        shows at once nevertheless.
+        The first look stops no server, nor does a look after a failed pass: a hub that has just come back does not know
+        yet who was active while it was away. Mistakes in the URL, the token or its scopes show at once nevertheless.
         """
         async with asyncio.TaskGroup() as tasks:
             if self._heartbeat is not None:
@@ -104,7 +103,7 @@ async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
     try:
         await heartbeat()
     except Exception:  # As above: without it, sweeps go on.
-        log.exception("hub: heartbeat ended: outages between sweeps are no longer noticed")
+        log.exception("hub: heartbeat ended: the culler no longer notices outages between sweeps")
 
 
 async def parent_is_gone(parent: int) -> None:
@@ -124,5 +123,5 @@ async def run_while(service: CullerService, hub_is_gone: Awaitable[None] | None)
     async with asyncio.TaskGroup() as tasks:
         sweeping = tasks.create_task(service.run())
         await hub_is_gone
-        log.info("hub: gone: this culler ends, because the next hub starts its own")
+        log.info("hub: gone: this culler exits, because the next hub starts its own")
         sweeping.cancel()

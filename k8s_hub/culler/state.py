@@ -42,13 +42,13 @@ log = logging.getLogger(__name__)
 VERSION = 1
 
 CONTACT_STEP = timedelta(seconds=15)
-"""A newer time of contact is worth a write to the disk after so long."""
+"""A newer time of contact is written to the disk after this time."""
 
 STOPS = 1000
-"""So many stops are remembered, the newest, ..."""
+"""The store remembers this many stops, the newest, ..."""
 
 STOPS_FOR = timedelta(days=7)
-"""... and for so long."""
+"""... for this time."""
 
 
 class BadStateFile(Exception):
@@ -145,7 +145,7 @@ class StateStore:
         possible = settled(extensions, self._now())
         if possible != extensions:
             log.warning(
-                "%s: what %s asked to keep was asked for in the future, and begins now", self._named, user
+                "%s: an extension of %s began in the future: the culler lets it begin now", self._named, user
             )
             self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: possible}))
         return possible
@@ -158,7 +158,7 @@ class StateStore:
             )
         except OSError as error:
             log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
-            raise ExtensionRefused("This could not be saved. Try again in a few minutes.") from None
+            raise ExtensionRefused("The culler could not save this. Try again in a few minutes.") from None
 
     # --- Warnings ---
 
@@ -265,7 +265,7 @@ class StateStore:
                 raise StateFileInUse(
                     f"{self._named} is in use by another culler; each culler needs a state file of its own"
                 ) from None
-            log.warning("%s: whether another culler uses it is not known: %s", self._named, error.strerror)
+            log.warning("%s: not locked, another culler may use it: %s", self._named, error.strerror)
             return None
         return lock
 
@@ -279,25 +279,25 @@ class StateStore:
         try:
             return _state_of(json.loads(content))
         except _OtherVersion as error:
-            raise BadStateFile(f"{self._named} is of version {error}; this culler knows {VERSION}") from None
+            raise BadStateFile(
+                f"{self._named} has version {error}; this culler reads version {VERSION}"
+            ) from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._set_aside(path, error)
             return _State()
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         if self._is_read_only:
-            log.warning("%s makes no sense, and is taken for empty: %r", self._named, error)
+            log.warning("%s: not readable, treated as empty: %r", self._named, error)
             return
         aside = path.with_name(f"{path.name}.broken-{self._now():%Y%m%dT%H%M%S.%fZ}")
         try:
             path.rename(aside)
         except OSError as problem:
             raise BadStateFile(
-                f"{self._named} makes no sense and cannot be moved: {problem.strerror}"
+                f"{self._named} is not readable and cannot be moved aside: {problem.strerror}"
             ) from None
-        log.error(
-            "%s makes no sense (%r): it is now %s, and nothing is remembered", self._named, error, aside
-        )
+        log.error("%s: not readable (%r): moved to %s, starting with an empty one", self._named, error, aside)
 
     def _write_at_start(self) -> None:
         """Find out now, and not when a user asks, that the file cannot be written."""

@@ -43,7 +43,7 @@ from k8s_hub.hub.users import Server, User, packed
 log = logging.getLogger(__name__)
 
 PAGE_SIZE = 50
-"""Users per page where nobody says otherwise: a page of 50 blocks the hub for less than 40 ms."""
+"""Users per page by default: a page of 50 blocks the hub for less than 40 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class SweepOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What the list says."""
+    """The content of the list."""
 
     users: dict[str, User]
     servers: dict[Server, User]
@@ -76,7 +76,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; ``now`` is the clock. What is None is off; ``on_decision`` gets every decision."""
+    """One pass; ``now`` is the clock. None switches a part off; ``on_decision`` gets every decision."""
 
     hub: HubClient
     options: SweepOptions
@@ -162,14 +162,16 @@ class Sweep:
         return listing
 
     def _log_hidden(self, users: Collection[User]) -> None:
-        """Log what the hub left out without a word: the sweep would do nothing, for ever."""
+        """Log what the hub hides: otherwise sweeps would do nothing, and nobody would know why."""
         if not users:
             return
         if all(user.servers is None for user in users):
-            raise HubForbidden("The API token lacks the scope read:servers: no user's servers can be seen")
+            raise HubForbidden(
+                "The API token lacks the scope read:servers: the hub hides the servers of all users"
+            )
         if self.options.cull_users and all(user.idle_for(self.now()) is None for user in users):
             log.error(
-                "No user can be deleted: the API token lacks the scope read:users:activity, or nobody was active yet"
+                "cull_users: deletes no user: the API token lacks the scope read:users:activity, or no user was active yet"
             )
 
     # --- Ask: the second source ---
@@ -194,7 +196,7 @@ class Sweep:
         try:
             await retry(servers.refresh)
         except HubError as error:
-            log.warning("No server is asked what it runs, and none that looks idle is stopped: %s", error)
+            log.warning("probe: no server asked, so no idle-looking server stops in this sweep: %s", error)
             return False
         return True
 
@@ -213,13 +215,13 @@ class Sweep:
     async def _decide(
         self, seen: _Seen, choice: ProbeChoice, work: Mapping[Server, Work | None]
     ) -> tuple[list[Decision], dict[str, Exception]]:
-        """Decide about each server; return the decisions, and why there is none about the others."""
+        """Decide about each server; return the decisions, and the errors of the others."""
 
         async def decide(server: Server) -> Decision:
             facts = facts_of(server, seen.servers[server], self.store, work.get(server))
             decision = await self.decider.decide(facts, self.now())
             if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNPROBED, "a later sweep has yet to ask it what it runs")
+                return decision.held_back(Cause.UNPROBED, "a later sweep will ask it first what it runs")
             return decision
 
         servers = list(seen.servers)
@@ -239,13 +241,15 @@ class Sweep:
         if not held:
             return decisions
         log.error(
-            "brake: %d of %d servers not stopped: the last sweep saw them in use. The next sweep stops them: check the "
-            "clocks and limits",
+            "brake: held back the stop of %d of %d servers: the last sweep saw them in use. The next sweep stops them: "
+            "check the clocks and limits",
             len(held),
             running,
         )
         return [
-            decision.held_back(Cause.MASS_CULL, "too many servers that were just in use would stop at once")
+            decision.held_back(
+                Cause.MASS_CULL, "the brake is on: too many servers that were just in use would stop at once"
+            )
             if server_key(decision) in held
             else decision
             for decision in decisions
@@ -254,7 +258,7 @@ class Sweep:
     # --- Warn ---
 
     async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
-        """Warn whose time is nearly up; return the decisions with the notices, and how many were warned."""
+        """Warn users whose servers will stop soon; return the decisions with the notices, and the number of users warned."""
         notice, is_grace = self.decider.notice, self.outages.grace_until(self.now()) is not None
         if self.warn is None or self.store is None or notice is None or self.options.dry_run or is_grace:
             return decisions, 0
@@ -282,7 +286,7 @@ class Sweep:
             given = self.history.could_not_warn(decision)
             if given is not None:
                 log.warning(
-                    "%s: its user could not be warned: stops without a warning when its time is up", server
+                    "%s: gave up warning its user: it stops without a warning when its time is up", server
                 )
         if given is not None and self.store is not None:
             self.store.save_notice(server.user, server.name, given)
@@ -291,7 +295,7 @@ class Sweep:
     # --- Stop ---
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
-        """Stop what is to be stopped; return what became of each server, and of which nobody knows."""
+        """Stop servers; return the outcome of each server, and the errors of the others."""
         on_decision = guarded("decisions", self.on_decision)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
         outcomes = [unstopped(decision, on_decision) for decision in decisions if not decision.verdict.culls]
@@ -327,7 +331,7 @@ class Sweep:
     async def _delete_users(
         self, seen: _Seen, outcomes: Iterable[Outcome]
     ) -> tuple[Counter[Action], dict[str, Exception]]:
-        """Delete users who have no server left; return what became of how many, and why others could not be."""
+        """Delete users without servers; return the counts by action, and the errors of the others."""
         is_grace = self.outages.grace_until(self.now()) is not None
         if not self.options.cull_users or is_grace:
             return Counter(), {}
@@ -354,8 +358,8 @@ class Sweep:
         return fates, _failures((decision.user.name for decision in due), results)
 
     def _users_to_delete(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
-        """Return the decisions about users whose time is up, and whose servers were all stopped, or would be."""
-        # Who has stopped their own server was there a moment ago: the next sweep knows more.
+        """Return the decisions to delete users whose servers this sweep stopped, or would stop."""
+        # A user who has just stopped their own server is active: wait for the next sweep.
         stopped = {
             server_key(outcome.decision)
             for outcome in outcomes

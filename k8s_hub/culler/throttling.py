@@ -25,7 +25,7 @@ GROWTH_SECONDS = 60.0
 """Of sweeping, between two slots more."""
 
 ANSWERS = 20
-"""So many of the last answers count ..."""
+"""This many of the last answers count ..."""
 
 ANSWERS_AT_LEAST = 5
 """... and fewer say nothing."""
@@ -112,9 +112,9 @@ async def each(
     over: float = 0.0,
     apart: float = 0.0,
 ) -> list[R | Exception]:
-    """Handle things, each in a slot of its own; what went wrong stands in place of a result.
+    """Handle things, each in a slot of its own; a failure is returned instead of a result.
 
-    over: begin them evenly over so many seconds, not as soon as there is a slot.
+    over: begin them evenly over this many seconds, not as soon as there is a slot.
     apart: seconds between the first beginnings, one in each slot; without a limit of slots there are none.
     """
     results: dict[int, R | Exception] = {}

@@ -45,16 +45,16 @@ ANSWER_NOW = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
 
 
 TRY_AGAIN = timedelta(seconds=15)
-"""After so long a service with a page tries again what it could not have."""
+"""A service with a page retries after this time if it could not start."""
 
 
 class CannotStart(Exception):
-    """Something that was asked for cannot be; the message is a sentence for the admin."""
+    """A file or port that the options name is not available; the message is for the admin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that the configuration says, checked. What is None or empty is off."""
+    """The configuration, checked. None and empty values are off."""
 
     hub: HubConnectionSettings
     sweep_options: SweepOptions
@@ -87,9 +87,7 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
                 raise
             problem = str(error)
         if problem != logged:
-            log.error(
-                "culler: cannot start, and tries again every %d s: %s", TRY_AGAIN.total_seconds(), problem
-            )
+            log.error("culler: cannot start, retrying every %s: %s", format_duration(TRY_AGAIN), problem)
             logged = problem
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_AGAIN.total_seconds()):
@@ -124,9 +122,9 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if not plan.once:
             await _show(plan, now, api, store, throttle=throttle, bus=bus, stack=stack)
             log.info(
-                "Stopping servers of %s that are idle for %d s, every %s",
+                "Stopping servers of %s that are idle for %s, every %s",
                 plan.hub.url,
-                plan.decider.limits.timeout.total_seconds(),
+                format_duration(plan.decider.limits.timeout),
                 format_duration(plan.every),
             )
         scopes = TokenScopes(api.scopes, _ScopeLog(plan, bus))
@@ -284,7 +282,7 @@ async def _show(
         )
         await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
-            log.warning("state_file: not set: extensions are forgotten when the culler restarts")
+            log.warning("state_file: not set: the culler forgets extensions when it restarts")
 
 
 def _address_of(page: PageSettings) -> str:
@@ -299,7 +297,7 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
         raise CannotStart(f"{address} cannot be used: {reason or error}") from None
 
 
-# --- What the token may do ---
+# --- Scopes of the token ---
 
 UNTIL_KNOWN = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf, jitter=0.5)
 """A hub that is away when the culler starts, or does not know the token yet, is waited for."""
@@ -336,9 +334,9 @@ class TokenScopes:
             try:
                 await self.learn()
             except HubError as error:
-                log.debug("The scopes of the token are not known: %s", error)
+                log.debug("token: scopes not read: %s", error)
             except Exception:  # As every supervisor here: whatever goes wrong once is asked again.
-                log.exception("The scopes of the token are not known")
+                log.exception("token: scopes not read")
             await asyncio.sleep(UNTIL_KNOWN.delay(attempt) if self.known is None else AGAIN_SECONDS)
 
 
@@ -355,7 +353,7 @@ async def _learn_now(scopes: TokenScopes) -> None:
     try:
         await retrying(ANSWER_NOW, scopes.learn, on=HubUnavailable)
     except HubError as error:
-        log.debug("The scopes of the token are not known: %s", error)
+        log.debug("token: scopes not read: %s", error)
 
 
 class _ScopeLog:

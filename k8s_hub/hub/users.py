@@ -47,6 +47,11 @@ class Server:
         """What its spawner saved, empty before its first start; None: hidden from the token."""
         return state_in(self.raw)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it does not run: the hub lists such a server only where it is asked for them."""
+        return bool(self.raw.get("stopped")) or not (self.ready or self.pending or self.raw.get("started"))
+
     def age(self, now: datetime) -> timedelta | None:
         """Return the time since it was started; None where that is not known."""
         return None if self.started is None else now - self.started
@@ -79,6 +84,17 @@ class User:
     def server(self, name: str) -> Server | None:
         """Return the server of this name; None where it is stopped or hidden."""
         return next((server for server in self.servers or () if server.name == name), None)
+
+
+def without_stopped(user: User) -> tuple[User, tuple[str, ...]]:
+    """Return the user as the hub lists them without stopped servers, and the names of these; "" is always known."""
+    if user.servers is None:
+        return user, ()
+    running = tuple(server for server in user.servers if not server.is_stopped)
+    names = {server.name for server in running}
+    raw = {**user.raw, "servers": {server.name: server.raw for server in running}}
+    stopped = tuple(sorted({"", *(server.name for server in user.servers)} - names))
+    return replace(user, servers=running, raw=raw), stopped
 
 
 def state_in(server: Raw) -> Raw | None:

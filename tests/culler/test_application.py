@@ -335,7 +335,7 @@ def test_a_webhook_comes_from_the_environment_or_the_config_file_which_goes_firs
 )
 def test_a_webhook_on_the_command_line_is_refused_without_being_shown(capfd, arguments):
     printed = refusal(capfd, *arguments)
-    assert "warn" in printed.partition("is no flag, because everybody can read a command line: set ")[0]
+    assert "warn" in printed.partition("is not a flag, because everybody can read a command line: set ")[0]
     assert printed.endswith(
         "IDLE_CULLER_WARN_URL in the environment, or c.IdleCuller.warn_url in the config file"
     )
@@ -531,7 +531,7 @@ def test_rules_of_users_are_checked_at_the_start(capfd, tmp_path):
     assert "r.yaml: users[0].match.server: is unknown" in refusal(capfd, "--rules-file=r.yaml")
     (tmp_path / "idle_culler_config.py").write_text("c.IdleCuller.user_rules = [{'timeout': '1d'}]")
     (tmp_path / "r.yaml").write_text("[]")
-    assert "user_rules are given, and rules_file 'r.yaml'" in refusal(capfd, "--rules-file=r.yaml")
+    assert "user_rules and rules_file 'r.yaml' are both set" in refusal(capfd, "--rules-file=r.yaml")
 
 
 # --- Tokens ---
@@ -549,7 +549,7 @@ def test_the_own_token_is_shown_to_servers_only_where_that_is_ordered():
         (
             "r.yaml",
             "- match: {user: a}\n  timeout: 60\n  timeout: 70\n",
-            ["line 3", "'timeout' is there twice"],
+            ["line 3", "'timeout' appears twice"],
         ),
         ("r.yaml", "- match: {usr: a}\n  timeout: 60\n", ["r.yaml: rules[0].match", "usr"]),
         ("r.json", "[\n{", ["'r.json', line 2"]),
@@ -565,9 +565,13 @@ def test_the_own_token_is_shown_to_servers_only_where_that_is_ordered():
         ("r.yaml", "- {timeout: 60, schedule: {hours: 10:00}}\n", ["line 1", "'10:00' as 600", "in quotes"]),
         ("r.yaml", "- {timeout: 60, match: {options: {010: a}}}\n", ["line 1", "'010' as 8"]),
         ("r.json", '[{"timeout": ' + "9" * 5000 + "}]", ["'r.json'", "4300"]),
-        # What is no date, though it has the form or the tag of one.
-        ("r.yaml", "- timeout: 60\n  schedule: {dates: 2026-02-30}\n", ["line 2: '2026-02-30' is no date"]),
-        ("r.yaml", "- timeout: !!timestamp soon\n", ["line 1: 'soon' is no date"]),
+        # What is not a date, though it has the form or the tag of one.
+        (
+            "r.yaml",
+            "- timeout: 60\n  schedule: {dates: 2026-02-30}\n",
+            ["line 2: '2026-02-30' is not a date"],
+        ),
+        ("r.yaml", "- timeout: !!timestamp soon\n", ["line 1: 'soon' is not a date"]),
     ],
 )
 def test_a_broken_rules_file_is_one_sentence(capfd, tmp_path, name, text, words):
@@ -596,10 +600,10 @@ def test_a_section_of_the_config_file_without_effect_is_told(capfd, tmp_path, se
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--user-timeout=60"], ["user_timeout is given, but has no effect without cull_users"]),
-        (["--IdleCuller.user_max_age=60", "--cull-users=no"], ["user_max_age is given, but has no effect"]),
-        (["--ask-with-own-token", "--busy-limit=0"], ["ask_with_own_token is given"]),
-        (["--metrics-ip=127.0.0.1"], ["metrics_ip is given, but has no effect without metrics_port"]),
+        (["--user-timeout=60"], ["user_timeout is set, but has no effect without cull_users"]),
+        (["--IdleCuller.user_max_age=60", "--cull-users=no"], ["user_max_age is set, but has no effect"]),
+        (["--ask-with-own-token", "--busy-limit=0"], ["ask_with_own_token is set"]),
+        (["--metrics-ip=127.0.0.1"], ["metrics_ip is set, but has no effect without metrics_port"]),
         (["--user-timeout=60", "--cull-users"], []),
         (["--ask-limit=5", "--ask-servers", "--metrics-ip=::1", "--metrics-port=9"], []),
         ([], []),
@@ -625,7 +629,7 @@ def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path, mon
     (tmp_path / "r.json").write_text('[{"name": "nights", "match": {"user": "a"}, "timeout": "15m"}]')
     monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
     printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900")
-    assert "not 900: nights has 900" in printed
+    assert "not 900: the timeout of nights is 900" in printed
     assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899").decider.notice
 
 
@@ -673,7 +677,7 @@ def test_what_cannot_be_a_token_is_not_shown(capfd, monkeypatch):
 
 def test_a_missing_url_is_one_sentence(capfd, monkeypatch):
     monkeypatch.delenv("JUPYTERHUB_API_URL")
-    assert "Set --url or JUPYTERHUB_API_URL" in refusal(capfd)
+    assert "set --url or JUPYTERHUB_API_URL" in refusal(capfd)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from k8s_hub.culler.decider import Decider
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-ONLY_THE_HUB = "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
+ONLY_THE_HUB = "Only the activity that the hub knows of counts: the culler did not ask the server (ask_servers), or got no answer."
 NO_RULE = "The default limits apply: no rule matches."
 GPU = [{"name": "gpu", "timeout": "1h"}]
 
@@ -53,7 +53,7 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
         ),
         (
             {"work": work(tabs=1), "rules": []},
-            "ada/lab: to be stopped: has open tabs, but executed nothing for 2 h (limit 1 h)",
+            "ada/lab: would be stopped: has open tabs, but executed nothing for 2 h (limit 1 h)",
         ),
         (
             {
@@ -75,11 +75,11 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
         ),
         (
             {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "rules": []},
-            "ada/lab: to be stopped: was started 3 h ago, and its maximum runtime is 3 h (maximum runtime 3 h)",
+            "ada/lab: would be stopped: was started 3 h ago, and its maximum runtime is 3 h (maximum runtime 3 h)",
         ),
         (
             {"idle": HOUR, "notice": MINUTE, "rules": []},
-            "ada/lab: kept: was idle for 1 h, but its user is warned first (limit 1 h)",
+            "ada/lab: kept: was idle for 1 h, but the culler warns its user first (limit 1 h)",
         ),
     ],
 )
@@ -95,7 +95,7 @@ async def test_sentence(case, sentence):
     [
         (
             {"rules": []},
-            ["Stops at 12:50 UTC unless it is used before then.", ONLY_THE_HUB, NO_RULE],
+            ["Stops at 12:50 UTC unless somebody uses it before then.", ONLY_THE_HUB, NO_RULE],
         ),
         (
             {"work": work(tabs=1, silent=MINUTE), "rules": []},
@@ -112,7 +112,7 @@ async def test_sentence(case, sentence):
         (
             {"idle": 2 * HOUR, "extended_until": NOW + HOUR, "rules": []},
             [
-                "Stops at 13:00 UTC unless it is used before then.",
+                "Stops at 13:00 UTC unless somebody uses it before then.",
                 "It would stop now without its extension.",
                 NO_RULE,
             ],
@@ -129,7 +129,7 @@ async def test_sentence(case, sentence):
         (
             {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "rules": []},
             [
-                "Nothing its user does: it has reached its maximum runtime.",
+                "Its user can do nothing: it has reached its maximum runtime.",
                 NO_RULE,
                 "A rule with exempt: true would keep it running.",
             ],
@@ -140,11 +140,11 @@ async def test_sentence(case, sentence):
         ),
         (
             {"idle": HOUR, "notice": 5 * MINUTE, "rules": []},
-            ["Stops at 12:05 UTC unless it is used before then: its user was warned.", NO_RULE],
+            ["Stops at 12:05 UTC unless somebody uses it before then: the culler warned its user.", NO_RULE],
         ),
         (
             {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
-            ["Stops at 12:05 UTC even if in use: its user was warned.", NO_RULE],
+            ["Stops at 12:05 UTC even if in use: the culler warned its user.", NO_RULE],
         ),
         (
             {"hook": lambda **_: False, "rules": []},
@@ -203,7 +203,7 @@ async def test_sentence(case, sentence):
                 "work": work(),
             },
             [
-                "Stops at 12:50 UTC unless it is used before then.",
+                "Stops at 12:50 UTC unless somebody uses it before then.",
                 "The limits are those of rule 'day': an earlier rule that matches would replace them.",
                 "Other limits may apply from 18:00 UTC on: the schedule of a rule changes them.",
             ],
@@ -239,7 +239,7 @@ async def test_every_cause_has_a_word_about_what_would_change_it(cause):
 async def test_a_time_beyond_all_dates_is_said_so():
     decision = await decided(work=work(), limits=Limits(timeout=timedelta.max), rules=[])
     assert decision.verdict.deadline is None
-    assert decision.changes() == ("No stop is in sight.", NO_RULE)
+    assert decision.changes() == ("The culler foresees no stop.", NO_RULE)
 
 
 # --- JSON ---
@@ -263,7 +263,7 @@ async def test_record():
         "action": "kept",
         "verdict": "keep",
         "cause": "warned",
-        "reason": "was idle for 2 h, but its user is warned first",
+        "reason": "was idle for 2 h, but the culler warns its user first",
         "rule": "gpu",
         "rules_in_doubt": [],
         "since": "2026-07-01T10:00:00Z",

@@ -243,7 +243,7 @@ async def test_an_odd_name_is_one_line_of_all_that_is_printed(names, idle_row, c
         explained = capfd.readouterr()
     assert len([line for line in dry_run.out.splitlines() if shown in line]) == 1
     assert f"{shown}: would be stopped: was idle for" in dry_run.err
-    assert explained.out.startswith(f"{shown}: to be stopped: was idle for")
+    assert explained.out.startswith(f"{shown}: would be stopped: was idle for")
     for line in f"{dry_run.out}{dry_run.err}{explained.out}{explained.err}".split("\n"):
         assert line.isprintable()
         assert not line.startswith("[I 2026-07-01")

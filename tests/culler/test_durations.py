@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_refused_with_path_and_value(written):
     with pytest.raises(BadRule) as refused:
         parse_duration(written, "rules[0].timeout")
     assert str(refused.value) == (
-        f"rules[0].timeout: {written!r} is no duration such as 900 (seconds), 15m or 1d 12h"
+        f"rules[0].timeout: {written!r} is not a duration such as 900 (seconds), 15m or 1d 12h"
     )
 
 

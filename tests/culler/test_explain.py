@@ -93,7 +93,7 @@ async def test_explain(monkeypatch, capsys):
         assert await run(hub, monkeypatch, f"{ODD_NAME}/lab", kind=Explain) == 0
         text = capsys.readouterr().out
         assert text.startswith(f"{ODD_NAME}/lab")
-        assert "idle limit, seconds:" in text
+        assert "idle limit:" in text
         assert "What would change it:" in text
         assert hub.spawner(ODD_NAME, "lab").ready
 
@@ -119,8 +119,10 @@ async def test_explain_says_what_the_culler_stopped_and_why(monkeypatch, capsys,
 
         assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
         text = capsys.readouterr().out
-        assert re.search(r"alice/lab: stopped\n  by the culler at 20\S+Z: it was idle for \d+ days", text)
-        assert text.count("by the culler") == 1
+        assert re.search(
+            r"alice/lab: stopped\n  The culler stopped it at 20\S+Z: it was idle for \d+ days", text
+        )
+        assert text.count("The culler stopped it") == 1
         assert await run(hub, monkeypatch, "alice/lab", "--state-file=s", "--json", kind=Explain) == 0
         line = json.loads(capsys.readouterr().out)
         assert line["stopped_because"].startswith("was idle for ")
@@ -138,9 +140,9 @@ async def test_one_server_that_cannot_be_explained_costs_no_other(monkeypatch, c
             await start_idle(hub, "alice", name)
         assert await run(hub, monkeypatch, "alice", kind=Explain) == 1
     printed = capsys.readouterr()
-    assert "alice/lab: kept: was spared by the arbiter hook" in printed.out
+    assert "alice/lab: kept: is not idle according to the arbiter hook" in printed.out
     assert printed.err.endswith(
-        "k8s-hub cull explain: alice/odd: cannot be explained: ZeroDivisionError('division by zero')\n"
+        "k8s-hub cull explain: alice/odd: could not decide: ZeroDivisionError('division by zero')\n"
     )
 
 
@@ -166,7 +168,7 @@ def test_explain_refuses_a_name_that_is_no_text(capsys):
     with pytest.raises(SystemExit) as caught:
         Explain().initialize(["\udcff"])
     assert caught.value.code == 2
-    assert "is no name: it is not UTF-8" in capsys.readouterr().err
+    assert "is not UTF-8, so it is no name" in capsys.readouterr().err
 
 
 async def test_sweeping_once_now_and_then_is_no_outage_of_the_hub(monkeypatch, tmp_path):
@@ -249,12 +251,12 @@ async def test_explain_says_when_the_user_is_deleted(monkeypatch, capsys):
 
         assert await ask("gone", "--cull-users") == 0
         said = capsys.readouterr().out
-        assert "user gone: to be deleted: was idle for" in said
+        assert "user gone: would be deleted: was idle for" in said
         assert await ask("gone") == 0
         assert "deleted" not in capsys.readouterr().out
 
         assert await ask("new", "--cull-users", "--user-timeout=1") == 0
-        assert "user new: kept: a server runs (new)" in capsys.readouterr().out
+        assert "user new: kept: has running servers (new)" in capsys.readouterr().out
 
         assert await ask("gone", "--cull-users", "--json") == 0
         line = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -273,7 +275,7 @@ async def test_explain_names_the_scope_that_would_show_whether_a_rule_holds(monk
         assert "alice: kept: is exempt by a rule (rule 'instructors' in doubt, rule 'gpu' in doubt)" in said
         for rule, scope in (("instructors", "read:users:groups"), ("gpu", "admin:server_state")):
             assert (
-                f"Whether rule '{rule}' holds is not known, because the API token lacks the scope {scope}"
+                f"The culler cannot tell whether rule '{rule}' matches: the API token lacks the scope {scope}."
                 in said
             )
         assert await run(hub, monkeypatch, "--once", "--rules-file=r.json") == 0
@@ -290,7 +292,7 @@ async def test_a_dry_run_shows_whom_it_would_delete(monkeypatch, capsys, tmp_pat
         assert await run(hub, monkeypatch, *flags, scopes=scopes) == 0
         printed = capsys.readouterr().out
         for name in ("gone", "idle"):
-            assert f"user {name}: to be deleted" in printed
+            assert f"user {name}: would be deleted" in printed
             assert name in {user.name for user in hub.app.db.query(User)}
         lines = map(json.loads, (tmp_path / "log").read_text().splitlines())
         assert {(each["user"], each["server"], each["action"]) for each in lines} == {

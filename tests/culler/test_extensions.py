@@ -59,22 +59,22 @@ def test_what_is_left_of_any_seven_days(extensions, left, again):
 @pytest.mark.parametrize(
     ("extensions", "length", "limits", "sentence"),
     [
-        ((), HOUR, ExtensionLimits(per_week=0), "Extensions are turned off here."),
-        ((), HOUR, ExtensionLimits(longest=timedelta(0)), "Extensions are turned off here."),
+        ((), HOUR, ExtensionLimits(per_week=0), "Your administrator has turned extensions off."),
+        ((), HOUR, ExtensionLimits(longest=timedelta(0)), "Your administrator has turned extensions off."),
         ((), timedelta(0), LIMITS, "An extension must be longer than zero"),
         ((), -HOUR, LIMITS, "An extension must be longer than zero"),
-        ((), 5 * HOUR, LIMITS, "An extension can be at most 4 h long."),
+        ((), 5 * HOUR, LIMITS, "An extension can last at most 4 h."),
         (
             (kept(timedelta(0), 2 * HOUR),),
             HOUR,
             LIMITS,
-            "The server is already extended until 2026-07-01 14:00 UTC, which is longer.",
+            "The server is already extended until 2026-07-01 14:00 UTC. Choose a longer extension.",
         ),
         (
             (kept(DAY), kept(2 * DAY)),
             HOUR,
             LIMITS,
-            "You have used all 2 extensions of these seven days; the next is available on 2026-07-06 12:00 UTC.",
+            "You have used all 2 extensions of these seven days. You can extend again from 2026-07-06 12:00 UTC.",
         ),
     ],
 )

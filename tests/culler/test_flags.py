@@ -72,19 +72,19 @@ def test_another_word_is_left_to_be_refused():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (["--timout=3"], "unknown flag '--timout=3'; is --timeout meant?"),
-        (["--zzz"], "unknown flag '--zzz'"),
-        (["-x"], "unknown flag '-x'"),
-        (["-timout=3"], "unknown flag '-timout=3'; is --timeout meant?"),
-        (["---timeout=3"], "unknown flag '---timeout=3'; is --timeout meant?"),
-        (["--h"], "unknown flag '--h'; is -h meant?"),
+        (["--timout=3"], "unknown flag '--timout=3'; did you mean --timeout?"),
+        (["--zzz"], "unknown flag '--zzz'; --help lists all flags"),
+        (["-x"], "unknown flag '-x'; --help lists all flags"),
+        (["-timout=3"], "unknown flag '-timout=3'; did you mean --timeout?"),
+        (["---timeout=3"], "unknown flag '---timeout=3'; did you mean --timeout?"),
+        (["--h"], "unknown flag '--h'; did you mean -h?"),
         (
             ["--IdleCuler.cull_users=true"],
-            "unknown flag '--IdleCuler.cull_users=true'; is --IdleCuller.cull_users meant?",
+            "unknown flag '--IdleCuler.cull_users=true'; did you mean --IdleCuller.cull_users?",
         ),
         (
             ["--IdleCuller.cul_users=true"],
-            "unknown flag '--IdleCuller.cul_users=true'; is --IdleCuller.cull_users meant?",
+            "unknown flag '--IdleCuller.cul_users=true'; did you mean --IdleCuller.cull_users?",
         ),
         (["--timeout"], "--timeout needs a value"),
         (["--timeout", "--cull-users"], "--timeout needs a value"),

@@ -142,9 +142,9 @@ def test_the_guide_says_what_each_scope_can_do():
 
 def test_the_guide_explains_every_key_of_a_match():
     table = CULLING.read_text().split("| key of `match` |")[1].split("\n\n")[0]
-    with pytest.raises(BadRule, match="there are ") as refused:
+    with pytest.raises(BadRule, match="known keys are ") as refused:
         Rules.parse([{"match": {"xyz": "*"}, "timeout": 1}])
-    keys = str(refused.value).rpartition("there are ")[2].split(", ")
+    keys = str(refused.value).rpartition("known keys are ")[2].split(", ")
     assert set(keys) == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 

@@ -41,7 +41,7 @@ def test_from_the_start_it_has_three_intervals(pulse, clock):
     clock.goes(seconds=1)
     health = pulse.health()
     assert not health.healthy
-    assert health.reason == "no pass over all servers has ended well for 15 min 1 s"
+    assert health.reason == "no sweep has succeeded for 15 min 1 s"
     assert health.last_success is None
 
 
@@ -52,7 +52,7 @@ def test_a_pass_that_ends_well_gives_three_more(pulse, clock, kind):
     clock.goes(minutes=15)
     health = pulse.health()
     assert health.healthy
-    assert health.reason == "a pass over all servers ended well 15 min ago"
+    assert health.reason == "the last successful sweep ended 15 min ago"
     assert health.last_success == NOW + timedelta(minutes=14)
     clock.goes(seconds=1)
     assert not pulse.health().healthy
@@ -90,7 +90,7 @@ def test_as_json(pulse, clock):
     pulse.on_pass(ended())
     assert pulse.health().as_json() == {
         "healthy": True,
-        "reason": "a pass over all servers ended well 0 s ago",
+        "reason": "the last successful sweep ended 0 s ago",
         "last_success": "2026-07-01T12:01:30+00:00",
         "last_error": None,
     }

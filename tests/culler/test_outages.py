@@ -147,7 +147,7 @@ async def test_an_outage_between_two_sweeps_is_noticed_and_nothing_is_stopped_fo
     await culler.runs(35)
     assert culler.passes[1:] == [("sweep", (0, 0)), ("sweep", (0, 1)), ("sweep", (1, 0))]
     assert "hub: did not answer since 2026-07-01T12:1" in caplog.text
-    assert "no server is stopped before 2026-07-01T12:22:30Z" in caplog.text
+    assert "the culler stops no server before 2026-07-01T12:22:30Z" in caplog.text
 
 
 @pytest.mark.looptime

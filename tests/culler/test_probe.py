@@ -230,7 +230,7 @@ async def test_a_busy_kernel_is_heard_whatever_is_said_of_terminals(terminals, c
     assert (work.busy, work.last_execution) == (1, NOW)
     is_whole = terminals in (reply(404), reply(200, b"null"))
     assert work.is_partial is not is_whole
-    assert ("says only a part of what it runs" in caplog.text) is not is_whole
+    assert ("reported only a part of what it runs" in caplog.text) is not is_whole
 
 
 async def test_a_terminal_is_heard_where_kernels_are_forbidden(caplog):

@@ -36,7 +36,7 @@ def test_it_is_light():
     [
         (["--version"], 0, r"^\d+\.\d+"),
         (["--help"], 0, "--cull-every"),
-        (["--timout=3"], 2, "^idle-culler: unknown flag '--timout=3'; is --timeout meant\\?$"),
+        (["--timout=3"], 2, "^idle-culler: unknown flag '--timout=3'; did you mean --timeout\\?$"),
         (["--timeout=soon"], 1, "'soon'"),
     ],
 )
@@ -74,7 +74,7 @@ class started:  # noqa: N801 - it reads as a verb
         )
 
     def __enter__(self) -> subprocess.Popen[str]:
-        assert "idle for 600 s" in self.process.stderr.readline()
+        assert "idle for 10 min" in self.process.stderr.readline()
         return self.process
 
     def __exit__(self, *_error: object) -> None:
@@ -122,7 +122,7 @@ import os, sys
 print(os.getpid(), flush=True)
 os.execv(sys.argv[1], sys.argv[1:])
 ' %s 2>"$LOG" &
-until grep -q "idle for 600 s" "$LOG"; do sleep 0.1; done
+until grep -q "idle for 10 min" "$LOG"; do sleep 0.1; done
 """
 
 

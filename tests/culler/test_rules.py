@@ -367,24 +367,24 @@ def test_a_file_has_rules_for_servers_and_for_users():
     ("written", "sentence"),
     [
         ("x", "users: must be a list of rules, not 'x'"),
-        ([{"match": {"server": "a"}, "timeout": 5}], "users[0].match.server: is unknown; is user meant?"),
+        ([{"match": {"server": "a"}, "timeout": 5}], "users[0].match.server: is unknown; did you mean user?"),
         (
             [{"match": {"profile": "a"}, "timeout": 5}],
-            "users[0].match.profile: is unknown; there are admin, group, user",
+            "users[0].match.profile: is unknown; known keys are admin, group, user",
         ),
         (
             [{"busy_limit": 5}],
-            "users[0].busy_limit: is unknown; there are exempt, match, max_age, name, timeout",
+            "users[0].busy_limit: is unknown; known keys are exempt, match, max_age, name, timeout",
         ),
         (
             [{"timeout": 5, "schedule": {"hours": "22:00-06:00"}}],
-            "users[0].schedule: is unknown; there are exempt, match, max_age, name, timeout",
+            "users[0].schedule: is unknown; known keys are exempt, match, max_age, name, timeout",
         ),
         (
             [{"timeout": 0}],
-            "users[0].timeout: 0 is no time; for users who are never deleted, set exempt: true",
+            "users[0].timeout: 0 is not a limit; to keep these users, set exempt: true",
         ),
-        ([{"match": {"user": "a"}}], "users[0]: sets nothing; a rule sets timeout, max_age, exempt"),
+        ([{"match": {"user": "a"}}], "users[0]: sets no limit; a rule sets timeout, max_age, exempt"),
     ],
 )
 def test_refusals_of_rules_for_users(written, sentence):
@@ -415,34 +415,34 @@ def test_refusals_name_the_file():
         ("x", "rules: must be a list of rules, not 'x'"),
         ({}, "rules: must be a list of rules, not {}"),
         ({"rules": None}, "rules: must be a list of rules, not None"),
-        ({"rule": []}, "rules.rule: is unknown; is rules meant?"),
+        ({"rule": []}, "rules.rule: is unknown; did you mean rules?"),
         ([5], "rules[0]: must be a mapping, not 5"),
-        ([{}], "rules[0]: sets nothing; a rule sets timeout, max_age, busy_limit, exempt"),
+        ([{}], "rules[0]: sets no limit; a rule sets timeout, max_age, busy_limit, exempt"),
         (
             [{"match": {"user": "ann"}}],
-            "rules[0]: sets nothing; a rule sets timeout, max_age, busy_limit, exempt",
+            "rules[0]: sets no limit; a rule sets timeout, max_age, busy_limit, exempt",
         ),
-        ([{"timeot": 5}], "rules[0].timeot: is unknown; is timeout meant?"),
+        ([{"timeot": 5}], "rules[0].timeot: is unknown; did you mean timeout?"),
         (
             [{"timeout": 5, "match": {"user": "a"}}, {"exempt": True, "match": {"usr": "b"}}],
-            "rules[1].match.usr: is unknown; is user meant?",
+            "rules[1].match.usr: is unknown; did you mean user?",
         ),
         (
             [{"timeout": 5, "match": {"image": "b"}}],
-            "rules[0].match.image: is unknown; there are admin, group, options, profile, server, user",
+            "rules[0].match.image: is unknown; known keys are admin, group, options, profile, server, user",
         ),
         ([{"timeout": 5, "match": "ann"}], "rules[0].match: must be a mapping, not 'ann'"),
         (
             [{"timeout": 5, "match": {"user": 1234}}],
-            "rules[0].match.user: must be a text, not 1234 (in quotes it is one)",
+            "rules[0].match.user: must be text, not 1234; put it in quotes",
         ),
         (
             [{"timeout": 5, "match": {"user": ["a", True]}}],
-            "rules[0].match.user[1]: must be a text, not True (in quotes it is one)",
+            "rules[0].match.user[1]: must be text, not True; put it in quotes",
         ),
         (
             [{"timeout": 5, "match": {"group": []}}],
-            "rules[0].match.group: is an empty list; leave it out where nothing is meant",
+            "rules[0].match.group: is an empty list; leave the key out instead",
         ),
         (
             [{"timeout": 5, "match": {"user": ""}}],
@@ -458,26 +458,26 @@ def test_refusals_name_the_file():
         ),
         (
             [{"timeout": 5, "match": {"options": {"gpus": 2}}}],
-            "rules[0].match.options.gpus: must be a text, not 2 (in quotes it is one)",
+            "rules[0].match.options.gpus: must be text, not 2; put it in quotes",
         ),
         (
             [{"timeout": 5, "match": {"options": {2: "a"}}}],
-            "rules[0].match.options.2: must be a text, not 2 (in quotes it is one)",
+            "rules[0].match.options.2: must be text, not 2; put it in quotes",
         ),
         (
             [{"timeout": 0}],
-            "rules[0].timeout: 0 is no time; for servers that are never stopped, set exempt: true",
+            "rules[0].timeout: 0 is not a limit; to keep these servers, set exempt: true",
         ),
         (
             [{"max_age": "1.5h"}],
-            "rules[0].max_age: '1.5h' is no duration such as 900 (seconds), 15m or 1d 12h",
+            "rules[0].max_age: '1.5h' is not a duration such as 900 (seconds), 15m or 1d 12h",
         ),
         ([{"busy_limit": -1}], "rules[0].busy_limit: -1 is not between one second and 31 years"),
         ([{"exempt": "true"}], "rules[0].exempt: must be true or false, not 'true'"),
-        ([{"exempt": True, "timeout": 5}], "rules[0].exempt: true leaves no meaning to timeout"),
+        ([{"exempt": True, "timeout": 5}], "rules[0].exempt: true cannot be combined with timeout"),
         (
             [{"exempt": True, "max_age": 0, "busy_limit": 0}],
-            "rules[0].exempt: true leaves no meaning to max_age, busy_limit",
+            "rules[0].exempt: true cannot be combined with max_age, busy_limit",
         ),
         ([{"timeout": 5, "name": " "}], "rules[0].name: is empty"),
         (
@@ -486,11 +486,11 @@ def test_refusals_name_the_file():
         ),
         (
             [{"timeout": 5}, {"timeout": 6, "match": {"user": "a"}}],
-            "rules[1]: can never hold, because rules[0] holds for everybody; put that one last",
+            "rules[1]: never applies, because rules[0] matches everything; put that rule last",
         ),
         (
             [{"timeout": 5, "schedule": [{"hours": "22:00-06:00", "day": "mon"}]}],
-            "rules[0].schedule[0].day: is unknown; there are dates, hours, time_zone, weekdays",
+            "rules[0].schedule[0].day: is unknown; known keys are dates, hours, time_zone, weekdays",
         ),
     ],
 )

@@ -306,15 +306,15 @@ def test_dates_that_are_over_never_come_again():
 @pytest.mark.parametrize(
     ("written", "guess"),
     [
-        ("PST", "; is America/Los_Angeles meant?"),
-        ("pdt", "; is America/Los_Angeles meant?"),
-        ("EDT", "; is America/New_York meant?"),
-        ("CEST", "; is Europe/Berlin meant?"),
-        ("CST", "; is America/Chicago or Asia/Shanghai meant?"),
-        ("IST", "; is Asia/Kolkata, Asia/Jerusalem or Europe/Dublin meant?"),
-        ("Berlin", "; is Europe/Berlin meant?"),
-        ("new york", "; is America/New_York meant?"),
-        ("Europe/Berln", "; is Europe/Berlin meant?"),
+        ("PST", "; did you mean America/Los_Angeles?"),
+        ("pdt", "; did you mean America/Los_Angeles?"),
+        ("EDT", "; did you mean America/New_York?"),
+        ("CEST", "; did you mean Europe/Berlin?"),
+        ("CST", "; did you mean America/Chicago or Asia/Shanghai?"),
+        ("IST", "; did you mean Asia/Kolkata, Asia/Jerusalem or Europe/Dublin?"),
+        ("Berlin", "; did you mean Europe/Berlin?"),
+        ("new york", "; did you mean America/New_York?"),
+        ("Europe/Berln", "; did you mean Europe/Berlin?"),
         (
             "UTC+2",
             "; write a place such as Europe/Berlin, whose clock follows summer time, or Etc/GMT-2 for this offset all year",
@@ -334,7 +334,7 @@ def test_dates_that_are_over_never_come_again():
 def test_what_is_suggested_for_what_is_no_zone_is_the_same_clock(written, guess):
     with pytest.raises(BadRule) as refused:
         schedule(hours="08:00-18:00", time_zone=written)
-    assert str(refused.value) == f"schedule.time_zone: {written!r} is no time zone{guess}"
+    assert str(refused.value) == f"schedule.time_zone: {written!r} is not a time zone{guess}"
 
 
 def test_every_suggestion_is_a_zone():
@@ -376,20 +376,20 @@ def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
     ("written", "sentence"),
     [
         (None, "s: must be a mapping, not None"),
-        ([], "s: is an empty list; leave it out where nothing is meant"),
-        ({}, "s: has neither weekdays nor dates nor hours"),
-        ({"time_zone": "UTC"}, "s: has neither weekdays nor dates nor hours"),
-        ({"hour": "08:00-10:00"}, "s.hour: is unknown; is hours meant?"),
-        ([{"hours": "08:00-10:00"}, {"days": "mon"}], "s[1].days: is unknown; is weekdays meant?"),
-        ({True: "mon"}, "s.True: is unknown; there are dates, hours, time_zone, weekdays"),
-        ({"date": "2026-07-15"}, "s.date: is unknown; is dates meant?"),
+        ([], "s: is an empty list; leave the key out instead"),
+        ({}, "s: needs weekdays, dates or hours"),
+        ({"time_zone": "UTC"}, "s: needs weekdays, dates or hours"),
+        ({"hour": "08:00-10:00"}, "s.hour: is unknown; did you mean hours?"),
+        ([{"hours": "08:00-10:00"}, {"days": "mon"}], "s[1].days: is unknown; did you mean weekdays?"),
+        ({True: "mon"}, "s.True: is unknown; known keys are dates, hours, time_zone, weekdays"),
+        ({"date": "2026-07-15"}, "s.date: is unknown; did you mean dates?"),
         (
             {"dates": "15.7.2026"},
-            "s.dates: '15.7.2026' is not such as 2026-07-15 or 2026-07-13 to 2026-07-17",
+            "s.dates: '15.7.2026' is not a date or range such as 2026-07-15 or 2026-07-13 to 2026-07-17",
         ),
         (
             {"dates": ["2026-07-15", "2026-02-30"]},
-            "s.dates[1]: '2026-02-30' is not such as 2026-07-15 or 2026-07-13 to 2026-07-17",
+            "s.dates[1]: '2026-02-30' is not a date or range such as 2026-07-15 or 2026-07-13 to 2026-07-17",
         ),
         (
             {"dates": "2026-07-17 to 2026-07-13"},
@@ -399,36 +399,36 @@ def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
             {"dates": "9999-12-31"},
             "s.dates: '9999-12-31' ends before it begins, or is not between 2000 and 2199",
         ),
-        ({"dates": 20260715}, "s.dates: must be a text, not 20260715 (in quotes it is one)"),
+        ({"dates": 20260715}, "s.dates: must be text, not 20260715; put it in quotes"),
         (
             {"dates": datetime(2026, 7, 15)},  # noqa: DTZ001 - as YAML reads a date with a time
-            "s.dates: must be a text, not datetime.datetime(2026, 7, 15, 0, 0)",
+            "s.dates: must be text, not datetime.datetime(2026, 7, 15, 0, 0)",
         ),
-        ({"dates": []}, "s.dates: is an empty list; leave it out where nothing is meant"),
-        ({"hours": "8-10"}, "s.hours: '8-10' is not such as 22:00-06:00"),
-        ({"hours": "08:60-10:00"}, "s.hours: '08:60-10:00' has a time that no clock shows"),
-        ({"hours": "24:00-10:00"}, "s.hours: '24:00-10:00' has a time that no clock shows"),
-        ({"hours": "08:00-24:01"}, "s.hours: '08:00-24:01' has a time that no clock shows"),
-        ({"hours": "08:00-08:00"}, "s.hours: '08:00-08:00' has no length; the whole day is 00:00-24:00"),
-        ({"hours": 750}, "s.hours: must be a text, not 750 (in quotes it is one)"),
-        ({"hours": None}, "s.hours: must be a text, not None"),
+        ({"dates": []}, "s.dates: is an empty list; leave the key out instead"),
+        ({"hours": "8-10"}, "s.hours: '8-10' is not a range of hours such as 22:00-06:00"),
+        ({"hours": "08:60-10:00"}, "s.hours: '08:60-10:00' has an invalid time; times are 00:00 to 24:00"),
+        ({"hours": "24:00-10:00"}, "s.hours: '24:00-10:00' has an invalid time; times are 00:00 to 24:00"),
+        ({"hours": "08:00-24:01"}, "s.hours: '08:00-24:01' has an invalid time; times are 00:00 to 24:00"),
+        ({"hours": "08:00-08:00"}, "s.hours: '08:00-08:00' is empty; the whole day is 00:00-24:00"),
+        ({"hours": 750}, "s.hours: must be text, not 750; put it in quotes"),
+        ({"hours": None}, "s.hours: must be text, not None"),
         (
             {"weekdays": ["mon", "Monday"]},
-            "s.weekdays[1]: 'Monday' is no day; there are mon, tue, wed, thu, fri, sat, sun, and such as mon-fri",
+            "s.weekdays[1]: 'Monday' is not a day; days are mon, tue, wed, thu, fri, sat, sun, and ranges such as mon-fri",
         ),
-        ({"weekdays": []}, "s.weekdays: is an empty list; leave it out where nothing is meant"),
-        ({"weekdays": [5]}, "s.weekdays[0]: must be a text, not 5 (in quotes it is one)"),
+        ({"weekdays": []}, "s.weekdays: is an empty list; leave the key out instead"),
+        ({"weekdays": [5]}, "s.weekdays[0]: must be text, not 5; put it in quotes"),
         (
             {"hours": "08:00-10:00", "time_zone": "europe/berlin"},
-            "s.time_zone: 'europe/berlin' is no time zone; is Europe/Berlin meant?",
+            "s.time_zone: 'europe/berlin' is not a time zone; did you mean Europe/Berlin?",
         ),
         (
             {"hours": "08:00-10:00", "time_zone": "../../passwd"},
-            "s.time_zone: '../../passwd' is no time zone, such as Europe/Berlin",
+            "s.time_zone: '../../passwd' is not a time zone, such as Europe/Berlin",
         ),
         (
             {"hours": "08:00-10:00", "time_zone": 1},
-            "s.time_zone: must be a text, not 1 (in quotes it is one)",
+            "s.time_zone: must be text, not 1; put it in quotes",
         ),
     ],
 )

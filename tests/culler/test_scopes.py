@@ -89,12 +89,15 @@ def test_cull_users_names_the_scope_that_shows_when_users_were_created():
 
 @pytest.mark.parametrize(
     ("scope", "words"),
-    [(needs.GROUPS, "rules that match groups"), (needs.STATE, "rules that match profiles and options")],
+    [
+        (needs.GROUPS, "the culler cannot tell whether rules for groups match"),
+        (needs.STATE, "rules for profiles and options"),
+    ],
 )
 def test_what_rules_need_is_named_with_what_happens_until_then(scope, words):
     (sentence,) = lacking(needs.needs(culls_users=False, is_dry_run=False, of_rules=[scope]), CORE)
     assert f"lacks the scope {scope}: {words}" in sentence
-    assert "the longer limit counts" in sentence
+    assert "the longer limit applies" in sentence
 
 
 @pytest.mark.parametrize(
@@ -126,11 +129,11 @@ def test_what_asking_servers_needs(has, options, names):
     ("has", "shows_own_token", "words"),
     [
         (CORE | {"admin:server_state"}, False, []),
-        ({"tokens"}, False, ["scope tokens, with which it can make itself a token of any user"]),
-        ({"access:servers"}, False, ["scope access:servers, which nothing uses"]),
-        ({"access:servers!group=a"}, False, ["scope access:servers, which nothing uses"]),
-        ({"access:servers"}, True, ["every server is shown a token"]),
-        ({"access:servers", "tokens"}, True, ["of any user", "every server is shown a token"]),
+        ({"tokens"}, False, ["scope tokens: with it, the culler can make a token of any user"]),
+        ({"access:servers"}, False, ["scope access:servers, which the culler does not use"]),
+        ({"access:servers!group=a"}, False, ["scope access:servers, which the culler does not use"]),
+        ({"access:servers"}, True, ["the culler sends every server a token"]),
+        ({"access:servers", "tokens"}, True, ["of any user", "the culler sends every server a token"]),
         (set(), True, []),
         ({"access:services!service=idle-culler"}, False, []),
     ],

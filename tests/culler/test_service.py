@@ -195,7 +195,7 @@ async def test_a_heartbeat_goes_on_beside_the_passes_and_ends_with_them(error, c
     await asyncio.sleep(60)
     assert len(beats) == (5 if error is None else 1)
     assert len(sweeps.begun) == 2
-    assert ("no longer noticed" in caplog.text) is (error is not None)
+    assert ("no longer notices" in caplog.text) is (error is not None)
 
 
 async def test_a_report_is_one_line():
@@ -205,6 +205,6 @@ async def test_a_report_is_one_line():
     )  # fmt: skip
     assert str(report) == (
         "9 servers of 8 users, 2 stopped, 1 stopping, 1 gone meanwhile, 4 kept (3 in use, 1 pending), "
-        "2 users with hidden servers, 1 user deleted, 2 failed, 1 part of the list lost, 1.2 s"
+        "2 users with hidden servers, 1 user deleted, 2 failed, 1 part of the list not read, 1.2 s"
     )
     assert str(Report()) == "0 servers of 0 users, 0 stopped, 0 kept, 0 failed, 0.0 s"

@@ -597,7 +597,7 @@ async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_sto
     report = await sweep.run()
     assert (report.stopped, report.kept) == (0, {"not yet asked": 3, "in use": 1})
     assert servers.probed == ["refresh"]
-    assert "none that looks idle is stopped: not valid for this hub" in caplog.text
+    assert "no idle-looking server stops in this sweep: not valid for this hub" in caplog.text
     report = await sweep.run()
     assert (report.stopped, report.kept) == (2, {"busy": 1, "in use": 1})
 
@@ -720,7 +720,7 @@ async def test_a_webhook_that_is_away_is_tried_three_times(caplog):
     reports = await warned.sweeps(4)
     assert len(warned.warn.told) == 3
     assert [each.stopped for each in reports] == [0, 0, 0, 1]
-    assert caplog.text.count("a: its user could not be warned") == 1
+    assert caplog.text.count("a: gave up warning its user") == 1
 
 
 async def test_a_look_warns_nobody():

@@ -1,1 +1,1 @@
-"""What the culler decides, and on what: values and functions of them, without I/O, clock or framework."""
+"""The culler's decisions as values and pure functions, without I/O, clock or framework."""

@@ -22,7 +22,7 @@ from k8s_hub.text import format_clock, format_duration
 
 
 class Action(StrEnum):
-    """What was done about a decision."""
+    """What the culler did about a decision."""
 
     STOPPED = "stopped"
     STOPPING = "stopping"  # asked to stop; the hub is still at it
@@ -40,7 +40,7 @@ _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was decided about one server, at one time."""
+    """The decision about one server, at one time."""
 
     facts: Facts
     matched: MatchedRule
@@ -84,7 +84,7 @@ class Decision:
 
     def sentence(self) -> str:
         """Return it in one line, for logs and dry run."""
-        fate = "to be stopped" if self.verdict.culls else "kept"
+        fate = "would be stopped" if self.verdict.culls else "kept"
         details = ", ".join(self._limits_in_words())
         return f"{self.subject}: {fate}: {self.verdict.reason}" + (f" ({details})" if details else "")
 
@@ -94,7 +94,7 @@ class Decision:
         return str(self.facts.server)
 
     def changes(self) -> Sequence[str]:
-        """Return sentences that say what would change the verdict."""
+        """Return sentences about what would change the verdict."""
         if self.verdict.cause in _STATES:
             return tuple(self._changes_of_cause())
         return (*self._changes_of_cause(), *self._changes_of_age(), *self._changes_of_rules())
@@ -145,25 +145,25 @@ class Decision:
             case Cause.EXTENDED | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
                 yield from self._what_it_waits_for()
             case Cause.WARNED if self._is_by_age:
-                yield f"Stops at {self._clock(verdict.deadline)} even if in use: its user was warned."
+                yield f"Stops at {self._clock(verdict.deadline)} even if in use: the culler warned its user."
             case Cause.WARNED:
-                yield f"Stops at {self._clock(verdict.deadline)} unless it is used before then: its user was warned."
+                yield f"Stops at {self._clock(verdict.deadline)} unless somebody uses it before then: the culler warned its user."
             case Cause.IDLE:
                 yield "Activity before the stop keeps it running."
             case Cause.OLD:
-                yield "Nothing its user does: it has reached its maximum runtime."
+                yield "Its user can do nothing: it has reached its maximum runtime."
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
             case Cause.MASS_CULL:
-                yield "The next sweep stops it unless it is used before then: the brake holds for one sweep."
+                yield "The next sweep stops it unless somebody uses it before then: the brake holds for one sweep."
             case Cause.OUTAGE_GRACE:
-                yield "The culler judges it again when servers have had time to report activity after the hub's outage."
+                yield "The culler decides again once servers have had time to report activity after the hub's outage."
             case Cause.UNPROBED:
-                yield "A later sweep asks it what it runs, and judges it again."
+                yield "A later sweep asks it what it runs, and decides again."
             case _:
                 pass  # its age, which is named in any case
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
-            yield "Only the activity that the hub knows of counts: the server was not asked (ask_servers), or did not answer."
+            yield "Only the activity that the hub knows of counts: the culler did not ask the server (ask_servers), or got no answer."
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
@@ -172,12 +172,12 @@ class Decision:
             yield (
                 f"It does not stop while its kernels are busy: there is {self._busy_limit()}."
                 if is_busy
-                else "No stop is in sight."
+                else "The culler foresees no stop."
             )
             return
         use = "it executes something" if self._has_tabs else "its kernels produce output"
         if not (self._has_tabs or self._is_busy):
-            use = "it is used"
+            use = "somebody uses it"
         yield f"Stops at {self._clock(verdict.deadline)} unless {use} before then."
         if (
             verdict.cause is Cause.EXTENDED
@@ -222,7 +222,7 @@ class Decision:
         if self.verdict.culls:
             yield "A rule with exempt: true would keep it running."
 
-    # --- What is the case ---
+    # --- Facts ---
 
     @property
     def _is_by_age(self) -> bool:
@@ -249,7 +249,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """A decision and what was done about it, without the hub's descriptions: of ten thousands those are too large."""
+    """A decision and its action, without the hub's models, which take too much memory for ten thousand servers."""
 
     at: datetime
     user: str
@@ -303,7 +303,7 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDecision:
-    """What was decided about one user who has no server left, or will have none."""
+    """The decision about one user without servers."""
 
     user: User
     matched: MatchedRule
@@ -340,14 +340,14 @@ class UserDecision:
 
     def sentence(self) -> str:
         """Return it in one line, for logs and dry run."""
-        fate = "to be deleted" if self.verdict.culls else "kept"
+        fate = "would be deleted" if self.verdict.culls else "kept"
         return f"{self.subject}: {fate}: {self.verdict.reason}"
 
     def changes(self) -> Iterator[str]:
-        """Yield sentences that say what would change the verdict."""
+        """Yield sentences about what would change the verdict."""
         yield from _doubts_in_words(self.matched)
         if self.verdict.deadline is not None and not self.verdict.culls:
-            yield f"They are deleted from {_clock(self.verdict.deadline, self.at)} on, if they are not active until then."
+            yield f"The culler deletes the user at {_clock(self.verdict.deadline, self.at)} unless they are active before then."
 
 
 def _in_doubt(matched: MatchedRule) -> list[str]:
@@ -357,8 +357,8 @@ def _in_doubt(matched: MatchedRule) -> list[str]:
 def _doubts_in_words(matched: MatchedRule) -> Iterator[str]:
     for doubt in matched.doubts:
         yield (
-            f"Whether {_named(doubt.rule)} holds is not known, because the API token lacks the scope {doubt.scope}: "
-            "until it has it, the longer limit counts, and what the rule may exempt is kept."
+            f"The culler cannot tell whether {_named(doubt.rule)} matches: the API token lacks the scope {doubt.scope}. "
+            "Until then the longer limit applies, and a rule that may exempt does exempt."
         )
 
 
@@ -369,7 +369,7 @@ def _named(rule: str) -> str:
 
 def _clock(moment: datetime | None, at: datetime) -> str:
     """Return a time in words; without its date where that is today's."""
-    return "a time beyond all dates" if moment is None else format_clock(moment, at)
+    return "a time after the last possible date" if moment is None else format_clock(moment, at)
 
 
 def _iso(moment: datetime | None) -> str | None:

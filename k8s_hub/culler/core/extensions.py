@@ -1,4 +1,4 @@
-"""Extensions of servers, as their users ask for them: what the admin's limits allow, from values."""
+"""Extensions of servers, and the admin's limits for them, from values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from k8s_hub.text import Message, format_duration, message_text
 WEEK = timedelta(days=7)
 
 CLOCK_STEP = timedelta(minutes=1)
-"""A clock may be put back by so much without anybody having asked under a wrong one."""
+"""A clock may be set back by this much without a mistake."""
 
 
 class ExtensionRefused(Exception):
@@ -22,7 +22,7 @@ class ExtensionRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionLimits:
-    """What users may ask for."""
+    """The limits of extensions."""
 
     longest: timedelta = timedelta(hours=8)  # from the time of asking
     per_week: int = 5  # per user, in any seven days; 0: there are no extensions
@@ -40,7 +40,7 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What a user may ask for now."""
+    """The extensions that a user has left now."""
 
     left: int  # times within these seven days
     longest: timedelta
@@ -66,14 +66,14 @@ def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetim
 
 
 def can_extend(limits: ExtensionLimits, *, by_admin: bool) -> bool:
-    """Return whether anything can be extended at all."""
+    """Return whether extensions are on."""
     return bool(limits.longest) and (by_admin or bool(limits.per_week))
 
 
 def used_up(limits: ExtensionLimits, again: datetime) -> Message:
-    """Return what a user reads who has no extension left before ``again``."""
+    """Return the message for a user who has no extension left before ``again``."""
     used = "your one extension" if limits.per_week == 1 else f"all {limits.per_week} extensions"
-    return (f"You have used {used} of these seven days; the next is available on ", again, ".")
+    return (f"You have used {used} of these seven days. You can extend again from ", again, ".")
 
 
 def extend(
@@ -91,14 +91,14 @@ def extend(
     """
     allowed = quota(extensions, limits, now)
     if not can_extend(limits, by_admin=by_admin):
-        raise ExtensionRefused("Extensions are turned off here.")
+        raise ExtensionRefused("Your administrator has turned extensions off.")
     if duration <= timedelta():
         raise ExtensionRefused("An extension must be longer than zero: choose one of the buttons.")
     if duration > allowed.longest:
-        raise ExtensionRefused(f"An extension can be at most {format_duration(allowed.longest)} long.")
+        raise ExtensionRefused(f"An extension can last at most {format_duration(allowed.longest)}.")
     until = extended_until(extensions, server, limits, now)
     if until is not None and until >= now + duration:
-        raise ExtensionRefused("The server is already extended until ", until, ", which is longer.")
+        raise ExtensionRefused("The server is already extended until ", until, ". Choose a longer extension.")
     if allowed.again is not None and not by_admin:
         raise ExtensionRefused(*used_up(limits, allowed.again))
     return (*extensions, Extension(server=server, at=now, until=now + duration, by_admin=by_admin))

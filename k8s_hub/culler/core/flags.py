@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 
 class UsageError(Exception):
-    """A flag that makes no sense; the message is for the admin."""
+    """An invalid flag; the message is for the admin."""
 
 
 _TRUTHS = {
@@ -31,7 +31,7 @@ def normalised(
     """Write each flag as ``--cull-every=60``, and of one that is given twice the last; what is no flag comes first.
 
     switches: flags that mean something without a value; valued: flags that take one; those that are both are true or
-    false, in any word for it. secrets: by flag, what to use in place of it, because everybody can read a command line.
+    false, in any word for it. secrets: by flag, what to use instead, because everybody can read a command line.
     Raise UsageError for a flag that does not exist, lacks its value, or would show a secret.
     """
     flags: dict[str, str] = {}
@@ -65,7 +65,9 @@ def _read(
     flag, equals, value = argument.partition("=")
     dashes, name = _split(flag)
     if name in secrets:
-        raise UsageError(f"--{name} is no flag, because everybody can read a command line: {secrets[name]}")
+        raise UsageError(
+            f"--{name} is not a flag, because everybody can read a command line: {secrets[name]}"
+        )
     if name not in known or len(dashes) > (1 if len(name) == 1 else 2):
         shown = flag if "://" in value else argument  # a URL may hold a secret
         raise UsageError(f"unknown flag {shown!r}{_suggestion(name, known | secrets.keys())}")
@@ -96,7 +98,7 @@ def _is_flag(argument: str) -> bool:
 
 def _suggestion(name: str, known: AbstractSet[str]) -> str:
     similar = get_close_matches(name, known, n=1)
-    return f"; is {_dashed(similar[0])} meant?" if similar else ""
+    return f"; did you mean {_dashed(similar[0])}?" if similar else "; --help lists all flags"
 
 
 def _dashed(name: str) -> str:

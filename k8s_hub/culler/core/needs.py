@@ -29,28 +29,28 @@ class Need:
 
 def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> Iterator[Need]:
     """Return what is needed beside what probing servers takes; ``of_rules``: GROUPS, STATE or both."""
-    yield Need(scope=LIST, without="no server can be found")
-    yield Need(scope=SERVERS, without="no server can be seen")
+    yield Need(scope=LIST, without="the culler finds no users")
+    yield Need(scope=SERVERS, without="the culler sees no servers")
     if not is_dry_run:
-        yield Need(scope=STOP, without="no server can be stopped")
+        yield Need(scope=STOP, without="the culler cannot stop servers")
     if culls_users:
-        yield Need(scope=ACTIVITY, without="cull_users deletes nobody")
+        yield Need(scope=ACTIVITY, without="cull_users deletes no users")
         yield Need(
             scope=CREATED,
-            without="cull_users cannot see when users were created, so that users who never came are not deleted, "
-            "and user_max_age deletes nobody",
+            without="cull_users does not see when users were created, so it deletes no user who never came, "
+            "and user_max_age has no effect",
         )
         if not is_dry_run:
-            yield Need(scope=DELETE_USERS, without="cull_users deletes nobody")
+            yield Need(scope=DELETE_USERS, without="cull_users deletes no users")
     for scope in of_rules:
         yield Need(scope=scope, without=_WITHOUT[scope])
 
 
-_DOUBT = "; where such a rule may hold or not, the longer limit counts, and nobody whom it may exempt is stopped or deleted"
+_DOUBT = ". If such a rule may match, the longer limit applies, and a rule that may exempt does exempt"
 _WITHOUT = {
-    GROUPS: f"rules that match groups are not known to hold or not{_DOUBT}",
-    STATE: "rules that match profiles and options see what users asked for, not what the spawner applied, "
-    f"and are not known not to hold{_DOUBT}",
+    GROUPS: f"the culler cannot tell whether rules for groups match{_DOUBT}",
+    STATE: "rules for profiles and options see only what users asked for, and the culler cannot tell whether they match"
+    f"{_DOUBT}",
 }
 
 
@@ -60,28 +60,30 @@ def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token:
     opens_all = TOKENS in has or (shows_own_token and ACCESS in has)
     if not (has_address and opens_all):
         yield Need(
-            scope=STATE, without="no server can be asked, and only the hub's word counts (ask_servers)"
+            scope=STATE, without="ask_servers asks no servers, and only the hub's record of activity counts"
         )
     if shows_own_token:
-        yield Need(scope=ACCESS, without="the culler's own token opens no server (ask_with_own_token)")
+        yield Need(
+            scope=ACCESS, without="ask_with_own_token has no effect: the culler's own token opens no server"
+        )
 
 
 def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
     """Return a sentence for each scope that gives the culler, or who sees its token, more than culling takes."""
     if TOKENS in has:
         yield (
-            f"The API token has the scope {TOKENS}, with which it can make itself a token of any user, also of an "
-            "admin. Nothing needs it: set KubeSpawner.save_access_token, and take it from the culler's role"
+            f"The API token has the scope {TOKENS}: with it, the culler can make a token of any user, even of an admin. "
+            "The culler does not need it: set KubeSpawner.save_access_token, and remove the scope from the culler's role"
         )
     if opens_servers(has) and shows_own_token:
         yield (
-            f"ask_with_own_token: every server is shown a token with the scope {ACCESS}, and who reads it there can "
-            "open the servers of others. KubeSpawner.save_access_token gives each server a token of its own"
+            f"ask_with_own_token: the culler sends every server a token with the scope {ACCESS}. A user who reads it there "
+            "can open the servers of others. KubeSpawner.save_access_token gives each server a token of its own"
         )
     elif opens_servers(has):
         yield (
-            f"The API token has the scope {ACCESS}, which nothing uses: take it from the culler's role. Servers are "
-            "asked with the token in their state (KubeSpawner.save_access_token), or with ask_with_own_token"
+            f"The API token has the scope {ACCESS}, which the culler does not use: remove it from the culler's role. The "
+            "culler asks servers with the token in their state (KubeSpawner.save_access_token), or with ask_with_own_token"
         )
 
 
@@ -95,6 +97,6 @@ def lacking(wanted: Sequence[Need], has: Collection[str]) -> Iterator[str]:
     reasons = {need.scope: need.without for need in reversed(wanted)}
     for missing in missing_scopes([need.scope for need in wanted], has):
         if missing.partly:
-            yield f"The API token has the scope {missing}: for all others {reasons[missing.name]}"
+            yield f"The API token has the scope {missing}: for all others, {reasons[missing.name]}"
         else:
             yield f"The API token lacks the scope {missing}: {reasons[missing.name]}"

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 
 class BadPageSettings(Exception):
-    """The environment makes no sense for a page; the message names the variable and its value."""
+    """The environment is invalid for a page; the message names the variable and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
-    """What a page needs to know of the hub and of itself."""
+    """The page's own address, and the hub's."""
 
     ip: str  # to listen on; empty: all interfaces
     port: int

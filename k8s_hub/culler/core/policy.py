@@ -1,7 +1,7 @@
-"""What to do with one server or one user, and why: decided from values, without effects.
+"""Decide what to do with one server or one user, and why: pure functions of values.
 
 A server's time is up when its idle limit has passed since it was last active, or when it reaches its maximum runtime,
-whichever is first. What it runs, and what its user asked for, put off the first, never the second.
+whichever is first. Running work and extensions postpone the first, never the second.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from k8s_hub.text import format_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a server itself says of its kernels and terminals."""
+    """What a server itself reports about its kernels and terminals."""
 
     busy: int  # kernels that execute something now
     connections: int  # to kernels: open tabs
@@ -47,7 +47,7 @@ class Facts:
 
 
 class HoldStore(Protocol):
-    """What is stored of servers."""
+    """Stores extensions and warnings."""
 
     def extended_until(self, user: str, server: str) -> datetime | None:
         """Return until when a server's user has extended it; None: they have not."""
@@ -71,7 +71,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """A time before it is a zero that somebody wrote for "unknown"."""
 
 CLOCK_SKEW = timedelta(days=1)
-"""A server's clock may be ahead of ours. What it says of a time further ahead is no clock's word."""
+"""A server's clock may be ahead of ours by this much. A time further ahead does not count."""
 
 
 class Cause(StrEnum):
@@ -105,7 +105,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """What it says of a server, in records and on pages."""
+        """The verdict in one word, for records and pages."""
         return "stop" if self.culls else "keep"
 
     @classmethod
@@ -134,7 +134,7 @@ def evaluate(
     """Decide whether to stop one server.
 
     Without known activity, idle time counts from the start; without a known start, keep it. A time in the
-    future keeps it too. ``opinion`` is what the arbiter hook said in place of the idle limit; None: no hook.
+    future keeps it too. ``opinion`` is the answer of the arbiter hook, which replaces the idle limit; None: no hook.
     ``notice`` is how long before a stop its user is warned; None: never.
     """
     server = facts.server
@@ -261,13 +261,13 @@ def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) ->
 def _by_opinion(*, opinion: bool) -> Verdict:
     if opinion:
         return Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
-    return Verdict.keep(Cause.SPARED, "was spared by the arbiter hook")
+    return Verdict.keep(Cause.SPARED, "is not idle according to the arbiter hook")
 
 
 def _by_age(
     verdict: Verdict, begun: datetime | None, limits: Limits, now: datetime, *, word: str, noun: str
 ) -> Verdict:
-    """Return the verdict with what the maximum runtime says to it: that goes before all else."""
+    """Apply the maximum runtime to a verdict: it overrides everything else."""
     end = runtime_ends(begun, limits)
     if begun is None or end is None:
         return verdict
@@ -283,9 +283,9 @@ def _by_age(
 
 def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
     if warned_at is None:
-        wait = "but its user is warned first"
+        wait = "but the culler warns its user first"
     elif now - warned_at < notice:
-        wait = f"but its user was warned only {format_duration(now - warned_at)} ago"
+        wait = f"but the culler warned its user only {format_duration(now - warned_at)} ago"
     else:
         return verdict
     return replace(
@@ -382,7 +382,7 @@ def mass_cull_guard(
     """Return those of ``to_stop`` that are not to be stopped this time.
 
     in_use_before: what the pass before saw in use; running: how many servers run;
-    percent: of these, so many may be stopped although they were in use before; 0: all.
+    percent: at most this part of them may stop although they were in use before; 0: no limit.
     """
     sudden = in_use_before & frozenset(to_stop)
     is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent

@@ -1,4 +1,4 @@
-"""Which servers are asked what they do, at which address, and what their answers mean."""
+"""Choose the servers to ask, find their addresses, and read their answers."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -134,7 +134,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeChoice:
-    """Who is asked in this sweep."""
+    """The servers to ask in this sweep."""
 
     probed: tuple[Server, ...] = ()
     waiting: frozenset[Server] = (
@@ -177,7 +177,7 @@ MOST_ITEMS = 10_000
 
 @dataclass(slots=True)
 class Answer:
-    """What a server says, as far as it can be read."""
+    """The answer of a server, as far as it can be read."""
 
     busy: int = 0
     connections: int = 0

@@ -1,4 +1,4 @@
-"""What an admin wrote, read value by value, and the file that it is in: what makes no sense is refused where it stands."""
+"""Read the values of rules, and the rules file. Errors name the place of the mistake."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from k8s_hub.text import quoted
 
 
 class BadRule(Exception):
-    """A rule that makes no sense; the message begins with the path of the key, such as ``rules[2].match.user``."""
+    """An invalid rule; the message begins with the path of the key, such as ``rules[2].match.user``."""
 
 
 def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
-    """Return what was probably meant, as the end of a sentence; nothing where there is no guess."""
+    """Return a suggestion as the end of a sentence, or nothing."""
     similar = get_close_matches(word, known, n=1, cutoff=likeness) if isinstance(word, str) else []
-    return f"; is {similar[0]} meant?" if similar else ""
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
@@ -27,7 +27,7 @@ def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
         raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
     for key in raw:
         if key not in keys:
-            guess = suggestion(key, keys) or f"; there are {', '.join(sorted(keys))}"
+            guess = suggestion(key, keys) or f"; known keys are {', '.join(sorted(keys))}"
             raise BadRule(f"{below(path, key)}: is unknown{guess}")
     return raw
 
@@ -38,15 +38,15 @@ def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, raw
         return
     if not raw:
-        raise BadRule(f"{path}: is an empty list; leave it out where nothing is meant")
+        raise BadRule(f"{path}: is an empty list; leave the key out instead")
     yield from ((f"{path}[{index}]", item) for index, item in enumerate(raw))
 
 
 def text(raw: Any, path: str) -> str:
     """Return a text; what only looks like one, such as a number, is to be quoted."""
     if not isinstance(raw, str):
-        hint = " (in quotes it is one)" if isinstance(raw, bool | int | float) else ""
-        raise BadRule(f"{path}: must be a text, not {quoted(raw)}{hint}")
+        hint = "; put it in quotes" if isinstance(raw, bool | int | float) else ""
+        raise BadRule(f"{path}: must be text, not {quoted(raw)}{hint}")
     return raw
 
 
@@ -140,7 +140,7 @@ def _loader(named: str) -> Any:
                 AttributeError,
             ):  # the second is PyYAML's for what is tagged as a time and is none
                 line, written = node.start_mark.line + 1, quoted(node.value)
-                raise BadRulesFile(f"{named}, line {line}: {written} is no date") from None
+                raise BadRulesFile(f"{named}, line {line}: {written} is not a date") from None
 
         def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
             written = self.construct_scalar(node)
@@ -170,5 +170,5 @@ def _refuse_doubles(keys: Iterable[Any], named: str) -> None:
             continue
         if key.value in seen:
             line = key.start_mark.line + 1
-            raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} is there twice")
+            raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} appears twice")
         seen.add(key.value)

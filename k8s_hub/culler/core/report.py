@@ -1,4 +1,4 @@
-"""What sweeps did and saw: the report of one, what is remembered from one to the next, what pages and health checks show."""
+"""The results of sweeps: reports, the history from one sweep to the next, and the state for page and health checks."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -38,6 +38,10 @@ class Report:
     stop_seconds: tuple[float, ...] = ()  # what the hub took to answer each stop
 
     def __str__(self) -> str:
+        return f"{self.counts()}, {format_seconds(self.seconds)}"
+
+    def counts(self) -> str:
+        """Return what the sweep saw and did, in one line."""
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
         parts = [
             f"{counted(self.servers, 'server')} of {counted(self.users, 'user')}",
@@ -52,10 +56,14 @@ class Report:
             f"{counted(self.deleted, 'user')} deleted" if self.deleted else "",
             f"{counted(self.would_delete, 'user')} would be deleted" if self.would_delete else "",
             f"{self.failed + self.delete_failed} failed",
-            f"{counted(self.lost, 'part')} of the list lost" if self.lost else "",
-            f"{self.seconds:.1f} s",
+            f"{counted(self.lost, 'part')} of the list not read" if self.lost else "",
         ]
         return ", ".join(part for part in parts if part)
+
+
+def format_seconds(seconds: float) -> str:
+    """Return for instance "1.2 s" or "2 min 30 s": what a sweep took, which is often less than a second."""
+    return f"{seconds:.1f} s" if seconds < 60 else format_duration(timedelta(seconds=seconds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +96,7 @@ class Stop:
 
 
 WARNING_TRIES = 3
-"""So many sweeps try to warn a user, before a server is stopped without."""
+"""The culler tries to warn a user in this many sweeps, then stops the server without a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +155,11 @@ def server_key(decision: Decision) -> ServerKey:
 
 
 PASSES = 500
-"""So many passes are remembered: most of them stop nothing, and are shown as one."""
+"""The board remembers this many passes: most of them stop nothing."""
 
 
 class Board:
-    """Owns the last decisions and passes. What a pass that ended well did not see is gone."""
+    """Owns the last decisions and passes. A successful pass removes servers that it did not see."""
 
     def __init__(self) -> None:
         self.missing_scopes: Sequence[str] = ()  # what the token lacks of what was asked for
@@ -191,7 +199,7 @@ class Board:
 
 
 INTERVALS = 3
-"""So many without a pass that ended well are a failure."""
+"""Without a successful pass in this many intervals, the culler is not healthy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +254,7 @@ class Pulse:
         whole = format_duration(silence)
         if is_late:
             error = f"; the last one failed: {self._last_error}" if self._last_error else ""
-            return f"no pass over all servers has ended well for {whole}{error}"
+            return f"no sweep has succeeded for {whole}{error}"
         if self._last_success is None:
-            return f"it was started {whole} ago; no pass over all servers has ended well yet"
-        return f"a pass over all servers ended well {whole} ago"
+            return f"the culler started {whole} ago; its first sweep has not succeeded yet"
+        return f"the last successful sweep ended {whole} ago"

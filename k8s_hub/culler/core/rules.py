@@ -35,7 +35,7 @@ class Limits:
 
 
 LONGEST = 1_000_000_000
-"""In seconds: 31 years. What is longer is a mistake, and leads to dates that do not exist."""
+"""In seconds: 31 years. Anything longer is a mistake, and leads to dates that do not exist."""
 
 NEVER = "never"
 
@@ -54,7 +54,7 @@ def parse_duration(raw: Any, path: str = "duration") -> timedelta:
     """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
     seconds = _seconds_in(raw)
     if seconds is None:
-        raise BadRule(f"{path}: {quoted(raw)} is no duration such as 900 (seconds), 15m or 1d 12h")
+        raise BadRule(f"{path}: {quoted(raw)} is not a duration such as 900 (seconds), 15m or 1d 12h")
     if not 0 < seconds <= LONGEST:
         raise BadRule(f"{path}: {quoted(raw)} is not between one second and 31 years")
     return timedelta(seconds=seconds)
@@ -122,7 +122,7 @@ def most_lenient(possible: Sequence[Limits]) -> Limits:
 __all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
 
 LONGEST_WORD = 100_000
-"""In characters: so much of what was chosen is compared with patterns. Users can send texts of any length."""
+"""In characters: patterns see only this much of a choice. Users can send texts of any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class MatchedRule:
 
 @dataclass(frozen=True, slots=True)
 class Globs:
-    """Patterns, of which one must match all of a text, letter by letter."""
+    """Case-sensitive patterns; one must match the whole text."""
 
     patterns: tuple[re.Pattern[str], ...]
 
@@ -165,7 +165,7 @@ class Subject:
 
     @cached_property
     def chosen(self) -> AppliedOptions:
-        """What the spawner applied; where it saved nothing of it, what was asked for."""
+        """The options that the spawner applied; if it saved none, those that the user asked for."""
         applied = SavedState.load(state_in(self._words)).applied_options
         return AppliedOptions.asked_for(self._words.get("user_options")) if applied is None else applied
 
@@ -258,7 +258,7 @@ MATCH_KEYS: Mapping[str, MatchKey] = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Conditions, all of which must hold: by the names of their keys, what is wanted."""
+    """Conditions by key; all must hold."""
 
     conditions: tuple[tuple[str, Any], ...] = ()
 
@@ -331,7 +331,7 @@ class Rules:
 
     @property
     def surprises(self) -> Sequence[str]:
-        """What an admin may not expect of the rules' schedules, in sentences."""
+        """Warnings about the schedules of rules, in sentences."""
         return tuple(
             f"schedule of {rule.name}: {sentence}"
             for rule in self.rules
@@ -404,14 +404,14 @@ _SERVERS = _Section(
     has_schedules=True,
     match_keys=tuple(MATCH_KEYS),
     limit_keys=LIMIT_KEYS,
-    instead="for servers that are never stopped, set exempt: true",
+    instead="to keep these servers, set exempt: true",
 )
 _USERS = _Section(
     name="users",
     has_schedules=False,
     match_keys=[name for name, key in MATCH_KEYS.items() if key.is_for_users],
     limit_keys={name: key for name, key in LIMIT_KEYS.items() if key.is_for_users},
-    instead="for users who are never deleted, set exempt: true",
+    instead="to keep these users, set exempt: true",
 )
 
 
@@ -448,12 +448,12 @@ def _limits(raw: Raw, path: str, section: _Section) -> Raw:
             continue
         limits[name] = key.read(raw[name], below(path, name))
         if limits[name] is None and not key.may_be_never:
-            raise BadRule(f"{below(path, name)}: {quoted(raw[name])} is no time; {section.instead}")
+            raise BadRule(f"{below(path, name)}: {quoted(raw[name])} is not a limit; {section.instead}")
     if not limits:
-        raise BadRule(f"{path}: sets nothing; a rule sets {', '.join(section.limit_keys)}")
+        raise BadRule(f"{path}: sets no limit; a rule sets {', '.join(section.limit_keys)}")
     if limits.get("exempt") and len(limits) > 1:
         others = ", ".join(name for name in limits if name != "exempt")
-        raise BadRule(f"{path}.exempt: true leaves no meaning to {others}")
+        raise BadRule(f"{path}.exempt: true cannot be combined with {others}")
     return limits
 
 
@@ -486,5 +486,5 @@ def _refuse_unreachable(rules: Sequence[Rule], path: str) -> None:
     for index, rule in enumerate(rules[:-1]):
         if rule.match == Match() and rule.schedule is None:
             raise BadRule(
-                f"{path}[{index + 1}]: can never hold, because {path}[{index}] holds for everybody; put that one last"
+                f"{path}[{index + 1}]: never applies, because {path}[{index}] matches everything; put that rule last"
             )

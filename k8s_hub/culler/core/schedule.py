@@ -52,11 +52,11 @@ def zone_named(name: str, path: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):  # unknown, no name, or a file that holds no zone
-        raise BadRule(f"{path}: {quoted(name)} is no time zone{_guess(name.strip())}") from None
+        raise BadRule(f"{path}: {quoted(name)} is not a time zone{_guess(name.strip())}") from None
 
 
 def surprise(name: str) -> str | None:
-    """Return what somebody who has chosen this zone may not expect of it; None: nothing."""
+    """Return a warning about this zone; None: there is none."""
     if name in _WITHOUT_SUMMER_TIME:
         return f"{name} has no summer time; the clock on the wall is that of {_PLACE_OF[name]}"
     if offset := _TURNED_AROUND.fullmatch(name):
@@ -69,9 +69,9 @@ def _turned(sign: str) -> str:
 
 
 def _guess(name: str) -> str:
-    """Return what was probably meant, as the end of a sentence."""
+    """Return a suggestion as the end of a sentence."""
     if name.upper() in _PLACE_OF:
-        return f"; is {_PLACE_OF[name.upper()]} meant?"
+        return f"; did you mean {_PLACE_OF[name.upper()]}?"
     zones = available_timezones()
     if offset := _OFFSET.fullmatch(name):
         all_year = f"Etc/GMT{_turned(offset[1])}{offset[2]}"
@@ -80,7 +80,7 @@ def _guess(name: str) -> str:
     word = name.replace(" ", "_").casefold()
     same = [zone for zone in zones if word in {zone.casefold(), zone.rpartition("/")[2].casefold()}]
     if same:
-        return f"; is {min(same)} meant?"
+        return f"; did you mean {min(same)}?"
     # Of the short names, and of the numbers, one that looks like this one is another clock.
     places = [zone for zone in zones if "/" in zone and not zone.startswith("Etc/")]
     return suggestion(name, places, likeness=0.8) or ", such as Europe/Berlin"
@@ -147,7 +147,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Windows, of which one is enough."""
+    """Windows of time; one is enough."""
 
     windows: tuple[Window, ...]
 
@@ -157,7 +157,7 @@ class Schedule:
 
     @property
     def surprises(self) -> Sequence[str]:
-        """What an admin may not expect of the time zones, in sentences."""
+        """Warnings about time zones, in sentences."""
         found = (surprise(str(window.zone)) for window in self.windows)
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
@@ -177,7 +177,7 @@ def parse_schedule(raw: Any, path: str) -> Schedule:
 def _window(raw: Any, path: str) -> Window:
     raw = mapping(raw, path, keys=("time_zone", "weekdays", "dates", "hours"))
     if not raw.keys() & {"weekdays", "dates", "hours"}:
-        raise BadRule(f"{path}: has neither weekdays nor dates nor hours")
+        raise BadRule(f"{path}: needs weekdays, dates or hours")
     begin, end = _hours(raw["hours"], f"{path}.hours") if "hours" in raw else (0, _DAY)
     return Window(
         zone=zone_named(text(raw.get("time_zone", "UTC"), f"{path}.time_zone"), f"{path}.time_zone"),
@@ -200,7 +200,7 @@ def _span(raw: Any, path: str) -> Span:
         span = Span(date.fromisoformat(first), date.fromisoformat(last or first))
     except ValueError:
         raise BadRule(
-            f"{path}: {quoted(written)} is not such as 2026-07-15 or 2026-07-13 to 2026-07-17"
+            f"{path}: {quoted(written)} is not a date or range such as 2026-07-15 or 2026-07-13 to 2026-07-17"
         ) from None
     if not _EARLIEST <= span.first <= span.last <= _LATEST:
         raise BadRule(f"{path}: {quoted(written)} ends before it begins, or is not between 2000 and 2199")
@@ -222,7 +222,9 @@ def _days(words: str, path: str) -> Iterator[int]:
 def _day(word: str, path: str) -> int:
     name = word.strip().lower()
     if name not in DAYS:
-        raise BadRule(f"{path}: {quoted(word)} is no day; there are {', '.join(DAYS)}, and such as mon-fri")
+        raise BadRule(
+            f"{path}: {quoted(word)} is not a day; days are {', '.join(DAYS)}, and ranges such as mon-fri"
+        )
     return DAYS.index(name)
 
 
@@ -230,13 +232,13 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
     written = text(raw, path)
     match = _HOURS.fullmatch("".join(written.split()))
     if match is None:
-        raise BadRule(f"{path}: {quoted(written)} is not such as 22:00-06:00")
+        raise BadRule(f"{path}: {quoted(written)} is not a range of hours such as 22:00-06:00")
     begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
     begin, end = begin_hour * 60 + begin_minute, end_hour * 60 + end_minute
     if max(begin_minute, end_minute) > 59 or begin >= _DAY or end > _DAY:
-        raise BadRule(f"{path}: {quoted(written)} has a time that no clock shows")
+        raise BadRule(f"{path}: {quoted(written)} has an invalid time; times are 00:00 to 24:00")
     if begin == end:
-        raise BadRule(f"{path}: {quoted(written)} has no length; the whole day is 00:00-24:00")
+        raise BadRule(f"{path}: {quoted(written)} is empty; the whole day is 00:00-24:00")
     return begin, end
 
 

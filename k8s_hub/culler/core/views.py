@@ -1,45 +1,51 @@
-"""What the pages show, as values: from decisions, limits and the time; no clock, no HTML."""
+"""The content of the pages as values, from decisions, limits and the time; no clock, no HTML."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import islice
 
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import PassRecord, Stop
+from k8s_hub.culler.core.report import PassRecord, Stop, format_seconds
 from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100
 
 SWEEPS = 20
-"""So many rows of sweeps are shown."""
+"""The list of sweeps has at most this many rows."""
 
 STOPS = 100
-"""So many stops are shown."""
+"""The list of stops has at most this many rows."""
 
 OFFERED = (timedelta(hours=1), timedelta(hours=4))
-"""What is offered to users, besides the longest that is allowed."""
+"""The page offers these extensions, besides the longest that is allowed."""
 
 SHORTEST = timedelta(minutes=1)
-"""An extension up to the maximum runtime is offered if it is as long as this."""
+"""The page offers an extension until the maximum runtime if it lasts at least this long."""
+
+DRY_RUN = "Dry run: no servers are stopped."
 
 _FATES = {
-    Action.STOPPED: "It was stopped.",
-    Action.STOPPING: "It is being stopped.",
-    Action.GONE: "It is gone.",
-    Action.FAILED: "Stopping it failed; the next sweep tries again.",
+    Action.STOPPED: "The culler stopped it.",
+    Action.STOPPING: "The culler is stopping it.",
+    Action.GONE: "It has stopped.",
+    Action.FAILED: "The culler could not stop it. The next sweep tries again.",
+}
+
+_PENDING = {
+    "spawn": "It is starting.",
+    "stop": "It is stopping.",
 }
 
 _NEVER = {
-    Cause.EXEMPT: "It is exempt: it is not stopped automatically.",
-    Cause.PENDING: "It is not stopped while it starts or stops.",
-    Cause.NOT_READY: "It is not stopped before it is ready.",
-    Cause.UNKNOWN: "It is not stopped: its last activity is not known.",
-    Cause.BUSY: "It is not stopped while its kernels are busy.",
-    Cause.SPARED: "It is not stopped for now; each sweep decides again.",
+    Cause.EXEMPT: "Does not stop automatically: it is exempt.",
+    Cause.NOT_READY: "Does not stop automatically until it is ready.",
+    Cause.UNKNOWN: "Does not stop automatically: its last activity is not known.",
+    Cause.BUSY: "Does not stop automatically while its kernels are busy.",
+    Cause.SPARED: "Does not stop for now. Each sweep decides again.",
 }
 
 
@@ -76,13 +82,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRow:
-    """One pass, or several that stopped nothing, in the list of sweeps."""
+    """One pass in the list of sweeps."""
 
     begun: datetime
     kind: str
-    seconds: float
-    error: str | None
-    outcome: Message
+    took: str
+    error: str | None  # None: it ended well
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +123,7 @@ def title_of(server: str) -> str:
 
 
 def title_of_page(user: str | None) -> str:
-    """Return the heading of another user's page; None: of one whose name nobody has confirmed."""
+    """Return the heading of another user's page; None: the hub has not confirmed the name."""
     return "Servers of a user" if user is None else f"Servers of {printable(user)}"
 
 
@@ -155,23 +161,23 @@ def offer(
     if not possible and until is None:
         return Offer(sentence=_why_none(record, now + lengths[0]))
     left = (
-        "Extensions by admins do not count for anybody's quota."
+        "An admin's extension does not count as one of the user's."
         if by_admin
-        else f"{quota.left} of {counted(limits.per_week, 'extension')} left within seven days, "
-        "for all servers together."
+        else f"You have {quota.left} of {counted(limits.per_week, 'extension')} left within seven days, "
+        "for all your servers together."
     )
     return Offer(lengths=possible, until=until, sentence=(left,))
 
 
 def _why_none(record: DecisionRecord, first: datetime) -> Message:
-    """Return why none is offered of the extensions of which the shortest would last until ``first``."""
+    """Return why the page offers no extension; the shortest would last until ``first``."""
     if record.runtime_ends is not None and record.runtime_ends < first:
         return _ends(record.runtime_ends)
-    return ("It is already extended for as long as is possible now.",)
+    return ("It is already extended for as long as possible.",)
 
 
 def _ends(end: datetime) -> Message:
-    return ("It reaches its maximum runtime at ", end, " and cannot be extended beyond that.")
+    return ("It reaches its maximum runtime at ", end, ". You cannot extend it beyond that.")
 
 
 def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: datetime) -> datetime | None:
@@ -185,16 +191,16 @@ def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: dateti
 
 
 def why_not(record: DecisionRecord, now: datetime, length: timedelta = timedelta()) -> Message | None:
-    """Return why this server cannot be extended for so long, whatever its user's quota; None: it can."""
+    """Return why this server cannot be extended by ``length``, apart from the user's quota; None: it can."""
     if record.verdict.cause is Cause.EXEMPT:
-        return ("It is exempt, so it needs no extension.",)
+        return ("It needs no extension: it is exempt.",)
     if record.verdict.cause in {Cause.PENDING, Cause.NOT_READY}:
         return ("You can extend it once it is ready.",)
     end = record.runtime_ends
     if end is not None and end < now + max(length, SHORTEST):
         return _ends(end)
     if length and record.extended_until is not None and record.extended_until >= now + length:
-        return ("It is already extended until ", record.extended_until, ", which is longer.")
+        return ("It is already extended until ", record.extended_until, ". Choose a longer extension.")
     return None
 
 
@@ -238,18 +244,20 @@ def stops_with(stops: Sequence[Stop], text: str) -> list[Stop]:
 
 
 def sweeps(passes: Sequence[PassRecord]) -> list[SweepRow]:
-    """Return the rows of the list of passes, the newest first; neighbours that stopped nothing are one."""
-    rows: list[SweepRow] = []
-    for is_empty, group in groupby(reversed(passes), key=_is_empty):
-        records = list(group)
-        rows += [_empty_sweeps(records)] if is_empty and len(records) > 1 else map(_sweep, records)
-    return rows[:SWEEPS]
+    """Return the newest passes that did something, or failed, the newest first."""
+    rows = (_sweep(record) for record in reversed(passes) if not _is_empty(record))
+    return list(islice(rows, SWEEPS))
+
+
+def last_sweep(passes: Sequence[PassRecord]) -> SweepRow | None:
+    """Return the newest pass, whatever it did; None: there was none yet."""
+    return _sweep(passes[-1]) if passes else None
 
 
 def _is_empty(record: PassRecord) -> bool:
-    """Return whether a sweep did nothing that anybody would look for."""
+    """Return whether a pass did nothing that an admin looks for."""
     report = record.report
-    return report is not None and record.kind == "sweep" and not any(
+    return report is not None and not any(
         (
             *(report.stopped, report.stopping, report.gone, report.would_stop, report.failed, report.hidden),
             *(report.held_by_guard, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
@@ -257,52 +265,42 @@ def _is_empty(record: PassRecord) -> bool:
     )  # fmt: skip
 
 
-def _empty_sweeps(records: Sequence[PassRecord]) -> SweepRow:
-    last, first = records[0], records[-1]
-    outcome = (
-        f"{len(records)} sweeps stopped nothing, the first at ",
-        first.begun,
-        f". The last: {last.report}",
-    )
-    return replace(_sweep(last), outcome=outcome)
-
-
 def _sweep(record: PassRecord) -> SweepRow:
     return SweepRow(
         begun=record.begun,
         kind=record.kind,
-        seconds=record.seconds,
+        took=format_seconds(record.seconds),
         error=None if record.error is None else printable(record.error),
-        outcome=() if record.report is None else (str(record.report),),
+        outcome="" if record.report is None else record.report.counts(),
     )
 
 
 def banners(
     passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_dry_run: bool = False
 ) -> tuple[str, ...]:
-    """Return what an admin should know before all else; missing_scopes: a sentence for each."""
+    """Return the warnings for admins; missing_scopes: a sentence for each."""
     return tuple(_banners(passes, missing_scopes, is_dry_run=is_dry_run))
 
 
 def _banners(passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_dry_run: bool) -> list[str]:
     said = []
     if is_dry_run:
-        said.append("Dry run: no servers are stopped.")
+        said.append(DRY_RUN)
     last = passes[-1] if passes else None
     if last is None:
-        said.append("No sweep has ended yet.")
+        said.append("The first sweep has not finished yet.")
     elif last.error is not None:
         said.append(printable(f"The last {last.kind} failed: {last.error}"))
     elif last.report is not None:
         if last.report.held_by_guard:
             said.append(
-                f"The last sweep did not stop {counted(last.report.held_by_guard, 'server')}: too many that were in use"
-                " the sweep before would have stopped at once. The next sweep stops them."
+                f"The last sweep held back the stop of {counted(last.report.held_by_guard, 'server')}: the sweep before"
+                " saw them in use. The next sweep stops them: check the clocks and limits."
             )
         if last.report.held_by_grace:
             said.append(
-                f"{counted(last.report.held_by_grace, 'server')} not stopped: the hub was away and does not know yet"
-                " who was active meanwhile."
+                f"The last sweep held back the stop of {counted(last.report.held_by_grace, 'server')}: the hub was away"
+                " and does not know yet who was active meanwhile."
             )
     return [*said, *dict.fromkeys(missing_scopes)]
 
@@ -316,14 +314,16 @@ def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[st
         return _FATES[record.action], ""
     if verdict.culls:
         return (
-            ("It would be stopped, but this is a dry run.", "")
+            ("Would stop at the next sweep, but this is a dry run.", "")
             if is_dry_run
             else ("Stops at the next sweep.", "")
         )
     if verdict.cause in {Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED}:
-        return "It is not stopped this time; a later sweep decides again.", ""
+        return "Does not stop this time. A later sweep decides again.", ""
+    if verdict.cause is Cause.PENDING:
+        return _PENDING.get(record.pending or "", "It is changing."), ""
     if verdict.deadline is None:
-        return _NEVER.get(verdict.cause, "It is not stopped."), ""
+        return _NEVER.get(verdict.cause, "Does not stop automatically."), ""
     return "Stops at", _condition(record, is_own=is_own)
 
 
@@ -336,9 +336,9 @@ def _condition(record: DecisionRecord, *, is_own: bool) -> str:
     if record.work is not None and record.work.busy:
         return "unless its kernels produce output before then."
     if record.work is not None and record.work.connections:
-        run = "you run something" if is_own else "something is run"
-        return f"unless {run} before then; an open tab does not count."
-    return f"unless {'you use it' if is_own else 'it is used'} before then."
+        run = "you run something" if is_own else "somebody runs something"
+        return f"unless {run} before then. An open tab does not count."
+    return f"unless {'you use it' if is_own else 'somebody uses it'} before then."
 
 
 def _origin(rule: str | None) -> str:

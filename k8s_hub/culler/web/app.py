@@ -1,4 +1,4 @@
-"""The page's server: an application of handlers, on the address that the hub's proxy knows."""
+"""The web server of the page, at the address that the hub's proxy knows."""
 
 import hashlib
 import hmac
@@ -32,22 +32,23 @@ from k8s_hub.culler.web.base import (
 from k8s_hub.culler.web.handlers import (
     AllServersHandler,
     ExtendHandler,
+    PageHub,
     ReleaseHandler,
     ServersHandler,
     Site,
-    UserSource,
+    StopHandler,
 )
 
 log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 60
-"""So long the hub's answer about who somebody is, and what they may, is cached."""
+"""The page caches the hub's answer about a user and their scopes for this time."""
 
 FILES = files("k8s_hub.culler.web") / "static"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 LARGEST_BODY = 64 * 1024
-"""In bytes: more than any of the forms."""
+"""In bytes: more than any form sends."""
 
 
 @asynccontextmanager
@@ -57,7 +58,7 @@ async def serve_page(
     board: Board,
     decider: Decider,
     store: StateStore,
-    hub: UserSource,
+    hub: PageHub,
     now: Callable[[], datetime],
     is_dry_run: bool = False,
 ) -> AsyncIterator[None]:
@@ -108,11 +109,12 @@ PAGES: Mapping[str, type[RequestHandler]] = {
     "all": AllServersHandler,
     "keep": ExtendHandler,
     "release": ReleaseHandler,
+    "stop": StopHandler,
 }
-"""By the end of the address; of a culler that runs."""
+"""By the end of the address, while the culler runs."""
 
 CLOSED: Mapping[str, type[RequestHandler]] = {".*": ClosedHandler}
-"""The one page of a culler that cannot run, at every address."""
+"""At every address, while the culler cannot run."""
 
 
 def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = PAGES) -> Application:
@@ -135,7 +137,7 @@ def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = P
 
 
 class _Static(LoggedHandler):
-    """Files of this package, which may be in an archive."""
+    """Serves the files of this package, which may be in an archive."""
 
     def get(self, name: str) -> None:
         file = FILES / name
@@ -169,7 +171,7 @@ def _login(settings: PageSettings) -> HubOAuth:
 
 
 def _secret(*, settings: PageSettings) -> bytes:
-    """Return what signs cookies: as long as the token stays, a restart logs nobody out."""
+    """Return the key that signs cookies: with the same token, users stay logged in over a restart."""
     return hmac.digest(settings.token.encode(), b"cookies of the culler's page", hashlib.sha256)
 
 

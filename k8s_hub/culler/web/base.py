@@ -83,28 +83,38 @@ def _relative(context: Context, at: datetime) -> str:
 log = logging.getLogger(__name__)
 
 HUB_SECONDS = 20.0
-"""What the hub may take for an answer before the page says that it is away."""
+"""The page waits this long for an answer of the hub before it says that the hub is away."""
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""For answers that are not pages."""
 
-AWAY = "The hub does not answer at the moment. Try again in a minute."
+AWAY = "The hub did not answer. Try again in a minute."
 
 SENTENCES = {
-    400: "This request was not understood. Go back to your servers and try again.",
-    403: "This is not allowed. If the page was open for long, go back to your servers and try again.",
-    404: "There is no such page.",
-    405: "There is no such page.",
+    400: "The page did not understand this request. Go back to your servers and try again.",
+    403: "You are not allowed to do this. If this page was open for a long time, go back to your servers and try again.",
+    404: "This page does not exist.",
+    405: "This page does not exist.",
     502: AWAY,
     503: AWAY,
 }
 
 
+def page_policy(hub_host: str) -> str:
+    """Return the policy of pages: style, scripts and logo come from this service and from the hub.
+
+    hub_host: of a hub with a domain of its own, otherwise empty.
+    """
+    ours = f"'self' {hub_host}".strip()
+    return (
+        f"default-src 'none'; style-src {ours}; script-src {ours}; font-src {ours}; img-src {ours} data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """What is needed to let people in."""
+    """What a page needs to log users in."""
 
     settings: PageSettings
     login: HubOAuth
@@ -118,7 +128,7 @@ class ClosedSite(PageContext):
 
 
 class LoggedHandler(RequestHandler):
-    """What goes wrong is logged without the address's query, which may hold the code of a login."""
+    """Logs errors without the query of the address, which may hold the code of a login."""
 
     def _request_summary(self) -> str:
         return f"{self.request.method} {printable(self.request.path)}"
@@ -158,6 +168,7 @@ class StyledHandler(LoggedHandler):
         """Answer with a page."""
         settings = self.site.settings
         person = self.current_user or {}
+        self.set_header("Content-Security-Policy", page_policy(settings.hub_host))
         page = render(
             template,
             prefix=settings.prefix,
@@ -178,7 +189,7 @@ class StyledHandler(LoggedHandler):
         self.show_error(
             HTTPStatus(status_code).phrase,
             SENTENCES.get(
-                status_code, "Something went wrong. Tell your administrator: the culler's log has the reason."
+                status_code, "Something went wrong. Ask your administrator to look at the culler's log."
             ),
         )
 
@@ -204,7 +215,7 @@ class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # Jup
         super().check_xsrf_cookie()
 
     async def prepare(self) -> None:
-        """Find out who asks; send those who have not logged in to the hub."""
+        """Identify the user; redirect to the hub's login where nobody is logged in."""
         self.current_user = await self._identified()
         if self.current_user is None:
             if self.request.method not in {"GET", "HEAD"}:
@@ -244,13 +255,13 @@ class ClosedHandler(PageHandler):
     site: ClosedSite
 
     async def get(self, *_: str) -> None:
-        """Say so; admins read why."""
+        """Say that the culler does not run; show admins the reason."""
         self.set_status(503)
         by_admin = is_admin(self.current_user)
         self.show_error(
-            "Servers are not stopped",
-            "This service has a problem: it stops no servers, and servers cannot be extended. "
-            + ("It starts again once this is corrected:" if by_admin else "Tell your administrator."),
+            "The culler is not running",
+            "The culler has a problem: it stops no servers, and you cannot extend servers. "
+            + ("It starts again once you have corrected this:" if by_admin else "Tell your administrator."),
             details=printable(self.site.problem) if by_admin else "",
         )
 
@@ -259,7 +270,7 @@ class CallbackHandler(HubOAuthCallbackHandler, PageHandler):  # type: ignore[mis
     """The end of a login at the hub."""
 
     async def prepare(self) -> None:
-        """Know who has logged in already, but send nobody to the login again."""
+        """Identify users who have logged in, and redirect nobody to the login again."""
         self.current_user = await self._identified()
 
 
@@ -278,7 +289,7 @@ class NowhereHandler(StyledHandler):
     """Every other address."""
 
     def prepare(self) -> None:
-        """Say that there is none."""
+        """Answer with 404."""
         raise HTTPError(404)
 
 

@@ -1,6 +1,7 @@
-"""The pages of servers: what is known now, and what is asked for; what is decided and stored is others' matter."""
+"""The pages of servers, and the forms to extend and stop them. The decider decides, the store remembers."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,27 +20,34 @@ from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import LoggedOnce
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
-from k8s_hub.hub.errors import HubError, HubNotFound
-from k8s_hub.hub.users import Server, User
+from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound
+from k8s_hub.hub.users import Server, User, without_stopped
 from k8s_hub.text import Message
 
+log = logging.getLogger(__name__)
+
 UNDECIDED = (
-    "This service could not determine what happens to all servers: some are shown as the last sweep saw them. "
-    "If this lasts, tell your administrator: the culler's log has the reason."
+    "The culler could not decide about all of these servers, so the page shows some as the last sweep saw them. "
+    "If this does not change, ask your administrator to look at the culler's log."
 )
 
-EXTENDED, RELEASED = "kept", "released"
-"""What a form did, in the address to which it leads."""
+FORBIDDEN = "The culler is not allowed to stop this server. Stop it on the hub's home page."
+
+EXTENDED, RELEASED, STOPPED = "kept", "released", "stopped"
+"""In the address after a form: what it did."""
 
 TO_THE_LIMIT = "limit"
 """In place of the seconds of an extension: until the maximum runtime."""
 
 
-class UserSource(Protocol):
+class PageHub(Protocol):
     """What the pages need of the hub."""
 
-    async def user(self, name: str) -> User:
+    async def user(self, name: str, *, with_stopped: bool = False) -> User:
         """As HubApi.user."""
+
+    async def stop_server(self, user: str, name: str = "") -> bool:
+        """As HubApi.stop_server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,7 @@ class Site(PageContext):
     board: Board
     decider: Decider
     store: StateStore
-    hub: UserSource
+    hub: PageHub
     now: Callable[[], datetime]
     is_dry_run: bool
     log_once: LoggedOnce = field(default_factory=LoggedOnce)
@@ -57,13 +65,12 @@ class Site(PageContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A user's servers, as they are decided about now."""
+    """A user's servers, and the decisions about them as of now."""
 
     user: str  # as the hub writes the name
-    servers: Sequence[Server]
-    records: Mapping[
-        str, DecisionRecord
-    ]  # by the server's name; without those about which nothing could be decided
+    servers: Sequence[Server]  # running, starting or stopping
+    records: Mapping[str, DecisionRecord]  # by the server's name; without those where the decision failed
+    stopped: Sequence[str] = ()  # names of stopped servers
 
 
 class _ServerHandler(PageHandler):
@@ -71,27 +78,27 @@ class _ServerHandler(PageHandler):
 
     site: Site
 
-    # --- Who asks ---
+    # --- The user who asks ---
 
     @property
     def by_admin(self) -> bool:
-        """Whether an admin asks."""
+        """Whether the user who asks is an admin."""
         return is_admin(self.current_user)
 
     def owner(self, name: str | None) -> str:
-        """Return whose servers this is about; others' are for admins only."""
+        """Return the owner of the servers; only admins may name another user."""
         own = str(self.current_user["name"])
         if name not in {None, own} and not self.by_admin:
             raise HTTPError(403)
         return own if name is None else name
 
     def is_own(self, owner: str) -> bool:
-        """Return whether these are the servers of who asks."""
+        """Return whether the user who asks owns these servers."""
         return bool(owner == self.current_user["name"])
 
     @property
     def token(self) -> str:
-        """What forms of this session must bring along."""
+        """The token that forms of this session must send."""
         return self.xsrf_token.decode("ascii")
 
     def path_of(self, owner: str, **more: str) -> str:
@@ -99,18 +106,19 @@ class _ServerHandler(PageHandler):
         query = ({} if self.is_own(owner) else {"user": owner}) | more
         return self.site.settings.prefix + (f"?{urlencode(query)}" if query else "")
 
-    # --- What is known ---
+    # --- Decisions ---
 
     async def decided(self, name: str) -> Decided:
-        """Return a user's servers, as they are decided about now. Raise HubError or TimeoutError."""
+        """Decide about a user's servers now. Raise HubError or TimeoutError."""
         async with asyncio.timeout(HUB_SECONDS):
-            user = await self.site.hub.user(name)
+            user, stopped = without_stopped(await self.site.hub.user(name, with_stopped=True))
         servers = sorted(user.servers or (), key=lambda server: server.name)
         records = {server.name: await self._decided(server, user) for server in servers}
         return Decided(
             user=user.name,
             servers=servers,
             records={server: each for server, each in records.items() if each is not None},
+            stopped=stopped,
         )
 
     async def _decided(self, server: Server, user: User) -> DecisionRecord | None:
@@ -124,8 +132,8 @@ class _ServerHandler(PageHandler):
 
     # --- A user's servers ---
 
-    async def show_servers(self, owner: str, *, error: Message = (), done: Message = ()) -> None:
-        """Show one user's page."""
+    async def show_servers(self, owner: str, *, error: Message = (), after: str = "") -> None:
+        """Show one user's page; ``after`` says what a form did."""
         try:
             decided = await self.decided(owner)
         except HubNotFound:
@@ -133,10 +141,10 @@ class _ServerHandler(PageHandler):
                 self.set_status(404)
                 self.show_error("No such user", "The hub has no user of this name.")
                 return
-            decided = Decided(user=owner, servers=(), records={})
+            decided = Decided(user=owner, servers=(), records={}, stopped=())
         except (HubError, TimeoutError):
             self.set_status(503)
-            self._show_cards(owner, self.site.board.servers_of(owner), error=(AWAY,), is_known=False)
+            self._show_cards(owner, self.site.board.servers_of(owner), (), error=(AWAY,), is_known=False)
             return
         seen = [
             decided.records.get(each.name) or self.site.board.seen(decided.user, each.name) or each
@@ -145,22 +153,40 @@ class _ServerHandler(PageHandler):
         if len(decided.records) < len(seen):
             self.set_status(500)
             error = (UNDECIDED,)
-        self._show_cards(decided.user, seen, error=error, done=done)
+        done = self._done(decided, after, self.get_argument("server", "", strip=False))
+        self._show_cards(decided.user, seen, decided.stopped, error=error, done=done)
+
+    def _done(self, decided: Decided, after: str, server: str) -> Message:
+        """Return what a form did, as the store and the hub have it: nothing that only an address says."""
+        title, store = views.title_of(server), self.site.store
+        if after == EXTENDED and (until := store.extended_until(decided.user, server)) is not None:
+            return (f"{title} is extended until ", until, ".")
+        if after == RELEASED and store.was_extended(decided.user, server):
+            return (f"The extension of {title} is cancelled.",)
+        if after == STOPPED and server in decided.stopped:
+            return (f"{title} has stopped.",)
+        if after == STOPPED and any(
+            each.name == server for each in decided.servers if each.pending == "stop"
+        ):
+            return (f"{title} is stopping.",)
+        return ()
 
     def _show_cards(
         self,
         owner: str,
         servers: Sequence[DecisionRecord | Server],
+        stopped: Sequence[str],
         *,
         error: Message = (),
         done: Message = (),
         is_known: bool = True,
     ) -> None:
-        """Show what is seen of servers; those of which nothing is seen by name only."""
+        """Show running servers, by name only where there is no decision, and stopped ones."""
         site, now = self.site, self.site.now()
         cards = [self._card(each, number) for number, each in enumerate(servers, 1)]
         running = {each.name if isinstance(each, Server) else each.server for each in servers}
         stops = views.stops_of(site.store.stops, owner, running)
+        others = sorted(set(stopped) - {stop.server for stop in stops})
         is_someone = is_known or bool(cards)  # a name that stands in an address only is not shown
         self.show(
             "user.html",
@@ -169,12 +195,19 @@ class _ServerHandler(PageHandler):
             else views.title_of_page(owner if is_someone else None),
             current="user",
             cards=cards,
-            stops=[self._stop_card(stop) for stop in stops],
-            nobody="No server runs at the moment." if is_known else "Nothing is known about these servers.",
+            stops=[
+                self._stop_card(owner, server, stop, number)
+                for number, (server, stop) in enumerate(
+                    [*((stop.server, stop) for stop in stops), *((server, None) for server in others)],
+                    len(cards) + 1,
+                )
+            ],
+            nobody="No server is running." if is_known else "The page knows nothing about these servers yet.",
             error=error,
             done=done,
             is_live=self.request.method == "GET" and not error,
             is_dry_run=site.is_dry_run,
+            dry_run=views.DRY_RUN,
             as_of=min((each.at for each in servers if isinstance(each, DecisionRecord)), default=now),
             now=now,
             here=self.path_of(owner),
@@ -193,24 +226,38 @@ class _ServerHandler(PageHandler):
                 "row": views.row(record, is_dry_run=site.is_dry_run, is_own=self.is_own(record.user)),
                 "offer": views.offer(record, quota, limits, now, by_admin=self.by_admin),
                 "can_release": can_extend(limits, by_admin=self.by_admin),
+                "can_stop": record.ready and record.pending is None and not site.is_dry_run,
                 "to_the_limit": TO_THE_LIMIT,
+                "open_url": self.server_url(record.user, record.server),
                 "number": number,
             }
 
         return self.part("card", views.name_of(record.user, record.server), values)
 
-    def _stop_card(self, stop: Stop) -> Markup:
-        def values() -> dict[str, Any]:
-            path = "/".join(quote(part, safe="") for part in (stop.user, stop.server) if part)
-            whose = "Your" if self.is_own(stop.user) else "The"
-            return {"stop": stop, "whose": whose, "start_url": f"{self.hub_url}spawn/{path}"}
+    def _stop_card(self, owner: str, server: str, stop: Stop | None, number: int) -> Markup:
+        """Return the card of a server that does not run; stop: the culler's, where that was the last."""
 
-        return self.part("stop-card", views.name_of(stop.user, stop.server), values)
+        def values() -> dict[str, Any]:
+            return {
+                "title": views.title_of(server),
+                "stop": stop,
+                "number": number,
+                "whose": "Your" if self.is_own(owner) else "The",
+                "start_url": f"{self.hub_url}spawn/{_path_of(owner, server)}",
+            }
+
+        return self.part("stop-card", views.name_of(owner, server), values)
 
     # --- Parts of a page ---
 
+    def server_url(self, owner: str, server: str) -> str:
+        """Return where a server answers, or the hub offers to start it."""
+        settings = self.site.settings
+        base = settings.hub_host + settings.hub_prefix.removesuffix("hub/")
+        return f"{base}user/{_path_of(owner, server)}/"
+
     def part(self, kind: str, name: str, values: Callable[[], Mapping[str, Any]]) -> Markup:
-        """Return one server's part of a page; one that cannot be shown costs the others nothing."""
+        """Return one server's part of a page; an error in one part does not affect the others."""
         shared = {"prefix": self.site.settings.prefix, "now": self.site.now(), "xsrf": self.token}
         try:
             return Markup(render(f"{kind}.html", **shared, **values()))  # noqa: S704 - the templates escape
@@ -227,21 +274,9 @@ class ServersHandler(_ServerHandler):
 
     async def get(self) -> None:
         """Show them."""
-        owner = self.owner(self.get_argument("user", None))
-        await self.show_servers(owner, done=self._done(owner))
-
-    def _done(self, owner: str) -> Message:
-        """Return what a form did, as the store has it: nothing that only an address says."""
-        done, server, store = (
-            self.get_argument("done", ""),
-            self.get_argument("server", ""),
-            self.site.store,
+        await self.show_servers(
+            self.owner(self.get_argument("user", None)), after=self.get_argument("done", "")
         )
-        if done == EXTENDED and (until := store.extended_until(owner, server)) is not None:
-            return (f"{views.title_of(server)} is extended until ", until, ".")
-        if done == RELEASED and store.was_extended(owner, server):
-            return (f"{views.title_of(server)} has no extension any more.",)
-        return ()
 
 
 class AllServersHandler(_ServerHandler):
@@ -275,6 +310,7 @@ class AllServersHandler(_ServerHandler):
             filter=wanted,
             query=query,
             sweeps=views.sweeps(site.board.passes),
+            last_sweep=views.last_sweep(site.board.passes),
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
@@ -284,12 +320,17 @@ class AllServersHandler(_ServerHandler):
         return self.part(
             "row",
             views.name_of(record.user, record.server),
-            lambda: {"row": views.row(record, is_dry_run=self.site.is_dry_run)},
+            lambda: {
+                "row": views.row(record, is_dry_run=self.site.is_dry_run, is_own=False),
+                "open_url": self.server_url(record.user, record.server),
+            },
         )
 
     def _stop_row(self, stop: Stop) -> Markup:
         name = views.name_of(stop.user, stop.server)
-        return self.part("stop-row", name, lambda: {"stop": stop, "name": name})
+        return self.part(
+            "stop-row", name, lambda: {"stop": stop, "name": name, "title": views.title_of(stop.server)}
+        )
 
 
 class ExtendHandler(_ServerHandler):
@@ -320,7 +361,7 @@ class ExtendHandler(_ServerHandler):
     def _extend(self, record: DecisionRecord | None, owner: str, server: str) -> None:
         """Extend the server; raise ExtensionRefused."""
         if record is None:
-            raise ExtensionRefused(f"{views.title_of(server)} does not run, so it cannot be extended.")
+            raise ExtensionRefused(f"You can extend {views.title_of(server)} once it is running.")
         now = self.site.now()
         seconds = self.get_body_argument("seconds", "")
         length = timedelta(seconds=_number(seconds) or 0)
@@ -345,6 +386,47 @@ class ReleaseHandler(_ServerHandler):
             await self.show_servers(owner, error=refused.message)
         else:
             self.redirect(self.path_of(owner, done=RELEASED, server=server), status=303)
+
+
+class StopHandler(_ServerHandler):
+    """Stops a server at once, with the culler's own right to stop it, for its user or an admin."""
+
+    async def post(self) -> None:
+        """Stop it, or say why not."""
+        owner = self.owner(self.get_body_argument("user", None))
+        server = self.get_body_argument("server", "", strip=False)
+        status, problem = await self._stopped(owner, server)
+        if problem:
+            self.set_status(status)
+            await self.show_servers(owner, error=(problem,))
+        else:
+            self.redirect(self.path_of(owner, done=STOPPED, server=server), status=303)
+
+    async def _stopped(self, owner: str, server: str) -> tuple[int, str]:
+        """Stop the server; return why that could not be done, with the status of the answer."""
+        if self.site.is_dry_run:
+            return 422, views.DRY_RUN
+        try:
+            async with asyncio.timeout(HUB_SECONDS):
+                await self.site.hub.stop_server(owner, server)
+        except HubNotFound:
+            return 404, "The hub did not find this server."
+        except HubForbidden:
+            return 403, FORBIDDEN
+        except (HubError, TimeoutError):
+            return 503, AWAY
+        log.info(
+            "%s: stopped: %s asked for it on the page",
+            views.name_of(owner, server),
+            self.current_user["name"],
+        )
+        self.site.store.runs(owner, server)  # the culler's last stop of it is not the last any more
+        return 200, ""
+
+
+def _path_of(owner: str, server: str) -> str:
+    """Return a server's name as the end of an address."""
+    return "/".join(quote(part, safe="") for part in (owner, server) if part)
 
 
 def _number(text: str) -> int | None:

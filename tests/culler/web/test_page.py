@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 import pytest
 from jupyterhub.services.auth import HubOAuth
 
+from devkit.testing.eventually import eventually
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.report import PassRecord, Report, Stop
 from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.web.base import page_policy
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
 
 pytestmark = pytest.mark.hub
@@ -23,7 +25,11 @@ async def test_a_visitor_logs_in_at_the_hub_and_sees_their_servers():
         shown = await alice.login()
         assert shown.servers == {"alice": "in use"}
         assert "10 min" in shown.text
-        assert "2026-07-01 12:50 UTC" in shown.text
+        assert re.search(
+            r'Stops at\s+<span data-due><time datetime="2026-07-01T12:50:00Z" data-clock>12:50 UTC</time></span> '
+            r"unless you use it before then\.",
+            shown.text,
+        )
         assert "bob" not in shown.text
 
 
@@ -31,8 +37,9 @@ async def test_below_a_base_url():
     async with page_of(base="/jhub/") as site, Visitor(site, "alice") as alice:
         shown = await alice.login()
         assert shown.url.path == "/jhub/services/idle-culler/"
-        assert "No server runs" in shown.text
+        assert "No server is running." in shown.text
         assert 'href="/jhub/hub/logout"' in shown.text
+        assert 'href="/jhub/hub/static/css/style.min.css"' in shown.text, "the hub's own look"
         assert (await alice.get("static/page.css")).status == 200
 
 
@@ -46,22 +53,22 @@ async def test_keeping_is_limited_and_survives_a_restart(tmp_path):
         assert (kept.status, kept.hops) == (200, [("POST", 303)])
         assert kept.message == "lab is extended until 2026-07-01 13:00 UTC."
         assert kept.servers == {"alice/lab": "kept by its user"}
-        assert "1 of 2 extensions left" in kept.text
+        assert "You have 1 of 2 extensions left" in kept.text
 
         too_long = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="86400")
         assert (too_long.status, too_long.message) == (
             422,
-            "An extension can be at most 6 h long.",
+            "An extension can last at most 6 h.",
         )
         released = await alice.post("release", _xsrf=xsrf, user="alice", server="lab")
-        assert released.message == "lab has no extension any more."
+        assert released.message == "The extension of lab is cancelled."
         assert released.servers == {"alice/lab": "in use"}
         again = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="14400")
         assert again.status == 200
         used_up = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="18000")
         assert used_up.status == 422
         assert used_up.message == (
-            "You have used all 2 extensions of these seven days; the next is available on 2026-07-08 12:00 UTC."
+            "You have used all 2 extensions of these seven days. You can extend again from 2026-07-08 12:00 UTC."
         )
         later = type(site.store)(state_file, site.store.limits, site.clock, read_only=True)
         assert later.extended_until("alice", "lab") == NOW + timedelta(hours=4)
@@ -77,10 +84,10 @@ async def test_what_cannot_be_kept_is_said():
             "its maximum runtime ends before"
         )
         for form, sentence in (
-            ({"server": "lab", "seconds": "3600"}, "lab does not run, so it cannot be extended."),
+            ({"server": "lab", "seconds": "3600"}, "You can extend lab once it is running."),
             (
                 {"server": "", "seconds": "14400"},
-                "It reaches its maximum runtime at 2026-07-01 14:00 UTC and",
+                "It reaches its maximum runtime at 2026-07-01 14:00 UTC.",
             ),
             (
                 {"server": "", "seconds": "-1"},
@@ -103,9 +110,9 @@ async def test_nothing_is_offered_where_nothing_can_be_kept():
         await site.start("alice")
         shown = await alice.login()
         assert shown.servers == {"alice": "in use"}
-        assert "<form" not in shown.text
+        assert "Extend" not in shown.text
         refused = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="", seconds="60")
-        assert (refused.status, refused.message) == (422, "Extensions are turned off here.")
+        assert (refused.status, refused.message) == (422, "Your administrator has turned extensions off.")
 
 
 async def test_forms_of_other_sites_are_refused():
@@ -123,11 +130,12 @@ async def test_forms_of_other_sites_are_refused():
             {"_xsrf": xsrf, "headers": {"Sec-Fetch-Site": "cross-site"}},
             {"_xsrf": xsrf, "headers": {"Sec-Fetch-Site": "same-site"}},
         ):
-            for path in ("keep", "release"):
+            for path in ("keep", "release", "stop"):
                 refused = await alice.post(path, **form, **changes)
                 assert refused.status == 403, changes
         assert site.store.extended_until("alice", "") is None
-        for path in ("keep", "release"):
+        assert site.hub.spawner("alice").ready
+        for path in ("keep", "release", "stop"):
             assert (await alice.get(f"{path}?user=alice&server=&seconds=3600&_xsrf={xsrf}")).status == 405
         origin = site.url.partition("/services")[0]
         accepted = await alice.post(
@@ -155,9 +163,10 @@ async def test_a_user_sees_nothing_of_others():
             assert shown.status == 403
             assert "bob" not in shown.text
             assert "secret" not in shown.text
-        for path in ("keep", "release"):
+        for path in ("keep", "release", "stop"):
             refused = await alice.post(path, _xsrf=xsrf, user="bob", server="secret-project", seconds="60")
             assert refused.status == 403
+        assert site.hub.spawner("bob", "secret-project").ready
         assert site.store.extended_until("bob", "secret-project") is None
 
 
@@ -201,7 +210,7 @@ async def test_a_hub_that_is_away_leaves_what_the_last_sweep_saw():
         shown = await alice.get()
         assert shown.status == 503
         assert shown.servers == {"alice/lab": "in use"}
-        assert shown.message.startswith("The hub does not answer")
+        assert shown.message.startswith("The hub did not answer.")
         refused = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="60")
         assert refused.status == 503
         assert site.store.extended_until("alice", "lab") is None
@@ -224,7 +233,7 @@ async def test_a_hook_that_fails_leaves_what_the_last_sweep_saw(caplog):
             broken[:] = [error]
             shown = await alice.get()
             assert shown.status == 500
-            assert "could not determine what happens" in shown.message
+            assert "could not decide about all of these servers" in shown.message
             assert shown.servers == {"alice": "spared by the arbiter hook"}
             kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="", seconds="3600")
             assert (kept.status, site.store.extended_until("alice", "")) == (500, None)
@@ -244,7 +253,7 @@ async def test_a_dry_run_says_so():
         await site.start("alice", idle=timedelta(hours=2))
         shown = await alice.login()
         assert "Dry run: no servers are stopped." in shown.text
-        assert "It would be stopped, but this is a dry run." in shown.text
+        assert "Would stop at the next sweep, but this is a dry run." in shown.text
 
 
 async def test_headers_forbid_frames_scripts_of_others_and_caches():
@@ -262,6 +271,23 @@ async def test_headers_forbid_frames_scripts_of_others_and_caches():
             assert "frame-ancestors 'none'" in policy
             assert "unsafe" not in policy
             assert shown.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_pages_take_their_look_from_the_hub_and_files_nothing():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        policy = (await alice.login()).headers["Content-Security-Policy"]
+        assert policy == page_policy("")
+        assert "style-src 'self';" in policy
+        of_files = (await alice.get("static/page.css")).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in of_files
+        assert "style-src" not in of_files
+
+
+def test_a_hub_with_a_domain_of_its_own_may_give_the_look_but_gets_no_forms():
+    policy = dict(each.split(" ", 1) for each in page_policy("https://hub.example.org").split("; "))
+    for kind in ("style-src", "script-src", "font-src", "img-src"):
+        assert policy[kind].startswith("'self' https://hub.example.org")
+    assert (policy["form-action"], policy["connect-src"]) == ("'self'", "'self'")
 
 
 async def test_the_live_refresh_of_a_script_is_let_in_with_its_token_only():
@@ -310,7 +336,7 @@ async def test_an_admin_s_extensions_are_not_the_user_s():
             kept = await admin.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds=str(hours * 3600))
             assert kept.status == 200, kept.message
         own = await alice.login()
-        assert "1 of 1 extension left" in own.text
+        assert "You have 1 of 1 extension left" in own.text
         kept = await alice.post("keep", _xsrf=own.xsrf, user="alice", server="lab", seconds="14400")
         assert kept.status == 200
         used_up = await alice.post("keep", _xsrf=own.xsrf, user="alice", server="lab", seconds="18000")
@@ -327,7 +353,7 @@ async def test_an_exempt_server_shows_no_limits():
         assert shown.servers == {"alice": "exempt"}
         assert "Limit" not in shown.text
         assert "maximum runtime" not in shown.text
-        assert "<button" not in shown.text
+        assert "Extend" not in shown.text
 
 
 # --- What was stopped ---
@@ -360,7 +386,10 @@ async def test_after_a_stop_the_page_says_what_when_and_why_and_starts_it_again(
             "lab & co": "/hub/spawn/alice/lab%20%26%20co",
         }
         text = " ".join(shown.words.split())
-        assert "Stopped at 2026-07-01 11:53 UTC (7 min ago): it was idle for 1 h. Your files are kept" in text
+        assert (
+            "The culler stopped it at 2026-07-01 11:53 UTC (7 min ago): it was idle for 1 h. Your files are kept"
+            in text
+        )
         assert "secret" not in shown.text
         assert not site.hub.spawner("alice").ready
         await alice.get(shown.stops["Default server"], at_hub=True)
@@ -371,7 +400,7 @@ async def test_of_a_server_that_was_removed_the_page_promises_nothing_about_file
     async with page_of() as site, Visitor(site, "alice") as alice:
         stop(site, "alice", "lab", is_removed=True)
         shown = await alice.login()
-        assert "No server runs at the moment." in shown.text
+        assert "No server is running." in shown.text
         assert "files are kept:" not in shown.text
         assert "Ask your administrator whether its files are kept." in shown.text
 
@@ -389,10 +418,79 @@ async def test_an_admin_sees_the_stops_of_all():
         shown = await admin.login("all")
         assert re.findall('data-stop="([^"]*)"', shown.text) == ["bob", "alice/lab"]
         assert "it was idle for 1 h" in shown.text
-        assert "14 sweeps stopped nothing" in shown.text
+        assert "Last sweep: " in shown.words
+        assert "No recent sweep stopped, warned or deleted anything." in shown.words
         assert re.findall('data-stop="([^"]*)"', (await admin.get("all?text=LAB")).text) == ["alice/lab"]
         of_alice = await admin.get("?user=alice")
         assert "The files are kept" in of_alice.text
+
+
+# --- Open, Stop, Start ---
+
+
+def is_active(site, user, server):
+    spawner = site.hub.spawner(user, server)
+    return spawner is not None and spawner.active
+
+
+async def test_the_name_of_a_server_opens_it():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        shown = await alice.login()
+        assert 'id="server-1"><a href="/user/alice/lab/">lab</a></h2>' in shown.text
+
+
+async def test_a_user_stops_their_own_server_and_starts_it_again():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        stop(site, "alice", "lab")  # before this run
+        shown = await alice.login()
+        assert 'aria-label="Stop lab"' in shown.text
+        stopped = await alice.post("stop", _xsrf=shown.xsrf, user="alice", server="lab")
+        assert (stopped.status, stopped.hops) == (200, [("POST", 303)])
+        assert stopped.message in {"lab has stopped.", "lab is stopping."}
+        await eventually(lambda: not is_active(site, "alice", "lab"))
+        shown = await alice.get()
+        assert shown.servers == {}
+        assert shown.starts == {"Default server": "/hub/spawn/alice", "lab": "/hub/spawn/alice/lab"}
+        assert "was idle" not in shown.text, "the culler's stop was before this one"
+
+
+async def test_an_admin_stops_a_server_of_a_user():
+    async with page_of(users=("admin", "alice")) as site, Visitor(site, "admin") as admin:
+        await site.start("alice", "lab")
+        xsrf = (await admin.login("?user=alice")).xsrf
+        stopped = await admin.post("stop", _xsrf=xsrf, user="alice", server="lab")
+        assert stopped.url.query["user"] == "alice"
+        await eventually(lambda: not is_active(site, "alice", "lab"))
+
+
+async def test_what_cannot_be_stopped_is_said():
+    async with page_of(is_dry_run=True) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        shown = await alice.login()
+        assert "Stop Default server" not in shown.text
+        refused = await alice.post("stop", _xsrf=shown.xsrf, user="alice", server="")
+        assert (refused.status, refused.message) == (422, "Dry run: no servers are stopped.")
+        assert site.hub.spawner("alice").ready
+
+
+async def test_a_server_that_does_not_exist_cannot_be_stopped():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        xsrf = (await alice.login()).xsrf
+        refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="nowhere")
+        assert (refused.status, refused.message) == (404, "The hub did not find this server.")
+
+
+async def test_a_culler_that_may_not_stop_servers_says_so():
+    scopes = ["list:users", "read:servers"]
+    async with page_of(scopes=scopes) as site, Visitor(site, "alice") as alice:
+        await site.start("alice")
+        xsrf = (await alice.login()).xsrf
+        refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="")
+        assert refused.status == 403
+        assert refused.message.startswith("The culler is not allowed to stop this server.")
+        assert site.hub.spawner("alice").ready
 
 
 # --- Text of a link ---
@@ -405,8 +503,11 @@ async def test_the_text_of_a_link_is_never_shown_as_the_page_s_own():
         await site.start("alice", "lab")
         shown = await alice.login()
         for query in (
-            *({name: LURE} for name in ("released", "kept", "user", "error", "done", "server", "name")),
-            *({"done": done, "server": LURE} for done in ("kept", "released")),
+            *(
+                {name: LURE}
+                for name in ("released", "kept", "stopped", "user", "error", "done", "server", "name")
+            ),
+            *({"done": done, "server": LURE} for done in ("kept", "released", "stopped")),
         ):
             shown = await alice.get("?" + urlencode(query))
             assert "evil.example" not in shown.text, query
@@ -459,7 +560,7 @@ async def test_without_its_last_slash_the_address_leads_to_the_page():
             shown = await alice.get(f"{site.settings.prefix.removesuffix('/')}{query}", at_root=True)
             assert (shown.status, shown.url.path) == (200, "/a.b/services/idle-culler/")
             assert shown.hops == [("GET", 302)]
-            assert "No server runs" in shown.text
+            assert "No server is running." in shown.text
         assert (await alice.get("/aXb/services/idle-culler/", at_root=True)).status == 404
 
 

@@ -20,7 +20,7 @@ from tests.culler.web.visiting import ACCESS, NAME, SCOPES, Visitor
 
 pytestmark = pytest.mark.hub
 
-GENERAL = "it stops no servers, and servers cannot be extended."
+GENERAL = "it stops no servers, and you cannot extend servers."
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +54,7 @@ async def test_a_mistake_in_the_options_is_shown_to_admins_and_the_hub_stays_up(
         shown = await admin.login()
         assert shown.status == 503
         assert GENERAL in shown.message
-        assert "unknown flag '--timout=3600'; is --timeout meant?" in shown.words
+        assert "unknown flag '--timout=3600'; did you mean --timeout?" in shown.words
         assert (await admin.get("all")).status == 503
         assert (await admin.get("static/page.css")).status == 200
         shown = await alice.login()
@@ -83,7 +83,7 @@ async def test_a_mistake_in_the_options_is_shown_to_admins_and_the_hub_stays_up(
         (["--state-file={folder}/none/state.json"], "is in a folder that does not exist"),
         (["--decision-log={folder}"], "decision_log"),
         (["--metrics-port=1", "--metrics-ip=192.0.2.1"], "metrics_port 1 on 192.0.2.1 cannot be used"),
-        (["--warn-url=https://chat.example.org/t0p-s3cret"], "--warn-url is no flag"),
+        (["--warn-url=https://chat.example.org/t0p-s3cret"], "--warn-url is not a flag"),
     ],
     ids=lambda value: value[0].partition("=")[0] if isinstance(value, list) else "",
 )
@@ -118,7 +118,7 @@ async def test_what_could_not_be_had_is_tried_again(service, tmp_path, caplog):
         await eventually(lambda: "culler: cannot start" in caplog.text)
         (tmp_path / "later").mkdir()
         await eventually((tmp_path / "later" / "state.json").exists)
-    assert caplog.text.count("culler: cannot start, and tries again every") == 1
+    assert caplog.text.count("culler: cannot start, retrying every") == 1
 
 
 def run(*flags):
@@ -143,7 +143,7 @@ def test_without_a_page_or_for_one_sweep_a_mistake_ends_the_program(service, mon
     if not more:
         monkeypatch.delenv("JUPYTERHUB_SERVICE_URL")
     code, printed = run("--timout=3", *more)
-    assert (code, printed) == (2, "idle-culler: unknown flag '--timout=3'; is --timeout meant?\n")
+    assert (code, printed) == (2, "idle-culler: unknown flag '--timout=3'; did you mean --timeout?\n")
 
 
 @contextlib.asynccontextmanager

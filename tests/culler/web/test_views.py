@@ -44,9 +44,11 @@ async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
     [
         ({"idle": timedelta(minutes=5)}, "Stops at", "unless you use it before then."),
         ({"idle": 2 * HOUR}, "Stops at the next sweep.", ""),
-        ({"idle": 2 * HOUR, "action": Action.STOPPED}, "It was stopped.", ""),
-        ({"pending": "spawn"}, "It is not stopped while it starts or stops.", ""),
-        ({"limits": replace(LIMITS, exempt=True)}, "It is exempt: it is not stopped automatically.", ""),
+        ({"idle": 2 * HOUR, "action": Action.STOPPED}, "The culler stopped it.", ""),
+        ({"pending": "spawn"}, "It is starting.", ""),
+        ({"pending": "stop"}, "It is stopping.", ""),
+        ({"pending": "rename"}, "It is changing.", ""),
+        ({"limits": replace(LIMITS, exempt=True)}, "Does not stop automatically: it is exempt.", ""),
         (
             {"limits": replace(LIMITS, max_age=5 * HOUR), "idle": timedelta(0)},
             "Stops at",
@@ -60,11 +62,11 @@ async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
         (
             {"idle": timedelta(0), "work": Work(busy=0, connections=1, last_execution=NOW)},
             "Stops at",
-            "unless you run something before then; an open tab does not count.",
+            "unless you run something before then. An open tab does not count.",
         ),
         (
             {"idle": 2 * HOUR, "work": Work(busy=1, connections=0, last_execution=NOW)},
-            "It is not stopped while its kernels are busy.",
+            "Does not stop automatically while its kernels are busy.",
             "",
         ),
     ],
@@ -77,8 +79,8 @@ async def test_the_fate_in_words(how, fate, condition):
 async def test_an_admin_reads_about_a_user_s_server_not_about_their_own():
     tabs = Work(busy=0, connections=1, last_execution=NOW)
     for work, condition in (
-        (None, "unless it is used before then."),
-        (tabs, "unless something is run before then; an open tab does not count."),
+        (None, "unless somebody uses it before then."),
+        (tabs, "unless somebody runs something before then. An open tab does not count."),
     ):
         row = views.row(await seen(idle=timedelta(0), work=work), is_own=False)
         assert row.condition == condition
@@ -97,7 +99,7 @@ async def test_what_is_offered():
     one = await seen(idle=timedelta(0))
     offer = views.offer(one, SOME, KEEPING, NOW)
     assert offer.lengths == (HOUR, 4 * HOUR, 8 * HOUR)
-    assert message_text(offer.sentence).startswith("3 of 5 extensions left")
+    assert message_text(offer.sentence).startswith("You have 3 of 5 extensions left")
     short = ExtensionLimits(longest=HOUR, per_week=5)
     assert views.offer(one, SOME, short, NOW).lengths == (HOUR,)
     assert views.offer(replace(one, extended_until=NOW + 4 * HOUR), SOME, KEEPING, NOW).lengths == (8 * HOUR,)
@@ -126,13 +128,13 @@ async def test_a_server_that_is_idle_can_be_extended_for_the_minutes_that_are_le
     deadline = ending(await seen(idle=timedelta(minutes=50)), end)
     offer = views.offer(deadline, SOME, KEEPING, NOW)
     assert (offer.lengths, offer.until) == ((), end)
-    assert message_text(offer.sentence).startswith("3 of 5")
+    assert message_text(offer.sentence).startswith("You have 3 of 5")
     in_use = replace(deadline, verdict=replace(deadline.verdict, deadline=end))
     for nothing_to_gain in (in_use, replace(deadline, extended_until=end)):
         offer = views.offer(nothing_to_gain, SOME, KEEPING, NOW)
         assert (offer.lengths, offer.until) == ((), None)
         assert message_text(offer.sentence) == (
-            "It reaches its maximum runtime at 2026-07-01 12:20 UTC and cannot be extended beyond that."
+            "It reaches its maximum runtime at 2026-07-01 12:20 UTC. You cannot extend it beyond that."
         )
 
 
@@ -141,32 +143,32 @@ async def test_what_is_offered_to_an_admin():
     for quota, limits in ((NONE, KEEPING), (SOME, replace(KEEPING, per_week=0))):
         offer = views.offer(one, quota, limits, NOW, by_admin=True)
         assert offer.lengths == (HOUR, 4 * HOUR, 8 * HOUR)
-        assert message_text(offer.sentence) == "Extensions by admins do not count for anybody's quota."
+        assert message_text(offer.sentence) == "An admin's extension does not count as one of the user's."
     assert views.offer(one, SOME, replace(KEEPING, longest=timedelta(0)), NOW, by_admin=True) == views.Offer()
 
 
 @pytest.mark.parametrize(
     ("how", "change", "quota", "sentence"),
     [
-        ({"limits": replace(LIMITS, exempt=True)}, {}, SOME, "It is exempt, so it needs no extension."),
+        ({"limits": replace(LIMITS, exempt=True)}, {}, SOME, "It needs no extension: it is exempt."),
         ({"pending": "spawn"}, {}, SOME, "You can extend it once it is ready."),
         (
             {},
             {},
             NONE,
-            "You have used all 5 extensions of these seven days; the next is available on 2026-07-01 13:00 UTC.",
+            "You have used all 5 extensions of these seven days. You can extend again from 2026-07-01 13:00 UTC.",
         ),
         (
             {},
             {"extended_until": NOW + 8 * HOUR},
             SOME,
-            "It is already extended for as long as is possible now.",
+            "It is already extended for as long as possible.",
         ),
         (
             {"limits": replace(LIMITS, max_age=3 * HOUR + timedelta(seconds=30))},
             {},
             SOME,
-            "It reaches its maximum runtime at 2026-07-01 12:00 UTC and",
+            "It reaches its maximum runtime at 2026-07-01 12:00 UTC.",
         ),
     ],
 )
@@ -192,7 +194,7 @@ def test_banners():
         report = None if error else Report(**counts)
         return PassRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
 
-    assert views.banners([], ()) == ("No sweep has ended yet.",)
+    assert views.banners([], ()) == ("The first sweep has not finished yet.",)
     assert views.banners([ended()], ()) == ()
     assert views.banners([ended("no answer"), ended()], ()) == ()
     [failed] = views.banners([ended(), ended("no answer")], ())
@@ -200,8 +202,8 @@ def test_banners():
     lacking = ("The API token lacks the scope read:users:groups: rules that match groups never match",) * 2
     said = views.banners([ended(held_by_guard=12, held_by_grace=1)], lacking, is_dry_run=True)
     assert said[0] == "Dry run: no servers are stopped."
-    assert said[1].startswith("The last sweep did not stop 12 servers: ")
-    assert said[2].startswith("1 server not stopped: the hub was away")
+    assert said[1].startswith("The last sweep held back the stop of 12 servers: ")
+    assert said[2].startswith("The last sweep held back the stop of 1 server: the hub was away")
     assert said[3:] == lacking[:1], "as it is, and once"
 
 
@@ -210,31 +212,31 @@ def swept(number, *, kind="sweep", error=None, **counts):
     return PassRecord(kind=kind, begun=NOW + number * HOUR, seconds=1.0, report=report, error=error)
 
 
-def test_sweeps_that_stopped_nothing_are_one_row():
+def test_only_sweeps_that_did_something_have_a_row():
     passes = [
         swept(0, kind="look"),
         swept(1),
         swept(2, stopped=1),
         *(swept(number, servers=number, kept={"in use": number}) for number in range(3, 17)),
         swept(17, error="away"),
-        swept(18),
-        swept(19),
+        swept(18, servers=3),
     ]
-    rows = views.sweeps(passes)
-    assert [(row.begun - NOW) // HOUR for row in rows] == [19, 17, 16, 2, 1, 0]
-    assert [message_text(row.outcome).partition(",")[0] for row in rows] == [
-        "2 sweeps stopped nothing",
-        "",
-        "14 sweeps stopped nothing",
-        "0 servers of 0 users",
-        "0 servers of 0 users",
-        "0 servers of 0 users",
-    ]
-    assert rows[2].outcome[1] == NOW + 3 * HOUR
-    assert message_text(rows[2].outcome).endswith(
-        "The last: 16 servers of 0 users, 0 stopped, 16 kept (16 in use), 0 failed, 0.0 s"
+    failed, stopping = views.sweeps(passes)
+    assert (failed.begun, failed.error, failed.outcome) == (NOW + 17 * HOUR, "away", "")
+    assert (stopping.begun, stopping.error, stopping.took) == (NOW + 2 * HOUR, None, "1.0 s")
+    assert stopping.outcome == "0 servers of 0 users, 1 stopped, 0 kept, 0 failed"
+    last = views.last_sweep(passes)
+    assert last is not None
+    assert (last.begun, last.outcome) == (
+        NOW + 18 * HOUR,
+        "3 servers of 0 users, 0 stopped, 0 kept, 0 failed",
     )
-    assert rows[1].error == "away"
+    assert views.last_sweep([]) is None
+
+
+def test_a_sweep_that_takes_long_has_its_minutes():
+    [row] = views.sweeps([replace(swept(0, stopped=1), seconds=150.4)])
+    assert row.took == "2 min 30 s"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,8 @@ def test_sweeps_that_stopped_nothing_are_one_row():
      "delete_failed", "lost"],
 )  # fmt: skip
 def test_a_sweep_in_which_anything_happened_has_a_row_of_its_own(count):
-    assert len(views.sweeps([swept(0), swept(1, **{count: 1}), swept(2)])) == 3
+    [row] = views.sweeps([swept(0), swept(1, **{count: 1}), swept(2)])
+    assert row.begun == NOW + HOUR
 
 
 def test_only_so_many_rows_of_sweeps_are_shown():

@@ -55,7 +55,7 @@ class Clock:
         return self.at
 
 
-def hub_config(port, *, base, open_to_users):
+def hub_config(port, *, base, open_to_users, scopes=SCOPES):
     return {
         "JupyterHub": {
             "base_url": base,
@@ -69,7 +69,7 @@ def hub_config(port, *, base, open_to_users):
                 {"name": "bob", "api_token": ROBOT_TOKEN},  # as a user is called
             ],
             "load_roles": [
-                {"name": "culler", "scopes": SCOPES, "services": [NAME]},
+                {"name": "culler", "scopes": list(scopes), "services": [NAME]},
                 {"name": "robot", "scopes": [ACCESS], "services": ["bob"]},
                 {"name": "user", "scopes": ["self", *([ACCESS] if open_to_users else [])]},
             ],
@@ -147,10 +147,10 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def page_of(users=("alice", "bob"), *, base="/", open_to_users=True, **how):
+async def page_of(users=("alice", "bob"), *, base="/", open_to_users=True, scopes=SCOPES, **how):
     """A hub with these users, and the page of its culler."""
     port = free_port()
-    hub = RealHub(users=users, config=hub_config(port, base=base, open_to_users=open_to_users))
+    hub = RealHub(users=users, config=hub_config(port, base=base, open_to_users=open_to_users, scopes=scopes))
     site = Site(hub, port, base=base, **how)
     async with site.served(), hub:  # a hub waits for its services when it starts
         yield site
@@ -228,9 +228,19 @@ class Shown:
 
     @property
     def stops(self):
-        """Where the Start button of each stopped server leads."""
+        """Where the Start button of each server leads that the culler stopped."""
+        return self._starts("data-stop")
+
+    @property
+    def starts(self):
+        """Where the Start button of each other server leads that does not run."""
+        return self._starts("data-stopped")
+
+    def _starts(self, mark):
         found = re.findall(
-            r'<article data-stop=.*?<h2>(.*?)</h2>.*?class="button" href="(.*?)"', self.text, re.DOTALL
+            rf'<article [^>]*{mark}="[^>]*>.*?<h2[^>]*>(.*?)</h2>.*?data-start href="(.*?)"',
+            self.text,
+            re.DOTALL,
         )
         return {unescape(name): unescape(url) for name, url in found}
 
