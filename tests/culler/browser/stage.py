@@ -129,8 +129,16 @@ class Person:
         await cell.click()
         # A kernel that is not there yet would let the cell wait without a word.
         await self.page.locator('.jp-NotebookPanel-toolbar [data-status="idle"]').wait_for()
-        await self.page.keyboard.insert_text(code)
-        await self.page.keyboard.press("Shift+Enter")
+        await cell.fill(code)
+        prompt = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
+
+        async def runs() -> bool:
+            """Press the keys, again where they were lost: the notebook may still be drawing."""
+            if "[ ]" in await prompt.inner_text():
+                await cell.press("Shift+Enter")
+            return "[ ]" not in await prompt.inner_text()
+
+        await eventually(runs, seconds=PATIENCE)
         await self.page.locator(".jp-OutputArea-output", has_text=shows).wait_for()
 
     async def another_tab(self, url: str) -> Page:

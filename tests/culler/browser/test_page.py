@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from playwright.async_api import expect
 
 from devkit.realcluster.suites import YES
 from devkit.testing.eventually import eventually
@@ -120,7 +121,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
 
         page = await ada.another_tab(on.page_url)
         await page.get_by_role("button", name="Extend course for 4 h").click()
-        assert await page.locator("article").count() == 2
+        await expect(page.locator("article")).to_have_count(2)
         await page.goto(on.page_url)
         await _look(page, "culler-user")
 
