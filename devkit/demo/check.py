@@ -25,6 +25,7 @@ from devkit.demo.settings import Pods, Settings, Use
 from devkit.demo.showcase import ADMIN, BROKEN, SMALL
 from devkit.demo.stack import Stack, running
 from devkit.demo.webhook import Warnings, open_webhook
+from devkit.testing.eventually import eventually
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.core.errors import KubeError
 
@@ -175,11 +176,17 @@ async def fail_with_reason(story: Story) -> None:
 async def see_culler_page(story: Story) -> None:
     """The culler's page shows users their own servers, and an admin all of them."""
     await story.admin.log_in(story.plan.password)
+    # The hub starts the culler after its own login page, and the page needs a moment more.
+    await eventually(lambda: _answers(story.admin, story.plan.culler_page), seconds=STEP_DEADLINE)
     for user, others in ((story.ada, False), (story.admin, True)):
         page = await user.get(URL(story.plan.culler_page))
         all_servers = await user.get(URL(story.plan.culler_page) / "all")
         if page.status != 200 or (all_servers.status == 200) is not others:
             raise DemoError(f"{user.username} gets {page.status}, and {all_servers.status} for all servers")
+
+
+async def _answers(user: Browser, url: str) -> bool:
+    return (await user.get(URL(url))).status not in {404, 503}
 
 
 async def kill_hub(story: Story) -> None:
