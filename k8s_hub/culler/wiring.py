@@ -177,7 +177,7 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_pass=bus.on_pass,
+        on_sweep=bus.on_sweep,
     )
 
 
@@ -214,7 +214,7 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
         elif action is not Action.GONE and server.pending != "stop":
             store.runs(server.user, server.name)
 
-    bus.subscribe("state_file", decision=remember, end_of_pass=lambda _record: store.save_stops())
+    bus.subscribe("state_file", decision=remember, end_of_sweep=lambda _record: store.save_stops())
 
 
 def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
@@ -251,9 +251,9 @@ async def _show(
 
         metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
         bus.subscribe(
-            "metrics", decision=metrics.on_decision, end_of_pass=metrics.on_pass, reply=metrics.on_reply
+            "metrics", decision=metrics.on_decision, end_of_sweep=metrics.on_sweep, reply=metrics.on_reply
         )
-        bus.subscribe("health", end_of_pass=pulse.on_pass)
+        bus.subscribe("health", end_of_sweep=pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -268,7 +268,7 @@ async def _show(
         bus.subscribe(
             "page",
             decision=board.on_decision,
-            end_of_pass=board.on_pass,
+            end_of_sweep=board.on_sweep,
             missing_scopes=partial(setattr, board, "missing_scopes"),
         )
         page = serve_page(

@@ -81,7 +81,7 @@ async def test_a_sink_that_takes_no_record_costs_the_others_none(monkeypatch, ca
         assert await run(hub, monkeypatch, "--once", "--dry-run", "--decision-log=log") == 0
         printed = capsys.readouterr()
     assert sorted(line.partition(":")[0] for line in printed.out.splitlines()) == ["ada", "bob"]
-    assert printed.err.count("decision_log: could not take a record") == 1
+    assert printed.err.count("decision_log: skipped a record") == 1
 
 
 async def test_explain(monkeypatch, capsys):

@@ -48,7 +48,7 @@ class Culler:
 OURS = Culler(
     name="k8s_hub",
     command=(sys.executable, "-m", "k8s_hub.culler", "--cull-every=10"),
-    look_is_over="First look (stops nothing): ",
+    look_is_over="First sweep (stops nothing): ",
     sweep_is_over=" Sweep: ",
 )
 PEER = Culler(

@@ -302,15 +302,15 @@ class AllServersHandler(_ServerHandler):
             title="All servers",
             current="all",
             banners=views.banners(
-                tuple(site.board.passes), site.board.missing_scopes, is_dry_run=site.is_dry_run
+                tuple(site.board.sweeps), site.board.missing_scopes, is_dry_run=site.is_dry_run
             ),
             listing=listing,
             rows=[self._row(record) for record in listing.records],
             stops=[self._stop_row(stop) for stop in views.stops_with(site.store.stops, wanted.text)],
             filter=wanted,
             query=query,
-            sweeps=views.sweeps(site.board.passes),
-            last_sweep=views.last_sweep(site.board.passes),
+            sweeps=views.sweeps(site.board.sweeps),
+            last_sweep=views.last_sweep(site.board.sweeps),
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
