@@ -34,7 +34,9 @@ class LoggedOnce:
         """Log an error of a new type; the message is ``<object>: <what happened>``."""
         if type(error) not in self._kinds:
             self._kinds.add(type(error))
-            log.error("%s: %r (the culler logs no further errors of this kind)", message, error, exc_info=error)
+            log.error(
+                "%s: %r (the culler logs no further errors of this kind)", message, error, exc_info=error
+            )
 
 
 def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
@@ -129,7 +131,9 @@ class DecisionLog:
         try:
             line = json.dumps(record)
         except (ValueError, TypeError, RecursionError) as error:
-            self._log_once(f"decision_log: {decision.subject}: a value that JSON cannot express was left out", error)
+            self._log_once(
+                f"decision_log: {decision.subject}: a value that JSON cannot express was left out", error
+            )
             line = json.dumps({key: value if _is_json(value) else None for key, value in record.items()})
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))
 

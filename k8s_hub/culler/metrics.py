@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.report import SweepRecord, Pulse, Report
+from k8s_hub.culler.core.report import Pulse, Report, SweepRecord
 
 PREFIX = "k8s_hub_culler"
 
@@ -76,16 +76,12 @@ class Metrics:
         for what in ("server", "user", "list"):
             self._failures.labels(what)
         self._warned = counter("warnings_total", "Users that the culler warned of a stop.")
-        self._probed = counter(
-            "asked_servers_total", "Servers that the culler asked for their activity."
-        )
+        self._probed = counter("asked_servers_total", "Servers that the culler asked for their activity.")
         self._answered = counter("answered_servers_total", "Of these, those that answered.")
         self._guard_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
-        self._grace = gauge(
-            "quiet", "1 while the culler stops no server after an outage of the hub, else 0."
-        )
+        self._grace = gauge("quiet", "1 while the culler stops no server after an outage of the hub, else 0.")
         self._requests = counter(
             "hub_requests_total", "Answers of the hub; code 0: no answer.", ("method", "code")
         )
@@ -93,7 +89,9 @@ class Metrics:
             "hub_reply_duration_seconds", "Time that the hub took to answer.", REPLY_SECONDS, ("method",)
         )
         if slots is not None:
-            gauge("concurrency", "Servers that the culler handles at once; fewer while the hub answers slowly.").set_function(slots)
+            gauge(
+                "concurrency", "Servers that the culler handles at once; fewer while the hub answers slowly."
+            ).set_function(slots)
 
     def on_reply(self, method: str, code: int, seconds: float) -> None:
         """Count one answer of the hub; code 0: no answer."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from k8s_hub.culler.core.report import SweepRecord, Report
+from k8s_hub.culler.core.report import Report, SweepRecord
 from k8s_hub.hub.errors import HubError
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.policy import Work, facts_of
-from k8s_hub.culler.core.report import SWEEPS_KEPT, Board, SweepRecord, Report
+from k8s_hub.culler.core.report import SWEEPS_KEPT, Board, Report, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 

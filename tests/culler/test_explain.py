@@ -168,7 +168,7 @@ def test_explain_refuses_a_name_that_is_no_text(capsys):
     with pytest.raises(SystemExit) as caught:
         Explain().initialize(["\udcff"])
     assert caught.value.code == 2
-    assert "is not UTF-8, so it is no name" in capsys.readouterr().err
+    assert "is not UTF-8: no user or server" in capsys.readouterr().err
 
 
 async def test_sweeping_once_now_and_then_is_no_outage_of_the_hub(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.report import SweepRecord, Pulse
+from k8s_hub.culler.core.report import Pulse, SweepRecord
 from k8s_hub.culler.metrics import Metrics, serving
 
 

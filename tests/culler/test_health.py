@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.report import SweepRecord, Pulse, Report
+from k8s_hub.culler.core.report import Pulse, Report, SweepRecord
 
 EVERY = timedelta(minutes=5)
 

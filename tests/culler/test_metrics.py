@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action, Decision
 from k8s_hub.culler.core.policy import Cause, Facts, Verdict
-from k8s_hub.culler.core.report import SweepRecord, Report
+from k8s_hub.culler.core.report import Report, SweepRecord
 from k8s_hub.culler.core.rules import Limits, MatchedRule
 from k8s_hub.culler.metrics import PREFIX, Metrics
 

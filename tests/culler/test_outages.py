@@ -146,7 +146,7 @@ async def test_an_outage_between_two_sweeps_is_noticed_and_nothing_is_stopped_fo
     culler = Culler(in_use(), away=(11, 17.1))
     await culler.runs(35)
     assert culler.sweeps[1:] == [("sweep", (0, 0)), ("sweep", (0, 1)), ("sweep", (1, 0))]
-    assert "hub: did not answer since 2026-07-01T12:1" in caplog.text
+    assert "hub: back after an outage since 2026-07-01T12:1" in caplog.text
     assert "the culler stops no server before 2026-07-01T12:22:30Z" in caplog.text
 
 

@@ -145,7 +145,9 @@ async def test_every_sweep_is_on_record():
     """The listener gets each when it is over."""
     sweeps = Sweeps(2, 1, errors={1: HubUnavailable("away"), 2: KeyError("alice")})
     told = []
-    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_sweep=told.append)
+    service = CullerService(
+        sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_sweep=told.append
+    )
     await run_while(service, asyncio.sleep(45))
     kinds = [(each.kind, each.error) for each in told]
     assert kinds == [

@@ -31,8 +31,8 @@ class Culler:
 
     name: str
     command: tuple[str, ...]
-    look_is_over: str = ""  # what it logs after its first pass, in which it stops nothing; "": it has none
-    sweep_is_over: str = ""  # what it logs after a sweep; "": it falls silent
+    look_is_over: str = ""  # its log line after a first sweep that stops nothing; "": none
+    sweep_is_over: str = ""  # its log line after a sweep; "": none
 
     def with_pages_of(self, users: int) -> "Culler":
         """Return the same with pages of another size."""

@@ -9,7 +9,7 @@ from itertools import islice
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import SweepRecord, Stop, format_seconds
+from k8s_hub.culler.core.report import Stop, SweepRecord, format_seconds
 from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100
@@ -76,7 +76,9 @@ class Offer:
     """How long a user may extend a server now; ``sentence``: the extensions left, or why there are none."""
 
     lengths: tuple[timedelta, ...] = ()
-    until: datetime | None = None  # the end of its maximum runtime, if the longest extension would exceed that
+    until: datetime | None = (
+        None  # the end of its maximum runtime, if the longest extension would exceed that
+    )
     sentence: Message = ()
 
 

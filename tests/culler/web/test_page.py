@@ -10,7 +10,7 @@ from jupyterhub.services.auth import HubOAuth
 from devkit.testing.eventually import eventually
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.core.report import SweepRecord, Report, Stop
+from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.web.base import page_policy
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
@@ -479,7 +479,10 @@ async def test_a_server_that_does_not_exist_cannot_be_stopped():
     async with page_of() as site, Visitor(site, "alice") as alice:
         xsrf = (await alice.login()).xsrf
         refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="nowhere")
-        assert (refused.status, refused.message) == (404, "The hub did not find this server.")
+        assert (refused.status, refused.message) == (
+            404,
+            "The hub did not find this server. It may have stopped already: reload the page.",
+        )
 
 
 async def test_a_culler_that_may_not_stop_servers_says_so():

@@ -11,7 +11,7 @@ from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.policy import Cause, Work, facts_of
-from k8s_hub.culler.core.report import SweepRecord, Report, Stop
+from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.web.app import _login
@@ -203,7 +203,9 @@ def test_banners():
     said = views.banners([ended(held_by_guard=12, held_by_grace=1)], lacking, is_dry_run=True)
     assert said[0] == "Dry run: no servers are stopped."
     assert said[1].startswith("The last sweep held back the stop of 12 servers: ")
-    assert said[2].startswith("The last sweep held back the stop of 1 server: the hub was away")
+    assert said[2].startswith(
+        "The last sweep held back the stop of 1 server: after its outage, the hub does not know"
+    )
     assert said[3:] == lacking[:1], "as it is, and once"
 
 
