@@ -83,7 +83,7 @@ class CullerService:
         return record
 
     async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
-        name, act = ("First sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
+        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
         try:
             report = await act()
         except HubError as error:

@@ -62,13 +62,13 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
                 "limits": Limits(timeout=HOUR, busy_limit=24 * HOUR),
                 "rules": [],
             },
-            "ada/lab: kept: runs a busy kernel, silent for 1 h (busy limit 1 day)",
+            "ada/lab: kept: runs a busy kernel, without output for 1 h (busy limit 1 day)",
         ),
         (
             {"work": work(busy=2), "idle": 2 * HOUR},
-            "ada/lab: kept: runs 2 busy kernels, silent for 2 h (no busy limit, rule 'gpu')",
+            "ada/lab: kept: runs 2 busy kernels, without output for 2 h (no busy limit, rule 'gpu')",
         ),
-        ({"subject": {"pending": "stop"}}, "ada/lab: kept: has a pending stop"),
+        ({"subject": {"pending": "stop"}}, "ada/lab: kept: is stopping"),
         (
             {"rules": [{"name": "staff", "exempt": True}]},
             "ada/lab: kept: is exempt by a rule (rule 'staff')",

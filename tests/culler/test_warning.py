@@ -76,7 +76,7 @@ async def test_a_hook_gets_the_words_by_name():
                 "limits": Limits(timeout=MINUTE, busy_limit=HOUR),
             },
             "idle",
-            "runs a busy kernel, silent for 50 min",
+            "runs a busy kernel, without output for 50 min",
         ),
         ({"hook": lambda **_: True, "notice": 10 * MINUTE}, "idle", "was idle for 50 min"),
     ],

@@ -31,7 +31,7 @@ class Culler:
 
     name: str
     command: tuple[str, ...]
-    look_is_over: str = ""  # its log line after a first sweep that stops nothing; "": none
+    look_is_over: str = ""  # its log line after a sweep that stops nothing; "": none
     sweep_is_over: str = ""  # its log line after a sweep; "": none
 
     def with_pages_of(self, users: int) -> "Culler":
@@ -48,7 +48,7 @@ class Culler:
 OURS = Culler(
     name="k8s_hub",
     command=(sys.executable, "-m", "k8s_hub.culler", "--cull-every=10"),
-    look_is_over="First sweep (stops nothing): ",
+    look_is_over="Sweep (stops nothing): ",
     sweep_is_over=" Sweep: ",
 )
 PEER = Culler(

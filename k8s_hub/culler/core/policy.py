@@ -212,10 +212,12 @@ def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetim
 
 # --- The verdict, step by step ---
 
+_PENDING = {"spawn": "is starting", "stop": "is stopping"}
+
 
 def _by_state(server: Server, limits: Limits) -> Verdict | None:
     if server.pending is not None:
-        return Verdict.keep(Cause.PENDING, f"has a pending {server.pending}")
+        return Verdict.keep(Cause.PENDING, _PENDING.get(server.pending, f"has a pending {server.pending}"))
     if not server.ready:
         return Verdict.keep(Cause.NOT_READY, "is not ready")
     if not (limits.named_servers if server.name else limits.default_servers):
@@ -246,7 +248,7 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
             Cause.EXTENDED, f"has an extension for another {format_duration(extended_until - now)}"
         )
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
-        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {format_duration(idle)}")
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, without output for {format_duration(idle)}")
     elif opinion is not None:
         return replace(_by_opinion(opinion=opinion), since=since)  # only the hook knows the deadline
     else:
@@ -352,7 +354,7 @@ def _words(facts: Facts, since: datetime) -> tuple[str, str]:
         used = "was started" if since == server.started else "executed something"
         unused = "executed nothing for"
     if work is not None and work.busy:
-        unused = f"{_busy(work)}, silent for"
+        unused = f"{_busy(work)}, without output for"
     elif work is not None and work.connections and not is_hubs_word:
         unused = f"has open tabs, but {unused}"
     return used, unused
