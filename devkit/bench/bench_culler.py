@@ -1,7 +1,7 @@
 """k8s_hub's culler beside jupyterhub-idle-culler: the same hub, the same servers, each with its own defaults.
 
-The hub is a process of its own. k8s_hub's first pass only looks, so its figures begin with the pass after it, the
-first that stops; idle-culler's begin with its first.
+The hub is a process of its own. k8s_hub's first sweep stops nothing, so its figures begin with the second sweep;
+idle-culler's begin with its first.
 """
 
 import asyncio

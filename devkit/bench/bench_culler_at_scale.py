@@ -224,7 +224,7 @@ PAGE = {
 async def bench_culler_at_scale_memory(tmp_path, scale):
     number = round(10_000 * scale)
     print(
-        f"\nmemory with {number} active users after three passes: resident, of it private, highest resident"
+        f"\nmemory with {number} active users after three sweeps: resident, of it private, highest resident"
     )
     for name, culler, page, most in (
         (PEER.name, PEER.with_flags("--cull-every=2"), False, None),

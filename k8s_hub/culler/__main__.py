@@ -2,7 +2,7 @@
 
 from k8s_hub.culler.parent import hub_that_started_us
 
-# Asked first of all: a hub that dies while the rest is loaded cannot be distinguished from whoever inherits its children.
+# Find out before the slow imports: if the hub dies meanwhile, the new parent would look like a hub.
 hub_pid = hub_that_started_us()
 
 from k8s_hub.culler.application import IdleCuller  # noqa: E402

@@ -1,4 +1,4 @@
-"""Stop servers and delete users, one by one."""
+"""Stop one server or delete one user, after another look at it."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from k8s_hub.hub.users import Server, ServerKey, User
 
 
 class HubClient(Protocol):
-    """What a sweep needs of the hub."""
+    """The calls of the hub that a sweep makes."""
 
     async def page(self, *, offset: int, limit: int, state: UserState) -> UserPage:
         """As HubApi.page."""
@@ -36,39 +36,39 @@ class HubClient(Protocol):
 
 
 class Servers(Protocol):
-    """Single-user servers that say themselves what they run."""
+    """Single-user servers that report their own activity."""
 
-    per_sweep: int  # at most this many are asked in one sweep
+    per_sweep: int  # the limit of servers to ask in one sweep
 
     async def refresh(self) -> None:
-        """Begin a sweep; raise HubError where it is not known how servers can be asked."""
+        """Begin a sweep; raise HubError if the scopes of the token are not known."""
 
     async def work(self, server: Server) -> Work | None:
-        """Return what a server runs; None where it gave no answer that makes sense."""
+        """Return what a server runs, or None without a valid answer."""
 
 
 class SweepStore(HoldStore, Protocol):
     """Stores extensions and warnings."""
 
     def save_notice(self, user: str, server: str, notice: Notice) -> None:
-        """Remember that a user was warned."""
+        """Save a warning."""
 
     def forget_all_but(self, keys: Collection[ServerKey]) -> None:
-        """Forget what is about servers that are gone for good."""
+        """Forget the warnings about all other servers."""
 
 
 class Warn(Protocol):
-    """Warns the user of a server that it will be stopped."""
+    """Warns the user of a server before its stop."""
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was warned; it is not to be stopped before ``stop_at``."""
+        """Warn that the server stops at ``stop_at``; return whether the user was warned."""
 
 
 log = logging.getLogger(__name__)
 
 
 def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
-    """Log and emit the decision about a server that is not stopped."""
+    """Log and emit the decision about a server that this sweep does not stop."""
     server, reason = decision.facts.server, decision.verdict.reason
     if decision.verdict.culls:
         action = Action.WOULD_STOP
@@ -82,24 +82,24 @@ def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The result for one server, and the last decision about it."""
+    """The result for one server, with the last decision about it."""
 
     action: Action
     decision: Decision
-    seconds: float | None = None  # that the hub took to answer the stop; None: it was not asked to
+    seconds: float | None = None  # the duration of the stop request; None: there was none
 
 
 def hidden_from(refusal: HubNotFound, what: str, scope: str) -> HubForbidden:
-    """Return the error that a 404 means for something that the hub shows: the scope does not include it."""
+    """Return the error for a 404 about an object that the hub lists: the scope does not include it."""
     return HubForbidden(
-        f"The API token lacks the scope {scope} for {what}: the hub shows it, and {refusal}",
+        f"The API token lacks the scope {scope} for {what}: the hub lists it, but {refusal}",
         code=refusal.code,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
-    """Stops servers, one by one."""
+    """Stops one server at a time."""
 
     hub: HubClient
     decider: Decider
@@ -107,19 +107,19 @@ class Stopping:
     outages: Outages
     store: SweepStore | None
     servers: Servers | None
-    remove_named: bool  # forget named servers, not only stop them
+    remove_named: bool  # also remove named servers from the hub
 
     async def stop(self, decision: Decision) -> Outcome:
-        """Stop a server, if it is still to be stopped; raise HubError where that cannot be done."""
+        """Decide once more, and stop the server if it is still due; raise HubError if that fails."""
         outcome = await retry(lambda: self._look_again_and_stop(decision))
         server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
         match outcome.action:
             case Action.STOPPED | Action.STOPPING:
                 log.info("%s: stopped: %s", server, reason)
             case Action.KEPT:
-                log.info("%s: kept after all: %s", server, reason)
+                log.info("%s: kept: no longer due when the culler looked again: %s", server, reason)
             case _:
-                log.debug("%s: already gone", server)
+                log.debug("%s: not stopped: already gone", server)
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
@@ -136,7 +136,7 @@ class Stopping:
         return await self._stop(decision)
 
     async def _found(self, server: Server) -> tuple[Server, User] | None:
-        """Return the server and its user as the hub has them now; None where it is gone."""
+        """Read the server and its user from the hub; None: the server is gone."""
         try:
             user = await self.hub.user(server.user)
         except HubNotFound:
@@ -146,7 +146,7 @@ class Stopping:
         return None if fresh is None else (fresh, user)
 
     async def _work(self, server: Server, cause: Cause) -> Work | None:
-        """Ask a server what it runs, where that can save it."""
+        """Ask the server what it runs, if the answer can keep it running."""
         return await self.servers.work(server) if self.servers is not None and cause is Cause.IDLE else None
 
     async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
@@ -171,14 +171,14 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleting:
-    """Deletes users, one by one."""
+    """Deletes one user at a time."""
 
     hub: HubClient
     decider: Decider
     now: Callable[[], datetime]
 
     async def delete(self, decision: UserDecision) -> bool:
-        """Delete a user, if it is still time for it; return whether that was done. Raise HubError where it cannot be."""
+        """Decide once more, and delete the user if still due; return whether it was deleted. Raise HubError if that fails."""
         is_deleted = await retry(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
             log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
@@ -188,7 +188,7 @@ class Deleting:
         fresh = await self._found(user)
         if fresh is None or fresh.servers != ():
             return False
-        # Stopping a server counts as its user's activity, so it means something only where none was stopped.
+        # The culler's stop counts as the user's activity, so decide again only if the user had no server.
         if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
             return False
         try:

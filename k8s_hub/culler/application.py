@@ -1,4 +1,4 @@
-"""IdleCuller: the culler's configuration, from flags, a config file and the environment of a hub's service."""
+"""IdleCuller: the command, and its configuration from flags, a config file and the environment of a hub service."""
 
 import logging
 import os
@@ -63,7 +63,7 @@ from k8s_hub.text import has_credentials, is_http_url, printable, quoted
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
 _OF_TRAITLETS = frozenset({"help", "help-all", "h", "version", "V", "show-config", "show-config-json"})
-"""Flags that traitlets handles itself."""
+"""Flags that traitlets handles."""
 
 _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
     "generate_config": Bool(),
@@ -77,7 +77,7 @@ _ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
 
 
 class BadOptions(SystemExit):
-    """An option is wrong; the sentence that says so was printed."""
+    """An option is invalid, and the error was printed."""
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(code)
@@ -85,7 +85,7 @@ class BadOptions(SystemExit):
 
 
 class LineFormatter(LevelFormatter):
-    """A message is one line, whatever is in the names that it quotes; a traceback has lines of its own."""
+    """Keeps each message in one line, whatever names it quotes; a traceback keeps its own lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line."""
@@ -114,22 +114,24 @@ class IdleCuller(
     """Stops idle servers of a JupyterHub. Volumes stay."""
 
     clock: Callable[[], datetime] = staticmethod(utcnow)
-    """The only one that is read."""
+    """The only clock of the culler."""
 
     name = "idle-culler"
     version = __version__
     description = __doc__ or ""
     examples = """
-As a service that the hub starts (it needs the scopes list:users, read:servers and delete:servers):
+As a service that the hub starts, with the scopes list:users, read:servers and delete:servers:
         c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
     """
 
     hub_pid = Integer(
-        None, allow_none=True, help="The process of the hub that started this one; None: no hub did."
+        None, allow_none=True, help="PID of the hub that started this process; None: no hub started it."
     )
-    config_file = Unicode(DEFAULT_CONFIG_FILE, config=True, help="Python or JSON file to load, if it exists.")
+    config_file = Unicode(
+        DEFAULT_CONFIG_FILE, config=True, help="A Python or JSON file to load, if it exists."
+    )
     generate_config = Bool(
-        default_value=False, config=True, help="Print a config file with every setting, and exit."
+        default_value=False, config=True, help="Print a config file with all options, and exit."
     )
 
     aliases = {  # noqa: RUF012 - as traitlets declares it
@@ -140,14 +142,14 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     }
     flags = {  # noqa: RUF012 - as above
         "debug": ({"Application": {"log_level": logging.DEBUG}}, "Log every decision."),
-        **{_flag(name): ({"IdleCuller": {name: True}}, "The same as true.") for name in _SWITCHES},
+        **{_flag(name): ({"IdleCuller": {name: True}}, "Same as true.") for name in _SWITCHES},
     }
     raise_config_file_errors = True
     _log_formatter_cls = LineFormatter
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
-        """Return the options of the groups, too: a config file that is generated shows them as this class's."""
+        """Return the options of all groups as this class's own, so that --generate-config lists them."""
         groups = cls.class_traits(**metadata) if cls is IdleCuller else {}
         return super().class_own_traits(**metadata) | {
             name: trait for name, trait in groups.items() if trait.this_class in GROUPS.values()
@@ -174,14 +176,14 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return {
             "loggers": {
                 "k8s_hub": {"level": "DEBUG", "handlers": ["console"]},
-                "tornado": {"level": "WARNING", "handlers": ["console"]},  # of the page
+                "tornado": {"level": "WARNING", "handlers": ["console"]},  # the page's web server
             },
         }
 
     # --- Reading the configuration ---
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
-        """Read flags and the config file; flags override the file. End the process if one is wrong."""
+        """Read flags and the config file; flags override the file. Exit if one is invalid."""
         arguments = sys.argv[1:] if argv is None else argv
         try:
             flags = normalised(
@@ -235,7 +237,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         )
 
     def _take(self, arguments: Sequence[str]) -> None:
-        """Read what is no flag."""
+        """Read the positional arguments."""
         if arguments:
             self._refuse(f"unexpected argument {arguments[0]!r}")
 
@@ -250,11 +252,11 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     def _load(self, path: Path) -> None:
         try:
-            # Without traitlets' own way to refuse a value: that logs the whole configuration where DEBUG is logged.
+            # Unwrapped: at level DEBUG, traitlets would log the whole configuration with an invalid value.
             unwrap(Application.load_config_file)(self, str(path))
         except TraitError as error:
             self._refuse(f"config file {self.config_file!r}: {error}", code=1)
-        except Exception as error:  # noqa: BLE001 - the file is a program of the admin's: it may raise anything
+        except Exception as error:  # noqa: BLE001 - the admin's Python file may raise anything
             lines = [
                 step.lineno
                 for step in extract_tb(error.__traceback__)
@@ -265,10 +267,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         self._check_sections()
 
     def _check_sections(self) -> None:
-        """Warn of what has no effect in the config file: traitlets says so of options, but not of sections."""
+        """Warn about unknown sections of the config file; traitlets warns about unknown options only."""
         for name in self.config.keys() - {owner.__name__ for owner in type(self).mro()}:
             self.log.warning(
-                "config file %r: %s has no effect: options of the culler are in the section %s",
+                "config file %r: section %s has no effect: set the culler's options in the section %s",
                 self.config_file,
                 quoted(name),
                 IdleCuller.__name__,
@@ -281,7 +283,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     # --- The plan ---
 
     def plan(self) -> Plan:
-        """Return what the options say, checked. End the process if they contradict each other."""
+        """Return the checked options. Exit if they contradict each other."""
         return Plan(
             hub=self.connection_settings(),
             sweep_options=self.sweep_options,
@@ -303,7 +305,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @property
     def sweep_options(self) -> SweepOptions:
-        """What each sweep is to do."""
+        """The options of each sweep."""
         return SweepOptions(
             concurrency=self.concurrency,
             page_size=self.api_page_size,
@@ -316,10 +318,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @property
     def decider(self) -> Decider:
-        """What decides."""
+        """The decider, with all limits and rules."""
         limits = Limits(
             **{
-                name: key.read(int(getattr(self, name)), name)  # traitlets takes False for an integer
+                name: key.read(int(getattr(self, name)), name)  # traitlets accepts False as an integer
                 for name, key in LIMIT_KEYS.items()
                 if self.has_trait(name)
             },
@@ -333,7 +335,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             if notice is not None and timeout is not None and timeout <= notice:
                 self._refuse(
                     f"warn_before must be less than the timeout of each rule, not {self.warn_before}: the timeout of "
-                    f"{rule.name} is {int(timeout.total_seconds())}, so the culler would warn active users"
+                    f"{rule.name} is {int(timeout.total_seconds())}. Otherwise the culler would warn active users"
                 )
         return Decider(
             limits=limits,
@@ -349,7 +351,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return self.user_timeout is not None or self.user_max_age is not None
 
     def _user_limits(self, limits: Limits) -> Limits:
-        """Return the limits after which users are deleted: by default those of servers, without their rules."""
+        """Return the limits for deleting users; by default those of servers, without rules."""
         return replace(
             limits,
             timeout=limits.timeout if self.user_timeout is None else timedelta(seconds=self.user_timeout),
@@ -407,7 +409,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
 
     def _refuse_null_characters(self) -> None:
-        """Refuse a null character: no file or host has one in its name, and Python's own error does not name the option."""
+        """Refuse null characters, because Python's own error would not name the option."""
         for name in _FLAGGED:
             value = getattr(self, name)
             if isinstance(value, str) and "\0" in value:
@@ -420,25 +422,26 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         if self.warn_url and self.warn_hook is not None:
             self._refuse("warn_url and warn_hook are both set: set only one of them")
         if self.warn_url and not is_http_url(self.warn_url):
-            self._refuse(
-                "warn_url must be a URL such as https://example.org/warnings"
-            )  # it may hold a secret
+            # Without the value, which may be a secret.
+            self._refuse("warn_url must be a URL such as https://example.org/warnings")
         has_way = bool(self.warn_url) or self.warn_hook is not None
         if self.warn_before and not has_way:
             self._refuse(
                 f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: set one of them"
             )
         if has_way and not self.warn_before:
-            self._refuse("warn_url or warn_hook is set, but warn_before is 0: set warn_before, or neither")
+            self._refuse(
+                "warn_url or warn_hook is set, but warn_before is 0: set warn_before to the seconds between warning and stop"
+            )
         if self.warn_before and self.once and not (self.state_file or self.dry_run):
             self._refuse(
                 f"once with warn_before {self.warn_before} needs a state_file: "
-                "without it each run would warn again and stop no server"
+                "without it, each run would warn again and never stop a server"
             )
         if self.warn_before >= self.timeout:
             self._refuse(
-                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}: "
-                "the culler would warn active users"
+                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}. "
+                "Otherwise the culler would warn active users"
             )
 
     def _warn_of_unused(self) -> None:
@@ -448,7 +451,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
                 self.log.warning("%s is set, but has no effect without %s", name, needed)
 
     def connection_settings(self) -> HubConnectionSettings:
-        """Return how to reach the hub. End the process if an option for it is missing or wrong."""
+        """Return how to reach the hub. Exit if an option for it is missing or invalid."""
         return HubConnectionSettings(
             url=self._checked_url(),
             token=self._token(),
@@ -473,7 +476,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _token(self) -> str:
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
         if not token:
-            self._refuse("JUPYTERHUB_API_TOKEN is not set: the hub sets it for its services")
+            self._refuse(
+                "JUPYTERHUB_API_TOKEN is not set: set it to the API token of the service. The hub sets it for services that it starts"
+            )
         if not (token.isascii() and token.isprintable()):
             self._refuse("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
         return token
@@ -481,7 +486,7 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
     def _request_timeout(self) -> int:
         written = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "")
         digits = (written.strip() or "60").removeprefix("+")
-        # Anything longer than LONGEST is a mistake, whatever its length.
+        # Compare the length first: int() refuses very long numbers.
         if not digits.isdecimal() or len(digits) > len(str(LONGEST)) or int(digits) == 0:
             self._refuse(
                 f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {quoted(written)}"
@@ -500,10 +505,10 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
 
     @classmethod
     def launch_instance(cls, argv: Sequence[str] | None = None, **kwargs: Any) -> None:
-        """Run the program; end the process with its exit code.
+        """Run the command; exit with its code.
 
-        A service with a page does not exit if its options are wrong, but shows the mistake on the page: a hub exits if
-        a service exits while the hub starts.
+        A service with a page shows invalid options there instead of exiting: a hub exits if a service exits while the
+        hub starts.
         """
         app = cls.instance(**kwargs)
         try:
@@ -513,15 +518,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers: correct its options and start it again")  # noqa: TRY400 - they were named
+            app.log.error("culler: stops no servers: an option is invalid: correct it and restart the culler")  # noqa: TRY400 - already printed
             try:
                 sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:
-                app.log.error("%s", error)  # noqa: TRY400 - the sentence says all
+                app.log.error("%s", error)  # noqa: TRY400 - the message is complete
                 raise refused from None
 
     def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
-        """Return the page of this service, as far as the environment says; None where it has none."""
+        """Return the settings of this service's page, or None if the environment names no valid one."""
         if not _has_page() or "--once" in arguments:
             return None
         api_url = os.environ.get("JUPYTERHUB_API_URL", "")
@@ -533,9 +538,9 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
         return page if token and is_http_url(api_url) else None
 
     def start(self) -> None:
-        """Cull until stopped, or until the hub that manages this service is gone."""
+        """Run until stopped, or until the hub that manages this service is gone."""
         if self.generate_config:
-            print(self.generate_config_file())  # noqa: T201 - it is what was asked for
+            print(self.generate_config_file())  # noqa: T201 - output of the command
             return
         try:
             sys.exit(run_until_told(self.serve(self.hub_pid)))
@@ -543,15 +548,15 @@ As a service that the hub starts (it needs the scopes list:users, read:servers a
             self._refuse(str(error))
 
     def serve(self, hub_pid: int | None = None) -> Coroutine[Any, Any, int]:
-        """Return what is to be awaited; it returns the exit code. Raise CannotStart for what only shows now.
+        """Return a coroutine that runs the culler and returns the exit code, or raises CannotStart.
 
-        hub_pid: this process exits when that one has ended; None: when it is told to.
+        hub_pid: exit after the end of this process; None: exit on a signal only.
         """
         return serve(self.plan(), self.clock, hub_pid)
 
 
 def _trait_flags() -> set[str]:
-    """Return the long names of the flags: ``--IdleCuller.timeout`` is ``--timeout``."""
+    """Return the long names of flags, such as ``IdleCuller.timeout`` for ``--timeout``."""
     return {
         f"{owner.__name__}.{trait}"
         for owner in (Application, IdleCuller)
@@ -560,7 +565,7 @@ def _trait_flags() -> set[str]:
 
 
 def _secret_flags() -> dict[str, str]:
-    """Return what to use instead of a flag, for each option that is a secret."""
+    """Return by flag what to use instead, for options that are secrets."""
     return {
         flag: f"set {variable} in the environment, or c.IdleCuller.{name} in the config file"
         for name, variable in SECRETS.items()
@@ -574,16 +579,16 @@ def _time(seconds: int) -> timedelta | None:
 
 
 def _has_page() -> bool:
-    """Return whether the hub gives this service an address; a service without one gets port 0 from some hubs."""
+    """Return whether this service has an address; some hubs give a service without one port 0."""
     url = os.environ.get("JUPYTERHUB_SERVICE_URL", "")
     try:
         return bool(url) and urlsplit(url).port != 0
     except ValueError:
-        return True  # what is wrong with it is reported
+        return True  # PageSettings reports the error
 
 
 def _keep_url() -> str | None:
-    """Return the URL of the service's page: whole where the hub knows the one that browsers see."""
+    """Return the URL of the page; without a host if the hub does not know its public URL."""
     if not _has_page():
         return None
     return os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_SERVICE_PREFIX")

@@ -1,4 +1,4 @@
-"""The decider: the one place where facts become a decision, for sweep, dry run, explain and page alike."""
+"""The decider: makes every decision of the culler, for sweep, dry run, explain and page."""
 
 import asyncio
 import inspect
@@ -13,41 +13,40 @@ from k8s_hub.culler.core.rules import Limits, MatchedRule, Rules
 from k8s_hub.hub.users import User, unpacked
 
 ArbiterHook = Callable[..., bool | Awaitable[bool]]
-"""Called with ``inactive``, ``inactive_limit`` and ``server`` by name; with ``user`` too, where it names that."""
+"""Called with keyword arguments ``inactive``, ``inactive_limit`` and ``server``, and ``user`` if it has that parameter."""
 
 HOOK_SECONDS = 60.0
-"""The time limit of an async hook for one server; without it, a hook that never answers would end all culling."""
+"""Time limit of an async hook for one server: a hook that never answers must not block the sweep."""
 
 CHANGES_FORESEEN = 20
-"""Changes of rules by their schedules: more than a week has, where days and nights differ."""
+"""The decider follows this many schedule changes: more than a week of days and nights has."""
 
 _ENDED_BY_TIME = frozenset({Cause.IN_USE, Cause.BUSY, Cause.EXTENDED, Cause.SPARED, Cause.EXEMPT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
-    """Decides by rules and limits, and by the arbiter hook where there is one.
+    """Decides by rules, limits and the arbiter hook, if there is one.
 
-    Rules for servers set no limit after which a user is deleted; but whom one of them exempts is not deleted.
+    The limits of server rules do not apply to users. A server rule that exempts a user also keeps the user.
     """
 
-    limits: Limits  # where no rule says otherwise
+    limits: Limits  # unless a rule sets others
     rules: Rules = field(default_factory=Rules)
-    user_limits: Limits | None = None  # after which users are deleted; None: the limits of servers
+    user_limits: Limits | None = None  # for deleting users; None: the limits of servers
     user_rules: Rules = field(default_factory=Rules)
     hook: ArbiterHook | None = None
-    notice: timedelta | None = None  # how long before a stop its user is warned; None: never
+    notice: timedelta | None = None  # the time between warning and stop; None: no warnings
 
     @property
     def scopes(self) -> Sequence[str]:
-        """The scopes that the rules need beside those of the core, each once."""
+        """The further scopes that the rules need, without duplicates."""
         return tuple(dict.fromkeys((*self.rules.scopes, *self.user_rules.scopes)))
 
     async def decide(self, facts: Facts, now: datetime) -> Decision:
         """Decide about one server.
 
-        The hook is asked where nothing but time decides. What it raises is raised; TimeoutError where it took
-        longer than HOOK_SECONDS.
+        Call the hook only if the idle limit decides. Raise the hook's errors, and TimeoutError after HOOK_SECONDS.
         """
         matched = self.rules.for_server(facts.server, facts.user, self.limits, now)
         opinion = None
@@ -59,7 +58,7 @@ class Decider:
         return Decision(facts=facts, matched=matched, verdict=verdict, at=now)
 
     def decide_user(self, user: User, now: datetime) -> UserDecision:
-        """Decide about one user who has no server left."""
+        """Decide about one user without servers."""
         matched = self.user_rules.for_user(user, self.user_limits or self.limits, now)
         of_servers = self.rules.for_user(user, self.limits, now)
         if of_servers.limits.exempt and not matched.limits.exempt:
@@ -71,7 +70,7 @@ class Decider:
     def _foreseen(
         self, verdict: Verdict, facts: Facts, matched: MatchedRule, opinion: bool | None
     ) -> Verdict:
-        """Return the verdict with the time when it will be up: before that, schedules may bring other limits."""
+        """Return the verdict with its deadline under the rules that schedules bring until then."""
         then = verdict
         for _ in range(CHANGES_FORESEEN):
             if matched.until is None or (then.deadline is not None and then.deadline < matched.until):
@@ -103,7 +102,7 @@ async def _opinion(hook: ArbiterHook, facts: Facts, limits: Limits, now: datetim
 def has_parameter(hook: Callable[..., object], name: str) -> bool:
     """Return whether a hook has a parameter of this name.
 
-    ``**kwargs`` is none: a hook that hands all it gets to a function of fewer arguments must go on to work.
+    ``**kwargs`` does not count: a hook may pass it on to a function that lacks the parameter.
     """
     try:
         parameter = inspect.signature(hook).parameters.get(name)

@@ -1,4 +1,4 @@
-"""Decisions, passes and answers of the hub go to listeners, each guarded; the decision log is one of them."""
+"""The event bus: hands decisions, sweeps and answers of the hub to listeners, such as the decision log."""
 
 import contextlib
 import json
@@ -11,52 +11,54 @@ from logging.handlers import WatchedFileHandler
 from typing import Any, ParamSpec
 
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.report import PassRecord
+from k8s_hub.culler.core.report import SweepRecord
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
 DecisionListener = Callable[[Decision, Action], None]
-"""Gets every decision, once its server's fate is known."""
+"""Gets every decision about a server, with the resulting action."""
 
 UserDecisionListener = Callable[[UserDecision, Action], None]
-"""Gets each user whose time is up, once their fate is known."""
+"""Gets every decision to delete a user, with the resulting action."""
 
 
 class LoggedOnce:
-    """Logs the first error of each kind, with its traceback; owns which kinds those were."""
+    """Logs the first error of each type, with its traceback; owns the set of types."""
 
     def __init__(self) -> None:
         self._kinds: set[type[Exception]] = set()
 
     def __call__(self, message: str, error: Exception) -> None:
-        """Log it; the message is ``<object>: <what happened>``."""
+        """Log an error of a new type; the message is ``<object>: <what happened>``."""
         if type(error) not in self._kinds:
             self._kinds.add(type(error))
-            log.error("%s: %r (further errors of this kind are not logged)", message, error, exc_info=error)
+            log.error(
+                "%s: %r (the culler logs no further errors of this kind)", message, error, exc_info=error
+            )
 
 
 def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
-    """Return a listener that never raises: one record that it cannot take costs neither the others nor the sweep."""
+    """Return a listener that never raises: its errors affect neither other listeners nor the sweep."""
     log_once = LoggedOnce()
 
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             listener(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - the supervisor of all who listen
-            log_once(f"{name}: could not take a record", error)
+        except Exception as error:  # noqa: BLE001 - the supervisor of all listeners
+            log_once(f"{name}: skipped a record", error)
 
     return call
 
 
 class EventBus:
-    """Owns the listeners; whoever subscribes is guarded, and named in the log where it cannot take a record."""
+    """Owns the listeners. Each has a name, which the log shows if the listener raises."""
 
     def __init__(self) -> None:
         self._decisions: list[DecisionListener] = []
         self._user_decisions: list[UserDecisionListener] = []
-        self._passes: list[Callable[[PassRecord], object]] = []
+        self._sweeps: list[Callable[[SweepRecord], object]] = []
         self._replies: list[Callable[[str, int, float], object]] = []
         self._missing_scopes: list[Callable[[tuple[str, ...]], object]] = []
 
@@ -66,35 +68,35 @@ class EventBus:
         *,
         decision: DecisionListener | None = None,
         user_decision: UserDecisionListener | None = None,
-        end_of_pass: Callable[[PassRecord], object] | None = None,
+        end_of_sweep: Callable[[SweepRecord], object] | None = None,
         reply: Callable[[str, int, float], object] | None = None,
         missing_scopes: Callable[[tuple[str, ...]], object] | None = None,
     ) -> None:
-        """Listen from now on; ``reply``: method, code (0: none came) and seconds; ``missing_scopes``: a message for each."""
+        """Add listeners. ``reply`` gets method, code (0: no answer) and seconds; ``missing_scopes`` a message per scope."""
         if decision is not None:
             self._decisions.append(guarded(name, decision))
         if user_decision is not None:
             self._user_decisions.append(guarded(name, user_decision))
-        if end_of_pass is not None:
-            self._passes.append(guarded(name, end_of_pass))
+        if end_of_sweep is not None:
+            self._sweeps.append(guarded(name, end_of_sweep))
         if reply is not None:
             self._replies.append(guarded(name, reply))
         if missing_scopes is not None:
             self._missing_scopes.append(guarded(name, missing_scopes))
 
     def on_decision(self, decision: Decision, action: Action) -> None:
-        """Emit a decision, once its server's fate is known."""
+        """Emit a decision about a server, with the resulting action."""
         for listener in self._decisions:
             listener(decision, action)
 
     def on_user_decision(self, decision: UserDecision, action: Action) -> None:
-        """Emit a decision about a user, once their fate is known."""
+        """Emit a decision about a user, with the resulting action."""
         for listener in self._user_decisions:
             listener(decision, action)
 
-    def on_pass(self, record: PassRecord) -> None:
-        """Emit the end of a pass."""
-        for listener in self._passes:
+    def on_sweep(self, record: SweepRecord) -> None:
+        """Emit the record of a finished sweep."""
+        for listener in self._sweeps:
             listener(record)
 
     def on_reply(self, method: str, code: int, seconds: float) -> None:
@@ -103,7 +105,7 @@ class EventBus:
             listener(method, code, seconds)
 
     def on_missing_scopes(self, messages: tuple[str, ...]) -> None:
-        """Emit what the token lacks, whenever that changes."""
+        """Emit the messages about missing scopes; called when they change."""
         for listener in self._missing_scopes:
             listener(messages)
 
@@ -114,9 +116,9 @@ STANDARD_OUTPUT = "-"
 
 
 class DecisionLog:
-    """Writes each decision as one line of JSON to a file, or to standard output; owns the file, which may be rotated.
+    """Writes each decision as one line of JSON to a file or to standard output; owns the file, which may be rotated.
 
-    The file is made for its owner only: it says who works when. Raise OSError where it cannot be opened.
+    Only its owner can read the file: it shows which user works when. Raise OSError if it cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -124,23 +126,25 @@ class DecisionLog:
         self._log_once = LoggedOnce()
 
     def __call__(self, decision: Decision | UserDecision, action: Action) -> None:
-        """Write one line; a value that JSON cannot hold is null there."""
+        """Write one line; a value that JSON cannot express becomes null."""
         record = decision.as_json(action)
         try:
             line = json.dumps(record)
         except (ValueError, TypeError, RecursionError) as error:
-            self._log_once(f"decision_log: {decision.subject}: a value was left out", error)
+            self._log_once(
+                f"decision_log: {decision.subject}: a value that JSON cannot express was left out", error
+            )
             line = json.dumps({key: value if _is_json(value) else None for key, value in record.items()})
         self._handler.handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))
 
     def close(self) -> None:
-        """Close the file; what it could not hold was logged."""
+        """Close the file; an error of its last write is ignored."""
         with contextlib.suppress(OSError):
             self._handler.close()
 
 
 class _File(WatchedFileHandler):
-    """A file; one that cannot be written now (the disk is full) costs its lines, logged once in a while."""
+    """A file that loses lines while it cannot be written, for instance on a full disk; logs each such period once."""
 
     is_broken = False
 
@@ -150,19 +154,19 @@ class _File(WatchedFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.reopenIfNeeded()
-            self.stream = self.stream or self._open()  # it has none after its folder was gone for a while
+            self.stream = self.stream or self._open()  # None after the folder was missing for a while
             self.stream.write(f"{record.msg}\n")
             self.stream.flush()
         except OSError as error:
             if not self.is_broken:
-                log.error("decision_log %r cannot be written: %s", self.baseFilename, error)  # noqa: TRY400
+                log.error("decision_log %r: cannot be written: %s", self.baseFilename, error)  # noqa: TRY400
             self.is_broken = True
         else:
             self.is_broken = False
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    # Writing to a pipe without a reader would block, and no signal would end that.
+    # A write to a pipe without a reader would block, and no signal would interrupt it.
     file = os.open(path, flags | os.O_NONBLOCK, 0o600)
     os.set_blocking(file, True)
     return file

@@ -1,4 +1,4 @@
-"""``k8s-hub cull explain USER[/SERVER]``: what the culler would do now about a user and their servers, and why."""
+"""``k8s-hub cull explain USER[/SERVER]``: show what the culler would do now with a user and their servers, and why."""
 
 import json
 import sys
@@ -26,24 +26,23 @@ from k8s_hub.text import format_duration, printable
 
 
 class Explain(IdleCuller):
-    """Shows what the culler would do now with a user's servers, why, and what would change that."""
+    """Shows what the culler would do now with a user's servers, why, and what would change the decision."""
 
     name = "k8s-hub cull explain"
     description = (
         "k8s-hub cull explain USER[/SERVER] [flags]\n\n"
-        "Shows what the culler would do now with a user's servers, why, and what would change that. With --cull-users\n"
-        "it also shows this for the user. Use the same flags as the running culler. --json prints one line of JSON for\n"
-        "each server and user."
+        "Shows what the culler would do now with a user's servers, why, and what would change the decision. With\n"
+        "--cull-users it also shows this for the user. Use the same flags as the running culler."
     )
     examples = ""
 
     json = Bool(default_value=False, config=True, help="Print one line of JSON for each server and user.")
 
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
-    flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "The same as true.")}  # noqa: RUF012
+    flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "Same as true.")}  # noqa: RUF012
 
     def page_for_problems(self, arguments: Sequence[str]) -> None:
-        """Return None: it is no service."""
+        """Return None: this command serves no page."""
 
     def _take(self, arguments: Sequence[str]) -> None:
         if self.generate_config:
@@ -53,19 +52,19 @@ class Explain(IdleCuller):
         try:
             arguments[0].encode()
         except UnicodeEncodeError:
-            self._refuse(f"{arguments[0]!r} is not UTF-8, so it is no name of a user or server")
+            self._refuse(f"{arguments[0]!r} is not UTF-8: no user or server has such a name")
         self.user, _, server = arguments[0].partition("/")
         self.server = server if "/" in arguments[0] else None
 
-    def serve(self, hub_pid: int | None = None) -> Coroutine[Any, Any, int]:  # noqa: ARG002 - nobody waits for its end
-        """Return what is to be awaited; it prints, and returns the exit code."""
+    def serve(self, hub_pid: int | None = None) -> Coroutine[Any, Any, int]:  # noqa: ARG002 - it ends by itself
+        """Return a coroutine that prints the explanation and returns the exit code."""
         return explain(self.plan(), self.clock, self.user, self.server, as_json=self.json)
 
 
 async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_json: bool) -> int:
-    """Print; return 0, or 1 where the hub is away, has no such thing, or nothing can be said of a server.
+    """Print the explanation; return 1 if the hub is away, has no such user or server, or a decision failed; else 0.
 
-    ``server`` None: all of the user's.
+    server: None: all servers of the user.
     """
     try:
         async with AsyncExitStack() as stack:
@@ -85,7 +84,7 @@ async def explain(plan: Plan, now: Clock, user: str, server: str | None, *, as_j
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Explaining:
-    """What explains a user and their servers, one by one."""
+    """Explains a user and their servers, one by one."""
 
     plan: Plan
     now: Clock
@@ -103,14 +102,14 @@ class _Explaining:
         return cls(plan=plan, now=now, user=user, store=store, source=source)
 
     async def decide(self, server: Server) -> Decision | None:
-        """Return the decision about a server; None about one that is stopped."""
+        """Return the decision about a server; None: the server is stopped."""
         if server.is_stopped:
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
         return await self.plan.decider.decide(facts_of(server, self.user, self.store, work), self.now())
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
-        """Yield the lines about a server."""
+        """Yield the output about a server."""
         stop = self.store.last_stop(server.user, server.name)
         if as_json:
             yield _line(server, decision, stop, self.now)
@@ -118,7 +117,7 @@ class _Explaining:
             yield from _text(server, decision, stop)
 
     def of_user(self, is_kept_by: Sequence[Server], *, as_json: bool) -> Iterator[str]:
-        """Yield the lines about the user, whom these servers keep from being deleted."""
+        """Yield the output about the user; while these servers run, the culler does not delete the user."""
         decision = self.plan.decider.decide_user(self.user, self.now())
         if as_json:
             yield _user_line(decision, is_kept_by)
@@ -129,7 +128,7 @@ class _Explaining:
 async def _explained(
     explaining: _Explaining, servers: Sequence[Server], *, of_user: bool, as_json: bool
 ) -> bool:
-    """Print all there is to say; return whether something could not be said, which costs nothing else."""
+    """Print the output about each server and the user; return whether all decisions succeeded."""
     is_kept_by, is_whole = [], True
     for server in servers:
         try:
@@ -137,7 +136,7 @@ async def _explained(
             _print(*explaining.of_server(server, decision, as_json=as_json))
             if decision is not None and not decision.verdict.culls:
                 is_kept_by.append(server)
-        except Exception as error:  # noqa: BLE001 - of a hook, or for what a server says
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
             _complain(f"{server}: could not decide: {error!r}")
             is_kept_by.append(server)
             is_whole = False
@@ -148,7 +147,7 @@ async def _explained(
 
 def _print(*lines: str) -> None:
     for line in lines:
-        print(printable(line))  # noqa: T201 - a command's answer
+        print(printable(line))  # noqa: T201 - output of the command
 
 
 def _complain(problem: str) -> None:
@@ -160,7 +159,7 @@ async def _user(api: HubApi, name: str) -> User:
         return await api.user(name, with_stopped=True)
     except HubNotFound:
         raise HubNotFound(
-            f"the hub has no user {name!r}, or the API token's scope read:servers does not include this user"
+            f"the hub has no user {name!r}, or the API token's scope read:servers does not include them"
         ) from None
 
 
@@ -186,7 +185,7 @@ def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clo
 
 
 def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
-    """Return a line of JSON about a user, whom these servers keep from being deleted."""
+    """Return one line of JSON about a user; while these servers run, the culler does not delete the user."""
     action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
     changes = list(_user_changes(decision, is_kept_by))
     return json.dumps({**decision.as_json(action), "changes": changes})
@@ -203,7 +202,7 @@ def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator
 
 def _user_changes(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
     if is_kept_by:
-        yield "The culler deletes no user who has a running server."
+        yield "The culler deletes no user with a running server."
     yield from decision.changes()
 
 

@@ -1,6 +1,6 @@
-"""What the culler counts, for Prometheus; every label is bounded, and none is a user's name.
+"""Metrics for Prometheus. Every label has a bounded set of values; none is a user's name.
 
-docs/reference/culler-metrics.md lists them all.
+docs/reference/culler-metrics.md lists all metrics.
 """
 
 import json
@@ -13,25 +13,25 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from k8s_hub.culler.core.decision import Action, Decision
-from k8s_hub.culler.core.report import PassRecord, Pulse, Report
+from k8s_hub.culler.core.report import Pulse, Report, SweepRecord
 
 PREFIX = "k8s_hub_culler"
 
 REPLY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60)
 STOP_SECONDS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
-PASS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+SWEEP_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class Metrics:
-    """Owns the registry and what is in it; listens to passes, decisions and the hub's answers.
+    """Owns the registry and its metrics; listens to sweeps, decisions and the hub's answers.
 
-    slots: how many servers are handled at once, now; None: there is no such metric.
+    slots: returns how many servers the culler handles at once; None: no such metric.
     """
 
     def __init__(self, slots: Callable[[], float] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._tally: Tally[tuple[Action, str]] = Tally()  # of the pass under way
+        self._tally: Tally[tuple[Action, str]] = Tally()  # of the current sweep
 
         def counter(name: str, what: str, labels: tuple[str, ...] = ()) -> Counter:
             return Counter(f"{PREFIX}_{name}", what, labels, registry=self.registry)
@@ -46,20 +46,20 @@ class Metrics:
 
         self._last_success = gauge(
             "last_success_timestamp_seconds",
-            "Time of the last successful pass over all servers. The first pass only looks and stops no server.",
+            "Time of the last successful sweep. A look is a sweep that stops no server, such as the first.",
             ("kind",),
         )
-        self._passes = counter("passes_total", "Passes over all servers.", ("kind", "result"))
-        self._pass_seconds = histogram(
-            "pass_duration_seconds", "Duration of successful passes.", PASS_SECONDS, ("kind",)
+        self._sweeps = counter("passes_total", "Sweeps over all servers.", ("kind", "result"))
+        self._sweep_seconds = histogram(
+            "pass_duration_seconds", "Duration of successful sweeps.", SWEEP_SECONDS, ("kind",)
         )
         self._servers = gauge(
             "servers",
-            "Servers in the last successful pass, by action and cause.",
+            "Servers in the last successful sweep, by action and cause.",
             ("action", "cause"),
         )
-        self._users = gauge("users", "Users seen in the last successful pass.")
-        self._hidden = gauge("hidden_users", "Of these users, those whose servers are hidden from the token.")
+        self._users = gauge("users", "Users seen in the last successful sweep.")
+        self._hidden = gauge("hidden_users", "Of these users, those whose servers the token cannot see.")
         self._stopped = counter(
             "stopped_servers_total", "Servers that the culler stopped, by cause.", ("cause",)
         )
@@ -69,23 +69,19 @@ class Metrics:
         self._deleted = counter("deleted_users_total", "Users that the culler deleted.")
         self._failures = counter(
             "failures_total",
-            "Servers without a decision or a stop, users not deleted, and parts of the list of users not read, because of "
-            "an error.",
+            "Errors, by what they concern: a server without a decision or a stop, a user not deleted, a part of the list of "
+            "users not read.",
             ("what",),
         )
         for what in ("server", "user", "list"):
             self._failures.labels(what)
         self._warned = counter("warnings_total", "Users that the culler warned of a stop.")
-        self._probed = counter(
-            "asked_servers_total", "Single-user servers that the culler asked what they run."
-        )
+        self._probed = counter("asked_servers_total", "Servers that the culler asked for their activity.")
         self._answered = counter("answered_servers_total", "Of these, those that answered.")
         self._guard_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
-        self._grace = gauge(
-            "quiet", "1 while the culler stops no server because the hub came back from an outage, else 0."
-        )
+        self._grace = gauge("quiet", "1 while the culler stops no server after an outage of the hub, else 0.")
         self._requests = counter(
             "hub_requests_total", "Answers of the hub; code 0: no answer.", ("method", "code")
         )
@@ -93,30 +89,32 @@ class Metrics:
             "hub_reply_duration_seconds", "Time that the hub took to answer.", REPLY_SECONDS, ("method",)
         )
         if slots is not None:
-            gauge("concurrency", "Servers handled at once, as the hub's pace allows.").set_function(slots)
+            gauge(
+                "concurrency", "Servers that the culler handles at once; fewer while the hub answers slowly."
+            ).set_function(slots)
 
     def on_reply(self, method: str, code: int, seconds: float) -> None:
-        """Count one answer of the hub; code 0: none came."""
+        """Count one answer of the hub; code 0: no answer."""
         self._requests.labels(method, str(code)).inc()
         if code:
             self._reply_seconds.labels(method).observe(seconds)
 
     def on_decision(self, decision: Decision, action: Action) -> None:
-        """Count one decision, once its server's fate is known."""
+        """Count one decision and the resulting action."""
         cause = decision.verdict.cause.value
         self._tally[action, cause] += 1
         if action in {Action.STOPPED, Action.STOPPING}:
             self._stopped.labels(cause).inc()
 
-    def on_pass(self, record: PassRecord) -> None:
-        """Count one pass, and show what it has seen if it ended well."""
+    def on_sweep(self, record: SweepRecord) -> None:
+        """Count one sweep; if it succeeded, publish its counts."""
         tally, self._tally = self._tally, Tally()
         report = record.report
-        self._passes.labels(record.kind, "failure" if report is None else "success").inc()
+        self._sweeps.labels(record.kind, "failure" if report is None else "success").inc()
         if report is None:
             return
         self._last_success.labels(record.kind).set(record.begun.timestamp() + record.seconds)
-        self._pass_seconds.labels(record.kind).observe(record.seconds)
+        self._sweep_seconds.labels(record.kind).observe(record.seconds)
         self._servers.clear()
         for (action, cause), number in tally.items():
             self._servers.labels(action.value, cause).set(number)
@@ -143,9 +141,9 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(registry: CollectorRegistry, pulse: Pulse, *, ip: str, port: int) -> AsyncIterator[int]:
-    """Answer GET /metrics and GET /health until left; gives the port, which the system chooses for 0.
+    """Serve GET /metrics and GET /health until the context ends; yield the port, which the system chooses for 0.
 
-    OSError where the address cannot be had.
+    Raise OSError if the address cannot be used.
     """
     runner = web.ServerRunner(web.Server(_handler(registry, pulse), access_log=None), shutdown_timeout=1.0)
     await runner.setup()
@@ -165,7 +163,7 @@ def _handler(registry: CollectorRegistry, pulse: Pulse) -> Handler:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         page = pages.get(request.path)
         if page is None:
-            return web.Response(status=404, text="Here are /metrics and /health.\n")
+            return web.Response(status=404, text="Not found. Try /metrics or /health.\n")
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=405, headers={"Allow": "GET, HEAD"})
         return page(request)

@@ -1,9 +1,9 @@
-"""Warnings before a stop: one webhook or one function of the admin's, for whoever uses the server.
+"""Warnings to users before a stop, through a webhook or a function of the admin.
 
-Promises:
-- a warning takes WARNING_SECONDS at most, and no more than WARNINGS_AT_ONCE are under way;
-- what goes wrong is logged, and the answer is that the user was not warned;
-- of a webhook's URL only scheme, host and port are ever shown.
+Guarantees:
+- a warning takes WARNING_SECONDS at most, and at most WARNINGS_AT_ONCE run at the same time;
+- a failed warning is logged, and counts as not given;
+- the log shows only scheme, host and port of the webhook's URL.
 """
 
 import asyncio
@@ -27,27 +27,27 @@ from k8s_hub.text import format_relative, format_time, is_http_url, printable, w
 log = logging.getLogger(__name__)
 
 WARNING_SECONDS = 10.0
-"""For one warning, all in all."""
+"""Time limit of one warning."""
 
 WARNINGS_AT_ONCE = 10
 
 Hook = Callable[..., Awaitable[object] | object]
-"""Called with the words of `warning_payload`, by name."""
+"""Called with the keys of `warning_payload` as keyword arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningSettings:
-    """How users are warned: one of ``url`` and ``hook``."""
+    """How the culler warns users: by ``url`` or by ``hook``."""
 
-    url: str = field(default="", repr=False)  # it may hold a secret
+    url: str = field(default="", repr=False)  # may contain a secret
     hook: Hook | None = None
-    keep_url: str | None = None  # of the page on which users extend servers; None: no page
+    keep_url: str | None = None  # the page where users extend servers; None: no page
 
 
 def warning_payload(decision: Decision, stop_at: datetime, keep_url: str | None) -> dict[str, Any]:
-    """Return what a warning says; a hook gets it as it is, a webhook as JSON.
+    """Return the content of a warning: the arguments of a hook, the JSON of a webhook.
 
-    Cause and reason are those of the stop that is to come, not of the verdict: that is to keep the server for now.
+    Cause and reason are those of the coming stop, not those of the verdict, which still keeps the server.
     """
     server = decision.facts.server
     cause, reason = foreseen_stop(decision.facts, decision.matched.limits, stop_at, decision.at)
@@ -65,7 +65,7 @@ def warning_payload(decision: Decision, stop_at: datetime, keep_url: str | None)
 
 
 def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Cause, reason: str) -> str:
-    """Return it in sentences for a chat, such as Slack's or Mattermost's: their webhooks show what is in ``text``."""
+    """Return the sentences for a chat: webhooks of Slack and Mattermost show the key ``text``."""
     server, is_old = decision.facts.server, cause is Cause.OLD
     which = f"server {_quoted(server.name)}" if server.name else "default server"
     time = f"{format_time(stop_at)} ({format_relative(stop_at, decision.at)})"
@@ -77,12 +77,12 @@ def _text(decision: Decision, stop_at: datetime, keep_url: str | None, cause: Ca
 
 
 def _quoted(name: str) -> str:
-    """Return a name as code for a chat: it mentions nobody and makes no link, whatever it contains."""
+    """Return a name as code, so that no chat reads it as a mention or a link."""
     return "`" + "".join(f"\\x{ord(each):02x}" if each in "`<>&" else each for each in printable(name)) + "`"
 
 
 class Warnings:
-    """Gives the warnings; owns the HTTP session of the webhook."""
+    """Sends the warnings; owns the HTTP session of the webhook."""
 
     def __init__(self, settings: WarningSettings) -> None:
         self._settings = settings
@@ -103,20 +103,20 @@ class Warnings:
         await self._session.close()
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Return whether the user was warned; raise nothing."""
+        """Warn the user; return whether that succeeded. Raise nothing."""
         said = warning_payload(decision, stop_at, self._settings.keep_url)
         async with self._slots:
             try:
                 async with asyncio.timeout(WARNING_SECONDS):
                     problem = await self._give(said)
             except TimeoutError:
-                problem = f"it took more than {WARNING_SECONDS:g} s"
-            except aiohttp.ClientConnectionError as error:  # these speak of the host, the others of the URL
+                problem = f"no answer within {WARNING_SECONDS:g} s"
+            except aiohttp.ClientConnectionError as error:  # shows the host; other errors would show the URL
                 problem = str(error) or type(error).__name__
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 problem = type(error).__name__
         if problem is not None:
-            log.error("%s: its user was not warned: %s: %s", decision.facts.server, self._name, problem)
+            log.error("%s: user not warned: %s: %s", decision.facts.server, self._name, problem)
         return problem is None
 
     @property
@@ -124,38 +124,40 @@ class Warnings:
         return f"warn_url {without_secrets(self._settings.url)}" if self._settings.url else "warn_hook"
 
     async def _give(self, said: dict[str, Any]) -> str | None:
-        """Return what went wrong."""
+        """Send the warning; return the error, or None."""
         if self._settings.hook is None:
             return await self._post(said)
-        if not has_parameter(self._settings.hook, "text"):  # 0.1.0 did not give it
+        if not has_parameter(self._settings.hook, "text"):  # hooks written for 0.1.0 do not expect it
             del said["text"]
         return await _call(self._settings.hook, said)
 
     async def _post(self, said: dict[str, Any]) -> str | None:
         body = {**said, "stop_at": said["stop_at"].isoformat()}
         async with self._session.post(self._settings.url, json=body, allow_redirects=False) as response:
-            return None if response.ok and response.status < 300 else f"it answered with {response.status}"
+            return (
+                None if response.ok and response.status < 300 else f"answered with status {response.status}"
+            )
 
 
 async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
     try:
-        # A hook that is not async may send mail, which takes its time: everything else would wait for it.
+        # In a thread: a sync hook that sends mail would block the event loop.
         answer = hook(**said) if iscoroutinefunction(hook) else await _in_a_thread(partial(hook, **said))
         if isawaitable(answer):
             await answer
-    except Exception as error:  # it is the admin's code
-        log.debug("warn_hook", exc_info=True)
+    except Exception as error:  # the admin's code may raise anything
+        log.debug("warn_hook: raised an error", exc_info=True)
         return repr(error)
     return None
 
 
 async def _in_a_thread(call: Callable[[], object]) -> object:
-    """Call it in a daemon thread, because it may never end."""
+    """Call it in a daemon thread: a call that never returns must not block the exit."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[object] = loop.create_future()
 
     def deliver(answer: object, error: BaseException | None) -> None:
-        if result.done():  # its time was up
+        if result.done():  # after WARNING_SECONDS
             return
         if error is None:
             result.set_result(answer)
@@ -166,7 +168,7 @@ async def _in_a_thread(call: Callable[[], object]) -> object:
         answer, problem = None, None
         try:
             answer = call()
-        except Exception as error:  # noqa: BLE001 - it is the admin's code
+        except Exception as error:  # noqa: BLE001 - as above
             problem = error
         if not loop.is_closed():
             loop.call_soon_threadsafe(deliver, answer, problem)

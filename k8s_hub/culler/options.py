@@ -8,19 +8,19 @@ from typing import Any, NoReturn
 from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, TraitType, Unicode, default
 
 LONGEST = 1_000_000_000
-"""In seconds: 31 years. Anything longer is a mistake, and leads to dates that do not exist."""
+"""In seconds: 31 years. A longer time is a mistake, and would lead to dates that do not exist."""
 
 
 class _SecretText(Unicode[str, Any]):
-    """Text that no error shows."""
+    """A text whose value no error shows."""
 
     def error(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse a value without showing it."""
+        """Raise TraitError without the value."""
         raise TraitError(f"{self.name} must be text")
 
 
 class LimitOptions(HasTraits):
-    """Limits of time, and which servers have them."""
+    """Time limits, and the servers that they apply to."""
 
     timeout = Integer(
         600,
@@ -116,7 +116,7 @@ class UserOptions(HasTraits):
 
 
 class ProbeOptions(HasTraits):
-    """The second source: what a server itself reports."""
+    """How the culler asks servers for their activity."""
 
     ask_servers = Bool(
         default_value=False,
@@ -131,10 +131,10 @@ class ProbeOptions(HasTraits):
         help="Send the culler's own token to servers that have none in their state. Needs the scope access:servers. "
         "A user who reads this token in their own server can open and stop the servers of all others.",
     )
-    ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds for a server to answer.")
+    ask_timeout = Integer(5, min=1, max=60, config=True, help="Seconds to wait for the answer of a server.")
     ask_concurrency = Integer(20, min=1, max=1000, config=True, help="Servers to ask at the same time.")
     ask_limit = Integer(
-        1000, min=1, config=True, help="Servers to ask in one sweep. The others wait for the next sweep."
+        1000, min=1, config=True, help="Servers to ask in one sweep. Others wait for the next sweep."
     )
     busy_limit = Integer(
         86400,
@@ -153,7 +153,7 @@ class ProbeOptions(HasTraits):
 
 
 class WarningOptions(HasTraits):
-    """How the culler warns users, and how long they can extend a server."""
+    """How the culler warns users, and how long users can extend a server."""
 
     warn_before = Integer(
         0,
@@ -198,13 +198,13 @@ class WarningOptions(HasTraits):
         5,
         min=0,
         config=True,
-        help="How many extensions a user has within seven days; 0: none. It does not limit admins, and their "
+        help="How many extensions a user has within seven days; 0: none. Admins have no such limit, and their "
         "extensions of a user's server do not count for the user.",
     )
 
 
 class CareOptions(HasTraits):
-    """How often the culler sweeps, how fast it stops servers, and when it stops none."""
+    """How often the culler sweeps, how fast it stops servers, and what holds stops back."""
 
     cull_every = Integer(
         0, min=0, max=LONGEST, config=True, help="Seconds between two sweeps; 0: half of timeout."
@@ -213,7 +213,7 @@ class CareOptions(HasTraits):
         10,
         min=0,
         config=True,
-        help="Servers to stop at the same time; 0: no limit. The culler stops fewer at once while the hub answers slowly.",
+        help="Servers to stop at the same time; 0: no limit. While the hub answers slowly, the culler stops fewer.",
     )
     spread = Bool(
         default_value=False,
@@ -239,17 +239,17 @@ class CareOptions(HasTraits):
 
 
 class MonitoringOptions(HasTraits):
-    """What the culler shows of its work."""
+    """How the culler reports its work."""
 
     dry_run = Bool(
         default_value=False,
         config=True,
-        help="Print decisions only: stop no server, delete and warn no user.",
+        help="Dry run: print the decisions, but stop no servers, and delete and warn no users.",
     )
     once = Bool(
         default_value=False,
         config=True,
-        help="Sweep once, then exit: with code 0, or 1 if something failed.",
+        help="Sweep once, then exit with code 0, or with code 1 if something failed.",
     )
     decision_log = Unicode(
         config=True,
@@ -266,7 +266,7 @@ class MonitoringOptions(HasTraits):
 
 
 class LogOptions(HasTraits):
-    """Where the log goes, as in idle-culler 1.4."""
+    """Log files, with the options of idle-culler 1.4."""
 
     log_file_prefix = Unicode(config=True, help="A file for the log, instead of standard error.")
     log_to_stderr = Bool(
@@ -288,7 +288,7 @@ class LogOptions(HasTraits):
 
 
 class HubOptions(HasTraits):
-    """Where the hub is."""
+    """How to reach the hub."""
 
     url = Unicode(config=True, help="URL of the hub's REST API; $JUPYTERHUB_API_URL by default.")
     api_page_size = Integer(
@@ -314,7 +314,7 @@ GROUPS: Mapping[str, type[HasTraits]] = {
     "Log files": LogOptions,
     "Connection to the hub": HubOptions,
 }
-"""By heading."""
+"""The groups of options, by heading."""
 
 PARTS: Mapping[str, str] = {
     **dict.fromkeys(("user_timeout", "user_max_age", "user_rules"), "cull_users"),
@@ -322,17 +322,17 @@ PARTS: Mapping[str, str] = {
     **dict.fromkeys(("busy_limit", "server_url_template"), "ask_servers"),
     "metrics_ip": "metrics_port",
 }
-"""Options that have no effect unless the option that the value names is on."""
+"""Options that have no effect without another option, which the value names."""
 
 SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
-"""Options that are not flags, because their values are secrets, with their environment variables."""
+"""Secret options, which have no flag, with their environment variables."""
 
 WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook", *SECRETS})
-"""Options of the config file only."""
+"""Options for the config file only."""
 
 
 def option_names(group: type[HasTraits]) -> list[str]:
-    """Return the names of a group's options in the order in which they are written."""
+    """Return the names of a group's options in source order."""
     options = group.class_traits(config=True)
     return [name for name in vars(group) if name in options]
 
@@ -344,9 +344,9 @@ PROGRAM = """\
 General
 -------
 --config=<path>  (default 'idle_culler_config.py')
-    Python or JSON file to load, if it exists.
+    A Python or JSON file to load, if it exists.
 --generate-config
-    Print a config file with every setting, and exit.
+    Print a config file with all options, and exit.
 --log-level=<level>, --debug
     DEBUG, INFO (default), WARN, ERROR or CRITICAL. --debug logs every decision.
 --help, --help-all, --version, --show-config
@@ -354,7 +354,7 @@ General
 
 
 def help_lines() -> Iterator[str]:
-    """Return the help of all options."""
+    """Yield the help text of all options."""
     yield "Set each option as a flag, or in the config file, such as c.IdleCuller.timeout = 600."
     for heading, group in GROUPS.items():
         yield from ("", heading, "-" * len(heading))

@@ -1,6 +1,6 @@
 """Outages of the hub: after one, its record of activity is stale, and the culler stops no server for a while.
 
-While the hub is away, neither servers nor the proxy can report activity to it. They report again within one interval.
+Servers and the proxy cannot report activity while the hub is away. They report again within one activity interval.
 """
 
 import asyncio
@@ -18,23 +18,23 @@ from k8s_hub.objects import timestamps
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 30.0
-"""Between two questions whether the hub is there. One costs it less than a millisecond."""
+"""Interval of the heartbeat requests. One costs the hub less than a millisecond."""
 
 SHORTEST = timedelta(seconds=2 * HEARTBEAT_SECONDS)
-"""A silence of one heartbeat is none."""
+"""One missed heartbeat is not an outage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """When the hub answered last, and until when nothing is stopped because it was silent before."""
+    """The last answer of the hub, and the end of the grace period after an outage."""
 
-    last: datetime | None = None  # None: never yet
-    grace_until: datetime | None = None
+    last: datetime | None = None  # None: no answer yet
+    grace_until: datetime | None = None  # the culler stops no server before
 
     def answered(self, now: datetime, longest: timedelta | None) -> "Contact":
-        """Return what an answer makes of it; a silence longer than ``longest`` was an outage; None: none is.
+        """Return the contact after an answer. Silence longer than ``longest`` was an outage; None: never.
 
-        A grace that would last longer than that was begun by a clock that has been set back since, and begins anew.
+        A grace period with more than ``longest`` left comes from a clock that was set back since. It starts again.
         """
         if longest is not None and self.grace_until is not None and self.grace_until - now > longest:
             return Contact(last=now, grace_until=now + longest)
@@ -48,17 +48,17 @@ class ContactStore(Protocol):
 
     @property
     def last_contact(self) -> datetime | None:
-        """When the hub last answered; None: never yet."""
+        """When the hub last answered; None: not yet."""
 
     @last_contact.setter
     def last_contact(self, at: datetime) -> None:
-        """Remember an answer."""
+        """Save the time of an answer."""
 
 
 class Outages:
-    """Owns the contact with the hub; ``store`` may know of the time before this process.
+    """Owns the contact with the hub; ``store`` has the contact before this process started.
 
-    longest: the activity interval; a longer silence is an outage, if it is one of `SHORTEST` at least; None: no silence is.
+    longest: the activity interval. Longer silence is an outage, if it also exceeds `SHORTEST`; None: no outages.
     """
 
     def __init__(self, longest: timedelta | None = None, store: ContactStore | None = None) -> None:
@@ -71,7 +71,7 @@ class Outages:
         before, self._contact = self._contact, self._contact.answered(now, self._longest)
         if self._contact.grace_until != before.grace_until:
             log.warning(
-                "hub: did not answer since %s: the culler stops no server before %s, so that all can report activity first",
+                "hub: back after an outage since %s: the culler stops no server before %s, so that servers can report activity first",
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
@@ -79,16 +79,16 @@ class Outages:
             self._store_of_contact.last_contact = now
 
     def held_back(self, decision: Decision, now: datetime) -> Decision:
-        """Return the decision as it holds after an outage: to stop nothing yet."""
+        """Return the decision; during the grace period, one to stop is held back."""
         until = self.grace_until(now)
         if until is None or not decision.verdict.culls:
             return decision
         return decision.held_back(
-            Cause.OUTAGE_GRACE, "the hub was away and does not know yet who was active meanwhile"
+            Cause.OUTAGE_GRACE, "after its outage, the hub does not know yet which users were active"
         )
 
     def grace_until(self, now: datetime) -> datetime | None:
-        """Return until when nothing is stopped; None: there was no outage of late."""
+        """Return the end of the current grace period, or None."""
         until = self._contact.grace_until
         return until if until is not None and now < until else None
 
@@ -96,13 +96,13 @@ class Outages:
 async def heartbeat(
     ask: Callable[[], Awaitable[object]], outages: Outages, now: Callable[[], datetime]
 ) -> None:
-    """Notice outages between and during the sweeps, until cancelled; ``ask`` is `HubApi.version`."""
+    """Notice outages between and during sweeps, until cancelled; ``ask`` is `HubApi.version`."""
     while True:
         try:
             await ask()
             outages.answered(now())
         except HubError as error:
             log.debug("hub: did not answer: %s", error)
-        except Exception:  # Without further ones, the time between two sweeps would be an outage, for ever.
+        except Exception:  # Go on: without heartbeats, the time between two sweeps would look like an outage.
             log.exception("hub: heartbeat failed")
         await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 
 def hub_that_started_us() -> int | None:
-    """Return the process of the hub, where this one is its managed service; None: whoever started it may end.
+    """Return the PID of the hub if this process is its managed service, else None.
 
-    A hub names the service, gives it a session of its own, and is a Python program. An external service may have the
-    name as well, for its page, and is started by a shell, a script or an init system.
+    A hub sets the service name, starts the service in its own session, and is a Python program. An external service
+    with a page has the name, too, but a shell, a script or an init system starts it.
     """
     if "JUPYTERHUB_SERVICE_NAME" not in os.environ or os.getsid(0) != os.getpid():
         return None
     parent = os.getppid()
     try:
         program = Path(f"/proc/{parent}/exe").readlink().name
-    except OSError:  # it has just ended, or this system does not say
+    except OSError:  # it has just ended, or this system has no /proc
         return parent
     return parent if "python" in program else None

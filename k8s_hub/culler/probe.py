@@ -1,12 +1,12 @@
-"""The second source: single-user servers, asked directly what they run.
+"""The probe: asks single-user servers for their activity, which the hub may not know.
 
-Promises:
-- never through the proxy and always with ``no_track_activity``: to be asked is no activity;
-- a missing or invalid answer is None; nothing is raised, and each kind is logged once a sweep;
-- half an answer counts for what it says: a busy kernel is busy although the terminals are not known;
-- at most ``concurrency`` servers at a time, each within ``timeout_seconds``, its answer within LONGEST_ANSWER;
-- a token goes to no other address than its server's: redirects are not followed, cookies not kept;
-- the culler's own token is shown to no server, unless `ProbeSettings` has it for that.
+Guarantees:
+- a request never counts as activity: it does not go through the proxy, and has ``no_track_activity``;
+- a missing or invalid answer is None, without an exception; each kind is logged once in a sweep;
+- a partial answer counts: a kernel is busy even if the terminals are unknown;
+- at most ``concurrency`` servers at a time, at most ``timeout_seconds`` and LONGEST_ANSWER for each;
+- a token goes to the address of its server only: the probe follows no redirects and keeps no cookies;
+- no server sees the culler's own token, unless `ProbeSettings` has it.
 """
 
 import asyncio
@@ -36,24 +36,23 @@ Routes = Callable[[], Awaitable[Mapping[ServerKey, str]]]
 Scopes = Callable[[], Awaitable[Collection[str]]]
 
 LONGEST_ANSWER = 1_000_000
-"""In bytes: a server that lists thousands of kernels stays below."""
+"""In bytes: enough for thousands of kernels."""
 
 LONGEST_DETAIL = 200
-"""In characters: it may quote what a user's server said."""
-
+"""In characters: a detail may quote the answer of a user's server."""
 
 LIFETIME = timedelta(hours=1)
-"""Long enough for some sweeps; the hub forgets it then."""
+"""Lifetime of a token: long enough for some sweeps."""
 
 LAST_USE = timedelta(minutes=10)
-"""A token is replaced this long before its end: a server caches the hub's answer for five minutes."""
+"""Replace a token this long before its end: a server caches the hub's answer for five minutes."""
 
 AT_ONCE = 2
-"""Tokens made at the same time: each blocks the hub for 7 ms."""
+"""Tokens to request at the same time: each blocks the hub for 7 ms."""
 
 
 class TokenMaker(Protocol):
-    """What makes tokens: `HubApi`, where it has the scope ``tokens``."""
+    """Makes tokens: `HubApi`, if it has the scope ``tokens``."""
 
     async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
         """As HubApi.new_token."""
@@ -66,7 +65,7 @@ class _Token:
 
 
 class ServerTokens:
-    """Owns the tokens of servers that were asked within the last hour."""
+    """Owns the tokens for servers that the culler asked within the last hour."""
 
     def __init__(self, maker: TokenMaker, now: Callable[[], datetime]) -> None:
         self._maker = maker
@@ -75,7 +74,7 @@ class ServerTokens:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def token_for(self, server: Server) -> str:
-        """Return a token that opens this server, and nothing else; raise HubError."""
+        """Return a token that opens this server and nothing else; raise HubError."""
         key = server.user, server.name
         known = self._tokens.get(key)
         if known is not None and known.ends - self._now() > LAST_USE:
@@ -86,49 +85,47 @@ class ServerTokens:
                 server.user,
                 scopes=[f"access:servers!server={server.user}/{server.name}"],
                 lifetime=LIFETIME,
-                # Requests with tokens of such a name are not taken for their user's activity.
+                # The hub does not count requests with a token of such a name as activity of the user.
                 note=f"Server at {server.raw.get('url', server)}: to ask what it runs",
             )
         self._tokens[key] = _Token(text=text, ends=ends)
         return text
 
     def forget(self, server: Server) -> None:
-        """Make a new token next time: a server did not accept this one."""
+        """Forget a token that its server refused."""
         self._tokens.pop((server.user, server.name), None)
 
     def forget_old(self) -> None:
-        """Let go of tokens that ended."""
+        """Forget expired tokens."""
         now = self._now()
         self._tokens = {key: token for key, token in self._tokens.items() if token.ends > now}
 
 
 class Silence(Enum):
-    """Why a server gave no answer; the value says what to check."""
+    """Why a server gave no answer; the value is advice."""
 
-    NO_ADDRESS = "the token lacks the scope admin:server_state, or the spawner saves no url and server_url_template is not set"
-    UNREACHABLE = "check that a NetworkPolicy lets the culler in, and that the culler trusts the certificate"
-    SLOW = "ask_timeout may be too short, or a NetworkPolicy drops the culler's requests"
-    REFUSED = "the server cannot reach the hub, or the culler's token does not open it"
-    NO_TOKEN = (
-        "set KubeSpawner.save_access_token: servers that start from then on have a token in their state"  # noqa: S105 - a sentence
-    )
-    UNREADABLE = "it is not a Jupyter server, or something else answers for it"
+    NO_ADDRESS = "grant the scope admin:server_state; if the spawner saves no url, set server_url_template"
+    UNREACHABLE = "check that a NetworkPolicy admits the culler, and that the culler trusts the certificate"
+    SLOW = "check that ask_timeout is long enough, and that a NetworkPolicy admits the culler"
+    REFUSED = "check that the server can reach the hub, and that the culler's token opens the server"
+    NO_TOKEN = "set KubeSpawner.save_access_token: servers that start after that have a token in their state"  # noqa: S105 - a sentence
+    UNREADABLE = "check that a Jupyter server answers at this address"
 
 
 _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
-"""A server that gave no answer for this gives none to the next question either."""
+"""After one of these, a further request to the server would fail, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """How single-user servers are asked; raise BadTemplate where ``url_template`` is invalid."""
+    """How to ask single-user servers; raise BadTemplate if ``url_template`` is invalid."""
 
-    token: str = field(default="", repr=False)  # shown to servers that have none of their own; empty: none is
-    timeout_seconds: float = 5.0  # for one server, all in all; as long again for the hub to make its token
-    concurrency: int = 20  # servers asked at the same time
-    per_sweep: int = 1000  # servers asked in one sweep
-    url_template: str = ""  # of the address of servers whose state does not have it; empty: none
-    ssl_context: ssl.SSLContext | None = None  # None: https is verified by the system's authorities
+    token: str = field(default="", repr=False)  # sent to servers without a token of their own; empty: never
+    timeout_seconds: float = 5.0  # for one server; the hub has the same time to make a token
+    concurrency: int = 20  # servers to ask at the same time
+    per_sweep: int = 1000  # servers to ask in one sweep
+    url_template: str = ""  # for servers without an address in their state; empty: none
+    ssl_context: ssl.SSLContext | None = None  # None: the certificate authorities of the system
     template: Template | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -143,11 +140,11 @@ class _NoAnswer(Exception):
 
 
 class ServerProbe:
-    """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of what was silent.
+    """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of failures by kind.
 
-    scopes: what the culler's token may do, as a call that raises HubError where that is not known; None: everything.
-    routes: `HubApi.routes`, read where the token has the scope ``proxy``.
-    tokens: makes a token for a server whose state has none, where the culler's token has the scope ``tokens``.
+    scopes: returns the scopes of the culler's token, or raises HubError; None: the token has all.
+    routes: `HubApi.routes`, used if the token has the scope ``proxy``.
+    tokens: makes tokens for servers without one in their state, used if the token has the scope ``tokens``.
     """
 
     def __init__(
@@ -163,7 +160,7 @@ class ServerProbe:
         self._routes = routes
         self._tokens = tokens
         self._scopes = scopes
-        self._has: Collection[str] | None = None  # None: it may do everything
+        self._has: Collection[str] | None = None  # None: all scopes
         self._addresses = Addresses(template=settings.template)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._session = aiohttp.ClientSession(
@@ -172,7 +169,7 @@ class ServerProbe:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
-            # A connection that is kept for the next sweep would be one for each server.
+            # Keeping connections open until the next sweep would cost one for each server.
             connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True, limit=0, force_close=True),
         )
 
@@ -188,9 +185,9 @@ class ServerProbe:
         await self._session.close()
 
     async def refresh(self) -> None:
-        """Begin a sweep: learn what the token may do and where servers are, and log each kind of silence again.
+        """Begin a sweep: read scopes and routes, and log each kind of failure again.
 
-        Raise HubError where it is not known what the token may do: then nothing is known about any server.
+        Raise HubError if the scopes are not known: the culler can ask no server then.
         """
         self.silent.clear()
         if self._scopes is not None:
@@ -202,11 +199,11 @@ class ServerProbe:
             try:
                 routes = await self._routes()
             except HubError as error:
-                log.warning("probe: proxy routes not read: %s", error)
+                log.warning("ask_servers: routes of the proxy not read: %s", error)
         self._addresses = Addresses(template=self._settings.template, routes=routes)
 
     async def work(self, server: Server) -> Work | None:
-        """Return what a server runs; None where it gave no answer that makes sense."""
+        """Return what a server runs, or None without a valid answer."""
         try:
             async with self._slots:
                 return await self._probed(server)
@@ -219,9 +216,9 @@ class ServerProbe:
         self.silent[silence.kind] += 1
         log.log(
             level,
-            "%s: reported only a part of what it runs: %s. If this happens to many servers: %s"
+            "%s: reported only a part of its activity: %s. If this happens to many servers: %s"
             if is_partial
-            else "%s: did not report what it runs, so the hub's record counts: %s. If this happens to many servers: %s",
+            else "%s: did not report its activity, the hub's record counts: %s. If this happens to many servers: %s",
             server,
             silence,
             silence.kind.value,
@@ -255,28 +252,30 @@ class ServerProbe:
         return self._has is None or scope in self._has
 
     async def _token_for(self, server: Server) -> str:
-        """Return a token that opens this server only, or the culler's own where that was ordered."""
+        """Return a token for this server only, or the culler's own with ask_with_own_token."""
         if server.access_token is not None:
             return server.access_token
         if self._tokens is not None and self._may(needs.TOKENS):
             return await self._made(self._tokens, server)
         if self._settings.token and (self._has is None or needs.opens_servers(self._has)):
             return self._settings.token
-        raise _NoAnswer(Silence.NO_TOKEN, "its state has no token that opens it")
+        raise _NoAnswer(Silence.NO_TOKEN, "its state has no token")
 
     async def _made(self, tokens: ServerTokens, server: Server) -> str:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 return await tokens.token_for(server)
         except TimeoutError:
-            raise _NoAnswer(Silence.NO_TOKEN, "the hub did not make a token for it in time") from None
+            raise _NoAnswer(
+                Silence.NO_TOKEN, f"the hub made no token for it within {self._settings.timeout_seconds:g} s"
+            ) from None
         except HubError as error:
             raise _NoAnswer(Silence.NO_TOKEN, str(error)) from None
 
     # --- One request ---
 
     async def _get(self, url: str, token: str, deadline: float) -> Any:
-        """Return a decoded answer, which comes before the deadline; None: there is no such thing."""
+        """Return the decoded answer; None: the server has no such resource. Raise _NoAnswer, also at the deadline."""
         try:
             async with (
                 asyncio.timeout_at(deadline),
@@ -298,9 +297,9 @@ class ServerProbe:
             case 404 if url.endswith("/terminals"):
                 return None
             case 401 | 403:
-                raise _NoAnswer(Silence.REFUSED, f"{url} was answered with {response.status}")
+                raise _NoAnswer(Silence.REFUSED, f"{url} answered with status {response.status}")
             case code:
-                raise _NoAnswer(Silence.UNREADABLE, f"{url} was answered with {code}")
+                raise _NoAnswer(Silence.UNREADABLE, f"{url} answered with status {code}")
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -309,7 +308,7 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         body += chunk
         if len(body) > LONGEST_ANSWER:
             raise _NoAnswer(
-                Silence.UNREADABLE, f"{response.url} was answered with more than {LONGEST_ANSWER} bytes"
+                Silence.UNREADABLE, f"{response.url} answered with more than {LONGEST_ANSWER} bytes"
             )
     return bytes(body)
 
@@ -319,5 +318,5 @@ def _decoded(body: bytes, url: str) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise _NoAnswer(
-            Silence.UNREADABLE, f"{url} was answered with {len(body)} bytes that are not JSON"
+            Silence.UNREADABLE, f"{url} answered with {len(body)} bytes that are not JSON"
         ) from None

@@ -1,11 +1,11 @@
-"""The culler's state: extensions, warnings and stops, in a file that survives restarts.
+"""The state file: stores extensions, warnings and stops across restarts of the culler.
 
-Promises:
-- each extension and warning is on disk before it is answered, and the file holds the old or the new state, never a half;
-- a stop is on disk with the next of these, or when the sweep is over;
-- what a file holds that cannot be read is set aside and logged, not lost; a file of another version stays as it is;
-- what is no file (a device, a pipe, a folder) is neither read nor moved;
-- one culler per file: the second would write what it read at its start over what the first has written since.
+Guarantees:
+- an extension or warning is on disk before its caller continues; each write is atomic;
+- a stop is on disk after the next such write, or at the end of the sweep;
+- a file with invalid content is moved aside and logged, never lost; a file of another version stays unchanged;
+- only a regular file is read or moved: no device, pipe or folder;
+- one culler per file: a second one would overwrite the changes of the first.
 """
 
 import errno
@@ -42,21 +42,21 @@ log = logging.getLogger(__name__)
 VERSION = 1
 
 CONTACT_STEP = timedelta(seconds=15)
-"""A newer time of contact is written to the disk after this time."""
+"""The store writes the time of contact at most once in this time."""
 
 STOPS = 1000
-"""The store remembers this many stops, the newest, ..."""
+"""The store remembers this many stops, ..."""
 
 STOPS_FOR = timedelta(days=7)
 """... for this time."""
 
 
 class BadStateFile(Exception):
-    """The file cannot be used; the message begins with the name of the flag and holds its value."""
+    """The file cannot be used; the message begins with the option and its value."""
 
 
 class StateFileInUse(BadStateFile):
-    """Another culler has it."""
+    """Another culler uses the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +64,14 @@ class _State:
     extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)  # by user
     notices: Mapping[ServerKey, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
-    stops: tuple[Stop, ...] = ()  # the newest is the last
+    stops: tuple[Stop, ...] = ()  # the newest last
 
 
 class StateStore:
-    """Owns the state file. Without a path it remembers as long as the process lives.
+    """Owns the state file. Without a path it remembers until the process ends.
 
-    read_only: for another process than the culler's own. Nothing is written, neither set aside.
-    Raise BadStateFile where the file cannot be read or written, is of another version, or is another culler's until
-    that one is closed or its process has ended.
+    read_only: for processes other than the culler; the store writes and moves nothing.
+    Raise BadStateFile if the file cannot be read or written, has another version, or another culler uses it.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class StateStore:
     ) -> None:
         self.limits = limits
         self._now = now
-        self._lock: int | None = None  # its file descriptor
+        self._lock: int | None = None  # the file descriptor of the lock file
         self._named = f"state_file: {str(path)!r}"
         self._path = None if path is None else self._target_of(path)
         self._is_read_only = read_only
@@ -105,7 +104,7 @@ class StateStore:
         self._down = {stop.key for stop in self._state.stops if not stop.ran_again}
 
     def close(self) -> None:
-        """Let another culler have the file."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -116,27 +115,27 @@ class StateStore:
     # --- Extensions ---
 
     def extended_until(self, user: str, server: str) -> datetime | None:
-        """Return until when this server is extended; None: not at all, or no longer."""
+        """Return the end of this server's extension; None: it has none now."""
         return extended_until(self._extensions(user), server, self.limits, self._now())
 
     def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
-        """Return what may still be asked for."""
+        """Return the extensions that the user has left."""
         return quota(self._extensions(user), self.limits, self._now())
 
     def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
-        """Extend a server from now on; return until when. Raise ExtensionRefused, with nothing changed."""
+        """Extend a server from now on; return the end. Raise ExtensionRefused, and change nothing then."""
         now = self._now()
         extensions = extend(self._extensions(user), server, for_, self.limits, now, by_admin=by_admin)
         self._save_extensions(user, extensions)
         return now + for_
 
     def was_extended(self, user: str, server: str) -> bool:
-        """Return whether this server was extended within these seven days, and is not now."""
+        """Return whether this server had an extension within seven days, and has none now."""
         is_known = any(extension.server == server for extension in self._extensions(user))
         return is_known and self.extended_until(user, server) is None
 
     def release(self, user: str, server: str) -> None:
-        """End the extension of a server. Raise ExtensionRefused where that could not be stored."""
+        """End the extension of a server. Raise ExtensionRefused if that could not be saved."""
         if self.extended_until(user, server) is not None:
             self._save_extensions(user, release(self._extensions(user), server, self._now()))
 
@@ -145,7 +144,9 @@ class StateStore:
         possible = settled(extensions, self._now())
         if possible != extensions:
             log.warning(
-                "%s: an extension of %s began in the future: the culler lets it begin now", self._named, user
+                "%s: an extension of %s began in the future: the culler treats it as new, check the clock",
+                self._named,
+                user,
             )
             self._store_or_log(replace(self._state, extensions={**self._state.extensions, user: possible}))
         return possible
@@ -157,7 +158,7 @@ class StateStore:
                 replace(self._state, extensions=_lasting({**self._state.extensions, user: extensions}, now))
             )
         except OSError as error:
-            log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - says all
+            log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - as below
             raise ExtensionRefused("The culler could not save this. Try again in a few minutes.") from None
 
     # --- Warnings ---
@@ -167,11 +168,11 @@ class StateStore:
         return self._state.notices.get((user, server))
 
     def save_notice(self, user: str, server: str, notice: Notice) -> None:
-        """Remember that a user was warned."""
+        """Save a warning."""
         self._store_or_log(replace(self._state, notices={**self._state.notices, (user, server): notice}))
 
     def forget_all_but(self, keys: Collection[ServerKey]) -> None:
-        """Forget the warnings about all other servers, which do not run any more. Extensions stay."""
+        """Forget the warnings about all other servers. Extensions stay."""
         notices = {key: notice for key, notice in self._state.notices.items() if key in keys}
         if len(notices) < len(self._state.notices):
             self._store_or_log(replace(self._state, notices=notices))
@@ -180,22 +181,22 @@ class StateStore:
 
     @property
     def stops(self) -> Sequence[Stop]:
-        """The stops of these seven days, the newest first; none of a clock that was further ahead."""
+        """The stops of the last seven days, the newest first; without stops in the far future, of a wrong clock."""
         now = self._now()
         return [stop for stop in reversed(self._state.stops) if abs(now - stop.at) < STOPS_FOR]
 
     def last_stop(self, user: str, server: str) -> Stop | None:
-        """Return the stop after which this server was not seen again; None: there was none."""
+        """Return the last stop of this server, or None if it has run since."""
         stops = self.stops if (user, server) in self._down else ()
         return next((stop for stop in stops if stop.key == (user, server)), None)
 
     def stopped(self, stop: Stop) -> None:
-        """Remember that a server was stopped; `save_stops` writes it."""
+        """Note a stop; `save_stops` writes it."""
         self._down.add(stop.key)
         self._keep_stops((*self._state.stops, stop)[-STOPS:])
 
     def runs(self, user: str, server: str) -> None:
-        """Remember that a server runs, whenever it was stopped before."""
+        """Note that a server runs again; `save_stops` writes it."""
         if (user, server) not in self._down:
             return
         self._down.discard((user, server))
@@ -207,7 +208,7 @@ class StateStore:
         )
 
     def save_stops(self) -> None:
-        """Write what `stopped` and `runs` changed."""
+        """Write the changes of `stopped` and `runs`."""
         if self._has_unsaved_stops:
             self._store_or_log(self._state)
 
@@ -219,7 +220,7 @@ class StateStore:
 
     @property
     def last_contact(self) -> datetime | None:
-        """When the hub last answered, which may be before this process began; None: never yet."""
+        """When the hub last answered, maybe before this process started; None: not yet."""
         return self._state.last_contact
 
     @last_contact.setter
@@ -231,14 +232,14 @@ class StateStore:
     # --- The file ---
 
     def _target_of(self, path: Path) -> Path:
-        """Return the file: where the path is a symbolic link, its target is replaced and not the link."""
+        """Follow symbolic links, so that a write replaces the target and not the link."""
         try:
             return path.resolve()
-        except RuntimeError as error:  # links in a circle, before Python 3.13
+        except RuntimeError as error:  # a loop of links, before Python 3.13
             raise BadStateFile(f"{self._named} cannot be read: {error}") from None
 
     def _refuse_what_is_no_file(self, path: Path) -> None:
-        """Refuse it before it is opened: a device could be read without end, and would be replaced by a file."""
+        """Refuse a device or pipe before opening it: reading could block, and a write would replace it."""
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
@@ -246,11 +247,11 @@ class StateStore:
         except OSError as error:
             raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(mode):
-            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
-            raise BadStateFile(f"{self._named} is {kind}; it must be a file, or not exist yet")
+            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "not a regular file")
+            raise BadStateFile(f"{self._named} is {kind}; it must be a regular file, or not exist yet")
 
     def _locked(self, path: Path) -> int | None:
-        """Take the lock beside the file, which ends with the process; None where the file system has no locks."""
+        """Lock the file beside the state file until the process ends; None: the file system has no locks."""
         try:
             lock = os.open(
                 _beside(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -265,7 +266,9 @@ class StateStore:
                 raise StateFileInUse(
                     f"{self._named} is in use by another culler; each culler needs a state file of its own"
                 ) from None
-            log.warning("%s: not locked, another culler may use it: %s", self._named, error.strerror)
+            log.warning(
+                "%s: not locked, make sure that no other culler uses it: %s", self._named, error.strerror
+            )
             return None
         return lock
 
@@ -280,7 +283,7 @@ class StateStore:
             return _state_of(json.loads(content))
         except _OtherVersion as error:
             raise BadStateFile(
-                f"{self._named} has version {error}; this culler reads version {VERSION}"
+                f"{self._named} has version {error}; this culler reads version {VERSION}: use another file"
             ) from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._set_aside(path, error)
@@ -288,19 +291,21 @@ class StateStore:
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         if self._is_read_only:
-            log.warning("%s: not readable, treated as empty: %r", self._named, error)
+            log.warning("%s: invalid content, treated as empty: %r", self._named, error)
             return
         aside = path.with_name(f"{path.name}.broken-{self._now():%Y%m%dT%H%M%S.%fZ}")
         try:
             path.rename(aside)
         except OSError as problem:
             raise BadStateFile(
-                f"{self._named} is not readable and cannot be moved aside: {problem.strerror}"
+                f"{self._named} has invalid content and cannot be moved aside: {problem.strerror}"
             ) from None
-        log.error("%s: not readable (%r): moved to %s, starting with an empty one", self._named, error, aside)
+        log.error(
+            "%s: invalid content (%r): moved to %s, starting with an empty file", self._named, error, aside
+        )
 
     def _write_at_start(self) -> None:
-        """Find out now, and not when a user asks, that the file cannot be written."""
+        """Write once at the start, so that an unwritable file shows now and not at the first extension."""
         try:
             self._store(self._state)
         except OSError as error:
@@ -315,7 +320,7 @@ class StateStore:
         try:
             self._store(state)
         except OSError as error:
-            log.error("%s was not written: %s", self._named, error)  # noqa: TRY400 - the sentence says all
+            log.error("%s: not written: %s", self._named, error)  # noqa: TRY400 - the message is complete
             self._state = state
 
     def _store(self, state: _State) -> None:
@@ -374,7 +379,7 @@ def _json_of(state: _State) -> dict[str, Any]:
 
 
 def _state_of(raw: Any) -> _State:
-    """Read the file's content; raise whatever Python does where it makes no sense."""
+    """Read the content of the file; invalid content raises whatever Python raises."""
     if raw["version"] != VERSION:
         raise _OtherVersion(repr(raw["version"]))
     contact = raw["last_contact"]

@@ -1,13 +1,12 @@
-"""One pass over all servers: gather, ask, decide, hold back, warn, look again and stop; then users, then a report.
+"""One sweep over all servers: gather, ask, decide, hold back, warn, stop; then delete users and report.
 
-Promises:
-- every page is read before the first server is stopped, because stopping shifts the pages;
-- a server is looked at again right before each attempt to stop it, and a pending one is never stopped;
-- at most ``concurrency`` servers are handled at once, and fewer while the hub is slow;
-- what fails for one page, server or user is logged, counted, and costs the others nothing;
-- of each server that was decided about, the decision and what was done are emitted exactly once; of users, those whose
-  time is up;
-- where servers are to be asked and it is not known how, those that look idle are not stopped unheard.
+Guarantees:
+- the sweep reads every page before it stops the first server, because a stop shifts the pages;
+- it reads a server again right before each attempt to stop it, and never stops a pending server;
+- it handles at most ``concurrency`` servers at once, and fewer while the hub is slow;
+- an error of one page, server or user is logged and counted, and does not affect the others;
+- it emits each decision about a server exactly once, with the action, and each decision to delete a user;
+- with ask_servers, it stops no idle-looking server that it could not ask because scopes are unknown.
 """
 
 import asyncio
@@ -43,27 +42,25 @@ from k8s_hub.hub.users import Server, User, packed
 log = logging.getLogger(__name__)
 
 PAGE_SIZE = 50
-"""Users per page by default: a page of 50 blocks the hub for less than 40 ms."""
+"""Default number of users per page: such a page blocks the hub for less than 40 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepOptions:
-    """What a sweep is to do."""
+    """The options of a sweep."""
 
-    concurrency: int = 10  # servers handled at once; 0: no limit
+    concurrency: int = 10  # servers to handle at once; 0: no limit
     page_size: int = 0  # users per page; 0: PAGE_SIZE
-    cull_users: bool = False  # delete users without servers, too
-    remove_named_servers: bool = False  # forget named servers, not only stop them
-    dry_run: bool = False  # decide and report, but stop, delete, warn and remember nothing
-    brake_percent: int = 50  # of the running servers, at most so many may be stopped at once although they were in use; 0: no limit
-    spread: timedelta = (
-        timedelta()
-    )  # over this time the stops begin, evenly; zero: as soon as there is a slot
+    cull_users: bool = False  # also delete users without servers
+    remove_named_servers: bool = False  # also remove named servers from the hub
+    dry_run: bool = False  # decide and report only
+    brake_percent: int = 50  # the part of all servers that may stop although just in use; 0: no limit
+    spread: timedelta = timedelta()  # spread the stops evenly over this time; zero: as soon as a slot is free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """The content of the list."""
+    """The content of the user list."""
 
     users: dict[str, User]
     servers: dict[Server, User]
@@ -76,7 +73,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; ``now`` is the clock. None switches a part off; ``on_decision`` gets every decision."""
+    """One sweep; ``now`` is the clock. None switches a part off; ``on_decision`` gets every decision."""
 
     hub: HubClient
     options: SweepOptions
@@ -84,20 +81,20 @@ class Sweep:
     now: Callable[[], datetime]
     _: KW_ONLY
     store: SweepStore | None = None
-    servers: Servers | None = None  # the second source
+    servers: Servers | None = None  # asks servers for their activity
     warn: Warn | None = None
-    throttle: Throttle | None = None  # None: as many at once as ordered, however slow the hub is
+    throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
     on_decision: DecisionListener = lambda _decision, _action: None
     on_user_decision: UserDecisionListener = lambda _decision, _action: None
     history: SweepHistory = field(default_factory=SweepHistory)
 
     async def look(self) -> Report:
-        """Do all that a sweep does, but stop, delete, warn and remember nothing."""
+        """Run a sweep that stops, deletes, warns and remembers nothing."""
         return await replace(self, options=replace(self.options, dry_run=True)).run()
 
     async def run(self) -> Report:
-        """Sweep once. Raise HubError only where no user at all could be read."""
+        """Sweep once. Raise HubError only if no user could be read."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         seen = await self._gather()
@@ -162,7 +159,7 @@ class Sweep:
         return listing
 
     def _log_hidden(self, users: Collection[User]) -> None:
-        """Log what the hub hides: otherwise sweeps would do nothing, and nobody would know why."""
+        """Log what the hub hides: otherwise sweeps would do nothing without a reason in the log."""
         if not users:
             return
         if all(user.servers is None for user in users):
@@ -171,13 +168,13 @@ class Sweep:
             )
         if self.options.cull_users and all(user.idle_for(self.now()) is None for user in users):
             log.error(
-                "cull_users: deletes no user: the API token lacks the scope read:users:activity, or no user was active yet"
+                "cull_users: no user deleted: the API token lacks the scope read:users:activity, or no user was active yet"
             )
 
-    # --- Ask: the second source ---
+    # --- Ask ---
 
     async def _choose(self, seen: _Seen) -> ProbeChoice:
-        """Choose which servers are asked what they run."""
+        """Choose the servers to ask for their activity."""
         if self.servers is None:
             return ProbeChoice()
         now = self.now()
@@ -196,14 +193,14 @@ class Sweep:
         try:
             await retry(servers.refresh)
         except HubError as error:
-            log.warning("probe: no server asked, so no idle-looking server stops in this sweep: %s", error)
+            log.warning("ask_servers: no server asked, no idle-looking server stops in this sweep: %s", error)
             return False
         return True
 
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
         if self.servers is None or not servers:
             return {}
-        answers = await each(servers, self.servers.work, Throttle())  # its slots are its own
+        answers = await each(servers, self.servers.work, Throttle())  # ServerProbe limits itself
         log_failures("server", _failures(map(str, servers), answers))
         return {
             server: None if isinstance(answer, Exception) else answer
@@ -221,7 +218,7 @@ class Sweep:
             facts = facts_of(server, seen.servers[server], self.store, work.get(server))
             decision = await self.decider.decide(facts, self.now())
             if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNPROBED, "a later sweep will ask it first what it runs")
+                return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
             return decision
 
         servers = list(seen.servers)
@@ -231,7 +228,7 @@ class Sweep:
     # --- Hold back ---
 
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Return the decisions as they hold after an outage, and with the mass-cull guard."""
+        """Return the decisions after the outage grace and the mass-cull guard."""
         now = self.now()
         decisions = [self.outages.held_back(decision, now) for decision in decisions]
         to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
@@ -241,14 +238,15 @@ class Sweep:
         if not held:
             return decisions
         log.error(
-            "brake: held back the stop of %d of %d servers: the last sweep saw them in use. The next sweep stops them: "
-            "check the clocks and limits",
+            "brake: held back the stop of %d of %d servers: the sweep before saw them in use. The next sweep stops them. "
+            "Check the clocks and limits",
             len(held),
             running,
         )
         return [
             decision.held_back(
-                Cause.MASS_CULL, "the brake is on: too many servers that were just in use would stop at once"
+                Cause.MASS_CULL,
+                "the brake holds it: too many servers that were just in use would stop at once",
             )
             if server_key(decision) in held
             else decision
@@ -258,7 +256,7 @@ class Sweep:
     # --- Warn ---
 
     async def _warn(self, decisions: list[Decision]) -> tuple[list[Decision], int]:
-        """Warn users whose servers will stop soon; return the decisions with the notices, and the number of users warned."""
+        """Warn users whose servers stop soon; return the decisions with the notices, and the number of users warned."""
         notice, is_grace = self.decider.notice, self.outages.grace_until(self.now()) is not None
         if self.warn is None or self.store is None or notice is None or self.options.dry_run or is_grace:
             return decisions, 0
@@ -277,7 +275,7 @@ class Sweep:
         return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
 
     async def _warn_one(self, decision: Decision) -> Notice | None:
-        """Warn one user; return the notice, or None where they could not be warned."""
+        """Warn one user; return the notice, or None if the warning failed."""
         server, verdict, now = decision.facts.server, decision.verdict, self.now()
         stop_at = max(verdict.deadline or now, now + (self.decider.notice or timedelta()))
         if self.warn is not None and await self.warn(decision, stop_at):
@@ -286,7 +284,8 @@ class Sweep:
             given = self.history.could_not_warn(decision)
             if given is not None:
                 log.warning(
-                    "%s: gave up warning its user: it stops without a warning when its time is up", server
+                    "%s: user not warned: too many failed attempts: it stops without a warning at its limit",
+                    server,
                 )
         if given is not None and self.store is not None:
             self.store.save_notice(server.user, server.name, given)
@@ -295,7 +294,7 @@ class Sweep:
     # --- Stop ---
 
     async def _stop(self, decisions: Sequence[Decision]) -> tuple[list[Outcome], dict[str, Exception]]:
-        """Stop servers; return the outcome of each server, and the errors of the others."""
+        """Stop servers; return the outcomes, and the errors of the others."""
         on_decision = guarded("decisions", self.on_decision)
         to_stop = [decision for decision in decisions if decision.verdict.culls]
         outcomes = [unstopped(decision, on_decision) for decision in decisions if not decision.verdict.culls]
@@ -331,7 +330,7 @@ class Sweep:
     async def _delete_users(
         self, seen: _Seen, outcomes: Iterable[Outcome]
     ) -> tuple[Counter[Action], dict[str, Exception]]:
-        """Delete users without servers; return the counts by action, and the errors of the others."""
+        """Delete users without servers; return the counts by action, and the errors."""
         is_grace = self.outages.grace_until(self.now()) is not None
         if not self.options.cull_users or is_grace:
             return Counter(), {}
@@ -358,8 +357,8 @@ class Sweep:
         return fates, _failures((decision.user.name for decision in due), results)
 
     def _users_to_delete(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
-        """Return the decisions to delete users whose servers this sweep stopped, or would stop."""
-        # A user who has just stopped their own server is active: wait for the next sweep.
+        """Return the decisions to delete users without servers, or whose servers this sweep stopped or would stop."""
+        # A server that something else stopped is a sign of an active user: wait for the next sweep.
         stopped = {
             server_key(outcome.decision)
             for outcome in outcomes

@@ -1,4 +1,4 @@
-"""How fast a sweep stops servers, and how often it tries."""
+"""The pace of a sweep: concurrent slots, and retries of requests to the hub."""
 
 import asyncio
 import contextlib
@@ -16,23 +16,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SLOW_SECONDS = 1.0
-"""A hub whose median answer takes longer has too much to do."""
+"""A median answer slower than this halves the slots."""
 
 FAST_SECONDS = 0.2
-"""A hub whose median answer takes less can do more."""
+"""A median answer faster than this allows another slot."""
 
 GROWTH_SECONDS = 60.0
-"""Of sweeping, between two slots more."""
+"""Seconds of sweeping before the next additional slot."""
 
 ANSWERS = 20
-"""This many of the last answers count ..."""
+"""The median is that of this many last answers ..."""
 
 ANSWERS_AT_LEAST = 5
-"""... and fewer say nothing."""
+"""... and needs this many."""
 
 
 def adapted(slots: float, answers: Sequence[float], seconds_since_change: float, most: float) -> float:
-    """Return how many slots there are from now on, math.inf for no limit; ``answers`` are the seconds that the hub's last ones took."""
+    """Return the new number of slots (math.inf: no limit); ``answers``: seconds of the hub's last answers."""
     if len(answers) < ANSWERS_AT_LEAST or math.isinf(slots):
         return slots
     typical = median(answers)
@@ -44,7 +44,7 @@ def adapted(slots: float, answers: Sequence[float], seconds_since_change: float,
 
 
 class Throttle:
-    """Owns the slots: each server that is handled takes one. It starts with ``most``; 0: no limit, ever."""
+    """Owns the slots: handling a server takes one. It starts with ``most`` slots; 0: no limit."""
 
     def __init__(self, most: int = 0) -> None:
         self.most: float = most or math.inf
@@ -52,18 +52,18 @@ class Throttle:
         self.in_use = 0
         self._freed = asyncio.Event()
         self._answers: deque[float] = deque(maxlen=ANSWERS)
-        self._swept = 0.0  # seconds in which slots were in use, but for the stretch that is under way
+        self._swept = 0.0  # seconds in which slots were in use, without the current stretch
         self._stretch_begun = 0.0
         self._changed_at = 0.0  # in seconds swept
         self._halved_at = -math.inf  # in the loop's time
 
     def on_reply(self, code: int, seconds: float, method: str) -> None:
-        """Note an answer of the hub; code 0: none came. Stops take long by design, and mean nothing."""
+        """Note an answer of the hub; code 0: no answer. Only GET counts: a stop takes long by design."""
         is_answer = 200 <= code < 500 and code != 429
         if method != "GET" or not (is_answer or seconds > SLOW_SECONDS):
             return
         now = asyncio.get_running_loop().time()
-        if now - seconds < self._halved_at:  # It is of the time before the last change.
+        if now - seconds < self._halved_at:  # a request from before the last change
             return
         self._answers.append(seconds)
         if self.in_use:
@@ -101,7 +101,7 @@ class Throttle:
 
 
 STAGGER_SECONDS = 0.1
-"""Stops that begin together end together, and the hub has all their work at once, again and again."""
+"""Between the first stops, so that they do not all end at once and load the hub together."""
 
 
 async def each(
@@ -112,10 +112,10 @@ async def each(
     over: float = 0.0,
     apart: float = 0.0,
 ) -> list[R | Exception]:
-    """Handle things, each in a slot of its own; a failure is returned instead of a result.
+    """Handle each thing in a slot of its own; return its result or its exception.
 
-    over: begin them evenly over this many seconds, not as soon as there is a slot.
-    apart: seconds between the first beginnings, one in each slot; without a limit of slots there are none.
+    over: spread the beginnings evenly over this many seconds, instead of as soon as a slot is free.
+    apart: seconds between the first beginnings, one for each slot; ignored without a limit of slots.
     """
     results: dict[int, R | Exception] = {}
     loop = asyncio.get_running_loop()
@@ -142,36 +142,36 @@ log = logging.getLogger(__name__)
 
 
 HUB_RETRIES = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
-"""A hub restarts in less than the deadline.
+"""The deadline is longer than a restart of the hub.
 
-Short at first: a server keeps its slot while it waits, so that a hub that is away is not asked for all of them.
+A waiting server keeps its slot, so that an absent hub does not get a request for every server.
 """
 
 
 async def retry(call: Callable[[], Awaitable[T]], *, wait_level: int = logging.DEBUG) -> T:
-    """Await ``call()`` until the hub is available; raise HubUnavailable when HUB_RETRIES's time is up."""
+    """Retry ``call()`` while the hub is unavailable; raise HubUnavailable after the deadline of HUB_RETRIES."""
 
     def log_wait(error: HubUnavailable, delay: float) -> None:
-        log.log(wait_level, "%s; again in %.1f s", error, delay)
+        log.log(wait_level, "hub: retrying in %.1f s: %s", delay, error)
 
     return await retrying(HUB_RETRIES, call, on=HubUnavailable, on_wait=log_wait)
 
 
 def log_failures(kind: str, failures: Mapping[str, Exception]) -> int:
-    """Log what went wrong, by name of the server or user, without repeating itself; return how many there are."""
+    """Log failures by name of the server or user, each message once; return their number."""
     forbidden = [error for error in failures.values() if isinstance(error, HubForbidden)]
-    if forbidden:  # It is about the token: the same sentence for every server would hide the others.
-        log.error("Failed on %d %ss: %s", len(forbidden), kind, forbidden[0])
+    if forbidden:  # About the token: log it once, not for every server.
+        log.error("%ss: %d failed: %s", kind, len(forbidden), forbidden[0])
     shown: set[type[Exception]] = set()
     for name, error in failures.items():
         match error:
             case HubForbidden():
                 pass
             case HubError():
-                log.error("Failed on %s %s: %s", kind, name, error)
+                log.error("%s %s: failed: %s", kind, name, error)
             case _:
-                # No answer of the hub, but a mistake in the arbiter hook or here: one traceback is enough.
+                # An error in the arbiter hook or in the culler: log one traceback.
                 is_known = type(error) in shown
-                log.error("Failed on %s %s: %r", kind, name, error, exc_info=None if is_known else error)
+                log.error("%s %s: failed: %r", kind, name, error, exc_info=None if is_known else error)
                 shown.add(type(error))
     return len(failures)

@@ -1,4 +1,4 @@
-"""Everything put together: from a plan, which is all that the configuration says, to a service that runs."""
+"""Connects the parts of the culler: makes a running service from a plan, the checked configuration."""
 
 import asyncio
 import logging
@@ -38,23 +38,22 @@ T = TypeVar("T")
 Clock = Callable[[], datetime]
 
 PREDECESSOR = RetryPolicy(initial=0.2, ceiling=0.2, deadline=5.0, jitter=0.0)
-"""The culler of a hub that was killed ends within two seconds; the next hub's may start before that."""
+"""Wait for the state file: the culler of a killed hub ends within two seconds, maybe after the start of the next."""
 
 ANSWER_NOW = RetryPolicy(initial=0.2, ceiling=10.0, deadline=60.0, jitter=0.5)
-"""Whoever asks once does not wait for ever."""
-
+"""For --once, which must not wait forever."""
 
 TRY_AGAIN = timedelta(seconds=15)
-"""A service with a page retries after this time if it could not start."""
+"""A service with a page retries after this time if it cannot start."""
 
 
 class CannotStart(Exception):
-    """A file or port that the options name is not available; the message is for the admin."""
+    """A file or port of the options is not available; the message is for the admin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The configuration, checked. None and empty values are off."""
+    """The checked configuration. None and empty values switch a part off."""
 
     hub: HubConnectionSettings
     sweep_options: SweepOptions
@@ -73,10 +72,10 @@ class Plan:
 
 
 async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
-    """Cull until cancelled, or until the process ``hub_pid`` is gone; once, if so planned. Return the exit code.
+    """Cull until cancelled, or until the process ``hub_pid`` is gone; with ``plan.once``, once. Return the exit code.
 
-    Raise CannotStart where a file or a port cannot be had. A service with a page shows that there instead, and tries
-    again: a hub whose service ends while the hub starts ends, too.
+    Raise CannotStart if a file or port is not available. A service with a page shows the problem there instead and
+    retries: a hub exits if a service exits while the hub starts.
     """
     logged = ""
     while True:
@@ -95,9 +94,9 @@ async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
 
 
 async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | None) -> int:
-    """Show at the page why no server is stopped, until cancelled, or until the process ``hub_pid`` is gone.
+    """Show on the page why the culler does not run, until cancelled, or until the process ``hub_pid`` is gone.
 
-    Return the exit code; raise CannotStart where the page's own port cannot be had.
+    Return the exit code; raise CannotStart if the page's own port is not available.
     """
     from k8s_hub.culler.web import app
 
@@ -122,10 +121,10 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if not plan.once:
             await _show(plan, now, api, store, throttle=throttle, bus=bus, stack=stack)
             log.info(
-                "Stopping servers of %s that are idle for %s, every %s",
+                "culler: sweeps %s every %s: stops servers that are idle for %s",
                 plan.hub.url,
-                format_duration(plan.decider.limits.timeout),
                 format_duration(plan.every),
+                format_duration(plan.decider.limits.timeout),
             )
         scopes = TokenScopes(api.scopes, _ScopeLog(plan, bus))
         if plan.once:
@@ -155,7 +154,7 @@ async def _service(
     bus: EventBus,
     stack: AsyncExitStack,
 ) -> CullerService:
-    # Between two processes that sweep once each, the hub does not answer anybody, which is no outage of it.
+    # Without the store for --once: the time between two such processes is not an outage of the hub.
     outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
@@ -177,12 +176,12 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_pass=bus.on_pass,
+        on_sweep=bus.on_sweep,
     )
 
 
 async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
-    """Return the store of extensions, warnings and stops; raise CannotStart."""
+    """Open the store of extensions, warnings and stops; raise CannotStart."""
 
     async def opened() -> StateStore:
         return StateStore(plan.state_file, plan.extension_limits, now, read_only=read_only)
@@ -196,7 +195,7 @@ async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only
 
 
 def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> None:
-    """Store what was stopped, for the page and for `explain`."""
+    """Store each stop, for the page and for `explain`."""
 
     def remember(decision: Decision, action: Action) -> None:
         server = decision.facts.server
@@ -214,7 +213,7 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
         elif action is not Action.GONE and server.pending != "stop":
             store.runs(server.user, server.name)
 
-    bus.subscribe("state_file", decision=remember, end_of_pass=lambda _record: store.save_stops())
+    bus.subscribe("state_file", decision=remember, end_of_sweep=lambda _record: store.save_stops())
 
 
 def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
@@ -232,7 +231,7 @@ def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> N
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
-    print(printable(decision.sentence()), flush=True)  # noqa: T201 - it is what a dry run is for
+    print(printable(decision.sentence()), flush=True)  # noqa: T201 - output of a dry run
 
 
 async def _show(
@@ -245,15 +244,15 @@ async def _show(
     bus: EventBus,
     stack: AsyncExitStack,
 ) -> None:
-    """Serve metrics and page, where they are wanted."""
+    """Serve metrics and page, if configured."""
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving
 
         metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
         bus.subscribe(
-            "metrics", decision=metrics.on_decision, end_of_pass=metrics.on_pass, reply=metrics.on_reply
+            "metrics", decision=metrics.on_decision, end_of_sweep=metrics.on_sweep, reply=metrics.on_reply
         )
-        bus.subscribe("health", end_of_pass=pulse.on_pass)
+        bus.subscribe("health", end_of_sweep=pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -268,7 +267,7 @@ async def _show(
         bus.subscribe(
             "page",
             decision=board.on_decision,
-            end_of_pass=board.on_pass,
+            end_of_sweep=board.on_sweep,
             missing_scopes=partial(setattr, board, "missing_scopes"),
         )
         page = serve_page(
@@ -282,7 +281,9 @@ async def _show(
         )
         await _had(stack, page, _address_of(plan.page))
         if plan.state_file is None:
-            log.warning("state_file: not set: the culler forgets extensions when it restarts")
+            log.warning(
+                "state_file: not set: the culler loses extensions when it restarts: set it to a file on a volume"
+            )
 
 
 def _address_of(page: PageSettings) -> str:
@@ -292,7 +293,7 @@ def _address_of(page: PageSettings) -> str:
 async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object], address: str) -> None:
     try:
         await stack.enter_async_context(server)
-    except (OSError, UnicodeError) as error:  # the second is of a name that no host can have
+    except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
         reason = error.strerror if isinstance(error, OSError) else None
         raise CannotStart(f"{address} cannot be used: {reason or error}") from None
 
@@ -300,28 +301,28 @@ async def _had(stack: AsyncExitStack, server: AbstractAsyncContextManager[object
 # --- Scopes of the token ---
 
 UNTIL_KNOWN = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf, jitter=0.5)
-"""A hub that is away when the culler starts, or does not know the token yet, is waited for."""
+"""Wait for a hub that is away when the culler starts, or does not know the token yet."""
 
 AGAIN_SECONDS = 300.0
-"""Between two questions, once the scopes are known."""
+"""Between two requests, once the scopes are known."""
 
 
 class TokenScopes:
-    """Owns what is known of the token's scopes. ``on_change`` gets them whenever they are others than before."""
+    """Owns the known scopes of the token; calls ``on_change`` with them when they change."""
 
     def __init__(
         self, ask: Callable[[], Awaitable[frozenset[str]]], on_change: Callable[[frozenset[str]], None]
     ) -> None:
-        self.known: frozenset[str] | None = None  # None: the hub did not answer yet
+        self.known: frozenset[str] | None = None  # None: no answer of the hub yet
         self._ask = ask
         self._on_change = on_change
 
     async def __call__(self) -> frozenset[str]:
-        """Return what is known; ask the hub where nothing is. Raise HubError where it does not answer."""
+        """Return the known scopes; ask the hub if there are none. Raise HubError."""
         return await self.learn() if self.known is None else self.known
 
     async def learn(self) -> frozenset[str]:
-        """Ask the hub, and return what it reports; raise HubError, and know what was known before."""
+        """Ask the hub and return the scopes; raise HubError, and keep the known ones then."""
         has = await self._ask()
         if has != self.known:
             self.known = has
@@ -329,13 +330,13 @@ class TokenScopes:
         return has
 
     async def keep_known(self) -> None:
-        """Ask again and again, until cancelled."""
+        """Ask repeatedly until cancelled."""
         for attempt in count():
             try:
                 await self.learn()
             except HubError as error:
                 log.debug("token: scopes not read: %s", error)
-            except Exception:  # As every supervisor here: whatever goes wrong once is asked again.
+            except Exception:  # a supervisor: ask again after any error
                 log.exception("token: scopes not read")
             await asyncio.sleep(UNTIL_KNOWN.delay(attempt) if self.known is None else AGAIN_SECONDS)
 
@@ -343,13 +344,13 @@ class TokenScopes:
 async def open_probe(
     probe: ProbeSettings, api: HubApi, scopes: TokenScopes, now: Clock, stack: AsyncExitStack
 ) -> ServerProbe:
-    """Return the second source, asked in the way that the token's scopes allow."""
+    """Open the probe, which asks servers in the way that the token's scopes allow."""
     servers = ServerProbe(probe, routes=api.routes, tokens=ServerTokens(api, now), scopes=scopes)
     return await stack.enter_async_context(servers)
 
 
 async def _learn_now(scopes: TokenScopes) -> None:
-    """Ask the hub what the token may do, with retries; where it does not answer, the sweep fails and logs why."""
+    """Ask the hub for the scopes, with retries; without an answer, the sweep fails and logs the reason."""
     try:
         await retrying(ANSWER_NOW, scopes.learn, on=HubUnavailable)
     except HubError as error:
@@ -357,7 +358,7 @@ async def _learn_now(scopes: TokenScopes) -> None:
 
 
 class _ScopeLog:
-    """Logs each scope that the token lacks, or should not have: once, until that changes."""
+    """Logs each scope that the token lacks or should not have; again only after a change."""
 
     def __init__(self, plan: Plan, bus: EventBus) -> None:
         self._plan = plan

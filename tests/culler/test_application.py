@@ -593,7 +593,7 @@ def test_a_section_of_the_config_file_without_effect_is_told(capfd, tmp_path, se
     (tmp_path / "c.json").write_text(f'{{"{section}": {value}, "Application": {{"log_level": 20}}}}')
     culler("--config=c.json")
     (told,) = capfd.readouterr().err.splitlines()
-    assert f"config file 'c.json': '{section}' has no effect" in told
+    assert f"config file 'c.json': section '{section}' has no effect" in told
     assert "the section IdleCuller" in told
 
 

@@ -15,7 +15,7 @@ from k8s_hub.culler.decider import Decider
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-ONLY_THE_HUB = "Only the activity that the hub knows of counts: the culler did not ask the server (ask_servers), or got no answer."
+ONLY_THE_HUB = "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), or got no answer."
 NO_RULE = "The default limits apply: no rule matches."
 GPU = [{"name": "gpu", "timeout": "1h"}]
 
@@ -62,13 +62,13 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
                 "limits": Limits(timeout=HOUR, busy_limit=24 * HOUR),
                 "rules": [],
             },
-            "ada/lab: kept: runs a busy kernel, silent for 1 h (busy limit 1 day)",
+            "ada/lab: kept: runs a busy kernel, without output for 1 h (busy limit 1 day)",
         ),
         (
             {"work": work(busy=2), "idle": 2 * HOUR},
-            "ada/lab: kept: runs 2 busy kernels, silent for 2 h (no busy limit, rule 'gpu')",
+            "ada/lab: kept: runs 2 busy kernels, without output for 2 h (no busy limit, rule 'gpu')",
         ),
-        ({"subject": {"pending": "stop"}}, "ada/lab: kept: has a pending stop"),
+        ({"subject": {"pending": "stop"}}, "ada/lab: kept: is stopping"),
         (
             {"rules": [{"name": "staff", "exempt": True}]},
             "ada/lab: kept: is exempt by a rule (rule 'staff')",
@@ -129,7 +129,7 @@ async def test_sentence(case, sentence):
         (
             {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "rules": []},
             [
-                "Its user can do nothing: it has reached its maximum runtime.",
+                "Its user cannot change that: it has reached its maximum runtime.",
                 NO_RULE,
                 "A rule with exempt: true would keep it running.",
             ],
@@ -152,21 +152,21 @@ async def test_sentence(case, sentence):
         ),
         (
             {"rules": [{"name": "staff", "exempt": True}]},
-            ["Limits apply while no rule with exempt: true matches; now rule 'staff' does."],
+            ["Limits apply once no rule with exempt: true matches; now rule 'staff' does."],
         ),
         (
             {"limits": Limits(timeout=HOUR, named_servers=False), "rules": []},
-            ["Limits apply where cull_named_servers is true.", NO_RULE],
+            ["Limits apply if cull_named_servers is true.", NO_RULE],
         ),
         (
             {"subject": {"pending": "spawn"}},
-            ["Nothing until its spawn has ended: the culler never stops a pending server."],
+            ["The culler decides once the spawn has ended: it never stops a pending server."],
         ),
-        ({"subject": {"ready": False}}, ["Nothing until the hub reports it ready."]),
+        ({"subject": {"ready": False}}, ["The culler decides once the hub reports it ready."]),
         (
             {"idle": -HOUR, "rules": []},
             [
-                "The culler judges it from 13:00 UTC on: look at the clocks of the hub and of this service.",
+                "The culler decides from 13:00 UTC on. Check the clocks of the hub and of the culler.",
                 NO_RULE,
             ],
         ),
@@ -174,7 +174,7 @@ async def test_sentence(case, sentence):
             {"work": work(silent=-HOUR), "rules": []},
             [
                 (
-                    "The culler judges it from 13:00 UTC on: look at the clock of its node. A time more than 1 day "
+                    "The culler decides from 13:00 UTC on. Check the clock of its node: a time more than 1 day "
                     "ahead does not count."
                 ),
                 NO_RULE,
@@ -184,7 +184,7 @@ async def test_sentence(case, sentence):
             {"idle": None, "subject": {"age": None}, "rules": []},
             [
                 (
-                    "The culler judges it once the hub reports its last_activity or started: look at GET /hub/api/users/ada, "
+                    "The culler decides once the hub reports its last_activity or started. Check GET /hub/api/users/ada, "
                     "and whether the token's scope read:servers includes this user."
                 ),
                 NO_RULE,
@@ -193,7 +193,7 @@ async def test_sentence(case, sentence):
         (
             {"idle": NOW - datetime(1970, 1, 1, tzinfo=UTC), "rules": []},
             [
-                "The culler judges it once the hub reports a time that can be true, not 1970-01-01T00:00:00Z.",
+                "The culler decides once the hub reports a possible time, not 1970-01-01T00:00:00Z. Check the hub's clock.",
                 NO_RULE,
             ],
         ),
@@ -204,7 +204,7 @@ async def test_sentence(case, sentence):
             },
             [
                 "Stops at 12:50 UTC unless somebody uses it before then.",
-                "The limits are those of rule 'day': an earlier rule that matches would replace them.",
+                "The limits of rule 'day' apply: an earlier rule that matches would replace them.",
                 "Other limits may apply from 18:00 UTC on: the schedule of a rule changes them.",
             ],
         ),

@@ -26,8 +26,8 @@ def test_each_kind_of_error_is_logged_once_with_its_traceback_and_the_listener_s
         page(error)
     metrics(ValueError("of metrics"))
     assert [record.getMessage() for record in caplog.records] == [
-        "page: could not take a record: ValueError('first') (further errors of this kind are not logged)",
-        "page: could not take a record: KeyError('other') (further errors of this kind are not logged)",
-        "metrics: could not take a record: ValueError('of metrics') (further errors of this kind are not logged)",
+        "page: skipped a record: ValueError('first') (the culler logs no further errors of this kind)",
+        "page: skipped a record: KeyError('other') (the culler logs no further errors of this kind)",
+        "metrics: skipped a record: ValueError('of metrics') (the culler logs no further errors of this kind)",
     ]
     assert caplog.text.count("Traceback") == 3

@@ -81,7 +81,7 @@ async def test_a_sink_that_takes_no_record_costs_the_others_none(monkeypatch, ca
         assert await run(hub, monkeypatch, "--once", "--dry-run", "--decision-log=log") == 0
         printed = capsys.readouterr()
     assert sorted(line.partition(":")[0] for line in printed.out.splitlines()) == ["ada", "bob"]
-    assert printed.err.count("decision_log: could not take a record") == 1
+    assert printed.err.count("decision_log: skipped a record") == 1
 
 
 async def test_explain(monkeypatch, capsys):
@@ -168,7 +168,7 @@ def test_explain_refuses_a_name_that_is_no_text(capsys):
     with pytest.raises(SystemExit) as caught:
         Explain().initialize(["\udcff"])
     assert caught.value.code == 2
-    assert "is not UTF-8, so it is no name" in capsys.readouterr().err
+    assert "is not UTF-8: no user or server" in capsys.readouterr().err
 
 
 async def test_sweeping_once_now_and_then_is_no_outage_of_the_hub(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.report import PassRecord, Pulse
+from k8s_hub.culler.core.report import Pulse, SweepRecord
 from k8s_hub.culler.metrics import Metrics, serving
 
 
@@ -68,7 +68,7 @@ async def test_health_turns_from_good_to_bad(served):
     assert response.headers["Content-Type"].startswith("application/json")
     assert json.loads(response.text)["healthy"] is True
 
-    served.pulse.on_pass(PassRecord(kind="look", begun=NOW, seconds=1.0, report=None, error="away"))
+    served.pulse.on_sweep(SweepRecord(kind="look", begun=NOW, seconds=1.0, report=None, error="away"))
     served.now += timedelta(minutes=16)
     response = await served.ask("GET", "/health")
     assert response.status == 503

@@ -1,11 +1,11 @@
-"""Health: three intervals without a pass that ended well are a failure, from the start on."""
+"""Health: three intervals without a sweep that ended well are a failure, from the start on."""
 
 from datetime import timedelta
 
 import pytest
 
 from devkit.testing.inmemoryhub import NOW
-from k8s_hub.culler.core.report import PassRecord, Pulse, Report
+from k8s_hub.culler.core.report import Pulse, Report, SweepRecord
 
 EVERY = timedelta(minutes=5)
 
@@ -32,7 +32,7 @@ def pulse(clock):
 
 
 def ended(*, error=None, seconds=1.0, kind="sweep"):
-    return PassRecord(kind=kind, begun=NOW, seconds=seconds, report=None if error else Report(), error=error)
+    return SweepRecord(kind=kind, begun=NOW, seconds=seconds, report=None if error else Report(), error=error)
 
 
 def test_from_the_start_it_has_three_intervals(pulse, clock):
@@ -46,9 +46,9 @@ def test_from_the_start_it_has_three_intervals(pulse, clock):
 
 
 @pytest.mark.parametrize("kind", ["look", "sweep"])
-def test_a_pass_that_ends_well_gives_three_more(pulse, clock, kind):
+def test_a_sweep_that_ends_well_gives_three_more(pulse, clock, kind):
     clock.goes(minutes=14)
-    pulse.on_pass(ended(kind=kind))
+    pulse.on_sweep(ended(kind=kind))
     clock.goes(minutes=15)
     health = pulse.health()
     assert health.healthy
@@ -58,9 +58,9 @@ def test_a_pass_that_ends_well_gives_three_more(pulse, clock, kind):
     assert not pulse.health().healthy
 
 
-def test_a_pass_that_fails_gives_none_and_says_why(pulse, clock):
+def test_a_sweep_that_fails_gives_none_and_says_why(pulse, clock):
     clock.goes(minutes=14)
-    pulse.on_pass(ended(error="the token is not valid"))
+    pulse.on_sweep(ended(error="the token is not valid"))
     assert pulse.health().healthy
     assert pulse.health().last_error == "the token is not valid"
     clock.goes(minutes=2)
@@ -70,15 +70,15 @@ def test_a_pass_that_fails_gives_none_and_says_why(pulse, clock):
 
 
 def test_an_error_that_is_over_is_not_told(pulse):
-    pulse.on_pass(ended(error="away"))
-    pulse.on_pass(ended())
+    pulse.on_sweep(ended(error="away"))
+    pulse.on_sweep(ended())
     assert pulse.health().last_error is None
 
 
-def test_passes_longer_than_the_interval_are_no_failure(pulse, clock):
-    """They delay each other: an interval is then as long as a pass."""
+def test_sweeps_longer_than_the_interval_are_no_failure(pulse, clock):
+    """They delay each other: an interval is then as long as a sweep."""
     clock.goes(minutes=10)
-    pulse.on_pass(ended(seconds=600))
+    pulse.on_sweep(ended(seconds=600))
     clock.goes(minutes=30)
     assert pulse.health().healthy
     clock.goes(seconds=1)
@@ -87,7 +87,7 @@ def test_passes_longer_than_the_interval_are_no_failure(pulse, clock):
 
 def test_as_json(pulse, clock):
     clock.goes(seconds=90)
-    pulse.on_pass(ended())
+    pulse.on_sweep(ended())
     assert pulse.health().as_json() == {
         "healthy": True,
         "reason": "the last successful sweep ended 0 s ago",

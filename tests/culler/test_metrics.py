@@ -1,4 +1,4 @@
-"""What Prometheus sees of passes, decisions and answers; the reference lists all of it."""
+"""What Prometheus sees of sweeps, decisions and answers; the reference lists all of it."""
 
 import re
 from dataclasses import replace
@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core.decision import Action, Decision
 from k8s_hub.culler.core.policy import Cause, Facts, Verdict
-from k8s_hub.culler.core.report import PassRecord, Report
+from k8s_hub.culler.core.report import Report, SweepRecord
 from k8s_hub.culler.core.rules import Limits, MatchedRule
 from k8s_hub.culler.metrics import PREFIX, Metrics
 
@@ -34,8 +34,8 @@ def decision(name, cause):
     )
 
 
-def passed(report, *, kind="sweep", seconds=4.0, error=None):
-    return PassRecord(kind=kind, begun=NOW, seconds=seconds, report=report, error=error)
+def swept(report, *, kind="sweep", seconds=4.0, error=None):
+    return SweepRecord(kind=kind, begun=NOW, seconds=seconds, report=report, error=error)
 
 
 def value(metrics, name, **labels):
@@ -47,19 +47,19 @@ def test_servers_by_action_and_cause(metrics):
     metrics.on_decision(decision("bob", Cause.IDLE), Action.STOPPING)
     metrics.on_decision(decision("cyd", Cause.IN_USE), Action.KEPT)
     metrics.on_decision(decision("dan", Cause.IN_USE), Action.KEPT)
-    assert value(metrics, "servers", action="kept", cause="in use") is None, "the pass is not over"
-    metrics.on_pass(passed(Report()))
+    assert value(metrics, "servers", action="kept", cause="in use") is None, "the sweep is not over"
+    metrics.on_sweep(swept(Report()))
     assert value(metrics, "servers", action="stopped", cause="idle") == 1
     assert value(metrics, "servers", action="stopping", cause="idle") == 1
     assert value(metrics, "servers", action="kept", cause="in use") == 2
     assert value(metrics, "stopped_servers_total", cause="idle") == 2
 
 
-def test_the_next_pass_replaces_what_the_last_one_saw_but_not_what_was_stopped(metrics):
+def test_the_next_sweep_replaces_what_the_last_one_saw_but_not_what_was_stopped(metrics):
     metrics.on_decision(decision("ada", Cause.IDLE), Action.STOPPED)
-    metrics.on_pass(passed(Report(users=3)))
+    metrics.on_sweep(swept(Report(users=3)))
     metrics.on_decision(decision("bob", Cause.BUSY), Action.KEPT)
-    metrics.on_pass(passed(Report(users=2)))
+    metrics.on_sweep(swept(Report(users=2)))
     assert value(metrics, "servers", action="stopped", cause="idle") is None
     assert value(metrics, "servers", action="kept", cause="busy") == 1
     assert value(metrics, "users") == 2
@@ -68,17 +68,17 @@ def test_the_next_pass_replaces_what_the_last_one_saw_but_not_what_was_stopped(m
 
 def test_what_would_be_stopped_is_not_stopped(metrics):
     metrics.on_decision(decision("ada", Cause.IDLE), Action.WOULD_STOP)
-    metrics.on_pass(passed(Report(), kind="look"))
+    metrics.on_sweep(swept(Report(), kind="look"))
     assert value(metrics, "servers", action="would stop", cause="idle") == 1
     assert value(metrics, "stopped_servers_total", cause="idle") is None
 
 
-def test_a_pass_that_failed_shows_what_the_last_good_one_saw(metrics):
+def test_a_sweep_that_failed_shows_what_the_last_good_one_saw(metrics):
     metrics.on_decision(decision("ada", Cause.IN_USE), Action.KEPT)
-    metrics.on_pass(passed(Report(users=1)))
+    metrics.on_sweep(swept(Report(users=1)))
     metrics.on_decision(decision("bob", Cause.BUSY), Action.KEPT)
-    metrics.on_pass(passed(None, error="away"))
-    metrics.on_pass(passed(None, error="away"))
+    metrics.on_sweep(swept(None, error="away"))
+    metrics.on_sweep(swept(None, error="away"))
     assert value(metrics, "passes_total", kind="sweep", result="failure") == 2
     assert value(metrics, "passes_total", kind="sweep", result="success") == 1
     assert value(metrics, "servers", action="kept", cause="in use") == 1
@@ -86,11 +86,11 @@ def test_a_pass_that_failed_shows_what_the_last_good_one_saw(metrics):
     assert value(metrics, "pass_duration_seconds_count", kind="sweep") == 1
 
 
-def test_when_a_pass_last_ended_well(metrics):
-    metrics.on_pass(passed(Report(), kind="look", seconds=2.0))
+def test_when_a_sweep_last_ended_well(metrics):
+    metrics.on_sweep(swept(Report(), kind="look", seconds=2.0))
     assert value(metrics, "last_success_timestamp_seconds", kind="look") == NOW.timestamp() + 2
     assert value(metrics, "last_success_timestamp_seconds", kind="sweep") is None
-    metrics.on_pass(passed(Report(), seconds=30.0))
+    metrics.on_sweep(swept(Report(), seconds=30.0))
     assert value(metrics, "last_success_timestamp_seconds", kind="sweep") == NOW.timestamp() + 30
     assert value(metrics, "pass_duration_seconds_sum", kind="sweep") == 30
 
@@ -108,7 +108,7 @@ def test_the_counts_of_reports_add_up(metrics):
         stop_seconds=(1.5, 20.0),
     )
     for _ in range(2):
-        metrics.on_pass(passed(report))
+        metrics.on_sweep(swept(report))
     assert value(metrics, "hidden_users") == 3
     assert value(metrics, "warnings_total") == 4
     assert value(metrics, "asked_servers_total") == 10
@@ -125,10 +125,10 @@ def test_the_counts_of_reports_add_up(metrics):
 
 def test_the_brake_counts_sweeps_and_quiet_is_of_now(metrics):
     for report in (Report(held_by_guard=40, held_by_grace=5), Report(held_by_guard=1), Report()):
-        metrics.on_pass(passed(report))
+        metrics.on_sweep(swept(report))
     assert value(metrics, "brake_engaged_total") == 2
     assert value(metrics, "quiet") == 0
-    metrics.on_pass(passed(Report(held_by_grace=5)))
+    metrics.on_sweep(swept(Report(held_by_grace=5)))
     assert value(metrics, "quiet") == 1
 
 
@@ -150,8 +150,8 @@ def test_no_name_of_a_user_and_no_reason_is_told(metrics):
     told = replace(decision("secret-ada", Cause.IDLE), verdict=Verdict.cull(Cause.IDLE, "is secret-ada's"))
     for action in Action:
         metrics.on_decision(told, action)
-    metrics.on_pass(passed(Report(), error="secret-ada"))
-    metrics.on_pass(passed(None, error="secret-ada"))
+    metrics.on_sweep(swept(Report(), error="secret-ada"))
+    metrics.on_sweep(swept(None, error="secret-ada"))
     assert b"secret-ada" not in generate_latest(metrics.registry)
 
 
@@ -181,7 +181,7 @@ def _labels(metrics, family):
 
 
 def test_prometheus_own_parser_reads_it(metrics):
-    metrics.on_pass(passed(Report()))
+    metrics.on_sweep(swept(Report()))
     names = {
         family.name for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
     }

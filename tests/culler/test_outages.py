@@ -79,7 +79,7 @@ class Culler:
             every=every * MINUTE,
             now=self.now,
             heartbeat=partial(heartbeat, self.hub.version, self.outages, self.now),
-            on_pass=self.records.append,
+            on_sweep=self.records.append,
         )
 
     def now(self):
@@ -97,7 +97,7 @@ class Culler:
             await task
 
     @property
-    def passes(self):
+    def sweeps(self):
         return [
             (each.kind, each.report and (each.report.stopped, each.report.held_by_grace))
             for each in self.records
@@ -113,7 +113,7 @@ def in_use():
 async def test_an_hour_without_outage():
     culler = Culler(in_use())
     await culler.runs(25)
-    assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
+    assert culler.sweeps == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
 
 
 @pytest.mark.looptime
@@ -130,14 +130,14 @@ async def test_a_mistake_in_one_heartbeat_does_not_end_the_others(monkeypatch):
 
     monkeypatch.setattr(culler.outages, "answered", heard)
     await culler.runs(25)
-    assert culler.passes == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
+    assert culler.sweeps == [("look", (0, 0)), ("sweep", (0, 0)), ("sweep", (1, 0))]
 
 
 @pytest.mark.looptime
 async def test_a_short_outage_makes_no_quiet():
     culler = Culler(in_use(), away=(14, 18))
     await culler.runs(25)
-    assert culler.passes[2] == ("sweep", (1, 0))
+    assert culler.sweeps[2] == ("sweep", (1, 0))
 
 
 @pytest.mark.looptime
@@ -145,8 +145,8 @@ async def test_an_outage_between_two_sweeps_is_noticed_and_nothing_is_stopped_fo
     """No sweep failed; only the heartbeat knows. Back at 17, quiet until 22, stopped by the sweep at 30."""
     culler = Culler(in_use(), away=(11, 17.1))
     await culler.runs(35)
-    assert culler.passes[1:] == [("sweep", (0, 0)), ("sweep", (0, 1)), ("sweep", (1, 0))]
-    assert "hub: did not answer since 2026-07-01T12:1" in caplog.text
+    assert culler.sweeps[1:] == [("sweep", (0, 0)), ("sweep", (0, 1)), ("sweep", (1, 0))]
+    assert "hub: back after an outage since 2026-07-01T12:1" in caplog.text
     assert "the culler stops no server before 2026-07-01T12:22:30Z" in caplog.text
 
 
@@ -156,17 +156,17 @@ async def test_an_outage_in_the_middle_of_a_sweep_holds_back_what_is_left():
     users = (user(f"u{number}", server(f"u{number}")) for number in range(3))
     culler = Culler(*users, away=(11, 17.1), spread=timedelta(minutes=30))
     await culler.runs(35)
-    assert culler.passes == [("look", (0, 0)), ("sweep", (2, 1)), ("sweep", (1, 0))]
+    assert culler.sweeps == [("look", (0, 0)), ("sweep", (2, 1)), ("sweep", (1, 0))]
 
 
 @pytest.mark.looptime
 async def test_a_sweep_that_fails_is_followed_by_a_look_and_quiet():
     culler = Culler(in_use(), away=(9, 18))
     await culler.runs(45)
-    assert [kind for kind, _ in culler.passes] == ["look", "sweep", "look", "sweep", "sweep"]
-    assert culler.passes[1] == ("sweep", None)
-    assert culler.passes[2] == ("look", (0, 1))
-    assert culler.passes[3] == ("sweep", (1, 0))
+    assert [kind for kind, _ in culler.sweeps] == ["look", "sweep", "look", "sweep", "sweep"]
+    assert culler.sweeps[1] == ("sweep", None)
+    assert culler.sweeps[2] == ("look", (0, 1))
+    assert culler.sweeps[3] == ("sweep", (1, 0))
 
 
 @pytest.mark.looptime
@@ -188,7 +188,7 @@ async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(
     await asyncio.sleep(minutes * 60)
     culler = Culler(idle, every=3, store=remembered())
     await culler.runs(4)
-    assert culler.passes == [("look", (0, held_by_grace)), ("sweep", (1 - held_by_grace, held_by_grace))]
+    assert culler.sweeps == [("look", (0, held_by_grace)), ("sweep", (1 - held_by_grace, held_by_grace))]
 
 
 @pytest.mark.looptime

@@ -41,8 +41,8 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta | None = 2 * HOUR) -
     [
         (server("a", idle=HOUR), LIMITS, True, Cause.IDLE, "was idle for 1 h"),
         (server("a", idle=HOUR - SECOND), LIMITS, False, Cause.IN_USE, "was active 59 min 59 s ago"),
-        (server("a", pending="stop"), LIMITS, False, Cause.PENDING, "has a pending stop"),
-        (server("a", pending="spawn", ready=False), LIMITS, False, Cause.PENDING, "has a pending spawn"),
+        (server("a", pending="stop"), LIMITS, False, Cause.PENDING, "is stopping"),
+        (server("a", pending="spawn", ready=False), LIMITS, False, Cause.PENDING, "is starting"),
         (server("a", ready=False), LIMITS, False, Cause.NOT_READY, "is not ready"),
         # Without activity, the start counts; without a start, nothing does.
         (server("a", idle=None, age=HOUR), LIMITS, True, Cause.IDLE, "was idle for 1 h"),
@@ -256,14 +256,14 @@ def test_the_hubs_future_counts_before_the_servers_past():
             "has open tabs, but executed nothing for 2 h",
         ),
         # A kernel that is busy and silent is at work.
-        (server("a"), work(busy=1), Cause.BUSY, "runs a busy kernel, silent for 2 h"),
-        (server("a"), work(busy=3), Cause.BUSY, "runs 3 busy kernels, silent for 2 h"),
-        (server("a"), work(busy=1, silent=None), Cause.BUSY, "runs a busy kernel, silent for 2 h"),
+        (server("a"), work(busy=1), Cause.BUSY, "runs a busy kernel, without output for 2 h"),
+        (server("a"), work(busy=3), Cause.BUSY, "runs 3 busy kernels, without output for 2 h"),
+        (server("a"), work(busy=1, silent=None), Cause.BUSY, "runs a busy kernel, without output for 2 h"),
         (
             server("a", idle=SECOND),
             work(busy=1, tabs=1),
             Cause.BUSY,
-            "runs a busy kernel, silent for 2 h",
+            "runs a busy kernel, without output for 2 h",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def test_the_servers_own_word(subject, answer, cause, reason):
 def test_a_kernel_is_not_busy_for_ever():
     limits = Limits(timeout=HOUR, busy_limit=2 * HOUR)
     capped = evaluate(facts(server("a", idle=SECOND), work=work(busy=1, tabs=1)), limits, NOW)
-    assert (capped.culls, capped.reason) == (True, "runs a busy kernel, silent for 2 h")
+    assert (capped.culls, capped.reason) == (True, "runs a busy kernel, without output for 2 h")
     kept = evaluate(facts(server("a"), work=work(busy=1, silent=HOUR)), limits, NOW)
     assert (kept.cause, kept.deadline) == (Cause.BUSY, NOW + HOUR)
 

@@ -230,7 +230,7 @@ async def test_a_busy_kernel_is_heard_whatever_is_said_of_terminals(terminals, c
     assert (work.busy, work.last_execution) == (1, NOW)
     is_whole = terminals in (reply(404), reply(200, b"null"))
     assert work.is_partial is not is_whole
-    assert ("reported only a part of what it runs" in caplog.text) is not is_whole
+    assert ("reported only a part of its activity" in caplog.text) is not is_whole
 
 
 async def test_a_terminal_is_heard_where_kernels_are_forbidden(caplog):
@@ -256,7 +256,7 @@ async def test_each_kind_is_told_for_itself(caplog):
         await servers.work(at("http://no-such-host.invalid:8888/"))
     assert servers.silent == {Silence.REFUSED: 1, Silence.NO_ADDRESS: 1, Silence.UNREACHABLE: 2}
     assert [entry.levelname for entry in caplog.records].count("WARNING") == 3
-    assert "lacks the scope admin:server_state" in caplog.text
+    assert "grant the scope admin:server_state" in caplog.text
 
 
 async def test_no_redirect_takes_the_token_elsewhere():

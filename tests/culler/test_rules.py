@@ -384,7 +384,7 @@ def test_a_file_has_rules_for_servers_and_for_users():
             [{"timeout": 0}],
             "users[0].timeout: 0 is not a limit; to keep these users, set exempt: true",
         ),
-        ([{"match": {"user": "a"}}], "users[0]: sets no limit; a rule sets timeout, max_age, exempt"),
+        ([{"match": {"user": "a"}}], "users[0]: sets no limit; set one of timeout, max_age, exempt"),
     ],
 )
 def test_refusals_of_rules_for_users(written, sentence):
@@ -417,10 +417,10 @@ def test_refusals_name_the_file():
         ({"rules": None}, "rules: must be a list of rules, not None"),
         ({"rule": []}, "rules.rule: is unknown; did you mean rules?"),
         ([5], "rules[0]: must be a mapping, not 5"),
-        ([{}], "rules[0]: sets no limit; a rule sets timeout, max_age, busy_limit, exempt"),
+        ([{}], "rules[0]: sets no limit; set one of timeout, max_age, busy_limit, exempt"),
         (
             [{"match": {"user": "ann"}}],
-            "rules[0]: sets no limit; a rule sets timeout, max_age, busy_limit, exempt",
+            "rules[0]: sets no limit; set one of timeout, max_age, busy_limit, exempt",
         ),
         ([{"timeot": 5}], "rules[0].timeot: is unknown; did you mean timeout?"),
         (
@@ -442,7 +442,7 @@ def test_refusals_name_the_file():
         ),
         (
             [{"timeout": 5, "match": {"group": []}}],
-            "rules[0].match.group: is an empty list; leave the key out instead",
+            "rules[0].match.group: is an empty list; remove the key instead",
         ),
         (
             [{"timeout": 5, "match": {"user": ""}}],

@@ -317,13 +317,13 @@ def test_dates_that_are_over_never_come_again():
         ("Europe/Berln", "; did you mean Europe/Berlin?"),
         (
             "UTC+2",
-            "; write a place such as Europe/Berlin, whose clock follows summer time, or Etc/GMT-2 for this offset all year",
+            "; write a zone such as Europe/Berlin, which has summer time, or Etc/GMT-2 for this offset all year",
         ),
         (
             "-05:00",
-            "; write a place such as Europe/Berlin, whose clock follows summer time, or Etc/GMT+5 for this offset all year",
+            "; write a zone such as Europe/Berlin, which has summer time, or Etc/GMT+5 for this offset all year",
         ),
-        ("UTC+15", "; write a place such as Europe/Berlin, whose clock follows summer time"),
+        ("UTC+15", "; write a zone such as Europe/Berlin, which has summer time"),
         ("India", ", such as Europe/Berlin"),
         ("Pacific Time", ", such as Europe/Berlin"),
         ("Etc/GMT+15", ", such as Europe/Berlin"),
@@ -349,8 +349,8 @@ def test_every_suggestion_is_a_zone():
         ("EST", ["EST has no summer time", "America/New_York"]),
         ("MST", ["MST has no summer time", "America/Denver"]),
         ("GMT", ["GMT has no summer time", "Europe/London"]),
-        ("Etc/GMT-2", ["Etc/GMT-2 is UTC+2, all year"]),
-        ("Etc/GMT+5", ["Etc/GMT+5 is UTC-5, all year"]),
+        ("Etc/GMT-2", ["Etc/GMT-2 means UTC+2, all year"]),
+        ("Etc/GMT+5", ["Etc/GMT+5 means UTC-5, all year"]),
     ],
 )
 def test_a_clock_without_summer_time_is_told(zone, words):
@@ -376,7 +376,7 @@ def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
     ("written", "sentence"),
     [
         (None, "s: must be a mapping, not None"),
-        ([], "s: is an empty list; leave the key out instead"),
+        ([], "s: is an empty list; remove the key instead"),
         ({}, "s: needs weekdays, dates or hours"),
         ({"time_zone": "UTC"}, "s: needs weekdays, dates or hours"),
         ({"hour": "08:00-10:00"}, "s.hour: is unknown; did you mean hours?"),
@@ -404,19 +404,19 @@ def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
             {"dates": datetime(2026, 7, 15)},  # noqa: DTZ001 - as YAML reads a date with a time
             "s.dates: must be text, not datetime.datetime(2026, 7, 15, 0, 0)",
         ),
-        ({"dates": []}, "s.dates: is an empty list; leave the key out instead"),
+        ({"dates": []}, "s.dates: is an empty list; remove the key instead"),
         ({"hours": "8-10"}, "s.hours: '8-10' is not a range of hours such as 22:00-06:00"),
         ({"hours": "08:60-10:00"}, "s.hours: '08:60-10:00' has an invalid time; times are 00:00 to 24:00"),
         ({"hours": "24:00-10:00"}, "s.hours: '24:00-10:00' has an invalid time; times are 00:00 to 24:00"),
         ({"hours": "08:00-24:01"}, "s.hours: '08:00-24:01' has an invalid time; times are 00:00 to 24:00"),
-        ({"hours": "08:00-08:00"}, "s.hours: '08:00-08:00' is empty; the whole day is 00:00-24:00"),
+        ({"hours": "08:00-08:00"}, "s.hours: '08:00-08:00' is empty; for the whole day, write 00:00-24:00"),
         ({"hours": 750}, "s.hours: must be text, not 750; put it in quotes"),
         ({"hours": None}, "s.hours: must be text, not None"),
         (
             {"weekdays": ["mon", "Monday"]},
             "s.weekdays[1]: 'Monday' is not a day; days are mon, tue, wed, thu, fri, sat, sun, and ranges such as mon-fri",
         ),
-        ({"weekdays": []}, "s.weekdays: is an empty list; leave the key out instead"),
+        ({"weekdays": []}, "s.weekdays: is an empty list; remove the key instead"),
         ({"weekdays": [5]}, "s.weekdays[0]: must be text, not 5; put it in quotes"),
         (
             {"hours": "08:00-10:00", "time_zone": "europe/berlin"},

@@ -83,7 +83,7 @@ def test_cull_users_names_the_scope_that_shows_when_users_were_created():
     has = CORE | {"read:users:name", "read:users:activity", "delete:users"}
     (sentence,) = lacking(wanted, has)
     assert sentence.startswith("The API token lacks the scope read:users: ")
-    assert "never came" in sentence
+    assert "deletes no user without activity" in sentence
     assert lacking(wanted, has | {"read:users"}) == []
 
 

@@ -37,13 +37,13 @@ class Sweeps:
 
 @contextlib.asynccontextmanager
 async def running(sweep, *, every=10):
-    passes = []
+    records = []
     service = CullerService(
-        sweep, sweep, every=timedelta(seconds=every), now=lambda: NOW, on_pass=passes.append
+        sweep, sweep, every=timedelta(seconds=every), now=lambda: NOW, on_sweep=records.append
     )
     task = asyncio.create_task(service.run())
     try:
-        yield passes
+        yield records
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -57,7 +57,7 @@ async def test_a_listener_that_fails_ends_nothing(caplog):
     async def sweep():
         return Report()
 
-    service = CullerService(sweep, sweep, every=timedelta(hours=1), now=lambda: NOW, on_pass=fail)
+    service = CullerService(sweep, sweep, every=timedelta(hours=1), now=lambda: NOW, on_sweep=fail)
     assert await service.once() == Report()
     assert "RuntimeError: a mistake" in caplog.text
 
@@ -79,7 +79,7 @@ async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
     assert done == [("look", pytest.approx(0)), ("sweep", pytest.approx(10)), ("sweep", pytest.approx(20))]
 
 
-async def test_a_pass_that_failed_is_followed_by_a_look():
+async def test_a_sweep_that_failed_is_followed_by_a_look():
     """The hub was away, and has not heard yet who was active meanwhile; or it was not there yet at the first look."""
     answers = {
         "look": iter([HubUnavailable("connection refused"), Report(), Report()]),
@@ -102,7 +102,7 @@ async def test_a_pass_that_failed_is_followed_by_a_look():
     assert done == ["look", "look", "sweep", "sweep", "look", "sweep", "sweep"]
 
 
-async def test_the_passes_keep_the_rhythm():
+async def test_the_sweeps_keep_the_rhythm():
     sweeps = Sweeps(3, 1, 2)
     async with running(sweeps):
         await asyncio.sleep(35)
@@ -118,11 +118,11 @@ async def test_a_long_sweep_delays_the_next_and_never_overlaps_it():
 
 async def test_it_survives_a_hub_that_is_away(caplog):
     sweeps = Sweeps(errors={0: HubUnavailable("GET /users failed: connection refused")})
-    async with running(sweeps) as passes:
+    async with running(sweeps) as records:
         await asyncio.sleep(15)
     assert "failed: GET /users failed: connection refused" in caplog.text
     assert "Traceback" not in caplog.text
-    assert passes[-1].report == Report(servers=1)
+    assert records[-1].report == Report(servers=1)
 
 
 async def test_it_survives_a_mistake_and_shows_it(caplog):
@@ -141,11 +141,13 @@ async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
     assert looptime == pytest.approx(5, abs=0.01)
 
 
-async def test_every_pass_is_on_record():
+async def test_every_sweep_is_on_record():
     """The listener gets each when it is over."""
     sweeps = Sweeps(2, 1, errors={1: HubUnavailable("away"), 2: KeyError("alice")})
     told = []
-    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_pass=told.append)
+    service = CullerService(
+        sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_sweep=told.append
+    )
     await run_while(service, asyncio.sleep(45))
     kinds = [(each.kind, each.error) for each in told]
     assert kinds == [
@@ -179,7 +181,7 @@ async def test_one_sweep_on_its_own():
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError("mistake")])
-async def test_a_heartbeat_goes_on_beside_the_passes_and_ends_with_them(error, caplog):
+async def test_a_heartbeat_goes_on_beside_the_sweeps_and_ends_with_them(error, caplog):
     beats = []
 
     async def heartbeat():

@@ -155,7 +155,7 @@ def test_contact_with_the_hub_is_not_written_at_every_answer(tmp_path):
         assert timedelta(0) <= NOW + timedelta(seconds=seconds) - on_disk < timedelta(seconds=15)
 
 
-# --- What is no file ---
+# --- Not a regular file ---
 
 
 def make_device(path):
@@ -188,7 +188,7 @@ def test_what_is_no_file_is_refused_and_stays_where_it_is(tmp_path, kind, read_o
     before = path.stat()
     given = tmp_path / "link"
     given.symlink_to(path)
-    with pytest.raises(BadStateFile, match=rf"^state_file: '.*' is {kind}; it must be a file"):
+    with pytest.raises(BadStateFile, match=rf"^state_file: '.*' is {kind}; it must be a regular file"):
         store(given if through_a_link else path, read_only=read_only)
     assert (path.stat().st_mode, path.stat().st_ino) == (before.st_mode, before.st_ino)
     assert {each.name for each in tmp_path.iterdir()} == {"state", "link"}
@@ -260,7 +260,7 @@ def test_a_file_system_without_locks_is_told_and_does(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr("fcntl.flock", none)
     store(tmp_path / "state.json").extend("ann", "", HOUR)
-    assert "not locked, another culler may use it: No locks available" in caplog.text
+    assert "not locked, make sure that no other culler uses it: No locks available" in caplog.text
 
 
 # --- Clocks ---

@@ -31,8 +31,8 @@ class Culler:
 
     name: str
     command: tuple[str, ...]
-    look_is_over: str = ""  # what it logs after its first pass, in which it stops nothing; "": it has none
-    sweep_is_over: str = ""  # what it logs after a sweep; "": it falls silent
+    look_is_over: str = ""  # its log line after a sweep that stops nothing; "": none
+    sweep_is_over: str = ""  # its log line after a sweep; "": none
 
     def with_pages_of(self, users: int) -> "Culler":
         """Return the same with pages of another size."""
@@ -48,7 +48,7 @@ class Culler:
 OURS = Culler(
     name="k8s_hub",
     command=(sys.executable, "-m", "k8s_hub.culler", "--cull-every=10"),
-    look_is_over="First look (stops nothing): ",
+    look_is_over="Sweep (stops nothing): ",
     sweep_is_over=" Sweep: ",
 )
 PEER = Culler(

@@ -1,1 +1,1 @@
-"""The culler's decisions as values and pure functions, without I/O, clock or framework."""
+"""Decisions of the culler as values and pure functions, without I/O, clock or framework."""

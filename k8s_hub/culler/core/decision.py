@@ -1,4 +1,4 @@
-"""A decision: the facts about one server, the rule that holds, the verdict, and what would change it."""
+"""A decision: the facts about one server, the rule that applies, the verdict, and what would change it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,17 +25,17 @@ class Action(StrEnum):
     """What the culler did about a decision."""
 
     STOPPED = "stopped"
-    STOPPING = "stopping"  # asked to stop; the hub is still at it
-    GONE = "gone"  # stopped by somebody else meanwhile
+    STOPPING = "stopping"  # the hub has not finished the stop yet
+    GONE = "gone"  # something else stopped it meanwhile
     KEPT = "kept"
-    WOULD_STOP = "would stop"  # nothing is stopped in a dry run or a first look
-    WOULD_DELETE = "would delete"  # a user, likewise
+    WOULD_STOP = "would stop"  # in a dry run or a look
+    WOULD_DELETE = "would delete"  # a user, in a dry run or a look
     DELETED = "deleted"  # a user
-    FAILED = "failed"  # to stop or delete it
+    FAILED = "failed"  # the stop or deletion failed
 
 
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
-"""They go before every limit and rule."""
+"""States that come before every limit and rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +49,17 @@ class Decision:
 
     @property
     def idle(self) -> timedelta | None:
-        """How long ago it was active; None where that is not known, or in the future."""
+        """The time since its last activity; None if that is unknown or in the future."""
         since = active_at(self.facts, self.at)
         return None if since is None or since > self.at else self.at - since
 
     def held_back(self, cause: Cause, why: str) -> Self:
-        """Return the decision not to stop it this time, although its time is up; ``why`` ends the sentence."""
+        """Return the decision to keep it this time, although it is due; ``why`` completes the reason."""
         reason = f"{self.verdict.reason}, but {why}"
         return replace(self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason))
 
     def record(self, action: Action) -> "DecisionRecord":
-        """Return what is kept and shown of it: the same for decision log, dry run, `explain` and page."""
+        """Return the record for decision log, dry run, `explain` and page."""
         facts, server = self.facts, self.facts.server
         return DecisionRecord(
             at=self.at,
@@ -79,7 +79,7 @@ class Decision:
         )
 
     def as_json(self, action: Action) -> dict[str, Any]:
-        """Return its record as JSON."""
+        """Return the record as JSON."""
         return self.record(action).as_json()
 
     def sentence(self) -> str:
@@ -90,16 +90,16 @@ class Decision:
 
     @property
     def subject(self) -> str:
-        """What it is about, in words."""
+        """The server, as logs show it."""
         return str(self.facts.server)
 
     def changes(self) -> Sequence[str]:
-        """Return sentences about what would change the verdict."""
+        """Return what would change the verdict, in sentences."""
         if self.verdict.cause in _STATES:
             return tuple(self._changes_of_cause())
         return (*self._changes_of_cause(), *self._changes_of_age(), *self._changes_of_rules())
 
-    # --- The sentence's end ---
+    # --- The end of the sentence ---
 
     def _limits_in_words(self) -> Iterator[str]:
         limits, cause = self.matched.limits, self.verdict.cause
@@ -125,23 +125,23 @@ class Decision:
 
     # --- What would change it ---
 
-    def _changes_of_cause(self) -> Iterator[str]:  # noqa: C901, PLR0912 - one case a cause
+    def _changes_of_cause(self) -> Iterator[str]:  # noqa: C901, PLR0912 - one case for each cause
         verdict = self.verdict
         server = self.facts.server
         match verdict.cause:
             case Cause.PENDING:
-                yield f"Nothing until its {server.pending} has ended: the culler never stops a pending server."
+                yield f"The culler decides once the {server.pending} has ended: it never stops a pending server."
             case Cause.NOT_READY:
-                yield "Nothing until the hub reports it ready."
+                yield "The culler decides once the hub reports it ready."
             case Cause.UNKNOWN:
                 yield from self._what_is_unknown()
             case Cause.EXEMPT if self.matched.limits.exempt:
                 if self.matched.name is not None and not self.matched.doubts:
-                    yield f"Limits apply while no rule with exempt: true matches; now {_named(self.matched.name)} does."
+                    yield f"Limits apply once no rule with exempt: true matches; now {_named(self.matched.name)} does."
                 if verdict.deadline is not None:
                     yield from self._what_it_waits_for()
             case Cause.EXEMPT:
-                yield f"Limits apply where cull_{'named' if server.name else 'default'}_servers is true."
+                yield f"Limits apply if cull_{'named' if server.name else 'default'}_servers is true."
             case Cause.EXTENDED | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
                 yield from self._what_it_waits_for()
             case Cause.WARNED if self._is_by_age:
@@ -151,19 +151,19 @@ class Decision:
             case Cause.IDLE:
                 yield "Activity before the stop keeps it running."
             case Cause.OLD:
-                yield "Its user can do nothing: it has reached its maximum runtime."
+                yield "Its user cannot change that: it has reached its maximum runtime."
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
             case Cause.MASS_CULL:
-                yield "The next sweep stops it unless somebody uses it before then: the brake holds for one sweep."
+                yield "The next sweep stops it unless somebody uses it before then: the brake holds for one sweep only."
             case Cause.OUTAGE_GRACE:
                 yield "The culler decides again once servers have had time to report activity after the hub's outage."
             case Cause.UNPROBED:
                 yield "A later sweep asks it what it runs, and decides again."
             case _:
-                pass  # its age, which is named in any case
+                pass  # _changes_of_age has its maximum runtime
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
-            yield "Only the activity that the hub knows of counts: the culler did not ask the server (ask_servers), or got no answer."
+            yield "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), or got no answer."
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
@@ -191,17 +191,17 @@ class Decision:
         seen = server.started if server.last_activity is None else server.last_activity
         if seen is None:
             yield (
-                "The culler judges it once the hub reports its last_activity or started: look at GET /hub/api/users/"
+                "The culler decides once the hub reports its last_activity or started. Check GET /hub/api/users/"
                 f"{server.user}, and whether the token's scope read:servers includes this user."
             )
         elif seen < EARLIEST:
-            yield f"The culler judges it once the hub reports a time that can be true, not {_iso(seen)}."
+            yield f"The culler decides once the hub reports a possible time, not {_iso(seen)}. Check the hub's clock."
         elif seen > self.at:
-            yield f"The culler judges it from {self._clock(seen)} on: look at the clocks of the hub and of this service."
+            yield f"The culler decides from {self._clock(seen)} on. Check the clocks of the hub and of the culler."
         elif work is not None and work.last_execution is not None:
             yield (
-                f"The culler judges it from {self._clock(work.last_execution)} on: look at the clock of its node. "
-                f"A time more than {format_duration(CLOCK_SKEW)} ahead does not count."
+                f"The culler decides from {self._clock(work.last_execution)} on. Check the clock of its node: "
+                f"a time more than {format_duration(CLOCK_SKEW)} ahead does not count."
             )
 
     def _changes_of_age(self) -> Iterator[str]:
@@ -216,7 +216,7 @@ class Decision:
             yield "The default limits apply: no rule matches."
         elif self.verdict.cause is not Cause.EXEMPT:
             rule = _named(self.matched.name)
-            yield f"The limits are those of {rule}: an earlier rule that matches would replace them."
+            yield f"The limits of {rule} apply: an earlier rule that matches would replace them."
         if self.matched.until is not None:
             yield f"Other limits may apply from {self._clock(self.matched.until)} on: the schedule of a rule changes them."
         if self.verdict.culls:
@@ -226,7 +226,7 @@ class Decision:
 
     @property
     def _is_by_age(self) -> bool:
-        """Whether it is its age that ends it, or will."""
+        """Whether the maximum runtime ends it, or will."""
         verdict = self.verdict
         if verdict.cause is Cause.OLD:
             return True
@@ -249,7 +249,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """A decision and its action, without the hub's models, which take too much memory for ten thousand servers."""
+    """A decision and its action, without the hub's models: these take too much memory for ten thousand servers."""
 
     at: datetime
     user: str
@@ -262,17 +262,17 @@ class DecisionRecord:
     last_activity: datetime | None
     ready: bool
     pending: str | None
-    work: Work | None  # None: was not asked, or gave no answer
+    work: Work | None  # None: not asked, or no answer
     extended_until: datetime | None
     warned_at: datetime | None
 
     @property
     def runtime_ends(self) -> datetime | None:
-        """When it reaches its maximum runtime; None: it has none."""
+        """When it reaches its maximum runtime; None: no maximum."""
         return runtime_ends(self.started, self.matched.limits)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as one line of the decision log has it."""
+        """Return the record as the decision log has it."""
         limits, work = self.matched.limits, self.work
         return {
             "time": _iso(self.at),
@@ -312,7 +312,7 @@ class UserDecision:
 
     @property
     def subject(self) -> str:
-        """What it is about, in words."""
+        """The user, as logs show it."""
         return f"user {self.user.name}"
 
     def as_json(self, action: Action) -> dict[str, Any]:
@@ -344,7 +344,7 @@ class UserDecision:
         return f"{self.subject}: {fate}: {self.verdict.reason}"
 
     def changes(self) -> Iterator[str]:
-        """Yield sentences about what would change the verdict."""
+        """Yield what would change the verdict, in sentences."""
         yield from _doubts_in_words(self.matched)
         if self.verdict.deadline is not None and not self.verdict.culls:
             yield f"The culler deletes the user at {_clock(self.verdict.deadline, self.at)} unless they are active before then."
@@ -358,17 +358,17 @@ def _doubts_in_words(matched: MatchedRule) -> Iterator[str]:
     for doubt in matched.doubts:
         yield (
             f"The culler cannot tell whether {_named(doubt.rule)} matches: the API token lacks the scope {doubt.scope}. "
-            "Until then the longer limit applies, and a rule that may exempt does exempt."
+            "Without it, the longer limit applies, and a rule that may exempt does exempt."
         )
 
 
 def _named(rule: str) -> str:
-    """Return a rule's name, or its place, in a sentence."""
+    """Return a rule's name, or its place, for a sentence."""
     return rule if rule.startswith(("rules[", "users[")) else f"rule {rule!r}"
 
 
 def _clock(moment: datetime | None, at: datetime) -> str:
-    """Return a time in words; without its date where that is today's."""
+    """Return a time as text, without the date of today."""
     return "a time after the last possible date" if moment is None else format_clock(moment, at)
 
 

@@ -1,4 +1,4 @@
-"""Extensions of servers, and the admin's limits for them, from values."""
+"""Extensions of servers, and their limits: pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from k8s_hub.text import Message, format_duration, message_text
 WEEK = timedelta(days=7)
 
 CLOCK_STEP = timedelta(minutes=1)
-"""A clock may be set back by this much without a mistake."""
+"""A clock that is set back by less than this is no error."""
 
 
 class ExtensionRefused(Exception):
-    """An extension that is beyond the limits, or could not be stored; the message is for the user."""
+    """An extension exceeds the limits, or could not be saved; the message is for the user."""
 
     def __init__(self, *message: str | datetime) -> None:
         super().__init__(message_text(message))
@@ -24,41 +24,41 @@ class ExtensionRefused(Exception):
 class ExtensionLimits:
     """The limits of extensions."""
 
-    longest: timedelta = timedelta(hours=8)  # from the time of asking
-    per_week: int = 5  # per user, in any seven days; 0: there are no extensions
+    longest: timedelta = timedelta(hours=8)  # from the request on
+    per_week: int = 5  # per user, in any seven days; 0: no extensions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """One extension of a server; a release ends it early, and it counts on."""
+    """One extension of a server. A cancelled extension ends early, and still counts."""
 
     server: str  # "" is the user's default server
-    at: datetime  # when it was asked for
+    at: datetime  # the time of the request
     until: datetime
-    by_admin: bool = False  # no use of the user's quota
+    by_admin: bool = False  # does not count for the user's quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """The extensions that a user has left now."""
 
-    left: int  # times within these seven days
+    left: int  # extensions within seven days
     longest: timedelta
     again: datetime | None = (
-        None  # when the next is free, where none is left; None: one is, or there is none ever
+        None  # with none left: the time of the next; None: some left, or extensions are off
     )
 
 
 def extended_until(
     extensions: Sequence[Extension], server: str, limits: ExtensionLimits, now: datetime
 ) -> datetime | None:
-    """Return until when a server is extended; None where it is not. A limit that was lowered holds for old extensions too."""
+    """Return the end of a server's extension, or None. A lowered limit also shortens existing extensions."""
     ends = (min(each.until, each.at + limits.longest) for each in extensions if each.server == server)
     return max((end for end in ends if end > now), default=None)
 
 
 def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetime) -> Quota:
-    """Return what the user of these extensions may still ask for."""
+    """Return the quota that these extensions leave to their user."""
     counted = sorted(each.at for each in extensions if now - each.at < WEEK and not each.by_admin)
     left = max(0, limits.per_week - len(counted))
     again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
@@ -85,9 +85,9 @@ def extend(
     *,
     by_admin: bool = False,
 ) -> tuple[Extension, ...]:
-    """Return the user's extensions with one more, from now on; raise ExtensionRefused where the limits forbid it.
+    """Return the user's extensions with a new one, from now on; raise ExtensionRefused beyond the limits.
 
-    by_admin: an admin asks, whom ``per_week`` does not bind.
+    by_admin: the request is an admin's, without the limit ``per_week``.
     """
     allowed = quota(extensions, limits, now)
     if not can_extend(limits, by_admin=by_admin):
@@ -105,16 +105,16 @@ def extend(
 
 
 def release(extensions: Sequence[Extension], server: str, now: datetime) -> tuple[Extension, ...]:
-    """Return the user's extensions after that of the server was ended; what was used up stays so."""
+    """Return the user's extensions after the end of this server's extension, which still counts."""
     return tuple(
         replace(each, until=min(each.until, now)) if each.server == server else each for each in extensions
     )
 
 
 def settled(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
-    """Return the user's extensions; one that was asked for in the future, under a wrong clock, begins now.
+    """Return the user's extensions; one from the future, made under a wrong clock, begins now.
 
-    Otherwise it would hold, and count, until that future is over.
+    Otherwise it would apply and count for too long.
     """
     return tuple(
         replace(each, at=now, until=now + max(each.until - each.at, timedelta()))
@@ -125,5 +125,5 @@ def settled(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, 
 
 
 def lasting(extensions: Sequence[Extension], now: datetime) -> tuple[Extension, ...]:
-    """Return the extensions that still hold or still count."""
+    """Return the extensions that have not ended, or still count."""
     return tuple(each for each in extensions if each.until > now or now - each.at < WEEK)

@@ -1,6 +1,6 @@
-"""The command line before traitlets reads it: all spellings that a version of idle-culler took, and no mistakes.
+"""Prepare the command line for traitlets: accept all spellings of idle-culler, and refuse unknown flags.
 
-Version 1.4 read its flags with tornado, version 2.0 with traitlets.
+idle-culler 1.4 read its flags with tornado, version 2.0 with traitlets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _TRUTHS = {
     **dict.fromkeys(("false", "f", "0", "no", "n", "off"), "false"),
 }
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR", "none": "CRITICAL"}
-"""Tornado's ``--logging``, as a ``--log-level``."""
+"""Values of tornado's ``--logging``, with their ``--log-level``."""
 
 
 def normalised(
@@ -28,10 +28,10 @@ def normalised(
     valued: AbstractSet[str],
     secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Write each flag as ``--cull-every=60``, and of one that is given twice the last; what is no flag comes first.
+    """Return each flag as ``--cull-every=60``, after the positional arguments; the last of repeated flags counts.
 
-    switches: flags that mean something without a value; valued: flags that take one; those that are both are true or
-    false, in any word for it. secrets: by flag, what to use instead, because everybody can read a command line.
+    switches: flags that need no value; valued: flags that take one; flags that are both are true or false, in any
+    word for it. secrets: by flag, what to use instead, because everybody can read a command line.
     Raise UsageError for a flag that does not exist, lacks its value, or would show a secret.
     """
     flags: dict[str, str] = {}
@@ -47,7 +47,7 @@ def normalised(
             name, value = "log-level", _LEVELS.get(value.lower(), value)
         elif _trait(name) in switches & valued:
             value = _TRUTHS.get((value or "true").lower(), value)
-        # One trait is one flag, also as --IdleCuller.timeout.
+        # --timeout and --IdleCuller.timeout are the same flag.
         flags.pop(_trait(name), None)
         flags[_trait(name)] = _dashed(name) + ("" if value is None else f"={value}")
     return others + list(flags.values())
@@ -61,7 +61,7 @@ def _read(
     known: AbstractSet[str],
     secrets: Mapping[str, str],
 ) -> tuple[str, str | None]:
-    """Return a flag's name and its value, which may be the next of the arguments ``left`` (the last in the list)."""
+    """Return a flag's name and value. The value may be the next argument, which is the last in ``left``."""
     flag, equals, value = argument.partition("=")
     dashes, name = _split(flag)
     if name in secrets:
@@ -69,7 +69,7 @@ def _read(
             f"--{name} is not a flag, because everybody can read a command line: {secrets[name]}"
         )
     if name not in known or len(dashes) > (1 if len(name) == 1 else 2):
-        shown = flag if "://" in value else argument  # a URL may hold a secret
+        shown = flag if "://" in value else argument  # a URL may contain a secret
         raise UsageError(f"unknown flag {shown!r}{_suggestion(name, known | secrets.keys())}")
     if equals:
         return name, value
@@ -78,7 +78,7 @@ def _read(
         if following is None:
             raise UsageError(f"--{name} needs a value")
         return name, left.pop()
-    # After a switch, only a word for true or false is its value: another may say who is to be explained.
+    # Only a word for true or false is the value of a switch: `explain --debug ada` names a user.
     return name, left.pop() if following is not None and following.lower() in _TRUTHS else None
 
 
@@ -87,7 +87,7 @@ def _trait(name: str) -> str:
 
 
 def _split(flag: str) -> tuple[str, str]:
-    """Return a flag's dashes and its name, which is a trait's own in ``--Class.trait``."""
+    """Return a flag's dashes and its name; ``--Class.trait`` keeps its underscores."""
     name = flag.lstrip("-")
     return flag.removesuffix(name) if name else flag, name if "." in name else name.replace("_", "-")
 

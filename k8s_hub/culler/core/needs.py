@@ -1,4 +1,4 @@
-"""Scopes: what the configuration needs of the token and what for, and what the token has that it should not have."""
+"""Scopes: which ones the configuration needs and why, and which ones the token should not have."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SERVERS = "read:servers"
 STOP = "delete:servers"
 ACTIVITY = "read:users:activity"
 CREATED = "read:users"
-"""The smallest scope that shows when a user was created."""
+"""The smallest scope that shows the creation time of a user."""
 DELETE_USERS = "delete:users"
 GROUPS = "read:users:groups"
 STATE = "admin:server_state"
@@ -21,14 +21,14 @@ ROUTES = "proxy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """A scope, and what does not work without it."""
+    """A scope, and the effect of its absence."""
 
     scope: str
     without: str
 
 
 def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> Iterator[Need]:
-    """Return what is needed beside what probing servers takes; ``of_rules``: GROUPS, STATE or both."""
+    """Yield the needs of everything but asking servers; ``of_rules``: GROUPS, STATE or both."""
     yield Need(scope=LIST, without="the culler finds no users")
     yield Need(scope=SERVERS, without="the culler sees no servers")
     if not is_dry_run:
@@ -37,7 +37,7 @@ def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> It
         yield Need(scope=ACTIVITY, without="cull_users deletes no users")
         yield Need(
             scope=CREATED,
-            without="cull_users does not see when users were created, so it deletes no user who never came, "
+            without="cull_users does not see when users were created: it deletes no user without activity, "
             "and user_max_age has no effect",
         )
         if not is_dry_run:
@@ -55,7 +55,7 @@ _WITHOUT = {
 
 
 def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
-    """Return what probing servers needs of a token that has these scopes: one of several ways."""
+    """Yield what asking servers needs beside these scopes; there are several ways."""
     has_address = has_template or ROUTES in has
     opens_all = TOKENS in has or (shows_own_token and ACCESS in has)
     if not (has_address and opens_all):
@@ -69,7 +69,7 @@ def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token:
 
 
 def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
-    """Return a sentence for each scope that gives the culler, or who sees its token, more than culling takes."""
+    """Yield a message for each scope that gives the culler's token more power than culling needs."""
     if TOKENS in has:
         yield (
             f"The API token has the scope {TOKENS}: with it, the culler can make a token of any user, even of an admin. "
@@ -88,12 +88,12 @@ def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
 
 
 def opens_servers(has: Collection[str]) -> bool:
-    """Return whether a token with these scopes opens servers itself: some, where the scope has a filter."""
+    """Return whether a token with these scopes opens servers: with a filter, some of them."""
     return any(scope.partition("!")[0] == ACCESS for scope in has)
 
 
 def lacking(wanted: Sequence[Need], has: Collection[str]) -> Iterator[str]:
-    """Return a sentence for each scope that is missing, once each."""
+    """Yield one message for each missing scope."""
     reasons = {need.scope: need.without for need in reversed(wanted)}
     for missing in missing_scopes([need.scope for need in wanted], has):
         if missing.partly:

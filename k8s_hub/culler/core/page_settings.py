@@ -1,4 +1,4 @@
-"""Where the page listens, and how it logs people in: from the environment that the hub gives its services."""
+"""Settings of the page, from the environment that the hub gives its services: address and login."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class BadPageSettings(Exception):
-    """The environment is invalid for a page; the message names the variable and its value."""
+    """The environment is invalid; the message names the variable and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +19,13 @@ class PageSettings:
     ip: str  # to listen on; empty: all interfaces
     port: int
     prefix: str  # the path of the page behind the proxy, such as /services/idle-culler/
-    client_id: str  # of OAuth
+    client_id: str  # for OAuth
     access_scopes: frozenset[str]  # one of them lets a user in
     api_url: str
     token: str = field(repr=False)
     hub_prefix: str = "/hub/"
-    hub_host: str = ""  # where the hub has a domain of its own, or a public URL
-    login_callback: str = ""  # where the hub sends users back; empty: below the prefix at its own host
+    hub_host: str = ""  # if the hub has its own domain or a public URL
+    login_callback: str = ""  # the redirect after a login; empty: below the prefix
     keyfile: str = ""  # of internal_ssl
     certfile: str = ""
     client_ca: str = ""
@@ -35,7 +35,9 @@ class PageSettings:
         """Read the environment; raise BadPageSettings."""
         name = environ.get("JUPYTERHUB_SERVICE_NAME", "")
         if not name:
-            raise BadPageSettings("JUPYTERHUB_SERVICE_NAME is not set: the page is a service of the hub")
+            raise BadPageSettings(
+                "JUPYTERHUB_SERVICE_NAME is not set: set it to the name of the service in c.JupyterHub.services"
+            )
         ip, port = _address(environ.get("JUPYTERHUB_SERVICE_URL", ""))
         base = _path(environ.get("JUPYTERHUB_BASE_URL") or "/")
         return cls(
@@ -56,16 +58,16 @@ class PageSettings:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Return where to listen. A name that is not this machine's own is the proxy's way here, through all interfaces."""
+    """Return IP and port to listen on. For a host name, that is all interfaces: the proxy resolves the name."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # a bracket without its pair, a port beyond 65535
+    except ValueError:  # a single bracket, a port above 65535
         host, port = None, None
     if not host or not port:
         shown = url.rpartition("@")[2]  # without a user and password
         raise BadPageSettings(
-            f"JUPYTERHUB_SERVICE_URL must be one such as http://127.0.0.1:10101, not {shown!r}"
+            f"JUPYTERHUB_SERVICE_URL must be a URL with a port such as http://127.0.0.1:10101, not {shown!r}"
         )
     if host == "localhost":
         return "127.0.0.1", port

@@ -1,7 +1,7 @@
-"""Decide what to do with one server or one user, and why: pure functions of values.
+"""The policy: decides whether to stop a server or delete a user, and why; pure functions.
 
-A server's time is up when its idle limit has passed since it was last active, or when it reaches its maximum runtime,
-whichever is first. Running work and extensions postpone the first, never the second.
+A server is due when it exceeds its idle limit, or when it reaches its maximum runtime, whichever comes first. Running
+work and extensions postpone the idle limit, never the maximum runtime.
 """
 
 from collections.abc import Collection
@@ -17,47 +17,47 @@ from k8s_hub.text import format_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a server itself reports about its kernels and terminals."""
+    """What a server reports about its kernels and terminals."""
 
-    busy: int  # kernels that execute something now
-    connections: int  # to kernels: open tabs
-    last_execution: datetime | None  # newest message of a kernel or output of a terminal; None: not known
+    busy: int  # kernels that execute code now
+    connections: int  # open connections to kernels: tabs
+    last_execution: datetime | None  # the last message of a kernel or output of a terminal; None: unknown
     is_partial: bool = (
-        False  # a part of the answer is missing: more may run, and what the hub reports counts beside it
+        False  # a part of the answer is missing, so the activity that the hub reports also counts
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A warning that was given to a server's user."""
+    """A warning to the user of a server."""
 
     at: datetime
-    since: datetime  # when the period began that it was about: activity begins another
+    since: datetime  # the start of the idle period that it is about: activity starts a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything that a verdict depends on, but for limits and time."""
+    """Everything that a verdict depends on, except limits and time."""
 
     server: Server
     user: User
-    work: Work | None = None  # None: was not asked, or gave no answer
-    extended_until: datetime | None = None  # its user asked for it
-    notice: Notice | None = None  # the last one
+    work: Work | None = None  # None: not asked, or no answer
+    extended_until: datetime | None = None
+    notice: Notice | None = None  # the last warning
 
 
 class HoldStore(Protocol):
     """Stores extensions and warnings."""
 
     def extended_until(self, user: str, server: str) -> datetime | None:
-        """Return until when a server's user has extended it; None: they have not."""
+        """Return the end of a server's extension; None: it has none."""
 
     def notice(self, user: str, server: str) -> Notice | None:
-        """Return the last warning that its user got; None: none."""
+        """Return the last warning to its user, or None."""
 
 
 def facts_of(server: Server, user: User, store: HoldStore | None = None, work: Work | None = None) -> Facts:
-    """Return all that is known about a server; without a store, nothing is remembered."""
+    """Return the facts about a server; without a store, it has no extension and no warning."""
     return Facts(
         server=server,
         user=user,
@@ -68,26 +68,26 @@ def facts_of(server: Server, user: User, store: HoldStore | None = None, work: W
 
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""A time before it is a zero that somebody wrote for "unknown"."""
+"""An earlier time is a zero that stands for "unknown"."""
 
 CLOCK_SKEW = timedelta(days=1)
-"""A server's clock may be ahead of ours by this much. A time further ahead does not count."""
+"""A server's clock may be ahead by this much. A time further ahead does not count."""
 
 
 class Cause(StrEnum):
-    """Why: a few words for reports, where verdicts are counted."""
+    """The cause of a verdict, as reports, metrics and pages show it."""
 
     IDLE = "idle"
     OLD = "too old"
     IN_USE = "in use"
     BUSY = "busy"
-    EXTENDED = "kept by its user"
+    EXTENDED = "extended"
     WARNED = "warned"
     PENDING = "pending"
     NOT_READY = "not ready"
-    UNKNOWN = "of unknown activity"
+    UNKNOWN = "activity unknown"
     EXEMPT = "exempt"
-    SPARED = "spared by the arbiter hook"
+    SPARED = "kept by the arbiter hook"
     MASS_CULL = "held back by the brake"
     OUTAGE_GRACE = "held back after an outage"
     UNPROBED = "not yet asked"
@@ -95,31 +95,33 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """To cull or to keep; ``reason`` completes the sentence "it ..."."""
+    """To stop or to keep; ``reason`` completes the sentence "it ..."."""
 
     culls: bool
     cause: Cause
     reason: str
-    since: datetime | None = None  # when the period began that ends it: its last activity, or its start
-    deadline: datetime | None = None  # when its time is up if nothing changes; None: not in sight
+    since: datetime | None = (
+        None  # the start of the period that ends at the deadline: its last activity, or its start
+    )
+    deadline: datetime | None = None  # when it is due if nothing changes; None: not foreseen
 
     @property
     def word(self) -> str:
-        """The verdict in one word, for records and pages."""
+        """The verdict as one word, for records and pages."""
         return "stop" if self.culls else "keep"
 
     @classmethod
     def cull(
         cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
     ) -> Self:
-        """Return the verdict that it goes."""
+        """Return a verdict to stop."""
         return cls(culls=True, cause=cause, reason=reason, since=since, deadline=deadline)
 
     @classmethod
     def keep(
         cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
     ) -> Self:
-        """Return the verdict that it stays."""
+        """Return a verdict to keep."""
         return cls(culls=False, cause=cause, reason=reason, since=since, deadline=deadline)
 
 
@@ -133,9 +135,9 @@ def evaluate(
 ) -> Verdict:
     """Decide whether to stop one server.
 
-    Without known activity, idle time counts from the start; without a known start, keep it. A time in the
-    future keeps it too. ``opinion`` is the answer of the arbiter hook, which replaces the idle limit; None: no hook.
-    ``notice`` is how long before a stop its user is warned; None: never.
+    Without known activity, idle time counts from the start. Without a known start, or with a time in the future,
+    keep the server. opinion: the answer of the arbiter hook, which replaces the idle limit; None: no hook.
+    notice: the time between warning and stop; None: no warnings.
     """
     server = facts.server
     if spared := _by_state(server, limits):
@@ -149,10 +151,10 @@ def evaluate(
 
 
 def active_at(facts: Facts, now: datetime) -> datetime | None:
-    """Return when a server was last active, maybe in the future; None where that is not known.
+    """Return when a server was last active, maybe in the future; None: unknown.
 
-    Where tabs are open, they look like activity to the hub: then it is what the server executed last, if it reported all
-    that it runs.
+    To the hub, open tabs look like activity. With open tabs and a complete answer of the server, only the last
+    execution counts.
     """
     seen = _seen_at(facts.server)
     executed = _executed_at(facts.work, now)
@@ -164,20 +166,20 @@ def active_at(facts: Facts, now: datetime) -> datetime | None:
 
 
 def runtime_ends(begun: datetime | None, limits: Limits) -> datetime | None:
-    """Return when what was begun then reaches its maximum runtime; None: it has none, or that is not known."""
+    """Return when a server or user of this start reaches the maximum; None: no maximum, or an unknown start."""
     begun = _known(begun)
     return None if begun is None or limits.max_age is None else _plus(begun, limits.max_age)
 
 
 def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
-    """Return whether it is time to warn a server's user, who was not warned yet in this period."""
+    """Return whether to warn a server's user now: the stop is near, and no warning about it was given."""
     if verdict.culls or verdict.deadline is None or verdict.deadline - now > notice:
         return False
     return _warned_at(facts, verdict, now, notice) is None
 
 
 def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
-    """Decide whether to delete one user who has no server left."""
+    """Decide whether to delete one user without servers."""
     if limits.exempt:
         return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
     if user.admin and not limits.admins:
@@ -196,7 +198,7 @@ def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
 
 
 def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetime) -> tuple[Cause, str]:
-    """Return why a server is stopped at ``deadline`` if nothing changes until then, with a reason as of now."""
+    """Return why the culler will stop a server at ``deadline`` if nothing changes, with a reason as of now."""
     end = runtime_ends(facts.server.started, limits)
     if end is not None and end <= deadline:
         return Cause.OLD, f"reaches its maximum runtime of {format_duration(limits.max_age or timedelta())}"
@@ -210,10 +212,12 @@ def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetim
 
 # --- The verdict, step by step ---
 
+_PENDING = {"spawn": "is starting", "stop": "is stopping"}
+
 
 def _by_state(server: Server, limits: Limits) -> Verdict | None:
     if server.pending is not None:
-        return Verdict.keep(Cause.PENDING, f"has a pending {server.pending}")
+        return Verdict.keep(Cause.PENDING, _PENDING.get(server.pending, f"has a pending {server.pending}"))
     if not server.ready:
         return Verdict.keep(Cause.NOT_READY, "is not ready")
     if not (limits.named_servers if server.name else limits.default_servers):
@@ -244,9 +248,9 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
             Cause.EXTENDED, f"has an extension for another {format_duration(extended_until - now)}"
         )
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
-        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, silent for {format_duration(idle)}")
+        verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, without output for {format_duration(idle)}")
     elif opinion is not None:
-        return replace(_by_opinion(opinion=opinion), since=since)  # when it changes is the hook's to know
+        return replace(_by_opinion(opinion=opinion), since=since)  # only the hook knows the deadline
     else:
         verdict = _by_idle_limit(idle, limits.timeout, used, unused)
     return replace(verdict, since=since, deadline=deadline)
@@ -298,10 +302,10 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
 
 
 def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
-    """Return when the warning was given that is about this stop.
+    """Return the time of the warning about this stop, or None.
 
-    Activity makes an earlier one void; so does what puts off the stop, as an extension does: for the warning
-    was too early then.
+    Activity after a warning makes it void. So does an extension that postpones the stop, since the warning was too
+    early then.
     """
     given = facts.notice
     if given is None or given.since != verdict.since or given.at > now:
@@ -314,7 +318,7 @@ def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta)
 
 
 def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
-    """Return until when it is extended: never beyond its maximum runtime."""
+    """Return the end of its extension, at most the end of its maximum runtime."""
     end = runtime_ends(facts.server.started, limits)
     return (
         facts.extended_until
@@ -324,14 +328,14 @@ def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
 
 
 def _limit(work: Work | None, limits: Limits) -> timedelta | None:
-    """Return how long it may be silent; None: for ever."""
+    """Return how long it may be silent; None: no limit."""
     if work is None or not work.busy:
         return limits.timeout
     return None if limits.busy_limit is None else max(limits.timeout, limits.busy_limit)
 
 
 def _seen_at(server: Server) -> datetime | None:
-    """Return the last activity that the hub saw, or the start where it saw none."""
+    """Return the last activity that the hub reports, or the start without one."""
     return _known(server.started if server.last_activity is None else server.last_activity)
 
 
@@ -341,7 +345,7 @@ def _executed_at(work: Work | None, now: datetime) -> datetime | None:
 
 
 def _words(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return what it did at this time, and what it did not since then: as the hub or the server itself reports it."""
+    """Return two phrases: what it did at this time, and what it has not done since; by hub or server, as reported."""
     work, server = facts.work, facts.server
     is_hubs_word = since == _seen_at(server)
     if is_hubs_word:
@@ -350,7 +354,7 @@ def _words(facts: Facts, since: datetime) -> tuple[str, str]:
         used = "was started" if since == server.started else "executed something"
         unused = "executed nothing for"
     if work is not None and work.busy:
-        unused = f"{_busy(work)}, silent for"
+        unused = f"{_busy(work)}, without output for"
     elif work is not None and work.connections and not is_hubs_word:
         unused = f"has open tabs, but {unused}"
     return used, unused
@@ -365,7 +369,7 @@ def _known(moment: datetime | None) -> datetime | None:
 
 
 def _plus(moment: datetime, duration: timedelta) -> datetime | None:
-    """Return the sum; None where that is beyond all dates."""
+    """Return the sum; None: later than the last possible date."""
     try:
         return moment + duration
     except OverflowError:
@@ -373,16 +377,16 @@ def _plus(moment: datetime, duration: timedelta) -> datetime | None:
 
 
 AT_LEAST = 10
-"""Fewer servers than these are never held back: half of a small hub often leaves together."""
+"""The guard ignores fewer servers: half of a small hub often leaves together."""
 
 
 def mass_cull_guard(
     to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
 ) -> frozenset[ServerKey]:
-    """Return those of ``to_stop`` that are not to be stopped this time.
+    """Return the servers of ``to_stop`` that the guard holds back this time.
 
-    in_use_before: what the pass before saw in use; running: how many servers run;
-    percent: at most this part of them may stop although they were in use before; 0: no limit.
+    in_use_before: servers that the sweep before saw in use; running: the number of running servers;
+    percent: the part of them that may stop although they were in use before; 0: no limit.
     """
     sudden = in_use_before & frozenset(to_stop)
     is_too_much = percent > 0 and len(sudden) >= AT_LEAST and len(sudden) * 100 > running * percent

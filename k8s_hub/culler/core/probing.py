@@ -1,4 +1,4 @@
-"""Choose the servers to ask, find their addresses, and read their answers."""
+"""Pure parts of asking servers: whom to ask, at which address, and how to read the answers."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,14 +25,14 @@ OF_THE_NAMES = frozenset(
         *("escaped_username", "escaped_servername", "escaped_user_server"),
     }
 )
-"""No unescaped name: no user may choose the host that the culler's token is sent to."""
+"""No unescaped name: a user must not choose the host that gets the culler's token."""
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 SCHEMES = frozenset({"http", "https"})
 
 
 class BadTemplate(Exception):
-    """A template that names no address; the message begins with its key, ``server_url_template``."""
+    """The template is invalid; the message begins with its key, ``server_url_template``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Template:
 
     scheme: str
     host: str
-    port: int | None  # None: the scheme's
+    port: int | None  # None: the default of the scheme
 
     @classmethod
     def parse(cls, text: str) -> "Template":
@@ -57,7 +57,7 @@ class Template:
         return cls(scheme=url.scheme, host=url.hostname or "", port=url.port)
 
     def address_of(self, server: Server) -> str | None:
-        """Return a server's address; None where its state lacks a field."""
+        """Return a server's address; None: its state lacks a field, or the host is invalid."""
         state = SavedState.load(server.state)
         saved = {name: value for name in OF_THE_STATE if (value := getattr(state, name)) is not None}
         if any(f"{{{name}}}" in self.host for name in OF_THE_STATE - set(saved)):
@@ -72,13 +72,13 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """All that is known about where servers listen."""
+    """The known addresses of servers."""
 
     template: Template | None = None
     routes: Mapping[ServerKey, str] = field(default_factory=dict)
 
     def url_of(self, server: Server) -> str | None:
-        """Return the URL that a server listens at, without a slash at its end; None: not known."""
+        """Return the URL of a server, without a final slash; None: unknown."""
         own = SavedState.load(server.state).url
         if own is not None and _is_http(own):
             return own.rstrip("/")
@@ -87,7 +87,7 @@ class Addresses:
         path = server.raw.get("url")
         if not _is_http(address) or not isinstance(path, str):
             return None
-        # With a domain for each user, the hub puts that in front of the path.
+        # A hub with a domain for each user puts the domain before the path.
         return f"{address}".rstrip("/") + urlsplit(path).path.rstrip("/")
 
 
@@ -98,12 +98,14 @@ def _check_fields(text: str) -> None:
         raise BadTemplate(f"server_url_template {text!r} is malformed: {error}") from None
     for literal, name, spec, conversion in parts:
         if "{" in literal or "}" in literal:
-            raise BadTemplate(f"server_url_template {text!r} has a brace that belongs to no field")
+            raise BadTemplate(
+                f"server_url_template {text!r} has a single brace; write a field such as {{pod_name}}"
+            )
         if name is not None and (name not in OF_THE_STATE | OF_THE_NAMES or spec or conversion):
             known = ", ".join(sorted(OF_THE_STATE | OF_THE_NAMES))
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
             raise BadTemplate(
-                f"server_url_template {text!r} has the unknown field {shown!r}; known are {known}"
+                f"server_url_template {text!r} has the unknown field {shown!r}; known fields are {known}"
             )
 
 
@@ -112,24 +114,24 @@ def _is_http(url: Any) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL of a host; None where it is none that may be asked."""
+    """Return the parts of a URL; None: the culler cannot ask it."""
     try:
         parts = urlsplit(url)
         is_good = (
             parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
         )
-    except ValueError:  # a bracket without its pair, a port that is no number
+    except ValueError:  # a single bracket, a port that is not a number
         return None
     return parts if is_good else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A server that may be asked."""
+    """A server that the culler may ask."""
 
     server: Server
-    looks_idle: bool  # to the hub: it is stopped unless it says something else
-    probed_at: datetime | None  # None: never yet
+    looks_idle: bool  # by the hub's record: it stops unless it reports activity
+    probed_at: datetime | None  # None: never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +141,17 @@ class ProbeChoice:
     probed: tuple[Server, ...] = ()
     waiting: frozenset[Server] = (
         frozenset()
-    )  # they look idle but found no slot, and must not be stopped unprobed
+    )  # idle-looking ones beyond the limit: keep them until they are asked
 
 
 def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime | None) -> Candidate | None:
-    """Return a server as a candidate; None where no answer of it would matter."""
+    """Return a server as a candidate; None: its answer would not matter."""
     verdict = evaluate(facts, limits, now)
     if verdict.cause not in {
         Cause.IDLE,
         Cause.IN_USE,
         Cause.EXTENDED,
-    }:  # when an extension ends, what it reports counts
+    }:  # the answer counts after an extension
         return None
     begun = facts.server.started or facts.server.last_activity
     if begun is None or now - begun < limits.timeout:
@@ -158,7 +160,7 @@ def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime |
 
 
 def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
-    """Choose who finds a slot: those that look idle first, then those that were not asked for longest."""
+    """Choose the servers to ask: idle-looking ones first, then those not asked for longest."""
     ordered = sorted(candidates, key=lambda each: (not each.looks_idle, each.probed_at or EARLIEST))
     return ProbeChoice(
         probed=tuple(each.server for each in ordered[:slots]),
@@ -169,24 +171,24 @@ def choose(candidates: Iterable[Candidate], slots: int) -> ProbeChoice:
 BUSY = "busy"
 
 MOST_CONNECTIONS = 1_000_000
-"""To one kernel. A server is its user's program: it may report any number."""
+"""Limit of the connections of one kernel: a server is its user's program, and may report any number."""
 
 MOST_ITEMS = 10_000
-"""Kernels or terminals that are read; each takes the culler's loop a microsecond or two."""
+"""Limit of the kernels and of the terminals to read; each blocks the event loop for some microseconds."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """The answer of a server, as far as it can be read."""
+    """The valid parts of a server's answer."""
 
     busy: int = 0
     connections: int = 0
     last_execution: datetime | None = None
-    problem: str | None = None  # the first part that could not be read: which field has which value
+    problem: str | None = None  # the first invalid part: field and value
 
     @property
     def work(self) -> Work | None:
-        """What the server runs; None where it said nothing that can be read."""
+        """What the server runs; None: the answer has no valid part."""
         if self.problem is not None and not self.busy and self.last_execution is None:
             return None
         return Work(
@@ -209,7 +211,7 @@ class Answer:
             self._add_moment(terminal.get("last_activity"), "a terminal")
 
     def miss(self, part: str, value: Any, rule: str) -> None:
-        """Note that a part could not be read; the first is logged."""
+        """Note an invalid part; only the first is logged."""
         if self.problem is None:
             self.problem = f"{part} {quoted(value)}, not {rule}"
 
@@ -225,7 +227,7 @@ class Answer:
     def _add_state(self, state: Any) -> None:
         if isinstance(state, str):
             self.busy += state == BUSY
-        elif state is not None:  # None: the kernel was not asked for its state yet
+        elif state is not None:  # None: the server does not know the state yet
             self.miss("a kernel's execution_state is", state, "a word")
 
     def _add_connections(self, number: Any) -> None:

@@ -1,4 +1,4 @@
-"""Read the values of rules, and the rules file. Errors name the place of the mistake."""
+"""Read the rules file and the values of rules. Errors name the place of the mistake."""
 
 import json
 import re
@@ -16,13 +16,13 @@ class BadRule(Exception):
 
 
 def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
-    """Return a suggestion as the end of a sentence, or nothing."""
+    """Return a suggestion as the end of a sentence, or an empty string."""
     similar = get_close_matches(word, known, n=1, cutoff=likeness) if isinstance(word, str) else []
     return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
-    """Return a mapping that has none but these keys."""
+    """Return a mapping; refuse keys other than these."""
     if not isinstance(raw, Mapping):
         raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
     for key in raw:
@@ -33,17 +33,17 @@ def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
 
 
 def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield what is one thing or a list of things, each with its path."""
+    """Yield the items of a list, or the single item, each with its path."""
     if not isinstance(raw, list | tuple):
         yield path, raw
         return
     if not raw:
-        raise BadRule(f"{path}: is an empty list; leave the key out instead")
+        raise BadRule(f"{path}: is an empty list; remove the key instead")
     yield from ((f"{path}[{index}]", item) for index, item in enumerate(raw))
 
 
 def text(raw: Any, path: str) -> str:
-    """Return a text; what only looks like one, such as a number, is to be quoted."""
+    """Return a text; refuse an unquoted number or boolean."""
     if not isinstance(raw, str):
         hint = "; put it in quotes" if isinstance(raw, bool | int | float) else ""
         raise BadRule(f"{path}: must be text, not {quoted(raw)}{hint}")
@@ -51,7 +51,7 @@ def text(raw: Any, path: str) -> str:
 
 
 def truth(raw: Any, path: str) -> bool:
-    """Return true or false."""
+    """Return a boolean."""
     if not isinstance(raw, bool):
         raise BadRule(f"{path}: must be true or false, not {quoted(raw)}")
     return raw
@@ -65,17 +65,17 @@ def below(path: str, key: Any) -> str:
 # --- The file ---
 
 RULES_FILES = frozenset({".yaml", ".yml", ".json"})
-"""The endings of their names."""
+"""Suffixes of rules files."""
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
 class BadRulesFile(Exception):
-    """The file cannot be read; the message begins with its name and, where one is known, the line."""
+    """The file cannot be read; the message begins with its name and, if known, the line."""
 
 
 def parse_rules_file(content: bytes, path: Path) -> Any:
-    """Return what a file of rules holds, YAML or JSON by its name; raise BadRulesFile."""
+    """Return the content of a rules file, YAML or JSON by its suffix; raise BadRulesFile."""
     named = f"rules_file {str(path)!r}"
     try:
         written = content.decode()
@@ -98,22 +98,22 @@ def _json(written: str, named: str) -> Any:
     except json.JSONDecodeError as error:
         raise BadRulesFile(f"{named}, line {error.lineno}: {error.msg}") from None
     except RecursionError:
-        raise BadRulesFile(f"{named} is too deep") from None
-    except ValueError as error:  # a number without end
+        raise BadRulesFile(f"{named} is nested too deeply") from None
+    except ValueError as error:  # a number with too many digits
         raise BadRulesFile(f"{named}: {error}") from None
 
 
 def _yaml(written: str, named: str) -> Any:
-    import yaml  # tens of milliseconds, and megabytes, that cullers without such a file do not pay
+    import yaml  # late: cullers without such a file save its time and memory
 
     try:
-        return yaml.load(written, _loader(named))  # noqa: S506 - it is a safe one
+        return yaml.load(written, _loader(named))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise BadRulesFile(f"{named}{where}: {problem}") from None
-    except (RecursionError, ValueError) as error:  # what is tagged as a number and is none, for instance
+    except (RecursionError, ValueError) as error:  # a tagged value that is not a number, for instance
         raise BadRulesFile(f"{named}: {error}") from None
 
 
@@ -121,10 +121,7 @@ def _loader(named: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-        """A loader that refuses what PyYAML would read in silence as something else.
-
-        Of a key that is written twice it drops the first; 1:30 is 90 to it, and 010 is 8.
-        """
+        """Refuses values that PyYAML silently changes: it reads 1:30 as 90 and 010 as 8, and drops repeated keys."""
 
         def construct_yaml_int(self, node: Any) -> Any:
             return self._number(node, super().construct_yaml_int)
@@ -135,10 +132,7 @@ def _loader(named: str) -> Any:
         def construct_yaml_timestamp(self, node: Any) -> Any:
             try:
                 return super().construct_yaml_timestamp(node)
-            except (
-                ValueError,
-                AttributeError,
-            ):  # the second is PyYAML's for what is tagged as a time and is none
+            except (ValueError, AttributeError):  # AttributeError: a tagged value that is not a time
                 line, written = node.start_mark.line + 1, quoted(node.value)
                 raise BadRulesFile(f"{named}, line {line}: {written} is not a date") from None
 
@@ -148,7 +142,7 @@ def _loader(named: str) -> Any:
                 line = node.start_mark.line + 1
                 raise BadRulesFile(
                     f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
-                    "write a duration as 1h 30m, a text in quotes, and a number without zeros before it"
+                    "write a duration as 1h 30m, a text in quotes, and a number without leading zeros"
                 )
             return construct(node)
 
@@ -163,7 +157,7 @@ def _loader(named: str) -> Any:
 
 
 def _refuse_doubles(keys: Iterable[Any], named: str) -> None:
-    """Refuse a key that is written twice in one mapping; ``keys`` are PyYAML's nodes."""
+    """Refuse a repeated key in one mapping; ``keys`` are PyYAML's nodes."""
     seen = set()
     for key in keys:
         if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):

@@ -1,4 +1,4 @@
-"""The results of sweeps: reports, the history from one sweep to the next, and the state for page and health checks."""
+"""Results of sweeps: reports, the history from sweep to sweep, and the state for page and health check."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,34 +14,34 @@ from k8s_hub.text import counted, format_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The counts of one sweep. Servers seen are stopped, stopping, gone, kept, failed or, without effects, would be stopped."""
+    """The counts of one sweep. Each server is one of stopped, stopping, gone, would_stop, kept and failed."""
 
     users: int = 0
     servers: int = 0
     stopped: int = 0
-    stopping: int = 0  # asked to stop; the hub is still at it
-    gone: int = 0  # stopped by somebody else meanwhile
+    stopping: int = 0  # the hub has not finished the stop yet
+    gone: int = 0  # something else stopped it meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    held_by_guard: int = 0  # of those kept: held back by the mass-cull guard
-    held_by_grace: int = 0  # of those kept: held back after an outage
+    held_by_guard: int = 0  # of those kept: by the mass-cull guard
+    held_by_grace: int = 0  # of those kept: after an outage
     failed: int = 0
-    hidden: int = 0  # users whose servers the token may not see
-    warned: int = 0  # users warned, or given up, that their server will be stopped
-    probed: int = 0  # servers asked what they run
-    answered: int = 0  # of those asked
+    hidden: int = 0  # users whose servers the token cannot see
+    warned: int = 0  # users warned of a stop, or with too many failed warnings
+    probed: int = 0  # servers asked for their activity
+    answered: int = 0  # of those probed
     deleted: int = 0  # users
     would_delete: int = 0  # users, in a look or a dry run
     delete_failed: int = 0  # users
     lost: int = 0  # pages, or users in them, that could not be read
     seconds: float = 0.0
-    stop_seconds: tuple[float, ...] = ()  # what the hub took to answer each stop
+    stop_seconds: tuple[float, ...] = ()  # the time of each stop request
 
     def __str__(self) -> str:
         return f"{self.counts()}, {format_seconds(self.seconds)}"
 
     def counts(self) -> str:
-        """Return what the sweep saw and did, in one line."""
+        """Return the counts in one line."""
         kept = ", ".join(f"{number} {cause}" for cause, number in sorted(self.kept.items()))
         parts = [
             f"{counted(self.servers, 'server')} of {counted(self.users, 'user')}",
@@ -62,19 +62,19 @@ class Report:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return for instance "1.2 s" or "2 min 30 s": what a sweep took, which is often less than a second."""
+    """Return the duration of a sweep, such as "1.2 s" or "2 min 30 s": often less than a second."""
     return f"{seconds:.1f} s" if seconds < 60 else format_duration(timedelta(seconds=seconds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassRecord:
-    """One pass of the service over all servers: a look, which stops nothing, or a sweep."""
+class SweepRecord:
+    """One sweep of the service. A look is a sweep that stops nothing."""
 
     kind: Literal["look", "sweep"]
     begun: datetime
     seconds: float
-    report: Report | None  # None: it failed
-    error: str | None  # None: it did not; names no user
+    report: Report | None  # None: the sweep failed
+    error: str | None  # None: the sweep succeeded; names no user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +86,12 @@ class Stop:
     at: datetime
     reason: str  # completes the sentence "it ..."
     rule: str | None  # None: the default limits
-    is_removed: bool = False  # the hub was asked to forget the named server, too
-    ran_again: bool = False  # it was seen since
+    is_removed: bool = False  # the culler also removed the named server from the hub
+    ran_again: bool = False  # a later sweep saw it running
 
     @property
     def key(self) -> ServerKey:
-        """Which server it was."""
+        """The key of the server."""
         return self.user, self.server
 
 
@@ -101,34 +101,34 @@ WARNING_TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tries:
-    """Warnings that could not be given."""
+    """Failed warnings about one server."""
 
-    since: datetime  # the period that they are about
+    since: datetime  # the start of the idle period that they are about
     first: datetime
     number: int
 
 
 class SweepHistory:
-    """Owns what is remembered from pass to pass, of servers that run; lost when the process ends."""
+    """Owns what the culler remembers about running servers from sweep to sweep; in memory only."""
 
     def __init__(self) -> None:
-        self.in_use: frozenset[ServerKey] = frozenset()  # by the last pass
-        self.probed_at: dict[ServerKey, datetime] = {}  # what they run
+        self.in_use: frozenset[ServerKey] = frozenset()  # in the last sweep
+        self.probed_at: dict[ServerKey, datetime] = {}  # when each was last asked
         self._seen: frozenset[ServerKey] = frozenset()
         self._unwarned: dict[ServerKey, _Tries] = {}
 
     def decided(self, decisions: Iterable[Decision]) -> None:
-        """Note what a pass saw in use."""
+        """Note which servers a sweep saw in use."""
         self.in_use = frozenset(
             server_key(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
         )
 
     def probed(self, servers: Iterable[ServerKey], now: datetime) -> None:
-        """Note that servers were asked what they run."""
+        """Note that these servers were asked for their activity."""
         self.probed_at |= dict.fromkeys(servers, now)
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
-        """Note a warning that failed; return the notice that is to count all the same, after enough of them."""
+        """Note a failed warning; after WARNING_TRIES of them, return the notice that counts as given."""
         key, since, now = server_key(decision), decision.verdict.since or decision.at, decision.at
         before = self._unwarned.get(key)
         if before is None or before.since != since:
@@ -138,9 +138,9 @@ class SweepHistory:
         return Notice(at=tries.first, since=since) if tries.number >= WARNING_TRIES else None
 
     def saw_all(self, servers: Collection[ServerKey]) -> frozenset[ServerKey]:
-        """Note all servers that run; return those that this or the last complete pass saw.
+        """Note all running servers; return those that this sweep or the last complete one saw.
 
-        A user who is deleted while the list is read moves the others up, and one of them may be left out.
+        One sweep may miss a server: if a user is deleted while the culler reads the pages, the others move up.
         """
         recent = self._seen | frozenset(servers)
         self._seen = frozenset(servers)
@@ -154,27 +154,27 @@ def server_key(decision: Decision) -> ServerKey:
     return decision.facts.server.user, decision.facts.server.name
 
 
-PASSES = 500
-"""The board remembers this many passes: most of them stop nothing."""
+SWEEPS_KEPT = 500
+"""The board remembers this many sweeps: most of them stop nothing."""
 
 
 class Board:
-    """Owns the last decisions and passes. A successful pass removes servers that it did not see."""
+    """Owns the last decisions and sweeps. A successful sweep removes the servers that it did not see."""
 
     def __init__(self) -> None:
-        self.missing_scopes: Sequence[str] = ()  # what the token lacks of what was asked for
-        self.passes: deque[PassRecord] = deque(maxlen=PASSES)  # the newest last
-        self._seen: dict[tuple[str, str], DecisionRecord] = {}  # until the pass before
-        self._now_seen: dict[tuple[str, str], DecisionRecord] = {}  # in the pass that is under way
+        self.missing_scopes: Sequence[str] = ()  # a message for each scope that the token lacks
+        self.sweeps: deque[SweepRecord] = deque(maxlen=SWEEPS_KEPT)  # the newest last
+        self._seen: dict[tuple[str, str], DecisionRecord] = {}  # up to the last sweep
+        self._now_seen: dict[tuple[str, str], DecisionRecord] = {}  # in the current sweep
 
     def on_decision(self, decision: Decision, action: Action) -> None:
-        """Take note of one decision."""
+        """Note one decision."""
         seen = decision.record(action)
         self._now_seen[seen.user, seen.server] = seen
 
-    def on_pass(self, record: PassRecord) -> None:
-        """Take note that a pass has ended."""
-        self.passes.append(record)
+    def on_sweep(self, record: SweepRecord) -> None:
+        """Note a finished sweep."""
+        self.sweeps.append(record)
         is_whole = record.report is not None and not record.report.lost
         self._seen = self._now_seen if is_whole else self._seen | self._now_seen
         self._now_seen = {}
@@ -189,27 +189,27 @@ class Board:
         return [seen for seen in self.servers if seen.user == user]
 
     def seen(self, user: str, server: str) -> DecisionRecord | None:
-        """Return the last decision about a server; None where there is none."""
+        """Return the last decision about a server, or None."""
         return self._now_seen.get((user, server)) or self._seen.get((user, server))
 
     def work(self, user: str, server: str) -> Work | None:
-        """Return what the server said of itself when it was last asked; None where it did not."""
+        """Return what the server reported when it was last asked, or None."""
         seen = self.seen(user, server)
         return None if seen is None else seen.work
 
 
 INTERVALS = 3
-"""Without a successful pass in this many intervals, the culler is not healthy."""
+"""Without a successful sweep in this many intervals, the culler is unhealthy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How the culler does, at one time."""
+    """The health of the culler at one time."""
 
     healthy: bool
     reason: str  # a sentence
-    last_success: datetime | None  # when a pass last ended well; None: none has yet
-    last_error: str | None  # of the last pass; None: it ended well
+    last_success: datetime | None  # None: no sweep has succeeded yet
+    last_error: str | None  # of the last sweep; None: it succeeded
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON; times are ISO 8601 in UTC."""
@@ -222,25 +222,25 @@ class Health:
 
 
 class Pulse:
-    """Owns the time of the last pass that ended well; ``now`` is the clock, ``every`` the interval of sweeps."""
+    """Owns the time of the last successful sweep; ``now`` is the clock, ``every`` the interval."""
 
     def __init__(self, every: timedelta, now: Callable[[], datetime]) -> None:
         self._every = every
         self._now = now
         self._begun = now()
         self._last_success: datetime | None = None
-        self._last_seconds = 0.0  # that pass took
+        self._last_seconds = 0.0  # the duration of that sweep
         self._last_error: str | None = None
 
-    def on_pass(self, record: PassRecord) -> None:
-        """Take note of a pass."""
+    def on_sweep(self, record: SweepRecord) -> None:
+        """Note a finished sweep."""
         self._last_error = record.error
         if record.report is not None:
             self._last_success = self._now()
             self._last_seconds = record.seconds
 
     def health(self) -> Health:
-        """Return it. A pass that takes longer than the interval delays the next, which is no failure."""
+        """Return the health. A sweep longer than the interval delays the next, which is no failure."""
         patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
         silence = self._now() - (self._last_success or self._begun)
         return Health(

@@ -1,7 +1,7 @@
-"""Rules: which limits hold for which server, and when; the first that matches decides.
+"""Rules: which limits apply to which server, and when; the first matching rule decides.
 
-Whether a rule matches may not be known, because the token may not see a user's groups or a server's state. Then both
-may be the case, and the longer of the limits counts: what is not known keeps a server.
+The token may not see a user's groups or a server's state. Then a rule may match or not, and the longer limit applies:
+missing knowledge keeps a server.
 """
 
 import re
@@ -23,19 +23,19 @@ from k8s_hub.text import quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When something has lived long enough; `LIMIT_KEYS` are those that rules set."""
+    """The limits of a server or user; rules set those in `LIMIT_KEYS`."""
 
     timeout: timedelta  # since its last activity
-    max_age: timedelta | None = None  # its maximum runtime, whatever the activity; None: none
+    max_age: timedelta | None = None  # its maximum runtime, in use or not; None: none
     busy_limit: timedelta | None = None  # in place of timeout while kernels are busy, if longer; None: none
-    exempt: bool = False  # True: it is never stopped, nor its user deleted
+    exempt: bool = False  # True: never stop the server or delete the user
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
-    admins: bool = True  # False: admins are exempt from being deleted; their servers are not
+    admins: bool = True  # False: never delete admins; their servers still stop
 
 
 LONGEST = 1_000_000_000
-"""In seconds: 31 years. Anything longer is a mistake, and leads to dates that do not exist."""
+"""In seconds: 31 years. A longer time is a mistake, and would lead to dates that do not exist."""
 
 NEVER = "never"
 
@@ -47,11 +47,11 @@ _UNITS = (
     ("s|secs?|seconds?", 1),
 )
 _PARTS = re.compile(r"\s*".join(rf"(?:([0-9]{{1,10}})\s*(?:{names})(?![a-z]))?" for names, _ in _UNITS))
-_SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # 010 is 8 to some, and 10 to others
+_SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # not 010, which some read as 8
 
 
 def parse_duration(raw: Any, path: str = "duration") -> timedelta:
-    """Read a duration of a second or more; raise BadRule, which begins with ``path``."""
+    """Read a duration of a second or more; raise BadRule with ``path``."""
     seconds = _seconds_in(raw)
     if seconds is None:
         raise BadRule(f"{path}: {quoted(raw)} is not a duration such as 900 (seconds), 15m or 1d 12h")
@@ -61,7 +61,7 @@ def parse_duration(raw: Any, path: str = "duration") -> timedelta:
 
 
 def parse_limit(raw: Any, path: str = "duration") -> timedelta | None:
-    """Read a duration that may be "never" or 0, which is None; raise BadRule, which begins with ``path``."""
+    """Read a duration; "never" and 0 are None. Raise BadRule with ``path``."""
     return None if raw == NEVER or _seconds_in(raw) == 0 else parse_duration(raw, path)
 
 
@@ -94,12 +94,12 @@ def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitKey:
-    """A key of rules that sets the field of its name in `Limits`; an option of this name is its default."""
+    """A key of rules that sets the field of this name in `Limits`; the option of this name is its default."""
 
-    read: Callable[[Any, str], Any] = parse_limit  # what is written, and its path; raise BadRule
-    most_lenient: Callable[[Iterable[Any]], Any] = _longest  # of the values of several rules
+    read: Callable[[Any, str], Any] = parse_limit  # gets the raw value and its path; raises BadRule
+    most_lenient: Callable[[Iterable[Any]], Any] = _longest  # chooses from the values of several rules
     may_be_never: bool = True
-    is_for_users: bool = True  # rules for the deletion of users have it, too
+    is_for_users: bool = True  # rules for deleting users have it, too
 
 
 LIMIT_KEYS: Mapping[str, LimitKey] = {
@@ -111,7 +111,7 @@ LIMIT_KEYS: Mapping[str, LimitKey] = {
 
 
 def most_lenient(possible: Sequence[Limits]) -> Limits:
-    """Return the longest of each limit, where one of several may hold."""
+    """Return the longest of each limit, if one of several may apply."""
     longest = {
         name: key.most_lenient(getattr(limits, name) for limits in possible)
         for name, key in LIMIT_KEYS.items()
@@ -122,27 +122,25 @@ def most_lenient(possible: Sequence[Limits]) -> Limits:
 __all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
 
 LONGEST_WORD = 100_000
-"""In characters: patterns see only this much of a choice. Users can send texts of any length."""
+"""In characters: patterns see only this much of a choice, because users can send texts of any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A rule that may match or not, because something is hidden from the token."""
+    """A rule that may match or not, because the token lacks a scope."""
 
     rule: str
-    scope: str  # which would show it
+    scope: str  # the scope that would show it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedRule:
-    """The limits that hold for one server, and the rule they are from."""
+    """The limits that apply to one server, and their rule."""
 
     limits: Limits
     name: str | None = None  # the rule's name, or its place, such as "rules[2]"; None: the defaults
-    until: datetime | None = (
-        None  # when a schedule may change it, if the server stays as it is; None: not in sight
-    )
-    doubts: tuple[Doubt, ...] = ()  # rules before that one which may hold: the longest of all limits counts
+    until: datetime | None = None  # when a schedule may change the match; None: not foreseen
+    doubts: tuple[Doubt, ...] = ()  # earlier rules that may match: the longest of all limits applies
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +155,7 @@ class Globs:
 
 
 class Subject:
-    """A user and, unless only the user is meant, one of their servers, as conditions see them."""
+    """A user, and maybe one of their servers, as conditions see them."""
 
     def __init__(self, user: User, server: Server | None = None) -> None:
         self.user = user
@@ -165,21 +163,21 @@ class Subject:
 
     @cached_property
     def chosen(self) -> AppliedOptions:
-        """The options that the spawner applied; if it saved none, those that the user asked for."""
+        """The options that the spawner applied; if it saved none, those that the user requested."""
         applied = SavedState.load(state_in(self._words)).applied_options
         return AppliedOptions.asked_for(self._words.get("user_options")) if applied is None else applied
 
     @cached_property
     def hides_choices(self) -> bool:
-        """Whether the token cannot see what the spawner applied."""
+        """Whether the token cannot see the applied options."""
         return state_in(self._words) is None
 
     def hides(self, scope: str) -> bool:
-        """Return whether what this scope shows is hidden."""
+        """Return whether the data of this scope is hidden."""
         return self.user.groups is None if scope == needs.GROUPS else self.hides_choices
 
     def has_chosen(self, fits: bool) -> bool | None:
-        """Return whether a choice fits. A default is not asked for: behind a hidden state, any choice may be the case."""
+        """Return whether a choice fits; None: unknown, because a hidden state may contain an applied default."""
         return fits or (None if self.hides_choices else False)
 
     @property
@@ -217,10 +215,10 @@ def _globs_of_options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
 class MatchKey:
     """A key of ``match``."""
 
-    read: Callable[[Any, str], Any]  # what is written, and its path, to what is wanted; raise BadRule
-    fits: Callable[[Any, Subject], bool | None]  # what is wanted to whether it is so; None: not known
-    scope: str | None = None  # without which that is not always known
-    is_for_users: bool = True  # it is about the user, whatever servers they have
+    read: Callable[[Any, str], Any]  # raw value and path to the wanted value; raises BadRule
+    fits: Callable[[Any, Subject], bool | None]  # wanted value and subject to the answer; None: unknown
+    scope: str | None = None  # needed to know the answer
+    is_for_users: bool = True  # about the user, not about a server
 
 
 MATCH_KEYS: Mapping[str, MatchKey] = {
@@ -253,7 +251,7 @@ MATCH_KEYS: Mapping[str, MatchKey] = {
         is_for_users=False,
     ),
 }
-"""In the order in which they are compared: the state is unpacked only where all else fits."""
+"""In the order of comparison: unpack the state only if everything else fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +261,7 @@ class Match:
     conditions: tuple[tuple[str, Any], ...] = ()
 
     def fits(self, subject: Subject) -> bool | None:
-        """Return whether all that is asked is so; None: that is not known. Without a server, what asks for one is not."""
+        """Return whether all conditions hold; None: unknown. Without a server, conditions on servers do not hold."""
         answer: bool | None = True
         for name, wanted in self.conditions:
             key = MATCH_KEYS[name]
@@ -276,35 +274,35 @@ class Match:
 
     @property
     def scopes(self) -> Sequence[str]:
-        """The scopes without which its answer is not always known."""
+        """The scopes that it needs."""
         scopes = (MATCH_KEYS[name].scope for name, _ in self.conditions)
         return tuple(dict.fromkeys(scope for scope in scopes if scope is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Limits for those who match, as long as its schedule holds."""
+    """Limits for matching servers or users, while its schedule applies."""
 
     name: str
-    limits: Mapping[str, Any]  # fields of Limits; the others come from the defaults
+    limits: Mapping[str, Any]  # fields of Limits; defaults fill the others
     match: Match = field(default_factory=Match)
     schedule: Schedule | None = None  # None: always
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules, checked, in their order."""
+    """The checked rules, in order."""
 
     rules: tuple[Rule, ...] = ()
 
     @classmethod
     def parse(cls, raw: Any, path: str = "rules") -> Self:
-        """Read a list of rules for servers, or a mapping whose key ``rules`` has it; raise BadRule."""
+        """Read rules for servers, a list or a mapping with the key ``rules``; raise BadRule."""
         return cls._parse(sections(raw, path)[0], path, _SERVERS)
 
     @classmethod
     def parse_users(cls, raw: Any, path: str = "users") -> Self:
-        """Read a list of rules for the deletion of users; raise BadRule."""
+        """Read a list of rules for deleting users; raise BadRule."""
         return cls._parse(raw, path, _USERS)
 
     @classmethod
@@ -317,21 +315,21 @@ class Rules:
         return cls(rules)
 
     def for_server(self, server: Server, user: User, defaults: Limits, now: datetime) -> MatchedRule:
-        """Return what holds for a server now."""
+        """Return the limits that apply to a server now."""
         return self._matched(Subject(user, server), defaults, now)
 
     def for_user(self, user: User, defaults: Limits, now: datetime) -> MatchedRule:
-        """Return what holds now for a user, whatever servers they have: rules that speak of servers do not count."""
+        """Return the limits that apply to a user now; rules about servers do not count."""
         return self._matched(Subject(user), defaults, now)
 
     @property
     def scopes(self) -> Sequence[str]:
-        """The scopes that they need beside those of the core, each once."""
+        """The further scopes that the rules need, without duplicates."""
         return tuple(dict.fromkeys(scope for rule in self.rules for scope in rule.match.scopes))
 
     @property
     def surprises(self) -> Sequence[str]:
-        """Warnings about the schedules of rules, in sentences."""
+        """Warnings about the schedules of rules."""
         return tuple(
             f"schedule of {rule.name}: {sentence}"
             for rule in self.rules
@@ -341,8 +339,8 @@ class Rules:
 
     def _matched(self, subject: Subject, defaults: Limits, now: datetime) -> MatchedRule:
         changes: list[datetime | None] = []
-        possible: list[Rule] = []  # that hold now, if they match
-        certain: Rule | None = None  # the first that matches and holds, whatever the others do
+        possible: list[Rule] = []  # rules that apply now if they match
+        certain: Rule | None = None  # the first rule that certainly matches and applies now
         for rule in self.rules:
             fits = rule.match.fits(subject)
             if fits is False:
@@ -373,11 +371,11 @@ def _has(value: Any, globs: Globs) -> bool:
 
 
 def _words(value: Any) -> Sequence[str]:
-    """Return a choice as rules may name it; a list or nothing is none."""
+    """Return the spellings of a choice that rules may use; none for a list or null."""
     match value:
         case str():
             return (value,)
-        case bool():  # as YAML writes it, and as the spawner does
+        case bool():  # in YAML and in Python
             return (str(value).lower(), str(value))
         case int() | float():
             return (quoted(value),)
@@ -390,13 +388,13 @@ def _words(value: Any) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
-    """What differs between rules for servers and those for users."""
+    """The differences between rules for servers and rules for users."""
 
     name: str
     has_schedules: bool
     match_keys: Sequence[str]
     limit_keys: Mapping[str, LimitKey]
-    instead: str  # of a timeout that is never
+    instead: str  # advice for a timeout of never
 
 
 _SERVERS = _Section(
@@ -416,7 +414,7 @@ _USERS = _Section(
 
 
 def sections(raw: Any, path: str) -> tuple[Any, Any]:
-    """Return what a file has of rules for servers and for users; a list alone is of rules for servers."""
+    """Return the rules for servers and those for users; a bare list is for servers."""
     if not isinstance(raw, Mapping):
         return raw, ()
     raw = mapping(raw, path, keys=("rules", "users"))
@@ -450,7 +448,7 @@ def _limits(raw: Raw, path: str, section: _Section) -> Raw:
         if limits[name] is None and not key.may_be_never:
             raise BadRule(f"{below(path, name)}: {quoted(raw[name])} is not a limit; {section.instead}")
     if not limits:
-        raise BadRule(f"{path}: sets no limit; a rule sets {', '.join(section.limit_keys)}")
+        raise BadRule(f"{path}: sets no limit; set one of {', '.join(section.limit_keys)}")
     if limits.get("exempt") and len(limits) > 1:
         others = ", ".join(name for name in limits if name != "exempt")
         raise BadRule(f"{path}.exempt: true cannot be combined with {others}")
@@ -458,7 +456,7 @@ def _limits(raw: Raw, path: str, section: _Section) -> Raw:
 
 
 def _match(raw: Any, path: str, section: _Section) -> Match:
-    if raw is None:  # a key without a value, as templates leave behind
+    if raw is None:  # a key without a value, as templates render it
         return Match()
     raw = mapping(raw, path, keys=section.match_keys)
     return Match(
@@ -471,7 +469,7 @@ def _match(raw: Any, path: str, section: _Section) -> Match:
 
 
 def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
-    """Refuse names that two rules have: decisions name the rule that they are from."""
+    """Refuse duplicate names: decisions identify their rule by name."""
     seen: dict[str, int] = {}
     for index, rule in enumerate(rules):
         if rule.name in seen:
@@ -482,7 +480,7 @@ def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
 
 
 def _refuse_unreachable(rules: Sequence[Rule], path: str) -> None:
-    """Refuse rules after one that always holds for everybody."""
+    """Refuse rules after one that always matches everything."""
     for index, rule in enumerate(rules[:-1]):
         if rule.match == Match() and rule.schedule is None:
             raise BadRule(

@@ -1,8 +1,7 @@
-"""Schedules: windows of local time, week after week or on certain dates, in which a rule holds.
+"""Schedules: windows of local time, every week or on certain dates, in which a rule applies.
 
-The wall clock decides: a window is in force whenever the clock of its time zone shows a time in it. On the night
-when that clock jumps forward, times that it skips are in no window; when it goes back, those that it shows twice
-are in their windows twice.
+The wall clock decides: a window applies while the clock of its time zone shows a time in it. When that clock jumps
+forward, the skipped times are in no window. When it goes back, repeated times are in their windows twice.
 """
 
 import re
@@ -38,29 +37,31 @@ _PLACES = {
     "NZST NZDT": "Pacific/Auckland",
 }
 _PLACE_OF = {short: place for shorts, place in _PLACES.items() for short in shorts.split()}
-"""What people call a clock that the database of time zones knows by a place."""
+"""Common abbreviations of time zones, with their names in the time zone database."""
 
 _WITHOUT_SUMMER_TIME = frozenset({"EST", "MST", "GMT"})
-"""Of these names, the ones that are zones as well: the same clock, in summer an hour off."""
+"""Abbreviations that are also zones, but without summer time."""
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])\s*0?([0-9]{1,2})(?::?00)?", re.IGNORECASE)
 _TURNED_AROUND = re.compile("Etc/GMT([+-])([0-9]+)")
 
 
 def zone_named(name: str, path: str) -> ZoneInfo:
-    """Return a time zone; raise BadRule, which begins with ``path``."""
+    """Return a time zone; raise BadRule with ``path``."""
     try:
         return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # unknown, no name, or a file that holds no zone
+    except (LookupError, ValueError, OSError):  # unknown, an invalid name, or not a zone file
         raise BadRule(f"{path}: {quoted(name)} is not a time zone{_guess(name.strip())}") from None
 
 
 def surprise(name: str) -> str | None:
-    """Return a warning about this zone; None: there is none."""
+    """Return a warning about this zone, or None."""
     if name in _WITHOUT_SUMMER_TIME:
-        return f"{name} has no summer time; the clock on the wall is that of {_PLACE_OF[name]}"
+        return f"{name} has no summer time. For the local time there, write {_PLACE_OF[name]}"
     if offset := _TURNED_AROUND.fullmatch(name):
-        return f"{name} is UTC{_turned(offset[1])}{offset[2]}, all year: its sign is turned around"
+        return (
+            f"{name} means UTC{_turned(offset[1])}{offset[2]}, all year: the sign of these names is reversed"
+        )
     return None
 
 
@@ -75,13 +76,13 @@ def _guess(name: str) -> str:
     zones = available_timezones()
     if offset := _OFFSET.fullmatch(name):
         all_year = f"Etc/GMT{_turned(offset[1])}{offset[2]}"
-        place = "; write a place such as Europe/Berlin, whose clock follows summer time"
+        place = "; write a zone such as Europe/Berlin, which has summer time"
         return place + (f", or {all_year} for this offset all year" if all_year in zones else "")
     word = name.replace(" ", "_").casefold()
     same = [zone for zone in zones if word in {zone.casefold(), zone.rpartition("/")[2].casefold()}]
     if same:
         return f"; did you mean {min(same)}?"
-    # Of the short names, and of the numbers, one that looks like this one is another clock.
+    # Suggest places only: a similar abbreviation or offset would be another time.
     places = [zone for zone in zones if "/" in zone and not zone.startswith("Etc/")]
     return suggestion(name, places, likeness=0.8) or ", such as Europe/Berlin"
 
@@ -94,15 +95,15 @@ _ONE_DAY = timedelta(days=1)
 _MIDNIGHT = time()
 _HOURS = re.compile("([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 _AHEAD = 9
-"""Days: whatever repeats every week changes within them."""
+"""Days to look ahead: a weekly window changes within them."""
 
 _EARLIEST, _LATEST = date(2000, 1, 1), date(2199, 12, 31)
-"""Of dates: others are a mistake, and lead to dates that do not exist."""
+"""Valid dates: others are a mistake, and would lead to dates that do not exist."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Days from the first to the last, which is one of them."""
+    """Days from the first to the last, inclusive."""
 
     first: date
     last: date
@@ -114,13 +115,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A part of some days; over midnight, where it ends before it begins. It belongs to the day on which it begins."""
+    """A part of some days. If the end is before the begin, it crosses midnight and belongs to the day of its begin."""
 
     zone: ZoneInfo
     weekdays: frozenset[int] = EVERY_DAY  # 0 is Monday
-    dates: tuple[Span, ...] = ()  # none: every week
+    dates: tuple[Span, ...] = ()  # empty: every week
     begin: int = 0  # minutes after midnight
-    end: int = _DAY  # minutes after midnight; not part of it
+    end: int = _DAY  # minutes after midnight, exclusive
 
     def holds(self, at: datetime) -> bool:
         """Return whether a moment is in it."""
@@ -133,10 +134,10 @@ class Window:
         )
 
     def days_ahead(self, today: date) -> Iterator[date]:
-        """Yield the days, in no order, on which it may next begin or cease to be in force, and be again after that."""
+        """Yield the days, in no order, on which it may next begin or end."""
         for span in (Span(today, today), *self.dates):
             yield from (span.first + step * _ONE_DAY for step in range(_AHEAD))
-            # The night of the last day ends on the next.
+            # A night window of the last day ends on the next day.
             yield from (span.last + (1 - step) * _ONE_DAY for step in range(_AHEAD))
 
     def _begins_on(self, day: date) -> bool:
@@ -147,7 +148,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Windows of time; one is enough."""
+    """Windows of time; the schedule applies in each of them."""
 
     windows: tuple[Window, ...]
 
@@ -157,17 +158,17 @@ class Schedule:
 
     @property
     def surprises(self) -> Sequence[str]:
-        """Warnings about time zones, in sentences."""
+        """Warnings about time zones."""
         found = (surprise(str(window.zone)) for window in self.windows)
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
     def next_change(self, after: datetime) -> datetime | None:
-        """Return when it next begins or ceases to hold; None: not in the days that can be foreseen."""
+        """Return when it next begins or ends; None: not within the days to look ahead."""
         return _next_change(self, after.astimezone(UTC).replace(second=0, microsecond=0))
 
 
 def parse_schedule(raw: Any, path: str) -> Schedule:
-    """Read a window or a list of windows; raise BadRule, which begins with the path."""
+    """Read a window or a list of windows; raise BadRule with ``path``."""
     return Schedule(tuple(_window(item, where) for where, item in one_or_more(raw, path)))
 
 
@@ -193,7 +194,7 @@ def _dates(raw: Any, path: str) -> tuple[Span, ...]:
 
 
 def _span(raw: Any, path: str) -> Span:
-    """Read a date, or two with "to" between them; YAML makes a date of one that is not in quotes."""
+    """Read a date, or two with "to" between them. YAML makes a date of an unquoted one."""
     written = raw.isoformat() if type(raw) is date else text(raw, path)
     first, _, last = (part.strip() for part in written.partition(" to "))
     try:
@@ -212,7 +213,7 @@ def _weekdays(raw: Any, path: str) -> frozenset[int]:
 
 
 def _days(words: str, path: str) -> Iterator[int]:
-    """Yield the days of a word such as "sat" or "mon-fri"; "fri-mon" is over the weekend."""
+    """Yield the days of a word such as "sat", "mon-fri" or "fri-mon"."""
     first, dash, last = words.partition("-")
     begin = _day(first, path)
     length = (_day(last, path) - begin) % 7 if dash else 0
@@ -238,7 +239,7 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
     if max(begin_minute, end_minute) > 59 or begin >= _DAY or end > _DAY:
         raise BadRule(f"{path}: {quoted(written)} has an invalid time; times are 00:00 to 24:00")
     if begin == end:
-        raise BadRule(f"{path}: {quoted(written)} is empty; the whole day is 00:00-24:00")
+        raise BadRule(f"{path}: {quoted(written)} is empty; for the whole day, write 00:00-24:00")
     return begin, end
 
 
@@ -247,14 +248,14 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)
 def _next_change(schedule: Schedule, after: datetime) -> datetime | None:
-    """Return the next change after a whole minute: all clocks change on one, and so does every window."""
+    """Return the next change after a whole minute: clocks and windows change on whole minutes."""
     is_on = schedule.holds(after)
     turns = {turn for window in schedule.windows for turn in _turns(window, after)}
     return next((turn for turn in sorted(turns) if turn > after and schedule.holds(turn) != is_on), None)
 
 
 def _turns(window: Window, after: datetime) -> Iterator[datetime]:
-    """Yield the moments of the next days when a window may begin or end, in UTC and in no order."""
+    """Yield the times in the next days when a window may begin or end, in UTC and in no order."""
     for day in set(window.days_ahead(after.astimezone(window.zone).date())):
         for minute in (window.begin, window.end):
             wall = datetime.combine(day, _MIDNIGHT) + timedelta(minutes=minute)
@@ -264,7 +265,7 @@ def _turns(window: Window, after: datetime) -> Iterator[datetime]:
 
 
 def _clock_change(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the moment between two when the zone's clock is put forward or back, if it is."""
+    """Yield the time between two when the zone's clock changes, if it does."""
 
     def offset(at: datetime) -> timedelta | None:
         return at.astimezone(zone).utcoffset()

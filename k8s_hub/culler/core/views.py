@@ -1,4 +1,4 @@
-"""The content of the pages as values, from decisions, limits and the time; no clock, no HTML."""
+"""The content of the pages as values, without clock and HTML."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,7 +9,7 @@ from itertools import islice
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import PassRecord, Stop, format_seconds
+from k8s_hub.culler.core.report import Stop, SweepRecord, format_seconds
 from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100
@@ -51,58 +51,60 @@ _NEVER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One server on a page: the record of the decision about it, and the words around that."""
+    """One server on a page: the record of its decision, and the texts for it."""
 
     record: DecisionRecord
-    fate: str  # a message without the time, which is the deadline
-    condition: str  # the message's end, after the time; empty where the time is not part of it
+    fate: str  # what happens to it; with a condition, the page puts the deadline between the two
+    condition: str  # empty: the page shows no deadline
     idle: str | None  # None: not known
-    limit: str | None  # with where it is from; None: it has none, because it is exempt
-    source: str  # who says when it was used
+    limit: str | None  # with its origin; None: the server is exempt
+    source: str  # the reporter of its activity
 
     @property
     def key(self) -> str:
-        """Its name for people and programs, such as alice or alice/lab."""
+        """The full name, such as alice or alice/lab."""
         return name_of(self.record.user, self.record.server)
 
     @property
     def title(self) -> str:
-        """Its name for its own user."""
+        """The name as its user knows it."""
         return title_of(self.record.server)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """How long a user may extend a server now; ``sentence`` says what is left, or why nothing is."""
+    """How long a user may extend a server now; ``sentence``: the extensions left, or why there are none."""
 
     lengths: tuple[timedelta, ...] = ()
-    until: datetime | None = None  # its maximum runtime, where that comes before the longest stretch
+    until: datetime | None = (
+        None  # the end of its maximum runtime, if the longest extension would exceed that
+    )
     sentence: Message = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRow:
-    """One pass in the list of sweeps."""
+    """One row in the list of sweeps."""
 
     begun: datetime
     kind: str
     took: str
-    error: str | None  # None: it ended well
+    error: str | None  # None: it succeeded
     outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which servers an admin wants to see."""
+    """The filter of the admin's page."""
 
-    text: str = ""  # part of the name of a user or server, in any case
-    cause: str = ""  # empty: every one
+    text: str = ""  # part of the name of a user or server; case does not matter
+    cause: str = ""  # empty: every cause
     page: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServersPage:
-    """One page of the servers that a filter lets through."""
+    """One page of the servers that match a filter."""
 
     records: tuple[DecisionRecord, ...]
     page: int
@@ -113,12 +115,12 @@ class ServersPage:
 
 
 def name_of(user: str, server: str) -> str:
-    """Return a server's name for people and programs, such as alice or alice/lab."""
+    """Return a server's full name, such as alice or alice/lab."""
     return printable(f"{user}/{server}" if server else user)
 
 
 def title_of(server: str) -> str:
-    """Return a server's name for its own user."""
+    """Return a server's name as its user knows it."""
     return printable(server) or "Default server"
 
 
@@ -128,7 +130,7 @@ def title_of_page(user: str | None) -> str:
 
 
 def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True) -> Row:
-    """Return what the pages show of a server; is_own: to its user."""
+    """Return what the pages show about a server; is_own: to its own user."""
     fate, condition = _fate(record, is_dry_run=is_dry_run, is_own=is_own)
     is_exempt = record.verdict.cause is Cause.EXEMPT
     limit = f"{format_duration(record.matched.limits.timeout)}, {_origin(record.matched.name)}"
@@ -148,7 +150,7 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
 def offer(
     record: DecisionRecord, quota: Quota, limits: ExtensionLimits, now: datetime, *, by_admin: bool = False
 ) -> Offer:
-    """Return how long this server may be extended now; by_admin: as an admin, whom the quota does not bind."""
+    """Return how long the reader may extend this server now; by_admin: without quota."""
     if not can_extend(limits, by_admin=by_admin):
         return Offer()
     if reason := why_not(record, now):
@@ -181,7 +183,7 @@ def _ends(end: datetime) -> Message:
 
 
 def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: datetime) -> datetime | None:
-    """Return when its maximum runtime ends, where it can be extended until then and not beyond."""
+    """Return when its maximum runtime ends, if an extension until then is possible and useful."""
     end = record.runtime_ends
     if end is None or not SHORTEST <= end - now < limits.longest:
         return None
@@ -208,7 +210,7 @@ def why_not(record: DecisionRecord, now: datetime, length: timedelta = timedelta
 
 
 def servers_page(servers: Sequence[DecisionRecord], wanted: Filter) -> ServersPage:
-    """Return the page that was asked for; one that does not exist is the nearest that does."""
+    """Return the requested page of servers, or the nearest page that exists."""
     text = wanted.text.strip().casefold()
     found = [
         record
@@ -229,7 +231,7 @@ def servers_page(servers: Sequence[DecisionRecord], wanted: Filter) -> ServersPa
 
 
 def stops_of(stops: Sequence[Stop], user: str, running: Collection[str]) -> list[Stop]:
-    """Return the last stop of each of a user's servers that did not run since; ``stops``: the newest first."""
+    """Return the last stop of each of a user's servers that has not run since; ``stops``: the newest first."""
     last: dict[str, Stop] = {}
     for stop in stops:
         if stop.user == user:
@@ -238,24 +240,24 @@ def stops_of(stops: Sequence[Stop], user: str, running: Collection[str]) -> list
 
 
 def stops_with(stops: Sequence[Stop], text: str) -> list[Stop]:
-    """Return the newest stops of servers that have the text in their names."""
+    """Return the newest stops of servers whose full names contain the text."""
     part = text.strip().casefold()
     return [stop for stop in stops if part in f"{stop.user}/{stop.server}".casefold()][:STOPS]
 
 
-def sweeps(passes: Sequence[PassRecord]) -> list[SweepRow]:
-    """Return the newest passes that did something, or failed, the newest first."""
-    rows = (_sweep(record) for record in reversed(passes) if not _is_empty(record))
+def sweeps(records: Sequence[SweepRecord]) -> list[SweepRow]:
+    """Return the sweeps that did something or failed, the newest first."""
+    rows = (_sweep(record) for record in reversed(records) if not _is_empty(record))
     return list(islice(rows, SWEEPS))
 
 
-def last_sweep(passes: Sequence[PassRecord]) -> SweepRow | None:
-    """Return the newest pass, whatever it did; None: there was none yet."""
-    return _sweep(passes[-1]) if passes else None
+def last_sweep(records: Sequence[SweepRecord]) -> SweepRow | None:
+    """Return the newest sweep, or None."""
+    return _sweep(records[-1]) if records else None
 
 
-def _is_empty(record: PassRecord) -> bool:
-    """Return whether a pass did nothing that an admin looks for."""
+def _is_empty(record: SweepRecord) -> bool:
+    """Return whether a sweep did nothing of interest to an admin."""
     report = record.report
     return report is not None and not any(
         (
@@ -265,7 +267,7 @@ def _is_empty(record: PassRecord) -> bool:
     )  # fmt: skip
 
 
-def _sweep(record: PassRecord) -> SweepRow:
+def _sweep(record: SweepRecord) -> SweepRow:
     return SweepRow(
         begun=record.begun,
         kind=record.kind,
@@ -276,36 +278,36 @@ def _sweep(record: PassRecord) -> SweepRow:
 
 
 def banners(
-    passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_dry_run: bool = False
+    records: Sequence[SweepRecord], missing_scopes: Sequence[str], *, is_dry_run: bool = False
 ) -> tuple[str, ...]:
-    """Return the warnings for admins; missing_scopes: a sentence for each."""
-    return tuple(_banners(passes, missing_scopes, is_dry_run=is_dry_run))
+    """Return the warnings for admins; missing_scopes: a message for each scope."""
+    return tuple(_banners(records, missing_scopes, is_dry_run=is_dry_run))
 
 
-def _banners(passes: Sequence[PassRecord], missing_scopes: Sequence[str], *, is_dry_run: bool) -> list[str]:
+def _banners(records: Sequence[SweepRecord], missing_scopes: Sequence[str], *, is_dry_run: bool) -> list[str]:
     said = []
     if is_dry_run:
         said.append(DRY_RUN)
-    last = passes[-1] if passes else None
+    last = records[-1] if records else None
     if last is None:
         said.append("The first sweep has not finished yet.")
     elif last.error is not None:
-        said.append(printable(f"The last {last.kind} failed: {last.error}"))
+        said.append(printable(f"The last sweep failed: {last.error}"))
     elif last.report is not None:
         if last.report.held_by_guard:
             said.append(
                 f"The last sweep held back the stop of {counted(last.report.held_by_guard, 'server')}: the sweep before"
-                " saw them in use. The next sweep stops them: check the clocks and limits."
+                " saw them in use. The next sweep stops them. Check the clocks and limits."
             )
         if last.report.held_by_grace:
             said.append(
-                f"The last sweep held back the stop of {counted(last.report.held_by_grace, 'server')}: the hub was away"
-                " and does not know yet who was active meanwhile."
+                f"The last sweep held back the stop of {counted(last.report.held_by_grace, 'server')}: after its outage,"
+                " the hub does not know yet which users were active."
             )
     return [*said, *dict.fromkeys(missing_scopes)]
 
 
-# --- Words ---
+# --- Texts ---
 
 
 def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The web server of the page, at the address that the hub's proxy knows."""
+"""The web server of the page, at the address that the hub's proxy uses."""
 
 import hashlib
 import hmac
@@ -42,13 +42,13 @@ from k8s_hub.culler.web.handlers import (
 log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 60
-"""The page caches the hub's answer about a user and their scopes for this time."""
+"""The page caches a user and their scopes for this time."""
 
 FILES = files("k8s_hub.culler.web") / "static"
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 LARGEST_BODY = 64 * 1024
-"""In bytes: more than any form sends."""
+"""In bytes: larger than any form of the page."""
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def serve_page(
     now: Callable[[], datetime],
     is_dry_run: bool = False,
 ) -> AsyncIterator[None]:
-    """Serve the pages until the context ends; raise OSError where the address is taken or not ours."""
+    """Serve the pages until the context ends; raise OSError if the address cannot be used."""
     site = Site(
         settings=settings,
         board=board,
@@ -74,13 +74,15 @@ async def serve_page(
         login=_login(settings),
     )
     async with _served(application(site), settings):
-        log.info("page: at %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port)
+        log.info(
+            "page: serving %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port
+        )
         yield
 
 
 @asynccontextmanager
 async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
-    """Serve a page that says why the culler does not run, to admins; raise OSError as `serve_page`."""
+    """Serve a page that tells admins why the culler does not run; raise OSError as `serve_page`."""
     site = ClosedSite(settings=settings, login=_login(settings), problem=problem)
     async with _served(application(site, CLOSED), settings):
         yield
@@ -111,10 +113,10 @@ PAGES: Mapping[str, type[RequestHandler]] = {
     "release": ReleaseHandler,
     "stop": StopHandler,
 }
-"""By the end of the address, while the culler runs."""
+"""Handlers by the end of the path, while the culler runs."""
 
 CLOSED: Mapping[str, type[RequestHandler]] = {".*": ClosedHandler}
-"""At every address, while the culler cannot run."""
+"""Handlers while the culler cannot run: one for every path."""
 
 
 def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = PAGES) -> Application:
@@ -132,12 +134,12 @@ def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = P
         default_handler_args=shared,
         cookie_secret=_secret(settings=site.settings),
         xsrf_cookies=True,
-        log_function=lambda _handler: None,  # an access log would hold the codes of logins
+        log_function=lambda _handler: None,  # an access log would contain the codes of logins
     )
 
 
 class _Static(LoggedHandler):
-    """Serves the files of this package, which may be in an archive."""
+    """Serves static files of this package, which may be in a zip archive."""
 
     def get(self, name: str) -> None:
         file = FILES / name
@@ -160,7 +162,7 @@ def _login(settings: PageSettings) -> HubOAuth:
         hub_prefix=settings.hub_prefix,
         hub_host=settings.hub_host,
         oauth_client_id=settings.client_id,
-        # The hub compares it with its own, which has no host where JupyterHub.public_url is set.
+        # Must equal the hub's own value, which has no host if JupyterHub.public_url is set.
         oauth_redirect_uri=settings.login_callback or f"{settings.hub_host}{settings.prefix}oauth_callback",
         access_scopes=set(settings.access_scopes),
         cache_max_age=LOGIN_SECONDS,
@@ -171,7 +173,7 @@ def _login(settings: PageSettings) -> HubOAuth:
 
 
 def _secret(*, settings: PageSettings) -> bytes:
-    """Return the key that signs cookies: with the same token, users stay logged in over a restart."""
+    """Return the key that signs cookies; it depends on the token, so that logins survive a restart."""
     return hmac.digest(settings.token.encode(), b"cookies of the culler's page", hashlib.sha256)
 
 
@@ -186,7 +188,7 @@ def _ssl_context(settings: PageSettings) -> ssl.SSLContext | None:
 
 
 async def _close_hubs_client() -> None:
-    """Close the HTTP client that JupyterHub's login opens, since version 6."""
+    """Close the HTTP client that JupyterHub 6 opens for a login."""
     try:
         from jupyterhub.httpclient import JupyterHubHTTPClient
     except ImportError:

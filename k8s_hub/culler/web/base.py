@@ -1,4 +1,4 @@
-"""Base handlers: templates, headers, errors and their log, the login at the hub; and the pages that need no more."""
+"""Base handlers: templates, headers, errors, login through the hub; and the pages without servers."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from k8s_hub.text import Message, format_clock, format_duration, format_relative
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page; ``now`` must be among the values."""
+    """Return a page; the values must include ``now``."""
     return _environment().get_template(template).render(values)
 
 
@@ -46,7 +46,7 @@ def _environment() -> Environment:
     return environment
 
 
-# A script says the times in the reader's own zone; without it, all of them are in UTC.
+# page.js shows times in the reader's own zone; without it, they are in UTC.
 
 
 def _time(at: datetime) -> Markup:
@@ -55,13 +55,13 @@ def _time(at: datetime) -> Markup:
 
 
 def _second(at: datetime) -> Markup:
-    """Return a time element to the second: sweeps may be seconds apart."""
+    """Return a time element with seconds, for sweeps, which may be seconds apart."""
     return _element(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", Markup(" data-seconds"))
 
 
 @pass_context
 def _clock(context: Context, at: datetime) -> Markup:
-    """Return a time element without the date where that is today's."""
+    """Return a time element without the date of today."""
     return _element(at, format_clock(at, context["now"]), Markup(" data-clock"))
 
 
@@ -83,10 +83,10 @@ def _relative(context: Context, at: datetime) -> str:
 log = logging.getLogger(__name__)
 
 HUB_SECONDS = 20.0
-"""The page waits this long for an answer of the hub before it says that the hub is away."""
+"""The page waits this long for an answer of the hub."""
 
 POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-"""For answers that are not pages."""
+"""Content security policy of answers without a page."""
 
 AWAY = "The hub did not answer. Try again in a minute."
 
@@ -101,9 +101,9 @@ SENTENCES = {
 
 
 def page_policy(hub_host: str) -> str:
-    """Return the policy of pages: style, scripts and logo come from this service and from the hub.
+    """Return the content security policy of pages: allow style, scripts and images of this service and the hub.
 
-    hub_host: of a hub with a domain of its own, otherwise empty.
+    hub_host: the host of a hub with its own domain, otherwise empty.
     """
     ours = f"'self' {hub_host}".strip()
     return (
@@ -114,7 +114,7 @@ def page_policy(hub_host: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """What a page needs to log users in."""
+    """What every page needs to log users in."""
 
     settings: PageSettings
     login: HubOAuth
@@ -128,7 +128,7 @@ class ClosedSite(PageContext):
 
 
 class LoggedHandler(RequestHandler):
-    """Logs errors without the query of the address, which may hold the code of a login."""
+    """Logs errors without the query string, which may contain the code of a login."""
 
     def _request_summary(self) -> str:
         return f"{self.request.method} {printable(self.request.path)}"
@@ -139,7 +139,7 @@ class LoggedHandler(RequestHandler):
         value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Log it; an error that is an answer needs no traceback."""
+        """Log the error; an HTTPError needs no traceback."""
         if not isinstance(value, HTTPError):
             log.error("page: %s: failed", self._request_summary(), exc_info=value)
         elif value.log_message:
@@ -148,16 +148,16 @@ class LoggedHandler(RequestHandler):
 
 
 class StyledHandler(LoggedHandler):
-    """Headers, templates and errors that all pages share."""
+    """The headers, templates and errors of all pages."""
 
     site: PageContext
 
     def initialize(self, site: PageContext) -> None:
-        """Take what all handlers share, as tornado gives it."""
+        """Take the shared context from tornado."""
         self.site = site
 
     def set_default_headers(self) -> None:
-        """Allow no frames, no scripts of others and no copies in caches."""
+        """Forbid frames, foreign scripts and caching."""
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
@@ -181,11 +181,11 @@ class StyledHandler(LoggedHandler):
 
     @property
     def hub_url(self) -> str:
-        """Where the hub's pages are, for browsers."""
+        """The URL of the hub's pages, for browsers."""
         return self.site.settings.hub_host + self.site.settings.hub_prefix
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Answer with the sentence for a status."""
+        """Answer with the message for a status."""
         self.show_error(
             HTTPStatus(status_code).phrase,
             SENTENCES.get(
@@ -194,28 +194,28 @@ class StyledHandler(LoggedHandler):
         )
 
     def show_error(self, title: str, sentence: str, details: str = "") -> None:
-        """Answer with a page that has one message."""
+        """Answer with a page of one message."""
         self.show("error.html", title=title, sentence=sentence, details=details, current=None, xsrf="")
 
 
 class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # JupyterHub has no types
-    """A page for people who have logged in through the hub."""
+    """A page for users who have logged in through the hub."""
 
     def initialize(self, site: PageContext) -> None:
-        """Take what all handlers share."""
+        """Take the shared context from tornado."""
         super().initialize(site)
         self.hub_auth = site.login
 
     def get_current_user(self) -> None:
-        """Nobody, until `prepare` has asked the hub: JupyterHub's own way would block the whole process."""
+        """Return None: `prepare` sets the user, because JupyterHub's own lookup would block the process."""
 
     def check_xsrf_cookie(self) -> None:
-        """Let in forms of this page only."""
+        """Accept forms of this page only."""
         self._refuse_other_sites()
         super().check_xsrf_cookie()
 
     async def prepare(self) -> None:
-        """Identify the user; redirect to the hub's login where nobody is logged in."""
+        """Identify the user, or redirect to the hub's login."""
         self.current_user = await self._identified()
         if self.current_user is None:
             if self.request.method not in {"GET", "HEAD"}:
@@ -228,7 +228,7 @@ class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # Jup
                 person = await self.hub_auth.get_user(self, sync=False)
         except TimeoutError:
             raise HTTPError(503) from None
-        except HTTPError as error:  # JupyterHub's words for a hub that is away, or refuses this service
+        except HTTPError as error:  # from JupyterHub: the hub is away, or refuses this service
             raise HTTPError(503 if error.status_code >= 500 else error.status_code) from None
         if person and person.get("kind") != "user":  # a service may have a user's name
             raise HTTPError(403)
@@ -238,7 +238,7 @@ class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # Jup
             raise HTTPError(403) from None
 
     def _refuse_other_sites(self) -> None:
-        """Refuse a form that another site sent, whatever it knows."""
+        """Refuse a form from another site, even with a valid token."""
         site = self.request.headers.get("Sec-Fetch-Site")
         origin = self.request.headers.get("Origin")
         if site is not None:
@@ -255,7 +255,7 @@ class ClosedHandler(PageHandler):
     site: ClosedSite
 
     async def get(self, *_: str) -> None:
-        """Say that the culler does not run; show admins the reason."""
+        """Tell that the culler does not run; show admins the reason."""
         self.set_status(503)
         by_admin = is_admin(self.current_user)
         self.show_error(
@@ -270,15 +270,15 @@ class CallbackHandler(HubOAuthCallbackHandler, PageHandler):  # type: ignore[mis
     """The end of a login at the hub."""
 
     async def prepare(self) -> None:
-        """Identify users who have logged in, and redirect nobody to the login again."""
+        """Identify a user who has logged in; never redirect to the login again."""
         self.current_user = await self._identified()
 
 
 class SlashHandler(StyledHandler):
-    """The address as people type it."""
+    """The address of the page without the final slash."""
 
     def get(self) -> None:
-        """Lead to the page."""
+        """Redirect to the page."""
         query = self.request.query
         self.redirect(self.site.settings.prefix + (f"?{query}" if query else ""))
 
@@ -294,5 +294,5 @@ class NowhereHandler(StyledHandler):
 
 
 def is_admin(person: dict[str, Any]) -> bool:
-    """Return whether this person is an admin of the hub; a service may have an admin's name."""
+    """Return whether this is a user and an admin; a service may have an admin's name."""
     return bool(person.get("kind", "user") == "user" and person.get("admin") is True)

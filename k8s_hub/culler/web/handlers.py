@@ -1,4 +1,4 @@
-"""The pages of servers, and the forms to extend and stop them. The decider decides, the store remembers."""
+"""The pages of servers, and the forms to extend and stop them."""
 
 import asyncio
 import logging
@@ -34,14 +34,14 @@ UNDECIDED = (
 FORBIDDEN = "The culler is not allowed to stop this server. Stop it on the hub's home page."
 
 EXTENDED, RELEASED, STOPPED = "kept", "released", "stopped"
-"""In the address after a form: what it did."""
+"""Values of ``done`` in the address after a form."""
 
 TO_THE_LIMIT = "limit"
-"""In place of the seconds of an extension: until the maximum runtime."""
+"""Value of ``seconds`` for an extension until the maximum runtime."""
 
 
 class PageHub(Protocol):
-    """What the pages need of the hub."""
+    """The calls of the hub that the pages make."""
 
     async def user(self, name: str, *, with_stopped: bool = False) -> User:
         """As HubApi.user."""
@@ -65,24 +65,24 @@ class Site(PageContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A user's servers, and the decisions about them as of now."""
+    """A user's servers, and the current decisions about them."""
 
     user: str  # as the hub writes the name
     servers: Sequence[Server]  # running, starting or stopping
-    records: Mapping[str, DecisionRecord]  # by the server's name; without those where the decision failed
+    records: Mapping[str, DecisionRecord]  # by server name; without failed decisions
     stopped: Sequence[str] = ()  # names of stopped servers
 
 
 class _ServerHandler(PageHandler):
-    """A page of a culler that runs."""
+    """A page of a running culler."""
 
     site: Site
 
-    # --- The user who asks ---
+    # --- The logged-in user ---
 
     @property
     def by_admin(self) -> bool:
-        """Whether the user who asks is an admin."""
+        """Whether the logged-in user is an admin."""
         return is_admin(self.current_user)
 
     def owner(self, name: str | None) -> str:
@@ -93,7 +93,7 @@ class _ServerHandler(PageHandler):
         return own if name is None else name
 
     def is_own(self, owner: str) -> bool:
-        """Return whether the user who asks owns these servers."""
+        """Return whether the logged-in user owns these servers."""
         return bool(owner == self.current_user["name"])
 
     @property
@@ -126,18 +126,18 @@ class _ServerHandler(PageHandler):
         try:
             facts = facts_of(server, user, site.store, site.board.work(user.name, server.name))
             return (await site.decider.decide(facts, site.now())).record(Action.KEPT)
-        except Exception as error:  # noqa: BLE001 - the arbiter hook is the administrator's: it may raise anything
+        except Exception as error:  # noqa: BLE001 - the arbiter hook may raise anything
             site.log_once(f"page: {server}: no decision", error)
             return None
 
     # --- A user's servers ---
 
     async def show_servers(self, owner: str, *, error: Message = (), after: str = "") -> None:
-        """Show one user's page; ``after`` says what a form did."""
+        """Show one user's page; ``after``: the value of ``done``."""
         try:
             decided = await self.decided(owner)
         except HubNotFound:
-            if not self.is_own(owner):  # an address that somebody made up
+            if not self.is_own(owner):  # a made-up address
                 self.set_status(404)
                 self.show_error("No such user", "The hub has no user of this name.")
                 return
@@ -157,7 +157,7 @@ class _ServerHandler(PageHandler):
         self._show_cards(decided.user, seen, decided.stopped, error=error, done=done)
 
     def _done(self, decided: Decided, after: str, server: str) -> Message:
-        """Return what a form did, as the store and the hub have it: nothing that only an address says."""
+        """Return what a form did, if store or hub confirm it: anybody can make up an address."""
         title, store = views.title_of(server), self.site.store
         if after == EXTENDED and (until := store.extended_until(decided.user, server)) is not None:
             return (f"{title} is extended until ", until, ".")
@@ -181,13 +181,13 @@ class _ServerHandler(PageHandler):
         done: Message = (),
         is_known: bool = True,
     ) -> None:
-        """Show running servers, by name only where there is no decision, and stopped ones."""
+        """Show running servers, those without a decision by name only, and stopped ones."""
         site, now = self.site, self.site.now()
         cards = [self._card(each, number) for number, each in enumerate(servers, 1)]
         running = {each.name if isinstance(each, Server) else each.server for each in servers}
         stops = views.stops_of(site.store.stops, owner, running)
         others = sorted(set(stopped) - {stop.server for stop in stops})
-        is_someone = is_known or bool(cards)  # a name that stands in an address only is not shown
+        is_someone = is_known or bool(cards)  # show no name that comes only from the address
         self.show(
             "user.html",
             title="Your servers"
@@ -235,7 +235,7 @@ class _ServerHandler(PageHandler):
         return self.part("card", views.name_of(record.user, record.server), values)
 
     def _stop_card(self, owner: str, server: str, stop: Stop | None, number: int) -> Markup:
-        """Return the card of a server that does not run; stop: the culler's, where that was the last."""
+        """Return the card of a stopped server; stop: the culler's stop, if that was the last."""
 
         def values() -> dict[str, Any]:
             return {
@@ -251,7 +251,7 @@ class _ServerHandler(PageHandler):
     # --- Parts of a page ---
 
     def server_url(self, owner: str, server: str) -> str:
-        """Return where a server answers, or the hub offers to start it."""
+        """Return the URL that opens a server, or offers to start it."""
         settings = self.site.settings
         base = settings.hub_host + settings.hub_prefix.removesuffix("hub/")
         return f"{base}user/{_path_of(owner, server)}/"
@@ -261,7 +261,7 @@ class _ServerHandler(PageHandler):
         shared = {"prefix": self.site.settings.prefix, "now": self.site.now(), "xsrf": self.token}
         try:
             return Markup(render(f"{kind}.html", **shared, **values()))  # noqa: S704 - the templates escape
-        except Exception as error:  # noqa: BLE001 - the supervisor of all rows
+        except Exception as error:  # noqa: BLE001 - the supervisor of all parts
             self.site.log_once(f"page: {name}: cannot be shown", error)
             return self._unshown(name, kind)
 
@@ -302,15 +302,15 @@ class AllServersHandler(_ServerHandler):
             title="All servers",
             current="all",
             banners=views.banners(
-                tuple(site.board.passes), site.board.missing_scopes, is_dry_run=site.is_dry_run
+                tuple(site.board.sweeps), site.board.missing_scopes, is_dry_run=site.is_dry_run
             ),
             listing=listing,
             rows=[self._row(record) for record in listing.records],
             stops=[self._stop_row(stop) for stop in views.stops_with(site.store.stops, wanted.text)],
             filter=wanted,
             query=query,
-            sweeps=views.sweeps(site.board.passes),
-            last_sweep=views.last_sweep(site.board.passes),
+            sweeps=views.sweeps(site.board.sweeps),
+            last_sweep=views.last_sweep(site.board.sweeps),
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
@@ -337,7 +337,7 @@ class ExtendHandler(_ServerHandler):
     """Extends a server."""
 
     async def post(self) -> None:
-        """Extend it, or say why not."""
+        """Extend it, or show why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:
@@ -348,7 +348,7 @@ class ExtendHandler(_ServerHandler):
             await self.show_servers(owner)
             return
         if server not in decided.records and any(each.name == server for each in decided.servers):
-            await self.show_servers(owner)  # which says that nothing could be decided about it
+            await self.show_servers(owner)  # shows that the decision failed
             return
         try:
             self._extend(decided.records.get(server), owner, server)
@@ -376,7 +376,7 @@ class ReleaseHandler(_ServerHandler):
     """Ends an extension."""
 
     async def post(self) -> None:
-        """End it, or say why not."""
+        """End it, or show why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         try:
@@ -389,10 +389,10 @@ class ReleaseHandler(_ServerHandler):
 
 
 class StopHandler(_ServerHandler):
-    """Stops a server at once, with the culler's own right to stop it, for its user or an admin."""
+    """Stops a server for its user or an admin, with the culler's own token."""
 
     async def post(self) -> None:
-        """Stop it, or say why not."""
+        """Stop it, or show why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
         status, problem = await self._stopped(owner, server)
@@ -403,32 +403,32 @@ class StopHandler(_ServerHandler):
             self.redirect(self.path_of(owner, done=STOPPED, server=server), status=303)
 
     async def _stopped(self, owner: str, server: str) -> tuple[int, str]:
-        """Stop the server; return why that could not be done, with the status of the answer."""
+        """Stop the server; return the HTTP status, and the problem or an empty string."""
         if self.site.is_dry_run:
             return 422, views.DRY_RUN
         try:
             async with asyncio.timeout(HUB_SECONDS):
                 await self.site.hub.stop_server(owner, server)
         except HubNotFound:
-            return 404, "The hub did not find this server."
+            return 404, "The hub did not find this server. It may have stopped already: reload the page."
         except HubForbidden:
             return 403, FORBIDDEN
         except (HubError, TimeoutError):
             return 503, AWAY
         log.info(
-            "%s: stopped: %s asked for it on the page",
+            "%s: stopped: requested on the page by %s",
             views.name_of(owner, server),
             self.current_user["name"],
         )
-        self.site.store.runs(owner, server)  # the culler's last stop of it is not the last any more
+        self.site.store.runs(owner, server)  # the culler's earlier stop is no longer the last one
         return 200, ""
 
 
 def _path_of(owner: str, server: str) -> str:
-    """Return a server's name as the end of an address."""
+    """Return a server's name as the end of a URL."""
     return "/".join(quote(part, safe="") for part in (owner, server) if part)
 
 
 def _number(text: str) -> int | None:
-    """Return a whole number that makes sense as a count of seconds or pages."""
+    """Return a whole number of seconds or pages; None: not a valid one."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

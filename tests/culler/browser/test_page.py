@@ -128,7 +128,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
         page = await admin.another_tab(on.page_url + "all")
         causes = {
             "ada": "in use",
-            "ada/course": "kept by its user",
+            "ada/course": "extended",
             "barbara": "exempt",
             "grace": "busy",
         }

@@ -10,7 +10,7 @@ from jupyterhub.services.auth import HubOAuth
 from devkit.testing.eventually import eventually
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.core.report import PassRecord, Report, Stop
+from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.web.base import page_policy
 from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
@@ -52,7 +52,7 @@ async def test_keeping_is_limited_and_survives_a_restart(tmp_path):
         kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="3600")
         assert (kept.status, kept.hops) == (200, [("POST", 303)])
         assert kept.message == "lab is extended until 2026-07-01 13:00 UTC."
-        assert kept.servers == {"alice/lab": "kept by its user"}
+        assert kept.servers == {"alice/lab": "extended"}
         assert "You have 1 of 2 extensions left" in kept.text
 
         too_long = await alice.post("keep", _xsrf=xsrf, user="alice", server="lab", seconds="86400")
@@ -234,7 +234,7 @@ async def test_a_hook_that_fails_leaves_what_the_last_sweep_saw(caplog):
             shown = await alice.get()
             assert shown.status == 500
             assert "could not decide about all of these servers" in shown.message
-            assert shown.servers == {"alice": "spared by the arbiter hook"}
+            assert shown.servers == {"alice": "kept by the arbiter hook"}
             kept = await alice.post("keep", _xsrf=xsrf, user="alice", server="", seconds="3600")
             assert (kept.status, site.store.extended_until("alice", "")) == (500, None)
         assert "KeyError: 'profile'" in caplog.text
@@ -409,11 +409,11 @@ async def test_an_admin_sees_the_stops_of_all():
     async with page_of(users=("admin", "alice", "bob")) as site, Visitor(site, "admin") as admin:
         stop(site, "alice", "lab")
         stop(site, "bob")
-        site.board.on_pass(PassRecord(kind="look", begun=NOW, seconds=1.0, report=Report(), error=None))
+        site.board.on_sweep(SweepRecord(kind="look", begun=NOW, seconds=1.0, report=Report(), error=None))
         for number in range(14):
             begun = NOW + timedelta(minutes=number)
-            site.board.on_pass(
-                PassRecord(kind="sweep", begun=begun, seconds=1.0, report=Report(), error=None)
+            site.board.on_sweep(
+                SweepRecord(kind="sweep", begun=begun, seconds=1.0, report=Report(), error=None)
             )
         shown = await admin.login("all")
         assert re.findall('data-stop="([^"]*)"', shown.text) == ["bob", "alice/lab"]
@@ -479,7 +479,10 @@ async def test_a_server_that_does_not_exist_cannot_be_stopped():
     async with page_of() as site, Visitor(site, "alice") as alice:
         xsrf = (await alice.login()).xsrf
         refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="nowhere")
-        assert (refused.status, refused.message) == (404, "The hub did not find this server.")
+        assert (refused.status, refused.message) == (
+            404,
+            "The hub did not find this server. It may have stopped already: reload the page.",
+        )
 
 
 async def test_a_culler_that_may_not_stop_servers_says_so():
@@ -602,8 +605,8 @@ async def test_a_server_about_which_nothing_can_be_decided_costs_no_other():
         await site.start("alice", "odd")
         await site.start("alice", "lab")
         shown = await alice.login(arrives=False)
-        assert (shown.status, shown.servers) == (500, {"alice/lab": "spared by the arbiter hook"})
+        assert (shown.status, shown.servers) == (500, {"alice/lab": "kept by the arbiter hook"})
         assert 'data-unshown="alice/odd"' in shown.text
         kept = await alice.post("keep", _xsrf=shown.xsrf, user="alice", server="lab", seconds="3600")
         assert site.store.extended_until("alice", "lab") == NOW + timedelta(hours=1)
-        assert kept.servers["alice/lab"] == "kept by its user"
+        assert kept.servers["alice/lab"] == "extended"

@@ -11,7 +11,7 @@ from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.policy import Cause, Work, facts_of
-from k8s_hub.culler.core.report import PassRecord, Report, Stop
+from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.web.app import _login
@@ -192,7 +192,7 @@ async def test_a_list_is_filtered_and_paged():
 def test_banners():
     def ended(error=None, **counts):
         report = None if error else Report(**counts)
-        return PassRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
+        return SweepRecord(kind="sweep", begun=NOW, seconds=1.0, report=report, error=error)
 
     assert views.banners([], ()) == ("The first sweep has not finished yet.",)
     assert views.banners([ended()], ()) == ()
@@ -203,17 +203,19 @@ def test_banners():
     said = views.banners([ended(held_by_guard=12, held_by_grace=1)], lacking, is_dry_run=True)
     assert said[0] == "Dry run: no servers are stopped."
     assert said[1].startswith("The last sweep held back the stop of 12 servers: ")
-    assert said[2].startswith("The last sweep held back the stop of 1 server: the hub was away")
+    assert said[2].startswith(
+        "The last sweep held back the stop of 1 server: after its outage, the hub does not know"
+    )
     assert said[3:] == lacking[:1], "as it is, and once"
 
 
 def swept(number, *, kind="sweep", error=None, **counts):
     report = None if error else Report(**counts)
-    return PassRecord(kind=kind, begun=NOW + number * HOUR, seconds=1.0, report=report, error=error)
+    return SweepRecord(kind=kind, begun=NOW + number * HOUR, seconds=1.0, report=report, error=error)
 
 
 def test_only_sweeps_that_did_something_have_a_row():
-    passes = [
+    records = [
         swept(0, kind="look"),
         swept(1),
         swept(2, stopped=1),
@@ -221,11 +223,11 @@ def test_only_sweeps_that_did_something_have_a_row():
         swept(17, error="away"),
         swept(18, servers=3),
     ]
-    failed, stopping = views.sweeps(passes)
+    failed, stopping = views.sweeps(records)
     assert (failed.begun, failed.error, failed.outcome) == (NOW + 17 * HOUR, "away", "")
     assert (stopping.begun, stopping.error, stopping.took) == (NOW + 2 * HOUR, None, "1.0 s")
     assert stopping.outcome == "0 servers of 0 users, 1 stopped, 0 kept, 0 failed"
-    last = views.last_sweep(passes)
+    last = views.last_sweep(records)
     assert last is not None
     assert (last.begun, last.outcome) == (
         NOW + 18 * HOUR,

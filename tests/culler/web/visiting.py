@@ -13,7 +13,7 @@ from devkit.demo.settings import free_port
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Board, PassRecord
+from k8s_hub.culler.core.report import Board, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore
@@ -105,7 +105,7 @@ class Site:
 
     async def sweep(self, work=None):
         """Look at all servers, as the service does at its start; work: what servers say of themselves."""
-        record = functools.partial(PassRecord, kind="look", begun=self.clock(), seconds=1.0)
+        record = functools.partial(SweepRecord, kind="look", begun=self.clock(), seconds=1.0)
         async with self.connected() as connection:
             servers = None if work is None else Told(work)
             sweep = Sweep(
@@ -116,7 +116,7 @@ class Site:
                 on_decision=self.board.on_decision,
                 servers=servers,
             )
-            self.board.on_pass(record(report=await sweep.look(), error=None))
+            self.board.on_sweep(record(report=await sweep.look(), error=None))
 
     def connected(self):
         return HubConnection(HubConnectionSettings(url=self.api_url, token=TOKEN))

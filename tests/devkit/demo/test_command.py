@@ -143,7 +143,7 @@ def introduction_and_family(demo, directory):
     """The introduction, and the pids of mini cluster, proxy, hub and culler once the last knows its hub."""
     lines = list(takewhile(lambda line: line != "What happens from now on:\n", demo.stdout))
     log = directory / "demo/hub.log"
-    wait_until(lambda: "Stopping servers of" in log.read_text())
+    wait_until(lambda: "culler: sweeps " in log.read_text())
     family = descendants(demo.pid)
     assert len(family) == 4
     return lines, family

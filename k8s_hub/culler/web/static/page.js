@@ -1,4 +1,4 @@
-// Everything works without this: it says times in the reader's own zone, and looks again every half minute.
+// Optional: shows times in the reader's own zone, and refreshes the page every half minute.
 "use strict";
 
 const EVERY_MS = 30000;
@@ -43,6 +43,6 @@ async function refresh() {
 
 localise(document);
 if (document.querySelector("#live[data-live]")) {
-  // A hub that is away, or a login that has ended: the page stays as it is, with its time, and can be reloaded.
+  // If the hub is away or the login has ended, the page stays as it is; it shows its time and a link to reload.
   setInterval(() => refresh().catch(() => {}), EVERY_MS);
 }
