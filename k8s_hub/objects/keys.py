@@ -58,7 +58,7 @@ def is_dying(obj: Raw) -> bool:
 def oddity_of(obj: object) -> str:
     """Return why this is no object that an API server can have stored, as the end of a sentence; "" for one that is."""
     if not isinstance(obj, _MAPPINGS):
-        return "it is no JSON object"
+        return "it is not a JSON object"
     metadata = _mapping(obj.get("metadata"))
     missing = [name for name in ("name", "uid", "resourceVersion") if not _text(metadata.get(name))]
     return f"it has no {' and no '.join(missing)}" if missing else ""
