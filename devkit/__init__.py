@@ -1,4 +1,4 @@
-"""The development kit: what runs from a checkout of the repository only, for the demo, tests and figures.
+"""The development kit, which runs only from a checkout: the demo, clusters for tests, and benchmarks.
 
-The package ``k8s_hub`` knows nothing of it.
+The package ``k8s_hub`` never imports it.
 """

@@ -1,4 +1,4 @@
-"""``python -m devkit VERB ...``: finds the verb and leaves its arguments to it."""
+"""``python -m devkit VERB ...``: finds the verb and passes its arguments on."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ VERBS = {
     "demo": ("devkit.demo.command", "the whole story on this machine: log in, work, go idle, come back"),
     "cluster": (
         "devkit.minicluster.command",
-        "a mini Kubernetes cluster for trying out; prints the path of its kubeconfig",
+        "a mini Kubernetes cluster for trials; prints the path of its kubeconfig",
     ),
 }
 
@@ -17,7 +17,7 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
     parser = parser_of(
-        VERBS, prog="python -m devkit", description="What runs from a checkout of k8s_hub only."
+        VERBS, prog="python -m devkit", description="Tools that run only from a checkout of k8s_hub."
     )
     return run_verb(VERBS, parser.parse_args(arguments))
 

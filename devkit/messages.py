@@ -1,8 +1,8 @@
-"""``make messages``: every text of the package that a user, an administrator or a reader of logs can see.
+"""``make messages``: lists every text that a user, an administrator or a log reader can see.
 
-One line each, with file and line, to be read as a whole. Found are string literals of more than one word: sentences, log
-formats, help of options and commands, errors; and the words of HTML templates. What stands in braces is filled in;
-texts that have a name, such as an advice at the end of many sentences, are filled in here.
+It prints each text with file and line: string literals of more than one word (sentences, log formats, help, errors) and the
+texts of HTML templates. Parts in braces are filled in at run time. Named constants, such as an advice at the end of many
+sentences, are filled in here.
 """
 
 import ast
@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "k8s_hub"
 
 _NOT_TEXT = {"TypeVar", "cast", "compile", "endswith", "fullmatch", "match", "search", "startswith", "sub"}
-"""Functions whose arguments are patterns, names of types, and words of others."""
+"""Functions whose arguments are patterns, type names and foreign text."""
 _WORDS = re.compile(r"[^\W\d_]{2,}[^\s{}]*\s+(?:\S+\s+)*?[^\s{}]*[^\W\d_]{2,}")
 _FILLED_IN = re.compile(r"{{.*?}}")
 _TEMPLATE_TAG = re.compile(r"{#.*?#}|{%.*?%}", re.DOTALL)
 
 
 class Text(NamedTuple):
-    """A text, and where it begins."""
+    """A text with its file and line."""
 
     path: Path
     line: int
@@ -35,7 +35,7 @@ class Text(NamedTuple):
 
 
 def texts(paths: Iterable[Path]) -> Iterator[Text]:
-    """Yield the texts of files and folders in the order of reading."""
+    """Yield the texts of files and folders in order."""
     named = {name: text for path in PACKAGE.rglob("*.py") for name, text in _named_in(_parsed(path))}
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -51,7 +51,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _named_in(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield the constants of a module that are texts."""
+    """Yield the string constants of a module."""
     for node in module.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
@@ -70,7 +70,7 @@ def _in(path: Path, node: ast.AST, named: Mapping[str, str]) -> Iterator[Text]:
 
 
 def _written(node: ast.AST, named: Mapping[str, str]) -> str:
-    """Return a literal as its reader sees it, with the code that is filled in."""
+    """Return a literal as its reader sees it, with the code in braces."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -85,7 +85,7 @@ def _written(node: ast.AST, named: Mapping[str, str]) -> str:
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is below, without what nobody reads."""
+    """Yield the child nodes that can contain texts."""
     match node:
         case ast.Expr(value=ast.Constant()):  # a docstring, of an attribute too
             return
@@ -112,7 +112,7 @@ def of_template(path: Path) -> Iterator[Text]:
 
 
 class _Words(HTMLParser):
-    """Collects the text of a page, and of attributes that are read."""
+    """Collects the text of a page and of visible attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class _Words(HTMLParser):
 
 
 def main(arguments: list[str]) -> int:
-    """Print the texts of the files and folders that are named, else of the package."""
+    """Print the texts of the given files and folders, or of the package."""
     for text in texts([Path(name).resolve() for name in arguments] or [PACKAGE]):
         print(text)
     return 0

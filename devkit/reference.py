@@ -1,4 +1,4 @@
-"""``make reference``: the pages of options, the spawner's from KubeSpawner 7.1.0 and this version side by side."""
+"""``make reference``: writes the option pages. The spawner's compares KubeSpawner 7.1.0 with this version."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ DIFFERENT = {
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for, and `{waited}`",
     "slow_spawn_message_frequency": "unset, so that a slow start is not spoken of every 5 seconds",
 }
-"""Why the default or the values differ."""
+"""Options with another default or other values, and why."""
 
 MORE = {
     "after_pod_created_hook": "pod is the API server's complete answer",
@@ -46,10 +46,10 @@ MORE = {
     "storage_capacity": "refuses a value that is no quantity",
     "storage_pvc_ensure": "finds an earlier claim of this server by its owner",
 }
-"""What is the same, and more than there."""
+"""Options that do more than KubeSpawner's."""
 
 DROPPED: dict[str, str] = {}
-"""Why there is no such option."""
+"""Options that do not exist here, and why."""
 
 SPECIAL_DEFAULTS = {
     "namespace": "the hub's own",
@@ -59,7 +59,7 @@ SPECIAL_DEFAULTS = {
 }
 
 COUNTED = {"Hook", "Profile", "Resource"}
-"""Topics whose heading is a plural."""
+"""Topics with a plural heading."""
 
 _KINDS = {
     traitlets.Bool: "bool",
@@ -76,16 +76,16 @@ _KINDS = {
 
 
 SHOWN = 40
-"""Characters of a default that are worth showing where it differs."""
+"""Characters of a different default to show."""
 
 
 class UnexplainedError(Exception):
-    """An option differs, and nobody has written why."""
+    """An option differs without an explanation."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One option of KubeSpawner and its state here."""
+    """One option of KubeSpawner, compared with this version."""
 
     name: str
     values: str
@@ -94,7 +94,7 @@ class Row:
 
 
 def rows(names: Iterable[str]) -> list[Row]:
-    """Compare these options; raises `UnexplainedError`."""
+    """Compare the options; raise `UnexplainedError`."""
     theirs, ours = (peers.made(side, {"username": "ada"}) for side in (peers.Theirs, peers.Ours))
     return [_row(name, theirs, ours) for name in names]
 
@@ -121,7 +121,7 @@ def _row(name: str, theirs: Any, ours: Any) -> Row:
 
 
 def kinds(trait: Any) -> str:
-    """Return what values an option takes."""
+    """Return the values that an option accepts."""
     found = sorted(set(_kinds(trait)))
     return " or ".join([*found, "None"] if trait.allow_none else found)
 
@@ -148,7 +148,7 @@ def _default(name: str, spawner: Any) -> str:
 
 
 def help_text(trait: Any) -> str:
-    """Return the help as Markdown: examples stay blocks of code, names of pages become links."""
+    """Return the help as Markdown: examples become code blocks, page names become links."""
     lines = re.sub(r"::$", ":", inspect.cleandoc(trait.help), flags=re.MULTILINE).splitlines()
     text = "\n".join(line if line.startswith("    ") else _without_html(line) for line in lines)
     return re.sub(r"docs/([\w/-]+\.md)", r"[\g<0>](../\1)", text)
@@ -162,7 +162,7 @@ def _without_html(line: str) -> str:
 
 
 def options_of_kubespawner() -> tuple[list[str], list[str]]:
-    """Return the names that KubeSpawner defines, and those that it has from JupyterHub."""
+    """Return the options that KubeSpawner defines, and those that it inherits from JupyterHub."""
     traits = peers.Theirs.class_traits(config=True)
     own = sorted(name for name, trait in traits.items() if trait.this_class is peers.Theirs)
     return own, sorted(traits.keys() - own)
@@ -214,7 +214,7 @@ fails resumes by itself, so there is nothing to tune.
 
 
 def _topics() -> dict[type, dict[str, Any]]:
-    """Return the spawner's options by the class that defines them, JupyterHub's last."""
+    """Return the spawner's options by defining class, JupyterHub's last."""
     found: dict[type, dict[str, Any]] = {}
     for name, trait in sorted(peers.Ours.class_traits(config=True).items()):
         found.setdefault(trait.this_class, {})[name] = trait
@@ -229,7 +229,7 @@ def _topic(group: type, traits: dict[str, Any], compared: dict[str, Row]) -> str
 
 
 def _spawner_option(name: str, trait: Any | None, compared: dict[str, Row]) -> str:
-    """Return the section of one option; trait is None where the help is JupyterHub's."""
+    """Return the section of one option; ``trait`` is None if JupyterHub has the help."""
     if name in compared:
         row = compared[name]
         facts = f"{row.values}. Default: {row.default}. KubeSpawner: {row.state}."

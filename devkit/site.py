@@ -1,7 +1,7 @@
-"""What the site of ``make docs`` has beside docs/: some files of the repository, and links that lead to them.
+"""mkdocs hooks of ``make docs``: add files from outside docs/, and adapt links.
 
-Pages link to each other as they lie in the repository, so that a reader of either finds the way. A file that the site
-does not have is linked at `repo_url` of mkdocs.yml; without one, its name stays as text.
+Links in pages are valid in the repository. This module changes them to links of the site. A link to a file that is not on
+the site leads to `repo_url` of mkdocs.yml; without one, it becomes plain text.
 """
 
 import posixpath
@@ -36,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links between places of the repository into links between places of the site."""
+    """Change links of the repository into links of the site."""
     here = page.file.src_uri
     folder = posixpath.dirname(here if _is_beside(page.file) else f"docs/{here}")
 
@@ -60,7 +60,7 @@ def _is_beside(file: File) -> bool:
 
 
 def on_page_context(context: dict[str, Any], *, page: Page, **_: Any) -> dict[str, Any]:
-    """Leave out the link to edit a page whose source is not below docs/."""
+    """Remove the edit link of a page whose source is outside docs/."""
     if _is_beside(page.file):
         page.edit_url = None
     return context

@@ -1,7 +1,7 @@
-"""What of k8s_hub keeps the event loop from everybody else: a watch for debugging, off unless asked for.
+"""Finds callbacks of k8s_hub that block the event loop, for debugging.
 
-`K8S_HUB_SLOW_CALLBACKS=50` in a hub's environment has each callback that takes 50 ms or longer looked at while it
-runs, from a second thread. Those in which code of k8s_hub was seen are logged with the place, and counted.
+With `K8S_HUB_SLOW_CALLBACKS=50` in a hub's environment, a second thread samples each callback that takes 50 ms or longer.
+If a sample shows code of k8s_hub, the callback is logged with the place and counted.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ VARIABLE = "K8S_HUB_SLOW_CALLBACKS"
 SLOW_CALLBACKS = Metric(
     "k8s_hub_slow_callbacks_total", f"Callbacks with code of k8s_hub longer than {VARIABLE} milliseconds."
 )
-LOOKS_PER_LIMIT = 10  # what is ours for a tenth of the limit has been seen
+LOOKS_PER_LIMIT = 10  # samples within the limit
 _PACKAGE = f"{Path(k8s_hub.__file__).parent}{os.sep}"
 
 
 class SlowCallbacks:
-    """Times the callbacks of one thread's event loops, from `start` to `stop`."""
+    """Times the callbacks of one thread's event loops between `start` and `stop`."""
 
     def __init__(self, limit: float) -> None:
         """``limit`` is in seconds."""
         self._limit = limit
         self._thread = threading.get_ident()
         self._run = asyncio.Handle._run
-        #: When the running callback began, and the places of ours it was seen at; the loop's thread replaces it.
+        #: The start of the running callback, and the sampled places; the loop's thread replaces it.
         self._turn: tuple[float, Counter[str]] | None = None
         self._stopped = threading.Event()
         self._looker = threading.Thread(target=self._look, name="k8s-hub-slow-callbacks", daemon=True)
 
     def start(self) -> None:
-        """Time callbacks from now on."""
+        """Start timing callbacks."""
         asyncio.Handle._run = self._timed()  # type: ignore[method-assign, assignment]
         self._looker.start()
 
     def stop(self) -> None:
-        """Leave the loops as they were."""
+        """Stop timing, and restore asyncio."""
         asyncio.Handle._run = self._run  # type: ignore[method-assign]
         self._stopped.set()
         self._looker.join()
@@ -87,7 +87,7 @@ class SlowCallbacks:
 
 
 def place_of_ours(frame: FrameType | None) -> str | None:
-    """Return the innermost code of k8s_hub on a stack, as `file:line function`; None where there is none."""
+    """Return the innermost frame of k8s_hub on a stack as `file:line function`; None without one."""
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(_PACKAGE):
@@ -98,7 +98,7 @@ def place_of_ours(frame: FrameType | None) -> str | None:
 
 @cache
 def watch_if_asked() -> SlowCallbacks | None:
-    """Start a watch of this thread's loops for the rest of the process, where the environment asks for one."""
+    """Start timing this thread's loops for the rest of the process, if the environment asks for it."""
     asked = os.environ.get(VARIABLE, "")
     if not asked:
         return None
@@ -108,7 +108,9 @@ def watch_if_asked() -> SlowCallbacks | None:
         limit = 0
     if not limit > 0:  # nor nan
         log.warning(
-            "%s=%s is no number of milliseconds above zero: slow callbacks are not watched.", VARIABLE, asked
+            "%s=%s is not a number of milliseconds above zero: slow callbacks are not logged.",
+            VARIABLE,
+            asked,
         )
         return None
     watch = SlowCallbacks(limit)

@@ -1,6 +1,6 @@
 """k8s_hub: a JupyterHub spawner and idle culler for Kubernetes.
 
-The public names are loaded on first use, so that the culler does not pay for the spawner's imports.
+Public names are imported on first use, so that the culler does not load the spawner.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m k8s_hub``: the same as the command ``k8s-hub``."""
+"""``python -m k8s_hub``: the command ``k8s-hub``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The wall clock: the only place that reads it; everything else takes ``now`` as an argument."""
+"""The wall clock. All other code takes ``now`` as an argument."""
 
 from datetime import UTC, datetime
 

@@ -1,6 +1,6 @@
-"""Asking again: named policies, the one loop that follows them, and what a server asks for, whoever it is.
+"""Retries: policies, the loop that applies them, and the Retry-After header.
 
-Only the error that means "away, busy or slow" is asked again. Every other error is an answer.
+Callers retry only errors that mean "away, busy or slow". Any other error is final.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from typing import TypeVar
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 Chance = Callable[[], float]
-"""A number from 0 to below 1; ``random.random``, or a test's own."""
+"""Returns a random number from 0 to below 1."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 LONGEST_RETRY_AFTER = 3600.0
-"""In seconds: to wait longer than a server asks for is fine, for ever is not."""
+"""The longest accepted Retry-After, in seconds."""
 
 
 def parse_retry_after(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None where it asks for none.
+    """Return the seconds in a Retry-After header; None without a number.
 
-    Its other form, a date, is one that neither the API server nor a hub uses.
+    Neither the API server nor a hub uses the other form, a date.
     """
     is_number = _NUMBER.fullmatch(header or "")
     return min(float(is_number[0]), LONGEST_RETRY_AFTER) if is_number else None
@@ -34,16 +34,16 @@ def parse_retry_after(header: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long to wait between attempts, and for how long to go on. Times are in seconds."""
+    """The delays between attempts, and the deadline for all of them, in seconds."""
 
-    initial: float = 0.2  # the most before the second attempt
-    factor: float = 2.0  # the most grows by this with each attempt ...
+    initial: float = 0.2  # the longest delay before the second attempt
+    factor: float = 2.0  # each attempt multiplies the longest delay by this ...
     ceiling: float = 5.0  # ... up to this
-    deadline: float = 30.0  # since the first attempt, in the loop's time; math.inf means for ever
-    jitter: float = 1.0  # the random part of a delay: 1 spreads many clients best, 0 is for tests
+    deadline: float = 30.0  # since the first attempt, in loop time; math.inf means no deadline
+    jitter: float = 1.0  # the random fraction of a delay: 1 spreads many clients best, 0 is for tests
 
     def delay(self, attempt: int, chance: Chance = random.random) -> float:
-        """Return the seconds to wait after attempt number ``attempt`` (0 is the first) failed."""
+        """Return the seconds to wait after the failure of attempt number ``attempt``, from 0."""
         # The exponent is bounded, because an informer may fail for weeks and a float overflows at 2**1024.
         most = min(self.ceiling, self.initial * self.factor ** min(attempt, 64))
         return most * (1 - self.jitter) + most * self.jitter * chance()
@@ -58,11 +58,10 @@ async def retrying(
     on_wait: Callable[[E, float], None] | None = None,
     chance: Chance = random.random,
 ) -> T:
-    """Await ``call()`` until it does not raise ``on``; raise its last one when the time is up.
+    """Await ``call()`` until it does not raise ``on``; raise its last error at the deadline.
 
-    The time is up at the policy's deadline or at ``deadline`` (the loop's time), whichever is first: no delay
-    is begun that would pass it. The error's ``retry_after`` (seconds) is kept to where it has one that is longer
-    than the policy's delay.
+    The deadline is the policy's or ``deadline`` (loop time), whichever is first. No delay starts that would pass it. If the
+    error has a ``retry_after`` (seconds) that is longer than the policy's delay, wait that long instead.
     ``on_wait(error, seconds)`` is called before each delay.
     """
     loop = asyncio.get_running_loop()

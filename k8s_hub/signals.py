@@ -1,4 +1,4 @@
-"""A command that runs until it is told to stop: SIGINT and SIGTERM unwind it, once."""
+"""Runs a command until it ends, or until SIGINT or SIGTERM cancels it."""
 
 import asyncio
 import signal
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def run_until_told(act: Coroutine[Any, Any, int | None]) -> int:
-    """Run ``act``; return its result (None is 0) when it ended by itself, 128 plus the signal's number when it was told to.
+    """Run ``act``; return its result (None is 0), or 128 plus the number of the signal that cancelled it.
 
-    The first signal cancels it, so that its contexts end what they started; more signals change nothing.
+    The first signal cancels it, so that its contexts clean up. Further signals are ignored.
     """
     return asyncio.run(_run(act))
 

@@ -1,1 +1,1 @@
-"""The chart as far as k8s_hub meets it: its values, what its hub makes of them, and hubs that run so."""
+"""The Zero to JupyterHub chart: its values, the hub configuration that it makes of them, and hubs with it."""

@@ -1,6 +1,6 @@
-"""What the Zero to JupyterHub chart makes of its values: a hub's configuration.
+"""Evaluates values of the Zero to JupyterHub chart to a hub's configuration.
 
-Our own account of what it does, for tests of the files in helm-values/. Three steps, each on top of the last:
+This is our own reimplementation, for tests of the files in helm-values/. It has three steps, each on top of the last:
 values to traits, the sections of `hub.config` (shallow), the pieces of `hub.extraConfig` (sorted, in one namespace).
 """
 
@@ -69,7 +69,7 @@ NOT_FROM_CONFIG = {"services", "cookie_secret", "proxy_auth_token"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What Helm knows beside the values."""
+    """Helm's data about the release."""
 
     name: str = "jhub"
     namespace: str = "jhub"

@@ -1,4 +1,4 @@
-"""A hub as the chart configures it: a process on this machine, beside a cluster, with the chart's culler as its service."""
+"""A hub with the chart's configuration as a process on this machine, with the chart's culler as its service."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -37,7 +37,7 @@ async def chart_hub(
     environment: Mapping[str, str] | None = None,
     **process: Any,
 ) -> AsyncIterator["ChartHub"]:
-    """Open the hub of a release with these files of helm-values/, and `more` values on top."""
+    """Run the hub of a release with these files of helm-values/, and `more` values on top."""
     values = values_with(*(FILES / f"{name}.yaml" for name in names), QUICK, more or {})
     _write(folder, values)
     port = free_port()
@@ -58,7 +58,7 @@ async def chart_hub(
 async def mini_cluster(
     folder: Path,
 ) -> AsyncIterator[tuple[Path, Callable[[str], Awaitable[dict[str, Any]]]]]:
-    """Open a mini cluster; yield its kubeconfig, and the function that returns its objects by kind and name."""
+    """Run a mini cluster; yield its kubeconfig, and a function that returns its objects by kind and name."""
     kubeconfig = folder / "kubeconfig"
 
     async with MiniCluster(directory=folder / "cluster", runtime="listener") as cluster:
@@ -77,7 +77,7 @@ def _write(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 class ChartHub:
-    """The hub, and what one sees of it."""
+    """The hub, with queries for tests."""
 
     def __init__(self, hub: HubProcess, culler_port: int, values: Mapping[str, Any]) -> None:
         self.hub = hub
@@ -91,7 +91,7 @@ class ChartHub:
         await self._reach(user, "ready")
 
     async def wait_culled(self, user: str) -> None:
-        """Wait until nobody's doing but the culler's has stopped the server."""
+        """Wait until the culler has stopped the server."""
         await self._reach(user, "stopped")
 
     async def _reach(self, user: str, state: str) -> None:
@@ -101,7 +101,7 @@ class ChartHub:
         await eventually(is_there, seconds=90)
 
     async def page(self) -> tuple[int, str]:
-        """Ask for the culler's page without being logged in; return the status and where one is sent."""
+        """Request the culler's page without login; return the status and the redirect."""
         url = f"{self._culler}/services/{CULLER}/"
         async with aiohttp.ClientSession() as session, session.get(url, allow_redirects=False) as reply:
             return reply.status, reply.headers.get("Location", "")

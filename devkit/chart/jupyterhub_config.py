@@ -1,6 +1,6 @@
-"""A hub's configuration as the chart makes it of $CHART_VALUES, with this machine in place of a hub's pod.
+"""The chart's hub configuration for $CHART_VALUES, adapted to this machine.
 
-The hub's address is $TEST_HUB_URL, and what would be on the hub's volume is in $CHART_FOLDER.
+The hub's address is $TEST_HUB_URL. $CHART_FOLDER replaces the hub's volume.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Values as Helm makes them of the chart's defaults and some files."""
+"""Merges values like Helm: the chart's defaults and files."""
 
 import json
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ TYPES: dict[type, dict[str, Any]] = {
 
 
 def schema() -> dict[str, Any]:
-    """Return a JSON Schema of all values: the keys of the defaults and no others, of the same types or null."""
+    """Return a JSON Schema of all values: only the keys of the defaults, with the same types or null."""
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **_schema_of({**load(CHART / "values.yaml"), "global": {}}, ""),
@@ -61,7 +61,7 @@ def _schema_of(value: Any, place: str) -> dict[str, Any]:
 
 
 def values_with(*layers: Path | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chart's values with files, or what a file would hold, on top: the last one wins."""
+    """Return the chart's values with files, or their parsed content, on top: the last one wins."""
     given: dict[str, Any] = {}
     for layer in layers:
         given = merged(given, load(layer) if isinstance(layer, Path) else layer)
@@ -85,7 +85,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one file's values under another's, as Helm does it: mappings are merged, all else is replaced."""
+    """Merge one file's values over another's, like Helm: merge mappings, replace everything else."""
     result = dict(below)
     for key, value in above.items():
         is_mapping = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
@@ -94,9 +94,9 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def on_top_of(chart: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chart's values with those of all files; null takes away a key of the chart's, and only such.
+    """Return the chart's values with those of all files; null removes a key of the chart.
 
-    A null in the chart's own values stays: only Helm 4.2 and later drops it, too.
+    A null in the chart's own values stays: only Helm 4.2 and later drops it.
     """
     result = dict(chart)
     for key, value in given.items():

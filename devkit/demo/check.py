@@ -1,7 +1,6 @@
-"""The demo's story, told and proven by itself.
+"""The demo's story as an automatic check.
 
-Each step is a function; its docstring is the sentence that is printed once it is proven. The first step that
-does not hold ends the check.
+Each step is a function. The check prints the docstring of a step that succeeded, and ends at the first failure.
 """
 
 import asyncio
@@ -35,13 +34,13 @@ NOTES = "notes.txt"
 STEP_DEADLINE = 90.0  # seconds; a step on a slow machine takes 15
 CULL_MARGIN = 40.0  # seconds after the idle timeout: the sweep, the stops, and a slow machine
 CELL_EVERY = 0.5  # seconds between two cells while the hub is away
-IDLE_SECONDS = 30  # longer than a spawn with a killed hub takes on a slow machine
+IDLE_SECONDS = 30  # longer than a start with a killed hub takes on a slow machine
 ACTIVITY_SECONDS = 1
 
 
 @dataclass(slots=True, kw_only=True)
 class Story:
-    """Who takes part, and what was seen on the way."""
+    """The users of the story, and what was seen so far."""
 
     plan: Plan
     stack: Stack
@@ -56,7 +55,7 @@ class Story:
 
     @property
     def pair(self) -> tuple[Browser, Browser]:
-        """The two who are there from the beginning."""
+        """The two users of the first steps."""
         return self.ada, self.grace
 
 
@@ -64,7 +63,7 @@ Step = Callable[[Story], Awaitable[None]]
 
 
 async def check(settings: Settings) -> None:
-    """Run the whole story; DemoError at the first step that does not hold."""
+    """Run the whole story; raise DemoError at the first step that fails."""
     plan = make_plan(
         replace(settings, idle_seconds=IDLE_SECONDS, activity_seconds=ACTIVITY_SECONDS, use=Use.SHOWN)
     )
@@ -82,7 +81,7 @@ async def check(settings: Settings) -> None:
 
 
 async def tell(story: Story, steps: Iterable[Step]) -> None:
-    """Do the steps, and print each step's docstring once it is proven; DemoError names the one that is not."""
+    """Run the steps and print each docstring after success; raise DemoError with the docstring of the one that fails."""
     for step in steps:
         with _told(str(step.__doc__)):
             async with asyncio.timeout(STEP_DEADLINE):
@@ -112,7 +111,7 @@ async def _cast(plan: Plan, stack: Stack, warnings: Warnings) -> AsyncIterator[S
 
 @contextmanager
 def _told(sentence: str) -> Iterator[None]:
-    """Print ``sentence`` as proven when the block ends well, else raise DemoError that names it."""
+    """Print ``sentence`` after the block succeeds; raise DemoError with it otherwise."""
     started = time.monotonic()
     try:
         yield
@@ -129,7 +128,7 @@ def _told(sentence: str) -> Iterator[None]:
 
 
 async def log_in_together(story: Story) -> None:
-    """Two users log in at the same time, choose a profile, and each gets a server of their own."""
+    """Two users log in at the same time, choose a profile, and get a server each."""
     await gather(*(_log_in_and_start(story, user) for user in story.pair))
 
 
@@ -166,7 +165,7 @@ async def refuse_strangers(story: Story) -> None:
 
 
 async def fail_with_reason(story: Story) -> None:
-    """A server whose image does not exist does not start, and its user reads why."""
+    """A server with a missing image fails to start, and its user reads why."""
     await story.barbara.log_in(story.plan.password)
     reason = await story.barbara.reason_not_to_start(BROKEN)
     if "does not exist" not in reason:
@@ -196,7 +195,7 @@ async def kill_hub(story: Story) -> None:
 
 
 async def kill_hub_during_spawn(story: Story) -> None:
-    """The hub is killed during a start and restarted: the server runs, and only one culler does."""
+    """The hub is killed during a start and restarted: the server runs, and exactly one culler runs."""
     await story.barbara.log_in(story.plan.password)
     await _while_users_work(story, _interrupt_spawn_of_barbara(story))
     if story.plan.settings.pods is Pods.PROCESS:
@@ -250,7 +249,7 @@ async def come_back(story: Story) -> None:
 
 
 async def read_again(story: Story) -> None:
-    """Both read what they wrote."""
+    """Both read their files."""
     for user in story.pair:
         found = await story.servers[user.username].read(NOTES)
         if found != _notes_of(story, user):
@@ -277,7 +276,7 @@ NEED_MINI_CLUSTER: set[Step] = {fail_with_reason}
 
 
 def steps_for(settings: Settings) -> tuple[Step, ...]:
-    """Return the story for these pods: a listener has neither files nor kernels; what a registry says is not ours."""
+    """Return the steps for these pods: a listener has no files and kernels, and a real registry's errors vary."""
     left_out: set[Step] = set()
     if settings.pods is Pods.LISTENER:
         left_out |= NEED_JUPYTER
@@ -299,7 +298,7 @@ async def _log_in_and_start(story: Story, user: Browser) -> None:
 
 
 async def _while_users_work(story: Story, act: Coroutine[Any, Any, None]) -> None:
-    """Ada and grace use their servers while ``act`` goes on, over websockets that stay open, and once more after it."""
+    """Let Ada and Grace use their servers during and after ``act``, over websockets that stay open."""
     is_done = asyncio.Event()
 
     async def act_and_tell() -> None:
@@ -319,7 +318,7 @@ async def _work_until(end: asyncio.Event, story: Story, kernels: list[Kernel]) -
 
 
 async def _work(story: Story, kernels: list[Kernel]) -> None:
-    """One ordinary request to each server, and one cell in each kernel."""
+    """Send one request to each server, and run one cell in each kernel."""
     for user in story.pair:
         await user.reach_server()
     for kernel in kernels:
@@ -356,7 +355,7 @@ async def _kill_hub_at_pod_of(story: Story, username: str) -> None:
 
 
 async def _see_all_well(story: Story, before: frozenset[Snapshot]) -> None:
-    """The hub knows every server and who is active, the pods are those from before, and one culler runs."""
+    """Check that the hub knows every server and its activity, that the pods are the same, and that one culler runs."""
     now = utcnow()
     for user in story.pair:
         await user.wait_until_ready(active_since=now)
@@ -389,5 +388,5 @@ def _names(snapshots: frozenset[Snapshot]) -> list[str]:
 
 
 def _notes_of(story: Story, user: Browser) -> str:
-    """What nobody wrote in an earlier run."""
+    """Return a text that is unique to this run."""
     return f"written by {user.username} in {story.plan.marker}"

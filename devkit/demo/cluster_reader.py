@@ -1,4 +1,4 @@
-"""What the Kubernetes API says about users' pods and claims: the check believes this, not the hub."""
+"""Reads users' pods and claims from the Kubernetes API: the check does not rely on the hub."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ LOOK_EVERY = 0.05  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One pod or claim, and whose it is; ``claims`` are the names a pod mounts."""
+    """One pod or claim and its owner; ``claims`` are the names that a pod mounts."""
 
     username: str
     servername: str
@@ -30,7 +30,7 @@ class Snapshot:
 
 
 class ClusterReader:
-    """Reads the cluster for certain users; cannot change it."""
+    """Reads the objects of certain users."""
 
     def __init__(self, api: KubeApi, namespace: str, usernames: frozenset[str]) -> None:
         self._api = api
@@ -48,7 +48,7 @@ class ClusterReader:
     async def wait_for_pods(
         self, condition: Callable[[frozenset[Snapshot]], bool], *, meaning: str, deadline: float
     ) -> frozenset[Snapshot]:
-        """Return the pods once they fulfil ``condition``; DemoError with ``meaning`` after ``deadline`` seconds."""
+        """Return the pods once ``condition`` is true for them; raise DemoError with ``meaning`` after ``deadline`` seconds."""
         pods = await self.pods()
         try:
             async with asyncio.timeout(deadline):
@@ -57,9 +57,7 @@ class ClusterReader:
                     pods = await self.pods()
         except TimeoutError as error:
             names = ", ".join(sorted(pod.name for pod in pods)) or "none"
-            raise DemoError(
-                f"after {deadline:.0f} s there is still no sign of {meaning}; pods: {names}"
-            ) from error
+            raise DemoError(f"no {meaning} within {deadline:.0f} s; pods: {names}") from error
         return pods
 
     async def _seen(self, resource: Resource) -> frozenset[Snapshot]:
@@ -72,7 +70,7 @@ class ClusterReader:
 async def open_cluster_reader(
     kubeconfig: Path, namespace: str, usernames: frozenset[str]
 ) -> AsyncIterator[ClusterReader]:
-    """A reader with a connection of its own."""
+    """Open a reader with its own connection."""
     connection = await Connection.open(ConnectionSettings(kubeconfig=str(kubeconfig)))
     try:
         yield ClusterReader(KubeApi(connection), namespace, usernames)

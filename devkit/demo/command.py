@@ -1,4 +1,4 @@
-"""``python -m devkit demo``: the whole story on this machine, interactively or as a check of itself."""
+"""``python -m devkit demo``: the demo on this machine, interactive or as an automatic check."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the demo; a reason not to is one sentence on stderr and exit code 1. Ctrl-C is how it is meant to end: 0."""
+    """Run the demo. Return 1 with one sentence on stderr after an error, and 0 after Ctrl-C."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
     if parsed.check and parsed.config is not None:
@@ -76,9 +76,9 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m devkit demo",
-        description="JupyterHub with k8s_hub, a proxy, the idle culler and a mini cluster, on this machine.",
+        description="Runs JupyterHub with k8s_hub, a proxy, the idle culler and a mini cluster on this machine.",
     )
-    parser.add_argument("--check", action="store_true", help="run the whole story by itself and exit")
+    parser.add_argument("--check", action="store_true", help="run the whole story automatically and exit")
     parser.add_argument(
         "--idle",
         type=numbers.seconds,
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--directory",
         type=Path,
-        help=f"for data and logs (default: {DIRECTORY}, with --config {OWN_DIRECTORY})",
+        help=f"directory for data and logs (default: {DIRECTORY}, with --config {OWN_DIRECTORY})",
     )
     parser.add_argument(
         "--config",
@@ -102,27 +102,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     own = parser.add_argument_group("on a cluster of your own, instead of the mini cluster")
     own.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="of a cluster whose pods this machine reaches"
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="kubeconfig of a cluster whose pods this machine can reach",
     )
-    own.add_argument("--image", help="with jupyterhub-singleuser")
-    own.add_argument("--namespace", default="default", help="for pods and claims (default: %(default)s)")
+    own.add_argument("--image", help="image with jupyterhub-singleuser")
+    own.add_argument(
+        "--namespace", default="default", help="namespace for pods and claims (default: %(default)s)"
+    )
     own.add_argument(
         "--hub-address",
         default=settings.LOOPBACK,
         metavar="ADDRESS",
-        help="of this machine, as pods reach it (default: %(default)s)",
+        help="address at which pods reach this machine (default: %(default)s)",
     )
     own.add_argument(
         "--pods",
         choices=list(Pods),
         default=Pods.PROCESS,
-        help="listener: pods only answer on their port, so nobody opens JupyterLab (default: %(default)s)",
+        help="process runs JupyterLab; listener only answers on the pod's port (default: %(default)s)",
     )
     return parser
 
 
 async def show_interactively(settings: Settings) -> None:
-    """Start everything, say what to do, and tell what happens; DemoError when a part ends by itself."""
+    """Start everything, print instructions, and tell what happens; raise DemoError if a part ends by itself."""
     plan = make_plan(settings)
     begun = time.monotonic()
     cluster = "a mini Kubernetes, " if settings.kubeconfig is None else ""
@@ -150,7 +155,7 @@ def _tell(sentence: str) -> None:
 
 
 def _introduction(plan: Plan, seconds: float) -> Iterator[str]:
-    """Yield the lines: where, what to try, where to look, how to stop, what this is not."""
+    """Yield the instructions: where to log in, what to try, where to look, how to stop, what not to use it for."""
     outcome = Outcome.read(plan.outcome)
     yield from (_about_own_config if plan.settings.is_own_config else _about_demo)(plan, seconds, outcome)
     yield ""

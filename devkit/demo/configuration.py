@@ -1,7 +1,7 @@
-"""What the demo's hub adds to the configuration that it loads. `hub_config.py` calls it in the hub's process.
+"""The demo's changes to the hub's configuration. `hub_config.py` calls it in the hub's process.
 
-The repository's own configuration gets what there is to see (`showcase`). Somebody's own file loses what only their
-cluster has (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use.
+The repository's configuration gets features to show (`showcase`). An administrator's file loses settings that need their
+cluster (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use.
 """
 
 import json
@@ -21,7 +21,7 @@ from devkit.demo.showcase import show
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
 TOOLS = "demo-tools"
-"""The service of the demo itself: it may do what `k8s-hub doctor`, `volumes` and `cull explain` need."""
+"""The demo's own service, with the scopes for `k8s-hub doctor`, `volumes` and `cull explain`."""
 
 SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
 _CULLERS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
@@ -29,17 +29,17 @@ _CULLERS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What the hub's configuration has to know of one run of the demo; it travels in the environment."""
+    """What the hub's configuration needs to know about one run of the demo. It is passed in the environment."""
 
-    config: str  # the file that is loaded, absolute
-    is_own: bool  # somebody's own file
+    config: str  # absolute path of the loaded file
+    is_own: bool  # an administrator's own file
     is_mini: bool  # on the mini cluster
     marker: str
     token: str = field(repr=False)
     activity_seconds: int
     culler_url: str
     culler_options: str  # the culler's config file
-    outcome: str  # where the outcome is written
+    outcome: str  # path for the outcome
 
     def as_environment(self) -> dict[str, str]:
         """Return the variable that `of_environment` reads."""
@@ -53,19 +53,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the demo has to know of the hub's configuration."""
+    """What the demo needs to know about the hub's configuration."""
 
-    left_out: Sequence[str] = ()  # settings, such as JupyterHub.db_url
+    left_out: Sequence[str] = ()  # replaced settings, such as JupyterHub.db_url
     culler_flags: Sequence[str] = ()
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what `complete` has written."""
+        """Read the outcome that `complete` wrote."""
         return cls(**json.loads(path.read_text()))
 
 
 def complete(c: Config, run: Run) -> None:
-    """Add to ``c`` what this run needs, and write the outcome."""
+    """Adapt ``c`` to this run, and write the outcome."""
     left_out: Sequence[str] = ()
     if run.is_own:
         left_out = fit(c)
@@ -79,7 +79,7 @@ def complete(c: Config, run: Run) -> None:
 
 
 def _mark_servers(c: Config, run: Run) -> None:
-    """Give servers the marker of this run, and have them report activity often; a subclass may have its own section."""
+    """Mark servers with this run, and let them report activity often, also in the sections of subclasses."""
     ours = {MARKER: run.marker, "JUPYTERHUB_ACTIVITY_INTERVAL": str(run.activity_seconds)}
     c.KubeSpawner.environment.update(ours)
     for section in c.values():
@@ -88,7 +88,7 @@ def _mark_servers(c: Config, run: Run) -> None:
 
 
 def culler_flags(services: Sequence[Any]) -> list[str]:
-    """Return the flags of the culler among the hub's services; none where there is no culler."""
+    """Return the flags of the culler among the hub's services; empty without a culler."""
     for service in services:
         command = service.get("command") if isinstance(service, Mapping) else None
         words = shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))
@@ -99,7 +99,7 @@ def culler_flags(services: Sequence[Any]) -> list[str]:
 
 
 def _items(services: Any) -> list[Any]:
-    """Return a list of the configuration; one that was only appended to is not a list yet."""
+    """Return a list from the configuration, also if it was only appended to."""
     if isinstance(services, LazyConfigValue):
         return list(services.to_dict().get("extend", ()))
     return list(services)

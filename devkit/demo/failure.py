@@ -1,5 +1,5 @@
-"""Why the demo cannot go on: one sentence that names the key and the value."""
+"""The demo's error."""
 
 
 class DemoError(Exception):
-    """One sentence for the person who started the demo."""
+    """The demo cannot continue. The message is one sentence that names the key and the value."""

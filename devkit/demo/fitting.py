@@ -1,4 +1,4 @@
-"""Makes somebody's own configuration fit this machine: what only their cluster has is left out, and told."""
+"""Fits an administrator's own configuration to this machine: removes settings that need their cluster."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from traitlets.config import Config
 
 OUR_SPAWNER = "k8s_hub.KubeSpawner"
 COMMAND = ["jupyterhub-singleuser"]
-"""The mini cluster runs no image: this is what its servers run."""
+"""The command of servers on the mini cluster, which runs no images."""
 
 _HUB = frozenset(
     {
@@ -23,7 +23,7 @@ _AUTHENTICATOR = frozenset({"auto_login"})
 
 
 def fit(c: Config) -> list[str]:
-    """Take out of ``c`` what leads away from this machine; return the names of what was taken out or replaced."""
+    """Remove or replace settings of ``c`` that need another cluster; return their names."""
     left_out = []
     for section, settings in c.items():
         if isinstance(settings, Config):
@@ -48,7 +48,7 @@ def _foreign(section: str, settings: Config) -> list[str]:
 
 
 def _is_peer(spawner: Any) -> bool:
-    """Return whether this is KubeSpawner itself, whose options are ours; not a subclass of it."""
+    """Return whether this is KubeSpawner itself, not a subclass. Its options are also ours."""
     module = getattr(spawner, "__module__", None) or str(spawner).rpartition(".")[0]
     name = getattr(spawner, "__name__", None) or str(spawner).rpartition(".")[2]
     return name == "KubeSpawner" and module.partition(".")[0] == "kubespawner"

@@ -1,4 +1,4 @@
-"""Several coroutines at once: all end before this returns, and the first failure is the one that is raised."""
+"""Runs coroutines concurrently. All end before it returns, and it raises the first failure."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> None:
-    """Await all; when one fails the others are cancelled."""
+    """Await all; if one fails, cancel the others."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:

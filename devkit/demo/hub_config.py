@@ -1,4 +1,4 @@
-"""The configuration of the demo's hub: another file, and what this run of the demo adds to it."""
+"""The configuration of the demo's hub: loads another file, and adapts it to this run."""
 
 from devkit.demo import configuration
 

@@ -1,4 +1,4 @@
-"""A kernel behind its websocket, spoken to in Jupyter's binary protocol v1, as JupyterLab does."""
+"""A client of a kernel's websocket with Jupyter's binary protocol v1, like JupyterLab."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ JSON_PARTS = ("header", "parent_header", "metadata", "content")
 
 
 class Kernel:
-    """A running kernel; one cell at a time."""
+    """A running kernel. It runs one cell at a time."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         if socket.protocol != PROTOCOL:
@@ -26,7 +26,7 @@ class Kernel:
         self._session = uuid.uuid4().hex
 
     async def run(self, code: str) -> str:
-        """Run a cell and return what it printed; DemoError when it fails."""
+        """Run a cell and return its output; raise DemoError if it fails."""
         header = self._header("execute_request")
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
         await self._socket.send_bytes(encode("shell", header, content))
@@ -75,7 +75,7 @@ def encode(channel: str, header: dict[str, str], content: dict[str, Any]) -> byt
 
 
 def decode(message: bytes) -> dict[str, Any]:
-    """Return a message's JSON parts by name; buffers are left out."""
+    """Return a message's JSON parts by name, without buffers."""
     (count,) = struct.unpack_from("<Q", message)
     offsets = struct.unpack_from(f"<{count}Q", message, 8)
     parts = [message[start:end] for start, end in pairwise(offsets)]

@@ -1,4 +1,4 @@
-"""Processes of one demo that are still there, found by their environment in /proc."""
+"""Finds and ends leftover processes of a demo, by their environment in /proc."""
 
 import asyncio
 import os
@@ -15,25 +15,25 @@ KILL_DEADLINE = 5.0  # seconds; the kernel takes milliseconds, on a busy machine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """How a process of this demo is known: our marker, or the address of our hub.
+    """Identifies a process of this demo: by the marker, or by the hub's address.
 
-    The hub gives the culler an environment of its own, which has only the latter.
+    The culler's environment has only the hub's address.
     """
 
     marker: str
     hub_api: str
 
     def is_in(self, environment: bytes) -> bool:
-        """Tell whether this is the environment of one of ours; it is as in /proc/PID/environ."""
+        """Return whether this environment, from /proc/PID/environ, belongs to this demo."""
         wanted = (f"{MARKER}={self.marker}".encode(), f"JUPYTERHUB_API_URL={self.hub_api}".encode())
         return any(variable in wanted for variable in environment.split(b"\0"))
 
 
 def find(mark: Mark) -> dict[int, str]:
-    """Return pid and command line of the living processes with ``mark``; zombies are not alive."""
+    """Return pid and command line of the processes with ``mark``, without zombies."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended, or is somebody else's
+        with suppress(OSError):  # the process ended, or belongs to another user
             if mark.is_in((folder / "environ").read_bytes()):
                 found[int(folder.name)] = (
                     (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -42,13 +42,13 @@ def find(mark: Mark) -> dict[int, str]:
 
 
 async def wait_until(mark: Mark, is_so: Callable[[Mapping[int, str]], bool]) -> None:
-    """Return when ``is_so`` of what is found; the caller sets the deadline."""
+    """Return once ``is_so`` is true for the found processes. The caller sets the deadline."""
     while not is_so(find(mark)):  # noqa: ASYNC110 - /proc tells nobody what changes
         await asyncio.sleep(LOOK_EVERY)
 
 
 async def end(mark: Mark, *, grace: float) -> dict[int, str]:
-    """Give what is left ``grace`` seconds to end by itself, then end it; return what had to be ended, and is gone."""
+    """Wait ``grace`` seconds for leftovers to end, then kill them; return the killed ones."""
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
             await wait_until(mark, lambda found: not found)

@@ -1,4 +1,4 @@
-"""The demo's login: every name is welcome; one password for all, or any."""
+"""The demo's login: any name, and one password for all, or any password."""
 
 import os
 

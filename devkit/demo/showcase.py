@@ -1,4 +1,4 @@
-"""What the demo shows beyond the repository's configuration: profiles, the culler's page, warnings, a rule, an admin."""
+"""Features of the demo: profiles, the culler's page, warnings, a rule, an admin."""
 
 from typing import Any
 
@@ -7,10 +7,8 @@ from traitlets.config import Config
 ADMIN = "admin"
 CULLER = "idle-culler"
 MISSING_IMAGE = "quay.io/jupyterhub/k8s-singleuser-sample:no-such-tag"
-START_TIMEOUT = (
-    60  # seconds, on the mini cluster: whoever chooses the server that fits no machine waits so long
-)
-LONGER = 5  # times the idle limit, for the profile that has a rule
+START_TIMEOUT = 60  # seconds, on the mini cluster: the wait with the profile "Too large"
+LONGER = 5  # times the idle limit, for the profile with a rule
 
 # A limit alone would be a request, too, and a small machine has not so much for each user.
 _LITTLE = {"mem_limit": "1G", "mem_guarantee": "64M"}
@@ -46,12 +44,12 @@ PROFILES: list[dict[str, Any]] = [
 
 
 def show(c: Config, *, culler_url: str, culler_options: str, is_mini: bool) -> None:
-    """Add it to ``c``, which has a culler without a page; ``is_mini``: servers start on the mini cluster."""
+    """Add the features to ``c``, which has a culler without a page; ``is_mini``: on the mini cluster."""
     (culler,) = (service for service in c.JupyterHub.services if service["name"] == CULLER)
     culler |= {"url": culler_url, "oauth_no_confirm": True}
     culler["command"].append(f"--config={culler_options}")
     (role,) = (role for role in c.JupyterHub.load_roles if role["name"] == CULLER)
-    role["scopes"].append("admin:server_state")  # a rule reads which profile a server has
+    role["scopes"].append("admin:server_state")  # for a rule about profiles
     may_open = ["self", f"access:services!service={CULLER}"]
     c.JupyterHub.load_roles.append({"name": "user", "scopes": may_open})
     c.Authenticator.admin_users = {ADMIN}
@@ -61,7 +59,7 @@ def show(c: Config, *, culler_url: str, culler_options: str, is_mini: bool) -> N
 
 
 def culler_options(*, idle_seconds: int, warn_url: str, state_file: str, decision_log: str) -> dict[str, Any]:
-    """Return the culler's config file, as JSON: a rule, a warning, and a page that remembers."""
+    """Return the culler's config file as JSON: a rule, a warning, and a page with saved state."""
     notice = idle_seconds // 3
     warning = {"warn_before": notice, "warn_url": warn_url} if notice else {}
     rule = {"name": "long work", "match": {"profile": LONG}, "timeout": LONGER * idle_seconds}

@@ -2,7 +2,7 @@
 
 The hub starts the idle culler itself, as a real hub does. The proxy is not the hub's child, as in the
 Zero to JupyterHub chart, so that users stay connected while the hub is away.
-Promise: when the context ends, however it ends, no process is left.
+However the context ends, no process is left.
 """
 
 import json
@@ -22,56 +22,56 @@ from devkit.demo.settings import Use
 
 READY_DEADLINE = 60.0  # seconds for each part; a slow machine needs 5
 STOP_GRACE = 20.0  # seconds for each part; the hub may have servers to stop
-ORPHAN_GRACE = 5.0  # seconds for what a killed hub left behind
+ORPHAN_GRACE = 5.0  # seconds for the children of a killed hub
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A command, and how to know that it is ready."""
+    """A command with its readiness probe."""
 
     command: Command
     is_ready: Probe
 
 
 class Stack:
-    """Owner of the parts' processes; a part may be killed and started again."""
+    """Owns the parts' processes. A part may be killed and started again."""
 
     def __init__(self, parts: tuple[Part, ...], mark: Mark) -> None:
-        self.left_behind: Mapping[int, str] = {}  # what had to be ended after all parts had stopped
+        self.left_behind: Mapping[int, str] = {}  # processes that had to be killed after the stop
         self._parts = {part.command.name: part for part in parts}
         self._mark = mark
         self._running: dict[str, Process] = {}
 
     async def start(self) -> None:
-        """Start all parts, each when the one before it is ready."""
+        """Start all parts, each once the previous one is ready."""
         for name in self._parts:
             await self.start_part(name)
 
     async def start_part(self, name: str) -> None:
-        """Start one part and wait until it is ready; DemoError when it is not."""
+        """Start one part and wait until it is ready; raise DemoError if it is not."""
         part = self._parts[name]
         process = self._running[name] = await Process.start(part.command)
         await process.wait_until_ready(part.is_ready, deadline=READY_DEADLINE)
 
     async def kill_part(self, name: str) -> None:
-        """SIGKILL, as the kernel does when memory is short, or a node that is lost."""
+        """Send SIGKILL, as in an out-of-memory kill or the loss of a node."""
         await self._running.pop(name).kill()
 
     async def stop(self) -> None:
-        """Stop all parts in reverse order, then whatever they left behind."""
+        """Stop all parts in reverse order, then leftover processes."""
         for name in reversed(list(self._running)):
             await self._running.pop(name).stop(grace=STOP_GRACE)
         self.left_behind = await leftovers.end(self._mark, grace=ORPHAN_GRACE)
 
     async def watch(self) -> None:
-        """Raise DemoError when a part ends by itself; never return."""
+        """Raise DemoError if a part ends by itself; never return."""
         await gather(*(_complain(process) for process in self._running.values()))
 
 
 @asynccontextmanager
 async def running(plan: Plan) -> AsyncIterator[Stack]:
-    """A stack that is ready for users; stopped, also half-started, when the context ends."""
+    """Run a stack for the context; stop it at the end, even if it is only partly started."""
     _prepare(plan)
     stack = Stack(parts_of(plan), plan.mark)
     try:
@@ -82,7 +82,7 @@ async def running(plan: Plan) -> AsyncIterator[Stack]:
 
 
 def parts_of(plan: Plan) -> tuple[Part, ...]:
-    """Return the parts in the order in which they need each other."""
+    """Return the parts in their order of start."""
     cluster = Part(command=cluster_command(plan), is_ready=_holds(plan.kubeconfig.is_file))
     proxy = Part(command=proxy_command(plan), is_ready=_answers(plan.proxy_api))
     hub = Part(command=hub_command(plan), is_ready=_answers(f"{plan.url}/hub/login"))
@@ -108,7 +108,7 @@ def _holds(question: Callable[[], bool]) -> Probe:
 
 
 def _prepare(plan: Plan) -> None:
-    """Remove the mini cluster's old kubeconfig, because a new one says that it is ready; write the culler's options."""
+    """Remove the old kubeconfig, because a new one signals readiness, and write the culler's options."""
     if plan.settings.kubeconfig is None:
         plan.kubeconfig.unlink(missing_ok=True)
     plan.decision_log.unlink(missing_ok=True)

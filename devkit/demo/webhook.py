@@ -1,4 +1,4 @@
-"""The webhook that the demo's culler sends its warnings to, in place of a chat's."""
+"""The webhook for the warnings of the demo's culler."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -10,7 +10,7 @@ from aiohttp import web
 from devkit.demo.settings import LOOPBACK
 
 Warnings = asyncio.Queue[Mapping[str, Any]]
-"""The warnings that came and were not read yet; their keys are in docs/howto/culling-page.md."""
+"""Unread warnings; docs/howto/culling-page.md has their keys."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""An own loopback address for each pod, so that all of them can listen on the same port."""
+"""Gives each pod its own loopback address, so that all can listen on the same port."""
 
 import errno
 import secrets
@@ -14,11 +14,11 @@ _WILDCARDS = frozenset({"0" * 8, "0" * 32})
 
 
 class AddressError(Exception):
-    """There is no address for the pod; the message says which port and why."""
+    """No address is free for the pod. The message has the port and the reason."""
 
 
 class Addresses:
-    """The addresses 127.x.y.* of one cluster, beginning at a random x and y, because clusters share the machine."""
+    """The addresses 127.x.y.* of one cluster, from a random x and y on, because clusters share the machine."""
 
     def __init__(self) -> None:
         network, first = 16 + secrets.randbelow(239), secrets.randbelow(256)
@@ -29,7 +29,7 @@ class Addresses:
         )
 
     def take(self, port: int) -> str:
-        """Return an address nobody uses and where ``port`` is free."""
+        """Return an unused address on which ``port`` is free."""
         for _ in range(_ATTEMPTS):
             address = next(self._candidates)
             if address not in self._used and _is_free(address, port):
@@ -38,7 +38,7 @@ class Addresses:
         raise AddressError(_diagnose(port))
 
     def give_back(self, address: str) -> None:
-        """Let another pod have the address."""
+        """Release the address."""
         self._used.discard(address)
 
 

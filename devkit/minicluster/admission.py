@@ -1,7 +1,6 @@
-"""What the API does to a body before it is stored: the checks and defaults that clients rely on, no more.
+"""Admission: the checks and defaults that clients rely on.
 
-Quotas, policies and most rules are not there: those refusals are planted as faults, with Status bodies recorded on
-a real server.
+There are no quotas and policies. Tests plant such refusals as faults, with Status bodies of a real server.
 """
 
 import re
@@ -33,7 +32,7 @@ _NAME_RULE = (
 
 
 def admit(kind: Kind, namespace: str | None, body: object, default_class: str) -> dict[str, Any]:
-    """Return the object to store for a create's body; a StatusError says why there is none."""
+    """Return the object to store for a create's body; raise StatusError for an invalid one."""
     obj = _typed(kind, body)
     metadata = dict(metadata_of(obj))
     if kind.namespaced:
@@ -50,7 +49,7 @@ def admit(kind: Kind, namespace: str | None, body: object, default_class: str) -
 
 
 def check_namespace(kind: Kind, name: str, namespace: str, found: Raw | None) -> None:
-    """Refuse a create in a namespace that is not there, or not for long."""
+    """Refuse a create in a namespace that is missing or being deleted."""
     if found is None:
         raise not_found(NAMESPACES.plural, namespace)
     if found.get("status", {}).get("phase") == "Terminating":

@@ -1,4 +1,4 @@
-"""The mini cluster as a whole: what it is made of, how it starts and how it ends."""
+"""The mini cluster: its parts, its start and its end."""
 
 import asyncio
 import json
@@ -36,33 +36,33 @@ from devkit.minicluster.volumes import Volumes
 from k8s_hub.clock import utcnow
 from k8s_hub.objects.keys import Key
 
-#: "none": pods stay Pending, and a test writes their status.
+#: "none": pods stay Pending, and tests write their status.
 RuntimeChoice: TypeAlias = Literal["process", "listener", "none"] | Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """What may be different about a cluster; times are seconds of loop time."""
+    """Options of a cluster. Times are in seconds of loop time."""
 
     #: None: random.
     token: str | None = None
-    #: 0: the system chooses one.
+    #: 0: any free port.
     port: int = 0
     host: str = "127.0.0.1"
-    #: Namespaces that are there from the beginning.
+    #: Initial namespaces.
     namespaces: tuple[str, ...] = ("default",)
     node: Node = field(default_factory=Node)
-    #: Images that can be had; None: all but the missing ones.
+    #: Images that exist; None: all but the missing ones.
     known_images: frozenset[str] | None = None
     missing_images: frozenset[str] = frozenset()
-    #: Storage classes that provide volumes; the empty one is a claim that asks for no class. None: all.
+    #: Storage classes that provide volumes; "" stands for claims without a class. None: all.
     storage_classes: frozenset[str] | None = frozenset({"standard", ""})
-    #: The class of a claim that names none.
+    #: The default class.
     default_storage_class: str = "standard"
     latencies: Latencies = field(default_factory=Latencies)
     back_off: BackOff = field(default_factory=BackOff)
     bookmark_seconds: float = 60.0
-    #: Changes of one kind that a watch can go back.
+    #: The length of the history per kind.
     history_limit: int = 10_000
     now: Callable[[], datetime] = utcnow
 
@@ -88,7 +88,7 @@ class MiniCluster:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start; what was started is stopped again if a later part fails."""
+        """Start all parts. If one fails, stop the others."""
         if sys.platform != "linux":
             raise PlatformError(f"The mini cluster needs Linux (an address per pod); this is {sys.platform}.")
         async with AsyncExitStack() as stack:
@@ -104,16 +104,16 @@ class MiniCluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop the API, then end all pods; their containers have ended when this returns."""
+        """Stop the API, then all pods, and wait for the end of their containers."""
         await self._stack.aclose()
 
     @property
     def url(self) -> str:
-        """Where the API is."""
+        """The API's URL."""
         return f"http://{self.options.host}:{self._listener.port}"
 
     def write_kubeconfig(self, path: Path) -> None:
-        """Write the file that lets a client in, with mode 0600."""
+        """Write a kubeconfig with mode 0600."""
         cluster, user = {"server": self.url}, {"token": self.token}
         content = {
             "apiVersion": "v1",
@@ -129,7 +129,7 @@ class MiniCluster:
         write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
 
     async def go_away(self) -> None:
-        """Refuse and reset all connections, as while the API server is down; pods go on."""
+        """Refuse and reset all connections, as if the API server were down. Pods keep running."""
         await self._listener.close()
 
     async def come_back(self) -> None:
@@ -137,19 +137,19 @@ class MiniCluster:
         await self._listener.open()
 
     def compact(self) -> None:
-        """Forget all history: every watch that comes with a version from before gets 410."""
+        """Drop the history: watches from an earlier version get 410."""
         self.database.compact()
 
     def container(self, namespace: str, name: str) -> Container | None:
-        """Return what the pod runs now, for a test that ends it; None if it runs nothing."""
+        """Return the pod's running container, so that a test can end it; None without one."""
         return self.kubelet.container(Key(namespace, name))
 
     def claim_directory(self, namespace: str, name: str) -> Path:
-        """Return where the claim's files are."""
+        """Return the directory of the claim's files."""
         return self.volumes.path(Key(namespace, name))
 
     async def wait_broken(self) -> None:
-        """Return never; raises what broke the cluster, if something does."""
+        """Wait forever; raise the error that breaks the cluster."""
         await asyncio.shield(self._running)
 
     def _build(self) -> None:
@@ -191,7 +191,7 @@ class MiniCluster:
         )
 
     async def _run(self, ready: asyncio.Event) -> None:
-        """Own every task of the cluster; ends by cancellation, or with the error that broke it."""
+        """Run every task of the cluster until it is cancelled, or until one fails."""
         async with asyncio.TaskGroup() as tasks:
             self._listener = Listener(self._api(tasks).handle, self.options.host, self.options.port)
             tasks.create_task(self._controllers.run())

@@ -1,4 +1,4 @@
-"""``python -m devkit cluster``: a mini cluster that runs until it is told to stop."""
+"""``python -m devkit cluster``: runs a mini cluster until a signal."""
 
 import argparse
 import secrets
@@ -16,7 +16,7 @@ from k8s_hub.cli import numbers
 from k8s_hub.signals import run_until_told
 
 REGISTRY_SECONDS = 2.0
-"""Until a registry says that an image is missing: time enough to see the server start."""
+"""Seconds until an image counts as missing: enough to see the server start."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,12 +50,14 @@ def _tell(kubeconfig: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m devkit cluster",
-        description="A Kubernetes API and one node on the loopback interface; for trying out, Linux only. "
+        description="Runs a Kubernetes API and one node on the loopback interface; for trials, Linux only. "
         "Pods are processes of this machine, isolated no further than the operating system does.",
     )
-    parser.add_argument("--directory", type=Path, required=True, help="for claims and the kubeconfig")
     parser.add_argument(
-        "--port", type=numbers.port, default=0, help="of the API; 0, the default, is any free one"
+        "--directory", type=Path, required=True, help="directory for claims and the kubeconfig"
+    )
+    parser.add_argument(
+        "--port", type=numbers.port, default=0, help="port of the API (default: 0, any free port)"
     )
     parser.add_argument(
         "--pods",
@@ -86,10 +88,9 @@ async def serve(
     options: ClusterOptions | None = None,
     on_ready: Callable[[Path], None] = lambda _: None,
 ) -> None:
-    """Run a cluster until cancellation; ``on_ready`` gets the path of its kubeconfig.
+    """Run a cluster until it is cancelled; ``on_ready`` gets the path of its kubeconfig.
 
-    A cluster that is started again on the directory, and on the same port, lets the same clients in: the
-    token stays. A ClusterError says in one sentence why it cannot run.
+    After a restart with the same directory and port, the same token is valid. Raises ClusterError with one sentence.
     """
     chosen = replace(options or ClusterOptions(), port=port, token=_token(directory))
     async with MiniCluster(directory=directory, runtime=runtime, options=chosen) as cluster:
@@ -100,7 +101,7 @@ async def serve(
 
 
 def _token(directory: Path) -> str:
-    """Return the token that belongs to the directory, a new one for a new directory."""
+    """Return the token of the directory, a new one for a new directory."""
     path = directory / "token"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

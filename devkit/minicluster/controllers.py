@@ -1,6 +1,6 @@
-"""The controllers: each looks at the state of one object and brings it one step further.
+"""Controllers: each reconciles one kind of object.
 
-Level-based: a change only says where to look, never what happened, so a lost or repeated hint does no harm.
+They are level-triggered: a change only says which object to reconcile, so a lost or repeated one does no harm.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from k8s_hub.objects.raw import Raw
 
 
 class Controller(Protocol):
-    """One concern."""
+    """A controller."""
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
-        """Return where a look may be worth it after this change."""
+        """Return the objects to reconcile after this change."""
         ...
 
     def reconcile(self, kind: Kind, key: Key) -> None:
-        """Bring the object, if it is there, to where it should be."""
+        """Reconcile the object, if it exists."""
         ...
 
 
 class Controllers:
-    """Runs the controllers, one place after the other."""
+    """Runs the controllers, one object at a time."""
 
     def __init__(self, database: Database, controllers: Iterable[Controller]) -> None:
         self._controllers = tuple(controllers)
@@ -67,7 +67,7 @@ class Controllers:
 
 
 class ClaimBinder:
-    """Gives each claim a directory, or says why it gets none."""
+    """Binds each claim to a directory, or reports why it cannot."""
 
     def __init__(self, database: Database, recorder: Recorder, volumes: Volumes) -> None:
         self._database = database
@@ -120,19 +120,19 @@ class ClaimProtection:
 
 
 class OwnerCollector:
-    """Deletes what is owned by nobody who is still there."""
+    """Deletes objects whose owners are all gone."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
-        #: What belongs to the owner of this uid.
+        #: Owned objects by the owner's uid.
         self._owned: defaultdict[str, set[tuple[Kind, Key]]] = defaultdict(set)
         for kind in KINDS.values():
             for obj in database.all(kind):
                 self._remember(kind, obj)
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
-        """Objects with owners, and what a deleted object owned."""
+        """Objects with owners, and the objects that a deleted object owned."""
         uids = owner_uids(change.after.obj)
         if change.type is ChangeType.DELETED:
             for uid in uids:
@@ -157,7 +157,7 @@ class OwnerCollector:
             self._owned[uid].add((kind, key_of(obj)))
 
     def _is_there(self, reference: Raw, namespace: str) -> bool:
-        """An owner of a kind that this cluster does not know is taken to be there."""
+        """Return whether an owner exists; owners of unknown kinds count as existing."""
         kind = next((kind for kind in KINDS.values() if kind.kind == reference["kind"]), None)
         if kind is None:
             return True
@@ -173,14 +173,14 @@ class NamespaceEnder:
         self._now = now
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
-        """Dying namespaces, and the namespaces that something has left."""
+        """Dying namespaces, and namespaces that an object left."""
         if kind == NAMESPACES and is_dying(change.after.obj):
             yield kind, change.key
         if kind != NAMESPACES and change.type is ChangeType.DELETED:
             yield NAMESPACES, Key("", change.key.namespace)
 
     def reconcile(self, kind: Kind, key: Key) -> None:
-        """Delete what is in the dying namespace; when nothing is, the namespace itself."""
+        """Delete the objects in the dying namespace, then the namespace itself."""
         namespace = self._database.get(kind, key)
         if kind != NAMESPACES or namespace is None or not is_dying(namespace):
             return
@@ -194,7 +194,7 @@ class NamespaceEnder:
 
 
 def delete(database: Database, kind: Kind, obj: Raw, now: datetime) -> None:
-    """Delete as a client would, with the object's own grace period."""
+    """Delete like a client, with the object's own grace period."""
     dying = plan_deletion(kind, obj, DeleteOptions(), now)
     if dying is None:
         database.remove(kind, key_of(obj))

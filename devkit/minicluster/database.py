@@ -1,7 +1,7 @@
-"""The owner of all objects and of their history.
+"""The database of all objects and their history.
 
-Every change gets the next resource version, is on disk (if its kind persists) before anybody hears of it,
-and is never altered afterwards: objects are replaced, not mutated.
+Every change gets the next resource version, and is on disk (if its kind persists) before listeners are called. Objects are
+replaced, never mutated.
 """
 
 import json
@@ -41,20 +41,20 @@ class Database:
         self._histories = {kind: History(start=self.version, limit=history_limit) for kind in KINDS.values()}
 
     def subscribe(self, listener: Subscriber) -> None:
-        """Call ``listener`` after each change, at once; it must not change the database itself."""
+        """Call ``listener`` at once after each change. It must not change the database."""
         self._listeners.append(listener)
 
     def history(self, kind: Kind) -> History:
-        """Return what happened to this kind."""
+        """Return the history of this kind."""
         return self._histories[kind]
 
     def get(self, kind: Kind, key: Key) -> Raw | None:
-        """Return the object, None if there is none."""
+        """Return the object; None if it does not exist."""
         record = self.record(kind, key)
         return record.obj if record else None
 
     def record(self, kind: Kind, key: Key) -> Record | None:
-        """Return the object with its JSON, None if there is none."""
+        """Return the object with its JSON; None if it does not exist."""
         return self._stores[kind].get(key.namespace, {}).get(key.name)
 
     def all(self, kind: Kind, namespace: str | None = None) -> Iterator[Raw]:
@@ -62,7 +62,7 @@ class Database:
         return (record.obj for record in self.records(kind, namespace).values())
 
     def records(self, kind: Kind, namespace: str | None = None) -> dict[Key, Record]:
-        """Return the objects of one namespace, or of all (None), in no particular order."""
+        """Return the objects of one namespace, or of all (None), unordered."""
         store = self._stores[kind]
         namespaces = [namespace] if namespace is not None else list(store)
         return {
@@ -84,7 +84,7 @@ class Database:
         return records
 
     def create(self, kind: Kind, obj: Raw) -> Record:
-        """Add the object with a new uid; a StatusError if the name is taken."""
+        """Add the object with a new uid; raise StatusError if the name is taken."""
         key = key_of(obj)
         present = self.get(kind, key)
         if present is not None:
@@ -93,7 +93,7 @@ class Database:
         return self._put(kind, key, _with_metadata(obj, born))
 
     def update(self, kind: Kind, key: Key, edit: Callable[[Raw], Raw]) -> Raw | None:
-        """Replace the object by what ``edit`` makes of it; None if it is gone, nothing if nothing changes."""
+        """Replace the object by ``edit(object)``, unless nothing changes; return None if it is gone."""
         present = self.get(kind, key)
         if present is None:
             return None
@@ -103,7 +103,7 @@ class Database:
         return self._put(kind, key, edited).obj
 
     def remove(self, kind: Kind, key: Key) -> Raw | None:
-        """Delete the object at once; returns its last state, None if there was none."""
+        """Delete the object at once; return its last state, or None."""
         before = self.record(kind, key)
         if before is None:
             return None
@@ -116,12 +116,12 @@ class Database:
         return last
 
     def wake_watches(self) -> None:
-        """Let every open watch look around, although nothing changed."""
+        """Wake every open watch without a change."""
         for history in self._histories.values():
             history.pulse.beat()
 
     def compact(self) -> None:
-        """Forget all history: a watch from any version before now gets 410."""
+        """Drop the history: a watch from an earlier version gets 410."""
         for history in self._histories.values():
             history.compact(self.version)
 
@@ -149,13 +149,13 @@ class Database:
 
 
 def encode(obj: Raw) -> bytes:
-    """Return the object's JSON, compact, beginning with the object's type (see ``untyped``)."""
+    """Return the object's compact JSON, with its type first (see ``untyped``)."""
     typed = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], **obj}
     return json.dumps(typed, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def untyped(kind: Kind, encoded: bytes) -> bytes:
-    """Return the JSON as it stands among the items of a list, which do not repeat their type."""
+    """Return the JSON without the type, as in the items of a list."""
     return b"{" + encoded.removeprefix(b'{"kind":"%b","apiVersion":"v1",' % kind.kind.encode())
 
 

@@ -1,4 +1,4 @@
-"""What a DELETE means for an object: pure decisions, carried out by the one who asks."""
+"""Decides what a DELETE does to an object. The functions are pure; callers carry it out."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from k8s_hub.objects.timestamps import format_seconds, parse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteOptions:
-    """What the caller of DELETE asks for."""
+    """The options of a DELETE."""
 
     uid: str | None = None
     resource_version: str | None = None
@@ -25,7 +25,7 @@ class DeleteOptions:
 
 
 def parse_options(body: object, query: Mapping[str, str]) -> DeleteOptions:
-    """Read the body (DeleteOptions or nothing) and the query; 400 for what cannot be obeyed."""
+    """Parse the body (DeleteOptions or empty) and the query; raise 400 for unsupported options."""
     options = body if isinstance(body, Mapping) else {}
     policy = options.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
     if policy != "Background":
@@ -39,7 +39,7 @@ def parse_options(body: object, query: Mapping[str, str]) -> DeleteOptions:
 
 
 def check_preconditions(kind: Kind, obj: Raw, options: DeleteOptions) -> None:
-    """Raise the 409 of a precondition that does not hold."""
+    """Raise 409 if a precondition does not hold."""
     name, uid = key_of(obj).name, uid_of(obj)
     if options.uid is not None and options.uid != uid:
         raise conflict(
@@ -59,10 +59,10 @@ def check_preconditions(kind: Kind, obj: Raw, options: DeleteOptions) -> None:
 
 
 def plan_deletion(kind: Kind, obj: Raw, options: DeleteOptions, now: datetime) -> Raw | None:
-    """Return the dying object to store, or None: it goes at once.
+    """Return the terminating object to store; None to remove it at once.
 
-    A pod on a node dies with grace and its kubelet removes it; a claim and a namespace wait for their
-    controllers; everything else goes at once.
+    A pod on a node gets a grace period, and its kubelet removes it. Claims and namespaces wait for their controllers.
+    Everything else is removed at once.
     """
     if kind == PODS:
         return _dying_pod(obj, options, now)

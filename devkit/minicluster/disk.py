@@ -1,4 +1,4 @@
-"""What survives the cluster: one file per persistent object, and the lock on the directory."""
+"""Persistent state: one file per persistent object, and the lock on the directory."""
 
 import fcntl
 import json
@@ -14,7 +14,7 @@ from k8s_hub.objects.raw import Raw
 
 
 class DirectoryLock:
-    """One cluster per directory: held from construction until ``release`` or the end of the process."""
+    """Locks the directory from construction until ``release`` or the end of the process."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "lock"
@@ -35,7 +35,7 @@ class DirectoryLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let the next cluster have the directory; twice does no harm."""
+        """Release the lock; a second call does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -48,13 +48,13 @@ class DirectoryLock:
 
 
 class ObjectFiles:
-    """``objects/<plural>/<namespace>/<name>.json``: each object is old or new after a crash, never half."""
+    """Files ``objects/<plural>/<namespace>/<name>.json``. After a crash each is old or new, never partial."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def load(self) -> Iterator[tuple[Kind, Raw]]:
-        """Yield what was saved; a file that is no JSON object is a DirectoryError that names it."""
+        """Yield the saved objects; raise DirectoryError with the name of a malformed file."""
         for kind in KINDS.values():
             if not kind.persistent:
                 continue
@@ -78,7 +78,7 @@ class ObjectFiles:
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` so that a reader or a crash sees the old or the new content, with ``mode`` from birth."""
+    """Replace ``path`` atomically, with ``mode`` from the start."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.unlink(missing_ok=True)
     file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

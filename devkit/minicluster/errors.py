@@ -1,4 +1,4 @@
-"""Why a cluster cannot start: each message is one sentence that names the thing and the reason.
+"""Errors of a cluster. Each message is one sentence with the object and the reason.
 
 ClusterError
 ├── PlatformError
@@ -8,7 +8,7 @@ ClusterError
 
 
 class ClusterError(Exception):
-    """The cluster cannot start, or not go on."""
+    """The cluster cannot start or continue."""
 
 
 class PlatformError(ClusterError):
@@ -20,4 +20,4 @@ class DirectoryError(ClusterError):
 
 
 class PortTakenError(ClusterError):
-    """Nothing can listen there."""
+    """The port is in use."""

@@ -1,7 +1,7 @@
-"""Fault rules: what a real API server and the network before it do on bad days, planted on purpose.
+"""Fault rules: planted failures of the API server and the network.
 
-A rule says which calls it strikes and with which effect. The first rule that matches a call strikes it,
-alone. The API being away is no rule but a state: ``MiniCluster.go_away``.
+A rule has a pattern of calls and an effect. Only the first matching rule applies to a call. To take the whole API away, use
+``MiniCluster.go_away``.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slow:
-    """The call is looked at only after ``seconds`` of loop time; a client that leaves before has done nothing."""
+    """The call starts after ``seconds`` of loop time. If the client leaves before, nothing happens."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitAfterDisconnect:
-    """The call waits ``seconds`` of loop time and is then carried out, whether or not the client is still there."""
+    """The call is carried out after ``seconds`` of loop time, even if the client has left."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyLost:
-    """The call is carried out, then the connection is reset instead of answered."""
+    """The call is carried out, but the connection is reset instead of a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RequestLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """The call is not carried out; the answer is this Status, or this text if something before the API speaks."""
+    """The call is refused with this Status, or with this text, as from a proxy."""
 
     code: int
     body: Raw | str
@@ -63,20 +63,20 @@ StreamEffect: TypeAlias = CutWatch | WatchGone
 
 
 def too_many_requests(retry_after_seconds: int = 1) -> Refuse:
-    """Return the answer of a server that sheds load."""
+    """Return the refusal of an overloaded server."""
     message = "too many requests, please try again later"
     body = status_body(429, "TooManyRequests", message, {"retryAfterSeconds": retry_after_seconds})
     return Refuse(code=429, body=body, retry_after_seconds=retry_after_seconds)
 
 
 def refuse(status: Raw) -> Refuse:
-    """Return the answer with a Status as recorded on a real server."""
+    """Return a refusal with a Status that was recorded on a real server."""
     return Refuse(code=status["code"], body=status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What rules are matched against."""
+    """A call to match with rules."""
 
     #: get, list, watch, create or delete
     verb: str
@@ -89,19 +89,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaultRule:
-    """Which calls are struck, and how. A rule is itself: two that look equal count their hits apart."""
+    """A pattern of calls and an effect. Equal rules count their hits separately."""
 
     effect: Effect
     verb: str = "*"
     resource: str = "*"
     namespace: str = "*"
-    #: A shell pattern, as the others.
+    #: A shell pattern, like the others.
     name: str = "*"
-    #: Strikes so often, then never again; None: always.
+    #: The number of strikes; None: unlimited.
     count: int | None = None
 
     def matches(self, call: Call) -> bool:
-        """Say whether the rule is about this call."""
+        """Return whether the rule matches this call."""
         return (
             fnmatchcase(call.verb, self.verb)
             and fnmatchcase(call.resource, self.resource)
@@ -111,7 +111,7 @@ class FaultRule:
 
 
 class Faults:
-    """The owner of the rules in force and of their hits."""
+    """Owns the active rules and their hits."""
 
     def __init__(self, wake_watches: Callable[[], None]) -> None:
         self._wake_watches = wake_watches
@@ -119,25 +119,25 @@ class Faults:
         self._hits: dict[FaultRule, int] = {}
 
     def add(self, rule: FaultRule) -> FaultRule:
-        """Put the rule in force, behind those that are; returns it."""
+        """Add the rule after the others, and return it."""
         self._rules.append(rule)
         self._wake_watches()
         return rule
 
     def remove(self, rule: FaultRule) -> None:
-        """Take the rule out of force; its hits stay counted."""
+        """Remove the rule. Its hits stay counted."""
         self._rules.remove(rule)
 
     def clear(self) -> None:
-        """Take all rules out of force."""
+        """Remove all rules."""
         self._rules.clear()
 
     def hits(self, rule: FaultRule) -> int:
-        """Return how often the rule has struck."""
+        """Return the number of hits of the rule."""
         return self._hits.get(rule, 0)
 
     def strike(self, call: Call) -> Effect | None:
-        """Return what happens to this call, None if nothing; counts the hit."""
+        """Return the effect on this call, or None, and count the hit."""
         return self._strike(call, lambda effect: not isinstance(effect, StreamEffect))
 
     def strike_stream(self, call: Call, *, has_line: bool) -> StreamEffect | None:

@@ -1,4 +1,4 @@
-"""What happened to one kind, in order: the log that watches read and that lists look back into."""
+"""The ordered changes of one kind, for watches and for lists of the past."""
 
 import asyncio
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from k8s_hub.objects.raw import Raw
 
 
 class ChangeType(StrEnum):
-    """The three things that happen to an object, as a watch spells them."""
+    """The types of watch events."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -21,7 +21,7 @@ class ChangeType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An object and its JSON: encoded once, shared by every list and every watch."""
+    """An object and its JSON, which all lists and watches share."""
 
     obj: Raw
     encoded: bytes
@@ -34,14 +34,14 @@ class Change:
     version: int
     type: ChangeType
     key: Key
-    #: After the change; for a deletion the last state, at the deletion's version.
+    #: The object after the change; for a deletion, its last state with the deletion's version.
     after: Record
-    #: None: the object was not there.
+    #: None: the object did not exist.
     before: Record | None
 
     @property
     def line(self) -> bytes:
-        """The change as a line of a watch that sees the object before and after."""
+        """The change as a line of a watch that selects the object before and after."""
         return watch_line(self.type, self.after.encoded)
 
 
@@ -51,14 +51,14 @@ def watch_line(change_type: str, encoded: bytes) -> bytes:
 
 
 class Pulse:
-    """Wakes everybody who waits, once per beat; who looked away meanwhile does not miss one."""
+    """Wakes all waiters once per beat. A waiter that was busy meanwhile misses none."""
 
     def __init__(self) -> None:
         self.beats = 0
         self._next = asyncio.Event()
 
     def beat(self) -> None:
-        """Wake all who wait now."""
+        """Wake all waiters."""
         self.beats += 1
         self._next.set()
         self._next = asyncio.Event()
@@ -70,29 +70,29 @@ class Pulse:
 
 
 class History:
-    """The changes of one kind since ``oldest``; older ones are compacted away."""
+    """The changes of one kind since ``oldest``; older ones are dropped."""
 
     def __init__(self, *, start: int, limit: int) -> None:
-        #: The version before the first change that is kept: a watch may resume from here, not from earlier.
+        #: The version before the first kept change: the oldest from which a watch can resume.
         self.oldest = start
         self._limit = limit
         self._changes: list[Change] = []
         self.pulse = Pulse()
 
     def append(self, change: Change) -> None:
-        """Keep the change, wake the watches; drop the older half when there are too many."""
+        """Add the change and wake the watches; drop the older half if there are too many."""
         self._changes.append(change)
         if len(self._changes) > 2 * self._limit:
             self._drop(len(self._changes) - self._limit)
         self.pulse.beat()
 
     def compact(self, version: int) -> None:
-        """Forget every change up to and including ``version``."""
+        """Drop every change up to and including ``version``."""
         self._drop(bisect_right(self._changes, version, key=_version))
         self.oldest = max(self.oldest, version)
 
     def check(self, version: int, current: int) -> None:
-        """Raise the 410 that a watch from ``version`` deserves, if it cannot be served."""
+        """Raise 410 if a watch cannot start from ``version``."""
         if version > current:
             raise from_the_future(version, current)
         if version < self.oldest:

@@ -1,6 +1,6 @@
-"""Scheduler and kubelet of the one node: pods in the database become containers, and their state its status.
+"""Scheduler and kubelet of the node: start containers for pods, and write their status.
 
-One worker per pod, from its creation to its removal; a worker is the only writer of its pod's status.
+Each pod has one worker from its creation to its removal. Only the worker writes the pod's status.
 """
 
 import asyncio
@@ -37,20 +37,20 @@ DEFAULT_PORT = 8888
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """How long a node takes, in seconds of loop time."""
+    """The node's latencies, in seconds of loop time."""
 
     schedule: float = 0.0
     pull: float = 0.0
-    #: Until the registry has said that an image is missing.
+    #: Until the registry reports a missing image.
     refuse: float = 0.0
     start: float = 0.0
-    #: From the deletion of a pod to its end, before its container is asked to end.
+    #: From the deletion of a pod until its container gets SIGTERM.
     stop: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackOff:
-    """How long the kubelet waits between two attempts, in seconds of loop time; shorter than a real one."""
+    """The kubelet's back-off, in seconds of loop time. It is shorter than a real one."""
 
     initial: float = 1.0
     factor: float = 2.0
@@ -63,11 +63,11 @@ class BackOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
-    """What a kubelet is told once."""
+    """Settings of the kubelet."""
 
     node: Node
     runtime: Runtime
-    #: Images that can be had; None: all but the missing ones.
+    #: Images that exist; None: all but the missing ones.
     known_images: frozenset[str] | None
     missing_images: frozenset[str]
     latencies: Latencies
@@ -79,21 +79,21 @@ class NodeSettings:
 
 
 class Kubelet:
-    """The owner of the workers."""
+    """Owns the workers."""
 
     def __init__(self, database: Database, recorder: Recorder, settings: NodeSettings) -> None:
         self.database = database
         self.recorder = recorder
-        #: May be replaced while the cluster runs.
+        #: Tests may replace it while the cluster runs.
         self.settings = settings
         self.addresses = Addresses()
-        #: Beats when pods that could not be scheduled are to be tried again.
+        #: Beats to retry pods that could not be scheduled.
         self.requeue = Pulse()
         self._workers: dict[str, PodWorker] = {}
         self._new_workers: asyncio.Queue[PodWorker] = asyncio.Queue()
 
     async def run(self) -> None:
-        """Start a worker for each pod; ends only by cancellation, and then all containers have ended."""
+        """Start a worker for each pod until it is cancelled; end all containers first."""
         self.database.subscribe(self._notice)
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -101,13 +101,13 @@ class Kubelet:
                 tasks.create_task(self._run_worker(worker))
 
     def container(self, key: Key) -> Container | None:
-        """Return the container that the pod runs now, None if it runs none."""
+        """Return the pod's running container; None without one."""
         pod = self.database.get(PODS, key)
         worker = self._workers.get(uid_of(pod)) if pod else None
         return worker.container if worker else None
 
     def _start_worker(self, pod: Raw) -> None:
-        """Make the worker known at once: a deletion reaches it even before it starts."""
+        """Register the worker at once, so that a deletion reaches it even before it starts."""
         worker = PodWorker(self, pod)
         self._workers[worker.uid] = worker
         self._new_workers.put_nowait(worker)
@@ -131,7 +131,7 @@ class Kubelet:
 
 
 class PodWorker:
-    """One pod's life on the node."""
+    """The worker of one pod on the node."""
 
     def __init__(self, kubelet: Kubelet, pod: Raw) -> None:
         self._kubelet = kubelet
@@ -143,11 +143,11 @@ class PodWorker:
         self._cancelled = asyncio.Event()
 
     def cancel(self) -> None:
-        """Have the pod ended: it was deleted, or is already gone."""
+        """End the pod, which was deleted or is already gone."""
         self._cancelled.set()
 
     async def run(self) -> None:
-        """Live until the pod is deleted; what it ran has ended then, and it is gone from the database."""
+        """Run until the pod is deleted, its containers have ended, and it is gone from the database."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 life = tasks.create_task(self._live())
@@ -210,7 +210,7 @@ class PodWorker:
         return image_problem(image, settings.known_images, settings.missing_images)
 
     async def _run_once(self) -> Terminated:
-        """Start the container, return when it ended; its status is written before and after."""
+        """Run the container once; write the status before and after."""
         container = await self._until_started()
         started = self._kubelet.settings.now()
         self._update_status(state=Running(since=started))
@@ -270,7 +270,7 @@ class PodWorker:
         )
 
     async def _back_off(self, last: Terminated) -> None:
-        """Restart at once for the first time, then after longer and longer waits."""
+        """Restart at once the first time, then after increasing waits."""
         settings, restarts = self._kubelet.settings, self._facts.restarts
         if restarts:
             name = main_container(self._pod)["name"]
@@ -284,7 +284,7 @@ class PodWorker:
         self._update_status(state=Waiting(reason="ContainerCreating"), last=last, restarts=restarts + 1)
 
     async def _end(self) -> None:
-        """End the container with grace and remove the pod; if it is gone already, there is no grace."""
+        """End the container with its grace period and remove the pod. If the pod is already gone, kill at once."""
         pod = self._current()
         if pod is None:
             return
@@ -302,7 +302,7 @@ class PodWorker:
             self.container = None
 
     def _update_status(self, **facts: Any) -> None:
-        """Remember, and write the status if the pod is still there."""
+        """Keep the facts, and write the status if the pod still exists."""
         self._facts = replace(self._facts, **facts)
         if self._current() is not None:
             self._kubelet.database.update(PODS, self._key, self._written)
@@ -321,7 +321,7 @@ class PodWorker:
         )
 
     def _current(self) -> Raw | None:
-        """Return the pod as it is stored, None if it is gone (another may have its name)."""
+        """Return the stored pod; None if it is gone, even if another has its name."""
         pod = self._kubelet.database.get(PODS, self._key)
         return pod if pod is not None and uid_of(pod) == self.uid else None
 
@@ -334,6 +334,6 @@ class PodWorker:
 
 
 async def _pause(seconds: float) -> None:
-    """Wait; not even for one turn of the loop if there is nothing to wait for."""
+    """Wait; do not even yield if there is nothing to wait for."""
     if seconds > 0:
         await asyncio.sleep(seconds)

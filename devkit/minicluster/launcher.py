@@ -1,7 +1,7 @@
-"""How a pod's main container becomes a command: what a container engine would do, without the container.
+"""Turns a pod's main container into a command, without a container engine.
 
-A claim is not mounted: the first one is the home directory, and whatever names its mount path is rewritten to
-where its files are. Other volumes, and users and capabilities of the pod, are not there.
+Claims are not mounted. The first claim's directory is the home directory, and paths below its mount path are rewritten. Other
+volumes, users and capabilities are not supported.
 """
 
 import base64
@@ -26,9 +26,9 @@ _REFERENCE = re.compile(r"\$(?:\$|\((?P<name>[-._A-Za-z][-._A-Za-z0-9]*)\))")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the cluster's own process lends to its pods; nothing else of its environment reaches them."""
+    """The part of the cluster's environment that pods get."""
 
-    #: Looked through first: where the programs of this Python environment are.
+    #: The first entry of PATH: the programs of this Python environment.
     programs: Path
     path: str
     language: str
@@ -45,7 +45,7 @@ class Command:
 
 
 def compose(order: Order, machine: Machine) -> Command:
-    """Return the command; a StartError says why there is none."""
+    """Return the command; raise StartError if there is none."""
     environment = _environment(order, machine)
     container = order.container
     arguments = [
@@ -76,7 +76,7 @@ def _environment(order: Order, machine: Machine) -> dict[str, str]:
 
 
 def _value(variable: Raw, environment: Mapping[str, str], order: Order) -> str | None:
-    """Return the variable's value; None: it comes from an optional Secret that is not there."""
+    """Return the variable's value; None if its optional Secret does not exist."""
     source = variable.get("valueFrom")
     if not source:
         return _expanded(str(variable.get("value") or ""), environment)
@@ -116,7 +116,7 @@ def _fields(order: Order) -> dict[str, str]:
 
 
 def _expanded(text: str, environment: Mapping[str, str]) -> str:
-    """Replace $(NAME) by the variable; a name that is not set stays as it stands."""
+    """Replace $(NAME) by the variable; unknown names stay."""
 
     def replacement(match: re.Match[str]) -> str:
         name = match["name"]
@@ -126,7 +126,7 @@ def _expanded(text: str, environment: Mapping[str, str]) -> str:
 
 
 def _moved(text: str, order: Order) -> str:
-    """Return the path inside of the home's mount as the path that it has on this machine."""
+    """Return the path on this machine of a path inside the home's mount."""
     for mount in _mount_paths(order):
         if text == mount or text.startswith(f"{mount}/"):
             return str(order.home) + text.removeprefix(mount)
@@ -134,7 +134,7 @@ def _moved(text: str, order: Order) -> str:
 
 
 def _mount_paths(order: Order) -> Iterable[str]:
-    """Yield where the home is mounted in the container, if it is."""
+    """Yield the mount paths of the home."""
     volumes: list[dict[str, Any]] = order.pod["spec"].get("volumes") or []
     claims = {volume["name"] for volume in volumes if volume.get("persistentVolumeClaim")}
     mounts = [each for each in order.container.get("volumeMounts") or () if each["name"] in claims]
@@ -142,7 +142,7 @@ def _mount_paths(order: Order) -> Iterable[str]:
 
 
 def _at(url: str, address: str) -> str:
-    """Return the URL to listen on with the pod's own address instead of "every address"."""
+    """Return the listening URL with the pod's own address instead of 0.0.0.0."""
     parts = urlsplit(url)
     if (parts.hostname or "") not in _EVERYWHERE:
         return url

@@ -1,4 +1,4 @@
-"""A listening socket that can be closed and opened again, and featherweight containers that are one."""
+"""A listening socket that can be reopened, and lightweight containers that only listen."""
 
 import asyncio
 import os
@@ -13,19 +13,19 @@ from devkit.minicluster.runtime import Exit, Order, StartError
 
 
 class Listener:
-    """Where clients come in. Closed, it refuses connections and has reset those that were open."""
+    """A listening socket. Closing it resets open connections and refuses new ones."""
 
     def __init__(
         self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], host: str, port: int
     ) -> None:
         self._server = web.Server(handle, handler_cancellation=True, access_log=None)
         self._host = host
-        #: 0 until it is open for the first time, if the system may choose.
+        #: 0 before the first opening, if any free port will do.
         self.port = port
         self._listening: asyncio.Server | None = None
 
     async def open(self) -> None:
-        """Listen; an open one stays open."""
+        """Listen, if it is closed."""
         if self._listening is not None:
             return
         loop = asyncio.get_running_loop()
@@ -38,7 +38,7 @@ class Listener:
         self.port = self._listening.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Stop listening and reset every connection; returns when no request is being handled."""
+        """Stop listening, reset every connection, and wait until no request is handled."""
         if self._listening is None:
             return
         self._listening.close()
@@ -51,7 +51,7 @@ class Listener:
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """End a connection as a crash does: with RST, and what was written last may not arrive."""
+    """End a connection with RST, like a crash. The last data may be lost."""
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
@@ -60,7 +60,7 @@ def reset(transport: asyncio.BaseTransport) -> None:
 
 
 class ListenerContainer:
-    """A listener on the pod's address until it is stopped, or ended by a test."""
+    """A container that listens on the pod's address until it is stopped, or ended by a test."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -71,19 +71,19 @@ class ListenerContainer:
         return await asyncio.shield(self._exit)
 
     async def stop(self, grace_seconds: float) -> None:
-        """End it; a listener needs no grace."""
+        """Stop at once, without a grace period."""
         del grace_seconds
         await self.end(Exit.of(0))
 
     async def end(self, how: Exit) -> None:
-        """End it as if its process had exited like this; the first end counts."""
+        """End it as if its process had exited so. Only the first call counts."""
         await self._listener.close()
         if not self._exit.done():
             self._exit.set_result(how)
 
 
 class ListenerRuntime:
-    """Starts listeners; hundreds are cheap. ``GET <anything>/api`` is answered, all else is 404."""
+    """Starts listeners, hundreds if needed. They answer ``GET <anything>/api``, and 404 otherwise."""
 
     async def start(self, order: Order) -> ListenerContainer:
         """Listen on the pod's address."""

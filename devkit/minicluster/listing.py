@@ -1,4 +1,4 @@
-"""Lists, in pages that all show the same moment."""
+"""Lists in pages that all have the same version."""
 
 import base64
 import binascii
@@ -16,18 +16,18 @@ from k8s_hub.objects.keys import Key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Which part of a list is asked for."""
+    """The requested part of a list."""
 
-    #: None: all of it.
+    #: None: no limit.
     limit: int | None
-    #: The moment that the list shows; None: now.
+    #: The version of the list; None: the current one.
     version: int | None
-    #: The last object of the page before; None: from the beginning.
+    #: The last object of the previous page; None: from the beginning.
     after: Key | None
 
 
 def parse_page(query: Mapping[str, str], current: int) -> Page:
-    """Read limit, continue and resourceVersion; 400 for a token that is none."""
+    """Parse limit, continue and resourceVersion; raise 400 for a malformed token."""
     limit = parse_number(query, "limit") or None
     if query.get("continue"):
         version, after = _decode_token(query["continue"])
@@ -72,7 +72,7 @@ def _encode_token(version: int | None, last: Key) -> str:
 
 
 def _decode_token(token: str) -> tuple[int | None, Key]:
-    """Return the moment that the list shows (None: the present one, whatever it is) and the last object."""
+    """Return the list's version (None: the current one) and the last object."""
     try:
         padded = token + "=" * (-len(token) % 4)
         version, namespace, name = json.loads(base64.urlsafe_b64decode(padded.encode()))

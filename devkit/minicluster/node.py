@@ -1,4 +1,4 @@
-"""The one node: what it has, and why a pod may not run on it."""
+"""The node: its resources, and the reasons why a pod cannot run on it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -25,24 +25,24 @@ def _default_capacity() -> Mapping[str, Decimal]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node that exists on paper: only requests larger than all of it are refused, they are not summed up."""
+    """A virtual node. It refuses a request beyond its capacity, but does not add up requests."""
 
     name: str = "mini"
     address: str = "127.0.0.1"
     labels: Mapping[str, str] = field(default_factory=lambda: {"kubernetes.io/os": "linux"})
-    #: What is not named here, the node does not have ("nvidia.com/gpu").
+    #: A resource that is missing here, such as "nvidia.com/gpu", does not exist.
     capacity: Mapping[str, Decimal] = field(default_factory=_default_capacity)
-    #: It has every label and every device that a pod asks for.
+    #: The node has every requested label and device.
     fits_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageProblem:
-    """Why an image cannot be had, in the words of a kubelet with containerd."""
+    """The error of an image pull, like that of a kubelet with containerd."""
 
     reason: str
     message: str
-    #: The reason shown between two attempts.
+    #: The waiting reason between two attempts.
     back_off_reason: str
 
 
@@ -50,7 +50,7 @@ FindClaim = Callable[[str], Raw | None]
 
 
 def scheduling_obstacle(pod: Raw, node: Node, find_claim: FindClaim) -> str | None:
-    """Return why the scheduler cannot place the pod, None if it can."""
+    """Return why the scheduler cannot place the pod; None if it can."""
     for cause in (
         *_claim_obstacles(pod, find_claim),
         *_selector_obstacles(pod, node),
@@ -70,7 +70,7 @@ def claim_names(pod: Raw) -> list[str]:
 def image_problem(
     image: str, known: frozenset[str] | None, missing: frozenset[str] = frozenset()
 ) -> ImageProblem | None:
-    """Return why the image cannot be had; ``known`` None: every well-formed name can, but for the missing ones."""
+    """Return why the image cannot be pulled; ``known`` None: all but the missing ones exist."""
     if not _IMAGE.fullmatch(image):
         message = (
             f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": '

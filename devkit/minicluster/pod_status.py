@@ -1,6 +1,6 @@
-"""The status of a pod as a kubelet writes it: facts in, JSON out.
+"""The status of a pod, like a kubelet writes it.
 
-Only the main container runs. Side containers show what it shows, init containers are shown as completed.
+Only the main container runs. Sidecars get its state, and init containers are shown as completed.
 """
 
 from collections.abc import Iterable
@@ -45,11 +45,11 @@ ContainerState: TypeAlias = Waiting | Running | Terminated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodFacts:
-    """All that the node knows about one pod."""
+    """Everything that the node knows about one pod."""
 
     #: None: not yet on the node.
     scheduled: datetime | None = None
-    #: Why it is not; empty: nobody has looked yet.
+    #: Why it is not scheduled; empty: not tried yet.
     unschedulable: str = ""
     address: str = ""
     state: ContainerState = Waiting(reason=CREATING)
@@ -58,13 +58,13 @@ class PodFacts:
 
 
 def main_container(pod: Raw) -> Raw:
-    """Return the container that runs: "notebook", or the first."""
+    """Return the container to run: "notebook", or the first."""
     containers: list[Raw] = pod["spec"]["containers"]
     return next((each for each in containers if each.get("name") == "notebook"), containers[0])
 
 
 def pod_status(pod: Raw, facts: PodFacts, node_address: str, now: datetime) -> dict[str, Any]:
-    """Return the status; conditions that did not change keep their time."""
+    """Return the status. Unchanged conditions keep their transition time."""
     before = pod.get("status", {})
     status: dict[str, Any] = {
         "phase": _phase(pod, facts),
@@ -84,7 +84,7 @@ def pod_status(pod: Raw, facts: PodFacts, node_address: str, now: datetime) -> d
 
 
 def is_restarted_after(pod: Raw, exit_code: int) -> bool:
-    """True if the pod's policy has its container started again."""
+    """True if the pod's policy restarts its container."""
     policy = pod["spec"].get("restartPolicy")
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 

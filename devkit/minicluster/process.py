@@ -1,6 +1,6 @@
-"""Containers as processes: each on its own loopback address, and none survives the cluster.
+"""Containers as processes, each on its own loopback address. None survives the cluster.
 
-What a process isolates is what the operating system isolates between processes of one user, no more.
+They are isolated only like any processes of one user.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ class ProcessContainer:
         asyncio.get_running_loop().add_reader(self._watched, self._ended)
 
     async def wait(self) -> Exit:
-        """Return when the process has ended; its descendants have, too."""
+        """Return when the process and its descendants have ended."""
         return await asyncio.shield(self._exit)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Ask it to end with SIGTERM; after the grace period kill it with all of its descendants."""
+        """Send SIGTERM; after the grace period, kill it with all descendants."""
         if grace_seconds > 0 and not self._exit.done():
             self._ask()
             await asyncio.wait({self._exit}, timeout=grace_seconds)
@@ -73,12 +73,12 @@ class ProcessRuntime:
     """Starts processes."""
 
     machine: Machine
-    #: What stands before the command to isolate it; empty where no PID namespace can be had.
+    #: The command's prefix for isolation; empty if PID namespaces are not available.
     isolation: tuple[str, ...]
 
     @classmethod
     def detect(cls) -> Self:
-        """Return the runtime for this machine, as isolated as it can be."""
+        """Return the runtime with the best isolation on this machine."""
         machine = Machine(
             programs=Path(sys.executable).parent,
             path=os.environ.get("PATH", os.defpath),

@@ -1,9 +1,8 @@
-"""Runs one command and takes everything that it started with it when it ends, or when the cluster does.
+"""Runs one command, and kills all its descendants when it ends, or when the cluster does.
 
-A program of its own, with the standard library alone: ``reaper.py COMMAND ARGUMENT...``. Its standard input is
-the lifeline, a pipe whose other end only the cluster holds. One byte asks the command to end (SIGTERM); the
-pipe's end means that the cluster is gone, however it went, and ends the command at once. Inside of a PID
-namespace it is the first process, so the kernel keeps the promise; elsewhere it adopts every orphan below it.
+A program that only needs the standard library: ``reaper.py COMMAND ARGUMENT...``. Its standard input is the lifeline, a pipe
+from the cluster. One byte sends SIGTERM to the command. The end of the pipe means that the cluster is gone, and kills the
+command at once. In a PID namespace it is the first process, so the kernel kills the rest; elsewhere it adopts all orphans.
 """
 
 import ctypes
@@ -20,7 +19,7 @@ _KILLED = 128 + signal.SIGKILL
 
 
 def run(arguments: list[str]) -> int:
-    """Return the command's exit code, 128 + N if signal N ended it; nothing that it started is left then."""
+    """Return the command's exit code, or 128 + N after signal N, once all its descendants have ended."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # The command shares neither the lifeline nor, by PEP 446, the wake-up pipe.
     nothing = (os.POSIX_SPAWN_OPEN, _LIFELINE, os.devnull, os.O_RDONLY, 0)
@@ -35,7 +34,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _attend(child: int, wake_up: int) -> int:
-    """Wait for the command's end, reaping orphans meanwhile, or for the lifeline's."""
+    """Reap orphans until the command or the lifeline ends."""
     while True:
         ready, _, _ = select.select([_LIFELINE, wake_up], [], [])
         if wake_up in ready:
@@ -50,7 +49,7 @@ def _attend(child: int, wake_up: int) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Collect all that have ended; returns the command's code if it is among them."""
+    """Reap ended processes; return the command's code if it is among them."""
     found = None
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -61,7 +60,7 @@ def _reap(child: int) -> int | None:
 
 
 def _end_descendants() -> None:
-    """Kill until nobody is left: the children of the killed become ours and are next."""
+    """Kill until no descendant is left: children of killed processes become ours and are next."""
     with suppress(ChildProcessError):
         while True:
             for pid in _children():

@@ -1,4 +1,4 @@
-"""Events: what scheduler and kubelet report of an object, repeated ones counted instead of repeated."""
+"""Records events of the scheduler and the kubelet. Repeated events increase a count."""
 
 from collections import deque
 from collections.abc import Callable
@@ -24,18 +24,18 @@ PROVISIONER = "persistentvolume-controller"
 
 
 class Recorder:
-    """The writer of events; each is kept for an hour."""
+    """Writes events, and keeps each for an hour."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
         self._numbers = count(int(now().timestamp() * 1_000_000))
-        #: What is kept, oldest first: when it was first emitted, and what.
+        #: Kept events with the time of their first emission, oldest first.
         self._emitted: deque[tuple[datetime, _Identity]] = deque()
         self._keys: dict[_Identity, Key] = {}
 
     def emit(self, obj: Raw, reason: str, message: str, *, by: str, is_warning: bool = False) -> None:
-        """Record one thing about the object; the same event again counts up."""
+        """Record an event about the object, or increase the count of the same event."""
         self._expire()
         identity = (uid_of(obj), reason, message)
         known = self._keys.get(identity)

@@ -1,4 +1,4 @@
-"""Which kinds exist, and which path names what."""
+"""The kinds of this cluster, and their paths."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ API_VERSION = "v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of the core group, as its path and its objects spell it."""
+    """One kind of the core group."""
 
     plural: str
     kind: str
     namespaced: bool = True
-    #: Written to disk; everything else is forgotten when the cluster ends.
+    #: Saved to disk; other kinds do not survive the cluster.
     persistent: bool = False
-    #: DELETE answers with the deleted object; other kinds answer with a Status.
+    #: True if DELETE returns the object, not a Status.
     answers_deleted: bool = True
 
 
@@ -34,17 +34,17 @@ _PREFIX = f"/api/{API_VERSION}/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a path names: one object, or all of a kind in one namespace or in the whole cluster."""
+    """The target of a path: one object, or all objects of a kind in one namespace or in all."""
 
     kind: Kind
-    #: None: a kind without namespaces, or all namespaces at once.
+    #: None: a cluster-scoped kind, or all namespaces.
     namespace: str | None
     #: None: the collection.
     name: str | None
 
 
 def parse_path(path: str) -> Target:
-    """Return what the path names; a StatusError says what this cluster does not know."""
+    """Return the target of the path; raise StatusError for an unknown one."""
     if not path.startswith(_PREFIX):
         raise no_such_path(path, _known())
     match path.removeprefix(_PREFIX).strip("/").split("/"):

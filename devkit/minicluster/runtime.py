@@ -1,4 +1,4 @@
-"""What a kubelet needs from whatever runs containers."""
+"""The interface between the kubelet and container runtimes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One container to run."""
+    """A container to run."""
 
     pod: Raw
     #: The container's part of the pod.
     container: Raw
-    #: Its own loopback address, and the port that it is expected to listen on.
+    #: Its own loopback address, and the port on which it should listen.
     address: str
     port: int
-    #: The directory of the claim that it mounts first, or a directory of its own that goes with the pod.
+    #: The directory of its first claim, or a directory that is removed with the pod.
     home: Path
-    #: Where what it prints is appended.
+    #: The log file, to append to.
     log: Path
     #: Returns a Secret of the pod's namespace by its name.
     find_secret: Callable[[str], Raw | None]
@@ -37,12 +37,12 @@ class Exit:
 
     @classmethod
     def of(cls, code: int) -> Self:
-        """Return the exit with the reason that a kubelet gives to this code."""
+        """Return the exit with the kubelet's reason for this code."""
         return cls(code=code, reason="Completed" if code == 0 else "Error")
 
 
 class StartError(Exception):
-    """The container cannot be started; ``reason`` is the waiting reason, the message the cause."""
+    """The container cannot be started. ``reason`` is the waiting reason."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -50,20 +50,20 @@ class StartError(Exception):
 
 
 class Container(Protocol):
-    """A container that was started."""
+    """A started container."""
 
     async def wait(self) -> Exit:
         """Return when it has ended, and how."""
         ...
 
     async def stop(self, grace_seconds: float) -> None:
-        """Ask it to end, after the grace period make it; returns when nothing of it is left."""
+        """Ask it to end; after the grace period, kill it. Return when nothing of it is left."""
         ...
 
 
 class Runtime(Protocol):
-    """What starts containers."""
+    """Starts containers."""
 
     async def start(self, order: Order) -> Container:
-        """Return when it runs; raises StartError, and leaves nothing behind then."""
+        """Start it and return once it runs; raise StartError without leaving anything behind."""
         ...

@@ -1,4 +1,4 @@
-"""Which objects a list or a watch is about: its path, its selectors, and what its query asks for."""
+"""The selection of a list or watch: namespace, labels, fields and query parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Selection:
         return not self.labels.requirements and not self.fields.requirements
 
     def has(self, key: Key, obj: Raw) -> bool:
-        """Say whether the object is selected."""
+        """Return whether the object is selected."""
         return (
             self.namespace in {None, key.namespace}
             and self.labels.matches(labels_of(obj))
@@ -33,7 +33,7 @@ class Selection:
 
 
 def parse_selection(namespace: str | None, query: Mapping[str, str]) -> Selection:
-    """Read the selectors; 400 with the parser's sentence for what is none."""
+    """Parse the selectors; raise 400 with the parser's message."""
     try:
         return Selection(
             namespace=namespace,
@@ -45,7 +45,7 @@ def parse_selection(namespace: str | None, query: Mapping[str, str]) -> Selectio
 
 
 def parse_flag(query: Mapping[str, str], name: str) -> bool:
-    """Read a boolean as Go spells it."""
+    """Parse a boolean in Go's spelling."""
     text = query.get(name, "")
     if text in {"1", "t", "T", "true", "TRUE", "True"}:
         return True
@@ -55,7 +55,7 @@ def parse_flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def parse_number(query: Mapping[str, str], name: str) -> int | None:
-    """Read a whole number that is not negative; None if it is not given."""
+    """Parse a non-negative integer; None if it is not given."""
     text = query.get(name, "")
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Label and field selectors as text: parsed once, then asked as often as there are objects.
+"""Parsers of label and field selectors.
 
 Grammar: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
 """
@@ -12,7 +12,7 @@ from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
 
 class SelectorError(ValueError):
-    """The text is not a selector, or names a field that the API does not select by."""
+    """The text is not a selector, or names an unsupported field."""
 
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
@@ -36,7 +36,7 @@ def parse_labels(text: str) -> LabelSelector:
 
 
 def _parts(text: str) -> list[str]:
-    """Split at the commas that stand outside parentheses."""
+    """Split at commas outside parentheses."""
     return re.split(r",(?![^()]*\))", text)
 
 
@@ -86,25 +86,25 @@ _SELECTABLE_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRequirement:
-    """One comma-separated part of a field selector; a missing field is the empty string."""
+    """One requirement of a field selector. A missing field equals the empty string."""
 
     path: str
     value: str
     is_equal: bool
 
     def matches(self, obj: Raw) -> bool:
-        """Say whether the object's field has (or, for ``!=``, has not) the value."""
+        """Return whether the object's field equals (or, for ``!=``, differs from) the value."""
         return (_field(obj, self.path) == self.value) is self.is_equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSelector:
-    """All of its requirements; none at all selects everything."""
+    """Requirements that must all match. Without any, it selects everything."""
 
     requirements: tuple[FieldRequirement, ...]
 
     def matches(self, obj: Raw) -> bool:
-        """Say whether the object is selected."""
+        """Return whether the object is selected."""
         return all(requirement.matches(obj) for requirement in self.requirements)
 
 

@@ -1,6 +1,6 @@
-"""The HTTP side: a request becomes a call, the call an answer.
+"""The HTTP API of the cluster.
 
-Discovery is not served, bodies are JSON, and the one credential is the cluster's token.
+There is no discovery, bodies are JSON, and the only credential is the cluster's token.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ Spawn: TypeAlias = Callable[[Coroutine[Any, Any, web.Response]], asyncio.Task[we
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A call with all that came with it."""
+    """A call with its HTTP request."""
 
     verb: str
     target: Target
@@ -61,12 +61,12 @@ class Request:
 
     @property
     def key(self) -> Key:
-        """The object that the path names."""
+        """The object of the path."""
         return Key(self.target.namespace or "", self.target.name or "")
 
     @property
     def call(self) -> Call:
-        """The request as fault rules see it."""
+        """The request for fault rules."""
         name = requested_name(self.body) if self.verb == "create" else self.target.name or ""
         return Call(
             verb=self.verb,
@@ -78,19 +78,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an API is told once."""
+    """Settings of the API."""
 
     token: str
     now: Callable[[], datetime]
     bookmark_seconds: float
-    #: The class of a claim that names none.
+    #: The default storage class.
     default_storage_class: str
-    #: Starts a task that the cluster owns, for work that outlives its connection.
+    #: Starts a task of the cluster, for work that outlives its connection.
     spawn: Spawn
 
 
 class Api:
-    """Answers requests from the database; faults strike here and nowhere else."""
+    """Answers requests from the database, and applies fault rules."""
 
     def __init__(self, database: Database, faults: Faults, settings: Settings) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class Api:
         self._settings = settings
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; the only way out besides an answer is a connection that is gone."""
+        """Answer one request, unless its connection is gone."""
         try:
             if http.path in _HEALTH_PATHS:
                 return web.Response(text="ok")
@@ -143,7 +143,7 @@ class Api:
             return _json(refusal.code, json.dumps(refusal.body).encode())
 
     def _settle(self, request: Request) -> web.Response:
-        """Carry out anything but a watch, without a pause: it happens as a whole or not at all."""
+        """Carry out anything but a watch, without an await, so that it is atomic."""
         match request.verb:
             case "get":
                 return self._get(request)
@@ -229,7 +229,7 @@ async def _parse(http: web.BaseRequest) -> Request:
 
 
 def parse_dry_run(query: Mapping[str, str]) -> bool:
-    """True when the caller wants nothing to happen."""
+    """Return whether the request is a dry run."""
     return bool(query.get("dryRun"))
 
 
@@ -270,7 +270,7 @@ def _refusal(effect: Refuse) -> web.Response:
 
 
 async def _hang_up(http: web.BaseRequest) -> NoReturn:
-    """Reset the connection; the server then cancels whoever handles it, so this never returns."""
+    """Reset the connection. The server then cancels the handler, so this never returns."""
     if http.transport is not None:
         reset(http.transport)
     await asyncio.get_running_loop().create_future()

@@ -1,6 +1,6 @@
-"""Whether a body has the form that the cluster reads it in; fields that nobody here reads are not looked at.
+"""Checks the types of the fields of a body that the cluster reads, and ignores all others.
 
-The real server decodes into types, so a text where a list belongs is refused there as well.
+The real server decodes into types, so it also refuses a string in place of a list.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """An object whose keys are free."""
+    """An object with arbitrary keys."""
 
     of: "Shape"
 
@@ -94,7 +94,7 @@ _SHAPES = {
 
 
 def check_shape(kind: Kind, body: Mapping[str, object]) -> None:
-    """Raise 400 for a value of another type, 422 for a needed field that is missing; the field is named."""
+    """Raise 400 for a value of the wrong type, and 422 for a missing field, with the field's path."""
     try:
         _check(_METADATA, body.get("metadata") or {}, "metadata")
         _check(_SHAPES.get(kind, Fields()), body, "")
@@ -107,11 +107,11 @@ def check_shape(kind: Kind, body: Mapping[str, object]) -> None:
 
 
 class _MissingError(Exception):
-    """A needed field is missing: the message is its path."""
+    """A required field is missing. The message is its path."""
 
 
 class _MisfitError(Exception):
-    """A value is not of its type: the message says which."""
+    """A value has the wrong type. The message has its path."""
 
 
 def _check(shape: Shape, value: object, path: str) -> None:

@@ -1,4 +1,4 @@
-"""The files behind claims: one directory each, kept when the claim is deleted (reclaim policy Retain)."""
+"""The files of claims: one directory each, kept after the claim's deletion (reclaim policy Retain)."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ class Volumes:
         self._classes = classes
 
     def has_class(self, name: str) -> bool:
-        """Return whether the storage class provides volumes; the empty one is "no class at all"."""
+        """Return whether the storage class provides volumes; "" stands for no class."""
         return self._classes is None or name in self._classes
 
     def path(self, key: Key) -> Path:
-        """Return where the claim's files are."""
+        """Return the directory of the claim's files."""
         return self._directory / "volumes" / key.namespace / key.name
 
     def home(self, pod: Raw) -> Path | None:
-        """Return the directory that the main container mounts first of all claims; None without claims."""
+        """Return the directory of the main container's first claim; None without claims."""
         claims = {
             volume["name"]: volume["persistentVolumeClaim"]["claimName"]
             for volume in pod["spec"].get("volumes") or ()
@@ -37,11 +37,11 @@ class Volumes:
         return None
 
     def provide(self, key: Key) -> None:
-        """Make the directory; one that is there already keeps its files."""
+        """Create the directory; an existing one keeps its files."""
         self.path(key).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def release(self, key: Key, uid: str) -> None:
-        """Put the files aside: a later claim of this name begins empty, and nothing is lost."""
+        """Move the files aside, so that a later claim of this name starts empty and nothing is lost."""
         if self.path(key).is_dir():
             released = self._directory / "released" / f"{key.name}-{uid}"
             released.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,6 +1,6 @@
-"""`python -m devkit.realcluster [VERB]`: runs a real cluster for people.
+"""`python -m devkit.realcluster [VERB]`: runs a real cluster for trials.
 
-run (default)  a control plane with nodes that kwok plays, until Ctrl-C; prints the path of its kubeconfig
+run (default)  a control plane with nodes simulated by kwok, until Ctrl-C; prints the path of its kubeconfig
 up, down       a cluster with containers in the background
 keep           the same in the foreground: what `up` starts
 """
@@ -14,7 +14,7 @@ from devkit.realcluster.daemon import REPOSITORY, Daemon, run_until_signal
 
 
 def main() -> int:
-    """Do what the verb says."""
+    """Run the verb."""
     parser = argparse.ArgumentParser(
         prog="python -m devkit.realcluster",
         description=__doc__,
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def run() -> int:
-    """A control plane until SIGINT or SIGTERM."""
+    """Run a control plane until SIGINT or SIGTERM."""
     return run_until_signal(control_plane(), lambda plane: print(plane.layout.kubeconfig, flush=True))
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes API for the real cluster's own requests: synchronous, one request at a time, no retries."""
+"""A Kubernetes client for the cluster's own requests: synchronous, without retries."""
 
 import json
 import ssl
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.05
 
 
 class RefusedError(Exception):
-    """The server answered with an error; `status` is the body it sent."""
+    """The server answered with an error; `status` is its body."""
 
     def __init__(self, code: int, status: Mapping[str, Any]) -> None:
         super().__init__(f"{code}: {status.get('message', status)}")
@@ -27,7 +27,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An API server and the token to speak to it with; the default token is nobody's."""
+    """An API server, and a token for it; the default token is anonymous."""
 
     url: str
     ca_certificate: Path
@@ -50,7 +50,7 @@ class Api:
         return self._request("DELETE", path, body)
 
     def is_ok(self, path: str) -> bool:
-        """Does it answer with 200? Nobody listening, or nobody answering in time, is a no."""
+        """Return whether a path answers 200 in time."""
         try:
             self._send("GET", path, None, "application/json")
         except (RefusedError, OSError):
@@ -94,7 +94,7 @@ def _status(content: bytes) -> dict[str, Any]:
 
 
 def wait_for(question: Callable[[], T | None], what: str, *, seconds: float = 30) -> T:
-    """The first answer that is true; raises TimeoutError naming what it waited for."""
+    """Return the first true answer; raise TimeoutError with what it waited for."""
     deadline = time.monotonic() + seconds
     while True:
         answer = question()

@@ -1,4 +1,4 @@
-"""What service accounts asked of the API server, out of the log that it keeps."""
+"""The requests of service accounts, from the API server's audit log."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ POLICY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, as the API server understood it; a watch appears when it begins and when it ends."""
+    """One request in the audit log. A watch appears at its start and at its end."""
 
     verb: str
-    #: As a Role names it: "pods" or "pods/status"; for what is no resource its path.
+    #: The name in Roles: "pods" or "pods/status"; the path for other requests.
     resource: str
     #: None where there is none.
     namespace: str | None
@@ -28,13 +28,13 @@ class Request:
 
 
 def flags(policy: Path, log: Path) -> list[str]:
-    """What makes an API server keep the log."""
+    """Return the API server's flags for the log."""
     policy.write_text(json.dumps(POLICY))
     return [f"--audit-policy-file={policy}", f"--audit-log-path={log}"]
 
 
 def requests_of(log: Path, *, account: str, namespace: str) -> Iterator[Request]:
-    """What a service account asked for until now."""
+    """Return a service account's requests so far."""
     username = f"system:serviceaccount:{namespace}:{account}"
     for line in log.read_text().splitlines():
         event = json.loads(line)

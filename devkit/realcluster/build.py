@@ -1,6 +1,6 @@
-"""The binaries of a real cluster: built once from pinned Go modules, kept in a cache named by what made them.
+"""Builds the binaries of a real cluster from pinned Go modules, and caches them by a hash of the sources.
 
-KUBERNETES in the environment, such as 1.32.2, asks for a control plane of another version than the pinned one.
+The environment variable KUBERNETES, such as 1.32.2, selects another version than the pinned one.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ BUILD_DEADLINE_SECONDS = 3600  # ten minutes on two idle cores with cold caches
 
 
 class ClusterUnavailableError(Exception):
-    """The cluster cannot be built here; the message says what is missing."""
+    """The cluster cannot be built on this machine. The message has what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One Go module, whose `tool` lines name the programs to build."""
+    """One Go module. Its `tool` lines name the programs to build."""
 
     name: str
     root: Path = HERE
@@ -49,7 +49,7 @@ class Module:
 
 
 def linker_flags(go_mod: str) -> str:
-    """What `kube-apiserver --version` and /version say, as go.mod pins it; they would say v0.0.0, and clients object."""
+    """Return linker flags that set the version: without them it is v0.0.0, which clients reject."""
     pinned = re.search(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.\d+", go_mod)
     if pinned is None:
         return "-s -w"
@@ -66,29 +66,29 @@ HELM = Module(name="helm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """Where the programs of a control plane are."""
+    """The programs of a control plane."""
 
     etcd: Path
     apiserver: Path
     controller_manager: Path
     scheduler: Path
     kwok: Path
-    #: Prints what kwok is to be told of nodes and pods.
+    #: Prints kwok's stages for nodes and pods.
     stages: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeBinaries:
-    """Where the programs of a node with containers are, and a client for people."""
+    """The programs of a node with containers, and kubectl."""
 
     kubelet: Path
     kubectl: Path
-    #: Waits, and reaps children: the first process of a node, and of each pod.
+    #: Waits and reaps children: the first process of a node and of each pod.
     pause: Path
 
 
 def build() -> Binaries:
-    """The binaries, from the cache or built now; raises ClusterUnavailableError when that is impossible."""
+    """Return the binaries, from the cache or built now; raise ClusterUnavailableError if that is impossible."""
     wanted = other_version(os.environ)
     kubernetes, kwok = _built(KUBERNETES if wanted is None else _module_of(wanted)), _built(KWOK)
     return Binaries(
@@ -102,18 +102,18 @@ def build() -> Binaries:
 
 
 def build_node() -> NodeBinaries:
-    """The binaries of a node, from the cache or built now; raises ClusterUnavailableError as `build` does."""
+    """Return the binaries of a node, like `build`."""
     folder = _built(KUBELET)
     return NodeBinaries(kubelet=folder / "kubelet", kubectl=folder / "kubectl", pause=folder / "pause")
 
 
 def build_helm() -> Path:
-    """The program helm, from the cache or built now; raises ClusterUnavailableError as `build` does."""
+    """Return the program helm, like `build`."""
     return _built(HELM) / "helm"
 
 
 def other_version(environment: Mapping[str, str]) -> str | None:
-    """The version that the environment asks for; None is the pinned one."""
+    """Return the version in the environment; None is the pinned one."""
     wanted = environment.get(WANTED, "").removeprefix("v")
     if wanted and not re.fullmatch(r"1\.\d+\.\d+", wanted):
         raise ClusterUnavailableError(f"{WANTED}={wanted} is no version of Kubernetes such as 1.32.2.")
@@ -121,7 +121,7 @@ def other_version(environment: Mapping[str, str]) -> str | None:
 
 
 def _module_of(version: str) -> Module:
-    """The module of another Kubernetes: what it requires is pinned by its own go.mod, and by Go's checksum database."""
+    """Return the module of another version: its own go.mod and Go's checksum database pin its requirements."""
     root = cache_folder()
     module = Module(name=f"kubernetes-{version}.module", root=root)
     if not module.folder.is_dir():
@@ -141,7 +141,7 @@ def _module_of(version: str) -> Module:
 
 
 def go_mod_of(version: str, pinned: str, upstream: str) -> str:
-    """A go.mod with the tools of the pinned one, for the version of Kubernetes whose own go.mod is ``upstream``."""
+    """Return a go.mod with the pinned one's tools, for the version of Kubernetes with the go.mod ``upstream``."""
     head, _, _ = pinned.partition("\nrequire (")
     staging = re.findall(r"^\s*(k8s\.io/\S+) => \./staging", upstream, re.MULTILINE)
     release = f"v0.{version.removeprefix('1.')}"
@@ -155,7 +155,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def _built(module: Module) -> Path:
-    """The folder with the module's programs; it appears whole or not at all."""
+    """Return the folder with the module's programs, which is created atomically."""
     finished = cache_folder() / f"{module.name}-{module.fingerprint}"
     if finished.is_dir():
         return finished
@@ -167,7 +167,7 @@ def _built(module: Module) -> Path:
         try:
             programs.rename(finished)
         except OSError:
-            if not finished.is_dir():  # else somebody else built the same at the same time
+            if not finished.is_dir():  # otherwise another process built it at the same time
                 raise
     return finished
 
@@ -200,7 +200,7 @@ def run_tool(
     seconds: float,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """What the command printed; when it fails, ClusterUnavailableError with the end of that."""
+    """Return the command's output; raise ClusterUnavailableError with the end of it after a failure."""
     result = subprocess.run(
         command,
         cwd=folder,

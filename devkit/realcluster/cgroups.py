@@ -1,4 +1,4 @@
-"""The cgroup below which a node keeps those of its pods: one of the same name in every hierarchy."""
+"""The parent cgroup of a node's pods, with the same name in every hierarchy."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from devkit.realcluster.api import wait_for
 
 KINDS = {"cgroup", "cgroup2"}
-INHERITED = ("cpuset.cpus", "cpuset.mems")  # a new group of cgroup v1 has none, and can then hold no process
+INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new group of cgroup v1, which then accepts no process
 
 
 def make_cgroups(name: str) -> None:
-    """Make it in every hierarchy of this machine; in a hybrid one the unified hierarchy has no controllers."""
+    """Create it in every hierarchy; in hybrid mode the unified hierarchy has no controllers."""
     roots = mounted_hierarchies()
     for root, kind in roots.items():
         if kind == "cgroup" or len(roots) == 1:
@@ -24,20 +24,20 @@ def make_cgroups(name: str) -> None:
 
 
 def remove_cgroups(name: str) -> None:
-    """Remove it and all below it; raises when a process is still in one."""
+    """Remove it and its children; raise if one still has a process."""
     for group in groups_below(name):
         wait_for(lambda group=group: _is_removed(group), f"the end of the processes in {group}", seconds=10)
 
 
 def groups_below(name: str) -> Iterator[Path]:
-    """Those of this name and all in them, children first."""
+    """Return the groups with this name and all groups below, children first."""
     for root in mounted_hierarchies():
         for folder, _, _ in os.walk(root / name, topdown=False):
             yield Path(folder)
 
 
 def mounted_hierarchies() -> dict[Path, str]:
-    """Where each is mounted, and of which kind it is."""
+    """Return the mount point and kind of each hierarchy."""
     found = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")

@@ -1,6 +1,6 @@
-"""Removes what is left of a cluster whose process was killed: a folder, and of one with a node a bridge and cgroups.
+"""Removes leftovers of killed clusters: folders, and for clusters with a node also bridges and cgroups.
 
-All bear the cluster's name. Its processes and mounts went with it, by the kernel's hand.
+All have the cluster's name. The kernel has already removed its processes and mounts.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from devkit.realcluster.network import BRIDGE_PREFIX, LINKS, bridge_of, remove_b
 
 
 def clean_up() -> list[str]:
-    """Remove what dead clusters left; answers their names. Clusters that live are not touched."""
-    with exclusive("cleanup"):  # two at once would take bridges and cgroups from under each other
+    """Remove the leftovers of dead clusters; return their names. Living clusters are not touched."""
+    with exclusive("cleanup"):  # two concurrent runs would remove the same bridges and cgroups
         removed = _names_of_root_only() if os.geteuid() == 0 else set()
-        removed -= living_names()  # asked after: whatever has a name here had a folder before
+        removed -= living_names()  # read after the leftovers: a cluster makes its folder first
         for name in removed:
             remove_cgroups(name)
             remove_bridge(bridge_of(name))
@@ -30,13 +30,13 @@ def clean_up() -> list[str]:
 
 
 def _names_of_root_only() -> set[str]:
-    """The clusters that cgroups and bridges tell of."""
+    """Return the names of clusters in cgroups and bridges."""
     groups = {group.name for root in mounted_hierarchies() for group in root.glob(f"{PREFIX}*")}
     bridges = {PREFIX + link.name.removeprefix(BRIDGE_PREFIX) for link in LINKS.glob(f"{BRIDGE_PREFIX}*")}
     return groups | bridges
 
 
 def _is_removed(folder: Path) -> bool:
-    """Removed by now? A process that was killed a moment ago may still have made a file."""
+    """Return whether the folder is removed: a process that was just killed may still have created a file."""
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()

@@ -80,19 +80,19 @@ class ControlPlane:
 
     @property
     def admin(self) -> Api:
-        """The API as the administrator."""
+        """The API with the administrator's token."""
         return self.api(self.admin_token)
 
     def api(self, token: str) -> Api:
-        """The API as the owner of a token; nobody's is the empty one."""
+        """Return the API with a token; "" is anonymous."""
         return self.layout.api(self.url, token)
 
     def make_nodes(self, count: int, *, prefix: str) -> list[str]:
-        """Add nodes that kwok plays."""
+        """Add nodes that kwok simulates."""
         return nodes.make_nodes(self.admin, count, prefix=prefix)
 
     def make_namespace(self, name: str | None = None) -> str:
-        """A new namespace, ready for pods (its default ServiceAccount is there); None makes up a name."""
+        """Create a namespace and wait for its default ServiceAccount; None means a generated name."""
         name = name or f"test-{secrets.token_hex(4)}"
         self.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
@@ -100,11 +100,11 @@ class ControlPlane:
         return name
 
     def make_hub_account(self, namespace: str, *, name: str = "hub") -> str:
-        """A token of a ServiceAccount with just the rights that the chart gives to the hub."""
+        """Return a token of a ServiceAccount with exactly the rights of the chart's hub."""
         return make_hub_account(self.admin, namespace, name=name)
 
     def write_kubeconfig(self, path: Path, *, token: str | None = None, namespace: str = "default") -> Path:
-        """A kubeconfig (mode 0600) for the owner of a token; None means the administrator."""
+        """Write a kubeconfig (mode 0600) with a token; None means the administrator's."""
         return write_kubeconfig(
             path,
             url=self.url,
@@ -114,15 +114,15 @@ class ControlPlane:
         )
 
     def restart_apiserver(self) -> None:
-        """Start it anew at the same address, with the same data; its watch caches start empty."""
+        """Restart it at the same address with the same data; its watch caches start empty."""
         with self.absent_apiserver():
             pass
 
     @contextlib.contextmanager
     def absent_apiserver(self) -> Iterator[None]:
-        """Within it connections are refused; those that were open are broken.
+        """Stop the API server for the context: open connections break, new ones are refused.
 
-        The controllers start anew after it: old ones would back off for up to half a minute.
+        The controllers are restarted afterwards: running ones would back off for up to half a minute.
         """
         self.apiserver.stop()
         try:
@@ -135,7 +135,7 @@ class ControlPlane:
 
     @contextlib.contextmanager
     def paused_apiserver(self) -> Iterator[None]:
-        """Within it the API server answers nobody; connections stay open."""
+        """Freeze the API server for the context: connections stay open without answers."""
         self.apiserver.pause()
         try:
             yield
@@ -143,7 +143,7 @@ class ControlPlane:
             self.apiserver.resume()
 
     def forget_history(self) -> str:
-        """Make every resource version up to now unknown (410 Gone); answers the newest one forgotten.
+        """Make every resource version up to now unknown (410 Gone); return the newest of them.
 
         Compacting etcd is not enough, because the API server answers from its own watch cache.
         """
@@ -151,7 +151,7 @@ class ControlPlane:
         newest: str = etcd.create("/v3/kv/range", {"key": base64.b64encode(b"/").decode()})["header"][
             "revision"
         ]
-        with contextlib.suppress(RefusedError):  # compacted there already: nothing has happened since
+        with contextlib.suppress(RefusedError):  # already compacted at this version
             etcd.create("/v3/kv/compaction", {"revision": newest, "physical": True})
         self.restart_apiserver()
         return newest
@@ -163,13 +163,13 @@ def control_plane(
     node_count: int = 2,
     logs: Path | None = None,
     volume_maker: Sequence[str | Path] = (),
-    node_grace_period: str = "24h",  # nodes that nobody plays have no heartbeat
+    node_grace_period: str = "24h",  # nodes without kubelet and kwok have no heartbeat
 ) -> Iterator[ControlPlane]:
-    """A control plane with ready nodes; at the end nothing of it is left, but logs in a folder of the caller's.
+    """Run a control plane with ready nodes. At the end only logs in the caller's folder are left.
 
-    No node means no kwok either: the caller brings nodes of its own. The volume maker is a command that runs the
-    controller manager. Each part is stopped although another one fails to; the errors are chained. What killed
-    runs left goes first.
+    Without nodes, kwok does not run either: the caller adds its own nodes. The volume maker is a command that runs the
+    controller manager. Every part is stopped even if another one fails to stop; the errors are chained. Leftovers of killed
+    runs are removed first.
     """
     binaries = build()
     clean_up()
@@ -214,14 +214,14 @@ def control_plane(
 
 
 def remove_host_path(volume: Mapping[str, Any]) -> None:
-    """Remove the folder that the provisioner made for a volume."""
+    """Remove the provisioner's folder of a volume."""
     path = Path(volume["spec"].get("hostPath", {}).get("path", ""))
     if path.parent == HOST_PATHS:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_host_paths(admin: Api) -> None:
-    with contextlib.suppress(OSError):  # without an API server nobody knows which they are
+    with contextlib.suppress(OSError):  # the API server is gone, and with it the list of volumes
         for volume in admin.get("/api/v1/persistentvolumes")["items"]:
             remove_host_path(volume)
 
@@ -239,7 +239,7 @@ TOKEN_SECONDS = 24 * 3600
 
 
 def make_hub_account(admin: Api, namespace: str, *, name: str = "hub") -> str:
-    """Create the hub's ServiceAccount, Role and RoleBinding in a namespace; answers a token for it."""
+    """Create the hub's ServiceAccount, Role and RoleBinding in a namespace; return a token for it."""
     core, rbac = f"/api/v1/namespaces/{namespace}", f"{RBAC}/namespaces/{namespace}"
     metadata = {"name": name}
     admin.create(f"{core}/serviceaccounts", {"metadata": metadata})

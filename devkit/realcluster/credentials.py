@@ -1,4 +1,4 @@
-"""Keys, certificates and tokens of one control plane, made new for each and kept in its folder."""
+"""Keys, certificates and tokens of one control plane, created in its folder."""
 
 import ipaddress
 import secrets
@@ -19,12 +19,12 @@ VALID = timedelta(days=7)  # a cluster lives for one test session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Files that the programs of the control plane read, and the tokens of those who speak to it."""
+    """Credential files of the control plane, and the tokens of its clients."""
 
     ca_certificate: Path
     serving_certificate: Path
     serving_key: Path
-    #: With which the API server turns to kubelets.
+    #: The API server's client certificate for kubelets.
     client_certificate: Path
     client_key: Path
     service_account_key: Path
@@ -71,7 +71,7 @@ def make_credentials(folder: Path) -> Credentials:
 
 
 def write_kubeconfig(path: Path, *, url: str, token: str, ca_certificate: Path, namespace: str) -> Path:
-    """A kubeconfig with one context, readable by its owner only."""
+    """Write a kubeconfig with one context, readable by its owner only."""
     content: Mapping[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",

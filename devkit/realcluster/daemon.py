@@ -1,4 +1,4 @@
-"""A cluster with containers for people: a daemon runs it until it is told to end."""
+"""A cluster with containers as a daemon, until a signal."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from devkit.realcluster.node.cluster import ContainerCluster, container_cluster
 from devkit.realcluster.process import ProcessFailedError
 
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 3600  # with cold caches binaries and images are made
+START_SECONDS = 3600  # with cold caches it builds binaries and images
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def run_until_signal(opening: AbstractContextManager[T], tell: Callable[[T], None]) -> int:
-    """Start a cluster, tell people about it, and let it run until SIGINT or SIGTERM; answers the exit code."""
+    """Start a cluster, print how to use it, and run until SIGINT or SIGTERM; return the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with opening as cluster:
@@ -45,12 +45,12 @@ def run_until_signal(opening: AbstractContextManager[T], tell: Callable[[T], Non
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """The process and its folder, in which people find the kubeconfig and the logs."""
+    """The process and its folder with the kubeconfig and the logs."""
 
     folder: Path
 
     def up(self, hubs: Sequence[int]) -> int:
-        """Start it and wait until its cluster is there; prints how to use it."""
+        """Start it, wait until its cluster is ready, and print how to use it."""
         if self.is_running:
             print(f"A cluster is up.\nexport KUBECONFIG={self.kubeconfig}")
             return 0
@@ -80,7 +80,7 @@ class Daemon:
         return 0
 
     def keep(self, hubs: Sequence[int]) -> int:
-        """Be it, until a signal."""
+        """Run the cluster in the foreground until a signal."""
         logs = self.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         self._lock.write_text(str(os.getpid()))
@@ -100,7 +100,7 @@ class Daemon:
             return run_until_signal(container_cluster(logs=logs), tell)
 
     def down(self) -> int:
-        """End it and wait; then nothing may be left of it, nor of those that were killed."""
+        """Stop it and wait; remove leftovers, also of killed clusters."""
         if self.is_running:
             os.kill(int(self._lock.read_text()), signal.SIGTERM)
             if not self._is_down_in_time():
@@ -119,12 +119,12 @@ class Daemon:
 
     @property
     def is_running(self) -> bool:
-        """Is there a process that holds the folder?"""
+        """Return whether a process holds the folder's lock."""
         return is_held(self.folder)
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's; it is there as soon as the cluster is."""
+        """The administrator's kubeconfig, which exists once the cluster is ready."""
         return self.folder / "kubeconfig"
 
     @property
@@ -132,7 +132,7 @@ class Daemon:
         return self.folder / LOCK
 
     def _is_up_in_time(self, process: subprocess.Popen[bytes], told: TextIO) -> bool:
-        """Wait, and pass on what it tells."""
+        """Wait, and print its output."""
         deadline = time.monotonic() + START_SECONDS
         is_up = has_ended = False
         while not is_up and not has_ended and time.monotonic() < deadline:
@@ -149,7 +149,7 @@ class Daemon:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let it unwind what it has started."""
+    """Signal it, and wait until it has stopped its parts."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)

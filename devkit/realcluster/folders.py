@@ -1,4 +1,4 @@
-"""The folders in which real clusters live: each is held by a living process, so that those of the dead are known."""
+"""Folders of real clusters. A living process locks its folder, so folders of dead clusters are known."""
 
 import contextlib
 import fcntl
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from devkit.realcluster.build import cache_folder
 
-PLACE = Path("/tmp")  # the same for all of a machine, whatever their TMPDIR: the living must be known to all
+PLACE = Path("/tmp")  # independent of TMPDIR, so that all processes see all clusters
 PREFIX = "k8s-hub-box-"
 LOCK = "held"
 
 
 @contextlib.contextmanager
 def held_folder() -> Iterator[Path]:
-    """A new folder, removed at the end; the kernel lets go of its lock when the holder dies."""
+    """Create a locked folder, removed at the end. The kernel releases the lock when the holder dies."""
     with contextlib.ExitStack() as stack:
         # It gets its name when it is locked: nobody may take it for a dead one's.
         draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=PLACE))
@@ -29,23 +29,23 @@ def held_folder() -> Iterator[Path]:
 
 
 def is_held(folder: Path) -> bool:
-    """Does a living process hold it?"""
+    """Return whether a living process holds it."""
     try:
         with held(folder / LOCK):
             return False
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # it went, or was never one of these
+    except FileNotFoundError:  # it was removed, or is not a cluster's
         return False
 
 
 def living_names() -> set[str]:
-    """The names of the folders of living clusters; one without a lock cannot be asked, and may live."""
+    """Return the names of living clusters' folders; one without a lock file may be alive."""
     return {folder.name for folder in PLACE.glob(f"{PREFIX}*") if _may_live(folder)}
 
 
 def cluster_folders() -> list[Path]:
-    """The folders of clusters on this machine that can be asked whether they live."""
+    """Return the clusters' folders with a lock file."""
     return sorted(path.parent for path in PLACE.glob(f"{PREFIX}*/{LOCK}"))
 
 
@@ -55,7 +55,7 @@ def _may_live(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def held(lock: Path) -> Iterator[None]:
-    """Hold a lock file, or raise BlockingIOError because somebody else does."""
+    """Lock a file; raise BlockingIOError if another process has the lock."""
     file = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +66,7 @@ def held(lock: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """Keep all other processes of this user out of what bears this name, waiting for those that are in it."""
+    """Wait for, and hold, a lock of this name among the user's processes."""
     path = cache_folder() / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:

@@ -1,7 +1,7 @@
-"""The image of users' servers and of hubs: made from packages by one script, kept in a cache named by what made it.
+"""Builds the images of users' servers and of hubs from packages, and caches them by a hash of their sources.
 
-A Docker archive of three layers, by how seldom they change: Debian with Python, the pinned packages, and the
-k8s_hub of this working tree. A change of the code packs anew; it installs nothing.
+Each is a Docker archive of three layers: Debian with Python, the pinned packages, and the k8s_hub of this working tree. After a
+change of the code, only the last layer is packed again.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ SUITE = "bookworm"  # the script's
 PYTHON = "3.11.2"  # the suite's
 ENVIRONMENT = "opt/jupyter"  # the script's
 PACKAGES = f"{ENVIRONMENT}/lib/python{PYTHON.rpartition('.')[0]}/site-packages"
-KEPT_SECONDS = 1800  # half a gigabyte for each state of the code: whoever loads one is done by then
+KEPT_SECONDS = 1800  # each takes half a gigabyte; all loads of an older one are done by then
 BUILD_DEADLINE_SECONDS = 1800  # two minutes on two idle cores, mostly downloads
 NEEDED = ("debootstrap", "unshare", "tar")
 # Made anew by every container, or of no use in one.
 NOT_PACKED = ("./dev/*", "./proc/*", "./sys/*", "./run/*", "./tmp/*")
 RUNTIME = {
-    "User": "1000",  # a number: only so can a kubelet tell that it is not root
+    "User": "1000",  # a number, so that the kubelet can check that it is not root
     "WorkingDir": "/home/jovyan",
     "Env": [f"PATH=/{ENVIRONMENT}/bin:/usr/bin:/bin", "HOME=/home/jovyan", "LANG=C.UTF-8", "SHELL=/bin/bash"],
     "Cmd": ["jupyterhub-singleuser"],
@@ -48,14 +48,14 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def image_name(hub: int) -> str:
-    """What a pod's `image` says for this version of JupyterHub."""
+    """Return the image name of users' servers for this version of JupyterHub."""
     return f"k8s-hub/user:hub-{hub}"
 
 
 def user_image(hub: int) -> Path:
-    """The image's archive, from the cache or made now; raises ClusterUnavailableError when that is impossible.
+    """Return the image's archive for `ctr images import`, from the cache or built now.
 
-    `ctr images import` takes it.
+    Raises ClusterUnavailableError if that is impossible.
     """
     with tempfile.TemporaryDirectory(prefix="k8s-hub-image-") as folder:
         wheel = build_wheel(Path(folder))
@@ -73,12 +73,12 @@ def user_image(hub: int) -> Path:
 
 
 def hub_image_name(hub: int) -> str:
-    """What the `image` of a hub's pod says."""
+    """Return the image name of hubs."""
     return f"k8s-hub/hub:hub-{hub}"
 
 
 def hub_image(hub: int) -> Path:
-    """The archive of a hub's image, as `user_image`: k8s_hub is there as helm-values/image/install.sh puts it there."""
+    """Return the archive of a hub's image, like `user_image`; helm-values/image/install.sh installs k8s_hub."""
     with tempfile.TemporaryDirectory(prefix="k8s-hub-image-") as folder:
         given = Path(folder)
         wheel = build_wheel(given)
@@ -99,7 +99,7 @@ def hub_image(hub: int) -> Path:
 
 
 def fingerprint(*made_of: str) -> str:
-    """Short, and another one for other ingredients."""
+    """Return a short hash of the sources."""
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
@@ -107,7 +107,7 @@ def fingerprint(*made_of: str) -> str:
 
 
 def _base() -> Path:
-    """Debian with Python, for every version of the hub."""
+    """Return the layer with Debian and Python, for every version of the hub."""
 
     def make(target: Path, root: Path) -> None:
         _install("base", root, find_mirror())
@@ -117,7 +117,7 @@ def _base() -> Path:
 
 
 def _packages(hub: int) -> Path:
-    """What this project needs when it runs, and JupyterLab, in the versions that are pinned for this hub."""
+    """Return the layer with the project's requirements and JupyterLab, in the pinned versions for this hub."""
     pinned = pinned_for(PYTHON, (REPOSITORY / f"requirements/hub-{hub}.txt").read_text())
     wanted = asked_by(PYTHON, runtime_requirements((REPOSITORY / "pyproject.toml").read_text()))
     recipe = [SCRIPT.read_text(), pinned, *wanted]
@@ -134,7 +134,7 @@ def _packages(hub: int) -> Path:
 
 
 def _install_hub(folder: Path, contents: Sequence[Path], given: Path) -> Path:
-    """A layer with what the script changes in a root file system with these contents."""
+    """Return a layer with the script's changes to a root file system."""
     check_machine()
     root, layer = folder / "root", folder / "hub.tar"
     root.mkdir()
@@ -148,18 +148,18 @@ def _install_hub(folder: Path, contents: Sequence[Path], given: Path) -> Path:
 
 
 def runtime_requirements(pyproject: str) -> list[str]:
-    """What a project and its extra `demo` ask for, out of its pyproject.toml."""
+    """Return the requirements of a project and its extra `demo`, from its pyproject.toml."""
     project = tomllib.loads(pyproject)["project"]
     return [*project["dependencies"], *project["optional-dependencies"]["demo"]]
 
 
 def pinned_for(python: str, pinned: str) -> str:
-    """The versions that a file with pins for many Pythons has for this one."""
+    """Return the pinned versions for this Python."""
     return "".join(f"{one}\n" for one in asked_by(python, pinned.splitlines()))
 
 
 def asked_by(python: str, requirements: Sequence[str]) -> list[str]:
-    """Those of some requirements that are for this Python; pip would ask its own."""
+    """Return the requirements for the image's Python; pip would evaluate its own."""
     environment = {"python_version": python.rpartition(".")[0], "python_full_version": python}
     asked = [Requirement(one) for one in requirements]
     asked = [one for one in asked if one.marker is None or one.marker.evaluate(environment)]
@@ -169,7 +169,7 @@ def asked_by(python: str, requirements: Sequence[str]) -> list[str]:
 
 
 def pack_wheel(wheel: Path, target: Path) -> Path:
-    """A layer with the wheel's content where the image's Python finds it."""
+    """Return a layer with the wheel's content in the image's Python environment."""
     with zipfile.ZipFile(wheel) as content, tarfile.open(target, "w") as layer:
         for item in content.infolist():
             entry = tarfile.TarInfo(f"{PACKAGES}/{item.filename}")
@@ -178,7 +178,7 @@ def pack_wheel(wheel: Path, target: Path) -> Path:
 
 
 def _layer(name: str, make: Callable[[Path, Path], None]) -> Path:
-    """The layer's tar, from the cache or made now in a root file system of its own."""
+    """Return the layer's tar, from the cache or built now in a separate root file system."""
 
     def make_in_a_root(target: Path) -> None:
         check_machine()
@@ -189,7 +189,7 @@ def _layer(name: str, make: Callable[[Path, Path], None]) -> Path:
 
 
 def made_once(finished: Path, make: Callable[[Path], None]) -> Path:
-    """The finished file, which appears whole or not at all."""
+    """Return the finished file, which is created atomically."""
     if not finished.is_file():
         finished.parent.mkdir(parents=True, exist_ok=True)
         _drop_halves(finished)
@@ -201,25 +201,25 @@ def made_once(finished: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _drop_halves(finished: Path) -> None:
-    """Remove the folders of builders that were killed, which are older than a build may take."""
+    """Remove folders of killed builders: those older than the build deadline."""
     for folder in finished.parent.glob("image-*/"):
-        with suppress(FileNotFoundError):  # its builder lives, and is done
+        with suppress(FileNotFoundError):  # its builder has just finished
             if _age_of(folder) > BUILD_DEADLINE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _drop_older(archive: Path) -> None:
-    """Remove the images of this hub's earlier code; the one that is asked for counts as young."""
+    """Remove old images of this hub's earlier code, except the requested one."""
     archive.touch()
     kind = archive.name.rpartition("-")[0]
     for other in archive.parent.glob(f"{kind}-*.tar"):
-        with suppress(FileNotFoundError):  # somebody else tidies too
+        with suppress(FileNotFoundError):  # another process also removes old images
             if _age_of(other) > KEPT_SECONDS:
                 other.unlink()
 
 
 def _age_of(path: Path) -> float:
-    """In seconds, since it was changed or touched last."""
+    """Return the seconds since the last change."""
     return time.time() - path.stat().st_mtime  # noqa: TID251 - file systems have wall time
 
 
@@ -229,7 +229,7 @@ def _age_of(path: Path) -> float:
 def write_archive(
     target: Path, *, name: str, layers: Sequence[Path], runtime: Mapping[str, Any] = RUNTIME
 ) -> None:
-    """A Docker archive: the layers from the lowest to the highest, and how to run what they make up."""
+    """Write a Docker archive: the layers from the lowest to the highest, and the configuration."""
     digests = [_digest(layer) for layer in layers]
     config = json.dumps(
         {
@@ -267,7 +267,7 @@ def _digest_of(content: bytes) -> str:
 
 
 def find_mirror() -> str:
-    """Where this machine has Debian's packages from: its own apt knows."""
+    """Return this machine's Debian mirror, from its apt configuration."""
     listed = run(["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)"])
     for line in listed.splitlines():
         suite, component, mirror = line.split(maxsplit=2)
@@ -289,12 +289,12 @@ def check_machine() -> None:
 
 
 def _install(act: str, root: Path, *arguments: str) -> None:
-    """Run the script where nothing that it mounts or starts can outlive it."""
+    """Run the script in namespaces, so that no mount or process outlives it."""
     run(["unshare", "--mount", "--pid", "--fork", "--kill-child", SCRIPT, act, root, *arguments])
 
 
 def download(requirements: Sequence[str], pinned: str, wheels: Path, *, python: str = PYTHON) -> None:
-    """Fetch wheels with this machine's pip, which knows where from; the root file system needs no network."""
+    """Fetch wheels with this machine's pip and its configuration; the root file system needs no network."""
     constraints = wheels / "constraints.txt"
     constraints.write_text(pinned)
     options = ["--quiet", "--only-binary=:all:", f"--python-version={python}", f"--constraint={constraints}"]
@@ -302,7 +302,7 @@ def download(requirements: Sequence[str], pinned: str, wheels: Path, *, python: 
 
 
 def _installer() -> str:
-    """The folder of this environment's pip, which runs in any Python."""
+    """Return the folder of this environment's pip, which any Python can run."""
     found = find_spec("pip")
     if found is None or found.origin is None:
         raise ClusterUnavailableError("The user image needs pip in the environment that runs the tests.")
@@ -310,7 +310,7 @@ def _installer() -> str:
 
 
 def build_wheel(folder: Path) -> Path:
-    """This working tree's k8s_hub; the same code gives the same bytes."""
+    """Build the wheel of this working tree, reproducibly."""
     run([sys.executable, "-m", "hatchling", "build", "--target=wheel", f"--directory={folder}"])
     (wheel,) = folder.glob("*.whl")
     return wheel

@@ -1,8 +1,7 @@
-"""`python -m devkit.realcluster.leftovers -- COMMAND ...`: runs a command, and fails when it leaves something behind.
+"""`python -m devkit.realcluster.leftovers -- COMMAND ...`: runs a command, and fails if it leaves something behind.
 
-Compared before and after: mounts, links, network namespaces, cgroups, firewall rules, kernel settings and the
-folders that parts of a cluster write to. Processes need no comparison: every orphan of the command becomes a
-child of this process. What belongs to somebody else's living cluster does not count.
+It compares mounts, links, network namespaces, cgroups, firewall rules, kernel settings and the clusters' folders before and
+after. Orphan processes of the command become children of this process. Objects of other living clusters do not count.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from devkit.realcluster.parts import HOST_PATHS
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 GRACE_SECONDS = 10
 POLL_SECONDS = 0.1
-#: In the names of cgroups that only clusters make; others come and go on a living machine.
+#: A part of cgroup names that only clusters create; other cgroups change all the time.
 CLUSTER_CGROUPS = (PREFIX, "kubepods", "k8s.io")
 NAMED_NETWORK_NAMESPACES = Path("/run/netns")
 WRITTEN_TO = (
@@ -56,7 +55,7 @@ _CLUSTER = re.compile(rf"(?:{PREFIX}|\b{BRIDGE_PREFIX})\w+")
 
 
 def take_stock() -> set[str]:
-    """What there is on this machine that a cluster may leave, one line each; no processes."""
+    """Return everything that a cluster may leave on this machine, except processes, one line each."""
     return {
         *_mounts(),
         *_links(),
@@ -71,25 +70,25 @@ def take_stock() -> set[str]:
 
 
 def left_since(before: set[str]) -> list[str]:
-    """Return what has appeared since ``before``, without what belongs to a running cluster."""
+    """Return what is new since ``before``, without the objects of running clusters."""
     found = take_stock() - before
     return sorted(found - of_clusters(found, living_names()))
 
 
 def of_clusters(stock: set[str], names: set[str]) -> set[str]:
-    """Those that bear the name of one of these clusters."""
+    """Return the lines with the name of one of these clusters."""
     known = names | {bridge_of(name) for name in names}
     return {thing for thing in stock if known & set(_CLUSTER.findall(thing))}
 
 
 def of_dead_clusters(stock: set[str]) -> set[str]:
-    """Those that bear the name of a cluster that lives no more."""
+    """Return the lines with the name of a dead cluster."""
     of_any = {thing for thing in stock if _CLUSTER.search(thing)}
     return of_any - of_clusters(of_any, living_names())
 
 
 def run(command: Sequence[str], *, grace_seconds: float) -> tuple[int, list[str]]:
-    """Run a command; answers its exit code and what it left, which is removed where we know how."""
+    """Run a command; return its exit code and its leftovers, and remove them if possible."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     before = take_stock()
     child = subprocess.Popen(command)
@@ -128,7 +127,7 @@ def _mounts() -> Iterator[str]:
 
 
 def _links() -> Iterator[str]:
-    """The links by name; one that is part of a bridge names that too."""
+    """Return the links by name, with their bridges."""
     for link in LINKS.iterdir():
         bridge = link / "master"
         yield f"link {link.name}" + (f" of {bridge.resolve().name}" if bridge.exists() else "")
@@ -165,7 +164,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _reap_until_end_of(child: subprocess.Popen[bytes]) -> int:
-    """Be the parent of the command's orphans until it ends; when to end at a signal is its own affair."""
+    """Reap the command's orphans until it ends. The command handles signals itself."""
     # Ctrl-C reaches it without us.
     previous = {
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),

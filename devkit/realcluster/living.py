@@ -1,4 +1,4 @@
-"""The living processes of this machine, out of /proc; a zombie does not live."""
+"""The living processes of this machine from /proc, without zombies."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Living:
-    """A process, as its stat file tells it."""
+    """A process, from its stat file."""
 
     pid: int
     parent: int
@@ -16,9 +16,9 @@ class Living:
 
 
 def living() -> Iterator[Living]:
-    """Those that were there while we looked."""
+    """Return the living processes."""
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended while we looked
+        with contextlib.suppress(OSError):  # it ended meanwhile
             # The name, in brackets, may hold anything.
             state, parent, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
             if state not in {"Z", "X"}:
@@ -26,7 +26,7 @@ def living() -> Iterator[Living]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Those that a process, or one of its descendants, is the parent of."""
+    """Return the descendants of a process."""
     children: dict[int, list[int]] = {}
     for one in living():
         children.setdefault(one.parent, []).append(one.pid)
@@ -39,7 +39,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """Its words, or a question mark when it is gone."""
+    """Return the command line; a question mark if the process is gone."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
         return words.decode(errors="replace")

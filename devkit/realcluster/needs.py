@@ -1,4 +1,4 @@
-"""What the parts of a real cluster need of a machine, and how to give it what it lacks."""
+"""The requirements of a real cluster, and how to install what is missing."""
 
 import os
 import shutil
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from devkit.realcluster.build import ClusterUnavailableError
 
-PATH = f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin"  # where root's programs are, whoever asks
+PATH = f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin"  # includes root's programs for every user
 PLUGINS = "/usr/lib/cni"  # Debian's folder of CNI plugins
 INSTALL = "devkit/realcluster/install.sh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A program, and the Debian package that has it."""
+    """A program and its Debian package."""
 
     program: str
     package: str
@@ -47,12 +47,12 @@ BROWSER = Tool(program="chromium", package="chromium")  # of `make test-browser`
 
 
 def lacks_of_a_control_plane() -> list[str]:
-    """One line for each thing that is missing to build and run a control plane."""
+    """Return a line for each missing requirement of a control plane."""
     return [] if GO.is_there else ["there is no `go` on the PATH; install Go 1.26 or newer"]
 
 
 def lacks_of_a_node() -> list[str]:
-    """One line for each thing that is missing to run a cluster with containers."""
+    """Return a line for each missing requirement of a cluster with containers."""
     lacks = lacks_of_a_control_plane()
     if os.geteuid() != 0:
         lacks.append("only root can run containers; run as root")
@@ -66,12 +66,12 @@ def lacks_of_a_node() -> list[str]:
 
 
 def packages_to_install(tools: Sequence[Tool]) -> Sequence[str]:
-    """The Debian packages of those programs that are not there."""
+    """Return the Debian packages of missing programs."""
     return sorted({tool.package for tool in tools if not tool.is_there})
 
 
 def demand_a_node() -> None:
-    """Raise ClusterUnavailableError when this machine lacks something that a cluster with containers needs."""
+    """Raise ClusterUnavailableError if a requirement of a cluster with containers is missing."""
     lacks = lacks_of_a_node()
     if lacks:
         raise ClusterUnavailableError("A cluster with containers cannot run here: " + "; ".join(lacks) + ".")

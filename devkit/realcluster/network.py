@@ -1,4 +1,4 @@
-"""A node's network: a bridge that belongs to nobody else, with an address for the host; nothing leads outside."""
+"""A node's network: a bridge of its own with an address for the host, and no route to the outside."""
 
 import contextlib
 import ipaddress
@@ -37,7 +37,7 @@ def bridge_of(folder: str) -> str:
 
 @contextlib.contextmanager
 def made_network(folder: str) -> Iterator[Network]:
-    """A bridge with addresses that no route of this machine leads to yet."""
+    """Create a bridge with unused addresses."""
     try:
         with exclusive("network"):
             network = Network(bridge=bridge_of(folder), pods=free_network(_destinations()))
@@ -51,13 +51,13 @@ def made_network(folder: str) -> Iterator[Network]:
 
 
 def remove_bridge(bridge: str) -> None:
-    """Remove a bridge, if it is there; its other ends went with the containers' network namespaces."""
+    """Remove a bridge, if it exists. Its other ends vanished with the containers' network namespaces."""
     if (LINKS / bridge).exists():
         _ip("link", "delete", bridge)
 
 
 def free_network(destinations: Iterable[str]) -> IPv4Network:
-    """Addresses that none of these destinations of routes covers."""
+    """Return a network that no destination of a route overlaps."""
     taken = [ipaddress.ip_network(one) for one in destinations if one[0].isdigit()]  # not `default`
     for candidate in CANDIDATES.subnets(new_prefix=24):
         if not any(candidate.overlaps(other) for other in taken):

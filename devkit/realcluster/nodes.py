@@ -11,7 +11,7 @@ UNPLAYED_TAINT = "k8s-hub.test/unplayed"
 
 
 def make_nodes(admin: Api, count: int, *, prefix: str = "kwok") -> list[str]:
-    """Add nodes whose pods kwok makes Running, each pod at a loopback address of its own."""
+    """Add nodes on which kwok sets pods to Running, each with its own loopback address."""
     names = [f"{prefix}-{number}" for number in range(count)]
     for name in names:
         admin.create("/api/v1/nodes", _node(name, annotations=dict([KWOK_SELECTOR.split("=")])))
@@ -19,7 +19,7 @@ def make_nodes(admin: Api, count: int, *, prefix: str = "kwok") -> list[str]:
 
 
 def make_unplayed_node(admin: Api) -> str:
-    """Add a ready node without a kubelet: a pod bound to it stays as a test's own words make it."""
+    """Add a ready node without a kubelet: only the test changes the status of its pods."""
     taint = {"key": UNPLAYED_TAINT, "value": "true", "effect": "NoSchedule"}
     node = admin.create("/api/v1/nodes", _node(UNPLAYED_NODE, taints=[taint]))
     ready = {
@@ -36,7 +36,7 @@ def make_unplayed_node(admin: Api) -> str:
 
 
 def are_usable(admin: Api) -> bool:
-    """Have all nodes lost the taint that new ones carry?"""
+    """Return whether all nodes have lost the taint of new nodes."""
     taints = [t for node in admin.get("/api/v1/nodes")["items"] for t in node["spec"].get("taints", ())]
     return not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints)
 

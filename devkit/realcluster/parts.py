@@ -1,4 +1,4 @@
-"""The programs of the control plane: the flags of each, and where it says that it is ready."""
+"""The programs of the control plane: their flags and readiness checks."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ from devkit.realcluster.credentials import Credentials
 from devkit.realcluster.nodes import KWOK_SELECTOR
 from devkit.realcluster.process import Process
 
-POD_NETWORK = "127.1.0.1/16"  # kwok gives each pod an address of its own from here
+POD_NETWORK = "127.1.0.1/16"  # kwok assigns each pod its own address from here
 HOST_PATHS = Path("/tmp/hostpath_pv")  # fixed in the controller manager's provisioner
-SERVICE_NETWORK = "10.96.0.0/16"  # numbers only: nothing routes them
+SERVICE_NETWORK = "10.96.0.0/16"  # not routed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What the parts have to agree on."""
+    """Values that the parts share."""
 
-    #: Data and keys; goes with the control plane.
+    #: Data and keys, removed with the control plane.
     folder: Path
-    #: One file a part; may outlive it.
+    #: A log file per part, which may outlive it.
     logs: Path
     binaries: Binaries
     ports: Ports
@@ -54,7 +54,7 @@ class Layout:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's, for the parts that are clients."""
+        """The administrator's kubeconfig, for parts that are clients."""
         return self.folder / "kubeconfig"
 
     @property
@@ -69,7 +69,7 @@ class Layout:
 
 
 def choose_ports() -> Ports:
-    """A free port for each part."""
+    """Return a free port for each part."""
     return Ports(**{name: free_port() for name in Ports.__dataclass_fields__})
 
 
@@ -108,7 +108,7 @@ def apiserver(layout: Layout) -> Process:
         f"--kubelet-client-key={made.client_key}",
         "--kubelet-preferred-address-types=InternalIP",  # the node's name is in no DNS
         "--authorization-mode=Node,RBAC",
-        "--allow-privileged=true",  # as clusters have it; admission decides
+        "--allow-privileged=true",  # as in real clusters; admission decides
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={made.service_account_key}",
@@ -125,14 +125,14 @@ def apiserver(layout: Layout) -> Process:
         command=[layout.binaries.apiserver, *flags],
         log=layout.log("kube-apiserver"),
         is_ready=lambda: admin.is_ok("/readyz"),
-        stop_signal=signal.SIGKILL,  # asked nicely it waits a minute for watches; all its state is in etcd
+        stop_signal=signal.SIGKILL,  # after SIGTERM it waits a minute for watches; its state is in etcd
     )
 
 
 def own_volumes(layout: Layout) -> list[str | Path]:
-    """What runs a provisioner so that the folders it makes are in the cluster's own; only root may mount there.
+    """Return the wrapper that puts the provisioner's folders into the cluster's folder, which needs root.
 
-    Without root they are in the folder that the provisioner knows, and whoever is killed leaves them there.
+    Without root they are in the provisioner's fixed folder, and a killed cluster leaves them there.
     """
     if os.geteuid() != 0:
         return []
@@ -146,7 +146,7 @@ def own_volumes(layout: Layout) -> list[str | Path]:
 def controller_manager(
     layout: Layout, *, wrapper: Sequence[str | Path] = (), node_grace_period: str = "24h"
 ) -> Process:
-    """The wrapper is a command that runs it where, and as whom, it shall make the folders of volumes."""
+    """Return the controller manager. The wrapper is a command that runs it with the place and owner of volumes' folders."""
     made = layout.credentials
     flags = [
         f"--service-account-private-key-file={made.service_account_key}",

@@ -1,6 +1,6 @@
-"""One child process: its command, when it is ready, and how it ends.
+"""One child process: its command, its readiness and its end.
 
-It dies with this process, however this one dies, and takes the children of its group along.
+It dies with this process, however this one dies, together with its process group.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _birthplace = ThreadPoolExecutor(max_workers=1, thread_name_prefix="box-birthpla
 
 
 class ProcessFailedError(Exception):
-    """A process did not become ready, or did not end; the message shows the end of its log."""
+    """A process did not become ready, or did not end. The message has the end of its log."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +49,7 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
-        """Start it and wait until it is ready; nothing runs when this raises."""
+        """Start it and wait until it is ready. If this raises, nothing runs."""
         if self._child:
             raise ProcessFailedError(f"{self.name} already runs")
         parent = os.getpid()
@@ -61,7 +61,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),  # takes no lock, so threads do no harm
+                preexec_fn=lambda: _die_with(parent),  # takes no lock, so it is safe with threads
             ).result()
         try:
             self._wait_until_ready(self._child)
@@ -70,9 +70,9 @@ class Process:
             raise
 
     def stop(self) -> None:
-        """Ask it to end, wait, and kill it at the deadline (which raises); does nothing if it is stopped.
+        """Ask it to end, wait, and kill it at the deadline, which raises. Does nothing if it is stopped.
 
-        Raises too when it ended before anybody asked.
+        Also raises if it ended by itself.
         """
         child = self._child
         if child is None:
@@ -102,14 +102,14 @@ class Process:
             self._child = None
 
     def pause(self) -> None:
-        """Freeze it: connections stay open and nobody answers."""
+        """Freeze it: connections stay open without answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def tail(self, size: int = 3000) -> str:
-        """The end of its log, for a person who asks what went wrong."""
+        """Return the end of its log."""
         if not self.log.exists():
             return ""
         text = self.log.read_text(errors="replace")
@@ -127,7 +127,7 @@ class Process:
             time.sleep(POLL_SECONDS)
 
     def _wait_for_its_group(self, group: int) -> None:
-        """A port is free again when the last one that listened is gone, which need not be the child itself."""
+        """Wait for the whole group: another process than the child may still listen on the port."""
         deadline = time.monotonic() + self.stop_seconds
         while any(one.group == group for one in living()) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -140,7 +140,7 @@ class Process:
 
 @contextlib.contextmanager
 def running(process: Process) -> Iterator[None]:
-    """Within it the process runs."""
+    """Run the process for the context."""
     process.start()
     try:
         yield
@@ -149,7 +149,7 @@ def running(process: Process) -> Iterator[None]:
 
 
 def _die_with(parent: int) -> None:
-    """In the child, before exec: ask the kernel for SIGKILL when the parent goes."""
+    """In the child, before exec: ask the kernel for SIGKILL at the parent's end."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went in between
+    if os.getppid() != parent:  # the parent has already ended
         os._exit(1)

@@ -1,7 +1,7 @@
-"""Records what the real control plane answers, as test data: `python -m devkit.realcluster.record [situation ...]`.
+"""Records the real control plane's answers as test data: `python -m devkit.realcluster.record [situation ...]`.
 
-One file a situation in tests/data/recorded: what it is and where it comes from (`_about`), and what of
-status, pod, claim and events a hub can read there.
+It writes one file per situation to tests/data/recorded: a description with its origin (`_about`), and the status, pod, claim
+and events that a hub can read.
 """
 
 import json
@@ -26,7 +26,7 @@ SOURCES: dict[str, Sequence[Situation]] = {
 
 
 def observe(plane: ControlPlane, situation: Situation) -> dict[str, Any]:
-    """Bring a situation about, in a namespace named after it, and answer what is seen there."""
+    """Create a situation in a namespace of its name, and return what a hub sees."""
     name = situation.__name__.replace("_", "-")
     scene = Scene(plane=plane, namespace=plane.make_namespace(f"jhub-{name}"))
     seen = situation(scene)
@@ -35,7 +35,7 @@ def observe(plane: ControlPlane, situation: Situation) -> dict[str, Any]:
 
 
 def record(plane: ControlPlane, situation: Situation, source: str) -> None:
-    """Write down what is seen in a situation."""
+    """Record a situation in its file."""
     about = {
         "situation": (situation.__doc__ or "").splitlines()[0],
         "source": source,

@@ -1,6 +1,6 @@
-"""A registry without images, on the loopback interface: what it answers for one is the status in the image's name.
+"""A registry without images on the loopback interface. It answers with the HTTP status in the image's name.
 
-Container runtimes ask a registry on a loopback address without TLS.
+Container runtimes use no TLS for a registry on a loopback address.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ REFUSALS = {
 class Registry:
     """A running registry."""
 
-    #: Host and port, with which the names of its images begin.
+    #: Host and port, the prefix of image names.
     address: str
-    #: What it was asked, in order: method and path.
+    #: The requests in order: method and path.
     asked: list[str] = field(default_factory=list)
 
     def image(self, status: int) -> str:
-        """The name of an image that cannot be had, for the reason that is behind this HTTP status."""
+        """Return an image name whose pull fails with this HTTP status."""
         return f"{self.address}/answers/{status}:1"
 
 
 @contextlib.contextmanager
 def registry() -> Iterator[Registry]:
-    """A registry that answers as long as the context lasts."""
+    """Run a registry for the context."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as server:
         address, port = server.server_address[:2]
         server.registry = Registry(f"{address!s}:{port}")  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def registry() -> Iterator[Registry]:
 
 
 class _Answer(BaseHTTPRequestHandler):
-    """As public registries do it: a token is given to everybody, and opens nothing."""
+    """Answers like public registries: every client gets a token without rights."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -57,7 +57,7 @@ class _Answer(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_: object) -> None:
-        """What was asked is kept instead."""
+        """Log nothing: requests are kept in the registry."""
 
     def _answer(self) -> None:
         registry: Registry = self.server.registry  # type: ignore[attr-defined]

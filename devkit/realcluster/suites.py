@@ -1,7 +1,7 @@
-"""`make test-cluster`: the suites that need a cluster, each in its own process, each leaving nothing behind.
+"""`make test-cluster`: runs the suites that need a cluster, each in its own process, and checks for leftovers.
 
-A suite whose cluster cannot run here is skipped, and said so. Where CI is true that is a failure. With another version of
-Kubernetes than the pinned one (`KUBERNETES=1.32.2`) there is a control plane only, and its suite.
+If a suite's cluster cannot run here, the suite is skipped with a message; with CI=true that is a failure. Another version of
+Kubernetes than the pinned one (`KUBERNETES=1.32.2`) runs only the control plane's suite.
 """
 
 import os
@@ -23,17 +23,17 @@ YES = {"1", "true", "yes"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """Some tests, by their marker, and a question for what this machine lacks to run them."""
+    """Tests by their marker, and a function that returns what this machine lacks for them."""
 
     name: str
     marker: str
     lacks: Callable[[], list[str]]
-    #: Makes what the cache does not have yet; takes minutes, and raises ClusterUnavailableError.
+    #: Fills the cache, which may take minutes; raises ClusterUnavailableError.
     prepare: Callable[[], object]
-    #: Where the tests are, unless the caller names others: to collect all there are takes a quarter of a minute.
+    #: The default folder of tests: collecting all tests takes 15 s.
     folders: Sequence[str] = ("tests",)
-    #: How tests are dealt out to two processes, each with a cluster of its own; most of the time they wait for it.
-    #: None: to one process.
+    #: The distribution of tests to two processes, each with its own cluster, for which they mostly wait.
+    #: None: one process.
     distribution: str | None = None
 
 
@@ -78,14 +78,14 @@ SUITES = (
 
 
 def judge(codes: Sequence[int], *, is_complete: bool, environment: Mapping[str, str]) -> int:
-    """The exit code for those of all suites; the one place that decides whether one may be skipped."""
+    """Return the exit code for those of all suites. Only this function decides whether a suite may be skipped."""
     if not is_complete and environment.get("CI", "").lower() in YES:
         return pytest.ExitCode.TESTS_FAILED
     return next((code for code in codes if code not in NOTHING_TO_DO), pytest.ExitCode.OK)
 
 
 def was_interrupted(code: int) -> bool:
-    """True when somebody wants no more tests: Ctrl-C, or a signal."""
+    """Return whether the run was interrupted by Ctrl-C or a signal."""
     return code == pytest.ExitCode.INTERRUPTED or code > 128
 
 

@@ -1,1 +1,1 @@
-"""What tests and benchmarks stand on: real hubs, spawners without a hub, and waiting for something to become true."""
+"""Helpers for tests and benchmarks: real hubs, spawners without a hub, and waiting for a condition."""

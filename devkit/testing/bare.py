@@ -1,4 +1,4 @@
-"""A spawner without a hub around it: what it makes of its traits, its state and its hooks."""
+"""Makes a spawner without a hub, for tests of traits, state and hooks."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ def bare_spawner(
     config: Config | None = None,
     **traits: Any,
 ) -> KubeSpawner:
-    """Return a spawner for a user that no database knows; what is to be committed is nobody's."""
+    """Return a spawner for a user without a database; commits have no effect."""
     user = SimpleNamespace(
         name=username,
         id=7,

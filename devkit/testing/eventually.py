@@ -1,4 +1,4 @@
-"""Waiting for what another process, or code without events, does."""
+"""Waits for conditions of other processes, or of code without events."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 
 async def eventually(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
-    """Return what ``condition`` gives (awaited if need be) once it is true; TimeoutError after so long.
+    """Return the result of ``condition`` (sync or async) once it is true; raise TimeoutError at the deadline.
 
-    The steps grow with the time waited, so that hours of virtual time are hundreds of steps, not millions.
+    The steps grow, so that hours of virtual time take hundreds of steps, not millions.
     """
     clock = asyncio.get_running_loop().time
     begun = clock()

@@ -1,6 +1,6 @@
-"""A JupyterHub as people run it, a process of its own with its database in a file: for tests that kill it.
+"""A JupyterHub as a process with its database in a file, for tests that kill it.
 
-Its routes live in a dictionary of the process, as there is no node proxy.
+It has no node proxy: routes are in a dictionary of the process.
 """
 
 import asyncio
@@ -43,10 +43,10 @@ for section, traits in json.loads(Path({settings!r}).read_text()).items():
 
 
 class HubProcess:
-    """One hub that may be ended and started again, with other options, and a client of its REST API.
+    """One hub that tests can stop and start again with other options, and a client of its REST API.
 
-    base: a configuration file that is loaded first; it finds the hub's address in $TEST_HUB_URL.
-    python: of an environment that has JupyterHub and this package.
+    base: a configuration file to load first. It finds the hub's address in $TEST_HUB_URL.
+    python: the interpreter of an environment with JupyterHub and this package.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class HubProcess:
 
     @property
     def is_alive(self) -> bool:
-        """True unless it was ended, or has ended itself."""
+        """True while the process runs."""
         return self._process.is_alive
 
     @property
     def pid(self) -> int | None:
-        """Of its process; None while there is none."""
+        """The process id; None while there is no process."""
         return self._process.pid
 
     async def __aenter__(self) -> Self:
@@ -134,21 +134,21 @@ class HubProcess:
         await self._session.close()
 
     async def boot(self) -> None:
-        """Start it; it answers when this returns, and may still look for its servers."""
+        """Start the hub and return once it answers. It may still be checking its servers."""
         self._settings_file.write_text(json.dumps(self._settings))
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         await asyncio.to_thread(self._process.start)
 
     def change(self, section: str, **traits: Any) -> None:
-        """Set traits of a class for its next life, e.g. ``change("JupyterHub", spawner_class=...)``."""
+        """Set traits of a class for the next start, e.g. ``change("JupyterHub", spawner_class=...)``."""
         self._settings.setdefault(section, {}).update(traits)
 
     async def end(self) -> None:
-        """End it as an administrator does; its servers go on."""
+        """Stop the hub with SIGTERM; its servers keep running."""
         await asyncio.to_thread(self._process.stop)
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill the hub with SIGKILL."""
         self._process.kill()
 
     async def api(self, method: str, path: str, *, body: Any = None) -> tuple[int, Any]:
@@ -163,23 +163,23 @@ class HubProcess:
         return {user["name"]: _state(user["servers"].get("")) for user in users if user["kind"] == "user"}
 
     async def running(self) -> dict[tuple[str, str], Any]:
-        """Return what the REST API tells of every server that is not stopped, by user and server name."""
+        """Return the REST API's model of every server that is not stopped, by user and server name."""
         _, users = await self.api("GET", "/users?limit=200")
         return {(user["name"], name): server for user in users for name, server in user["servers"].items()}
 
     async def targets(self) -> dict[str, str]:
-        """Return where the proxy sends a user's requests, by the path that the user's browser shows."""
+        """Return the targets of the proxy's routes by path."""
         _, routes = await self.api("GET", "/proxy?limit=200")
         return {path: route["target"] for path, route in routes.items() if path.startswith("/user/")}
 
     async def last_words(self, user: str) -> Any:
-        """Read what the user's page shows while the default server starts; return the end of it."""
+        """Read the progress of the default server's start; return the last message."""
         url = f"{self._url}/hub/api/users/{quote(user, safe='')}/server/progress"
 
         async def read() -> Any:
             async with self._session.get(url) as reply:
                 if reply.status == 400:
-                    return None  # a failed start is cleared away, and the hub does not tell of it meanwhile
+                    return None  # the hub is cleaning up a failed start, and does not report it
                 assert reply.status == 200
                 lines = [line async for line in reply.content if line.startswith(b"data:")]
                 return json.loads(lines[-1].removeprefix(b"data:"))
@@ -187,11 +187,11 @@ class HubProcess:
         return await eventually(read, seconds=180)
 
     def lines(self) -> list[str]:
-        """What it has logged in all its lives."""
+        """The log lines since the first start."""
         return self.log.read_text(errors="replace").splitlines()
 
     def lines_since_start(self) -> list[str]:
-        """What it has logged since it was started last."""
+        """The log lines since the last start."""
         return self._words_since_start().splitlines()
 
     def _words_since_start(self) -> str:

@@ -1,4 +1,4 @@
-"""A hub's REST API as a dictionary: it takes time, fails on order, and counts what is under way."""
+"""A hub's REST API in memory, with delays, planned failures and counts of pending calls."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ def server(
     ready: bool = True,
     pending: str | None = None,
 ) -> Server:
-    """A server that was active ``idle`` and started ``age`` before NOW; None: not known."""
+    """Return a server that was active ``idle`` and started ``age`` before NOW; None: unknown."""
     return Server(
         user=user,
         name=name,
@@ -41,7 +41,7 @@ def user(
     idle: timedelta | None = timedelta(hours=2),
     hidden: bool = False,
 ) -> User:
-    """A user created three hours before NOW, with these servers; hidden: the token may not see them."""
+    """Return a user created three hours before NOW, with these servers; hidden: the token may not see them."""
     return User(
         name=name,
         admin=admin,
@@ -53,9 +53,9 @@ def user(
 
 
 class InMemoryHub:
-    """What a sweep needs of a hub; every call first asks ``trouble`` for an error to raise.
+    """The calls that a sweep needs. Each first asks ``trouble`` for an error to raise.
 
-    stop_seconds: how long a stop takes; stops_slowly: the hub answers 202, and the server stays for now.
+    stop_seconds: the duration of a stop. stops_slowly: the hub answers 202, and the server stays for now.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class InMemoryHub:
         self.stops_slowly = stops_slowly
         self.trouble = trouble
         self.calls: list[str] = []
-        self.in_flight = 0  # stops under way
+        self.in_flight = 0  # pending stops
         self.peak_in_flight = 0
 
     def _enter(self, call: str) -> None:
@@ -119,6 +119,6 @@ class InMemoryHub:
 
 
 def one_in(number: int, *, seed: int = 1) -> Callable[[str], HubError | None]:
-    """Trouble: one call in ``number`` is answered with 503."""
+    """Return a ``trouble`` that answers one call in ``number`` with 503."""
     chance = random.Random(seed)
     return lambda call: HubUnavailable("503", code=503) if chance.randrange(number) == 0 else None

@@ -1,4 +1,4 @@
-"""A hub's proxy that proxies nothing."""
+"""A proxy that only keeps routes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jupyterhub.proxy import Proxy
 
 
 class MemoryProxy(Proxy):
-    """Routes in the dictionary that the RealHub keeps, as a proxy that outlives its hub would."""
+    """Keeps routes in a dictionary of the RealHub, like a proxy that outlives its hub."""
 
     should_start = False
 

@@ -1,7 +1,7 @@
-"""A real JupyterHub inside the test's own process and event loop, on JupyterHub 5.5 and 6.1.
+"""A real JupyterHub in the test's process and event loop, on JupyterHub 5.5 and 6.1.
 
-There is no node proxy: routes live in a dictionary and the hub's own readiness check goes straight to the
-server's URL. Nothing survives a ``RealHub``: no task, socket, signal handler, log handler or singleton.
+There is no node proxy: routes are in a dictionary, and the hub's readiness check connects to the server directly. A
+``RealHub`` leaves no task, socket, signal handler, log handler or singleton behind.
 In virtual time the hub's timeouts and tornado's periodic callbacks follow the loop's clock.
 """
 
@@ -28,30 +28,30 @@ from devkit.testing.eventually import eventually
 from devkit.testing.memoryproxy import MemoryProxy
 
 _owner: contextvars.ContextVar[object] = contextvars.ContextVar("realhub_owner", default=None)
-"""Set while code of a hub runs; every task started there inherits it, so that a killed hub's tasks are known."""
+"""Set while code of a hub runs. Tasks inherit it, which identifies the tasks of a killed hub."""
 
 
 class _Hub(JupyterHub):
-    """JupyterHub without what belongs to a process of its own: signals, files, log handlers."""
+    """JupyterHub without signals, files and log handlers."""
 
     memory_routes: dict[str, dict[str, Any]]
     earlier_session_factory: Callable[[], Any] | None = None
 
     def load_config_file(self, *args, **kwargs):
-        """All configuration is given."""
+        """Load no file: the test passes all configuration."""
 
     def init_signal(self):
-        """The test runner keeps its signals."""
+        """Keep the signal handlers of the test runner."""
 
     def _configure_logging(self):
-        """pytest captures the root logger, and shows it when a test fails."""
+        """Keep pytest's capture of the root logger."""
 
     def init_logging(self):
         self.log = logging.getLogger("jupyterhub")
         self.log.setLevel(self.log_level)
 
     def init_db(self):
-        """Keep the connection of the hub before this one, so that a database in memory survives a restart."""
+        """Reuse the connection of the previous hub, so that a database in memory survives a restart."""
         if self.earlier_session_factory is None:
             super().init_db()
         else:
@@ -59,17 +59,17 @@ class _Hub(JupyterHub):
             self.db = self.session_factory()
 
     def init_secrets(self):
-        """The cookie secret is given; nothing is written to the working directory."""
+        """Use the given cookie secret, and write no file."""
 
 
 class QuietSpawner(Spawner):
-    """A spawner without a pod: it "runs" as long as its state says so, at a URL that always answers."""
+    """A spawner without a pod: it runs as long as its state says so, at a URL that always answers."""
 
     listener_url = Unicode(config=True, help="Set by RealHub: answers 200 to every request.")
     start_seconds = Float(0, config=True, help="How long start() takes.")
     stop_seconds = Float(0, config=True, help="How long stop() takes.")
     running = False
-    #: Until it is set, no start and no stop ends; None: nothing is waited for.
+    #: Starts and stops wait for this event; None: they do not wait.
     gate: asyncio.Event | None = None
 
     def load_state(self, state):
@@ -103,7 +103,7 @@ class QuietSpawner(Spawner):
 
 
 class Answer(asyncio.Protocol):
-    """Answers 200 to whatever it is asked, without a task."""
+    """Answers 200 to every request, without a task."""
 
     def connection_made(self, transport):
         self.transport = transport
@@ -114,7 +114,7 @@ class Answer(asyncio.Protocol):
 
 
 class RealHub:
-    """One JupyterHub, its memory of routes, and a client of its REST API.
+    """One JupyterHub, its routes, and a client of its REST API.
 
     ``config`` is a traitlets Config or nested dictionaries; it may be changed between ``kill`` and ``boot``.
     ``db`` is a path, or None for a database in memory; both survive ``restart``.
@@ -152,7 +152,7 @@ class RealHub:
 
     @property
     def failure_count(self) -> int:
-        """Spawns in a row that the hub counts against ``consecutive_failure_limit``."""
+        """The number of consecutive failures that count for ``consecutive_failure_limit``."""
         return self.app.tornado_application.settings.get("failure_count", 0)
 
     async def __aenter__(self) -> Self:
@@ -207,7 +207,7 @@ class RealHub:
         await self._inside(self.app.start())
 
     async def kill(self) -> None:
-        """End the hub as ``kill -9`` does: no server is stopped, nothing is saved, its tasks are gone."""
+        """End the hub like ``kill -9``: it stops no server, saves nothing, and its tasks are gone."""
         if not self._alive:
             return
         self._alive = False
@@ -220,7 +220,7 @@ class RealHub:
             callback.stop()
         if getattr(app, "metrics_collector", None) is not None:
             app.metrics_collector.stop()
-        for user in app._trait_values.get("users", {}).values():  # a boot that failed has none
+        for user in app._trait_values.get("users", {}).values():  # missing after a failed boot
             for spawner in user.spawners.values():
                 spawner.stop_polling()
         await self._cancel_tasks()
@@ -230,7 +230,7 @@ class RealHub:
         _Hub.clear_instance()
 
     async def restart(self) -> None:
-        """Kill the hub and start another: servers, pods and routes stay."""
+        """Kill the hub and start another one. Servers, pods and routes stay."""
         await self.kill()
         await self.boot()
 
@@ -271,7 +271,7 @@ class RealHub:
         return task
 
     async def _inside(self, work: Awaitable[Any]) -> Any:
-        """Run as the hub, so that the tasks started by it are known as the hub's."""
+        """Run as the hub, which marks new tasks as the hub's."""
 
         async def run() -> Any:
             return await work
@@ -309,22 +309,22 @@ class RealHub:
             return reply.status, await reply.json() if body else None
 
     async def start_server(self, user: str, name: str = "", options: Any = None) -> int:
-        """Ask for a server; return the status: 201 it is ready, 202 it is on its way."""
+        """Request a server; return the status: 201 if it is ready, 202 if it is starting."""
         status, _ = await self.api("POST", _server_path(user, name), json=options)
         return status
 
     async def stop_server(self, user: str, name: str = "", *, remove: bool = False) -> int:
-        """Ask for a server's end; return the status: 204 it is gone, 202 it is on its way."""
+        """Request a server's stop; return the status: 204 if it is stopped, 202 if it is stopping."""
         body = {"remove": True} if remove else None
         status, _ = await self.api("DELETE", _server_path(user, name), json=body)
         return status
 
     def spawner(self, user: str, name: str = "") -> Spawner | None:
-        """Return the hub's spawner of this server; None if the hub holds none now."""
+        """Return the hub's spawner of this server; None without one."""
         return self.app.users[user].spawners.get(name)
 
     async def wait_ready(self, user: str, name: str = "", *, seconds: float = 30) -> None:
-        """Wait until the server is ready; raise the spawn's own error if it failed."""
+        """Wait until the server is ready; raise the error of a failed start."""
 
         def is_ready() -> bool:
             spawner = self.spawner(user, name)
@@ -335,7 +335,7 @@ class RealHub:
         await eventually(is_ready, seconds=seconds)
 
     async def wait_stopped(self, user: str, name: str = "", *, seconds: float = 30) -> None:
-        """Wait until the hub holds no running or pending server of this name."""
+        """Wait until the hub has no running or pending server of this name."""
 
         def is_stopped() -> bool:
             spawner = self.spawner(user, name)

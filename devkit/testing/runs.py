@@ -1,7 +1,7 @@
-"""One server as a hub conducts it, without the hub: one spawner per run, and the hub's order of calls.
+"""Runs one server like a hub, but without a hub: one spawner per run, and the hub's order of calls.
 
-What follows was read in JupyterHub's user.py and seen running: a row without an address before start(), the
-address after it; stop() only where poll() says None; a new spawner with the saved state for the next run.
+Like JupyterHub's user.py, it has a database row without an address before start() and with it afterwards, calls stop() only
+if poll() is None, and makes a new spawner from the saved state for the next run.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from k8s_hub.objects.raw import Raw
 NAMESPACE = "default"
 
 NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
-"""Of a hub that answers a request for a server at once, so that its start can be watched."""
+"""Settings of a hub that answers a request for a server at once, so that a test can watch the start."""
 
 HOME: dict[str, Any] = {
     "storage_pvc_ensure": True,
@@ -41,7 +41,7 @@ HOME: dict[str, Any] = {
 
 @asynccontextmanager
 async def listening_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MiniCluster]:
-    """A mini cluster whose pods are listeners; the kubeconfig of the environment leads to it."""
+    """Run a mini cluster with listener pods; KUBECONFIG points to it."""
     async with MiniCluster(directory=folder / "cluster", runtime="listener") as cluster:
         cluster.write_kubeconfig(folder / "kubeconfig")
         monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
@@ -50,7 +50,7 @@ async def listening_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> As
 
 
 class Run:
-    """One run of one server: one spawner, called as the hub calls it."""
+    """One run of one server: one spawner, called in the hub's order."""
 
     def __init__(
         self, username: str = "ada", servername: str = "", *, state: Raw | None = None, **traits: Any
@@ -61,20 +61,20 @@ class Run:
         self.state: Raw = state or {}
 
     async def start(self) -> str:
-        """Start; the hub's own deadline, whose TimeoutError says nothing, stands behind it."""
+        """Start, with the hub's own deadline, which raises a TimeoutError without a message."""
         url = await asyncio.wait_for(self.starting(), self.spawner.start_timeout)
         self.is_at(url)
         self.state = self.spawner.get_state()
         return url
 
     def starting(self) -> Coroutine[Any, Any, str]:
-        """Return the start itself, prepared as the hub prepares it."""
+        """Return the coroutine of the start, prepared like in the hub."""
         self.has_row()
         self.spawner.clear_state()
         return self.spawner.start()
 
     def has_row(self, ip: str = "", port: int = 45678) -> None:
-        """Have the database's row of a server: without an address until start() has returned."""
+        """Create the server's row in the database, without an address until start() returns."""
         base_url = f"/user/{self.spawner.user.name}/"
         # What the database would fill in is filled in here.
         self.spawner.orm_spawner.server = orm.Server(
@@ -82,12 +82,12 @@ class Run:
         )
 
     def is_at(self, url: str) -> None:
-        """Note the address, as the hub's database does."""
+        """Set the address in the row, like the hub."""
         host, _, port = url.removeprefix("http://").partition(":")
         self.has_row(host, int(port))
 
     async def stop(self) -> None:
-        """Stop as the hub does: it asks first, and takes an exit code for the end of the matter."""
+        """Stop like the hub: poll first, and do nothing after an exit code."""
         if await self.spawner.poll() is None:
             await self.spawner.stop()
         self.spawner.orm_spawner.server = None
@@ -95,12 +95,12 @@ class Run:
         self.state = self.spawner.get_state()
 
     def next(self, **traits: Any) -> "Run":
-        """Return the run after this one, or after the hub was restarted in the middle of this one."""
+        """Return the next run, also after a restart of the hub during this one."""
         return Run(self.spawner.user.name, self.spawner.name, state=self.state, **traits)
 
 
 async def restart_process() -> None:
-    """Forget what a hub's process has in memory and open: views, connections, pending deletes."""
+    """Drop everything that a hub's process has in memory: views, connections, pending deletes."""
     await InformerPool.for_current_loop().close()
 
 
@@ -117,7 +117,7 @@ def claims(cluster: MiniCluster) -> list[Raw]:
 def plant_pod(
     cluster: MiniCluster, name: str = "jupyter-ada", *, username: str | None = "ada", **metadata: Any
 ) -> Raw:
-    """Create a pod that no spawner of this process made, e.g. KubeSpawner's, also while the API is away."""
+    """Create a pod of another spawner, e.g. KubeSpawner's, even while the API is away."""
     annotations = {} if username is None else {USERNAME_ANNOTATION: username, SERVERNAME_ANNOTATION: ""}
     labels = {"component": "singleuser-server", **metadata.pop("labels", {})}
     ports = [{"name": "notebook-port", "containerPort": 8888}]
@@ -141,19 +141,19 @@ def plant_pod(
 
 
 def edit_pod(cluster: MiniCluster, name: str = "jupyter-ada", **metadata: Any) -> None:
-    """Change a pod's metadata behind everybody's back."""
+    """Change a pod's metadata without a request."""
     cluster.database.update(
         PODS, Key(NAMESPACE, name), lambda pod: {**pod, "metadata": {**pod["metadata"], **metadata}}
     )
 
 
 def mark_of(pod: Raw) -> str | None:
-    """Return the mark of the start that created the pod; None for a pod of KubeSpawner."""
+    """Return the attempt id of the pod's start; None for a pod of KubeSpawner."""
     return annotations_of(pod).get("hub.jupyter.org/start-attempt")
 
 
 class CallRecorder(FaultRule):
-    """Affects nothing and records every call that no rule before it matches."""
+    """A fault rule without an effect that records each call that no earlier rule matches."""
 
     def __init__(self) -> None:
         super().__init__(effect=None)  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ class CallRecorder(FaultRule):
 
 
 class ReplaceClaim(FaultRule):
-    """Affects no call, but puts another claim of the name in place right before a delete is carried out."""
+    """A fault rule that replaces the claim by another one of its name right before a delete."""
 
     def __init__(self, cluster: MiniCluster) -> None:
         super().__init__(effect=None)  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ class ReplaceClaim(FaultRule):
 def struck(
     cluster: MiniCluster, effect: Any, verb: str = "*", resource: str = "pods", **which: Any
 ) -> Iterator[Any]:
-    """Plant a fault while inside."""
+    """Plant a fault for the context."""
     rule = cluster.faults.add(FaultRule(effect=effect, verb=verb, resource=resource, **which))
     try:
         yield rule
@@ -193,13 +193,13 @@ def struck(
 
 
 def takes(cluster: MiniCluster, **seconds: float) -> None:
-    """Let the node take its time from now on: schedule, pull, start or stop, in seconds."""
+    """Set the node's latencies, in seconds: schedule, pull, start or stop."""
     settings = cluster.kubelet.settings
     cluster.kubelet.settings = replace(settings, latencies=replace(settings.latencies, **seconds))
 
 
 async def failed_start(hub: RealHub, user: str = "ada", options: Any = None) -> BaseException:
-    """Start a server that must fail, through a hub that waits for it; return the error once the hub has it."""
+    """Start a server that must fail, in a hub that waits for it; return the error."""
     await hub.start_server(user, options=options)
     spawn = hub.spawner(user)._spawn_future
     await asyncio.wait([spawn])
@@ -207,11 +207,11 @@ async def failed_start(hub: RealHub, user: str = "ada", options: Any = None) -> 
 
 
 async def sentences(run: Run) -> list[str]:
-    """Return what the user of a start that is over has read."""
+    """Return the messages that the user of a finished start has read."""
     return [event["message"] async for event in run.spawner.progress()]
 
 
 def sentence_of(error: BaseException) -> str:
-    """Return what the failed spawn's page shows."""
+    """Return the message on the failed start's page."""
     text, _html = format_exception(error)
     return text

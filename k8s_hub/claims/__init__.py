@@ -1,7 +1,6 @@
-"""Whose claim is this, which claim is a server's home, may it be deleted.
+"""claims: which claim is a server's home, who owns a claim, and whether it may be deleted.
 
-Here lives the judgement of ``docs/lifecycle.md``, "Whose claim is it?": a user never gets an empty home while
-theirs exists, and nobody's files are removed on a doubt. Not here: what a new claim looks like (manifests),
-whether a claim is healthy (diagnosis), the calls (spawner).
-The test for doubt: could it be decided from a list of claims on paper?
+Holds the rules of ``docs/lifecycle.md``, "Whose claim is it?". A user never gets an empty home while theirs exists, and no
+files are deleted in doubt. Not here: the manifest of a new claim (manifests), the health of a claim (diagnosis), the calls
+(spawner). Everything is pure: it decides from lists of claims.
 """

@@ -1,6 +1,6 @@
-"""May a claim be deleted? Only if it is certain whose it is and that nobody else uses it.
+"""Whether a claim may be deleted: only if its owner is certain, and no other server or user needs it.
 
-Whether anybody wants it deleted (``delete_pvc``, a command) is not asked here.
+Whether it should be deleted (``delete_pvc``, a command) is the caller's question.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletable:
-    """This claim, and no later one of its name, may be deleted: give the uid as precondition."""
+    """This claim may be deleted. Pass the uid as a precondition, so that a later claim of the name is safe."""
 
     name: str
     uid: str
@@ -24,7 +24,7 @@ class Deletable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The claim stays; the reason completes the sentence "kept because ..."."""
+    """The claim stays. The reason completes "kept because ..."."""
 
     reason: str
 
@@ -34,21 +34,21 @@ Deletion: TypeAlias = Deletable | Kept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sibling:
-    """Another server of the same user; the default server is one even before its first start."""
+    """Another server of the same user. The default server counts even before its first start."""
 
     servername: str
-    #: In its saved state; None where that names no claim.
+    #: The claim in its saved state; None if the state names none.
     claim: str | None = None
-    #: A server that has run without a claim in its state, under an earlier version, may have used any.
+    #: True if it has run. Under an earlier version it may have used any claim without saving its name.
     has_run: bool = False
-    #: What the template and those of earlier versions call its claim.
+    #: The names of its claim by the template, in this and in earlier versions.
     names: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"server {self.servername!r}" if self.servername else "the default server"
 
     def may_use(self, claim: Raw) -> bool:
-        """True if its state names the claim, or names none and template or annotation lead to this one."""
+        """True if its saved state names the claim, or names none and the template or the annotation does."""
         name = key_of(claim).name
         if self.claim is not None:
             return self.claim == name
@@ -64,13 +64,13 @@ def may_delete(
     siblings: Sequence[Sibling] = (),
     other_users: Sequence[str] = (),
 ) -> Deletion:
-    """Decide about a claim that was read just now; None if it was not found.
+    """Decide about a claim that was just read; None if it was not found.
 
-    ``scope`` is who shares what the claim's template names; ``is_remembered`` says that this server's saved state
-    names it; ``other_users`` are those whose servers have it in their state.
+    ``scope``: who shares the claim by its template. ``is_remembered``: this server's saved state names it.
+    ``other_users``: the users whose saved states name it.
     """
     if claim is None:
-        return Kept(reason="there is no such claim")
+        return Kept(reason="it does not exist")
     reason = _doubt(claim, identity, scope) or _other_use(
         claim, identity, scope, is_remembered=is_remembered, siblings=siblings, other_users=other_users
     )
@@ -78,17 +78,17 @@ def may_delete(
 
 
 def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope) -> str | None:
-    """Return the first reason to keep the claim that it gives itself."""
+    """Return the first reason to keep the claim that is in the claim itself."""
     owner = username_of(claim)
     doubts = (
-        (is_dying(claim), "it is being deleted already"),
-        (not uid_of(claim), "it has no uid, so a later claim of its name could be hit"),
-        (owner is None, "it is not annotated for any user"),
+        (is_dying(claim), "it is already being deleted"),
+        (not uid_of(claim), "it has no uid: the delete could hit a later claim of the same name"),
+        (owner is None, "it has no username annotation"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),
         (not matches_release(claim, identity), "it belongs to another release"),
-        (key_of(claim).namespace != identity.namespace, "it lies in another namespace"),
-        (EXTRA_CLAIM_ANNOTATION in annotations_of(claim), "it is not a home"),
-        (scope is Scope.EVERYBODY, "its template gives all users the same claim"),
+        (key_of(claim).namespace != identity.namespace, "it is in another namespace"),
+        (EXTRA_CLAIM_ANNOTATION in annotations_of(claim), "it is not a home claim"),
+        (scope is Scope.EVERYBODY, "all users share it"),
         (scope is Scope.USER and bool(identity.servername), "the user's other servers share it"),
     )
     return next((reason for is_true, reason in doubts if is_true), None)
@@ -103,7 +103,7 @@ def _other_use(
     siblings: Sequence[Sibling],
     other_users: Sequence[str],
 ) -> str | None:
-    """Return why somebody else may need the claim."""
+    """Return why another server or user may need the claim."""
     # What a user's servers share by design goes with the default server, which goes with the user only.
     others = [] if scope is Scope.USER else [sibling for sibling in siblings if sibling.may_use(claim)]
     users = [*map(str, others), *(f"user {name!r}" for name in other_users)]

@@ -1,8 +1,9 @@
-"""The claims that a server has besides its home: what the admin wants of each, and which claim it is."""
+"""Extra claims: the administrator's ``extra_claims``, and which claim of the cluster each one is."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +17,7 @@ from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
 KEEP_ANNOTATION = "hub.jupyter.org/keep"
-"""On an extra claim: whether it outlives its server, a `Keep`."""
+"""On an extra claim: its `RetentionPolicy`."""
 
 READ_WRITE_ONCE = "ReadWriteOnce"
 READ_WRITE_ONCE_POD = "ReadWriteOncePod"
@@ -38,14 +39,14 @@ class RetentionPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraClaim:
-    """What the admin wants of one claim; templates are not expanded yet."""
+    """One entry of ``extra_claims``, with unexpanded templates."""
 
     name: str
     name_template: str
     capacity: str
     mount_path: str
     storage_class: str | None = None
-    """None is the cluster's default class; the empty string is no class: only a prepared volume will do."""
+    """None is the cluster's default class; the empty string is no class: only an existing volume can be bound."""
     access_modes: tuple[str, ...] = (READ_WRITE_ONCE,)
     sub_path: str = ""
     read_only: bool = False
@@ -58,14 +59,14 @@ class ExtraClaim:
 
     @property
     def volume_name(self) -> str:
-        """What the pod calls it; no volume of the admin's is called so by chance."""
+        """The volume's name in the pod; the prefix avoids names in ``volumes``."""
         return f"extra-{self.name}"
 
 
 def parse_extra_claims(value: Sequence[Any] | Mapping[str, Any]) -> tuple[ExtraClaim, ...]:
-    """Return the claims in order; those of a dict, whose keys are names too, in the order of the keys.
+    """Return the claims in order. The keys of a dict are names, and the order is that of the keys.
 
-    Raises ValueError, which begins with the place: ``[0].capacity: 'big' is not a Kubernetes quantity``.
+    Raises ValueError that begins with the place: ``[0].capacity: 'big' is not a Kubernetes quantity``.
     """
     if isinstance(value, Mapping):
         placed = [(f"[{key!r}]", value[key], {"name": key}) for key in sorted(value, key=str)]
@@ -78,9 +79,9 @@ def parse_extra_claims(value: Sequence[Any] | Mapping[str, Any]) -> tuple[ExtraC
 
 
 def choose_extra(request: HomeRequest, name: str, claims: ClaimLookup) -> HomeChoice:
-    """Return which claim is the server's extra one of this name, by the rules of its home.
+    """Choose the claim for the extra volume ``name``, by the same rules as the home claim.
 
-    A claim that is somebody's home, or another extra claim, is never taken for it.
+    A home or another extra claim is never chosen.
     """
     existing = claims.get(Key(request.identity.namespace, request.template_name))
     if existing is not None and _is_of_other_use(existing, name):
@@ -88,7 +89,7 @@ def choose_extra(request: HomeRequest, name: str, claims: ClaimLookup) -> HomeCh
             message=f'Your volume "{name}" cannot be opened because another volume has its name. '
             "Contact your administrator.",
             detail=f"The claim {key_of(existing)} is annotated for the user {username_of(existing)!r}, but not as "
-            f"{EXTRA_CLAIM_ANNOTATION}: {name}; choose another name_template for extra_claims of that name",
+            f"{EXTRA_CLAIM_ANNOTATION}: {name}; set another name_template for {name!r} in extra_claims",
             owner=username_of(existing) or "",
         )
     return choose_home(request, _ClaimsOfOneUse(claims, name, request.scope))
@@ -103,16 +104,16 @@ def may_delete_extra(
     siblings: Sequence[Sibling],
     other_users: Sequence[str],
 ) -> Deletion:
-    """Decide about an extra claim that was read just now and that its server's state calls by this name.
+    """Decide about an extra claim that was just read and that the server's saved state has under this name.
 
-    ``is_kept`` says that the admin wants claims of this name kept by now; the claim says what was wanted when it
-    was made.
+    ``is_kept``: the current configuration keeps claims of this name. The claim's annotation has the policy of the time
+    when it was created.
     """
     wanted = annotations_of(claim).get(KEEP_ANNOTATION)
     if is_kept or wanted != RetentionPolicy.WITH_SERVER:
-        return Kept(reason="it is not to be deleted with its server")
+        return Kept(reason="it is configured to outlive its server")
     if _use_of(claim) != name:
-        return Kept(reason=f"it is annotated as another extra claim than {name!r}")
+        return Kept(reason=f"its annotation names another extra claim, not {name!r}")
     return may_delete(
         _as_home(claim),
         identity=identity,
@@ -125,7 +126,7 @@ def may_delete_extra(
 
 @dataclass(frozen=True, slots=True)
 class _ClaimsOfOneUse:
-    """The extra claims of one name, shown as if they were homes; and those that are nobody's."""
+    """A lookup that shows the extra claims of one name, and claims without an owner, as if they were homes."""
 
     claims: ClaimLookup
     name: str
@@ -137,12 +138,12 @@ class _ClaimsOfOneUse:
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
         if self.scope is Scope.EVERYBODY:
-            return ()  # by the name alone: the user who happened to come first has no other one
+            return ()  # found by name only: the annotation names just the user who came first
         return [_as_home(claim) for claim in self.claims.find(value) if _use_of(claim) == self.name]
 
 
 def _is_of_other_use(claim: Raw, name: str) -> bool:
-    """True for a home and for another extra claim; not for one that was prepared by hand."""
+    """True for a home and for another extra claim; False for a claim that an administrator prepared."""
     use = _use_of(claim)
     return use != name and (use is not None or username_of(claim) is not None)
 
@@ -161,12 +162,14 @@ def _as_home(claim: Raw) -> Raw:
 
 def _parse(place: str, entry: Any, default: Mapping[str, Any]) -> ExtraClaim:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{place}: {entry!r} is not a dict")  # noqa: TRY004 - a wrong value, as all of them
+        raise ValueError(f"{place}: {entry!r} is not a dictionary")  # noqa: TRY004 - a wrong value, as all of them
     known = [field.name for field in fields(ExtraClaim)]
     given = {**default, **entry}
     for key in given:
         if key not in known:
-            raise ValueError(f"{place}.{key}: there is no such key; the keys are {', '.join(known)}")
+            nearest = get_close_matches(str(key), known, n=1)
+            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+            raise ValueError(f"{place}.{key}: unknown key{hint}; the keys are {', '.join(known)}")
     for key in ("name", "capacity", "mount_path"):
         if key not in given:
             raise ValueError(f"{place}.{key}: is missing")
@@ -180,8 +183,8 @@ def _parse(place: str, entry: Any, default: Mapping[str, Any]) -> ExtraClaim:
     extra = ExtraClaim(**{**given, "access_modes": modes, "keep": keep})
     if keep is RetentionPolicy.WITH_SERVER and extra.scope is not Scope.SERVER:
         raise ValueError(
-            f"{place}.keep: {str(keep)!r} needs a claim of one server, but name_template "
-            f"{extra.name_template!r} is one of {extra.scope.value}"
+            f"{place}.keep: {str(keep)!r} needs a claim per server, but name_template "
+            f"{extra.name_template!r} makes one for {extra.scope.value}"
         )
     return extra
 
@@ -190,7 +193,7 @@ def _refuse_doubles(key: str, values: Sequence[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
     for place, value in values:
         if value in seen:
-            raise ValueError(f"{place}.{key}: {value!r} is that of {seen[value]} too")
+            raise ValueError(f"{place}.{key}: {value!r} is already used by {seen[value]}")
         seen[value] = place
 
 
@@ -206,9 +209,9 @@ def _name_template(value: Any) -> str | None:
     try:
         name = expand(value, _SAMPLE)
     except TemplateError as error:
-        return f"cannot be used: it {error}"
+        return f"is not usable: it {error}"
     if not _OBJECT_NAME.fullmatch(name):
-        return f"gives no name of a claim: {name!r}"
+        return f"does not give a valid name for a claim: {name!r}"
     return None
 
 
@@ -216,7 +219,7 @@ def _capacity(value: Any) -> str | None:
     if not isinstance(value, str):
         return "is not text"
     try:
-        return None if quantities.parse(value) > 0 else "is not more than zero"
+        return None if quantities.parse(value) > 0 else "is not greater than zero"
     except ValueError:
         return "is not a Kubernetes quantity"
 
@@ -239,7 +242,7 @@ def _access_modes(value: Any) -> str | None:
     if not isinstance(value, list | tuple) or not value or not all(mode in ACCESS_MODES for mode in value):
         return f"is not a list of {', '.join(ACCESS_MODES)}"
     if READ_WRITE_ONCE_POD in value and len(value) > 1:
-        return f"has another mode beside {READ_WRITE_ONCE_POD}"
+        return f"combines {READ_WRITE_ONCE_POD} with another mode"
     return None
 
 

@@ -1,7 +1,6 @@
-"""Which claim is a server's home? Six rules, the first hit wins (``docs/lifecycle.md``).
+"""Chooses the claim that is a server's home: six rules, the first hit wins (``docs/lifecycle.md``).
 
-The promise: no new claim while one of this server's exists, and nobody gets another user's files by a
-coincidence of names.
+No claim is created while the server has one, and no user gets another user's files by a coincidence of names.
 
 The names that earlier hubs gave to a server's claim:
 
@@ -13,9 +12,8 @@ The names that earlier hubs gave to a server's claim:
 | 0.9, 0.10   | claim-ada-2dgpu      | claim-user-2d1              |
 | 0.8         | claim-ada-gpu        | claim-user-2d1              |
 
-The Zero to JupyterHub chart until version 3 kept the template of KubeSpawner 0.11, whose server name had
-lost its dash in 0.12: claim-adagpu.
-All of them annotated claims with the user's and the server's name.
+The Zero to JupyterHub chart until version 3 kept the template of KubeSpawner 0.11. KubeSpawner 0.12 dropped the dash
+before the server's name: claim-adagpu. All versions annotated claims with the user's and the server's name.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -35,29 +33,29 @@ from k8s_hub.objects.raw import Raw
 
 
 class Why(StrEnum):
-    """The rule that decided, as a log line can say it."""
+    """The rule that decided, in words for log lines."""
 
-    ASSIGNED = "its name was set for this server"
+    ASSIGNED = "a hook, a profile or a subclass set its name"
     REMEMBERED = "the saved state names it"
     TEMPLATE = "the template names it"
-    LEGACY = "an earlier version of the hub named it so"
-    ANNOTATED = "it is annotated for this server"
+    LEGACY = "an earlier version of the hub gave it this name"
+    ANNOTATED = "its annotations name this server"
     FIRST = "this server has no claim yet"
-    TEMPLATE_TAKEN = "this server has no claim yet and another server has the one of the template's name"
+    TEMPLATE_TAKEN = "this server has no claim yet, and another server uses the template's name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeName:
-    """The name of a server's home claim with its sources, the weakest first: the last one that has a name counts."""
+    """The name of a server's home claim by its sources, the weakest first: the last one that is set counts."""
 
     template: str
-    """The template, as it was when everything was named: later ones name nothing."""
+    """The template at the time when the server's names were resolved. Later changes have no effect."""
     by_template: str
     """The template's name for this server."""
     remembered: str | None = None
-    """Of the claim that was used last: as the saved state says, or as it was found since."""
+    """The claim that was used last: from the saved state, or found since."""
     assigned: str | None = None
-    """By a hook, a profile or a subclass, since the claim was last found."""
+    """Set by a hook, a profile or a subclass since the claim was last found."""
 
     @property
     def current(self) -> str:
@@ -67,13 +65,13 @@ class HomeName:
         return self.by_template if self.remembered is None else self.remembered
 
     def found(self, name: str) -> "HomeName":
-        """Return the same after the home was found, or created, under this name."""
+        """Return a copy for a home that was found, or created, under this name."""
         return replace(self, remembered=name, assigned=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseExisting:
-    """This claim is the home; it may be dying or lost, which is for diagnosis to say."""
+    """This claim is the home. It may be dying or lost: ``diagnosis`` reports that."""
 
     name: str
     claim: Raw
@@ -82,7 +80,7 @@ class UseExisting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """There is no home yet: create one of this name."""
+    """There is no home yet: create a claim with this name."""
 
     name: str
     why: Why
@@ -90,7 +88,7 @@ class Create:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """The name leads to the files of another user."""
+    """The claim with this name has another user's files."""
 
     message: str
     """For the user."""
@@ -103,10 +101,10 @@ HomeChoice: TypeAlias = UseExisting | Create | Refuse
 
 
 class Known(Protocol):
-    """What the hub knows of its users; a dict by name fits."""
+    """What the hub knows about its users, such as a dict by name."""
 
     def get(self, username: str, /) -> datetime | None:
-        """Return when the hub came to know this user (aware); None: it does not know one of that name."""
+        """Return when the user was created (aware); None if there is no such user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,36 +113,36 @@ class LegacyName:
 
     name: str
     is_unmistakable: bool
-    """False where another server may have had it: claim-adagpu was the user adagpu's, and ada's server gpu's."""
+    """False if another server may have had the name: both the user adagpu and ada's server gpu had claim-adagpu."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeRequest:
-    """All that is known about one server before its home is chosen."""
+    """Everything that `choose_home` needs to know about one server."""
 
     identity: ServerIdentity
     template_name: str
     """The template's name for this server."""
     scope: Scope
-    """Who shares what the template names."""
+    """Who shares the claim that the template names."""
     assigned_name: str | None = None
-    """Set by a hook, a profile or a subclass, who know what they do: it is not questioned."""
+    """Set by a hook, a profile or a subclass: used without any check of the owner."""
     remembered_name: str | None = None
     """From the saved state; None with ``remember_pvc_name = False``."""
     legacy_names: Sequence[LegacyName] = ()
     """Empty with ``handle_legacy_names = False``."""
     taken: Container[str] = frozenset()
-    """Names of claims that other servers of this user have in their state."""
+    """Claims in the saved states of this user's other servers."""
     known_since: datetime | None = None
-    """When the hub came to know this user (aware); None where nobody knows."""
+    """When the user was created (aware); None if unknown."""
     living_users: Known = field(default_factory=dict[str, datetime])
-    """The other users, and since when. What is older than its user belongs to an earlier bearer of the name."""
+    """The hub's users, and when each was created. A claim that is older belonged to an earlier user of that name."""
     taken_by_others: Container[str] = frozenset()
-    """Names of claims that servers of other users have in their state."""
+    """Claims in the saved states of other users' servers."""
 
 
 def choose_home(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
-    """Return the server's home, or the name to create it with, or why it cannot have one."""
+    """Return the server's home, or the name for a new one, or why it cannot have one."""
     rules = (_explicit, _remembered, _of_template, _legacy, _annotated)
     choices = (rule(request, claims) for rule in rules)
     return next((choice for choice in choices if choice is not None), None) or _new(request, claims)
@@ -211,21 +209,21 @@ def _named(request: HomeRequest, claims: ClaimLookup, name: str, why: Why) -> Us
 
 
 def _is_taken(request: HomeRequest, name: str) -> bool:
-    """True if another server of this user lives there; servers that share a home by design may."""
+    """True if another server of this user uses the claim, unless the template lets them share it."""
     return request.scope is Scope.SERVER and name in request.taken
 
 
 def _is_of_other_user(request: HomeRequest, claim: Raw) -> bool:
-    """True if the claim is another user's home; where all users share one, somebody had to create it."""
+    """True if the claim is another user's home. A claim that all users share has the annotation of its first user."""
     is_shared = request.scope is Scope.EVERYBODY
     return not is_shared and username_of(claim) not in (None, request.identity.username)
 
 
 def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
-    """True if the claim is another user's home; not if it is older than the user of the name it carries.
+    """True if the claim is another user's home, and not older than the user that its annotation names.
 
-    Then it was this user's under the name they had before: a user who is renamed keeps the claim and its
-    annotation, and the old name is free for somebody else.
+    An older claim is this user's from before a rename: the claim keeps its annotation, and another user may get the old
+    name.
     """
     if not _is_of_other_user(request, claim):
         return False
@@ -235,7 +233,7 @@ def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
 
 
 def _is_of_renamed_user(request: HomeRequest, claim: Raw) -> bool:
-    """True if the claim was made before this user was known, and another user's server has it in its state."""
+    """True if the claim is older than this user, and the saved state of another user's server names it."""
     known, created = request.known_since, _created(claim)
     if request.scope is Scope.EVERYBODY or known is None or created is None:
         return False
@@ -248,7 +246,7 @@ def _created(claim: Raw) -> datetime | None:
 
 
 def _is_candidate(request: HomeRequest, claim: Raw) -> bool:
-    """False for another home: a claim besides the home, or the home of another server or of a renamed user."""
+    """False for an extra claim, and for the home of another server or of a renamed user."""
     return not (
         EXTRA_CLAIM_ANNOTATION in annotations_of(claim)
         or _is_taken(request, key_of(claim).name)
@@ -257,7 +255,7 @@ def _is_candidate(request: HomeRequest, claim: Raw) -> bool:
 
 
 def _is_own(request: HomeRequest, claim: Raw) -> bool:
-    """True if the annotations name this server; where a user's servers share a home, any of them."""
+    """True if the annotations name this server, or any server of the user if they share a home."""
     if request.scope is Scope.SERVER:
         return is_ours(claim, request.identity)
     return (
@@ -268,12 +266,12 @@ def _is_own(request: HomeRequest, claim: Raw) -> bool:
 
 
 def _is_of_nobody(request: HomeRequest, claim: Raw) -> bool:
-    """True for a claim that was prepared by hand, or restored without its annotations."""
+    """True for a claim without an owner: prepared by an administrator, or restored without its annotations."""
     return username_of(claim) is None and matches_release(claim, request.identity)
 
 
 def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
-    """Sort the claims of one server: the oldest sound one is where the files are."""
+    """Sort the claims of one server: the files are probably in the oldest healthy one."""
     metadata = metadata_of(claim)
     is_lost = (claim.get("status") or {}).get("phase") == "Lost"
     return is_dying(claim), is_lost, str(metadata.get("creationTimestamp") or ""), key_of(claim).name
@@ -294,8 +292,8 @@ def _refuse(request: HomeRequest, claim: Raw) -> Refuse:
         message="Your home volume cannot be opened because a volume of its name belongs to another user. "
         "Contact your administrator.",
         detail=f"The claim {key_of(claim)} is annotated for the user {owner!r}, so {request.identity.username!r} "
-        "does not get it; if it is theirs, correct its annotation hub.jupyter.org/username, or change "
-        "KubeSpawner.pvc_name_template",
+        f"cannot use it; if it belongs to {request.identity.username!r}, correct its annotation "
+        "hub.jupyter.org/username, otherwise change KubeSpawner.pvc_name_template",
         owner=owner,
     )
 
@@ -310,9 +308,9 @@ _DEFAULT_TEMPLATES = (
 
 
 def legacy_names(template: str, names: Names) -> tuple[LegacyName, ...]:
-    """Return every name an earlier version may have used, the latest first, each once.
+    """Return every name that an earlier version may have used, the latest first, each once.
 
-    The template configured now may have been in use then, so each version's fields are filled into it too.
+    Today's template may have been in use then, so it is expanded with the fields of each version, too.
     """
     found: dict[str, LegacyName] = {}
     for fields in _eras(names):
@@ -324,7 +322,7 @@ def legacy_names(template: str, names: Names) -> tuple[LegacyName, ...]:
 
 
 def _eras(names: Names) -> Iterator[Names]:
-    """Yield the fields as each version filled them in, from KubeSpawner 7 back to 0.8."""
+    """Yield the template fields of each version, from KubeSpawner 7 back to 0.8."""
     yield replace(
         names,
         username=names.safe_username,

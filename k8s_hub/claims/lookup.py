@@ -1,4 +1,4 @@
-"""What is read of claims: whose they are, and whether one is to grow."""
+"""Reads claims: their owners, and whether one must grow."""
 
 from collections.abc import Hashable, Iterable
 from typing import Protocol
@@ -10,35 +10,35 @@ from k8s_hub.objects.raw import Raw
 
 
 class ClaimLookup(Protocol):
-    """What the choice of a home asks. The view of a claim informer indexed by ``usernames_of`` fits."""
+    """The lookups that `choose_home` needs, such as the view of a claim informer with the index ``usernames_of``."""
 
     def get(self, key: Key, /) -> Raw | None:
         """Return the claim of that name."""
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
-        """Return the claims that are annotated for the user of that name, in any namespace."""
+        """Return the claims whose annotation names this user, in any namespace."""
 
 
 def username_of(claim: Raw) -> str | None:
-    """Return the user the claim is annotated for; None if it is annotated for nobody."""
+    """Return the user that the claim's annotation names; None without the annotation."""
     return annotations_of(claim).get(USERNAME_ANNOTATION)
 
 
 def servername_of(claim: Raw) -> str:
-    """Return the server the claim is annotated for; empty for the default server."""
+    """Return the server that the claim's annotation names; empty for the default server."""
     return annotations_of(claim).get(SERVERNAME_ANNOTATION, "")
 
 
 def usernames_of(claim: Raw) -> tuple[str, ...]:
-    """Return what an index of claims files this one under."""
+    """Return the values of the claim in an index by user."""
     username = username_of(claim)
     return () if username is None else (username,)
 
 
 def missing_growth(claim: Raw, capacity: str | None) -> str | None:
-    """Return the size to ask for; None if the claim is large enough, or cannot grow now.
+    """Return the size to request; None if the claim is large enough, or cannot grow now.
 
-    The API server changes the size of a claim only while it has a volume. ``capacity`` None asks for nothing.
+    The API server resizes a claim only while it is bound. ``capacity`` None requests nothing.
     """
     asked = ((claim.get("spec") or {}).get("resources") or {}).get("requests", {}).get("storage")
     is_bound = (claim.get("status") or {}).get("phase") == "Bound"

@@ -1,4 +1,4 @@
-"""Where may a pod run that mounts a claim of another server of its user? Most volumes are on one machine at a time."""
+"""Where a pod may run whose claims other pods of the user mount: a ReadWriteOnce volume is on one node at a time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anywhere:
-    """No other server of the user holds a claim that only one machine may have."""
+    """On any node: no other server of the user holds a claim that is limited to one node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SameNode:
-    """Only on the node where another server holds the claim."""
+    """Only on the node of the server that holds the claim."""
 
     node: str
     claim: Key
@@ -31,7 +31,7 @@ class SameNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotKnownYet:
-    """On the node of another server, whose pod has none yet."""
+    """On the node of another server, whose pod is not scheduled yet."""
 
     pod: Key
     claim: Key
@@ -40,7 +40,7 @@ class NotKnownYet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusive:
-    """Nowhere, because the claim is for one pod at a time, and another server's pod has it."""
+    """Nowhere: only one pod may mount the claim, and another server's pod does."""
 
     claim: Key
     servername: str
@@ -48,7 +48,7 @@ class Exclusive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferentNodes:
-    """Nowhere, because two servers hold claims of this one on different nodes."""
+    """Nowhere: two servers hold claims of this one on different nodes."""
 
     servernames: tuple[str, str]
     nodes: tuple[str, str]
@@ -60,10 +60,10 @@ Placement: TypeAlias = Anywhere | SameNode | NotKnownYet | Exclusive | Different
 def plan_placement(
     identity: ServerIdentity, claims: Iterable[Raw], mounting: Callable[[Key], Iterable[Raw]]
 ) -> Placement:
-    """Decide where this server's pod may run that is to mount these claims.
+    """Decide where a pod of this server may run that mounts these claims.
 
-    ``mounting`` returns the user's pods that mount a claim now. It is not asked about a claim for many machines.
-    A pod that is shutting down binds nobody: its machine may be going too, and the disk follows in a moment.
+    ``mounting`` returns the user's pods that mount a claim now. It is not called for a claim that many nodes may mount.
+    A terminating pod does not count: its node may be going away, and the volume is detached soon.
     """
     holders: list[SameNode] = []
     for each in claims:
@@ -88,14 +88,14 @@ def plan_placement(
 
 
 def mounted_claims(pod: Raw) -> tuple[str, ...]:
-    """Return the names of the claims that a pod mounts, each once, whatever number of volumes show it."""
+    """Return the names of the claims that a pod mounts, each once."""
     volumes: Sequence[Mapping[str, Raw]] = (pod.get("spec") or {}).get("volumes") or ()
     sources = (volume.get("persistentVolumeClaim") for volume in volumes)
     return tuple(dict.fromkeys(source["claimName"] for source in sources if source))
 
 
 def _modes(claim: Raw) -> set[str]:
-    """Return what the claim asks for and what its volume can do besides."""
+    """Return the access modes that the claim requests and those that its volume has."""
     asked = (claim.get("spec") or {}).get("accessModes") or ()
     had = (claim.get("status") or {}).get("accessModes") or ()
     return {*asked, *had}

@@ -1,4 +1,4 @@
-"""What JupyterHub's database keeps of a server between runs, in the form of KubeSpawner 6 and 7: the one reader of it."""
+"""The state of a server in JupyterHub's database, in the format of KubeSpawner 6 and 7. Only this module parses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,35 +7,34 @@ from typing import Any
 from k8s_hub.profiles.fields import PROFILE, unlisted_key
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
-"""The key of a token that opens this server only (``KubeSpawner.save_access_token``)."""
+"""The key of a token for this server only (``KubeSpawner.save_access_token``)."""
 
 COMPATIBLE_VERSION = "7.1.0"
-"""The version of KubeSpawner whose names and state these are; KubeSpawner reads it after a way back."""
+"""The version of KubeSpawner whose names and state format these are. KubeSpawner reads it after a switch back."""
 
 UNKNOWN_VERSION = "unknown"
-"""KubeSpawner before 7, which saved neither its version nor the claim's name."""
+"""Stands for KubeSpawner before 7, which saved neither its version nor the claim's name."""
 
 
 APPLIED_OPTIONS = "applied_options"
-"""The key of what a start applied of the profiles. KubeSpawner has none of this name, and leaves it alone."""
+"""The key of the applied profile and options. KubeSpawner does not use this key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedOptions:
-    """The profile that a start applied, and what holds of each of its options.
+    """The profile that a start applied, and the value of each of its options.
 
-    ``user_options`` say what was asked for: a default that nobody chose is missing there, and a key that no profile
-    has may be there.
+    It differs from ``user_options``, which lack unchosen defaults and may have keys that no profile has.
     """
 
-    #: Its slug; None: there was no profile for this user.
+    #: The slug; None if no profile was offered to this user.
     profile: Any = None
-    #: The key of a choice, or the text that was typed.
+    #: The key of a choice, or the typed text.
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, saved: object) -> "AppliedOptions | None":
-        """Read them from a saved state; None: its spawner saved none."""
+        """Parse the value in a saved state; None if it has none."""
         if not isinstance(saved, Mapping):
             return None
         options = saved.get("options")
@@ -43,7 +42,7 @@ class AppliedOptions:
 
     @classmethod
     def asked_for(cls, user_options: Any) -> "AppliedOptions":
-        """Return what ``user_options`` ask for: a text that was typed goes before a choice, as in the spawner."""
+        """Return what ``user_options`` request: typed text goes before a choice, as in the spawner."""
         asked: Mapping[str, Any] = user_options if isinstance(user_options, Mapping) else {}
         suffix = unlisted_key("")
         typed = {
@@ -58,29 +57,29 @@ class AppliedOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedState:
-    """The state of one server. None where the state says nothing."""
+    """The saved state of one server; None for whatever is not in it."""
 
     pod_name: str | None = None
-    #: By which the pod is known although its user was renamed while it ran.
+    #: Identifies the pod even if its user was renamed while it ran.
     pod_uid: str | None = None
     namespace: str | None = None
     dns_name: str | None = None
-    #: Only of a claim that was seen to exist.
+    #: Only a claim that existed.
     pvc_name: str | None = None
-    #: The claims besides the home, by the names that the admin gave them.
+    #: Extra claims by their names in ``extra_claims``.
     extra_claims: Mapping[str, str] = field(default_factory=dict)
-    #: Where a running server listens, for programs that ask it without the proxy. The spawner asks the hub instead.
+    #: The address of a running server, for programs that bypass the proxy. The spawner uses the hub's record instead.
     url: str | None = None
-    #: What the start applied of the profiles, for programs that judge servers by it.
+    #: For programs that select servers by profile, such as the culler.
     applied_options: AppliedOptions | None = None
-    #: Opens this server only, for programs that ask it; as long as it runs.
+    #: A token for this server only, valid while it runs, for programs that ask the server.
     access_token: str | None = field(default=None, repr=False)
     #: None where there is no state.
     version: str | None = None
 
     @classmethod
     def load(cls, saved: object) -> "SavedState":
-        """Read what any version saved; what is of another type than it should be counts as missing."""
+        """Parse the state of any version; a value of the wrong type counts as missing."""
         state = saved if isinstance(saved, Mapping) else {}
 
         def text(name: str) -> str | None:
@@ -102,7 +101,7 @@ class SavedState:
 
     @property
     def claims(self) -> frozenset[str]:
-        """The names of all claims that the state names."""
+        """All claims in the state."""
         home = set() if self.pvc_name is None else {self.pvc_name}
         return frozenset(home.union(self.extra_claims.values()))
 

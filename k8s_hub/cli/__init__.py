@@ -1,5 +1,5 @@
 """The command ``k8s-hub``: one module per verb, imported when the verb is called.
 
-Here live arguments, exit codes and what a terminal sees; the work is done in the other packages.
+Holds arguments, exit codes and terminal output; other packages do the work.
 Test for doubt: does it mention argparse, stderr or a signal?
 """

@@ -1,4 +1,4 @@
-"""``k8s-hub cull``: the idle culler, with its own flags; ``k8s-hub cull explain``: why it does what it does."""
+"""``k8s-hub cull``: the idle culler; ``k8s-hub cull explain``: its decisions about one user's servers."""
 
 from collections.abc import Sequence
 

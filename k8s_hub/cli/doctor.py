@@ -1,4 +1,4 @@
-"""``k8s-hub doctor``: what stands in the way of this package on a cluster, and what to do about it."""
+"""``k8s-hub doctor``: problems of a cluster and a hub, and how to solve them."""
 
 import argparse
 import json
@@ -22,11 +22,11 @@ from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
 
 KUBE_TIMEOUT = 10.0
-"""Seconds for one request to the API server: nobody waits for a page here."""
+"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Return 0 where nothing is wrong, 1 where something is, 2 for wrong usage."""
+    """Return 0 if nothing is wrong, 1 if something is, 2 for wrong usage."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
@@ -78,7 +78,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
 
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
-    """Return how to ask the hub, if need be with the token of a culler that runs here; None where there is none."""
+    """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
     has_token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
     environment = os.environ if has_token else {**os.environ, **environment_of_culler()}
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
@@ -87,17 +87,17 @@ def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
 
 
 CULLERS = {b"k8s_hub.culler", b"jupyterhub_idle_culler"}
-"""The modules of a culler that may run beside this process, in the hub's pod: its token is only in its environment."""
+"""Modules of cullers that may run in the same pod. Only their environment has the culler's token."""
 
 
 def environment_of_culler(processes: Path = Path("/proc")) -> Mapping[str, str]:
-    """Return the environment of a culler, this package's or the other, that runs as the same user; empty: none does."""
+    """Return the environment of a running culler of the same Unix user; empty if there is none."""
     for process in sorted(processes.glob("[0-9]*")):
         try:
             if not CULLERS & set((process / "cmdline").read_bytes().split(b"\0")):
                 continue
             entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # the process ended, or belongs to another user
             continue
         found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
         if "JUPYTERHUB_API_TOKEN" in found:
@@ -115,19 +115,19 @@ def _check_template(option: str, template: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub doctor",
-        description="Looks for what stands in the way of k8s_hub on a cluster. It changes nothing.",
-        epilog="JUPYTERHUB_API_TOKEN holds the token of the hub that is looked at with: the culler's, to see its scopes; "
-        "to see users' pods and claims it needs the scopes " + ", ".join(SCOPES) + ".",
+        description="Checks a cluster and a hub for problems, and says how to solve them. It changes nothing.",
+        epilog="Set JUPYTERHUB_API_TOKEN to the culler's token to check its scopes. "
+        "To check users' pods and claims, the token needs the scopes " + ", ".join(SCOPES) + ".",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     sources.add_arguments(parser)
     parser.add_argument(
-        "--namespace", metavar="NAME", help="of users' pods (default: that of this pod, else default)"
+        "--namespace", metavar="NAME", help="namespace of users' pods (default: this pod's, or default)"
     )
     parser.add_argument(
         "--service-account",
         metavar="NAME",
-        help="judge the rights of this account, such as hub (default: those of whoever runs this)",
+        help="service account to check, such as hub (default: the account that runs this command)",
     )
     parser.add_argument(
         "--storage-class", metavar="NAME", help="KubeSpawner.storage_class (default: the cluster's default)"
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
             help=f"KubeSpawner.{trait} (default: yes)",
         )
     parser.add_argument(
-        "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
+        "--release", metavar="NAME", help="Helm release of this hub, if several hubs share the namespace"
     )
     parser.add_argument(
         "--port", type=numbers.port, default=8888, help="KubeSpawner.port (default: %(default)s)"

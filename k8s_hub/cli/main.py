@@ -1,4 +1,4 @@
-"""``k8s-hub VERB ...``: finds the verb and leaves its arguments to it."""
+"""``k8s-hub VERB ...``: finds the verb and passes its arguments on."""
 
 import argparse
 import signal
@@ -11,15 +11,15 @@ from k8s_hub._version import __version__
 VERBS = {
     "cull": (
         "k8s_hub.cli.cull",
-        "remove idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+        "stop idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
     ),
     "doctor": (
         "k8s_hub.cli.doctor",
-        "what stands in the way of this package on a cluster, and what to do about it",
+        "check a cluster and a hub for problems, and say how to solve them",
     ),
     "volumes": (
         "k8s_hub.cli.volumes",
-        "which claims belong to whom; removes, when told to, those that belong to nobody any more",
+        "list claims and their owners; delete claims without an owner on request",
     ),
 }
 
@@ -44,15 +44,20 @@ def parser_of(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=verbs, metavar="VERB", help=f"one of {', '.join(verbs)}")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help=f"see {prog} VERB --help")
+    parser.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help=f"arguments of the verb: see {prog} VERB --help",
+    )
     return parser
 
 
 def run_verb(verbs: Mapping[str, tuple[str, str]], parsed: argparse.Namespace) -> int:
-    """Import the module of the verb, leave its arguments to it, and return its exit code."""
+    """Import the verb's module, pass it the arguments, and return its exit code."""
     try:
         return int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
-    except KeyboardInterrupt:  # before the verb listens to signals: nothing was started yet
+    except KeyboardInterrupt:  # the verb does not handle signals yet, and has started nothing
         return 128 + signal.SIGINT
 
 

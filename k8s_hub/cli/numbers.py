@@ -1,4 +1,4 @@
-"""Numbers on the command line: argparse refuses what is out of range, naming option and value."""
+"""Numbers on the command line. An error names the option, the value and the range."""
 
 from argparse import ArgumentTypeError
 

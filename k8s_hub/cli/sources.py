@@ -1,4 +1,4 @@
-"""Where a command finds cluster and hub, and with which token: the options of all that ask both."""
+"""Options and environment variables by which a command finds the cluster and the hub."""
 
 import argparse
 import os
@@ -12,18 +12,18 @@ from k8s_hub.text import has_credentials, is_http_url
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options ``url``, ``certificates`` and ``kubeconfig``."""
-    parser.add_argument("--url", help="of the hub's REST API (default: $JUPYTERHUB_API_URL)")
+    parser.add_argument("--url", help="URL of the hub's REST API (default: $JUPYTERHUB_API_URL)")
     parser.add_argument(
         "--internal-certs-location",
         dest="certificates",
         type=Path,
         metavar="DIRECTORY",
-        help="the hub's, where it runs with internal_ssl",
+        help="JupyterHub.internal_certs_location, for a hub with internal_ssl",
     )
     parser.add_argument(
         "--kubeconfig",
         metavar="FILE",
-        help="(default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
+        help="kubeconfig file (default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
     )
 
 
@@ -34,12 +34,12 @@ def hub_settings(
     scopes: Sequence[str],
     environment: Mapping[str, str] = os.environ,
 ) -> HubConnectionSettings:
-    """Return the connection, from options and environment; raise ValueError that says what is wrong with them.
+    """Return the hub's settings from options and environment; raise ValueError that names the wrong one.
 
-    certificates: the hub's ``internal_certs_location``; None where it runs without internal_ssl.
+    certificates: the hub's ``internal_certs_location``; None without internal_ssl.
     """
     url = url or environment.get("JUPYTERHUB_API_URL", "")
-    rule = "--url or JUPYTERHUB_API_URL must be one such as http://localhost:8081/hub/api"
+    rule = "--url or JUPYTERHUB_API_URL must be a URL such as http://localhost:8081/hub/api"
     if has_credentials(url):
         raise ValueError(f"{rule}, without user and password")
     if not is_http_url(url):
@@ -48,7 +48,7 @@ def hub_settings(
     if not token:
         raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(scopes)}")
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
+        raise ValueError("JUPYTERHUB_API_TOKEN contains a character that a token cannot have")
     return HubConnectionSettings(url=url, token=token, ssl_context=_ssl_context(certificates))
 
 

@@ -1,4 +1,4 @@
-"""``k8s-hub volumes``: which claims belong to whom, and the removal of those that belong to nobody any more."""
+"""``k8s-hub volumes``: lists claims and their owners, and deletes claims without an owner."""
 
 import argparse
 import json
@@ -35,11 +35,11 @@ from k8s_hub.volumes.plan import (
 from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear, Outcome, prune
 
 KUBE_TIMEOUT = 10.0
-"""Seconds for one request to the API server: nobody waits for a page here."""
+"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Show or prune; a reason not to is one sentence on stderr and exit code 1, wrong usage is 2."""
+    """List or prune. Return 1 with one sentence on stderr after an error, 2 for wrong usage."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
@@ -69,11 +69,11 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options
         else:
             doubt = doubt_about_the_whole(findings, owners, options)
             if doubt is not None:
-                raise HubError(f"nothing is deleted, because {doubt}")
+                raise HubError(f"nothing was deleted because {doubt}")
             report = PruneReport(options=options, is_json=parsed.json)
             try:
                 await prune(found, findings, options, report.on_outcome)
-            finally:  # also of a run that was stopped or failed in the middle
+            finally:  # also after a signal or an error in the middle
                 report.end(findings)
 
 
@@ -115,7 +115,7 @@ def _show_plan(findings: Sequence[ClaimFinding], options: PruneOptions, *, is_js
             )
     print(
         f"{table.total(candidates)} would be deleted, {table.total(_others(findings, candidates))} kept. "
-        "Nothing was deleted: that takes --delete."
+        "Nothing was deleted: add --delete to delete."
     )
 
 
@@ -126,14 +126,14 @@ def _others(findings: Sequence[ClaimFinding], some: Sequence[ClaimFinding]) -> l
 
 @dataclass(slots=True, kw_only=True)
 class PruneReport:
-    """What a real pruning has done so far; printed line by line, and as JSON at its end."""
+    """The outcomes of ``prune --delete`` so far, printed line by line, or as JSON at the end."""
 
     options: PruneOptions
     is_json: bool
     outcomes: list[tuple[ClaimFinding, Outcome]] = field(default_factory=list)
 
     def on_outcome(self, found: ClaimFinding, outcome: Outcome) -> None:
-        """Say what became of one claim."""
+        """Record and print the outcome of one claim."""
         self.outcomes.append((found, outcome))
         if self.is_json:
             return
@@ -152,7 +152,7 @@ class PruneReport:
                 assert_never(outcome)
 
     def end(self, findings: Sequence[ClaimFinding]) -> None:
-        """Say what was done, all in all."""
+        """Print the totals, or everything as JSON."""
         deleted = [found for found, outcome in self.outcomes if isinstance(outcome, ClaimDeleted)]
         if self.is_json:
             _print_json([self._as_json(found) for found in findings])
@@ -160,7 +160,7 @@ class PruneReport:
             print(f"{table.total(deleted)} deleted, {table.total(_others(findings, deleted))} kept.")
 
     def _as_json(self, found: ClaimFinding) -> dict[str, Any]:
-        """Return the plan's words with the outcome; None: the claim was not touched."""
+        """Return the claim's plan with its outcome; the outcome is None if the claim was not reached."""
         outcomes = {seen_claim.key: outcome for seen_claim, outcome in self.outcomes}
         outcome = outcomes.get(found.key)
         about = table.as_json(found, self.options.now)
@@ -203,26 +203,30 @@ def _check_template(template: str) -> None:
     except TemplateError as error:
         raise ValueError(f"--template {template!r} {error}") from error
     if scope_of(template) is Scope.EVERYBODY:
-        raise ValueError(f"--template {template!r} names no user: all users share that claim, so it stays")
+        raise ValueError(
+            f"--template {template!r} names no user: prune never deletes a claim that all users share"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub volumes",
-        description="The claims that the hub's servers have, and those that no user or server has any more.",
-        epilog="JUPYTERHUB_API_TOKEN holds the hub's token; it needs the scopes " + ", ".join(SCOPES) + ".",
+        description="Lists the claims of a hub's users, and deletes claims without an owner.",
+        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub with the scopes " + ", ".join(SCOPES) + ".",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="show all claims and whose they are")
-    pruning = actions.add_parser("prune", help="show, or with --delete delete, the claims that may go")
+    listing = actions.add_parser("list", help="list all claims and their owners")
+    pruning = actions.add_parser("prune", help="show claims that can be deleted; with --delete, delete them")
     act = pruning.add_mutually_exclusive_group()
-    act.add_argument("--delete", action="store_true", help="delete the claims; without it nothing is deleted")
-    act.add_argument("--dry-run", action="store_true", help="only show what would be deleted: the default")
+    act.add_argument(
+        "--delete", action="store_true", help="delete the claims; without this option, nothing is deleted"
+    )
+    act.add_argument("--dry-run", action="store_true", help="only show what --delete would delete (default)")
     pruning.add_argument(
         "--older-than",
         type=numbers.days,
         metavar="DAYS",
-        help="keep claims that were made or used later than so many days ago",
+        help="keep claims that were created or used in the last DAYS days",
     )
     for action in (listing, pruning):
         _add_sources(action)
@@ -230,16 +234,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--release", metavar="NAME", help="Helm release of this hub, where others share the namespace"
+        "--release", metavar="NAME", help="Helm release of this hub, if several hubs share the namespace"
     )
     parser.add_argument(
         "--template",
         action="append",
         default=[],
         metavar="TEMPLATE",
-        help="KubeSpawner.pvc_name_template, now or earlier, or that of an extra claim; may be repeated",
+        help="current or earlier KubeSpawner.pvc_name_template, or name_template of an extra claim; repeatable",
     )
     sources.add_arguments(parser)
     where = parser.add_mutually_exclusive_group()
@@ -247,6 +251,8 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--namespace",
         action="append",
         metavar="NAME",
-        help="of the claims; may be repeated (default: that of this pod, else default)",
+        help="namespace of the claims; repeatable (default: this pod's, or default)",
     )
-    where.add_argument("--all-namespaces", action="store_true", help="for a hub with user namespaces")
+    where.add_argument(
+        "--all-namespaces", action="store_true", help="all namespaces, for a hub with user namespaces"
+    )

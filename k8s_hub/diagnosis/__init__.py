@@ -1,13 +1,12 @@
-"""Diagnosis: what a pod, its claim, their events or a refused request mean, in one sentence for the user.
+"""diagnosis: explains a pod, its claim, their events or a refused request in one sentence for the user.
 
-Here live ordered rules and the sentences they say; nothing here asks the cluster, waits or remembers.
-For doubt: could you answer from files saved with ``kubectl -o json``, and a time?
+Holds ordered rules and their sentences. Everything is pure: files of ``kubectl -o json`` and a time are enough to test it.
 
-A new rule is a function in the module of its topic and a place in that module's tuple of rules; a reason that users have
-not met yet is a member of `Reason`, too. It is proven by a recording of a real cluster in tests/data/recorded, made by a
-situation of devkit/realcluster, with its row in tests/diagnosis/table.py, which writes docs/reference/start-messages.md.
+To add a rule, write a function in the module of its topic and add it to that module's tuple of rules; a new reason is also a
+member of `Reason`. Prove it with a recording of a real cluster in tests/data/recorded, which a situation of
+devkit/realcluster makes, and with a row in tests/diagnosis/table.py, which writes docs/reference/start-messages.md.
 
-The names below are what a site's own rules (`KubeSpawner.diagnosis_rules`) are made of, and are kept between versions.
+The names below are for a site's own rules (`KubeSpawner.diagnosis_rules`), and stay stable between versions.
 """
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage

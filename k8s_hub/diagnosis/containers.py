@@ -1,4 +1,4 @@
-"""Rules about containers on their machine: what they lack, the steps before the server, and how far it is."""
+"""Rules about containers on their node: missing objects, init containers, and the progress of the server."""
 
 import re
 
@@ -41,21 +41,21 @@ _SILENT = f"Your server started but did not respond within {{waited}}. {AGAIN}"
 
 
 def server_is_ready(seen: Observation) -> Diagnosis | None:
-    """Nothing is wrong any more, whatever went wrong on the way."""
+    """The server is ready, whatever went wrong before."""
     return up() if is_ready_to_serve(seen.pod) else None
 
 
 def up() -> Diagnosis:
-    """The server may be handed to its user."""
+    """The server is ready for its user."""
     return Diagnosis.waiting(Stage.RUNNING, _RUNS, expired=_SILENT)
 
 
 def step_fails(seen: Observation) -> Diagnosis | None:
-    """A step before the server has failed for good; the server never gets its turn."""
+    """An init container has failed for good, so the server never starts."""
     for container in seen.status.get("initContainerStatuses") or ():
         has_ended = seen.status.get("phase") == "Failed"
         if seen.is_past(container) or (has_ended and seen.role_of(container) is Role.SIDECAR):
-            continue  # where the pod has ended, it was ended with it
+            continue  # the pod has ended, and the container with it
         has_failed = bool(state_of(container, "terminated").get("exitCode"))
         if is_crash_looping(container) or (has_failed and has_ended):
             return Diagnosis.failed(
@@ -69,7 +69,7 @@ def step_fails(seen: Observation) -> Diagnosis | None:
 
 
 def object_missing(seen: Observation) -> Diagnosis | None:
-    """The environment is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
+    """The environment refers to a Secret or ConfigMap, or a key of it, that does not exist."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
     message = message_of(state_of(container, "waiting"))
@@ -81,7 +81,7 @@ def object_missing(seen: Observation) -> Diagnosis | None:
 
 
 def root_not_allowed(seen: Observation) -> Diagnosis | None:
-    """The pod may not run as root, and its image does, or does not say by number that it does not."""
+    """The pod must not run as root, but its image does, or does not name its user by number."""
     if (container := seen.waiting("CreateContainerConfigError")) is None:
         return None
     message = message_of(state_of(container, "waiting"))
@@ -103,7 +103,7 @@ def root_not_allowed(seen: Observation) -> Diagnosis | None:
 
 
 def server_silent(pod: Raw, words: str) -> Diagnosis:
-    """The container runs, perhaps not for the first time, and its server does not answer, as the words say."""
+    """The container runs, but its server does not answer the probes."""
     if restarts(pod):
         return tried_again(pod)
     return Diagnosis.waiting(
@@ -116,7 +116,7 @@ def server_silent(pod: Raw, words: str) -> Diagnosis:
 
 
 def container_not_created(seen: Observation) -> Diagnosis | None:
-    """The runtime could not create or run a container, and tries again."""
+    """The runtime could not create or run a container, and retries."""
     if (
         container := seen.waiting("CreateContainerError", "CreateContainerConfigError", "RunContainerError")
     ) is None:
@@ -125,7 +125,7 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
 
 
 def machine_silent(seen: Observation) -> Diagnosis | None:
-    """The machine of the pod has stopped answering. Unknown is not dead: it may come back."""
+    """The pod's node has stopped responding. The pod is unknown, not dead: the node may come back."""
     if seen.pod is None or not (is_on_lost_node(seen.pod) or seen.unsolved("NodeNotReady")):
         return None
     return Diagnosis.waiting(
@@ -138,7 +138,7 @@ def machine_silent(seen: Observation) -> Diagnosis | None:
 
 
 def step_runs(seen: Observation) -> Diagnosis | None:
-    """A step before the server is at work."""
+    """An init container is running."""
     for container in seen.status.get("initContainerStatuses") or ():
         if state_of(container, "running") and seen.role_of(container) is Role.STEP:
             step = seen.in_words(container)
@@ -151,7 +151,7 @@ def step_runs(seen: Observation) -> Diagnosis | None:
 
 
 def side_container_starts(seen: Observation) -> Diagnosis | None:
-    """A native side container runs, and has not passed its startup probe; the server begins after it."""
+    """A native sidecar runs, but has not passed its startup probe. The server starts after it."""
     for container in seen.status.get("initContainerStatuses") or ():
         if seen.role_of(container) is not Role.SIDECAR or container.get("started") is not False:
             continue
@@ -167,7 +167,7 @@ def side_container_starts(seen: Observation) -> Diagnosis | None:
 
 
 def others_not_ready(seen: Observation) -> Diagnosis | None:
-    """The server itself is ready, and what runs beside it is not, so that its pod is not."""
+    """The server is ready, but another container is not, so the pod is not ready."""
     if not (notebook_status(seen.pod or {}) or {}).get("ready"):
         return None
     for container in seen.status.get("containerStatuses") or ():
@@ -196,7 +196,7 @@ def _waits_for_side(seen: Observation, container: Raw, stage: Stage, sentence: s
 
 
 def server_runs(seen: Observation) -> Diagnosis | None:
-    """The process is there and does not answer yet, or not as a probe wants it."""
+    """The server's process runs, but does not answer yet, or fails a probe."""
     container = notebook_status(seen.pod or {})
     if container is None or not state_of(container, "running"):
         return None
@@ -212,7 +212,7 @@ def server_runs(seen: Observation) -> Diagnosis | None:
 
 
 def _complaints(seen: Observation, container: Raw) -> list[Raw]:
-    """Return what the kubelet's probes have said of a container since it runs."""
+    """Return the messages of failed probes since the container runs."""
     begin = parse_time(state_of(container, "running").get("startedAt"))
     return [
         event
@@ -222,7 +222,7 @@ def _complaints(seen: Observation, container: Raw) -> list[Raw]:
 
 
 def machine_sets_up(seen: Observation) -> Diagnosis | None:
-    """The pod has its machine; volumes, network and containers follow."""
+    """The pod is scheduled; volumes, network and containers come next."""
     if not seen.spec.get("nodeName"):
         return None
     return Diagnosis.waiting(

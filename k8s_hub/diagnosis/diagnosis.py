@@ -1,4 +1,4 @@
-"""What is known about one start: a stage, one plain sentence for the user, and whether waiting can help; and what is shown of it."""
+"""A diagnosis of one start: its stage, one plain sentence for the user, and whether waiting can help."""
 
 import json
 from base64 import b64encode
@@ -14,19 +14,19 @@ from k8s_hub.text import format_duration
 
 
 class Stage(StrEnum):
-    """Where a start is; the order is the order of a start without trouble."""
+    """The stage of a start, in the order of a start without trouble."""
 
-    REQUEST = "request"  # clearing what is in the way, creating objects
+    REQUEST = "request"  # removing leftovers, creating objects
     STORAGE = "storage"
     SCHEDULING = "scheduling"
-    MACHINE = "machine"  # the autoscaler is adding one
+    MACHINE = "machine"  # the autoscaler is adding a node
     PULLING = "pulling"
     STARTING = "starting"
     RUNNING = "running"
 
     @property
     def percent(self) -> int:
-        """How far the progress bar is; 100 belongs to the hub."""
+        """The percentage of the progress bar; only the hub shows 100."""
         return _PERCENT[self]
 
 
@@ -42,7 +42,7 @@ _PERCENT = {
 
 
 class Reason(StrEnum):
-    """Why a start waits or failed: a closed list, because metrics carry it as a label."""
+    """Why a start waits or failed: a closed list, because metrics use it as a label."""
 
     # What was chosen
     CHOICE = "choice"
@@ -97,22 +97,22 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GracePeriods:
-    """How long a trouble that may pass by itself is watched; what is not listed here waits for the spawner's deadline.
+    """How long to wait for a problem that may pass by itself; problems not listed here last until the start's deadline.
 
-    A person looks away after a minute and gives up after some. So a trouble that only an administrator can
-    end fails well before that, and one that the cluster often ends by itself is given its time.
+    Users give up after a few minutes. A problem that only an administrator can solve fails the start well before that. A
+    problem that the cluster often solves by itself gets more time.
     """
 
-    #: A Secret, ConfigMap or claim that is named but missing: it may be on its way, made by the same hook.
+    #: A missing Secret, ConfigMap or claim: the same hook may be creating it.
     missing_object: timedelta = timedelta(seconds=10)
-    #: A registry that does not answer, or answers 429 or 5xx: the kubelet tries again after 10, 20, 40, ... s.
+    #: A registry that does not answer, or answers 429 or 5xx: the kubelet retries after 10, 20, 40, ... s.
     image_pull: timedelta = timedelta(seconds=120)
     #: The autoscaler said that no machine can be added. Another server may still end and make room, and the
     #: autoscaler may change its mind when a failed group leaves its back-off.
     no_scale_up: timedelta = timedelta(seconds=120)
-    #: A claim without a volume and without a storage class to make one: somebody may be adding it by hand.
+    #: A claim without a volume and without a storage class: an administrator may be adding the volume.
     unbound_claim: timedelta = timedelta(seconds=60)
-    #: A server that shuts down: after this, the user reads what it waits for.
+    #: A server that shuts down: after this, the user reads why it takes long.
     shutdown: timedelta = timedelta(seconds=20)
 
 
@@ -122,22 +122,22 @@ DETAIL_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One answer, made with :meth:`waiting` or :meth:`failed`; its texts are bounded, redacted, and of one line.
+    """One diagnosis, made with :meth:`waiting` or :meth:`failed`. Its texts are bounded, redacted and one line long.
 
-    They are text, not markup: whoever puts them on a page escapes them.
+    They are plain text: escape them for HTML.
     """
 
     stage: Stage
-    #: What the user reads: at most SENTENCE_LIMIT characters.
+    #: For the user: at most SENTENCE_LIMIT characters.
     sentence: str
     #: For the administrator's log: the cluster's own words, at most DETAIL_LIMIT characters.
     detail: str = ""
-    #: How far the progress bar is, where it is further than the stage's own.
+    #: The percentage of the progress bar, if it is beyond that of the stage.
     percent: int = 0
     fatal: bool = False
-    #: None while nothing is wrong.
+    #: None if nothing is wrong.
     reason: Reason | None = None
-    #: What the user reads if the deadline comes first: what did not happen within ``{waited}``, and what to do.
+    #: For the user at the deadline: what did not happen within ``{waited}``, and what to do.
     expired: str = ""
 
     def __post_init__(self) -> None:
@@ -162,28 +162,28 @@ class Diagnosis:
     ) -> Self:
         """A state that may pass by itself.
 
-        ``lasting`` is ignored. Rules for version 0.1.0 pass it; now only `slow_spawn_message` tells the time.
+        ``lasting`` is ignored. Rules for version 0.1.0 pass it.
         """
         return cls(stage=stage, sentence=sentence, detail=detail, reason=reason, expired=expired)
 
     @classmethod
     def failed(cls, stage: Stage, reason: Reason, sentence: str, *, detail: str = "") -> Self:
-        """A state that waiting does not change, or not in a time that a person waits."""
+        """A state that waiting does not change soon enough."""
         return cls(stage=stage, sentence=sentence, detail=detail, fatal=True, reason=reason)
 
 
 T = TypeVar("T")
 
 OnError = Callable[[Callable[..., object], Exception], object]
-"""Is given a rule that raised, and what it raised."""
+"""Called with a rule that raised, and its exception."""
 
 
 def ignore(_rule: Callable[..., object], _error: Exception) -> None:
-    """Pass over a rule that raised."""
+    """Ignore a rule that raised."""
 
 
 def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | None:
-    """Return what a rule says of its subject; None for one that raises: the others go on without it."""
+    """Return the result of a rule; None if it raises, so that the other rules still apply."""
     try:
         answer = rule(subject)
         if answer is None or isinstance(answer, Diagnosis):
@@ -200,7 +200,7 @@ def ask(rule: Callable[[T], Any], subject: T, on_error: OnError) -> Diagnosis | 
 
 
 def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
-    """Return what to say now, None when it has just been said. The bar never goes back."""
+    """Return what to show now; None if it was just shown. The progress bar never goes back."""
     if previous is None:
         return new
     if new.sentence == previous.sentence:
@@ -209,7 +209,7 @@ def advance(previous: Diagnosis | None, new: Diagnosis) -> Diagnosis | None:
 
 
 def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
-    """Turn what was waited for into why the start failed: the time is up and this is what is known."""
+    """Turn the diagnosis of a waiting start into the reason for its failure at the deadline."""
     if diagnosis.fatal:
         return diagnosis
     return replace(
@@ -221,17 +221,17 @@ def at_deadline(diagnosis: Diagnosis, waited: timedelta) -> Diagnosis:
 
 
 NOT_STARTED = f"Your server did not start within {{waited}}. {AGAIN}"
-"""What the user reads at the deadline where nobody knows more."""
+"""The text for the user at the deadline if no other is known."""
 
 
 SHORTEST = 8
-"""Characters from which on a value is hidden: a shorter one is found in half of all words."""
+"""The shortest value to hide, in characters: shorter ones are parts of many words."""
 
 _HIDDEN, _CUT = "***", "…"
 
 
 def redacted(diagnosis: Diagnosis, secrets: Collection[str]) -> Diagnosis:
-    """Return the diagnosis with none of the secrets in its texts, also where these quote them escaped or cut."""
+    """Return the diagnosis without the secrets in its texts, even if they are escaped or truncated there."""
     forms = _forms_of(secrets)
     return replace(
         diagnosis,
@@ -241,7 +241,7 @@ def redacted(diagnosis: Diagnosis, secrets: Collection[str]) -> Diagnosis:
 
 
 def redacted_text(text: str, secrets: Collection[str]) -> str:
-    """Return a text with none of the secrets in it."""
+    """Return the text without the secrets."""
     return _without(text, _forms_of(secrets))
 
 
@@ -251,7 +251,7 @@ def _forms_of(secrets: Collection[str]) -> list[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield how a text may quote a secret; one of several lines may be quoted in part."""
+    """Yield the forms in which a text may quote a secret, such as single lines of it."""
     lines = [line for line in secret.splitlines() if len(line) >= SHORTEST]
     for text in (*lines, " ".join(secret.split())):
         if len(text) >= SHORTEST:
@@ -270,7 +270,7 @@ def _without(text: str, forms: Collection[str]) -> str:
 
 
 def _without_cut(text: str, form: str) -> str:
-    """Hide the beginning of a secret at the end of a text."""
+    """Hide a truncated secret at the end of a text."""
     for length in range(min(len(form) - 1, len(text)), SHORTEST - 1, -1):
         if text.endswith(form[:length]):
             return text[:-length] + _HIDDEN

@@ -1,4 +1,4 @@
-"""Rules about ends: of the server's container, which may be tried again, and of the pod, which is not."""
+"""Rules about the end of the server's container, which the kubelet may restart, and of the pod, which is final."""
 
 import re
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ _TOLD_TO_END = (137, 143)
 
 
 def out_of_memory(seen: Observation) -> Diagnosis | None:
-    """A server that is too large for its limit at start is so at every start."""
+    """The server ran out of memory while starting. It would do so at every start."""
     container = notebook_status(seen.pod or {})
     if container is None or state_of(container, "running"):
         return None
@@ -99,7 +99,7 @@ def out_of_memory(seen: Observation) -> Diagnosis | None:
 
 
 def pod_ended(seen: Observation) -> Diagnosis | None:
-    """The pod will not come to run."""
+    """The pod ended and will not run."""
     if seen.pod is None:
         return None
     match life := judge_pod(seen.pod):
@@ -112,7 +112,7 @@ def pod_ended(seen: Observation) -> Diagnosis | None:
 
 
 def server_crashes_on(seen: Observation) -> Diagnosis | None:
-    """It has ended too often for one start.
+    """The server has failed too often during this start.
 
     A kubelet shows CrashLoopBackOff only near the end of the back-off, a minute later; until then the container is
     terminated.
@@ -125,7 +125,7 @@ def server_crashes_on(seen: Observation) -> Diagnosis | None:
 
 
 def server_restarts(seen: Observation) -> Diagnosis | None:
-    """The server has failed, and has tries left."""
+    """The server has failed, and the kubelet restarts it."""
     if seen.pod is None:
         return None
     life, container = judge_pod(seen.pod), notebook_status(seen.pod) or {}
@@ -144,7 +144,7 @@ def server_restarts(seen: Observation) -> Diagnosis | None:
 
 
 def tried_again(pod: Raw) -> Diagnosis:
-    """Tell of a server that has ended, for all that is known by itself, and is started again."""
+    """Return the diagnosis of a server that ended by itself and is restarted."""
     container = notebook_status(pod) or {}
     if words := runtime_words(container):
         return not_created("your server", words)
@@ -159,7 +159,7 @@ def tried_again(pod: Raw) -> Diagnosis:
 
 
 def not_created(container: str, words: str) -> Diagnosis:
-    """Tell of a container that the runtime could not create or run, and tries again."""
+    """Return the diagnosis of a container that the runtime could not create or run, and retries."""
     return Diagnosis.waiting(
         Stage.STARTING,
         f"The machine could not start {container}. It is trying again.",
@@ -170,13 +170,13 @@ def not_created(container: str, words: str) -> Diagnosis:
 
 
 def tries_in_words(container: Raw) -> str:
-    """Say how often a container has been tried, if it was more than once."""
+    """Return how often a container was tried, if more than once."""
     restarts = int(container.get("restartCount") or 0)
     return f" {restarts + 1} times in a row" if restarts else ""
 
 
 def exit_detail(container: Raw) -> str:
-    """What is known of the last end; not the message of a program that ran, which may be what it printed."""
+    """Return the last exit for the log, without the message of a program that ran: it may be the program's output."""
     exit_, words = last_exit(container), runtime_words(container)
     return (
         f"container {container.get('name')}: {exit_.get('reason') or 'Error'}, "
@@ -231,18 +231,18 @@ def _evicted(pod: Raw, life: Ended) -> Diagnosis:
 
 
 def _is_refused(pod: Raw, life: Ended) -> bool:
-    """True where the kubelet would not have the pod (OutOfcpu, NodeAffinity, ...) or never started its server."""
+    """True if the kubelet refused the pod (OutOfcpu, NodeAffinity, ...) or never started its server."""
     has_run = bool(last_exit(notebook_status(pod) or {}))
     return life.code != 0 and (_is_of_pod(pod, life) or not has_run)
 
 
 def _is_of_pod(pod: Raw, life: Ended) -> bool:
-    """True where the pod itself says why it ended, and not one of its containers."""
+    """True if the pod itself has the reason for its end, not one of its containers."""
     return life.reason in {(pod.get("status") or {}).get("reason"), *_EVICTIONS}
 
 
 def _refusal_in_words(life: Ended) -> str:
-    """Say why; to start again is no advice where no machine like this one can take the server."""
+    """Return why. Do not advise a restart if such a node can never run the server."""
     if (found := _NO_ROOM.search(life.message)) and int(found["requested"]) > int(found["capacity"]):
         # The kubelet counts CPUs in thousandths.
         unit = Decimal(1000 if found["resource"] == "cpu" else 1)
@@ -264,7 +264,7 @@ def _refusal_in_words(life: Ended) -> str:
 
 
 def _failed_pod(pod: Raw, life: Ended, reason: Reason, sentence: str) -> Diagnosis:
-    """The words on a pod are Kubernetes' own; those of a container may be what its program has printed."""
+    """Diagnose a failed pod. Its message is Kubernetes' own; a container's message may be the program's output."""
     words = f": {life.message}" if life.message and _is_of_pod(pod, life) else ""
     return Diagnosis.failed(
         Stage.STARTING,
@@ -306,17 +306,17 @@ _READ_LOG = "Its log shows why; ask your administrator to read it."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stop:
-    """Why the kubelet ended the server, of which the server's own log says nothing."""
+    """Why the kubelet stopped the server, which is not in the server's own log."""
 
     reason: Reason
-    #: Without its point.
+    #: Without a full stop.
     sentence: str
     advice: str
     detail: str
 
 
 def _stopped_by_kubelet(seen: Observation) -> _Stop | None:
-    """Find out whether the last try of the server was ended by the kubelet: for a failed hook, or for a probe."""
+    """Return why the kubelet stopped the last try of the server: a failed hook or probe; None if it did not."""
     container = notebook_status(seen.pod or {})
     if container is None:
         return None
@@ -353,16 +353,16 @@ def _failed_probe(seen: Observation, container: Raw) -> _Stop | None:
 
 
 def is_waiting_for_hook(container: Raw) -> bool:
-    """True where the kubelet shows that a postStart hook has failed, which it does until it restarts the container."""
+    """True if a postStart hook has failed. The kubelet shows this until it restarts the container."""
     return state_of(container, "waiting").get("reason") == "PostStartHookError"
 
 
 def _since_last_try(
     seen: Observation, container: Raw, reason: str, naming: re.Pattern[str] | None = None
 ) -> list[Raw]:
-    """Return the events about a container since its last try began; all of them if nobody says when that was.
+    """Return the events about a container since its last try began; all events if that time is unknown.
 
-    Some kubelets name the container only in the words, where ``naming`` finds it.
+    Some kubelets name the container only in the message: ``naming`` finds it there.
     """
     begin, name = parse_time(last_exit(container).get("startedAt")), str(container.get("name"))
     found = []

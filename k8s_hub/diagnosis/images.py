@@ -1,7 +1,7 @@
-"""Rules about images: what the kubelet and the registry say when one cannot be had, and while it comes.
+"""Rules about images: pulls in progress, and errors of the kubelet and the registry.
 
-Only what a registry says of the image itself ends a start at once. All else (the network, a limit of downloads, a
-machine whose own store is damaged or full) may be another at the next try, and is given its time.
+Only a registry's answer about the image itself ends a start at once. Other errors (the network, rate limits, a full or
+damaged store of the node) may pass, so they get a grace period.
 """
 
 import re
@@ -69,7 +69,7 @@ _NAME_AND_TAG = "Check its name and tag, or contact your administrator."
 
 
 def image_name_invalid(seen: Observation) -> Diagnosis | None:
-    """The name is no image's name; nobody was even asked."""
+    """The image name is invalid, so no registry was asked."""
     if (container := seen.waiting("InvalidImageName")) is None:
         return None
     name = f'The image name "{_image(seen, container)}"{_of(seen, container)}'
@@ -77,7 +77,7 @@ def image_name_invalid(seen: Observation) -> Diagnosis | None:
 
 
 def image_never_pulled(seen: Observation) -> Diagnosis | None:
-    """The pull policy is Never, and the machine does not have it."""
+    """The pull policy is Never, and the node does not have the image."""
     if (container := seen.waiting("ErrImageNeverPull")) is None:
         return None
     return _failed(
@@ -90,11 +90,11 @@ def image_never_pulled(seen: Observation) -> Diagnosis | None:
 
 
 def image_pull_fails(seen: Observation) -> Diagnosis | None:
-    """The registry or the kubelet has said why; asking again cannot help where that is about the image itself."""
+    """The pull failed. A retry cannot help if the error is about the image itself."""
     if (container := seen.waiting(*_PULL_FAILS)) is None:
         return None
     image, reply, nameless = _named(seen, container), _reply(seen, container), _nameless(seen, container)
-    if _LIMITED.search(nameless):  # which is said before anybody looks at the image
+    if _LIMITED.search(nameless):  # the registry answers so before it looks at the image
         return _tried_again(
             seen,
             container,
@@ -104,7 +104,7 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
     if _NO_PLATFORM.search(reply):
         sentence = f"The {image} was not made for the kind of processor that the machine has."
         return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, _OTHER_IMAGE)
-    if _DENIED.search(nameless):  # many registries say so too of what does not exist
+    if _DENIED.search(nameless):  # many registries also answer so if the image does not exist
         secrets = [message_of(event) for event in seen.pod_events("FailedToRetrieveImagePullSecret")]
         sentence = f"The {image} does not exist, or this hub may not download it."
         advice = "Check its name, or ask your administrator for access."
@@ -121,7 +121,7 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
 
 
 def image_is_pulled(seen: Observation) -> Diagnosis | None:
-    """The machine downloads; the larger the image, the longer."""
+    """The node pulls the image."""
     pulling, pulled = seen.pod_events("Pulling"), seen.pod_events("Pulled", "Failed")
     if not pulling or (pulled and last_seen(pulled[-1]) >= last_seen(pulling[-1])):
         return None
@@ -138,7 +138,7 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
 
 
 def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str) -> Diagnosis:
-    """Give the kubelet's tries their time, and end the start after it."""
+    """Wait for the kubelet's retries, and fail after the grace period."""
     lasting = _failing_for(seen, container)
     end = _failed(
         seen, container, Reason.IMAGE_PULL, failed, "Try again later, or contact your administrator."
@@ -163,7 +163,7 @@ def _failed(
     *,
     also: list[str] | None = None,
 ) -> Diagnosis:
-    """Make the diagnosis; the advice is for those who chose the image: that of another container is the hub's."""
+    """Return a failure with advice for whoever chose the image: the user, or the administrator for other containers."""
     advice = advice if seen.role_of(container) is Role.SERVER else CONTACT
     return Diagnosis.failed(
         Stage.PULLING,
@@ -182,17 +182,17 @@ def _image(seen: Observation, container: Raw) -> str:
 
 
 def _of(seen: Observation, container: Raw) -> str:
-    """Say whose image it is, where it is not the one that the user knows of."""
+    """Name the container, if it is not the user's server."""
     return "" if seen.role_of(container) is Role.SERVER else f" of {seen.in_words(container)}"
 
 
 def _shortened(image: str) -> str:
-    """A digest is 64 digits that nobody reads."""
+    """Shorten digests, which have 64 digits."""
     return re.sub(r"@sha256:(\w{12})\w+", r"@sha256:\1", image)
 
 
 def _reply(seen: Observation, container: Raw) -> str:
-    """What was said last of this container's pull: older kubelets give the registry's words only in an event."""
+    """Return the last message about this container's pull: older kubelets have the registry's error only in an event."""
     words = message_of(state_of(container, "waiting"))
     if not words or _BACK_OFF.fullmatch(words):
         failures = _failures(seen, container)
@@ -201,7 +201,7 @@ def _reply(seen: Observation, container: Raw) -> str:
 
 
 def _nameless(seen: Observation, container: Raw) -> str:
-    """What was said, without names: an image may be called "denied" or have the tag 429."""
+    """Return the message without names: an image may be called "denied" or have the tag 429."""
     image = seen.image_of(container)
     words = _NAMES.sub("", _reply(seen, container))
     return words.replace(image, "") if re.search("[/:]", image) else words

@@ -1,4 +1,4 @@
-"""Words for users: advice, amounts, lists, and foreign text made safe to show."""
+"""Texts for users: advice, amounts, lists, and sanitized foreign text."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from decimal import Decimal
 CONTACT = "Contact your administrator."
 AGAIN = "Try again; if it keeps happening, contact your administrator."
 LATER = "Try again in a few minutes; if it keeps happening, contact your administrator."
-"""What to do: where only an administrator can help, where another try may, and where it may after a while."""
+"""Advice: if only an administrator can help, if another try may help, and if another try later may help."""
 
 _NOT_TO_SHOW = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"
@@ -29,7 +29,7 @@ _SECRETS = (
 
 
 def sanitized(text: str, limit: int) -> str:
-    """Return text from anywhere as one line: no control characters or surrogates, nothing that looks like a secret, bounded."""
+    """Return foreign text as one bounded line, without control characters, surrogates and likely secrets."""
     # What is far behind the limit is not worth reading; foreign text may be megabytes long.
     line = " ".join(_NOT_TO_SHOW.sub(" ", text[: 4 * limit]).split())
     for sign, pattern, replacement in _SECRETS:
@@ -55,7 +55,7 @@ _STEP = 1024
 
 
 def byte_size(size: Decimal) -> str:
-    """``1.5 GiB``; always in binary units, at most one digit behind the point."""
+    """``1.5 GiB``: binary units, at most one decimal."""
     for unit in _BINARY_UNITS[:-1]:
         if size < _STEP:
             return f"{_short(size)} {unit}"
@@ -64,12 +64,12 @@ def byte_size(size: Decimal) -> str:
 
 
 def _short(number: Decimal) -> str:
-    """One digit behind the point, and none where it says nothing."""
+    """At most one decimal, and no ``.0``."""
     return f"{number:.1f}".removesuffix(".0")
 
 
 def capitalized(words: str) -> str:
-    """Return the words as the begin of a sentence; names among them stay as they are written."""
+    """Return the words with a capital first letter."""
     return words[:1].upper() + words[1:]
 
 
@@ -79,7 +79,7 @@ _GPU_VENDORS = ("nvidia.com/", "amd.com/", "gpu.intel.com/", "habana.ai/")
 
 
 def format_amount(resource: str, quantity: Decimal) -> str:
-    """Say how much of a resource in plain words: ``2 GPUs``, ``4 GiB of memory``, ``0.5 CPUs``."""
+    """Return an amount of a resource in plain words: ``2 GPUs``, ``4 GiB of memory``, ``0.5 CPUs``."""
     if resource in _SIZES:
         return f"{byte_size(quantity)} of {_SIZES[resource]}"
     noun = "GPU" if resource.startswith(_GPU_VENDORS) else _COUNTED.get(resource)
@@ -87,7 +87,7 @@ def format_amount(resource: str, quantity: Decimal) -> str:
 
 
 def format_quantity(resource: str, quantity: Decimal) -> str:
-    """Say how much without saying of what: ``2``, ``4 GiB``."""
+    """Return an amount without its resource: ``2``, ``4 GiB``."""
     return byte_size(quantity) if resource in _SIZES else _digits(quantity)
 
 

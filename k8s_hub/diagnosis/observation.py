@@ -1,4 +1,4 @@
-"""What is known at one moment about one start, and the questions that rules ask of it."""
+"""An observation of one start at one moment, with the queries that rules need."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ _PAST_VOLUMES = ("Pulling", "Pulled", "Created", "Started")
 
 
 class Role(Enum):
-    """What a container is for in its pod."""
+    """The role of a container in its pod."""
 
     #: The user's server.
     SERVER = auto()
@@ -34,11 +34,10 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Pod, claims and events as the API server tells them; each of them may be missing.
+    """Pod, claims and events from the API server. Each of them may be missing.
 
-    Of a pod and a claim it has what `k8s_hub.diagnosis.projection` keeps: neither environment nor arguments.
-    ``events`` may hold other objects' events: they are told apart by uid, so that those of an earlier pod
-    of the same name say nothing about this one.
+    Pods and claims have the fields that `k8s_hub.diagnosis.projection` keeps, without environment and arguments. ``events``
+    may contain other objects' events: rules compare uids, so that events of an earlier pod of the same name do not count.
     """
 
     pod: Raw | None
@@ -46,18 +45,18 @@ class Observation:
     events: Sequence[Raw]
     #: Aware, UTC.
     now: datetime
-    #: When this start attempt began; the oldest that any trouble of it can be.
+    #: When this start began. No problem of it can be older.
     started: datetime
     grace: GracePeriods = field(default=GracePeriods())
-    #: The claims that the server has besides the one that is looked at.
+    #: The server's other claims.
     other_claims: Sequence[Raw] = ()
-    #: The Secrets that this start has created after the pod: what missed one of them will find it.
+    #: The Secrets that this start created after the pod. A container that missed one will find it.
     created_secrets: Collection[str] = ()
-    #: A request that the API server refused; then there is neither pod nor claim nor event.
+    #: A request that the API server refused. Then there are no pod, claims and events.
     refusal: Refusal | None = None
 
     def by_claim(self) -> "list[Observation]":
-        """Return this observation with each of the claims in turn as the one that is looked at."""
+        """Return a copy of this observation for each claim, with that claim as ``claim``."""
         claims = [*([] if self.claim is None else [self.claim]), *self.other_claims]
         if len(claims) < 2:
             return [self]
@@ -80,7 +79,7 @@ class Observation:
 
     @property
     def containers(self) -> list[Raw]:
-        """The statuses of all containers: those that prepare first, then the server's, then the others."""
+        """The statuses of all containers: init containers first, then the server's, then the others."""
         init: list[Raw] = list(self.status.get("initContainerStatuses") or ())
         main: list[Raw] = list(self.status.get("containerStatuses") or ())
         if len(main) > 1:
@@ -89,7 +88,7 @@ class Observation:
         return init + main
 
     def role_of(self, container: Raw) -> Role:
-        """Return what the container of this status is for."""
+        """Return the role of the container with this status."""
         name = container.get("name")
         specs = {spec.get("name"): spec for spec in self.spec.get("initContainers") or ()}
         if name in specs and specs[name].get("restartPolicy") == "Always":
@@ -99,7 +98,7 @@ class Observation:
         return Role.SERVER if name == notebook_name(self.pod or {}) else Role.BESIDE
 
     def in_words(self, container: Raw) -> str:
-        """Say to the user which container it is: theirs, or one of the administrator's."""
+        """Name the container for the user: their server, or one of the administrator's containers."""
         match self.role_of(container):
             case Role.SERVER:
                 return "your server"
@@ -110,13 +109,13 @@ class Observation:
 
     @property
     def server_has_turn(self) -> bool:
-        """True once all that comes before the server is done: what runs beside it cannot keep it from starting."""
+        """True once all init containers are done. Other containers cannot block the server's start."""
         notebook = notebook_status(self.pod or {}) or {}
         has_begun = bool(state_of(notebook, "running") or last_exit(notebook))
         return has_begun or self.condition("Initialized").get("status") == "True"
 
     def waiting(self, *reasons: str) -> Raw | None:
-        """Return the status of the first container that waits for one of the reasons and keeps the server waiting."""
+        """Return the status of the first container that waits with one of these reasons and blocks the server."""
         for container in self.containers:
             waiting = state_of(container, "waiting")
             if waiting.get("reason") not in reasons or self.is_provided(message_of(waiting)):
@@ -126,11 +125,11 @@ class Observation:
         return None
 
     def is_past(self, container: Raw) -> bool:
-        """True for a native side container that has started once: whatever it does now, the server goes on."""
+        """True for a native sidecar that has started once: it no longer blocks the server."""
         return self.role_of(container) is Role.SIDECAR and self.server_has_turn
 
     def image_of(self, container: Raw) -> str:
-        """Name a container's image as the spec does; the status may have another of its names."""
+        """Return a container's image from the spec: the status may use another name."""
         specs = (*(self.spec.get("initContainers") or ()), *(self.spec.get("containers") or ()))
         named = (spec.get("image") for spec in specs if spec.get("name") == container.get("name"))
         return str(next(named, None) or container.get("image") or "")
@@ -142,28 +141,28 @@ class Observation:
 
     @property
     def unschedulable(self) -> str | None:
-        """What the scheduler says about the pod, None unless it has tried and found no machine."""
+        """The scheduler's message about the pod; None unless it has tried and found no node."""
         condition = self.condition("PodScheduled")
         if condition.get("status") != "False":
             return None
         return message_of(condition) or condition.get("reason") or "Unschedulable"
 
     def since(self, condition: str) -> datetime | None:
-        """When a condition of the pod came to be what it is, None if that is unknown."""
+        """Return the time of a condition's last transition; None if unknown."""
         text = self.condition(condition).get("lastTransitionTime")
         return parse_time(text) if text else None
 
     @property
     def other_claim_names(self) -> set[str]:
-        """The claims of the pod besides the one that is looked at: what is said of a volume may be of one of these."""
+        """The pod's claims besides ``claim``: a message about a volume may be about one of these."""
         names = {_claim_in(volume) for volume in self.spec.get("volumes") or ()}
         names |= {key_of(claim).name for claim in self.other_claims}
         return names - {"", key_of(self.claim).name if self.claim else ""}
 
     def unsolved(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
-        """Return the pod's events of a trouble with its machine, without those after which it has come further.
+        """Return the pod's events of an unsolved problem on its node.
 
-        A volume that was attached has solved the trouble of that volume only.
+        An attached volume only solves the problems of that volume.
         """
         further = self.pod_events("SuccessfulAttachVolume", *_PAST_VOLUMES)
         return [
@@ -173,20 +172,20 @@ class Observation:
         ]
 
     def is_provided(self, words: str) -> bool:
-        """True where the machine missed a Secret that has been created since: it looks again by itself."""
+        """True if the kubelet missed a Secret that was created since: it retries by itself."""
         found = _MISSING_SECRET.search(words)
         return found is not None and found["name"] in self.created_secrets
 
     def pod_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
-        """Return this pod's events of these reasons, oldest first; all of them without a reason."""
+        """Return this pod's events with these reasons, oldest first; all events without a reason."""
         return self._events_of(self.pod, reasons, matching)
 
     def claim_events(self, *reasons: str, matching: re.Pattern[str] | None = None) -> list[Raw]:
-        """Return the claim's events of these reasons, oldest first; all of them without a reason."""
+        """Return the claim's events with these reasons, oldest first; all events without a reason."""
         return self._events_of(self.claim, reasons, matching)
 
     def lasting(self, since: datetime | None) -> timedelta:
-        """How long something has been so; never negative, never longer than this attempt."""
+        """Return the time since a moment, never negative and never longer than this start."""
         begun = self.started if since is None else max(since, self.started)
         return max(self.now - begun, timedelta())
 
@@ -207,28 +206,28 @@ class Observation:
 
 
 def message_of(said: Raw) -> str:
-    """Return the message of an event, a condition or a container's state, as much of it as is worth reading."""
+    """Return the message of an event, a condition or a container's state, shortened."""
     return str(said.get("message") or "")[:MESSAGE_LIMIT]
 
 
 def component_of(event: Raw) -> str:
-    """Return who says it: "kubelet", "default-scheduler", "karpenter"; empty if the event does not tell."""
+    """Return an event's source: "kubelet", "default-scheduler", "karpenter"; empty if unknown."""
     return str(event.get("reportingComponent") or (event.get("source") or {}).get("component") or "")
 
 
 def is_of_container(event: Raw, name: str) -> bool:
-    """True where an event is about this container of its pod, or does not say which one it is about."""
+    """True if an event is about this container, or does not name one."""
     path = str((event.get("involvedObject") or {}).get("fieldPath") or "")
     return not path or path.endswith(f"{{{name}}}")
 
 
 def first_seen(event: Raw) -> datetime:
-    """When an event happened first; the scheduler's and the kubelet's events say it in different fields."""
+    """Return when an event happened first: the scheduler and the kubelet use different fields."""
     return _moment(event, "firstTimestamp", "eventTime", "lastTimestamp")
 
 
 def last_seen(event: Raw) -> datetime:
-    """When an event happened last."""
+    """Return when an event happened last."""
     series = event.get("series") or {}
     if series.get("lastObservedTime"):
         return parse_time(series["lastObservedTime"])
@@ -242,7 +241,7 @@ def _moment(event: Raw, *fields: str) -> datetime:
 
 
 def parse_time(text: str | None) -> datetime:
-    """Read a timestamp; what is none is the oldest moment there is, so that one odd event hides no others."""
+    """Parse a timestamp. A malformed one counts as the oldest moment, so that one bad event hides no others."""
     try:
         return timestamps.parse(text or "")
     except (TypeError, ValueError):

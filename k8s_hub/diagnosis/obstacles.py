@@ -1,4 +1,4 @@
-"""What stands where a server is to be: its user's other servers, the previous one, somebody else's object, the cluster."""
+"""Obstacles to a start: the user's other servers, the previous pod, objects of others, the cluster."""
 
 from datetime import datetime, timedelta
 
@@ -12,12 +12,12 @@ from k8s_hub.objects.raw import Raw
 
 
 def foreign_pod(pod: Raw) -> Diagnosis:
-    """Another's pod has the name of this user's pod; it is never touched."""
+    """A pod of another owner has this pod's name. It is never touched."""
     return _foreign("pod", pod)
 
 
 def foreign_object(obj: Raw, kind: str) -> Diagnosis:
-    """Another's object has the name of one that this user's server needs; it is never touched."""
+    """An object of another owner has a name that this server needs. It is never touched."""
     return _foreign(kind.lower(), obj)
 
 
@@ -34,7 +34,7 @@ def leftover(obj: Raw, kind: str) -> Diagnosis:
 
 
 def dying_namespace(namespace: Raw) -> Diagnosis:
-    """The user's namespace is being deleted, with all that is in it; a new one can only come after it."""
+    """The user's namespace is being deleted with everything in it. A new one can only be created after that."""
     conditions = (namespace.get("status") or {}).get("conditions") or ()
     words = "; ".join(str(condition.get("message")) for condition in conditions if condition.get("message"))
     place = _place(key_of(namespace).name)
@@ -48,7 +48,7 @@ def dying_namespace(namespace: Raw) -> Diagnosis:
 
 
 def foreign_namespace(name: str) -> Diagnosis:
-    """The user's namespace was there before, and nothing says that it is this hub's; nothing is put into it."""
+    """The user's namespace already exists and is not marked as this hub's. Nothing is created in it."""
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.FOREIGN_OBJECT,
@@ -60,7 +60,7 @@ def foreign_namespace(name: str) -> Diagnosis:
 
 
 def new_namespace(name: str, detail: str) -> Diagnosis:
-    """The namespace was made a moment ago, and lacks what the cluster puts into each."""
+    """The namespace is new, and its default objects do not exist yet."""
     return Diagnosis.waiting(
         Stage.REQUEST,
         f"The cluster is setting up {_place(name)}.",
@@ -75,12 +75,12 @@ def _place(namespace: str) -> str:
 
 
 def volume_refused(message: str, detail: str) -> Diagnosis:
-    """Another's claim has the name of this server's volume; it is never mounted."""
+    """A claim of another owner has the name of this server's volume. It is never mounted."""
     return Diagnosis.failed(Stage.STORAGE, Reason.FOREIGN_OBJECT, message, detail=detail)
 
 
 def vanished_pod(pod: Raw) -> Diagnosis:
-    """The pod of this start was deleted by somebody before it was ready."""
+    """The pod of this start was deleted before it was ready."""
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.DELETED,
@@ -90,7 +90,7 @@ def vanished_pod(pod: Raw) -> Diagnosis:
 
 
 def previous_server(pod: Raw, now: datetime, grace: GracePeriods | None = None) -> Diagnosis:
-    """An earlier pod of this server is shutting down; once that takes long, say what it waits for."""
+    """An earlier pod of this server is shutting down. If that takes long, say why."""
     slow = now - _asked_to_end(pod, now) >= (grace or GracePeriods()).shutdown
     cause, past_cause = _causes(pod, now)
     return Diagnosis.waiting(
@@ -113,7 +113,7 @@ def _foreign(kind: str, obj: Raw) -> Diagnosis:
 
 
 def _owner(obj: Raw) -> str:
-    """Name whose an object is, as well as it says itself."""
+    """Name the owner of an object by its annotations."""
     labels = labels_of(obj)
     user = annotations_of(obj).get(USERNAME_ANNOTATION)
     release = labels.get("app.kubernetes.io/instance") or labels.get("release")
@@ -125,7 +125,7 @@ def _owner(obj: Raw) -> str:
 
 
 def _asked_to_end(pod: Raw, now: datetime) -> datetime:
-    """When the deletion was asked for; its timestamp is that moment plus the grace period."""
+    """Return when the deletion was requested: its timestamp minus the grace period."""
     metadata = metadata_of(pod)
     if not metadata.get("deletionTimestamp"):
         return now
@@ -134,7 +134,7 @@ def _asked_to_end(pod: Raw, now: datetime) -> datetime:
 
 
 def _causes(pod: Raw, now: datetime) -> tuple[str, str]:
-    """Say why a pod is still there: of the present, and of the past."""
+    """Return why a pod is still there, in the present and in the past tense."""
     if is_on_lost_node(pod):
         return ", because its machine is not responding", " because its machine did not respond"
     if finalizers := metadata_of(pod).get("finalizers"):
@@ -150,7 +150,7 @@ def _causes(pod: Raw, now: datetime) -> tuple[str, str]:
 
 
 def cluster_busy(detail: str = "") -> Diagnosis:
-    """The API server asked to wait (429), stumbled (5xx) or is slow; the request is repeated."""
+    """The API server is busy (429), failed (5xx) or is slow. The spawner retries."""
     return Diagnosis.waiting(
         Stage.REQUEST,
         "The cluster is busy. Your server is waiting for its turn.",
@@ -161,7 +161,7 @@ def cluster_busy(detail: str = "") -> Diagnosis:
 
 
 def webhook_broken(detail: str = "") -> Diagnosis:
-    """The API server must ask a webhook, which fails or is away; the request is repeated."""
+    """A required admission webhook fails or does not answer. The spawner retries."""
     return Diagnosis.waiting(
         Stage.REQUEST,
         "A service that must approve your server is failing or not responding. The cluster is trying again.",
@@ -172,7 +172,7 @@ def webhook_broken(detail: str = "") -> Diagnosis:
 
 
 def cluster_silent(detail: str = "") -> Diagnosis:
-    """The API server cannot be reached at the moment; the start goes on when it is back."""
+    """The API server cannot be reached. The start continues when it is back."""
     return Diagnosis.waiting(
         Stage.REQUEST,
         "The cluster is not responding. Your server starts when the cluster is back.",
@@ -193,7 +193,7 @@ def cluster_unavailable(detail: str = "") -> Diagnosis:
 
 
 def no_cluster(detail: str = "") -> Diagnosis:
-    """The hub was not told which cluster to use, or in a way that does not work."""
+    """No cluster is configured, or its configuration does not work."""
     return Diagnosis.failed(
         Stage.REQUEST,
         Reason.CLUSTER_UNAVAILABLE,
@@ -203,7 +203,7 @@ def no_cluster(detail: str = "") -> Diagnosis:
 
 
 def placed_on_same_node(servername: str, claim: Key, node: str) -> Diagnosis:
-    """The pod will run where the other server's runs, because the disk is there."""
+    """The pod will run on the node of another server, because the disk is there."""
     other = server_in_words(servername)
     return Diagnosis.waiting(
         Stage.STORAGE,
@@ -214,7 +214,7 @@ def placed_on_same_node(servername: str, claim: Key, node: str) -> Diagnosis:
 
 
 def waits_for_other_server(servername: str, claim: Key) -> Diagnosis:
-    """The other server has the volume, and no machine yet."""
+    """The other server has the volume, and no node yet."""
     other = capitalized(server_in_words(servername))
     return Diagnosis.waiting(
         Stage.STORAGE,
@@ -227,7 +227,7 @@ def waits_for_other_server(servername: str, claim: Key) -> Diagnosis:
 
 
 def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
-    """The volume is for one pod at a time."""
+    """Only one pod at a time may use the volume."""
     return _in_use(
         f"Only one server at a time can use the volume of this server, and {server_in_words(servername)} uses it. {_STOP_IT}",
         f"claim {claim} is ReadWriteOncePod",
@@ -235,7 +235,7 @@ def in_exclusive_use(servername: str, claim: Key) -> Diagnosis:
 
 
 def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, str]) -> Diagnosis:
-    """Two volumes are on different machines."""
+    """Two volumes are on different nodes."""
     return _in_use(
         f"This server shares volumes with {listed([server_in_words(name) for name in servernames])}, "
         "which run on different machines. Stop one of them first.",
@@ -244,7 +244,7 @@ def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, s
 
 
 def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -> Diagnosis:
-    """The pod's settings name its node, and the volume is on another."""
+    """The pod's settings require another node than the volume's."""
     return _in_use(
         f"{capitalized(server_in_words(servername))} uses a volume of this server on another machine. {_STOP_IT}",
         f"claim {claim} is ReadWriteOnce and in use on node {node}; the pod's nodeName is {wanted}",
@@ -252,7 +252,7 @@ def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -
 
 
 def waits_for_place(servername: str, detail: str) -> Diagnosis:
-    """The machine of the other server has no room, or takes nobody now."""
+    """The node of the other server has no room, or accepts no pods now."""
     other = server_in_words(servername)
     return Diagnosis.waiting(
         Stage.SCHEDULING,
@@ -265,7 +265,7 @@ def waits_for_place(servername: str, detail: str) -> Diagnosis:
 
 
 def unfit_machine(servername: str, detail: str) -> Diagnosis:
-    """The server asks for another kind of machine than the one where the volume is."""
+    """The server needs another kind of node than the one with the volume."""
     return _in_use(
         f"{capitalized(server_in_words(servername))} uses a volume of this server on a machine of another kind "
         f"than this server needs. {_STOP_IT}",
@@ -274,7 +274,7 @@ def unfit_machine(servername: str, detail: str) -> Diagnosis:
 
 
 def server_in_words(name: str) -> str:
-    """Name a server to its user."""
+    """Name a server for its user."""
     return f'your server "{name}"' if name else "your default server"
 
 

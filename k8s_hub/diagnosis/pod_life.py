@@ -1,10 +1,10 @@
-"""Is a pod dead? One answer for everybody who asks: the spawner's poll, diagnosis and reports.
+"""Whether a pod is dead: one function for the spawner's poll, diagnosis and reports.
 
-Unknown is never dead: only what the kubelet, the API server or a person has decided ends a server.
+Unknown is never dead. A server has ended only if the kubelet, the API server or a person ended it.
 
 Fields read: ``metadata.deletionTimestamp``; ``spec.restartPolicy``, ``spec.containers[].name`` and their
 ``restartPolicy``; ``status.phase``, ``reason``, ``message``, ``podIP``, ``conditions``,
-``containerStatuses`` and ``initContainerStatuses``. All are kept by ``projection.project_pod``.
+``containerStatuses`` and ``initContainerStatuses``. ``projection.project_pod`` keeps all of them.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from typing import Any
 from k8s_hub.objects.keys import is_dying
 from k8s_hub.objects.raw import Raw
 
-#: The server's container; a pod without one of this name serves from its first.
+#: The server's container. In a pod without this name, it is the first container.
 NOTEBOOK = "notebook"
-#: A container that failed this often in a row is given up.
+#: After so many failures in a row, a container counts as failed for good.
 RESTART_LIMIT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
-    """The server runs, or may still come to run."""
+    """The server runs, or may still run."""
 
-    #: The notebook container failed and the kubelet starts it again; then code, reason and message of that.
+    #: True if the notebook container failed and the kubelet restarts it; the other fields are of that failure.
     restarting: bool = False
     code: int = 0
     reason: str = ""
@@ -34,11 +34,11 @@ class Alive:
 class Ended:
     """The server will not run again in this pod."""
 
-    #: What poll() answers: 0 if the user shut it down.
+    #: The exit code for poll(): 0 if the user shut the server down.
     code: int
-    #: Kubernetes' word: Completed, Error, OOMKilled, Evicted, Deleted, ...
+    #: Kubernetes' reason: Completed, Error, OOMKilled, Evicted, Deleted, ...
     reason: str
-    #: Kubernetes' sentence; may quote what the program left as its last words, so never for a log.
+    #: Kubernetes' message. Never log it: it may quote the program's output.
     message: str = ""
 
 
@@ -46,7 +46,7 @@ PodLife = Alive | Ended
 
 
 def judge_pod(pod: Raw) -> PodLife:
-    """Decide whether this pod's server lives. A pod that is not there is the caller's matter."""
+    """Return whether the pod's server is alive. Callers handle a missing pod."""
     if is_dying(pod):
         return _deleted(pod)
     status = pod.get("status") or {}
@@ -58,11 +58,11 @@ def judge_pod(pod: Raw) -> PodLife:
 
 
 def is_ready_to_serve(pod: Raw | None) -> bool:
-    """True when the pod's server may be handed to its user.
+    """True if the pod's server is ready for its user.
 
-    Like KubeSpawner: the pod runs, has an address, is not being deleted, and its containers are ready
-    (without a readiness probe, a running container is). Unlike it: a side container that has ended or
-    crashes again and again holds nobody back, and a server on a machine that does not answer is not ready.
+    As in KubeSpawner, the pod runs, has an address, is not being deleted, and its containers are ready (without a readiness
+    probe, a running container is). Unlike there, a sidecar that has ended or crashes does not block the server, and a
+    server on an unresponsive node is not ready.
     """
     if pod is None or is_dying(pod):
         return False
@@ -77,19 +77,19 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
 
 
 def end_in_words(pod: Raw, ended: Ended) -> str:
-    """Say for the log how a server ended; of the messages only those that are no program's last words."""
+    """Describe the end of a server for the log, without messages that may be the program's output."""
     status = pod.get("status") or {}
     words = ended.message if status.get("reason") or is_dying(pod) else ""
     return f"{ended.reason}, exit code {ended.code}" + (f": {words.strip()}" if words else "")
 
 
 def restarts(pod: Raw) -> int:
-    """How often the kubelet has started the server's container again."""
+    """Return how often the kubelet has restarted the server's container."""
     return int((notebook_status(pod) or {}).get("restartCount") or 0)
 
 
 def is_on_lost_node(pod: Raw) -> bool:
-    """True when the control plane, not the kubelet, had the last word about the pod.
+    """True if the control plane, not the kubelet, wrote the pod's last condition.
 
     For a node that does not answer, the node controller sets Ready to False, without a reason, and leaves
     ContainersReady as the kubelet left it; after some minutes the taint manager adds a condition of its own.
@@ -105,32 +105,32 @@ def is_on_lost_node(pod: Raw) -> bool:
 
 
 def notebook_name(pod: Raw) -> str:
-    """Name the container that is the server; by the spec, because the kubelet sorts statuses by name."""
+    """Return the name of the server's container from the spec: the kubelet sorts statuses by name."""
     names = [container["name"] for container in (pod.get("spec") or {}).get("containers") or ()]
     return NOTEBOOK if NOTEBOOK in names or not names else names[0]
 
 
 def notebook_status(pod: Raw) -> Raw | None:
-    """Return the containerStatus of the server's container, None before the kubelet has written it."""
+    """Return the status of the server's container; None before the kubelet writes it."""
     wanted = notebook_name(pod)
     statuses: list[Raw] = (pod.get("status") or {}).get("containerStatuses") or []
     return next((status for status in statuses if status.get("name") == wanted), None)
 
 
 def state_of(container: Raw, state: str) -> dict[str, Any]:
-    """Return the container's ``waiting``, ``running`` or ``terminated`` state, empty if it is in another."""
+    """Return the container's ``waiting``, ``running`` or ``terminated`` state; empty if it is in another state."""
     return dict((container.get("state") or {}).get(state) or {})
 
 
 def last_exit(container: Raw) -> dict[str, Any]:
-    """Return the newest ``terminated`` state that is known, empty if it never ended."""
+    """Return the latest ``terminated`` state; empty if the container never ended."""
     return state_of(container, "terminated") or dict(
         (container.get("lastState") or {}).get("terminated") or {}
     )
 
 
 def is_crash_looping(container: Raw) -> bool:
-    """True when the kubelet holds the container back after it has failed too often."""
+    """True if the kubelet delays the container's restart after repeated failures."""
     held_back = state_of(container, "waiting").get("reason") == "CrashLoopBackOff"
     return held_back and int(container.get("restartCount") or 0) >= RESTART_LIMIT
 
@@ -164,7 +164,7 @@ def _restarting(terminated: Raw) -> Alive:
 
 
 def _is_restarted(pod: Raw) -> bool:
-    """True when the kubelet starts a failed notebook container again; a container's own policy goes first."""
+    """True if the kubelet restarts a failed notebook container. The container's own policy overrides the pod's."""
     spec = pod.get("spec") or {}
     wanted = notebook_name(pod)
     own = next(
@@ -174,10 +174,10 @@ def _is_restarted(pod: Raw) -> bool:
 
 
 def _failed(pod: Raw) -> Ended:
-    """Nothing restarts a failed pod, whatever its policy.
+    """Return the end of a failed pod, which is never restarted.
 
-    A reason on the pod itself (Evicted, NodeShutdown, OutOfcpu, ...) goes before the exit code: a server
-    that an eviction ended politely exits with 0, but its user did not shut it down.
+    The pod's own reason (Evicted, NodeShutdown, OutOfcpu, ...) overrides the exit code: an evicted server may exit with 0,
+    but its user did not shut it down.
     """
     status = pod["status"]
     if status.get("reason"):
@@ -195,7 +195,7 @@ def _unexplained(status: Raw) -> Ended:
 
 
 def _deleted(pod: Raw) -> Ended:
-    """Somebody deleted the pod; an eviction or a preemption says so in its own condition."""
+    """Return the end of a deleted pod. Evictions and preemptions have a condition of their own."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return Ended(
@@ -205,7 +205,7 @@ def _deleted(pod: Raw) -> Ended:
 
 
 def is_out(container: Raw) -> bool:
-    """True for a container that has ended, or fails again and again; beside a server it holds nobody back."""
+    """True for a container that has ended or keeps failing. Such a sidecar does not block the server."""
     return bool(state_of(container, "terminated")) or (
         state_of(container, "waiting").get("reason") == "CrashLoopBackOff"
     )

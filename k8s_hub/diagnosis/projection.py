@@ -1,7 +1,7 @@
-"""What is kept of a pod: the fields that starting, judging and diagnosing servers read, and nothing more.
+"""Projections of pods and claims: the fields that the spawner and diagnosis read.
 
-A whole pod is some 10 kB, half of it environment and managed fields. Kept is neither environment nor
-arguments, so that nothing that holds a view can log a token.
+A whole pod has about 10 kB, half of it environment and managed fields. The projection drops environment and arguments, so
+that code with a view cannot log a token.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ _STATES = {
 
 
 def project_pod(raw: Raw) -> dict[str, Any]:
-    """Return the part of a pod that is kept; of the annotations, those of the hub."""
+    """Return the projection of a pod, with the hub's annotations only."""
     return {
         "metadata": _project_metadata(raw.get("metadata") or {}),
         "spec": _project_spec(raw.get("spec") or {}),
@@ -45,7 +45,7 @@ def project_pod(raw: Raw) -> dict[str, Any]:
 
 
 def project_claim(raw: Raw) -> dict[str, Any]:
-    """Return the part of a claim that is kept: whose it is, its class and size, and how it is."""
+    """Return the projection of a claim: owner, class, size and status."""
     return {
         "metadata": _project_metadata(raw.get("metadata") or {}),
         "spec": _keep(raw.get("spec") or {}, _CLAIM_SPEC),

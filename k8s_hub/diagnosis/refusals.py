@@ -1,10 +1,9 @@
-"""Why the API server refused to create an object: its Status in one sentence.
+"""Rules about refused creates: the API server's Status in one sentence.
 
-Conflicts are not its matter: they are answers about another object. Neither are refusals that pass by
-themselves, which the caller retries; when it gives up, they are told as the cluster being away.
+They do not handle conflicts, which are about another object, and transient refusals, which the caller retries.
 
-A refusal may quote what the user has typed. So a rule looks at the status code first, and then only at what stands
-at the beginning, where the API server itself writes: nothing that is quoted can choose the rule.
+A refusal may quote text of the user. So rules match the status code first, and then only the beginning of the message, which
+the API server itself writes. Quoted text cannot select a rule.
 """
 
 import re
@@ -20,10 +19,10 @@ from k8s_hub.objects import quantities
 from k8s_hub.objects.raw import Raw
 
 MESSAGE_LIMIT = 4096
-"""Characters of a message that rules read: a registry may answer with a whole page, and a refusal quote one."""
+"""Characters of a message that rules read: a message may quote a whole web page."""
 
 VALUE_LIMIT = 80
-"""Characters of a wrong value that are shown, with the two words before it."""
+"""Characters of a wrong value to show, with the two words before it."""
 
 # pods "jupyter-ada" is forbidden: ...; the name is quoted as Go quotes it.
 _PREAMBLE = re.compile(r'\S+(?: "(?:[^"\\]|\\.)*")? is forbidden: ')
@@ -92,17 +91,17 @@ _THINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The Status of a refused request, and what it was about."""
+    """The Status of a refused request, and the object that it was about."""
 
     status: Raw
     kind: str
     name: str
     thing: str
-    """What the user calls it."""
+    """The object's name for the user."""
 
     @classmethod
     def of(cls, status: Raw, kind: str, name: str, thing: str = "") -> "Refusal":
-        """Make it from what the API server answered; ``thing`` is needed where the kind does not say what it is."""
+        """Make a refusal from a Status. Pass ``thing`` if the kind alone does not name the object for the user."""
         return cls(
             status=status, kind=kind, name=name, thing=thing or _THINGS.get(kind, f"your server's {kind}")
         )
@@ -114,13 +113,13 @@ class Refusal:
 
     @cached_property
     def verdict(self) -> str:
-        """What the API server has against it: the message behind ``pods "jupyter-ada" is forbidden:``."""
+        """The reason of the refusal: the message after ``pods "jupyter-ada" is forbidden:``."""
         preamble = _PREAMBLE.match(self.message)
         return self.message[preamble.end() :] if preamble else self.message
 
     @property
     def code(self) -> int:
-        """The HTTP status, 0 if the body did not say."""
+        """The HTTP status; 0 if the body has none."""
         return int(self.status.get("code") or 0)
 
     @property
@@ -129,7 +128,7 @@ class Refusal:
         return list((self.status.get("details") or {}).get("causes") or ())
 
     def failed(self, reason: Reason, sentence: str, detail: str | None = None) -> Diagnosis:
-        """Make the diagnosis; its detail is the API server's sentence."""
+        """Return a failed diagnosis with the API server's message as detail."""
         return Diagnosis.failed(
             Stage.STORAGE if self.kind == "PersistentVolumeClaim" else Stage.REQUEST,
             reason,
@@ -139,7 +138,7 @@ class Refusal:
 
 
 def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
-    """Say what a refusal means, by the first rule that knows it."""
+    """Return the diagnosis of a refusal, by the first rule that matches."""
     for rule in RULES:
         if (diagnosis := ask(rule, refusal, on_error)) is not None:
             return diagnosis
@@ -147,29 +146,29 @@ def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
 
 
 def lacks_right(refusal: Refusal) -> bool:
-    """True for a request that the roles of the hub's account do not allow, or whose account is not known."""
+    """True if the hub's account lacks the right, or is unknown."""
     return refusal.code == 401 or _match(_NOT_ALLOWED, refusal) is not None
 
 
 def is_admission_not_ready(refusal: Refusal) -> bool:
-    """True while an API server that has just started, or a quota that is new, cannot judge requests yet."""
+    """True if an API server that has just started, or a new quota, cannot admit requests yet."""
     return refusal.code == 403 and refusal.verdict.startswith(_NOT_YET)
 
 
 def is_webhook_broken(refusal: Refusal) -> bool:
-    """True where a webhook that must be asked has failed, which it answers with 500, or does not answer."""
+    """True if a required webhook failed or did not answer."""
     says_so = _WEBHOOK.match(refusal.message) or _SILENT_WEBHOOK.match(refusal.message)
     return refusal.code >= 500 and says_so is not None
 
 
 def is_account_missing_yet(refusal: Refusal) -> bool:
-    """True for a pod in a namespace so new that its controllers have not made its default account yet."""
+    """True if the namespace is so new that it has no default service account yet."""
     found = _MISSING_ACCOUNT.match(refusal.verdict) if refusal.code == 403 else None
     return found is not None and found["name"] == "default"
 
 
 def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
-    """Others, or other servers of the user, have the rest of the quota."""
+    """The quota is used up by other servers."""
     if refusal.code != 403 or not refusal.verdict.startswith("exceeded quota: "):
         return None
     _, _, amounts = refusal.verdict.partition(", requested: ")
@@ -188,7 +187,7 @@ def quota_exceeded(refusal: Refusal) -> Diagnosis | None:
 
 
 def quota_missing(refusal: Refusal) -> Diagnosis | None:
-    """The cluster allows such objects, of a priority for instance, only where there is a quota for them."""
+    """The cluster allows such objects, for instance of a priority class, only if a quota covers them."""
     if (found := _match(_NO_QUOTA, refusal)) is None:
         return None
     scopes = found["scopes"].translate(_WITHOUT_BRACES)
@@ -199,7 +198,7 @@ def quota_missing(refusal: Refusal) -> Diagnosis | None:
 
 
 def amounts_missing(refusal: Refusal) -> Diagnosis | None:
-    """A quota counts what the object does not say."""
+    """A quota requires a request or limit that the object does not set."""
     if (found := _match(_MUST_SPECIFY, refusal)) is None:
         return None
     # limits.cpu for: notebook,side; limits.memory for: notebook
@@ -213,7 +212,7 @@ def amounts_missing(refusal: Refusal) -> Diagnosis | None:
 
 
 def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
-    """The namespace has a largest or smallest size for one container, pod or claim."""
+    """A LimitRange restricts the size of a container, pod or claim."""
     if (found := _match(_LIMIT_RANGE, refusal)) is None:
         return None
     resource = found["resource"]
@@ -228,7 +227,7 @@ def outside_limit_range(refusal: Refusal) -> Diagnosis | None:
 
 
 def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
-    """The namespace enforces a standard that the hub's settings do not meet; no user can change that."""
+    """The hub's settings violate the namespace's Pod Security Standard."""
     if (found := _match(_POD_SECURITY, refusal)) is None:
         return None
     violations = re.sub(r" \([^()]*\)", "", found["violations"])
@@ -240,7 +239,7 @@ def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
 
 
 def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
-    """An administrator's policy said no, with a code of its own; its words are made for the person who reads them."""
+    """An admission policy refused the object. Its message is meant for the user."""
     found = _WEBHOOK.match(refusal.message) or _POLICY.match(refusal.verdict)
     if found is None:
         return None
@@ -254,7 +253,7 @@ def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
 
 
 def known_verdict(refusal: Refusal) -> Diagnosis | None:
-    """What the object names is not there, or the cluster or the hub's roles do not allow it."""
+    """The object refers to something that does not exist, or the cluster or the hub's roles do not allow it."""
     for pattern, reason, sentence in _VERDICTS:
         if found := _match(pattern, refusal):
             words = sentence.format(thing=refusal.thing, **found.groupdict())
@@ -263,7 +262,7 @@ def known_verdict(refusal: Refusal) -> Diagnosis | None:
 
 
 def namespace_missing(refusal: Refusal) -> Diagnosis | None:
-    """There is no place to create anything in."""
+    """The namespace does not exist."""
     if refusal.code != 404 or (found := _MISSING_NAMESPACE.fullmatch(refusal.message)) is None:
         return None
     return refusal.failed(
@@ -283,9 +282,9 @@ def hub_unknown(refusal: Refusal) -> Diagnosis | None:
 
 
 def invalid_fields(refusal: Refusal) -> Diagnosis | None:
-    """A setting made an object that Kubernetes does not accept; names the first field.
+    """A setting made an invalid object. The diagnosis names the first field.
 
-    The words about an environment variable may quote its value, so they are left out.
+    The message about an environment variable may quote its value, so it is left out.
     """
     causes = [cause for cause in refusal.causes if cause.get("field")]
     if refusal.code != 422 or not causes:
@@ -299,7 +298,7 @@ def invalid_fields(refusal: Refusal) -> Diagnosis | None:
 
 
 def not_understood(refusal: Refusal) -> Diagnosis | None:
-    """A value is of the wrong type, so that the object could not even be read."""
+    """A value has the wrong type, so the API server could not decode the object."""
     if refusal.code != 400:
         return None
     found = _NOT_READ.match(refusal.message)
@@ -307,7 +306,7 @@ def not_understood(refusal: Refusal) -> Diagnosis | None:
 
 
 def webhook_silent(refusal: Refusal) -> Diagnosis | None:
-    """A webhook that must be asked does not answer; the API server says so with 500."""
+    """A required webhook does not answer. The API server answers 500."""
     if refusal.code < 500 or _SILENT_WEBHOOK.match(refusal.message) is None:
         return None
     return refusal.failed(
@@ -317,16 +316,16 @@ def webhook_silent(refusal: Refusal) -> Diagnosis | None:
 
 
 def refused_for_now(refusal: Refusal) -> Diagnosis | None:
-    """The API server had too much to do or stumbled, and did so until the caller gave up."""
+    """The API server was overloaded or failed until the caller gave up."""
     if refusal.code != 429 and refusal.code < 500:
         return None
     return cluster_unavailable(refusal.message)
 
 
 def _with_short_value(words: str) -> str:
-    """Shorten the value in ``Invalid value: "...": must be no more than 63 bytes``; the rule is what matters.
+    """Shorten the value in ``Invalid value: "...": must be no more than 63 bytes``, and keep the rule.
 
-    What follows a rule is a regular expression.
+    Drop the regular expression after the rule.
     """
     value, mark, rule = words.rpartition('": ')
     short = f"{value[:VALUE_LIMIT]}…" if len(value) > VALUE_LIMIT else value
@@ -334,7 +333,7 @@ def _with_short_value(words: str) -> str:
 
 
 def _match(pattern: re.Pattern[str], refusal: Refusal) -> re.Match[str] | None:
-    """Find what the API server writes with a 403, and nothing that it quotes."""
+    """Match the API server's own part of a message with code 403, never a quotation."""
     return pattern.match(refusal.verdict) if refusal.code == 403 else None
 
 
@@ -347,7 +346,7 @@ def _invalid(refusal: Refusal, words: str, detail: str | None) -> Diagnosis:
 
 
 def _quoted(refusal: Refusal, reason: Reason, sentence: str, words: str, advice: str) -> Diagnosis:
-    """Quote words of any length, and leave room for the advice behind them."""
+    """Quote a text of any length, with room for the advice after it."""
     said = sanitized(f"{sentence}: {words.rstrip('. ')}", SENTENCE_LIMIT - len(advice) - 2)
     return refusal.failed(reason, f"{said}{'' if said.endswith('…') else '.'} {advice}")
 
@@ -369,7 +368,7 @@ def _over_quota(name: str, asked: Decimal, used: Decimal, limit: Decimal) -> str
 
 
 def _amounts(text: str) -> Iterator[tuple[str, Decimal]]:
-    """Read ``requests.cpu=2,requests.memory=2Gi`` into ``cpu`` and ``memory``."""
+    """Parse ``requests.cpu=2,requests.memory=2Gi`` into ``cpu`` and ``memory``."""
     for pair in text.split(","):
         name, _, value = pair.strip().partition("=")
         yield _QUOTA_PREFIX.sub("", name), quantities.parse(value)

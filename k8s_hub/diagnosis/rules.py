@@ -1,8 +1,8 @@
-"""Diagnosis of a start: the first rule that has something to say is right.
+"""Diagnosis of a start: the first rule that matches wins.
 
-Each rule is a function of one observation that answers None for "not my matter". Order carries meaning:
-what ends a start goes before what delays it, and what delays it before what only describes it. A site's own rules
-(`KubeSpawner.diagnosis_rules`) go before all of ours: it knows its cluster better.
+Each rule is a function of one observation that returns None if it does not match. The order matters: rules for failures come
+first, then rules for delays, then rules that only describe progress. A site's own rules (`KubeSpawner.diagnosis_rules`) come
+before all of these.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,9 +31,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def diagnose(seen: Observation, site_rules: Iterable[Rule] = (), *, on_error: OnError = ignore) -> Diagnosis:
-    """Say what a start is doing, what hinders it, and whether waiting can help.
+    """Return what a start does, what delays it, and whether waiting can help.
 
-    A rule that raises is given to ``on_error`` and passed over.
+    ``on_error`` is called with a rule that raises; the other rules still apply.
     """
     for rule in site_rules:
         if (diagnosis := ask(rule, seen, on_error)) is not None:

@@ -1,7 +1,7 @@
-"""What container runtimes say when they cannot run a container, or cannot make the sandbox of a pod.
+"""Rules about container runtimes that cannot run a container, or cannot create a pod's sandbox.
 
-Read are only messages that are the runtime's own (of runc, crun, youki, gVisor, Kata, behind containerd, CRI-O or
-Docker): what a program has printed may look like one.
+They read only the runtime's own messages (runc, crun, youki, gVisor, Kata; through containerd, CRI-O or Docker), because a
+program's output may look like one.
 """
 
 import re
@@ -55,9 +55,9 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 
 def program_does_not_run(seen: Observation) -> Diagnosis | None:
-    """The image has no such program, or none for this user or processor: so it will be at each try.
+    """The image lacks the program, or has none for this user or processor. Every try fails.
 
-    The most frequent trouble of an image that is not made for a hub. What runs beside a server that runs does not end it.
+    This is the most frequent problem of images that are not made for a hub. A sidecar with it does not end a running server.
     """
     for container in seen.containers:
         words = runtime_words(container)
@@ -76,7 +76,7 @@ def program_does_not_run(seen: Observation) -> Diagnosis | None:
 
 
 def sandbox_fails(seen: Observation) -> Diagnosis | None:
-    """The machine cannot make what the containers run in, most often their network, and tries again."""
+    """The node cannot create the pod's sandbox, usually because of the network, and retries."""
     events = seen.unsolved("FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady")
     if not events:
         return None
@@ -106,7 +106,7 @@ _MADE_FOR_HUB = "Choose an image that is made for JupyterHub, or contact your ad
 
 
 def _sentence(seen: Observation, container: Raw, fault: str) -> str:
-    """The user chose the image of the server, the administrator those of all others."""
+    """Return the text: the user chose the server's image, the administrator all others."""
     image = f'The image "{seen.image_of(container)}"'
     if seen.role_of(container) is Role.SERVER:
         return f"{image} {fault}. {_MADE_FOR_HUB}"
@@ -114,13 +114,13 @@ def _sentence(seen: Observation, container: Raw, fault: str) -> str:
 
 
 def _image_fault(words: str) -> str:
-    """Return what is wrong with the image, empty if the words are about something else."""
+    """Return what is wrong with the image; empty if the message is about something else."""
     found = ((pattern.search(words), message) for pattern, message in _IMAGE_FAULTS)
     return next((message.format(**match.groupdict()) for match, message in found if match), "")
 
 
 def runtime_words(container: Raw) -> str:
-    """Return why the runtime has not started a container, empty if it has: then nothing of it is in the program's log."""
+    """Return why the runtime did not start a container; empty if it did."""
     states = (state_of(container, "waiting"), last_exit(container))
     own = (message_of(state) for state in states if state.get("reason") in _NOT_STARTED)
     # CRI-O quotes the runtime with its quotation marks escaped.

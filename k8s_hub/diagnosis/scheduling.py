@@ -1,4 +1,4 @@
-"""Rules about finding a machine: the scheduler's and the autoscaler's words in plain ones."""
+"""Rules about scheduling: messages of the scheduler and of autoscalers in plain words."""
 
 import re
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ _OTHER_ZONE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """What the scheduler may say of machines, and what the user reads; ``{volume}`` stands for the volume it is about."""
+    """A message of the scheduler about nodes, and the text for the user; ``{volume}`` is replaced by the volume."""
 
     pattern: re.Pattern[str]
     sentence: str
-    #: At the deadline; empty where it is a machine that did not come.
+    #: The text at the deadline; empty if it is about a missing machine.
     expired: str = ""
-    #: Which machine the server needs: "machine with 2 GPUs".
+    #: The machine that the server needs: "machine with 2 GPUs".
     machine: str = "machine"
     advice: str = "Choose another kind of server, or try again later."
     stage: Stage = Stage.SCHEDULING
@@ -132,9 +132,9 @@ OBSTACLES = (
 
 
 def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
-    """The pod has to go where another server of its user has their volume, and it cannot, or not yet.
+    """The pod must run on the node of another server with the user's volume, and cannot, or not yet.
 
-    Of the other machines the scheduler only says that they are others; what else it says is about that one.
+    The scheduler's message about other nodes is only that they are not that node. The rest is about that node.
     """
     other = annotations_of(seen.pod or {}).get(SAME_NODE_ANNOTATION)
     message = seen.unschedulable
@@ -148,7 +148,7 @@ def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
 
 
 def machine_is_coming(seen: Observation) -> Diagnosis | None:
-    """An autoscaler adds a machine; that takes minutes, and the user should know what for."""
+    """An autoscaler adds a node, which takes minutes."""
     coming = next((scaler for scaler in _scalers(seen) if scaler.mind is _Mind.YES), None)
     if seen.unschedulable is None or coming is None:
         return None
@@ -162,7 +162,7 @@ def machine_is_coming(seen: Observation) -> Diagnosis | None:
 
 
 def no_machine_will_come(seen: Observation) -> Diagnosis | None:
-    """All autoscalers have said no for longer than is worth waiting for a place to become free."""
+    """All autoscalers have refused for longer than the grace period."""
     if seen.unschedulable is None:
         return None
     obstacle, scalers = _obstacle(seen, seen.unschedulable), _scalers(seen)
@@ -188,7 +188,7 @@ def no_machine_will_come(seen: Observation) -> Diagnosis | None:
 
 
 def unschedulable(seen: Observation) -> Diagnosis | None:
-    """The scheduler has tried and found no machine; it tries again whenever something changes."""
+    """The scheduler found no node, and retries when something changes."""
     if (message := seen.unschedulable) is None:
         return None
     return _waits(seen, _obstacle(seen, message), message)
@@ -206,7 +206,7 @@ def _waits(seen: Observation, obstacle: Obstacle, message: str) -> Diagnosis:
 
 
 def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
-    """The pod is there, and the scheduler has not decided."""
+    """The pod exists, and the scheduler has not decided yet."""
     if seen.pod is None or seen.spec.get("nodeName"):
         return None
     return Diagnosis.waiting(
@@ -217,10 +217,10 @@ def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
 
 
 def total_request(spec: Raw, resource: str) -> Decimal:
-    """How much of a resource the pod asks for, as the scheduler adds it up.
+    """Return the pod's request for a resource, as the scheduler computes it.
 
-    The containers' sum, or the largest step before them if that is more; side containers among the init
-    containers (restartPolicy Always) run on and count with both.
+    This is the sum of the containers, or the largest init container if that is more. Native sidecars (restartPolicy Always)
+    count with both.
     """
     init: Sequence[Raw] = spec.get("initContainers") or ()
     aside = sum((_asked(c, resource) for c in init if c.get("restartPolicy") == "Always"), Decimal())
@@ -238,7 +238,7 @@ def _asked(container: Raw, resource: str) -> Decimal:
 
 
 def _obstacle(seen: Observation, message: str) -> Obstacle:
-    """Return what keeps the server from each machine, in words about its own volume."""
+    """Return what excludes each node, with the text about this pod's volume."""
     verdict = message.split(" preemption:", maxsplit=1)[0]
     obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
     volume = _volume_meant(seen, obstacle)
@@ -282,7 +282,7 @@ def _obstacle_in(verdict: str) -> Obstacle:
 
 
 def _volume_meant(seen: Observation, obstacle: Obstacle) -> str:
-    """The scheduler does not say which of a pod's volumes it means; one that is bound has its disk."""
+    """Return the volume of the message. The scheduler does not name it, but a bound volume has its disk."""
     others = seen.other_claim_names
     is_not_home = obstacle.reason is Reason.CLAIM_PENDING and (
         seen.claim is None or (seen.claim.get("status") or {}).get("phase") == "Bound"
@@ -301,7 +301,7 @@ def _with_selector(spec: Raw, message: str) -> str:
 
 
 class _Mind(Enum):
-    """What an autoscaler says to a pod."""
+    """An autoscaler's decision about a pod."""
 
     YES = auto()
     NO = auto()
@@ -310,7 +310,7 @@ class _Mind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scaler:
-    """What one autoscaler says now, since when, and in its own words."""
+    """One autoscaler's current decision, its time, and its message."""
 
     mind: _Mind
     since: datetime
@@ -318,7 +318,7 @@ class _Scaler:
 
 
 def _scalers(seen: Observation) -> list[_Scaler]:
-    """Return what each autoscaler of the cluster says now: the no of one does not undo the yes of another."""
+    """Return the current decision of each autoscaler: the refusal of one does not revoke the acceptance of another."""
     heard: dict[str, list[Raw]] = {}
     for event in seen.pod_events(*_SCALING_UP, *_NOT_SCALING_UP, "FailedScheduling"):
         if event.get("reason") != "FailedScheduling" or _is_karpenters(event):
@@ -327,7 +327,7 @@ def _scalers(seen: Observation) -> list[_Scaler]:
 
 
 def _said_last(events: Sequence[Raw]) -> _Scaler:
-    """Take what was said since the last change of mind."""
+    """Return the events since the autoscaler's last change of its decision."""
     mind = _mind(events[-1])
     others = [event for event in events if _mind(event) is not mind]
     changed = last_seen(others[-1]) if others else None

@@ -1,4 +1,4 @@
-"""Rules about volumes, the home first of all: the claim, its disk, and the way of the disk to the machine."""
+"""Rules about volumes: claims, provisioning, attaching and mounting."""
 
 import re
 from datetime import timedelta
@@ -24,13 +24,13 @@ _MISSING_KEY = re.compile(r"references non-existent (?P<kind>secret|config) key:
 
 
 def volume_in_words(claim: Raw) -> str:
-    """Say which volume of the user it is: the home, or another by the name that the admin gave it."""
+    """Name the user's volume: the home, or an extra volume by its name in ``extra_claims``."""
     extra = annotations_of(claim).get(EXTRA_CLAIM_ANNOTATION)
     return "your home volume" if extra is None else f'your volume "{extra}"'
 
 
 def claim_lost(seen: Observation) -> Diagnosis | None:
-    """The claim's volume is gone; neither this start nor the next can bring it back."""
+    """The claim's volume is gone. No start can bring it back."""
     if seen.claim is None or _phase(seen.claim) != "Lost":
         return None
     return Diagnosis.failed(
@@ -43,9 +43,9 @@ def claim_lost(seen: Observation) -> Diagnosis | None:
 
 
 def claim_terminating(seen: Observation) -> Diagnosis | None:
-    """Somebody deletes the claim; only when it is gone can a new one be made under its name.
+    """The claim is being deleted. A new one of the name can only be created after that.
 
-    A pod that has its machine holds its claim: it goes on, whatever is asked of the claim.
+    A scheduled pod keeps its claim: the start continues.
     """
     if seen.claim is None or not is_dying(seen.claim) or seen.spec.get("nodeName"):
         return None
@@ -61,7 +61,7 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
 
 
 def storage_class_unknown(seen: Observation) -> Diagnosis | None:
-    """Nothing can make the volume; a setting is wrong."""
+    """The claim's storage class does not exist."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
     for event in seen.claim_events("ProvisioningFailed"):
@@ -77,7 +77,7 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
 
 
 def claim_without_volume(seen: Observation) -> Diagnosis | None:
-    """Nothing will make a volume, unless an administrator adds one that fits."""
+    """The claim has no storage class, and needs a volume that an administrator adds."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
     events = seen.claim_events("FailedBinding", matching=_NO_VOLUME)
@@ -101,7 +101,7 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
 
 
 def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
-    """The storage system has tried and failed, and tries again."""
+    """The provisioner failed, and retries."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
     events = seen.claim_events("ProvisioningFailed")
@@ -117,7 +117,7 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
 
 
 def claim_missing(seen: Observation) -> Diagnosis | None:
-    """The pod names a claim that is not there; the scheduler may only not have heard of it yet."""
+    """The pod refers to a claim that does not exist, or that the scheduler has not seen yet."""
     message = seen.unschedulable or ""
     if (found := _MISSING_CLAIM.search(message)) is None:
         return None
@@ -142,7 +142,7 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
 
 
 def claim_pending(seen: Observation) -> Diagnosis | None:
-    """The volume is being made. One that waits for its first pod is not, until that pod has its machine."""
+    """The volume is being provisioned. With WaitForFirstConsumer, this starts once the pod has a node."""
     if seen.claim is None or _phase(seen.claim) != "Pending":
         return None
     if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
@@ -158,14 +158,14 @@ def claim_pending(seen: Observation) -> Diagnosis | None:
 
 
 def _is_awaited(seen: Observation) -> bool:
-    """True when the pod cannot be placed, or not even be looked at, before the claim has its volume."""
+    """True if the scheduler needs the claim's volume before it can place the pod."""
     if seen.claim_events("WaitForFirstConsumer", "WaitForPodScheduled"):
         return False
     return seen.pod is None or "unbound immediate PersistentVolumeClaims" in (seen.unschedulable or "")
 
 
 def disk_still_attached(seen: Observation) -> Diagnosis | None:
-    """The disk is at the machine of an earlier server, and most disks go to one machine at a time."""
+    """The disk is still attached to the node of an earlier server. Most disks can be attached to one node only."""
     events = seen.unsolved("FailedAttachVolume", matching=_ATTACHED_ELSEWHERE)
     if not events:
         return None
@@ -180,7 +180,7 @@ def disk_still_attached(seen: Observation) -> Diagnosis | None:
 
 
 def _attached_volume(seen: Observation, words: str) -> str:
-    """Say which volume the words are about, if its claim tells; else what is sure of it."""
+    """Return the volume of the message, if the claim names it."""
     found = _VOLUME_NAME.search(words)
     claims = [claim for claim in (seen.claim, *seen.other_claims) if claim]
     for claim in claims:
@@ -190,7 +190,7 @@ def _attached_volume(seen: Observation, words: str) -> str:
 
 
 def mounted_object_missing(seen: Observation) -> Diagnosis | None:
-    """A volume is to be filled from a Secret or ConfigMap, or a key of it, that is not there."""
+    """A volume refers to a Secret or ConfigMap, or a key of it, that does not exist."""
     for event in reversed(events := seen.unsolved("FailedMount")):
         if (what := _missing_in(message_of(event))) is not None:
             same = [each for each in events if _missing_in(message_of(each)) == what]
@@ -211,7 +211,7 @@ def _missing_in(words: str) -> str | None:
 
 
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
-    """Tell of a Secret, ConfigMap or key that the pod needs and that is not there, or not yet."""
+    """Return the diagnosis of a missing Secret, ConfigMap or key, which may still be created."""
     sentence = f"A part of your server's configuration does not exist: {what}."
     if lasting >= seen.grace.missing_object:
         return Diagnosis.failed(
@@ -230,7 +230,7 @@ def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta
 
 
 def mount_fails(seen: Observation) -> Diagnosis | None:
-    """The machine cannot attach or mount a volume, and tries again."""
+    """The node cannot attach or mount a volume, and retries."""
     events = seen.unsolved("FailedAttachVolume", "FailedMount", "FailedMapVolume")
     if not events:
         return None

@@ -1,6 +1,6 @@
-"""doctor: what stands in the way of this package on a cluster, found before users find it.
+"""doctor: finds problems of a cluster and a hub before users do.
 
-Here live the checks, their findings and the table of them. Nothing is changed, anywhere: a check that would have to
-write asks the API server whether it may. What runs in the hub is not here.
+Holds the checks, their findings and the table. The doctor changes nothing: instead of trying a write, a check asks
+the API server whether the account may do it. Code that runs in the hub is not here.
 The test for doubt: would an admin run it before the change, and again when something is wrong?
 """

@@ -1,4 +1,4 @@
-"""The examination: reads what there is, and hands it to the checks. Nothing is changed, anywhere."""
+"""The examination: reads cluster and hub, and passes the objects to the checks. It changes nothing."""
 
 import platform
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -28,30 +28,30 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.volumes import inventory
 
 SCOPES = (*inventory.SCOPES, "read:users")
-"""To see users with their states, and since when the hub knows them: a name may have had an earlier bearer."""
+"""To read users, saved states, and each user's creation time: another user may have had the same name before."""
 
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
 
 NOT_SHOWN = (Forbidden, NotFound)
-"""A right that the account lacks, or a path that this API server has not: the mini cluster serves what spawners need."""
+"""The account lacks the right, or the API server does not serve the resource (the mini cluster serves few)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What is examined, and with which settings of the hub."""
+    """The cluster and hub to examine, and the hub's settings."""
 
     kube: KubeApi
-    #: None: there is no token for it.
+    #: None without a token.
     hub: HubApi | None
     settings: homes.Settings
-    #: None: the account that runs this; else a service account of the namespace.
+    #: A service account of the namespace; None: the account that runs the command.
     account: str | None
     #: As KubeSpawner.storage_class.
     storage_class: str | None
     port: int
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Yield what each check finds; raise `KubeError` where the API server cannot be asked at all."""
+        """Yield the findings of all checks; raise `KubeError` if the API server does not answer."""
         for found in versions.check_versions(await self._versions()):
             yield found
         wanted = (*rights.NEEDED, *rights.OPTIONAL)
@@ -67,9 +67,9 @@ class Examination:
             yield found
 
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
-        """Yield what the hub is asked for: the culler's scopes, its users' pods and claims."""
+        """Yield the findings that need the hub: the culler's scopes, and the users' pods and claims."""
         if self.hub is None:
-            for found in (*rights.check_scopes(None), *_unseen("there is no token of the hub")):
+            for found in (*rights.check_scopes(None), *_unseen("there is no token for the hub")):
                 yield found
             return
         try:
@@ -79,7 +79,9 @@ class Examination:
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
         except HubError as error:
-            yield wrong("hub", "REST API", str(error), advice="see that --url and the token are the hub's")
+            yield wrong(
+                "hub", "REST API", str(error), advice="check that --url and the token belong to the hub"
+            )
             return
         if users is None:
             for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
@@ -91,7 +93,9 @@ class Examination:
     async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)
         if found_pods is None or claims is None:
-            return list(_unseen("this account may not list pods or claims", "see rights"))
+            return list(
+                _unseen("this account may not list pods or claims", "see the findings of the check rights")
+            )
         servers = list(homes.expected_pods(users, self.settings))
         return [
             *pods.check_pods(found_pods, servers, users),
@@ -112,16 +116,16 @@ class Examination:
         }
 
     async def _version_of_hub(self) -> Mapping[str, str]:
-        """Return what the hub says of itself, which need not be what is installed here; nothing where it does not."""
+        """Return the version of the running hub, which may differ from the installed one; empty if the hub does not say."""
         if self.hub is None:
             return {}
         try:
             return {f"jupyterhub {versions.RUNNING}": await self.hub.version()}
-        except HubError:  # reported where its users are asked for
+        except HubError:  # `_of_hub` reports it
             return {}
 
     async def _may(self, right: rights.Right) -> bool | None:
-        """Ask the API server; None where it does not say."""
+        """Ask the API server whether the account has the right; None if it does not answer."""
         namespace = self.settings.namespace
         asked: dict[str, Any] = {
             "resourceAttributes": {"verb": right.verb, "resource": right.resource, "group": right.group}
@@ -142,7 +146,7 @@ class Examination:
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
-        """List objects; None where this account may not, or nobody can."""
+        """List objects; None if the account may not, or the API server does not serve them."""
         pages = self.kube.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
@@ -150,12 +154,12 @@ class Examination:
             return None
 
 
-TOKEN_FOR_ALL = f"give a token with the scopes {', '.join(SCOPES)} in JUPYTERHUB_API_TOKEN"
+TOKEN_FOR_ALL = f"set JUPYTERHUB_API_TOKEN to a token with the scopes {', '.join(SCOPES)}"
 
 
 def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
     for check, subject in ((pods.CHECK, "servers' pods"), (homes.CHECK, "claims")):
-        yield unknown(check, subject, f"not seen, because {why}", advice=advice)
+        yield unknown(check, subject, f"not checked because {why}", advice=advice)
 
 
 async def _everybody(hub: HubApi) -> tuple[User, ...]:
@@ -173,7 +177,7 @@ def _version_of(distribution: str) -> str | None:
 
 
 async def findings_of(examination: Examination) -> list[Finding]:
-    """Return all findings; where the API server cannot be asked, what was found and that."""
+    """Return all findings; if the API server stops answering, the findings so far and one about that."""
     found: list[Finding] = []
     try:
         async for one in examination.findings():
@@ -184,7 +188,7 @@ async def findings_of(examination: Examination) -> list[Finding]:
                 "cluster",
                 "API server",
                 str(error),
-                advice="see that the kubeconfig or the service account is right, and the API server there",
+                advice="check the kubeconfig or service account, and that the API server is reachable",
             )
         )
     return found

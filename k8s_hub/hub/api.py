@@ -1,4 +1,4 @@
-"""The hub's REST API, call by call: one attempt each; retries are the caller's policy."""
+"""The calls of the hub's REST API, one attempt each. Callers retry by their own policy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from k8s_hub.hub.users import ServerKey, User, routes_of, user_of
 from k8s_hub.text import quoted
 
 PAGINATED = "application/jupyterhub-pagination+json"
-"""Without it the hub cuts a list off at 200 and says nothing."""
+"""The media type of paginated lists. Without it the hub silently cuts a list off at 200."""
 
 MOST = 1_000_000_000
-"""Users, or routes: a greater number is a mistake."""
+"""The largest plausible number of users or routes."""
 
 
 class UserState(StrEnum):
     """Which users to list."""
 
     ALL = ""
-    ACTIVE = "active"  # with a server that runs, starts or stops
+    ACTIVE = "active"  # users with a server that runs, starts or stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class UserPage:
     """A part of the list of users."""
 
     users: tuple[User, ...]
-    unreadable: tuple[HubError, ...]  # users whose description made no sense
-    limit: int  # users per page, as the hub has it; it may allow fewer than were asked for
+    unreadable: tuple[HubError, ...]  # one error per user that could not be parsed
+    limit: int  # users per page; the hub may allow fewer than requested
     total: int  # users in all pages
     next_offset: int | None  # None: this is the last page
 
@@ -44,27 +44,27 @@ class HubApi:
         self._connection = connection
 
     async def version(self) -> str:
-        """Return the hub's version: the cheapest question that it answers to anybody."""
+        """Return the hub's version: the cheapest request, and one that needs no token."""
         reply = await self._connection.request("GET", "/", scope="none")
         version = reply.body.get("version") if isinstance(reply.body, Mapping) else None
         if not isinstance(version, str):
-            raise BadReply("the hub tells no version")
+            raise BadReply("the hub's reply has no version")
         return version
 
     async def scopes(self) -> frozenset[str]:
-        """Return what the token may do, all implied scopes among them; a scope with a filter has it in its name."""
+        """Return the token's scopes, implied ones included; a filter is a part of the scope's name."""
         reply = await self._connection.request("GET", "/user", scope="read:users!user")
         scopes = reply.body.get("scopes") if isinstance(reply.body, Mapping) else None
         if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
-            raise BadReply("the token's owner has no list of scopes")
+            raise BadReply("the hub's reply has no list of scopes")
         return frozenset(scopes)
 
     async def page(
         self, *, offset: int, limit: int, state: UserState = UserState.ALL, with_stopped: bool = False
     ) -> UserPage:
-        """Return one page of the users in the order of their ids, which never changes.
+        """Return one page of the users, in the stable order of their ids.
 
-        with_stopped: with the servers that do not run, too.
+        with_stopped: include stopped servers.
         """
         reply = await self._connection.request(
             "GET",
@@ -78,9 +78,9 @@ class HubApi:
         return _page_of(reply.body, offset)
 
     async def user(self, name: str, *, with_stopped: bool = False) -> User:
-        """Return one user and their servers; raise HubNotFound where there is no such user.
+        """Return one user and their servers; raise HubNotFound if there is no such user.
 
-        with_stopped: with the servers that do not run, too. The call for a single server does not exist before JupyterHub 6 and costs the hub as much.
+        with_stopped: include stopped servers. JupyterHub 6 can return a single server, at the same cost for the hub.
         """
         reply = await self._connection.request(
             "GET", f"/users/{_path_part(name)}", scope="read:servers", params=_stopped(with_stopped)
@@ -88,10 +88,10 @@ class HubApi:
         return user_of(reply.body)
 
     async def stop_server(self, user: str, name: str = "", *, remove: bool = False) -> bool:
-        """Stop a server; True when it is gone, False when the hub is still stopping it.
+        """Stop a server; return True if it is stopped, False if the hub is still stopping it.
 
-        remove: forget a named server too, after which its volume may be deleted (``KubeSpawner.delete_pvc``).
-        A server that is already stopped is gone. A server that starts is interrupted.
+        remove: also remove a named server from the hub. The spawner may then delete its volume
+        (``KubeSpawner.delete_pvc``). The call succeeds for a stopped server, and interrupts a start.
         """
         where = f"servers/{_path_part(name)}" if name else "server"
         reply = await self._connection.request(
@@ -103,7 +103,7 @@ class HubApi:
         return reply.code != 202
 
     async def routes(self) -> dict[ServerKey, str]:
-        """Return where the proxy sends the requests of each server, by user and server name."""
+        """Return the target of each server's route in the proxy, by user and server name."""
         found: dict[ServerKey, str] = {}
         offset: int | None = 0
         while offset is not None:
@@ -120,7 +120,7 @@ class HubApi:
         return found
 
     async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
-        """Return a new token of a user, which has these scopes of theirs for so long."""
+        """Create and return a token of a user, with these scopes and this lifetime."""
         reply = await self._connection.request(
             "POST",
             f"/users/{_path_part(user)}/tokens",
@@ -129,11 +129,11 @@ class HubApi:
         )
         token = reply.body.get("token") if isinstance(reply.body, Mapping) else None
         if not isinstance(token, str):
-            raise BadReply(f"the new token of user {user} is not told")
+            raise BadReply(f"the hub's reply has no token for user {user}")
         return token
 
     async def delete_user(self, name: str) -> None:
-        """Delete a user, whose servers must be stopped."""
+        """Delete a user. Their servers must be stopped."""
         await self._connection.request("DELETE", f"/users/{_path_part(name)}", scope="delete:users")
 
 
@@ -163,17 +163,17 @@ def _page_of(body: Any, offset: int) -> UserPage:
 
 
 def _pagination_of(body: Any, kind: type, what: str) -> Mapping[str, Any]:
-    """Return what a page says of itself; its items are of this ``kind``."""
+    """Return a page's pagination; raise BadReply if its items are not of this ``kind``."""
     pagination = body.get("_pagination") if isinstance(body, Mapping) else None
     if not isinstance(pagination, Mapping) or not isinstance(body.get("items"), kind):
         raise BadReply(
-            f"the list of {what} has no pages: something between us and the hub drops the Accept header"
+            f"the list of {what} has no pagination: a proxy before the hub may drop the Accept header"
         )
     return pagination
 
 
 def _next_offset(pagination: Mapping[str, Any], offset: int, what: str) -> int | None:
-    """Return where the next page begins, after ``offset``; None: this is the last."""
+    """Return the offset of the next page, which must be beyond ``offset``; None after the last page."""
     # Not its URL, which repeats the host of the request as the hub saw it.
     following = pagination.get("next", {})
     if following is None:
@@ -192,4 +192,4 @@ def _count(raw: Any, key: str, what: str) -> int:
 
 
 def _senseless(raw: Any, what: str) -> BadReply:
-    return BadReply(f"the list of {what} has pages that make no sense: {quoted(raw)}")
+    return BadReply(f"the list of {what} has invalid pagination: {quoted(raw)}")

@@ -1,4 +1,4 @@
-"""The connection to one hub: its address, the token, time limits and certificates; one attempt per request."""
+"""The connection to one hub: address, token, time limits and certificates. One attempt per request."""
 
 import asyncio
 import json
@@ -17,23 +17,23 @@ from k8s_hub.retries import parse_retry_after
 from k8s_hub.text import quoted
 
 LONGEST_REPLY = 256 * 2**20
-"""In bytes: ten thousand users are some 20 MB."""
+"""In bytes. Ten thousand users take about 20 MB."""
 
 LONGEST_MESSAGE = 500
-"""In characters, of what the hub says about an error; it may quote its users."""
+"""In characters, of the hub's error messages, which may quote users."""
 
 OnReply = Callable[[str, int, float], None]
-"""Called after every request, answered or failed: its method, the answer's status (0: none came), seconds."""
+"""Called after every request with its method, the HTTP status (0: no response) and the duration in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConnectionSettings:
-    """Where the hub is and how to speak to it."""
+    """The hub's address, and how to connect to it."""
 
     url: str  # of the REST API, such as http://localhost:8081/hub/api
     token: str = field(repr=False)
-    request_timeout: float = 60.0  # seconds for one request, all in all
-    ssl_context: ssl.SSLContext | None = None  # None: https is verified by the system's authorities
+    request_timeout: float = 60.0  # seconds for one whole request
+    ssl_context: ssl.SSLContext | None = None  # None: the system's certificate authorities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +41,19 @@ class Reply:
     """A successful answer: 200 to 299."""
 
     code: int
-    body: Any  # decoded JSON; None where there was no body
+    body: Any  # decoded JSON; None without a body
 
 
 def internal_ssl_context(certificates: Path) -> ssl.SSLContext:
-    """Return what ``JupyterHub.internal_ssl`` asks of the hub's clients, from its ``internal_certs_location``.
+    """Return the TLS context for a hub with ``internal_ssl``, from its ``internal_certs_location``.
 
-    Raise OSError where a file is missing, and ssl.SSLError (an OSError too) where one cannot be used.
+    Raise OSError if a file is missing, or ssl.SSLError (also an OSError) if one cannot be used.
     """
     return _context(certificates, "hub-ca")
 
 
 def servers_ssl_context(certificates: Path) -> ssl.SSLContext:
-    """Return the same for clients of users' servers, whose certificates another authority signs."""
+    """Return the TLS context for users' servers: another authority signs their certificates."""
     return _context(certificates, "notebooks-ca")
 
 
@@ -98,7 +98,7 @@ class HubConnection:
         accept: str = "application/json",
         body: Any = None,
     ) -> Reply:
-        """Send one request; ``path`` is below the API's URL, its parts quoted; ``scope`` is what it needs."""
+        """Send one request. ``path`` is relative to the API's URL, with quoted parts; ``scope`` is for the error message."""
         asked = f"{method} {self._url}{path}"
         begun = asyncio.get_running_loop().time()
         try:
@@ -114,13 +114,13 @@ class HubConnection:
                 text = await _bounded(response)
         except TimeoutError:
             self._report(method, 0, begun)
-            raise HubUnavailable(f"{asked} was not answered in time") from None
+            raise HubUnavailable(f"{asked} timed out") from None
         except aiohttp.ClientError as error:
             self._report(method, 0, begun)
             raise HubUnavailable(f"{asked} failed: {error}") from error
         self._report(method, response.status, begun)
         if text is None:
-            raise BadReply(f"{asked} was answered with more than {LONGEST_REPLY} bytes")
+            raise BadReply(f"{asked} returned more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
             raise error_of(
                 response.status,
@@ -137,7 +137,7 @@ class HubConnection:
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body; None where it is longer than LONGEST_REPLY."""
+    """Return the body; None if it is longer than LONGEST_REPLY."""
     text = bytearray()
     async for chunk in response.content.iter_any():
         text += chunk
@@ -152,11 +152,11 @@ def _decoded(text: bytes, asked: str) -> Any:
     try:
         return _loads(text)
     except ValueError:
-        raise BadReply(f"{asked} was answered with {len(text)} bytes that are not JSON") from None
+        raise BadReply(f"{asked} returned {len(text)} bytes that are not JSON") from None
 
 
 def _message_in(text: bytes) -> str | None:
-    """Return the message of the hub's own errors; a proxy's error pages have none."""
+    """Return the message of an error of the hub; None for a proxy's error page."""
     try:
         body = _loads(text)
     except ValueError:
@@ -168,7 +168,7 @@ def _message_in(text: bytes) -> str | None:
 
 
 def _loads(text: bytes) -> Any:
-    """Return what a text says; raise ValueError for what is no JSON, nested too deeply or a number without an end."""
+    """Decode JSON; raise ValueError for anything else, including JSON that is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""All users, page by page: what cannot be read costs its own users only, or, on demand, is an error."""
+"""Reads all users page by page. `read_all` skips what it cannot read; `read_everybody` raises."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from k8s_hub.hub.errors import BadReply, HubError, HubForbidden
 from k8s_hub.hub.users import User
 
 LOST_IN_A_ROW = 3
-"""So many pages lost one after another mean that the hub is away, not that pages are bad."""
+"""After this many failed pages in a row the hub counts as away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +21,16 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserList:
-    """All pages, as one."""
+    """All pages of a list, and what could not be read."""
 
     pages: tuple[UserPage, ...]
     lost: tuple[Lost, ...]
 
 
 async def read_all(read_page: Callable[[int], Awaitable[UserPage]], *, page_size: int) -> UserList:
-    """Read pages with ``read_page(offset)`` until the last; raise the error where not one could be read.
+    """Read all pages with ``read_page(offset)``; raise the last error if not one page could be read.
 
-    A token that may not list raises at once.
+    Raises `HubForbidden` at once.
     """
     pages: list[UserPage] = []
     lost: list[Lost] = []
@@ -57,10 +57,10 @@ async def read_all(read_page: Callable[[int], Awaitable[UserPage]], *, page_size
 
 
 async def read_everybody(read_page: Callable[[int], Awaitable[UserPage]]) -> tuple[User, ...]:
-    """Return all users, or raise: for those who act on a user's absence.
+    """Return all users, or raise: for callers who act on a user's absence.
 
-    Each page begins with the last user of the one before, because a user who is deleted meanwhile makes all others
-    move up, and one of them fall between two pages.
+    Each page begins with the last user of the previous one. If a user is deleted meanwhile, the others move up, and one of
+    them would fall between two pages.
     """
     users: list[User] = []
     while True:
@@ -68,19 +68,17 @@ async def read_everybody(read_page: Callable[[int], Awaitable[UserPage]]) -> tup
         if page.unreadable:
             raise page.unreadable[0]
         if users and (not page.users or page.users[0].name != users[-1].name):
-            raise BadReply(
-                "users were deleted or renamed while they were listed: nobody knows who was left out"
-            )
+            raise BadReply("users were deleted or renamed while they were listed, so some may be missing")
         users += page.users[1:] if users else page.users
         if page.next_offset is None:
             break
         if len(page.users) < 2:
-            raise BadReply("the list of users makes no progress")
+            raise BadReply("the list of users does not advance")
     if len(users) != page.total:
-        raise BadReply(f"the hub says it has {page.total} users and shows {len(users)} of them")
+        raise BadReply(f"the hub counts {page.total} users, but listed {len(users)}")
     return tuple(users)
 
 
 def _after(offset: int, pages: list[UserPage]) -> int | None:
-    """Return the offset to go on from, as long as there can be users; nobody knows before the first page."""
+    """Return the offset to continue from; None beyond the last user. The total is unknown before the first page."""
     return offset if not pages or offset < pages[-1].total else None

@@ -1,7 +1,7 @@
-"""Users and their servers, routes and scopes, as the hub's REST API describes them.
+"""Users, servers, routes and scopes of the hub's REST API.
 
-Parts of a description come from users: ``user_options`` may be any JSON. What is read here can be written as JSON,
-printed and compared without failing.
+Users write some parts: ``user_options`` may be any JSON. Whatever is parsed here can safely be printed, compared and
+written as JSON.
 """
 
 import json
@@ -17,77 +17,77 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.text import printable, quoted
 
 DEEPEST = 100
-"""Levels of lists and objects in a server's description. What is deeper is left out: json may fail on it."""
+"""Levels of lists and objects in a server's description. Deeper ones are dropped, because json may fail on them."""
 
 
 ServerKey = tuple[str, str]
-"""A user's name, and a server's: "" is the default one."""
+"""A user's name and a server's name, which is "" for the default server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One server that runs, starts or stops, or, where they were asked for, is stopped."""
+    """One server that runs, starts or stops; a stopped one only if stopped servers were requested."""
 
     user: str
     name: str  # "" is the user's default server
     ready: bool
-    pending: str | None  # "spawn", "stop", "check" or "rename"; None when nothing is under way
-    started: datetime | None  # None: not known
-    last_activity: datetime | None  # None: none was seen yet
-    raw: Raw = field(repr=False, compare=False)  # the hub's own words, for hooks; without the access token
+    pending: str | None  # "spawn", "stop", "check" or "rename"; None if nothing is pending
+    started: datetime | None  # None: unknown
+    last_activity: datetime | None  # None: no activity yet
+    raw: Raw = field(repr=False, compare=False)  # the hub's JSON, for hooks; without the access token
     access_token: str | None = field(
         default=None, repr=False, compare=False
-    )  # opens this server; None: not known
+    )  # a token for this server; None: unknown
 
     def __str__(self) -> str:
         return printable(f"{self.user}/{self.name}" if self.name else self.user)
 
     @property
     def state(self) -> Raw | None:
-        """What its spawner saved, empty before its first start; None: hidden from the token."""
+        """The spawner's saved state, empty before the first start; None: hidden from the token."""
         return state_in(self.raw)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it does not run: the hub lists such a server only where it is asked for them."""
+        """Whether the server is stopped. The hub lists such servers only on request."""
         return bool(self.raw.get("stopped")) or not (self.ready or self.pending or self.raw.get("started"))
 
     def age(self, now: datetime) -> timedelta | None:
-        """Return the time since it was started; None where that is not known."""
+        """Return the time since the start; None if unknown."""
         return None if self.started is None else now - self.started
 
     def idle_for(self, now: datetime) -> timedelta | None:
-        """Return the time since its last activity, or since its start where there was none."""
+        """Return the time since the last activity, or since the start without any."""
         return self.age(now) if self.last_activity is None else now - self.last_activity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """One user and those of their servers that are not stopped, or, where they were asked for, all of them."""
+    """One user and their servers; stopped servers only if they were requested."""
 
     name: str
     admin: bool
-    created: datetime | None  # None: not known, or hidden from the token
-    last_activity: datetime | None  # None: none was seen yet, or hidden from the token
+    created: datetime | None  # None: unknown, or hidden from the token
+    last_activity: datetime | None  # None: no activity yet, or hidden from the token
     servers: tuple[Server, ...] | None  # None: hidden, because the token lacks the scope read:servers
     groups: tuple[str, ...] | None = None  # None: hidden, because the token lacks the scope read:users:groups
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)  # the hub's own words, for hooks
+    raw: Raw = field(default_factory=dict, repr=False, compare=False)  # the hub's JSON, for hooks
 
     def age(self, now: datetime) -> timedelta | None:
-        """Return the time since the user was created; None where that is not known."""
+        """Return the time since the user was created; None if unknown."""
         return None if self.created is None else now - self.created
 
     def idle_for(self, now: datetime) -> timedelta | None:
-        """Return the time since their last activity, or since their creation where there was none."""
+        """Return the time since the last activity, or since the user's creation without any."""
         return self.age(now) if self.last_activity is None else now - self.last_activity
 
     def server(self, name: str) -> Server | None:
-        """Return the server of this name; None where it is stopped or hidden."""
+        """Return the server of this name; None if it is stopped or hidden."""
         return next((server for server in self.servers or () if server.name == name), None)
 
 
 def without_stopped(user: User) -> tuple[User, tuple[str, ...]]:
-    """Return the user as the hub lists them without stopped servers, and the names of these; "" is always known."""
+    """Return the user without stopped servers, and the names of those; the default server "" always counts."""
     if user.servers is None:
         return user, ()
     running = tuple(server for server in user.servers if not server.is_stopped)
@@ -98,7 +98,7 @@ def without_stopped(user: User) -> tuple[User, tuple[str, ...]]:
 
 
 def state_in(server: Raw) -> Raw | None:
-    """Return what a server's description has of its saved state, empty before its first start; None: hidden."""
+    """Return the saved state in a server's JSON, empty before the first start; None: hidden."""
     if "state" not in server:
         return None
     state = server["state"]
@@ -106,7 +106,7 @@ def state_in(server: Raw) -> Raw | None:
 
 
 def user_of(raw: Any) -> User:
-    """Read one user; raise BadReply where the hub's words make no sense."""
+    """Parse one user; raise BadReply for anything that the API does not return."""
     if not isinstance(raw, Mapping) or not isinstance(raw.get("name"), str):
         raise BadReply("a user without a name")
     name = raw["name"]
@@ -144,7 +144,7 @@ def _server(user: str, name: str, raw: Any) -> Server:
         raise BadReply(f"server {user}/{name}: {quoted(raw)} is not an object")
     pending = raw.get("pending") or None
     if pending is not None and not isinstance(pending, str):
-        raise BadReply(f"server {user}/{name}: pending is {quoted(pending)}, not a word")
+        raise BadReply(f"server {user}/{name}: pending is {quoted(pending)}, not a string")
     words, access_token = _without_token(_cut(raw, DEEPEST) if _is_deeper(raw, DEEPEST) else raw)
     return Server(
         user=user,
@@ -159,7 +159,7 @@ def _server(user: str, name: str, raw: Any) -> Server:
 
 
 def _without_token(raw: Raw) -> tuple[Raw, str | None]:
-    """Return a server's description without its access token, which no hook, log or page has a use for; and the token."""
+    """Return a server's JSON without its access token, to keep it from hooks, logs and pages; and the token."""
     state = raw.get("state")
     if not isinstance(state, Mapping) or ACCESS_TOKEN not in state:
         return raw, None
@@ -184,7 +184,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def _cut(value: Any, levels: int) -> Any:
-    """Return a value without what is nested deeper than so many levels."""
+    """Return the value, cut at this many levels."""
     if not isinstance(value, dict | list):
         return value
     if levels == 0:
@@ -195,7 +195,7 @@ def _cut(value: Any, levels: int) -> Any:
 
 
 def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
-    """Read a time; without an offset it is in UTC, as the hub's database has it."""
+    """Parse a time; without an offset it is UTC, as in the hub's database."""
     text = raw.get(key)
     if text is None:
         return None
@@ -206,7 +206,7 @@ def _moment(raw: Raw, key: str, whose: str) -> datetime | None:
 
 
 class Packed(Mapping[str, Any]):
-    """A JSON object that is decoded anew whenever somebody looks into it. ``servers`` are its part of that name."""
+    """A JSON object kept as bytes, and decoded at each access to save memory. ``servers`` replaces its key of that name."""
 
     __slots__ = ("_servers", "_words")
 
@@ -215,7 +215,7 @@ class Packed(Mapping[str, Any]):
         self._servers = servers
 
     def unpacked(self) -> dict[str, Any]:
-        """Return it as the hub has sent it."""
+        """Return the decoded object."""
         words: dict[str, Any] = json.loads(self._words)
         if self._servers is not None:
             words["servers"] = {server.name: unpacked(server.raw) for server in self._servers}
@@ -232,14 +232,14 @@ class Packed(Mapping[str, Any]):
 
 
 def packed(user: User) -> User:
-    """Return the same user, whose words and whose servers' words are packed."""
+    """Return the user with the JSON of user and servers packed."""
     servers = user.servers and tuple(replace(server, raw=Packed(server.raw)) for server in user.servers)
     own = {key: value for key, value in user.raw.items() if key != "servers"}
     return replace(user, servers=servers, raw=Packed(own, servers))
 
 
 def unpacked(raw: Raw) -> dict[str, Any]:
-    """Return the hub's words as a dictionary, packed or not."""
+    """Return the hub's JSON as a dictionary, packed or not."""
     return raw.unpacked() if isinstance(raw, Packed) else dict(raw)
 
 
@@ -247,7 +247,7 @@ def unpacked(raw: Raw) -> dict[str, Any]:
 
 
 def routes_of(raw: Mapping[str, Any]) -> dict[ServerKey, str]:
-    """Return each server's address, such as http://10.0.0.7:8888; routes of services and junk are skipped."""
+    """Return each server's address, such as http://10.0.0.7:8888. Routes of services are skipped."""
     found: dict[ServerKey, str] = {}
     for route in raw.values():
         match route:
@@ -261,20 +261,20 @@ def routes_of(raw: Mapping[str, Any]) -> dict[ServerKey, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingScope:
-    """A scope that a token does not have for everybody."""
+    """A scope that a token lacks, or has only for some users, groups or servers."""
 
     name: str
-    partly: tuple[str, ...] = ()  # what the token has of it: for some users, groups or servers
+    partly: tuple[str, ...] = ()  # the filtered scopes that the token has instead
 
     def __str__(self) -> str:
         return f"{self.name} (only {', '.join(self.partly)})" if self.partly else self.name
 
 
 def missing_scopes(wanted: Iterable[str], has: Collection[str]) -> tuple[MissingScope, ...]:
-    """Return what is missing of the scopes ``wanted``, each once, in their order.
+    """Return the missing ones of the scopes ``wanted``, each once, in order.
 
-    has: as `HubApi.scopes` returns them, with all that they imply. A scope with a filter, such as
-    ``access:servers!user=ada``, is a part of the scope without it, except where the filtered one is wanted.
+    has: the result of `HubApi.scopes`, with implied scopes. A filtered scope, such as ``access:servers!user=ada``, does not
+    count as the whole scope, unless the filtered one is wanted.
     """
     return tuple(
         MissingScope(name=name, partly=tuple(sorted(scope for scope in has if scope.startswith(f"{name}!"))))

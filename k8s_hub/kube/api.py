@@ -1,4 +1,4 @@
-"""The calls this package makes, one attempt each: retries are the caller's policy, under its own name."""
+"""The calls to the Kubernetes API, one attempt each. Callers retry by their own policy."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -16,24 +16,24 @@ from k8s_hub.objects.keys import Key, oddity_of
 from k8s_hub.objects.raw import Raw
 
 PAGE_SIZE = 100
-"""Objects per page of a list: realistic pods are 7.5 kB, so a page is decoded in about 10 ms."""
+"""Objects per page of a list. A typical pod has 7.5 kB, so a page takes about 10 ms to decode."""
 
 LONG_TIMEOUT = 10.0
-"""Seconds that a page of a list or the opening of a watch may take at least.
+"""The least time limit, in seconds, for a page of a list and for opening a watch.
 
-Nobody waits for them on a web page, and a limit that a slow API server never meets would leave a view stale for ever.
+No user waits for them, and with a limit that a slow API server always exceeds, a view would stay stale forever.
 """
 
 SILENCE = 75.0
-"""Seconds after which a silent watch is taken for dead: a bookmark comes each 60 s, and 15 s for a slow server."""
+"""Seconds after which a silent watch counts as broken: bookmarks come every 60 s, plus 15 s for a slow server."""
 
 
 FORBIDDEN_GRACE = 30.0
-"""Seconds for which a Forbidden may be a restarted API server's; a right that was taken away is then believed gone."""
+"""Seconds during which a Forbidden may come from a restarting API server. After that, the right counts as revoked."""
 
 
 class KubeApi:
-    """Typed by verb, raw in JSON; raises `KubeError`."""
+    """One method per verb, raw JSON in and out. Every failure is a `KubeError`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -45,11 +45,11 @@ class KubeApi:
         return self._connection.host
 
     async def version(self) -> Raw:
-        """Return what the API server says of itself: ``gitVersion`` and the like."""
+        """Return the API server's version: ``gitVersion`` and so on."""
         return await self._connection.request("GET", "/version")
 
     async def get(self, resource: Resource, key: Key) -> Raw:
-        """Return the object as it is now: the answer is never older than the call."""
+        """Return the current object, never a cached one."""
         with self._asked("get", resource, key.namespace):
             found = await self._connection.request("GET", resource.path(key.namespace, key.name))
             return _stored(resource, found)
@@ -57,8 +57,8 @@ class KubeApi:
     async def create(self, resource: Resource, namespace: str | None, body: Raw) -> Raw:
         """Create the object and return it as stored.
 
-        A `Conflict` means that the name is taken. An `Unavailable` leaves open whether the object exists; try
-        again and tell by an attempt id of your own whose it is that a `Conflict` then meets.
+        A `Conflict` means that the name is taken. After an `Unavailable`, the object may or may not exist: retry, and if a
+        `Conflict` follows, compare the attempt id to see whether the object is your own.
         """
         with self._asked("create", resource, namespace):
             try:
@@ -74,7 +74,7 @@ class KubeApi:
     async def patch(self, resource: Resource, key: Key, change: Raw) -> Raw:
         """Merge ``change`` into the object and return it as stored.
 
-        With a ``metadata.resourceVersion`` only into the object as it was then: else `Conflict`.
+        With a ``metadata.resourceVersion`` in ``change``, any later version is a `Conflict`.
         """
         with self._asked("patch", resource, key.namespace):
             changed = await self._connection.request(
@@ -93,10 +93,10 @@ class KubeApi:
         uid: str | None = None,
         grace_seconds: int | None = None,
     ) -> Raw:
-        """Ask for the deletion; return the object if it takes time, else a Status.
+        """Request the deletion; return the terminating object, or a Status if it is gone at once.
 
-        With ``uid``, only that object: `Conflict` if another has its name, so that a repetition is harmless.
-        ``grace_seconds`` None means the object's own.
+        With ``uid``, delete only that object, so that a retry is harmless: another object of the name is a `Conflict`.
+        ``grace_seconds`` None means the object's own grace period.
         """
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid is not None:
@@ -118,8 +118,8 @@ class KubeApi:
     ) -> ListPage:
         """Return one page of a list, the first one if ``continue_token`` is empty.
 
-        Never from the API server's cache: that ignores the limit. `Gone` means that the token is too old. An object that
-        cannot be read is in ``ListPage.odd``.
+        Never from the API server's cache, which ignores the limit. `RelistRequired` means that the token has expired.
+        Unreadable objects are in ``ListPage.odd``.
         """
         params = _given(
             labelSelector=label_selector,
@@ -144,9 +144,9 @@ class KubeApi:
         field_selector: str = "",
         limit: int = PAGE_SIZE,
     ) -> AsyncIterator[ListPage]:
-        """Yield the pages of one list, all of them as of the first one's resourceVersion.
+        """Yield the pages of one list, all at the resourceVersion of the first.
 
-        For those who act on what is missing: an object that cannot be read is `Unavailable`.
+        For callers who act on an object's absence: an unreadable object raises `Unavailable`.
         """
         token = ""
         while True:
@@ -177,11 +177,11 @@ class KubeApi:
         field_selector: str = "",
         timeout_seconds: int | None = None,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Open a watch of what happens after ``resource_version``, with bookmarks.
+        """Open a watch from ``resource_version`` on, with bookmarks.
 
-        Entering it raises what the server says to that; reading it raises `Unavailable` when the connection
-        breaks or is silent for longer than bookmarks are apart, and ends when the server ends it
-        (after ``timeout_seconds``; None means the server's own half to whole hour).
+        Entering raises the server's error. Reading raises `Unavailable` if the connection breaks or is silent for longer
+        than `SILENCE`, and ends when the server closes the watch: after ``timeout_seconds``, or by default after 30 to 60
+        minutes.
         """
         params = _given(
             watch="1",
@@ -204,7 +204,7 @@ class KubeApi:
 
     @contextmanager
     def _asked(self, verb: str, resource: Resource, namespace: str | None) -> Iterator[None]:
-        """Count the answer to one request, and do not believe at once that what was allowed before is forbidden."""
+        """Count one request, and raise `Unavailable` instead of a Forbidden that may be transient."""
         try:
             yield
         except KubeError as error:
@@ -219,22 +219,22 @@ class KubeApi:
 
 
 class _TransientForbidden:
-    """What one account was allowed before: a Forbidden for that is not believed at once.
+    """Requests that were allowed before: a Forbidden for one of them may be transient.
 
-    An API server that has just started answers before it has read the roles and the service accounts, and refuses for
-    some seconds what it allows afterwards. Nobody's start has to fail for that.
+    An API server that has just started answers before it has read roles and service accounts. For some seconds it refuses
+    what it allows later. No start must fail because of that.
     """
 
     def __init__(self) -> None:
-        #: When the refusals began that are under way, in the loop's time; None while there are none.
+        #: By request: since when it is refused, in loop time; None while it is allowed.
         self._refused_since: dict[tuple[str, Resource, str | None], float | None] = {}
 
     def note_success(self, verb: str, resource: Resource, namespace: str | None) -> None:
-        """Remember what is allowed."""
+        """Remember that the request is allowed."""
         self._refused_since[verb, resource, namespace] = None
 
     def meant_by(self, error: KubeError, verb: str, resource: Resource, namespace: str | None) -> KubeError:
-        """Return what the error means: `Unavailable` for a Forbidden that may pass by itself."""
+        """Return the error, or `Unavailable` for a Forbidden that may be transient."""
         if not isinstance(error, Forbidden):
             return error
         status = error.status or {"code": error.code, "message": error.message}
@@ -254,10 +254,10 @@ class _TransientForbidden:
 
 
 def _stored(resource: Resource, obj: Raw) -> Raw:
-    """Return a reply that is a stored object; `Unavailable` for one that is none: nothing is known of the object."""
+    """Return the object; raise `Unavailable` if the reply is not an object that the API server stores."""
     oddity = oddity_of(obj) if resource.is_stored else ""
     if oddity:
-        raise Unavailable(f"the API server's answer is no {resource.kind}: {oddity}", reason="Odd")
+        raise Unavailable(f"the API server's answer is not a {resource.kind}: {oddity}", reason="Odd")
     return obj
 
 

@@ -1,8 +1,8 @@
-"""Which cluster, and with which credentials: found as Kubernetes clients find it, kept fresh.
+"""Finds the cluster and its credentials like other Kubernetes clients, and refreshes the credentials.
 
-In a pod the service account, elsewhere the kubeconfig (``KUBECONFIG`` or ``~/.kube/config``); a kubeconfig named
-in the settings goes before both. The promise: a cluster that is not configured is one sentence that names what
-was looked at, and a token that is replaced (rotated by the kubelet, renewed by an exec plugin) is noticed.
+A kubeconfig in the settings goes first; then a pod's service account, then the kubeconfig of ``KUBECONFIG`` or
+``~/.kube/config``. Without a cluster, the error is one sentence that names the places that were tried. A replaced token
+(rotated by the kubelet, renewed by an exec plugin) is used at once.
 """
 
 import os
@@ -21,23 +21,23 @@ from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 from k8s_hub.kube.core.errors import ConfigurationError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-BEARER = "BearerToken"  # the library's name for the Authorization header's content
+BEARER = "BearerToken"  # the client library's key for the Authorization header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
-    """What an admin can say about the connection; the rest is found."""
+    """The administrator's settings of the connection. Whatever is empty is discovered."""
 
-    host: str = ""  # URL of the API server; "" means the one that is found
-    ssl_ca_cert: str = ""  # path of a PEM file; "" means the one that is found
-    verify_ssl: bool | None = None  # None means as found, which is True unless a kubeconfig says otherwise
+    host: str = ""  # URL of the API server; "" means discover it
+    ssl_ca_cert: str = ""  # path of a PEM file; "" means discover it
+    verify_ssl: bool | None = None  # None means True, unless a kubeconfig says otherwise
     request_timeout: float = 3.0  # seconds for one attempt, reply included; see `Connection.request`
     kubeconfig: str | None = None  # path; None means in-cluster first, then KUBECONFIG, then ~/.kube/config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """The library's configuration, and the act that fetches its credentials anew."""
+    """The client library's configuration, and a function that renews its credentials."""
 
     configuration: Configuration
     renew: Callable[[], Awaitable[None]]
@@ -53,7 +53,7 @@ def pod_namespace(service_account: Path = SERVICE_ACCOUNT) -> str | None:
 
 
 async def find_access(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> Access:
-    """Return the way into the configured cluster; raise `ConfigurationError` if there is none."""
+    """Return the access to the configured cluster; raise `ConfigurationError` if there is none."""
     access = await _find(settings, service_account)
     configuration = access.configuration
     configuration.host = (settings.host or configuration.host or "").rstrip("/")
@@ -106,7 +106,7 @@ def _from_service_account(directory: Path) -> Access:
 async def _from_kubeconfig(paths: str) -> Access:
     """Read one kubeconfig, or several joined by ":" as in ``KUBECONFIG``.
 
-    Renewing reads all of it again: token files, exec plugins and OpenID providers give what is then current.
+    ``renew`` reads everything again: token files, exec plugins and OpenID providers return current credentials.
     """
     if not _any_exists(paths):
         raise ConfigurationError(f"there is no kubeconfig at {paths}")
@@ -130,17 +130,17 @@ def _any_exists(paths: str) -> bool:
 
 
 class _TokenFile:
-    """A token that the kubelet replaces; a change is seen by the file's identity, at the cost of one stat."""
+    """A token file that the kubelet replaces. One stat per request detects a change."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: tuple[int, int] | None = None  # inode and mtime of what was read last
+        self._read: tuple[int, int] | None = None  # inode and mtime at the last read
 
     def forget(self) -> None:
         self._read = None
 
     def refresh(self, configuration: Configuration) -> None:
-        """Put the current token into ``configuration``: the library's hook, called before each request."""
+        """Put the current token into ``configuration``. The client library calls this before each request."""
         try:
             found = self.path.stat()  # follows the symbolic link that the kubelet swaps
             if (found.st_ino, found.st_mtime_ns) != self._read:
@@ -154,7 +154,7 @@ class _TokenFile:
 
 @contextmanager
 def _as_configuration_error(what: str) -> Iterator[None]:
-    """Turn whatever the library raises over a bad configuration into one sentence."""
+    """Raise one-sentence `ConfigurationError`s for whatever the client library raises."""
     try:
         yield
     except (

@@ -1,7 +1,7 @@
-"""One connection pool to one API server: authenticated, timed requests in raw JSON, and streams of lines.
+"""The connection pool of one API server: authenticated requests with time limits, and streams of lines.
 
-The promises: every wait has a limit; whatever goes wrong is a `KubeError`; a token that is no longer accepted is
-renewed once and the request repeated; a stream whose peer vanished is noticed.
+Every wait has a limit, and every failure is a `KubeError`. If the server rejects the token, the token is renewed once and
+the request repeated. A stream whose peer vanished ends with an error.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ STALL = 0.25  # seconds a timer may be late before the loop counts as stalled
 
 @asynccontextmanager
 async def stall_tolerant_timeout(seconds: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when the body takes longer than ``seconds`` of a running loop.
+    """Raise TimeoutError when the body takes longer than ``seconds`` while the event loop runs.
 
-    A deadline that is noticed late is put off by as long as it was late, at most by ``seconds``.
+    If the loop stalled and the timer fires late, the deadline moves by the delay, at most by ``seconds``.
     """
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle
@@ -55,13 +55,13 @@ async def stall_tolerant_timeout(seconds: float) -> AsyncIterator[None]:
 
 
 AT_ONCE = 32
-"""Requests under way at a time, besides streams; others wait for their turn.
+"""Concurrent requests, besides streams; further ones wait.
 
-Each has a connection: 256 kB of buffer, and 2 ms of the hub's time for TLS. An API server that takes a second for
-each answer still gets more requests than a hub's spawns can make.
+Each has a connection, which costs 256 kB of buffer and 2 ms of TLS. Even with an API server that takes a second for each
+response, this is more than a hub's starts need.
 """
 
-KEEPALIVE = 30.0  # seconds an idle connection is kept: a burst of spawns pays for TLS once
+KEEPALIVE = 30.0  # seconds to keep an idle connection: a burst of starts does few TLS handshakes
 
 T = TypeVar("T")
 Params = Mapping[str, str | int]
@@ -78,9 +78,9 @@ class _Request:
 
 
 class Connection:
-    """An open pool of connections to one API server, owned by whoever opened it: ``await close()``.
+    """An open pool of connections to one API server. Its opener owns it: ``await close()``.
 
-    Belongs to the event loop it was opened in.
+    It belongs to the event loop in which it was opened.
     """
 
     def __init__(self, access: Access, settings: ConnectionSettings) -> None:
@@ -102,11 +102,11 @@ class Connection:
 
     @classmethod
     async def open(cls, settings: ConnectionSettings) -> Self:
-        """Find the cluster; nothing is sent to it yet. Raises `ConfigurationError`."""
+        """Find the cluster, without a request yet. Raises `ConfigurationError`."""
         return cls(await find_access(settings), settings)
 
     async def close(self) -> None:
-        """Close every connection; requests under way fail."""
+        """Close every connection; pending requests fail."""
         await self._session.close()
 
     @property
@@ -132,8 +132,8 @@ class Connection:
         """Send one request and return the JSON object of the reply; raise the `KubeError` it means.
 
         ``timeout`` (seconds; None means the settings' ``request_timeout``) covers connecting, sending and the whole
-        reply. Time in which the request waits for its turn, or the event loop stood still, does not count. A time-out
-        says nothing about whether the server did what was asked.
+        reply. Waiting for a free connection and stalls of the event loop do not count. After a time-out, the server may or
+        may not have carried out the request.
         """
         request = _Request(method=method, path=path, params=params, body=body, content_type=content_type)
         return await self._exchange(request, _json_object, timeout)
@@ -146,9 +146,9 @@ class Connection:
         decode: Callable[[bytes], T],
         timeout: float,  # noqa: ASYNC109 - as in `request`
     ) -> T:
-        """GET what ``decode`` makes of the reply, for a reply that `request` need not be able to read as a whole.
+        """GET a path and return ``decode(body)``, for a body that may not decode as a whole.
 
-        A ValueError of ``decode`` means that the reply cannot be read.
+        A ValueError of ``decode`` becomes `Unavailable`.
         """
         return await self._exchange(_Request(method="GET", path=path, params=params), decode, timeout)
 
@@ -175,11 +175,11 @@ class Connection:
         opening: float,
         silence: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a stream of lines, each without its newline; a last line that is cut off is dropped.
+        """Open a stream of lines without their newlines. A truncated last line is dropped.
 
-        ``opening`` is the limit in seconds for the reply's head, ``silence`` the longest pause between two pieces of
-        the body. Entering raises what the reply means; reading raises `Unavailable` when the stream breaks
-        or falls silent, and ends when the server ends it.
+        ``opening``: the time limit for the response headers, in seconds. ``silence``: the longest pause between two chunks
+        of the body. Entering raises the server's error. Reading raises `Unavailable` if the stream breaks or falls silent,
+        and ends when the server ends it.
         """
         request = _Request(method="GET", path=path, params=params, silence=silence)
 
@@ -210,7 +210,7 @@ class Connection:
                         yield line
 
     async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
-        """Return ``call(token)``, called again with a new token if the server no longer accepts the first."""
+        """Return ``call(token)``; call again with a new token if the server rejects the first."""
         token = await self._token()
         try:
             return await call(token)
@@ -234,12 +234,12 @@ class Connection:
         )
 
     async def _token(self) -> str | None:
-        """Return the Authorization header, refreshed by the library's hook; None for client certificates."""
+        """Return the Authorization header, refreshed by the client library's hook; None for client certificates."""
         token: str | None = await self._access.configuration.get_api_key_with_prefix(BEARER)
         return token
 
     async def _renewed(self, refused: str | None) -> bool:
-        """Fetch new credentials unless another request already has; true if they differ from the refused."""
+        """Renew the credentials unless another request already did; return True if the token is a new one."""
         async with self._renewing:
             if await self._token() == refused:
                 await self._access.renew()
@@ -247,7 +247,7 @@ class Connection:
 
     @contextmanager
     def _named(self, limit: float) -> Iterator[None]:
-        """Turn the transport's errors into `Unavailable`, with the address that was meant."""
+        """Turn errors of the transport into `Unavailable` with the server's address."""
         try:
             yield
         except TimeoutError as error:
@@ -258,7 +258,7 @@ class Connection:
 
 
 def _decoded(response: aiohttp.ClientResponse, content: bytes, decode: Callable[[bytes], T]) -> T:
-    """Return what a reply says, or raise the error it means."""
+    """Return the decoded response, or raise its error."""
     if not 200 <= response.status < 300:
         raise _refusal(response, content)
     try:
@@ -272,7 +272,7 @@ def _decoded(response: aiohttp.ClientResponse, content: bytes, decode: Callable[
 def _json_object(content: bytes) -> Raw:
     decoded = decoding.loads(content)
     if not isinstance(decoded, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - bad input, as what is no JSON is
+        raise ValueError("not a JSON object")  # noqa: TRY004 - bad input, like invalid JSON
     return decoded
 
 
@@ -287,7 +287,7 @@ def _refusal(response: aiohttp.ClientResponse, content: bytes) -> KubeError:
 
 
 def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:
-    """Return the request arguments that never change: the proxy and the name in the certificate."""
+    """Return the arguments of every request: the proxy and the server name for TLS."""
     arguments = {
         "proxy": configuration.proxy or _proxy_from_environment(configuration.host or ""),
         "proxy_headers": configuration.proxy_headers,
@@ -297,7 +297,7 @@ def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:
 
 
 def _proxy_from_environment(host: str) -> str | None:
-    """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY mean for ``host``."""
+    """Return the proxy for ``host`` by HTTP_PROXY, HTTPS_PROXY and NO_PROXY."""
     url = urlsplit(host)
     return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 

@@ -1,9 +1,8 @@
-"""What Kubernetes says about objects that are starting: one event watch per namespace, while anything starts.
+"""Kubernetes events about starting servers: one event watch per namespace, open while anything starts.
 
-The API server keeps no cache for events, and a namespace may hold tens of thousands. So nothing is listed that is
-past: the watch begins "now", is shared by all that start at the same time, and what it says about others is
-dropped. Events help people; they are never needed. Whatever goes wrong here ends in fewer events: the watch is begun
-again as an informer's is (`k8s_hub.kube.watcher`).
+The API server has no watch cache for events, and a namespace may hold tens of thousands. So the watch starts from now,
+without a list, all concurrent starts share it, and it drops events about other objects. Events help users, but nothing
+depends on them: a failure only means fewer events. The watch restarts like an informer's (`k8s_hub.kube.watcher`).
 """
 
 import asyncio
@@ -26,13 +25,13 @@ from k8s_hub.retries import Chance
 
 logger = logging.getLogger(__name__)
 
-LINGER = 30.0  # seconds the watch stays open after the last start: the next one is likely soon
-OPENING = 2.0  # seconds a start waits for the watch at most: events are not worth more
-MOST = 50  # events kept per object, the latest
+LINGER = 30.0  # seconds to keep the watch open after the last start: the next one is likely soon
+OPENING = 2.0  # seconds that a start waits for the watch at most
+MOST = 50  # latest events to keep per object
 
 
 class Involved(NamedTuple):
-    """The object that events are about: "Pod" or "PersistentVolumeClaim", and its key."""
+    """The object of an event: its kind, "Pod" or "PersistentVolumeClaim", and its key."""
 
     kind: str
     key: Key
@@ -40,20 +39,20 @@ class Involved(NamedTuple):
 
 @dataclass(slots=True)
 class _Record:
-    """The events of one object by name, in the order in which they came, and how many subscriptions want them."""
+    """The events of one object by name, in order of arrival, and the number of subscriptions."""
 
     subscriptions: int = 0
     events: dict[str, Raw] = field(default_factory=dict)
 
     def take(self, event: Raw) -> None:
-        """Keep ``event`` as the latest; a repeated event comes under its old name, with a higher count."""
+        """Keep ``event`` as the latest. A repeated event has its old name and a higher count."""
         name = key_of(event).name
         self.events.pop(name, None)
         self.events[name] = event
         self._trim()
 
     def backfill(self, past: Iterable[Raw]) -> None:
-        """Put past events before those that came since."""
+        """Insert past events before those that arrived since."""
         earlier = {key_of(event).name: event for event in sorted(past, key=_last_seen)}
         since, self.events = self.events, earlier
         for event in since.values():
@@ -66,14 +65,14 @@ class _Record:
 
 
 class EventSubscription:
-    """The events of the objects that one start is about."""
+    """The events of one start's objects."""
 
     def __init__(self, watch: "EventWatch") -> None:
         self._watch = watch
         self._objects: tuple[Involved, ...] = ()
 
     def add(self, involved: Involved) -> None:
-        """Subscribe to one more object from now on; before it is created, so that nothing is missed."""
+        """Subscribe to one more object. Call it before the object is created, to miss no event."""
         if involved not in self._objects:
             self._objects += (involved,)
             self._watch.acquire(involved)
@@ -85,21 +84,21 @@ class EventSubscription:
         self._objects = ()
 
     def events(self) -> tuple[Raw, ...]:
-        """Return the events so far, the latest of each object last; also those of an object's predecessors."""
+        """Return the events so far, the latest of each object last. Includes events of earlier objects of the same name."""
         return tuple(event for involved in self._objects for event in self._watch.events_of(involved))
 
     def notifying(self, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
-        """Set ``wakeup`` at each new event, while inside."""
+        """Set ``wakeup`` at each new event, inside the context."""
         return self._watch.notifier.subscribe(*self._objects, wakeup=wakeup)
 
     async def backfill(self) -> None:
-        """Ask once for past events, of objects that an earlier start has made."""
+        """Read past events once, for objects that an earlier start created."""
         for involved in self._objects:
             await self._watch.backfill(involved)
 
 
 class EventWatch:
-    """Owns the task that watches the events of one namespace while anybody is subscribed; ``await close()``."""
+    """Owns the task that watches the events of one namespace while there are subscriptions: ``await close()``."""
 
     def __init__(self, api: KubeApi, namespace: str, *, chance: Chance = random.random) -> None:
         self.notifier = Notifier[Involved]()
@@ -125,10 +124,10 @@ class EventWatch:
 
     @asynccontextmanager
     async def subscribe(self, *objects: Involved) -> AsyncIterator[EventSubscription]:
-        """Keep the events of these objects from now on; they are dropped at the end.
+        """Keep the events of these objects inside the context.
 
-        Enter before the objects are created: this waits until the watch is open, for `OPENING` at most. One whose
-        name is known later is added by `EventSubscription.add`.
+        Enter before the objects are created: this waits until the watch is open, at most `OPENING` seconds. Add objects
+        whose names are known later with `EventSubscription.add`.
         """
         subscription = EventSubscription(self)
         for involved in objects:
@@ -155,17 +154,17 @@ class EventWatch:
             del self._records[involved]
 
     def events_of(self, involved: Involved) -> tuple[Raw, ...]:
-        """Return the events of an object that somebody is subscribed to, the latest last."""
+        """Return the events of a subscribed object, the latest last."""
         record = self._records.get(involved)
         return tuple(record.events.values()) if record is not None else ()
 
     async def backfill(self, involved: Involved) -> None:
-        """Ask the server once for the past events of an object that somebody is subscribed to."""
+        """Read the past events of a subscribed object once."""
         selector = f"involvedObject.name={involved.key.name},involvedObject.kind={involved.kind}"
         try:
             page = await self._api.list_page(EVENTS, self._namespace, field_selector=selector, limit=MOST)
         except KubeError as error:
-            logger.debug("%s: its past events cannot be read: %s", involved.key, error)
+            logger.debug("%s: cannot read its past events: %s", involved.key, error)
             return
         record = self._records.get(involved)
         if record is not None:
@@ -179,7 +178,7 @@ class EventWatch:
         self._end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # --- The task's life ---
+    # --- Life cycle of the task ---
 
     def _begin(self) -> None:
         self._subscriptions += 1
@@ -201,7 +200,7 @@ class EventWatch:
         for task in self._tasks:
             task.cancel()
 
-    # --- What the watcher reports ---
+    # --- Callbacks of the watcher ---
 
     def _take(self, event: WatchEvent) -> None:
         if isinstance(event, Odd):
@@ -215,18 +214,18 @@ class EventWatch:
             self.notifier.notify([involved])
 
     def _on_end(self, error: KubeError | None) -> bool:
-        """Return whether to go on: what may not be read is asked for again when something starts."""
+        """Return whether to retry. After a Forbidden, the next start tries again."""
         if not isinstance(error, Forbidden):
             return True
         self._settled.set()
         if not self._was_forbidden:
-            logger.warning("%s: no events are shown, they may not be read: %s", self._namespace, error)
+            logger.warning("events in %s: not shown, the hub may not read them: %s", self._namespace, error)
         self._was_forbidden = True
         return False
 
 
 def _involved_in(event: Raw) -> Involved:
-    """Return the object that an event is about; one that nobody subscribes to where that cannot be said."""
+    """Return the object of an event; a key with empty parts, which has no subscription, if the event is malformed."""
     said = event.get("involvedObject")
     found = [said.get(part) if isinstance(said, Mapping) else None for part in ("kind", "namespace", "name")]
     kind, namespace, name = (part if isinstance(part, str) else "" for part in found)
@@ -234,6 +233,6 @@ def _involved_in(event: Raw) -> Involved:
 
 
 def _last_seen(event: Raw) -> str:
-    """Return when it was said last, in a form that sorts."""
+    """Return the event's last time, as a sortable text."""
     times = (event.get("lastTimestamp"), event.get("eventTime"), metadata_of(event).get("creationTimestamp"))
     return next((time for time in times if time and isinstance(time, str)), "")

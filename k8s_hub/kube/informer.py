@@ -1,22 +1,22 @@
-"""A view of one kind of object that stays fresh by itself, and wakes those who wait for a change.
+"""An informer: a view of one resource that stays fresh by itself, and wakes waiters at changes.
 
 Expected flow (`k8s_hub.kube.watcher`)
-    1. The first list is read in pages, then a watch is opened at the list's version.
-    2. A watch that ends or breaks is resumed at the last version it came to; nothing is listed.
-    3. Only a version the server no longer knows (410), or cannot have known, leads to a new list.
+    1. It reads the first list in pages, then opens a watch at the list's version.
+    2. When a watch ends or breaks, it resumes at the last version, without a list.
+    3. It lists again only if the server no longer knows the version (410), or never had it.
 
 Guarantees
-    It never gives up: whatever fails is tried again after a capped, jittered pause.
-    An object that cannot be read or taken in is skipped; all others are shown.
-    After an outage it lists at most once, and not at all if the server still knows our version.
-    Readers never see half a list. What vanished during an outage is a change like any other.
-    A waiter is woken by its own key's changes; cancelling one leaves nothing behind.
-    No piece of work holds the loop for long.
+    It never gives up: it retries every failure after a capped, jittered pause.
+    It skips an object that it cannot read or store, and shows all others.
+    After an outage it lists at most once, and not at all if the server still knows the version.
+    Readers never see a partial list. An object that vanished during an outage is reported as a change.
+    A waiter wakes at changes of its own keys. Cancelling it leaves nothing behind.
+    It never blocks the event loop for long.
 
 Caveats
-    A view is of the past. An object that is missing from a view that is not fresh is unknown, not gone:
-    ask `staleness` and `is_watching`, wait with ``since``, or use `wait_gone`.
-    Two changes in quick succession may be seen as one: conditions are about states, not about events.
+    A view shows the past. If it is stale, a missing object is unknown, not gone: check `staleness` and `is_watching`, wait
+    with ``since``, or use `wait_gone`.
+    Two quick changes may appear as one: write conditions about states, not about events.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import Gone, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import KubeError, NotFound, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.store import Index, Project, Store, View, no_index
 from k8s_hub.kube.core.watch import Bookmark, ListPage, WatchEvent, Watching
@@ -37,13 +37,13 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import Chance, RetryPolicy, retrying
 
 CONFIRM = RetryPolicy(deadline=math.inf)
-"""Bounded by the deadline of the waiter."""
+"""Retries without a deadline of its own: the waiter has one."""
 
-LIFETIME = (300, 600)  # seconds after which the server ends a watch: spreads reconnections over API servers
+LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
 
 
 class Informer:
-    """Owns one task that keeps a store fresh; ``await start()``, ``await close()``."""
+    """Owns the task that keeps a store fresh: ``await start()``, ``await close()``."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Informer:
         index: Index = no_index,
         chance: Chance = random.random,
     ) -> None:
-        """``namespace`` None means all; ``project`` and ``index`` see no clock and have no effects."""
+        """``namespace`` None means all namespaces. ``project`` and ``index`` must be pure functions."""
         self._api = api
         self._resource = resource
         self._namespace = namespace
@@ -81,15 +81,15 @@ class Informer:
     def __str__(self) -> str:
         return f"{self._resource} in {self._namespace or 'all namespaces'}"
 
-    # --- Its life ---
+    # --- Life cycle ---
 
     async def start(self) -> None:
-        """Begin; the first list is awaited with `wait_synced`. Starting twice is starting once."""
+        """Start the task; `wait_synced` waits for the first list. A second call does nothing."""
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._watcher.run(), name=f"informer of {self}")
 
     async def close(self) -> None:
-        """End the task; whoever still waits gets `Unavailable`."""
+        """End the task; waiters get `Unavailable`."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -98,47 +98,48 @@ class Informer:
             self._task = None
         self._notifier.notify_all()
 
-    # --- What readers ask ---
+    # --- For readers ---
 
     @property
     def view(self) -> View:
-        """What is known; empty until `is_synced`."""
+        """The view, empty until `is_synced`."""
         return self._store.view
 
     @property
     def is_synced(self) -> bool:
-        """True once the first list was complete; it may be old by now."""
+        """True since the first complete list, even if the view is stale."""
         return bool(self.view.resource_version)
 
     @property
     def is_watching(self) -> bool:
-        """True while a watch is open, as far as we can know: a vanished peer is noticed after 75 s."""
+        """True while a watch is open. A vanished peer is detected after 75 s."""
         return not self._closed and isinstance(self._watcher.state, Watching)
 
     @property
     def failure(self) -> KubeError | None:
-        """What went wrong last; None while all is well."""
+        """The last error; None while a watch is open."""
         return self._watcher.failure
 
     def staleness(self) -> float:
-        """Return the seconds since the last word from the server, infinite before the first.
+        """Return the seconds since the last data from the server, infinite before the first.
 
-        Up to 60 on a quiet cluster (bookmarks); beyond 75 the view is stale.
+        Up to 60 on a quiet cluster (bookmarks). Beyond 75 the view is stale.
         """
         return asyncio.get_running_loop().time() - self._watcher.last_event_at
 
-    # --- What waiters await; every deadline is in the loop's time ---
+    # --- For waiters; every deadline is in loop time ---
 
     async def wait_synced(self, *, deadline: float) -> None:
         """Return once the first list is complete.
 
-        Raises TimeoutError at the deadline, and at once what the server answers if it is not `Unavailable` (a Role
-        that does not allow the list, for example).
+        Raises TimeoutError at the deadline. Raises errors other than `Unavailable` at once, such as a `Forbidden` list.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe() as wakeup:
                 while not self.is_synced:
-                    if self.failure is not None and not isinstance(self.failure, Unavailable | Gone):
+                    if self.failure is not None and not isinstance(
+                        self.failure, Unavailable | RelistRequired
+                    ):
                         raise self.failure
                     await self._next_change(wakeup)
 
@@ -150,10 +151,10 @@ class Informer:
         deadline: float,
         since: str = "",
     ) -> Raw | None:
-        """Return what is kept of the object (None: it is not there) once ``condition`` holds for it.
+        """Return the kept object (None: it is not there) once ``condition`` is true for it.
 
-        ``since`` is the resourceVersion of a reply to a create: nothing is judged from a view older than that,
-        so that None means deleted and not "not known of yet". Raises TimeoutError at the deadline.
+        ``since``: the resourceVersion of the created object. The condition is not called for an older view, so None means
+        deleted, not "not seen yet". Raises TimeoutError at the deadline.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe(key) as wakeup:
@@ -165,10 +166,10 @@ class Informer:
                     await self._next_change(wakeup)
 
     async def wait_gone(self, key: Key, uid: str, *, deadline: float) -> None:
-        """Return once the object with this uid does not exist, whether or not another has its name.
+        """Return once the object with this uid is gone, whether or not another one has its name.
 
-        True to its word also just after a create that the view does not show yet: an absence that was not watched
-        happening is confirmed by one GET. Raises TimeoutError at the deadline.
+        If the view never showed the object, one GET confirms its absence: the view may not show a recent create yet. Raises
+        TimeoutError at the deadline.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe(key) as wakeup:
@@ -182,7 +183,7 @@ class Informer:
                     await self._next_change(wakeup)
 
     def subscribe(self, *keys: Key, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
-        """Set ``wakeup`` at each change of these objects and of the view's freshness, while inside."""
+        """Set ``wakeup`` at each change of these objects or of the view's freshness, inside the context."""
         return self._notifier.subscribe(*keys, wakeup=wakeup)
 
     async def _next_change(self, wakeup: asyncio.Event) -> None:
@@ -200,14 +201,14 @@ class Informer:
             return False
         return uid_of(found) == uid
 
-    # --- What the watcher reports ---
+    # --- Callbacks of the watcher ---
 
     def _on_end(self, _error: KubeError | None) -> bool:
         self._notifier.notify_all()
         return True
 
     def _take(self, event: WatchEvent) -> None:
-        """The one place where the view changes."""
+        """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
         match event:
             case Bookmark() | ListPage(continue_token=""):

@@ -1,4 +1,4 @@
-"""The client library's own API classes, for hooks and subclasses that call them; nothing else here does."""
+"""The client library's API classes, for hooks and subclasses. Our own code does not use them."""
 
 import asyncio
 import logging
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class LibraryClient(ApiClient):
-    """An ``ApiClient`` of the configured cluster, which it looks for at its first request.
+    """An ``ApiClient`` that finds the configured cluster at its first request.
 
-    Belongs to the event loop of that request; ``await close()`` ends its connections.
+    It belongs to the event loop of that request. ``await close()`` closes its connections.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -43,7 +43,7 @@ class LibraryClient(ApiClient):
         self.rest_client = None
 
     def call_api(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Carry out one request; raises `ConfigurationError` where no cluster is configured."""
+        """Send one request; raise `ConfigurationError` if no cluster is configured."""
 
         async def call() -> Any:
             await self._open()
@@ -59,7 +59,7 @@ class LibraryClient(ApiClient):
 
 
 def core_v1(client: LibraryClient) -> Any:
-    """Return the API class of pods, claims, Secrets and the like."""
+    """Return the API class for pods, claims, Secrets and so on."""
     return CoreV1Api(client)
 
 
@@ -67,14 +67,14 @@ def core_v1(client: LibraryClient) -> Any:
 
 
 CREDENTIALS_TIMEOUT = 10.0
-"""Seconds that a hub waits for a kubeconfig whose credentials come from a program or a provider; later they count too."""
+"""Seconds that the hub waits for credentials of an exec plugin or provider. If they arrive later, they are still used."""
 
 
 def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE_ACCOUNT) -> None:
     """Make the configured cluster the library's default in this process, as KubeSpawner does.
 
-    Then ``CoreV1Api(ApiClient())`` leads there, and its token is read again whenever the kubelet has replaced it.
-    Without a cluster nothing changes: a start says what is missing.
+    ``CoreV1Api(ApiClient())`` then uses it, with a token that is refreshed when the kubelet replaces it. Without a cluster
+    nothing changes: the first start reports the error.
     """
     environment = (os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBECONFIG"))
     with suppress(ConfigurationError):
@@ -85,9 +85,9 @@ def set_default(settings: ConnectionSettings, *, service_account: Path = SERVICE
 def _set_default(
     settings: ConnectionSettings, service_account: Path, _environment: tuple[str | None, ...]
 ) -> None:
-    """Do it once for a configuration in an environment. The caller waits, because hooks may run next.
+    """Do it once per configuration and environment. The caller waits, because hooks may run next.
 
-    That there is no cluster yet is not remembered.
+    A failure is not cached.
     """
     found = Future[None]()
 
@@ -105,18 +105,16 @@ def _set_default(
     try:
         found.result(CREDENTIALS_TIMEOUT)
     except TimeoutError:
-        logger.warning(
-            "the client library has no default cluster: no credentials in %g s", CREDENTIALS_TIMEOUT
-        )
+        logger.warning("client library: no default cluster: no credentials within %g s", CREDENTIALS_TIMEOUT)
 
 
 # --- One object, as KubeSpawner's methods of these names ask for it: to be called again after False ---
 
 
 async def create_once(api: Any, kind: str, namespace: str, manifest: Any, *, seconds: float) -> bool:
-    """Ask once for an object; return True if it is there now, False if asking again may help.
+    """Create an object once; return True if it exists now, False if a retry may help.
 
-    ``kind`` is the library's word, such as "config_map". Raises ApiException for a refusal.
+    ``kind`` is the library's name, such as "config_map". Raises ApiException if the API server refuses.
     """
     create = getattr(api, f"create_namespaced_{kind}")
     try:
@@ -131,7 +129,7 @@ async def create_once(api: Any, kind: str, namespace: str, manifest: Any, *, sec
 
 
 async def delete_once(api: Any, kind: str, namespace: str, name: str, *, seconds: float) -> bool:
-    """Ask once for the deletion of an object; return True if it is gone, False if asking again may help."""
+    """Delete an object once; return True if it is gone, False if a retry may help."""
     delete = getattr(api, f"delete_namespaced_{kind}")
     try:
         await _answered(delete(name, namespace), seconds)
@@ -142,7 +140,7 @@ async def delete_once(api: Any, kind: str, namespace: str, name: str, *, seconds
 
 
 async def exists(api: Any, kind: str, namespace: str, name: str, *, seconds: float) -> bool | None:
-    """Tell whether an object is there; None if nobody answered."""
+    """Return whether an object exists; None if the API server did not answer."""
     read = getattr(api, f"read_namespaced_{kind}")
     try:
         return await _answered(read(name, namespace), seconds) or None
@@ -153,7 +151,7 @@ async def exists(api: Any, kind: str, namespace: str, name: str, *, seconds: flo
 
 
 async def _answered(request: Awaitable[Any], seconds: float) -> bool:
-    """Await one request; return False where the API server is away or busy."""
+    """Await one request; return False if the API server is away or busy."""
     try:
         async with stall_tolerant_timeout(seconds):
             await request

@@ -1,4 +1,4 @@
-"""Who waits for which key: a notification costs what the key's own waiters cost, and nobody polls."""
+"""Wakes waiters by key: a notification only touches the key's own waiters."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator
@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Notifier(Generic[K]):
-    """Wake-ups by key, there only while somebody is subscribed."""
+    """Wake-up events by key. A key uses memory only while it has subscribers."""
 
     def __init__(self) -> None:
         self._all: set[asyncio.Event] = set()
@@ -17,9 +17,9 @@ class Notifier(Generic[K]):
 
     @contextmanager
     def subscribe(self, *keys: K, wakeup: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each notification of any of the keys, or of all; the subscriber clears it.
+        """Yield an event that is set at each notification of one of the keys, or of all. The subscriber clears it.
 
-        ``wakeup`` is the subscriber's own event, for one with several subscriptions.
+        ``wakeup``: an event to use instead of a new one, for several subscriptions at once.
         """
         wakeup, wanted = wakeup or asyncio.Event(), set(keys)
         self._all.add(wakeup)

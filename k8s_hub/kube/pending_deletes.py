@@ -1,8 +1,8 @@
-"""Deletes that nobody waits for: kept and tried again until the API server has taken them.
+"""Deletes in the background, retried until the API server accepts them.
 
-JupyterHub forgets a server whatever its stop does, so somebody else has to remember the pod while the API
-server is away. Delivering a delete twice, or after somebody else did, is harmless. They are kept in memory
-only: after a restart of the hub, the pods that are left over are found by their owner annotations.
+JupyterHub forgets a server even if its stop fails, so this module remembers the pod while the API server is away. A repeated
+delete is harmless. Pending deletes are only in memory: after a restart of the hub, the spawner finds leftover pods by their
+annotations.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from k8s_hub.retries import RetryPolicy
 logger = logging.getLogger(__name__)
 
 DELIVER = RetryPolicy(initial=1.0, ceiling=10.0, deadline=math.inf)
-"""While the server is away this is one request each 5 s on average, however many wait. The ceiling keeps what a late
-create brings forth from living for long."""
+"""While the server is away, this is one request per 5 s on average, for any number of deletes. The ceiling limits how long an
+object of a late create lives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """One object to be deleted: this uid and no later one of its name."""
+    """A delete of one object by uid, never of a later one of the same name."""
 
     resource: Resource
     key: Key
     uid: str
-    grace_seconds: int | None = None  # None means the object's own
+    grace_seconds: int | None = None  # None means the object's own grace period
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}"
@@ -43,21 +43,21 @@ class Delete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteMatching:
-    """An object to be deleted that may exist, or may still come to exist: known by its attempt id or its owner, not by a uid."""
+    """A delete of an object that may exist, or appear later, recognised by its attempt id or owner instead of a uid."""
 
     resource: Resource
     key: Key
     matches: Callable[[Raw], bool]
     grace_seconds: int | None = None
-    expires: float  # the loop's time until which a missing object may still appear
-    is_of_one_attempt: bool = False  # a later object of the name never matches
+    expires: float  # loop time until which the object may still appear
+    is_of_one_attempt: bool = False  # True: a later object of the name never matches
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.key}, if it exists"
 
     @property
     def is_over(self) -> bool:
-        """True once a missing object will not appear any more."""
+        """True once the object can no longer appear."""
         return asyncio.get_running_loop().time() >= self.expires
 
 
@@ -65,43 +65,43 @@ PendingDelete: TypeAlias = Delete | DeleteMatching
 
 
 class PendingDeletes:
-    """Owns one task that delivers them one after the other; ``await close()``."""
+    """Owns the task that sends the deletes one by one: ``await close()``."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._waiting: dict[PendingDelete, None] = {}  # in the order in which they are tried
+        self._waiting: dict[PendingDelete, None] = {}  # an ordered set
         self._is_crash_logged = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def count(self) -> int:
-        """How many are waiting."""
+        """The number of pending deletes."""
         return len(self._waiting)
 
     def add(self, delete: PendingDelete, why: str) -> None:
-        """Take over ``delete``; one that is known already stays one. ``why`` is for the log."""
+        """Add ``delete`` unless it is already pending. ``why`` is for the log."""
         if delete in self._waiting:
             return
-        logger.info("%s: it is deleted in the background, until the API server has taken it: %s", delete, why)
+        logger.info("%s: retrying its deletion in the background: %s", delete, why)
         self._waiting[delete] = None
         PENDING_DELETES.inc()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._deliver_all(), name="pending deletes")
 
     def withdraw_matching(self, key: Key) -> None:
-        """Look no longer for any object of this name: its owner is about to create a new one."""
+        """Drop deletes that would match any object of this name: its owner is about to create a new one."""
         for delete in tuple(self._waiting):
             if isinstance(delete, DeleteMatching) and delete.key == key and not delete.is_of_one_attempt:
                 self._drop(delete)
 
     async def close(self) -> None:
-        """Stop trying; what is left is named in the log."""
+        """Stop, and log the deletes that are left."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
         for delete in tuple(self._waiting):
-            logger.warning("%s: given up, its deletion was never delivered", delete)
+            logger.warning("%s: gave up its deletion: the API server never accepted it", delete)
             self._drop(delete)
 
     async def _deliver_all(self) -> None:
@@ -112,9 +112,9 @@ class PendingDeletes:
                 await asyncio.sleep(DELIVER.delay(failures))
 
     async def _deliver_some(self) -> bool:
-        """Try each once, up to the first that shows the server is still away; true if any was delivered.
+        """Try each delete once until one finds the server away; return True if any was accepted.
 
-        That one is the last of the next round, because it may be the only one that gets such an answer.
+        That one goes to the end of the next round, because it may be the only one with such an error.
         """
         before = len(self._waiting)
         for delete in tuple(self._waiting):
@@ -122,15 +122,17 @@ class PendingDeletes:
                 if await self._is_delivered(delete):
                     self._drop(delete)
             except Unavailable as error:
-                logger.debug("%s: still not delivered: %s", delete, error)
+                logger.debug("%s: its deletion is still pending: %s", delete, error)
                 self._to_the_end(delete)
                 break
             except KubeError as error:
                 # Refused, by a Role or a webhook: kept, as it may be allowed later, but it stops no other.
-                logger.debug("%s: its deletion is refused: %s", delete, error)
+                logger.debug("%s: the API server refused its deletion: %s", delete, error)
             except Exception as error:
                 level = logging.DEBUG if self._is_crash_logged else logging.ERROR
-                logger.log(level, "%s: its deletion failed by a bug, retrying", delete, exc_info=error)
+                logger.log(
+                    level, "%s: its deletion failed because of a bug, retrying", delete, exc_info=error
+                )
                 self._is_crash_logged = True
         return len(self._waiting) < before
 
@@ -156,7 +158,7 @@ class PendingDeletes:
         # NotFound: gone already. Conflict: another object has the name.
         with suppress(NotFound, Conflict):
             await self._api.delete(delete.resource, delete.key, uid=uid, grace_seconds=delete.grace_seconds)
-        logger.info("%s: its deletion is delivered", delete)
+        logger.info("%s: the API server accepted its deletion", delete)
 
     def _to_the_end(self, delete: PendingDelete) -> None:
         if delete in self._waiting:

@@ -1,7 +1,7 @@
-"""What all spawners of a process share: connections, informers, event watches and pending deletes.
+"""The pool that all spawners of a process share: connections, informers, event watches and pending deletes.
 
-Two hundred spawners that start at once open one connection and read one list. A caller that is cancelled does not
-take the others' connection with it, and a failure to open one is not remembered.
+Two hundred concurrent starts open one connection and read one list. Cancelling a caller does not close the others'
+connection, and after a failure the next caller tries again.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from k8s_hub.retries import Chance
 
 @cache
 def freeze_gc_baseline() -> None:
-    """Leave what the process is made of by now out of all full collections; once, and in no time.
+    """Exclude all present objects from garbage collection, once.
 
-    What loses its last reference is freed as ever. Only reference cycles of this moment's objects stay: the 900
-    objects of garbage that a hub's start leaves, and at most the users and servers it begins with, once.
+    Objects that lose their last reference are still freed. Only reference cycles among present objects stay: about 900
+    garbage objects of a hub's start, and at most its first users and servers.
     """
     gc.freeze()
 
@@ -48,7 +48,7 @@ class _Shared:
 
 
 class _Cluster:
-    """Everything that is shared about one API server."""
+    """Everything that is shared for one API server."""
 
     def __init__(self, connection: Connection, chance: Chance) -> None:
         self.api = KubeApi(connection)
@@ -57,7 +57,7 @@ class _Cluster:
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
         self._event_watches: dict[str, EventWatch] = {}
-        #: Who needs the views of a namespace; who is forgotten needs them no longer.
+        #: Weak references to the holders of each namespace's informers.
         self._holders: dict[str, WeakSet[object]] = {}
 
     def hold(self, namespace: str, holder: object) -> None:
@@ -93,7 +93,7 @@ class _Cluster:
         shared = self._informers[scope]
         if (shared.project, shared.index) != (project, index):
             raise ValueError(
-                f"the view of {shared.informer} is shared, but asked for with another projection or index"
+                f"the informer of {shared.informer} is shared: pass the same projection and index"
             )
         if start:
             await shared.informer.start()
@@ -117,7 +117,7 @@ _pools: "dict[asyncio.AbstractEventLoop, InformerPool]" = {}
 
 
 class InformerPool:
-    """Owns all of it for one event loop; ``await close()`` ends everything that was begun through it."""
+    """Owns everything for one event loop. ``await close()`` ends all of it."""
 
     def __init__(self, *, chance: Chance = random.random) -> None:
         self._chance = chance
@@ -126,16 +126,16 @@ class InformerPool:
 
     @classmethod
     def for_current_loop(cls) -> "InformerPool":
-        """Return the running loop's pool, the same one each time."""
+        """Return the pool of the running loop, always the same one."""
         for loop in [loop for loop in _pools if loop.is_closed()]:
-            del _pools[loop]  # what it owned ended with its loop
+            del _pools[loop]  # its tasks ended with the loop
         loop = asyncio.get_running_loop()
         if loop not in _pools:
             _pools[loop] = cls()
         return _pools[loop]
 
     async def api(self, settings: ConnectionSettings) -> KubeApi:
-        """Return the calls on the shared connection; raises `ConfigurationError`, and then tries anew."""
+        """Return the API on the shared connection. After a `ConfigurationError`, the next call tries again."""
         return (await self._cluster(settings)).api
 
     async def informer(
@@ -149,10 +149,10 @@ class InformerPool:
         index: Index = no_index,
         start: bool = True,
     ) -> Informer:
-        """Return the shared informer, started; await its `wait_synced` before believing that something is missing.
+        """Return the shared informer, started. Await its `wait_synced` before you treat a missing object as gone.
 
-        Without ``start`` it may not be: nothing is asked of the API server before somebody starts it. Whoever shares
-        it asks with the same ``project`` and ``index``; ValueError otherwise.
+        With ``start=False`` it may not run yet. All callers must pass the same ``project`` and ``index``; otherwise it
+        raises ValueError.
         """
         scope = _Scope(resource, namespace, label_selector)
         return await (await self._cluster(settings)).informer(scope, project, index, start=start)
@@ -162,26 +162,26 @@ class InformerPool:
         return (await self._cluster(settings)).events(namespace)
 
     async def hold(self, settings: ConnectionSettings, namespace: str, holder: object) -> None:
-        """Keep the namespace's informers and events for the holder, until it releases them or is forgotten."""
+        """Keep the namespace's informers and event watch until the holder releases them, or is garbage-collected."""
         (await self._cluster(settings)).hold(namespace, holder)
 
     async def release(self, settings: ConnectionSettings, namespace: str, holder: object) -> None:
-        """End the namespace's informers and events if nobody else holds them."""
+        """End the namespace's informers and event watch if there is no other holder."""
         if settings in self._clusters:
             await (await self._cluster(settings)).release(namespace, holder)
 
     async def pending_deletes(self, settings: ConnectionSettings) -> PendingDeletes:
-        """Return the owner of the deletes that wait for the API server."""
+        """Return the pending deletes of the cluster."""
         return (await self._cluster(settings)).pending_deletes
 
     def library(self, settings: ConnectionSettings) -> LibraryClient:
-        """Return the client library's shared client, for code that calls its API classes."""
+        """Return the client library's shared client, for code that uses its API classes."""
         if settings not in self._library:
             self._library[settings] = LibraryClient(settings)
         return self._library[settings]
 
     async def close(self) -> None:
-        """End all tasks and connections. The pool can be used again afterwards, from the beginning."""
+        """End all tasks and connections. The pool can then be used again from scratch."""
         for client in self._library.values():
             await client.close()
         self._library.clear()

@@ -1,7 +1,7 @@
-"""The loop of every watch: list, watch, resume, back off. An informer and an event watch both stand on it.
+"""The loop of every watch: list, watch, resume, back off. Informers and event watches use it.
 
-What to do next is decided in `k8s_hub.kube.core.watch`; here it is done, in one task. Whatever ends a watch, it is
-begun again after a capped, jittered pause, and lasting trouble is logged once.
+`k8s_hub.kube.core.watch` decides what to do next; this module does it, in one task. After any failure it starts again after
+a capped, jittered pause. It logs a lasting failure once.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from k8s_hub.kube.api import PAGE_SIZE, KubeApi
-from k8s_hub.kube.core.errors import Gone, KubeError, Unavailable
+from k8s_hub.kube.core.errors import KubeError, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.watch import (
     Empty,
@@ -33,37 +33,37 @@ from k8s_hub.retries import Chance, RetryPolicy
 logger = logging.getLogger(__name__)
 
 UNREACHABLE = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
-"""When the server is away or busy. The ceiling keeps the promise to be fresh 5 s after its return, and costs it
-one request each 2 s on average from each of a hub's three or four informers."""
+"""For a server that is away or busy. With this ceiling a view is fresh within 5 s after the server's return, and each
+informer costs it one request per 2 s on average."""
 
 REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
-"""When the server answers, but with something that waiting is unlikely to heal (a Role, 410 after 410, what our code
-cannot take in): a list of ten thousand pods each 4 s would be an attack."""
+"""For errors that are unlikely to pass soon: a missing right, repeated 410s, a bug. A list of ten thousand pods every 4 s
+would overload the server."""
 
-HEALTHY = 5.0  # seconds a watch must have lasted for its end to be ordinary
-LOUD = 3  # failures in a row before the log hears of it: a single cut is nobody's business
-MOST_ODD = 100  # odd objects named in the log; whoever makes more of them does not fill it
+HEALTHY = 5.0  # seconds after which the end of a watch is regular
+LOUD = 3  # consecutive failures before one is logged: a single disconnect is normal
+MOST_ODD = 100  # unreadable objects to log at most
 
 BUDGET = 0.005
-"""Seconds of work between two turns of the loop: a tenth of the longest callback we allow ourselves (50 ms)."""
+"""Seconds of work between two turns of the event loop: a tenth of the longest acceptable callback (50 ms)."""
 
 
 class CooperativeYield:
-    """Counts the time since it last let the loop turn. Real time, as a stall is real in virtual time too."""
+    """Yields to the event loop when a time budget is spent. Measures real time, also in tests with virtual time."""
 
     def __init__(self, budget: float = BUDGET) -> None:
         self._budget = budget
         self._since = perf_counter()
 
     async def checkpoint(self) -> None:
-        """Let the loop turn once if the budget is spent."""
+        """Yield to the event loop once if the budget is spent."""
         if perf_counter() - self._since >= self._budget:
             await asyncio.sleep(0)
             self._since = perf_counter()
 
 
 class Watcher:
-    """One watch; `run` is its task's work, which ends only when it is cancelled, or when ``on_end`` says so."""
+    """One watch. `run` ends only if it is cancelled, or if ``on_end`` returns False."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Watcher:
     ) -> None:
         """Watch the resource in a namespace, or in all of them (None).
 
-        name: for the log.
-        take: takes in an event, or a page of the list.
-        on_open: is called once the watch is open.
-        on_end: is called with what ended an attempt (None: the server, as it does from time to time) before the pause;
-        False means that there is to be no other.
-        from_now: begin with what happens from now on; nothing is listed that is past.
-        lifetime: between how many seconds the server is to end a watch; None leaves it to the server.
+        name: the prefix of log lines.
+        take: gets each event and each page of the list.
+        on_open: is called when a watch is open.
+        on_end: is called after each attempt, before the pause, with its error (None: the server closed the watch as usual).
+        It returns False to stop.
+        from_now: start with future events, without a list.
+        lifetime: the range, in seconds, after which the server closes a watch; None leaves it to the server.
         """
         self._api = api
         self._resource = resource
@@ -102,17 +102,17 @@ class Watcher:
         self._lifetime = lifetime
         self._chance = chance
         self.state: State = Empty()
-        self.last_event_at = -math.inf  # loop time of the last word from the server
-        self.failure: KubeError | None = None  # what ended the last attempt; None while a watch is open
+        self.last_event_at = -math.inf  # loop time of the last data from the server
+        self.failure: KubeError | None = None  # the last attempt's error; None while a watch is open
         self._opened_at = math.inf  # loop time at which the current or last watch was opened
         # By policy, since a watch lasted: those of an outage do not delay the list that follows it.
         self._failures = Counter[RetryPolicy]()
-        self._is_trouble_logged = False  # and not yet its end
+        self._is_trouble_logged = False  # until the recovery is logged
         self._is_crash_logged = False
-        self._odd: set[str] = set()  # objects that the log has named
+        self._odd: set[str] = set()  # unreadable objects in the log
 
     async def run(self) -> None:
-        """Begin anew, and attempt again and again."""
+        """Start from scratch, and repeat attempts."""
         self.state = Empty()
         self._failures.clear()
         while True:
@@ -123,17 +123,17 @@ class Watcher:
             await asyncio.sleep(self._pause_after(self.failure))
 
     def note_odd(self, odd: Odd) -> None:
-        """Log that an object is skipped, once for each object."""
+        """Log a skipped object, once per object."""
         what = str(odd)
         if what not in self._odd and len(self._odd) < MOST_ODD:
             self._odd.add(what)
-            logger.warning("%s: %s is skipped: %s", self._name, what, odd.why)
-            logger.debug("%s: %s is skipped", self._name, what, exc_info=odd.error)
+            logger.warning("%s: skipped %s: %s", self._name, what, odd.why)
+            logger.debug("%s: skipped %s", self._name, what, exc_info=odd.error)
 
     # --- One attempt ---
 
     async def _outcome(self) -> KubeError | None:
-        """Return what ended an attempt; None is a watch's ordinary end."""
+        """Return the error that ended an attempt; None for the regular end of a watch."""
         self._opened_at = math.inf
         try:
             await self._watch(await self._listed())
@@ -141,11 +141,11 @@ class Watcher:
             return error
         except Exception as error:  # noqa: BLE001 - the supervisor: a bug must not end the watch for ever
             self._log_crash(error)
-            return Gone(f"a bug: {type(error).__name__}", reason="Bug")
+            return RelistRequired(f"a bug: {type(error).__name__}", reason="Bug")
         return None
 
     async def _listed(self) -> Listed:
-        """Read the pages that are still to be read; none if the watch only has to be resumed."""
+        """Read the remaining pages of the list; none if the watch can be resumed."""
         while not isinstance(self.state, Listed):
             page = await self._api.list_page(
                 self._resource,
@@ -201,10 +201,10 @@ class Watcher:
         self.state = after(self.state, event)
         self.last_event_at = asyncio.get_running_loop().time()
 
-    # --- What comes after it ---
+    # --- After an attempt ---
 
     def _pause_after(self, error: KubeError | None) -> float:
-        """Return the seconds to wait before going on after ``error``, or after a watch's ordinary end."""
+        """Return the seconds to wait after ``error``, or after the regular end of a watch."""
         lasted = asyncio.get_running_loop().time() - self._opened_at  # minus infinity if no watch was opened
         if lasted >= HEALTHY:
             self._failures.clear()
@@ -215,7 +215,7 @@ class Watcher:
         attempt = self._failures[policy]
         self._failures[policy] += 1
         self._log_trouble(error)
-        if isinstance(error, Gone) and attempt == 0:
+        if isinstance(error, RelistRequired) and attempt == 0:
             return 0.0
         asked_for = (error.retry_after or 0.0) if error is not None else 0.0
         return max(policy.delay(attempt, self._chance), min(asked_for, REFUSED.ceiling))
@@ -223,11 +223,13 @@ class Watcher:
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:
             self._is_crash_logged = True
-            logger.error("%s: the watch failed by a bug, retrying", self._name, exc_info=error)
+            logger.error("%s: the watch failed because of a bug, retrying", self._name, exc_info=error)
 
     def _log_trouble(self, error: KubeError | None) -> None:
         if not self._is_trouble_logged and max(self._failures.values()) >= LOUD:
             self._is_trouble_logged = True
             logger.warning(
-                "%s: the watch fails, retrying: %s", self._name, error or "the server ends it at once"
+                "%s: the watch keeps failing, retrying: %s",
+                self._name,
+                error or "the server closes it at once",
             )

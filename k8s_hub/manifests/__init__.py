@@ -1,7 +1,5 @@
-"""Resolved values in, plain dicts out: the pod, the claim, and what is written on them.
+"""manifests: pure functions from resolved values to the manifests of pods, claims, Secrets and Services.
 
-Every value comes resolved: templates expanded, callables awaited, the client library's models serialised.
-What goes out equals what KubeSpawner 7.1.0 makes of the same traits. Nothing given is changed, nothing
-given is shared with the result.
-The test for doubt: could it run in a browser?
+Callers expand templates, await callables and serialise the client library's models first. The manifests equal those that
+KubeSpawner 7.1.0 makes of the same traits. They share nothing with the inputs, and the inputs are never changed.
 """

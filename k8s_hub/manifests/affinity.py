@@ -1,4 +1,4 @@
-"""Where a pod wants to run: six lists of terms become one affinity."""
+"""Affinity: merges KubeSpawner's six lists of terms, and binds a pod to a node."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def build_affinity(
     pod_anti_affinity_preferred: Terms,
     pod_anti_affinity_required: Terms,
 ) -> dict[str, Any] | None:
-    """Return the affinity; None if there is no term at all."""
+    """Return the affinity; None without terms."""
     node_terms = api_objects(node_affinity_required, "node_affinity_required")
     affinity = {
         "nodeAffinity": _rules(
@@ -40,9 +40,9 @@ def build_affinity(
 
 
 def bound_to_node(affinity: Raw | None, node: str) -> dict[str, Any]:
-    """Return the affinity of a pod that may run on this node only, and even there only by its own terms.
+    """Restrict an affinity to one node. The pod's own required terms must still match there.
 
-    By the node's name: its label ``kubernetes.io/hostname`` may be another, and a hub may not read nodes.
+    It uses the node's name, because the label ``kubernetes.io/hostname`` may differ and a hub may not read nodes.
     """
     rules = (affinity or {}).get("nodeAffinity") or {}
     required = rules.get(_REQUIRED) or {}

@@ -1,7 +1,7 @@
-"""snake_case keys of configured objects become the API's camelCase, as far down as KubeSpawner does it.
+"""Converts snake_case keys of configured objects to the API's camelCase, at one level like KubeSpawner.
 
-That is one level: the keys of a container, a volume, a toleration. Below, keys are the API's already, and
-some of them (a label, a node's name) are not ours to rename.
+That level has the keys of a container, a volume or a toleration. Deeper keys must be in camelCase already, and some of them
+are data, such as labels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,11 +20,11 @@ _EXCEPTIONS = {
 
 
 class ManifestError(SettingError):
-    """A configured value does not fit into a manifest."""
+    """A configured value is invalid in a manifest."""
 
 
 def camel_case(key: Any) -> Any:
-    """Return the API's spelling of a key; a key without underscore is spelled so already."""
+    """Return the key in camelCase; a key without underscore stays as it is."""
     if not isinstance(key, str) or "_" not in key:
         return key
     first, *others = key.split("_")
@@ -32,19 +32,19 @@ def camel_case(key: Any) -> Any:
 
 
 def api_fields(value: Any, field: str) -> dict[str, Any]:
-    """Return a configured dict with the API's keys. ``field`` is what the admin called it, for the error."""
+    """Return a configured dict with camelCase keys. ``field`` is the option's name, for the error."""
     if not isinstance(value, Mapping):
         raise ManifestError(f"must be a dictionary, not {kind_of(value)}", field)
     return {camel_case(key): item for key, item in value.items()}
 
 
 def api_object(value: Any, field: str) -> dict[str, Any]:
-    """Return one configured object with the API's keys; keys with the value None are left out."""
+    """Return a configured object with camelCase keys, without keys whose value is None."""
     return without_nulls(api_fields(value, field))
 
 
 def api_objects(values: Any, field: str) -> list[dict[str, Any]]:
-    """Return a configured list of objects; a dict of objects counts as its values in the order of its keys."""
+    """Return a configured list of objects; for a dict, its values in the order of the keys."""
     if isinstance(values, Mapping):
         return [api_object(values[key], f"{field}[{key!r}]") for key in _in_order(values)]
     if not isinstance(values, list | tuple | None):
@@ -57,10 +57,10 @@ def api_objects(values: Any, field: str) -> list[dict[str, Any]]:
 def _in_order(keys: Iterable[Any]) -> list[Any]:
     try:
         return sorted(keys)
-    except TypeError:  # texts and numbers
+    except TypeError:  # strings and numbers
         return sorted(keys, key=str)
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have a value: None stands for "not there", as in the API."""
+    """Return the fields whose value is not None."""
     return {key: value for key, value in fields.items() if value is not None}

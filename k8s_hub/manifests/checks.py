@@ -1,7 +1,6 @@
-"""What every manifest must be before this package reads it and sends it: JSON, with its parts of the right types.
+"""Checks that a manifest is JSON, and that the parts which this package reads have the right types.
 
-The API server judges everything else. A manifest may come from an administrator's code, so nothing about it is
-taken for granted.
+A manifest may come from an administrator's code. The API server checks everything else.
 """
 
 import math
@@ -12,19 +11,19 @@ from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.text import kind_of
 
 LONGEST_NUMBER = 2**63
-"""Kubernetes' integers have 64 bits."""
+"""Integers of the Kubernetes API have 64 bits."""
 
 Check: TypeAlias = Callable[[Any], None]
-"""Raises ManifestError if a value, which is JSON and not null, is of another type than the API's."""
+"""Raises ManifestError if a JSON value, which is not null, has the wrong type."""
 
 
 def checked(manifest: Any) -> dict[str, Any]:
-    """Return the manifest; raise ManifestError, which names the place, for one that cannot be sent."""
+    """Return the manifest; raise ManifestError with the place if it cannot be sent."""
     return _checked(manifest, _OBJECT)
 
 
 def checked_pod(manifest: Any) -> dict[str, Any]:
-    """Return a pod; raise ManifestError also where a part that this package reads is of another type."""
+    """Return a pod; also raise ManifestError if a part that this package reads has the wrong type."""
     return _checked(manifest, _POD)
 
 
@@ -51,7 +50,7 @@ def _json(value: Any) -> None:
                 raise ManifestError("is a number with too many digits")
         case float():
             if not math.isfinite(value):
-                raise ManifestError("is no number")
+                raise ManifestError("is not a finite number")
         case list() | tuple():
             _each(_json, enumerate(value), "[{}]")
         case dict():
@@ -73,7 +72,7 @@ def _each(check: Check, items: Iterable[tuple[Any, Any]], place: str) -> None:
 
 def _key(key: Any) -> None:
     if not isinstance(key, str):
-        raise ManifestError(f"has {kind_of(key)} as a key, which is a text")
+        raise ManifestError(f"has {kind_of(key)} as a key; keys must be strings")
     _encodable(key)
 
 
@@ -83,7 +82,7 @@ def _encodable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ManifestError("has half a character, which cannot be written") from None
+        raise ManifestError("has a lone surrogate, which UTF-8 cannot encode") from None
 
 
 # --- The parts that this package reads ---
@@ -91,11 +90,11 @@ def _encodable(text: str) -> None:
 
 def _text(value: Any) -> None:
     if not isinstance(value, str):
-        raise ManifestError(f"must be a text, not {kind_of(value)}")
+        raise ManifestError(f"must be a string, not {kind_of(value)}")
 
 
 def _texts(value: Any) -> None:
-    """Labels, for example. A null counts as empty there."""
+    """Check a dictionary of strings, such as labels. The API takes null for an empty string."""
     _dictionary(value)
     _each(_text, ((repr(key), each) for key, each in value.items() if each is not None), "[{}]")
 
@@ -124,7 +123,7 @@ def _not_empty(items: Check) -> Check:
 
 
 def _object(*required: str, **fields: Check) -> Check:
-    """Return the check of an object with these fields, of which some are required and others may be null."""
+    """Return a check of an object with these fields. Fields that are not required may be null."""
 
     def check(value: Any) -> None:
         _dictionary(value)

@@ -1,4 +1,4 @@
-"""The claim: a user's home, or a volume besides it, before it has a disk; and its place in a pod."""
+"""Manifests of claims, and their volumes and mounts in a pod."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +14,7 @@ _LEGACY_STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimInputs:
-    """The resolved values of KubeSpawner's traits of the same names."""
+    """Resolved values of KubeSpawner's traits of the same names."""
 
     pvc_name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -22,13 +22,13 @@ class ClaimInputs:
     storage_capacity: str | None = None
     storage_access_modes: Sequence[str] | None = ("ReadWriteOnce",)
     storage_class: str | None = None
-    """None is the cluster's default class; the empty string is no class: only a prepared volume will do."""
+    """None is the cluster's default class; the empty string is no class: only an existing volume can be bound."""
     storage_selector: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimMount:
-    """A claim that the user's container mounts besides what ``volumes`` and ``volume_mounts`` say."""
+    """A claim that the notebook container mounts in addition to ``volumes`` and ``volume_mounts``."""
 
     volume_name: str
     claim_name: str
@@ -49,7 +49,7 @@ class ClaimMount:
 
 
 def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
-    """Return the claim's manifest. Raises ManifestError for inputs that fit into no claim."""
+    """Return the claim's manifest; raise ManifestError for invalid inputs."""
     modes = None if inputs.storage_access_modes is None else list(inputs.storage_access_modes)
     # Provisioners that only know the old spelling of the class are still around.
     old_spelling = without_nulls({_LEGACY_STORAGE_CLASS_ANNOTATION: inputs.storage_class})

@@ -1,4 +1,4 @@
-"""Labels and annotations: how everybody, from ``kubectl`` to the next hub, tells what belongs to whom."""
+"""Labels and annotations, which show the owner of an object to ``kubectl``, network policies and hubs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ JUPYTERHUB_VERSION_ANNOTATION = "hub.jupyter.org/jupyterhub-version"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataInputs:
-    """What the labels and annotations of all objects of one server are made of."""
+    """The inputs for labels and annotations of one server's objects."""
 
     username: str
     servername: str
@@ -32,12 +32,12 @@ class MetadataInputs:
 
 
 def shared_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels of every object; ``common_labels`` win over the extra ones."""
+    """Return the labels of every object; ``common_labels`` override the extra ones."""
     return {USERNAME_LABEL: slugs.label(inputs.username), **extra_labels, **inputs.common_labels}
 
 
 def pod_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, str]:
-    """Add to the shared labels those by which watches, Services and network policies select a pod."""
+    """Add the labels by which watches, Services and network policies select a pod."""
     return {
         **shared,
         COMPONENT_LABEL: inputs.component_label,
@@ -47,7 +47,7 @@ def pod_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, s
 
 
 def claim_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, str]:
-    """Add a claim's own to the shared labels; its two component labels differ, as they always did."""
+    """Add a claim's labels. Its two component labels differ, as in KubeSpawner."""
     return {
         **shared,
         COMPONENT_LABEL: inputs.component_label,
@@ -56,7 +56,7 @@ def claim_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str,
 
 
 def annotations(inputs: MetadataInputs, extra_annotations: Mapping[str, str]) -> dict[str, str]:
-    """Return the annotations of every object: whose it is, in plain letters; the extra ones win."""
+    """Return the annotations of every object, with the unescaped names of user and server; extra ones override."""
     servername = {SERVERNAME_ANNOTATION: inputs.servername} if inputs.servername else {}
     return {
         USERNAME_ANNOTATION: inputs.username,
@@ -73,5 +73,5 @@ def build_namespace(name: str, labels: Mapping[str, str], annotations: Mapping[s
 
 
 def object_metadata(name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
-    """Return the metadata of an object that is to be created."""
+    """Return the metadata of a new object."""
     return {"name": name, "labels": dict(labels), "annotations": dict(annotations)}

@@ -1,4 +1,4 @@
-"""What goes with a pod: the Secrets of its certificates and of variables that nobody reads in it, and its Service."""
+"""Objects that a pod owns: Secrets for certificates and for environment variables, and a Service."""
 
 import re
 from base64 import b64encode
@@ -14,23 +14,23 @@ from k8s_hub.objects.raw import Raw
 KEY_FILE = "ssl.key"
 CERTIFICATE_FILE = "ssl.crt"
 TRUST_FILE = "notebooks-ca_trust.crt"
-"""The names of the three files of ``internal_ssl`` inside the pod."""
+"""Names of the files of ``internal_ssl`` in the pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates:
-    """The files of ``internal_ssl`` for one server, as text. Never shown: one of them is a private key."""
+    """The files of ``internal_ssl`` for one server. Never print them: one is a private key."""
 
     key: str = field(repr=False)
     certificate: str = field(repr=False)
-    #: Who signed the certificates of the servers, and of the hub: a server trusts both.
+    #: The authorities that signed the certificates of servers and of the hub. A server trusts both.
     servers_authority: str = field(repr=False)
     hub_authority: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretInputs:
-    """The resolved values of one Secret."""
+    """Resolved values of one Secret."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ def build_secret(inputs: SecretInputs) -> dict[str, Any]:
 
 
 def certificate_files(certificates: Certificates) -> dict[str, str]:
-    """Return the content of a server's Secret, by the names under which its pod finds the files."""
+    """Return the content of a server's Secret, by file name."""
     authorities = certificates.servers_authority.strip("\n"), certificates.hub_authority
     return {
         KEY_FILE: certificates.key,
@@ -61,7 +61,7 @@ def certificate_files(certificates: Certificates) -> dict[str, str]:
 
 _CONTAINERS = ("initContainers", "containers")
 _REFERENCE = re.compile(r"\$(?:\$|\([^)]*\))")
-"""What Kubernetes looks for in a value, but not in a Secret: ``$(NAME)``, and ``$$`` for a dollar sign."""
+"""References that Kubernetes expands in values, but not in Secrets: ``$(NAME)``, and ``$$`` for a dollar sign."""
 _NO_KEY = re.compile(r"[^-._a-zA-Z0-9]")
 _SUFFIX = ".env"
 _LONGEST_NAME = 253
@@ -69,23 +69,23 @@ _LONGEST_NAME = 253
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretEnvironment:
-    """A pod, and the content of the Secret that it refers to; empty if nothing of the pod is secret."""
+    """A pod, and the content of the Secret that it refers to; empty without secret variables."""
 
     pod: Raw = field(repr=False)
     content: Mapping[str, str] = field(repr=False)
 
 
 def environment_secret_name(pod_name: str) -> str:
-    """Return the name of the Secret of a pod; its dot keeps it apart from the names of other pods' Secrets."""
+    """Return the name of a pod's Secret. Its dot avoids the names of other pods' Secrets."""
     fits = len(pod_name) + len(_SUFFIX) <= _LONGEST_NAME
     return f"{pod_name if fits else slugs.service(pod_name)}{_SUFFIX}"
 
 
 def separated(pod: Raw, secret_name: str, is_secret: Callable[[str, str], bool]) -> SecretEnvironment:
-    """Move the variables of all containers for whose name and value ``is_secret`` is true.
+    """Move environment variables for which ``is_secret(name, value)`` is true into a Secret.
 
-    References to them, as ``$(NAME)``, stay valid. Raises ManifestError for one that itself refers to others: in
-    a Secret, nobody would fill that in.
+    References to them, as ``$(NAME)``, stay valid. Raises ManifestError for a secret variable with references of its own:
+    Kubernetes does not expand them in a Secret.
     """
     content: dict[str, str] = {}
 
@@ -106,18 +106,18 @@ def separated(pod: Raw, secret_name: str, is_secret: Callable[[str, str], bool])
 
 
 def _literal(name: str, value: str) -> str:
-    """Return a value as the container would see it."""
+    """Return the value that the container would see."""
     if any(found != "$$" for found in _REFERENCE.findall(value)):
         raise ManifestError(
-            "is secret and refers to other variables by $(...), which a Secret cannot: "
-            "put what is secret into a variable of its own",
+            "is secret and refers to other variables with $(...), which a Secret does not support: "
+            "put the secret part into a variable of its own",
             f"environment[{name!r}]",
         )
     return value.replace("$$", "$")
 
 
 def _put(content: dict[str, str], name: str, value: str) -> str:
-    """Add a value under a key like the variable's name; return the key."""
+    """Add a value under a key derived from the variable's name; return the key."""
     wished = key = _NO_KEY.sub("_", name)
     number = 1
     while content.setdefault(key, value) != value:
@@ -131,13 +131,13 @@ _PORT_NAME = "http"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceInputs:
-    """The resolved values of one Service."""
+    """Resolved values of one Service."""
 
     name: str
     port: int
-    """Of the Service and of the pod alike."""
+    """The port of both the Service and the pod."""
     selector: Mapping[str, str]
-    """The labels of the one pod it leads to."""
+    """The labels of its only pod."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The pod: one user's server, and whatever else its admin wants beside it."""
+"""The manifest of a server's pod."""
 
 import json
 import math
@@ -30,22 +30,22 @@ NOTEBOOK_PORT_NAME = "notebook-port"
 
 _CERTIFICATES_VOLUME = "jupyterhub-internal-certs"
 _CERTIFICATES_MODE = 0o777
-"""The user's process must read its key whatever its uid; the pod is the user's own."""
+"""The server must be able to read its key under any uid. The pod runs no other user's code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodInputs:
-    """The resolved values of KubeSpawner's traits of the same names.
+    """Resolved values of KubeSpawner's traits of the same names.
 
-    ``env`` is the result of ``get_env``, ``cmd`` the whole command line; ``labels`` and ``annotations`` are
-    made by ``metadata``. Lists of objects may be dicts of objects, whose keys only give the order.
+    ``env`` is the result of ``get_env``, and ``cmd`` the whole command line. ``labels`` and ``annotations`` come from
+    ``metadata``. Lists of objects may be dicts, whose keys only define the order.
     """
 
     pod_name: str
     image: str
     port: int = 8888
     cmd: Sequence[str] | None = None
-    """None leaves the command to the image."""
+    """None means the image's command."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class PodInputs:
     volumes: Sequence[Raw] | Mapping[str, Raw] = ()
     volume_mounts: Sequence[Raw] | Mapping[str, Raw] = ()
     claim_mounts: Sequence[ClaimMount] = ()
-    """The server's claims besides its home."""
+    """The server's extra claims."""
     init_containers: Sequence[Raw] | Mapping[str, Raw] = ()
     extra_containers: Sequence[Raw] | Mapping[str, Raw] = ()
     lifecycle_hooks: Mapping[str, Any] | None = None
@@ -101,7 +101,7 @@ class PodInputs:
 
 
 def build_pod(inputs: PodInputs) -> dict[str, Any]:
-    """Return the pod's manifest. Raises ManifestError for inputs that fit into no pod."""
+    """Return the pod's manifest; raise ManifestError for invalid inputs."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -181,7 +181,7 @@ def _notebook(inputs: PodInputs) -> dict[str, Any]:
 
 
 def _overridden(target: Mapping[str, Any], changes: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """Replace whole top-level fields; a change to None takes the field away."""
+    """Replace whole top-level fields; None removes a field."""
     return without_nulls({**target, **api_fields(changes, field)})
 
 
@@ -200,9 +200,9 @@ def _pull_secrets(secrets: Sequence[str | Raw] | str | None) -> list[dict[str, A
 
 
 def _automount(inputs: PodInputs) -> bool | None:
-    """Keep the cluster's API out of users' reach unless an account or the token was asked for.
+    """Mount no token of the cluster's API, unless a service account or the token is configured.
 
-    An account named "" is none: the cluster would take its default one.
+    A service account "" counts as none: Kubernetes would use the default account.
     """
     if inputs.automount_service_account_token is None and not inputs.service_account:
         return False
@@ -238,7 +238,7 @@ def _certificates_env(inputs: PodInputs) -> dict[str, str]:
 def pod_security_context(
     *, fs_gid: int | None, supplemental_gids: Sequence[int] | None, configured: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Return the pod's context: the groups, which containers cannot have of their own. None if empty."""
+    """Return the pod's security context, with the groups, which cannot be set per container; None if empty."""
     if not isinstance(supplemental_gids, Iterable | None):
         raise ManifestError(f"must be a list, not {kind_of(supplemental_gids)}", "supplemental_gids")
     gids = [_integer(gid, "supplemental_gids") for gid in supplemental_gids or ()]
@@ -254,7 +254,7 @@ def container_security_context(
     allow_privilege_escalation: bool | None,
     configured: Mapping[str, Any] | None,
 ) -> dict[str, Any] | None:
-    """Return the notebook container's context; None if empty, so that the image and the cluster decide."""
+    """Return the notebook container's security context; None if empty, so that image and cluster decide."""
     dedicated = without_nulls(
         {
             "runAsUser": _integer(uid, "uid"),
@@ -267,13 +267,13 @@ def container_security_context(
 
 
 def _checked(configured: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:
-    """Refuse snake_case here: a misspelled key would be a protection that is silently missing."""
+    """Refuse snake_case keys: a misspelled key would silently remove a protection."""
     if not isinstance(configured, Mapping | None):
         raise ManifestError(f"must be a dictionary, not {kind_of(configured)}", field)
     for key in configured or {}:
         if "_" in str(key):
             raise ManifestError(
-                f"has the key {key!r}: its keys are the API's, in camelCase ({camel_case(key)!r})", field
+                f"has the key {key!r}; keys must be in camelCase: did you mean {camel_case(key)!r}?", field
             )
     return configured or {}
 
@@ -304,10 +304,9 @@ class _Variable:
 def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the container's ``env`` list.
 
-    A value is a string, None, a number, a boolean, or a dict such as ``{"valueFrom": {"secretKeyRef": ...}}``,
-    which may carry another name than its key. Numbers and booleans become text as JSON and YAML write them:
-    ``4``, ``0.5``, ``true``. The order depends on names and references alone: by key, but after what is
-    referred to.
+    A value is a string, None, a number, a boolean, or a dict such as ``{"valueFrom": {"secretKeyRef": ...}}``, which may
+    have a name of its own. Numbers and booleans become text as in JSON: ``4``, ``0.5``, ``true``. Variables are sorted by
+    key, but come after the variables that they refer to.
     """
     variables = {variable.name: variable for key in env for variable in (_variable(key, env[key]),)}
     waiting = sorted(variables.values(), key=lambda variable: variable.sort_key)
@@ -325,13 +324,15 @@ def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _variable(key: Any, value: Any) -> _Variable:
     if not isinstance(key, str):
-        raise ManifestError(f"has {kind_of(key)} as the name of a variable, which is a text", "environment")
+        raise ManifestError(
+            f"has {kind_of(key)} as the name of a variable; names must be strings", "environment"
+        )
     field = f"environment[{key!r}]"
     entry = api_object(
         {"name": key, **value} if isinstance(value, Mapping) else {"name": key, "value": value}, field
     )
     if not isinstance(entry.get("name"), str):
-        raise ManifestError(f"must have a text as its name, not {kind_of(entry.get('name'))}", field)
+        raise ManifestError(f"must have a string as its name, not {kind_of(entry.get('name'))}", field)
     if "value" in entry:
         entry["value"] = _text(entry["value"], field)
     return _Variable(
@@ -346,7 +347,7 @@ def _text(value: Any, field: str) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, bool | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ManifestError(f"must be a text, a number, true or false, not {kind_of(value)}", field)
+        raise ManifestError(f"must be a string, a number, true or false, not {kind_of(value)}", field)
     try:
         return json.dumps(value)
     except ValueError:

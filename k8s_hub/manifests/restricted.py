@@ -1,7 +1,7 @@
-"""The restricted Pod Security Standard: what a pod says against it, and the pod with what it demands filled in.
+"""The restricted Pod Security Standard: finds violations in a pod, and fills in required fields.
 
-The rules are those of Kubernetes 1.37, baseline and restricted together. ``restricted`` of a pod without
-contradictions is let into a namespace that enforces the standard; a pod with one is not.
+The rules are those of Kubernetes 1.37, baseline and restricted together. A namespace that enforces the standard admits
+``restricted(pod)`` exactly if ``contradictions(pod)`` is empty.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,9 +50,9 @@ _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """One value that the standard forbids where it stands; never one that may hold a secret."""
+    """One value that the standard forbids. It never contains a secret."""
 
-    #: For people: ``spec.containers[notebook].securityContext.privileged``.
+    #: Such as ``spec.containers[notebook].securityContext.privileged``.
     path: str
     value: Any
 
@@ -61,7 +61,7 @@ class Contradiction:
 
 
 Rules = Mapping[str, Callable[[Any], bool]]
-"""The way to a field, and whether its value is forbidden. None is its absence."""
+"""By the path of a field: a function that returns whether its value is forbidden. None means absent."""
 
 
 def _is_true(value: Any) -> bool:
@@ -104,13 +104,13 @@ _OF_CONTAINERS: Rules = {
 
 
 def contradictions(pod: Raw) -> list[Contradiction]:
-    """Return all that the pod says against the standard; what it leaves open is none."""
+    """Return all violations of the standard. A missing field is no violation: `restricted` fills it in."""
     found = (*_of_annotations(pod), *_of_spec(_object(pod, "spec")))
     return [Contradiction(path=path, value=value) for path, value in found]
 
 
 def restricted(pod: Raw) -> dict[str, Any]:
-    """Return the pod with what it leaves open decided as the standard demands; what it says itself stays."""
+    """Fill in the missing fields that the standard requires. Present fields stay as they are."""
     spec = _object(pod, "spec")
     is_linux = _object(spec, "os").get("name") != "windows"  # whose containers have none of this but the user
     containers = {
@@ -125,7 +125,7 @@ Found = Iterator[tuple[str, Any]]
 
 
 def _of_annotations(pod: Raw) -> Found:
-    """AppArmor's profiles of containers as they were written before they had a field."""
+    """Yield forbidden AppArmor profiles in annotations, which older versions of Kubernetes used."""
     for name, value in _object(_object(pod, "metadata"), "annotations").items():
         is_profile = name.startswith(_APPARMOR) and bool(value)
         if is_profile and value != "runtime/default" and not str(value).startswith("localhost/"):
@@ -170,7 +170,7 @@ def _forbidden(obj: Raw, rules: Rules, path: str) -> Found:
 
 
 def _at(obj: Raw, path: str) -> Raw | None:
-    """Return the object at the end of the path; None if there is none."""
+    """Return the object at the path; None if there is none."""
     for key in path.split(".") if path else ():
         inner = obj.get(key)
         if not isinstance(inner, Mapping):
@@ -180,7 +180,7 @@ def _at(obj: Raw, path: str) -> Raw | None:
 
 
 def _demands(spec: Raw, *, is_linux: bool) -> dict[str, Any]:
-    """Return what the context of the whole pod must say."""
+    """Return the required fields of the pod's security context."""
     user = {} if _has_user_namespace(spec) and _wants_root(spec) else {"runAsNonRoot": True}
     return {**user, "seccompProfile": {"type": "RuntimeDefault"}} if is_linux else user
 
@@ -195,7 +195,7 @@ def _restricted_container(container: Any) -> Any:
 
 
 def _filled(obj: Raw, demands: Mapping[str, Any], **decided: Any) -> dict[str, Any]:
-    """Return the context: the demands, what it says itself, and what was decided from that."""
+    """Return the security context: required fields, overridden by its own, overridden by ``decided``."""
     context = obj.get("securityContext") or {}
     if not isinstance(context, Mapping):
         return {}

@@ -1,4 +1,4 @@
-"""Whose object is it? The words of ``docs/lifecycle.md``: ours, this attempt's, older, dying, foreign."""
+"""Who owns an object, in the terms of ``docs/lifecycle.md``: ours, this attempt's, older, dying, foreign."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, me
 from k8s_hub.objects.raw import Raw
 
 USERNAME_ANNOTATION = "hub.jupyter.org/username"
-"""The name of a label, too, with a slug of the user's name."""
+"""Also the name of a label, whose value is a slug of the user's name."""
 
 SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
 ATTEMPT_ANNOTATION = "hub.jupyter.org/start-attempt"
-"""The id of the start attempt that created an object."""
+"""The id of the start that created the object."""
 
 SAME_NODE_ANNOTATION = "hub.jupyter.org/placed-beside"
-"""On a pod that must share the node of another server's pod: that server's name, empty for the default one."""
+"""On a pod that must run on the node of another server's pod: that server's name, empty for the default server."""
 
 EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
-"""On a claim that a server has besides its home; its value is the name the admin gave it."""
+"""On an extra claim: its name in ``extra_claims``."""
 
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
@@ -35,7 +35,7 @@ class ServerIdentity:
 
 
 class Relation(Enum):
-    """What an object is to a start attempt of one server."""
+    """The relation of an object to a start of one server."""
 
     THIS_ATTEMPT = "this attempt"
     OLDER = "older"
@@ -44,7 +44,7 @@ class Relation(Enum):
 
 
 def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
-    """True if the object belongs to this server, whoever created it: KubeSpawner's objects are ours too."""
+    """True if the object belongs to this server, even if KubeSpawner created it."""
     annotations = annotations_of(obj)
     return (
         key_of(obj).namespace == identity.namespace
@@ -55,13 +55,13 @@ def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
 
 
 def is_of_hub(obj: Raw, identity: ServerIdentity) -> bool:
-    """True for what says that it is of a user of a hub, unless it is of another release than this server."""
+    """True if the object names a user of a hub, unless it belongs to another release than this server."""
     says_so = USERNAME_ANNOTATION in annotations_of(obj) or USERNAME_ANNOTATION in labels_of(obj)
     return says_so and matches_release(obj, identity)
 
 
 def matches_release(obj: Raw, identity: ServerIdentity) -> bool:
-    """False only where a release label is on both sides and differs: another hub in the same namespace."""
+    """False only if both sides have a release label and they differ: another hub in the same namespace."""
     labels = labels_of(obj)
     return all(
         labels[label] == identity.release_labels[label]
@@ -71,7 +71,7 @@ def matches_release(obj: Raw, identity: ServerIdentity) -> bool:
 
 
 def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
-    """Tell what the object is to the attempt that puts this id on what it creates."""
+    """Return the relation of the object to the start with this attempt id."""
     if not is_ours(obj, identity):
         return Relation.FOREIGN
     if is_dying(obj):
@@ -82,6 +82,6 @@ def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
 
 
 def with_attempt_id(obj: Raw, attempt_id: str) -> dict[str, Any]:
-    """Return the object with the id of a start attempt; the object given stays as it is."""
+    """Return a copy of the object with the id of a start."""
     annotations = {**annotations_of(obj), ATTEMPT_ANNOTATION: attempt_id}
     return {**obj, "metadata": {**metadata_of(obj), "annotations": annotations}}

@@ -1,6 +1,6 @@
-"""Slugs: any user or server name as a valid Kubernetes name, the same as KubeSpawner 7.1.0 makes.
+"""Slugs: valid Kubernetes names for any user or server name, the same as in KubeSpawner 7.1.0.
 
-The promise: a slug never changes. Claims, and with them users' homes, are found by these names.
+A slug must never change: users' homes are found by these names.
 """
 
 import re
@@ -14,7 +14,7 @@ _LONGEST_NAME = 63
 _HASH_LENGTH = 8
 _DEFAULT_LENGTH = 32
 SLUG_LENGTH = 48
-"""Room for a user's or a server's slug in a template, so that a prefix fits in front of it."""
+"""The longest slug of a user or server in a template. It leaves room for a prefix."""
 
 _LOWER_ALPHANUMERIC = frozenset(string.ascii_lowercase + string.digits)
 _OBJECT_NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
@@ -23,42 +23,42 @@ _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?")
 
 
 def escape(name: str) -> str:
-    """Return the slug of KubeSpawner before 7: every byte outside a-z0-9 as ``-`` and its hex digits.
+    """Return the slug of KubeSpawner before 7: every byte outside a-z0-9 becomes ``-`` and its hex digits.
 
-    Neither its length nor its first and last character are certain to be valid.
+    Its length and its first and last character may be invalid.
     """
     escaped: str = escapism.escape(name, safe=_LOWER_ALPHANUMERIC, escape_char="-")
     return escaped.lower()
 
 
 def legacy_escape(name: str) -> str:
-    """Return the slug that templates of KubeSpawner could have until 6: "-" for whatever is not a-z0-9.
+    """Return another slug of KubeSpawner until 6: "-" for each character outside a-z0-9.
 
-    Two names may have the same.
+    Two names may have the same slug.
     """
     return "".join(each if each in _LOWER_ALPHANUMERIC else "-" for each in name.lower())
 
 
 def safe(name: str, *, max_length: int | None = None) -> str:
-    """Return the name itself where every kind of object accepts it, else a readable part and a hash."""
+    """Return the name if it is valid for every kind of object, else a readable part and a hash."""
     return _slug(name, _is_object_name, max_length)
 
 
 def label(value: str) -> str:
-    """Return the value itself where it is a valid label value, else a readable part and a hash."""
+    """Return the value if it is a valid label value, else a readable part and a hash."""
     return _slug(value, _is_label_value, None)
 
 
 def service(name: str) -> str:
-    """Return the name itself where a Service may have it, else a readable part and a hash.
+    """Return the name if it is valid for a Service, else a readable part and a hash.
 
-    A pod may have a name of 253 characters with dots in it, a Service only a DNS label that begins with a letter.
+    A pod's name may have 253 characters and dots. A Service's name must be a DNS label that begins with a letter.
     """
     return name if _is_object_name(name) else _hashed(name, _LONGEST_NAME)
 
 
 def namespace(name: str) -> str:
-    """Return the name itself where a namespace may have it, else a readable part and a hash."""
+    """Return the name if it is valid for a namespace, else a readable part and a hash."""
     is_valid = len(name) <= _LONGEST_NAME and _DNS_LABEL.fullmatch(name) is not None
     return name if is_valid else _hashed(name, _LONGEST_NAME)
 
@@ -66,8 +66,8 @@ def namespace(name: str) -> str:
 def user_server(username: str, servername: str) -> str:
     """Return the slug of one server of one user; the default server has an empty name.
 
-    Too long for ``SLUG_LENGTH``, both names are shortened and share one hash. The two characters of the
-    delimiter count for the default server too: a user's slug of 47 or 48 characters is shortened there.
+    Beyond ``SLUG_LENGTH``, both names are shortened and share one hash. The delimiter's two characters also count for the
+    default server, so a user's slug of 47 or 48 characters is shortened there.
     """
     user = safe(username, max_length=SLUG_LENGTH)
     server = safe(servername, max_length=SLUG_LENGTH) if servername else ""
@@ -108,7 +108,7 @@ def _shared_slug(names: tuple[str, ...]) -> str:
 
 
 def _readable(name: str, max_length: int) -> str:
-    """Return what is left of a name in a-z0-9 and single dashes, a letter first, never empty."""
+    """Return the name reduced to a-z0-9 and single dashes, with a letter first, never empty."""
     readable = re.sub("[^a-z0-9]+", "-", name.lower()).lstrip("-")[:max_length].rstrip("-")
     if readable and readable[0] in string.digits:
         # The length is kept, even where that leaves a dash at the end: KubeSpawner's slugs have it too.

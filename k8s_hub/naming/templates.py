@@ -1,4 +1,4 @@
-"""Templates: the fields admins may write in names, labels, environment and volumes, and their expansion."""
+"""Templates in names, labels, environment and volumes: their fields and their expansion."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from k8s_hub.naming import slugs
 
 
 class SettingError(ValueError):
-    """A setting cannot be used. The message says where it stands and what is wrong.
+    """A setting is invalid. The message has its place and the fault.
 
-    The message never quotes the value: variables and containers may hold passwords.
+    It never quotes the value, because variables and containers may contain passwords.
     """
 
     def __init__(self, fault: str, place: str = "") -> None:
@@ -24,17 +24,17 @@ class SettingError(ValueError):
         self.place = place
 
     def within(self, outer: str) -> Self:
-        """Return the same fault, placed inside an outer setting or container."""
+        """Return the error with an outer setting or container before its place."""
         return type(self)(self.fault, f"{outer}{self.place}")
 
 
 class TemplateError(SettingError):
-    """A template cannot be expanded; the message lists the fields there are."""
+    """A template cannot be expanded. The message lists the fields."""
 
 
 @contextmanager
 def in_setting(place: str) -> Iterator[None]:
-    """Add the place to whatever SettingError is raised inside."""
+    """Add a place to each SettingError from inside the context."""
     try:
         yield
     except SettingError as error:
@@ -53,7 +53,7 @@ _BRACES = "literal braces are written {{ and }}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """The value of every template field for one server; the attributes are the fields' names."""
+    """The value of every template field for one server. Attributes are named like the fields."""
 
     userid: int | str
     unescaped_username: str
@@ -84,7 +84,7 @@ class Names:
         hub_namespace: str,
         scheme: SlugScheme = SlugScheme.SAFE,
     ) -> "Names":
-        """Compute all fields of one server; ``dataclasses.replace`` adds the objects' names once resolved."""
+        """Compute all fields of one server. Add the names of objects later, with ``dataclasses.replace``."""
         safe_username = slugs.safe(username, max_length=slugs.SLUG_LENGTH)
         safe_servername = slugs.safe(servername, max_length=slugs.SLUG_LENGTH) if servername else ""
         safe_user_server = slugs.user_server(username, servername)
@@ -127,7 +127,7 @@ _USER_SERVER_FIELDS = frozenset({"user_server", "safe_user_server", "escaped_use
 
 
 class Scope(Enum):
-    """For whom a template gives the same name."""
+    """Who shares the name that a template makes."""
 
     EVERYBODY = "everybody"
     USER = "all servers of one user"
@@ -135,7 +135,7 @@ class Scope(Enum):
 
 
 def scope_of(template: str) -> Scope:
-    """Tell who shares what the template names."""
+    """Return who shares the name that the template makes."""
     used = _fields_of(template)
     if used & _USER_SERVER_FIELDS or (used & _USER_FIELDS and used & _SERVER_FIELDS):
         return Scope.SERVER
@@ -145,18 +145,18 @@ def scope_of(template: str) -> Scope:
 def expand(template: str, names: Names) -> str:
     """Fill in the fields; ``{{`` and ``}}`` are literal braces.
 
-    Dashes at the end are cut off unless the template itself ends with one, so that
-    ``{username}--{servername}`` is a valid name for the default server too.
+    Trailing dashes are removed unless the template ends with one, so that ``{username}--{servername}`` is also valid for the
+    default server.
     """
     expanded = fill(template, {field.name: getattr(names, field.name) for field in fields(names)})
     return expanded if template.endswith("-") else expanded.rstrip("-")
 
 
 def expand_all(value: Any, expand_one: Callable[[str], str]) -> Any:
-    """Expand every string in lists and in the values of dicts, however deep.
+    """Expand every string in nested lists and values of dicts.
 
-    Keys of dicts and every other object (numbers, None, the client library's models) stay as they are.
-    A TemplateError names the keys that lead to its template.
+    Keys of dicts and all other objects (numbers, None, the client library's models) stay as they are. A TemplateError names
+    the path of keys.
     """
     if isinstance(value, str):
         return expand_one(value)
@@ -175,17 +175,17 @@ def _expand_item(key: Any, item: Any, expand_one: Callable[[str], str]) -> Any:
 
 
 def expand_host(template: str, expand_one: Callable[[str], str]) -> str:
-    """Expand each label of a DNS name by itself, so that no label ends with a dash (``pod_connect_ip``)."""
+    """Expand each label of a DNS name separately, so that no label ends with a dash (``pod_connect_ip``)."""
     return ".".join(expand_one(part) if "{" in part else part for part in template.split("."))
 
 
 def expand_dns_name(template: str, *, name: str, namespace: str) -> str:
-    """Fill in ``dns_name_template``, whose two fields are its own: a Service and its namespace."""
+    """Fill in ``dns_name_template``. Its two fields are a Service's name and its namespace."""
     return fill(template, {"name": name, "namespace": namespace})
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Fill in fields that are not those of a server. Raises TemplateError."""
+    """Fill in the given fields; raise TemplateError."""
     try:
         return template.format(**values)
     except KeyError as error:

@@ -1,6 +1,5 @@
-"""True statements about Kubernetes JSON: keys, owner references, selectors, quantities, timestamps.
+"""objects: helpers for any Kubernetes JSON: keys, owner references, selectors, quantities, timestamps.
 
-Here lives what holds for every object of every cluster. Not here: what a pod of this project looks like
-(manifests), what its state means for a user (diagnosis), how it is fetched (kube).
-The test for doubt: would the mini cluster and the spawner both need it?
+Both the spawner and the mini cluster use them. Not here: this project's manifests (manifests), the meaning of an object's
+state (diagnosis), requests (kube).
 """

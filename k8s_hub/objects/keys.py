@@ -1,6 +1,6 @@
-"""Which object is it? Its key, its uid, its labels and annotations, and whether it is being deleted.
+"""The identity of an object: key, uid, labels, annotations, owners, and whether it is being deleted.
 
-These functions take what an API server may send: what has another type than Kubernetes promises counts as missing.
+These functions accept any JSON: a value of the wrong type counts as missing.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from k8s_hub.objects.raw import Raw
 
 
 class Key(NamedTuple):
-    """Namespace and name: what an object is called, for as long as one of that name exists."""
+    """Namespace and name. A later object may have the same key."""
 
     namespace: str
     name: str
@@ -31,40 +31,40 @@ def key_of(obj: Raw) -> Key:
 
 
 def uid_of(obj: Raw) -> str:
-    """Return what tells this object from a later one of the same name; empty before it was created."""
+    """Return the uid, which differs from that of a later object of the same name; empty before the create."""
     return _text(metadata_of(obj).get("uid"))
 
 
 def version_of(obj: Raw) -> str:
-    """Return the resource version: what a watch resumes from; empty before the object was created."""
+    """Return the resourceVersion; empty before the create."""
     return _text(metadata_of(obj).get("resourceVersion"))
 
 
 def labels_of(obj: Raw) -> Mapping[str, str]:
-    """Return the labels, also of an object whose ``labels`` are missing or null."""
+    """Return the labels, empty if they are missing or null."""
     return _mapping(metadata_of(obj).get("labels"))
 
 
 def annotations_of(obj: Raw) -> Mapping[str, str]:
-    """Return the annotations, also of an object whose ``annotations`` are missing or null."""
+    """Return the annotations, empty if they are missing or null."""
     return _mapping(metadata_of(obj).get("annotations"))
 
 
 def is_dying(obj: Raw) -> bool:
-    """True once anybody asked for the deletion; the object stays until its finalizers are done."""
+    """True once the deletion was requested. The object stays until its grace period and finalizers are done."""
     return metadata_of(obj).get("deletionTimestamp") is not None
 
 
 def oddity_of(obj: object) -> str:
-    """Return why this is no object that an API server can have stored, as the end of a sentence; "" for one that is."""
+    """Return why this cannot be an object that an API server stored, as a clause; "" if it can."""
     if not isinstance(obj, _MAPPINGS):
-        return "it is no JSON object"
+        return "it is not a JSON object"
     metadata = _mapping(obj.get("metadata"))
     missing = [name for name in ("name", "uid", "resourceVersion") if not _text(metadata.get(name))]
     return f"it has no {' and no '.join(missing)}" if missing else ""
 
 
-_MAPPINGS = (dict, Mapping)  # a dict is told in a tenth of the time that any other mapping takes
+_MAPPINGS = (dict, Mapping)  # dict first: that check is ten times as fast
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -76,18 +76,18 @@ def _text(value: object) -> str:
 
 
 def owner_uids(obj: Raw) -> frozenset[str]:
-    """Return the uids of all owners; an object without owners follows nobody."""
+    """Return the uids of all owners, from the object's ownerReferences."""
     return frozenset(reference["uid"] for reference in metadata_of(obj).get("ownerReferences") or ())
 
 
 def reference_to_pod(pod: Raw) -> dict[str, Any]:
-    """Return the reference by which an object follows this pod.
+    """Return an ownerReference to the pod: the garbage collector deletes the object after it.
 
-    It does not block the pod's deletion: to ask for that needs a right that hubs do not have on some clusters.
+    It does not block the pod's deletion: on some clusters that needs a right that hubs do not have.
     """
     return {"apiVersion": "v1", "kind": "Pod", "name": key_of(pod).name, "uid": uid_of(pod)}
 
 
 def owned_by(obj: Raw, reference: Raw) -> dict[str, Any]:
-    """Return the object with this owner and no other; the object given stays as it is."""
+    """Return a copy of the object with this owner only."""
     return {**obj, "metadata": {**metadata_of(obj), "ownerReferences": [reference]}}

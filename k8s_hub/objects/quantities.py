@@ -1,6 +1,6 @@
 """Kubernetes quantities ("10Gi", "500m", "1e3") as exact numbers.
 
-Exponents beyond 999 are no quantities here: nothing that exists is so large.
+Exponents beyond 999 are refused.
 Grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
 
@@ -34,7 +34,7 @@ _FACTORS = {
 def parse(quantity: str | float) -> Decimal:
     """Return the exact value of a quantity: bytes for memory and storage, cores for CPU.
 
-    JSON numbers are quantities too. Anything else is a ValueError that names it.
+    JSON numbers are quantities, too. Anything else raises ValueError.
     """
     match = _QUANTITY.fullmatch(str(quantity))
     if match is None:

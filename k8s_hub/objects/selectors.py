@@ -1,4 +1,4 @@
-"""Label selectors: what they demand of an object's labels.
+"""Label selectors.
 
 Semantics: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
 """
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Operator(Enum):
-    """What a requirement demands of one label."""
+    """The operator of a requirement."""
 
     IN = "in"
     NOT_IN = "notin"
@@ -19,14 +19,14 @@ class Operator(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """One comma-separated part of a label selector."""
+    """One requirement of a label selector."""
 
     label: str
     operator: Operator
     values: frozenset[str] = frozenset()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether the labels fulfil it. ``!=`` and ``notin`` are fulfilled by a missing label."""
+        """Return whether the labels match. A missing label matches ``!=`` and ``notin``."""
         match self.operator:
             case Operator.IN:
                 return self.label in labels and labels[self.label] in self.values
@@ -40,10 +40,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSelector:
-    """All of its requirements; none at all selects everything."""
+    """Requirements that must all match. Without any, it selects everything."""
 
     requirements: tuple[Requirement, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether an object with these labels is selected."""
+        """Return whether an object with these labels is selected."""
         return all(requirement.matches(labels) for requirement in self.requirements)

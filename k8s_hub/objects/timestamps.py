@@ -4,10 +4,10 @@ from datetime import UTC, datetime, tzinfo
 
 
 def parse(text: str, *, naive: tzinfo | None = None) -> datetime:
-    """Read a timestamp, with or without fraction, into an aware datetime in UTC.
+    """Parse a timestamp, with or without fraction, into an aware datetime in UTC.
 
-    Digits beyond microseconds are cut off. ``naive`` is the time zone of a timestamp without offset; without it,
-    such a timestamp is a ValueError: it names no moment.
+    Digits beyond microseconds are dropped. ``naive`` is the time zone of a timestamp without offset; without it, such a
+    timestamp raises ValueError.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -21,7 +21,7 @@ def parse(text: str, *, naive: tzinfo | None = None) -> datetime:
 
 
 def format_seconds(moment: datetime) -> str:
-    """Write for instance 2026-07-01T12:00:00Z; the fraction is cut off."""
+    """Return a timestamp such as 2026-07-01T12:00:00Z, without the fraction."""
     if moment.tzinfo is None:
-        raise ValueError(f"The datetime {moment!r} is naive: say which time zone it is in")
+        raise ValueError(f"The datetime {moment!r} has no time zone")
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"

@@ -1,6 +1,6 @@
-"""Whether configured profiles can work: what never could is left out, with a sentence that says where it stands.
+"""Checks configured profiles: leaves out those that cannot work, with a message for each.
 
-KubeSpawner's freedom stays: what it takes, or ignores, is taken here.
+Whatever KubeSpawner accepts or ignores is accepted here.
 """
 
 import re
@@ -23,7 +23,7 @@ from k8s_hub.profiles.selection import filled_in
 from k8s_hub.text import kind_of
 
 FOREIGN_RULES = ("allowed_groups", "allowed_users")
-"""Keys of administrators' own functions, which KubeSpawner ignores; k8s_hub 0.1 took them for its own."""
+"""Keys that KubeSpawner ignores and that administrators' functions may use. k8s_hub 0.1 restricted access by them."""
 
 TOO_LATE = {
     "pod_name_template": "pod_name",
@@ -32,20 +32,20 @@ TOO_LATE = {
     "user_namespace_template": "namespace",
     "enable_user_namespaces": "namespace",
 }
-"""Settings by which everything is named before a profile is applied, and what a profile can set instead."""
+"""Settings that are used before a profile applies, and what a profile can set instead."""
 
-_NOTHING_TO_CHOOSE = "has neither choices nor an unlisted_choice that is enabled"
+_NOTHING_TO_CHOOSE = "has neither choices nor an enabled unlisted_choice"
 
 
 class UnusableProfiles(ValueError):
-    """Profiles that could never work; the message begins with the path to the place."""
+    """A profile cannot work. The message begins with the path to the fault."""
 
 
 def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
-    """Return the profiles that can work, by their places and in order; and why anything is left out, place first.
+    """Return the usable profiles by their paths, in order, and a message for each fault.
 
-    An option without anything to choose is left out. Any other fault takes its whole profile along: the rest of it
-    might be another server than was meant. Raises UnusableProfiles for what is no list of profiles at all.
+    An option without choices is left out alone. Any other fault leaves out its whole profile, because the rest might start a
+    different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
     """
     if not isinstance(profile_list, Mapping | list | tuple):
         raise UnusableProfiles(
@@ -67,31 +67,31 @@ def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
 
 
 def useless_slugs(profiles: Mapping[str, Raw]) -> Iterator[str]:
-    """Yield a sentence, place first, for each usable profile that nobody can choose."""
+    """Yield a message for each usable profile that no user can choose."""
     seen: dict[str, str] = {}
     for place, profile in profiles.items():
         slug = str(slug_of(profile))
         if slug in seen:
-            yield f'{place}: its slug "{slug}" is already that of {seen[slug]}; give it another'
+            yield f'{place}: the slug "{slug}" is already used by {seen[slug]}; set another slug'
         elif not slug and not (profile.get("default") or not seen):
-            yield f"{place}: display_name has no letters to make a slug of; give it a slug"
+            yield f"{place}: display_name has no letters to make a slug from; set slug"
         seen.setdefault(slug, place)
 
 
 def foreign_rules(profiles: Mapping[str, Raw]) -> Iterator[str]:
-    """Yield the place of each key that looks as if it restricted a profile or choice, and does not."""
+    """Yield the path of each key that looks like an access rule, but is not one."""
     for place, part in chain(_choosable(profiles), _options(profiles)):
         yield from (f"{place}.{key}" for key in FOREIGN_RULES if key in part)
 
 
 def overrides_too_late(profiles: Mapping[str, Raw]) -> Iterator[str]:
-    """Yield a sentence, place first, for each override without effect: what it would name has its name already."""
+    """Yield a message for each override that comes too late to have an effect."""
     for place, part in _choosable(profiles):
         override = part.get("kubespawner_override") or {}
         for name in override.keys() & TOO_LATE.keys():
             if TOO_LATE[name] not in override:
                 yield (
-                    f"{place}.kubespawner_override.{name}: has no effect, names are made before a profile is applied;"
+                    f"{place}.kubespawner_override.{name}: has no effect, because names are made before profiles apply;"
                     f" set {TOO_LATE[name]} instead"
                 )
 
@@ -99,30 +99,30 @@ def overrides_too_late(profiles: Mapping[str, Raw]) -> Iterator[str]:
 def unknown_overrides(
     profiles: Mapping[str, Raw], is_known: Callable[[str], bool], options: Collection[str]
 ) -> Iterator[str]:
-    """Yield a sentence, place first, for each override of what nobody knows; ``options`` are what may be meant."""
+    """Yield a message for each override of an unknown option; ``options`` are candidates for "did you mean"."""
     for place, name, _ in overridden(profiles):
         if not is_known(name):
             similar = get_close_matches(name, options, n=1)
-            hint = f"; did you mean {similar[0]}?" if similar else "; it is set, for hooks to read"
-            yield f"{place}: is no option of the spawner{hint}"
+            hint = f"; did you mean {similar[0]}?" if similar else "; it is set, but only hooks can use it"
+            yield f"{place}: is not an option of the spawner{hint}"
 
 
 def overridden(profiles: Mapping[str, Raw], *, with_unlisted: bool = True) -> Iterator[tuple[str, str, Any]]:
-    """Yield the place, name and value of each setting that profiles, choices and unlisted choices replace."""
+    """Yield the path, name and value of each override of profiles, choices and unlisted choices."""
     for place, part in _choosable(profiles, with_unlisted=with_unlisted):
         for name, value in (part.get("kubespawner_override") or {}).items():
             yield f"{place}.kubespawner_override.{name}", name, value
 
 
 def fixed_overrides(profiles: Mapping[str, Raw]) -> Iterator[tuple[str, str, Any]]:
-    """Yield the place, name and value of each setting that profiles and choices replace by a fixed value."""
+    """Yield the path, name and value of each override that is not a function, without unlisted choices."""
     for place, name, value in overridden(profiles, with_unlisted=False):
         if not callable(value):
             yield place, name, value
 
 
 def _choosable(profiles: Mapping[str, Raw], *, with_unlisted: bool = True) -> Iterator[tuple[str, Raw]]:
-    """Yield what can be chosen and has overrides, by its place: profiles, choices and unlisted choices."""
+    """Yield profiles, choices and unlisted choices with their paths."""
     yield from profiles.items()
     for place, option in _options(profiles):
         yield from ((f"{place}.choices.{key}", choice) for key, choice in choices_of(option).items())
@@ -183,7 +183,7 @@ def _check_unlisted(unlisted: Raw, place: str) -> None:
         re.compile(regex or "")
     except (re.error, TypeError) as error:
         raise UnusableProfiles(
-            f"{place}.validation_regex: {regex!r} is no regular expression ({error})"
+            f"{place}.validation_regex: {regex!r} is not a regular expression ({error})"
         ) from None
     for name, template in (unlisted.get("kubespawner_override") or {}).items():
         try:
@@ -199,7 +199,7 @@ def _check_override(owner: Raw, place: str) -> None:
     _check_optional_dictionary(override, f"{place}.kubespawner_override")
     for name in override or ():
         if not isinstance(name, str):
-            raise UnusableProfiles(f"{place}.kubespawner_override: {name!r} is no option of the spawner")
+            raise UnusableProfiles(f"{place}.kubespawner_override: {name!r} is not an option of the spawner")
 
 
 def _check_access(ruled: Raw, place: str) -> None:
@@ -210,7 +210,7 @@ def _check_access(ruled: Raw, place: str) -> None:
     _check_dictionary(access, place)
     for rule, names in access.items():
         if rule not in RULES:
-            raise UnusableProfiles(f"{place}.{rule}: is not known, write {' or '.join(RULES)}")
+            raise UnusableProfiles(f"{place}.{rule}: unknown key; use {' or '.join(RULES)}")
         if names is not None:
             _check_names(names, f"{place}.{rule}")
     if all(access.get(rule) is None for rule in RULES):
@@ -222,7 +222,7 @@ def _check_names(names: Any, place: str) -> None:
         raise UnusableProfiles(f"{place}: must be a list of names, not {_kind(names)}")
     for name in names:
         if not isinstance(name, str):
-            raise UnusableProfiles(f"{place}: {name!r} is no name")
+            raise UnusableProfiles(f"{place}: {name!r} is not a name")
 
 
 def _check_optional_dictionary(value: Any, place: str) -> None:

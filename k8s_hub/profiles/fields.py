@@ -1,6 +1,6 @@
-"""The names of the form's fields, and what a form says in the words of ``user_options``.
+"""The form's field names, and their conversion to ``user_options``.
 
-KubeSpawner's names: administrators' templates, links and API clients use them.
+The names are KubeSpawner's, because administrators' templates, links and API clients use them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,21 +10,21 @@ PROFILE = "profile"
 OPTION_PREFIX = "profile-option-"
 UNLISTED_SUFFIX = "--unlisted-choice"
 UNLISTED_CHOICE = "unlisted-choice"
-"""What the form's list of choices says for "none of these, but the text beside it"."""
+"""The value in the form's list of choices for "use the text field instead"."""
 
 
 def unlisted_key(option: str) -> str:
-    """Return the key in ``user_options`` of a value that is not among the option's choices."""
+    """Return the key in ``user_options`` of an unlisted value for the option."""
     return f"{option}{UNLISTED_SUFFIX}"
 
 
 def field_name(slug: str, key: str) -> str:
-    """Return the name of the form's field for a key of ``user_options`` beside the profile."""
+    """Return the form's field name for a key of ``user_options`` other than the profile."""
     return f"{OPTION_PREFIX}{slug}--{key}"
 
 
 def options_from_fields(fields: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return the ``user_options`` of a form's fields: the profile, and of the options only the chosen profile's."""
+    """Return the ``user_options`` for a form's fields: the profile, and the chosen profile's options."""
     slug = _first(fields.get(PROFILE))
     if not slug:
         return {}
@@ -34,7 +34,7 @@ def options_from_fields(fields: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def unrecognised(fields: Iterable[str]) -> list[str]:
-    """Return the names of fields that no form of profiles has."""
+    """Return the field names that no profile form has."""
     return sorted(name for name in fields if name != PROFILE and not name.startswith(OPTION_PREFIX))
 
 

@@ -1,4 +1,4 @@
-"""The form in which a user chooses: HTML that needs no script and no library, with KubeSpawner's names of fields."""
+"""The profile form: HTML without scripts and libraries, with KubeSpawner's field names."""
 
 import html
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from k8s_hub.profiles.selection import NOTHING_OFFERED, is_given, means
 
 
 def render_form(profiles: Sequence[Raw], user_options: Raw, *, nothing: str = NOTHING_OFFERED) -> str:
-    """Return the form of these profiles, which are for this user, with what was chosen last chosen again.
+    """Return the form for a user's profiles, with the last choice preselected.
 
-    Without any profile it says ``nothing``. No text in it can be taken for a template, should the hub look for one.
+    Without profiles it shows the text ``nothing``. All braces are escaped, so the hub cannot take the form for a template.
     """
     return _template().render(profiles=profiles, user_options=user_options, nothing=nothing)
 
@@ -56,7 +56,7 @@ def _is_chosen(profile: Raw, user_options: Raw) -> bool:
 
 
 def _unlisted_label(key: str, option: Raw) -> str:
-    """Return what stands before the text field; where there are no choices, nothing else names the option."""
+    """Return the label of the text field. Without choices, it must also name the option."""
     own = (unlisted_choice_of(option) or {}).get("display_name")
     if choices_of(option):
         return str(own or "Other")
@@ -108,12 +108,12 @@ _SCHEMES = ("https:", "http:", "mailto:")
 
 
 def cleaned(text: str) -> str:
-    """Return HTML that shows the text: with the markup that does no harm, every tag closed."""
+    """Return the text as HTML, with harmless markup only, and every tag closed."""
     return _read(text, keeps_tags=True)
 
 
 def bare(text: str) -> str:
-    """Return the text without markup, where a page can have none; it is not escaped."""
+    """Return the text without markup, unescaped."""
     return _read(text, keeps_tags=False)
 
 

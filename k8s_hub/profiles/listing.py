@@ -1,8 +1,8 @@
-"""The list of profiles as templates see it: in order, with slugs and defaults filled in, and what of it is for whom.
+"""The list of profiles in order, with slugs and defaults filled in, and the part that each user may choose.
 
-Who may choose is said by the key ``access`` of profiles, options, choices and unlisted choices. Without it,
-everybody may. With it, whoever is in one of its ``groups`` or is one of its ``users``; nobody where both are empty.
-An option that somebody may not choose from does not exist for them: none of its overrides applies.
+The key ``access`` of profiles, options, choices and unlisted choices restricts them to its ``groups`` and ``users``; with
+empty lists no user may choose them. Without the key, every user may. If a user may not use an option, none of its overrides
+applies.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ OTHER = "Other..."
 
 
 def in_order(profile_list: Any) -> list[Any]:
-    """Return the profiles as a list; those of a dictionary in the order of its keys, which are no slugs."""
+    """Return the profiles as a list. A dictionary is sorted by its keys, which are not slugs."""
     return [profile for _, profile in with_places(profile_list)]
 
 
 def with_places(profile_list: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each profile with its place, as a log line can name it, in the order of the form."""
+    """Yield each profile with its path for messages, in the order of the form."""
     if isinstance(profile_list, Mapping):
         for key in _in_order(profile_list):
             yield f"profile_list.{key}", profile_list[key]
@@ -32,20 +32,20 @@ def with_places(profile_list: Any) -> Iterator[tuple[str, Any]]:
 
 
 def initialised(profiles: Iterable[Raw]) -> list[dict[str, Any]]:
-    """Return a copy with each profile's slug, one default profile, and each option's default and unlisted choice."""
+    """Return a copy with slugs, a default profile, and each option's default and unlisted choice filled in."""
     return complete([_initialised(profile) for profile in profiles])
 
 
 def slug_of(profile: Raw) -> Any:
-    """Return the profile's slug: its own, else one of its name."""
+    """Return the profile's slug, or make one from its name."""
     slug = profile.get("slug")
     return slugify(str(profile["display_name"])) if slug is None else slug
 
 
 def complete(fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mark a default among profiles, and among the choices of each option, in dictionaries that nobody else has.
+    """Mark the first profile, and the first choice of each option, as default if none is marked.
 
-    It is the first where none is marked.
+    Changes the dictionaries in place.
     """
     _mark_default(fresh)
     for profile in fresh:
@@ -55,23 +55,23 @@ def complete(fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def options_of(profile: Raw) -> Mapping[str, Any]:
-    """Return the options of a profile by their keys."""
+    """Return the options of a profile by key."""
     return profile.get("profile_options") or {}
 
 
 def choices_of(option: Raw) -> Mapping[Any, Any]:
-    """Return the choices of an option by their keys."""
+    """Return the choices of an option by key."""
     return option.get("choices") or {}
 
 
 def unlisted_choice_of(option: Raw) -> Raw | None:
-    """Return what is said about values that are not among the choices; None if there may be none."""
+    """Return the rules for values that are not among the choices; None if such values are not allowed."""
     unlisted = option.get("unlisted_choice") or {}
     return unlisted if unlisted.get("enabled") else None
 
 
 def copied(value: Any) -> Any:
-    """Copy dictionaries, lists and sets, however deep; everything else (functions, models) is shared."""
+    """Copy nested dictionaries, lists and sets; share everything else (functions, models)."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -82,7 +82,7 @@ def copied(value: Any) -> Any:
 def _in_order(keys: Iterable[Any]) -> list[Any]:
     try:
         return sorted(keys)
-    except TypeError:  # numbers among texts, as YAML makes them
+    except TypeError:  # numbers among strings, as YAML may produce
         return sorted(keys, key=str)
 
 
@@ -114,14 +114,14 @@ GROUPS, USERS = RULES = ("groups", "users")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Whose server it is: the user's name, and the names of their groups in the hub."""
+    """A user of the hub and their groups."""
 
     name: str
     groups: frozenset[str] = frozenset()
 
 
 def may_choose(ruled: Raw, person: Person) -> bool:
-    """Tell whether this profile, option or choice is for this person."""
+    """Return whether this person may choose the profile, option or choice."""
     access = ruled.get(ACCESS)
     if access is None:
         return True
@@ -129,12 +129,12 @@ def may_choose(ruled: Raw, person: Person) -> bool:
 
 
 def has_rules(profiles: Iterable[Raw]) -> bool:
-    """Tell whether anything is for some people only."""
+    """Return whether any access rule exists."""
     return any(ruled.get(ACCESS) is not None for ruled in _ruled(profiles))
 
 
 def offered(profiles: Sequence[Raw], person: Person) -> Sequence[Raw]:
-    """Return what of initialised profiles is for this person, without the rules; defaults are among what is left."""
+    """Return the parts of initialised profiles that this person may choose, without access rules and with new defaults."""
     if not has_rules(profiles):
         return list(profiles)
     return complete(
@@ -151,7 +151,7 @@ def _offered_profile(profile: Raw, person: Person) -> dict[str, Any]:
 
 
 def _offered_option(option: Raw, person: Person) -> dict[str, Any] | None:
-    """Return what is left of an option; None if nothing is."""
+    """Return the part of the option that this person may choose; None if there is none."""
     if not may_choose(option, person):
         return None
     result = _without_rules(option)

@@ -1,6 +1,6 @@
-"""What a user chose: judged by the profiles that are for them, and the overrides that follow from it.
+"""Validates a user's choice against their profiles, and returns its overrides.
 
-``user_options`` may be any JSON, because the hub's API takes any.
+``user_options`` may be any JSON, because the hub's API accepts any.
 """
 
 import re
@@ -31,28 +31,27 @@ from k8s_hub.profiles.listing import (
 )
 
 MATCH_SECONDS = 0.005
-"""CPU time for all expressions of one judgement, which take microseconds unless one backtracks.
+"""CPU seconds for all regular expressions of one request. They take microseconds, unless one backtracks.
 
-What the event loop loses is up to four times as long: the kernel counts in ticks, and ``re`` looks for signals
-once in 4096 steps.
+The event loop may block four times as long: the kernel counts in ticks, and ``re`` checks for signals only every 4096 steps.
 """
 
 
 class TooSlow(Exception):
-    """An expression had no answer within its time."""
+    """A regular expression exceeded its time limit."""
 
 
 class MatchBudget:
-    """The CPU time that one judgement has left for expressions."""
+    """The CPU time that is left for the regular expressions of one request."""
 
     def __init__(self, seconds: float = MATCH_SECONDS) -> None:
         self._left = seconds
         self._is_matching = False
 
     def matches(self, expression: str, text: str) -> bool:
-        """Tell whether the expression matches the whole text; raise TooSlow when no time is left.
+        """Return whether the expression matches the whole text; raise TooSlow if no time is left.
 
-        Without a limit outside the main thread, where Python has no signals; a hub's event loop is in the main thread.
+        There is no limit outside the main thread, where Python has no signals. A hub's event loop is in the main thread.
         """
         pattern = re.compile(expression)
         if threading.current_thread() is not threading.main_thread():
@@ -75,10 +74,10 @@ class MatchBudget:
 
 
 LONGEST_VALUE = 4000
-"""Characters that an unlisted value may have."""
+"""The longest unlisted value, in characters."""
 
 LONGEST_TOGETHER = 4 * LONGEST_VALUE
-"""Characters that all unlisted values of a server may have: they are saved in the hub's database."""
+"""The longest total of a server's unlisted values, in characters: the hub's database stores them."""
 
 NOTHING_OFFERED = "No profile is available to you. Ask your administrator for access."
 
@@ -87,9 +86,9 @@ _LISTED = 8
 
 
 class WrongChoice(ValueError):
-    """Something was chosen that is not there or not for this user; the message is a sentence for them.
+    """A choice is invalid or not available to the user. The message is for the user.
 
-    ``detail`` is for the administrator, where the fault may be theirs.
+    ``detail`` is for the administrator, if the configuration may be at fault.
     """
 
     def __init__(self, sentence: str, *, detail: str = "") -> None:
@@ -99,17 +98,17 @@ class WrongChoice(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """A profile, and the overrides of it and of what was chosen of each option, in the order of application."""
+    """The chosen profile, and the overrides of the profile and the chosen options in order."""
 
     profile: Raw
     overrides: Sequence[Raw]
-    chosen: Raw  # of each option: the key of the choice, also of the default one, or the value that was typed
+    chosen: Raw  # by option: the key of the choice, including defaults, or the typed value
 
 
 def select(
     profiles: Sequence[Raw], user_options: Raw, person: Person, *, templates: Collection[str] = ()
 ) -> Selection:
-    """Return what initialised profiles make of the options; raise WrongChoice, naming the first that is wrong.
+    """Return the selection for ``user_options`` from initialised profiles; raise WrongChoice for the first error.
 
     ``templates``: as of :func:`k8s_hub.profiles.selection.filled_in`.
     """
@@ -130,16 +129,16 @@ def select(
 
 
 def profile_of(profiles: Sequence[Raw], slug: Any, person: Person) -> Raw:
-    """Return the profile of this slug as it is for this person; without a slug their default profile."""
+    """Return the profile with this slug as this person sees it; without a slug, their default profile."""
     return _found(profiles, slug, person)[1]
 
 
 def still_valid(
     profiles: Sequence[Raw], user_options: Raw, person: Person, *, keeps_texts: bool = False
 ) -> dict[str, Any]:
-    """Return the options without those that could not be chosen now; nothing if the profile is gone.
+    """Return the options that are still valid; empty if the profile is gone.
 
-    ``keeps_texts``: what the user wrote is kept although it is wrong, for them to correct it.
+    ``keeps_texts``: keep invalid text that the user typed, so that they can correct it.
     """
     try:
         complete, profile = _found(profiles, user_options.get(PROFILE), person)
@@ -157,32 +156,32 @@ def still_valid(
 
 
 def unknown_to(profile: Raw, user_options: Iterable[str]) -> list[str]:
-    """Return the keys of options that mean nothing to the profile."""
+    """Return the keys that the profile does not know."""
     known = {PROFILE, *options_of(profile), *map(unlisted_key, options_of(profile))}
     return sorted(str(key) for key in user_options if key not in known)
 
 
 def is_given(value: Any) -> bool:
-    """Tell whether a value of ``user_options`` says something: 0 and false do, blanks do not."""
+    """Return whether a value of ``user_options`` is set: 0 and false are, None and blank strings are not."""
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def means(choice: Any, key: Any) -> bool:
-    """Tell whether a value of ``user_options`` means the choice of this key.
+    """Return whether a value of ``user_options`` selects the choice with this key.
 
-    Either may be a number or a truth value, and the other the same as a text, as YAML, JSON and forms have it.
+    Numbers and booleans also match as strings, because YAML, JSON and forms differ in types.
     """
     return str(key) == str(choice) or (isinstance(choice, bool) and key == str(choice).lower())
 
 
 def in_quotes(text: str) -> str:
-    """Return the text in quotation marks, cut to what is readable in a sentence."""
+    """Return the text in quotation marks, shortened for a sentence."""
     readable = text[: _SHOWN + 1].encode(errors="backslashreplace").decode()
     return f'"{readable}"' if len(text) <= _SHOWN else f'"{readable[:_SHOWN]}…"'
 
 
 def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw]:
-    """Return a profile with all that it has for anybody, and as it is for this person."""
+    """Return a profile as configured, and as this person sees it."""
     offer = offered(profiles, person)
     if not offer:
         raise WrongChoice(NOTHING_OFFERED)
@@ -202,9 +201,9 @@ def _found(profiles: Sequence[Raw], slug: Any, person: Person) -> tuple[Raw, Raw
 def _chosen(
     name: str, option: Raw | None, user_options: Raw, templates: Collection[str], budget: MatchBudget
 ) -> tuple[Any, Raw]:
-    """Return what was chosen of an option, None for nothing, and its override.
+    """Return the chosen value of an option (None without one) and its override.
 
-    None instead of the option: it is not for this user.
+    ``option`` is None if the user may not use it.
     """
     choice, unlisted = user_options.get(name), user_options.get(unlisted_key(name))
     if option is None:
@@ -221,7 +220,7 @@ def _chosen(
 
 
 def _rules_for(name: str, option: Raw, value: str) -> Raw:
-    """Return the option's rules for a value that is not listed."""
+    """Return the option's rules for an unlisted value."""
     rules = unlisted_choice_of(option)
     if rules is None:
         raise WrongChoice(
@@ -236,7 +235,7 @@ def _rules_for(name: str, option: Raw, value: str) -> Raw:
 
 
 def _match(name: str, rules: Raw, value: str, budget: MatchBudget) -> None:
-    """Raise WrongChoice unless the value is one that the rules allow."""
+    """Raise WrongChoice unless the rules allow the value."""
     regex = rules.get("validation_regex")
     try:
         if not regex or budget.matches(regex, value):
@@ -282,9 +281,9 @@ def _value_is_missing(name: str, rules: Raw) -> str:
 
 
 def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
-    """Refuse what was surely meant for an option: to ignore it would start another server than was asked for.
+    """Refuse unknown keys that look like options: ignoring them would start a different server than requested.
 
-    Anything else that is not known is ignored, as KubeSpawner does: clients and hooks have keys of their own.
+    Other unknown keys are ignored, as in KubeSpawner: clients and hooks have keys of their own.
     """
     slug = str(profile["slug"])
     for key in unknown_to(profile, user_options):
@@ -292,28 +291,28 @@ def _refuse_unknown(profile: Raw, user_options: Raw) -> None:
             continue
         if key.startswith(OPTION_PREFIX):
             own = key.removeprefix(field_name(slug, ""))
-            hint = f"; in user_options it is called {in_quotes(own)}" if own != key else ""
-            raise WrongChoice(f"{in_quotes(key)} is the name of a form's field{hint}.")
+            hint = f"; use {in_quotes(own)} in user_options" if own != key else ""
+            raise WrongChoice(f"{in_quotes(key)} is the name of a form field{hint}.")
         option = key.removesuffix(UNLISTED_SUFFIX)
         raise WrongChoice(f"The profile {in_quotes(slug)} has no option {in_quotes(option)}.")
 
 
 def _is_meant_for_an_option(key: str) -> bool:
-    """Tell whether a key that is not known has the form of those that are."""
+    """Return whether an unknown key has the form of a known one."""
     # In a form, a field of the profile "a--b" looks like one of the profile "a".
     is_text = key.endswith(UNLISTED_SUFFIX) and "--" not in key.removesuffix(UNLISTED_SUFFIX)
     return is_text or key.startswith(OPTION_PREFIX)
 
 
 def _text(value: Any, key: str) -> str:
-    """Return a text or a number as text: API clients may send either."""
+    """Return a string, or a number as a string: API clients may send either."""
     if isinstance(value, str | int | float):
         text = str(value)
         if any("\ud800" <= character <= "\udfff" for character in text):
             # JSON can say it, but no page, request or file can be written with it.
-            raise WrongChoice(f"{in_quotes(key)} must be a text; half a character is in {in_quotes(text)}.")
+            raise WrongChoice(f"{in_quotes(key)} contains an invalid character: {in_quotes(text)}.")
         return text
-    raise WrongChoice(f"{in_quotes(key)} must be a text, not {_KINDS.get(type(value), 'something else')}.")
+    raise WrongChoice(f"{in_quotes(key)} must be a string, not {_KINDS.get(type(value), 'something else')}.")
 
 
 _KINDS: dict[type, str] = {list: "a list", dict: "an object"}
@@ -336,7 +335,7 @@ def _choose_from(names: Iterable[Any]) -> str:
 
 
 def merged(current: Raw, changes: Raw) -> dict[str, Any]:
-    """Return the current dictionary with the changes: dictionaries are merged, None removes a key."""
+    """Merge changes into a dictionary, recursively; None removes a key."""
     result = dict(current)
     for key, value in changes.items():
         if value == {} and key in result:
@@ -352,10 +351,10 @@ def merged(current: Raw, changes: Raw) -> dict[str, Any]:
 
 
 def filled_in(override: Raw, value: str, *, templates: Collection[str] = ()) -> dict[str, Any]:
-    """Return the override with ``{value}`` filled in, wherever it stands; other fields stay as they are.
+    """Return the override with every ``{value}`` filled in; other fields stay as they are.
 
-    ``{{`` and ``}}`` become single braces. ``templates`` names the settings that are expanded once more later:
-    braces that the user typed stay literal there.
+    ``{{`` and ``}}`` become single braces. ``templates``: settings that are expanded again later, where braces that the user
+    typed must stay literal.
     """
     literal = value.replace("{", "{{").replace("}", "}}")
     return {
@@ -365,7 +364,7 @@ def filled_in(override: Raw, value: str, *, templates: Collection[str] = ()) -> 
 
 
 def _filled(template: Any, value: str, *, key: str) -> Any:
-    """Return the template with the value; with ``key`` in the keys of dictionaries, which are no templates later."""
+    """Fill ``value`` into the template, and ``key`` into keys of dictionaries, which are not expanded again."""
     if isinstance(template, str):
         return template.format_map(_Fields(value=value))
     if isinstance(template, list):
@@ -378,7 +377,7 @@ def _filled(template: Any, value: str, *, key: str) -> Any:
 
 
 class _Fields(dict[str, str]):
-    """Fields that are not known stand for themselves."""
+    """Keeps unknown fields as they are."""
 
     def __missing__(self, name: str) -> str:
         return "{" + name + "}"

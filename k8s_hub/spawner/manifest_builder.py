@@ -133,7 +133,7 @@ class ManifestBuilder(
         Raises ManifestError for a name of the pod, which they may have chosen too, that is no text.
         """
         if not isinstance(self.pod_name, str):
-            raise ManifestError(f"must be a text, not {kind_of(self.pod_name)}", "pod_name")
+            raise ManifestError(f"must be a string, not {kind_of(self.pod_name)}", "pod_name")
         if self.dns_name == self._named_dns_name:
             self.dns_name = self._named_dns_name = self._dns_name()
 

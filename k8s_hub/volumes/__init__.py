@@ -1,6 +1,5 @@
-"""volumes: which claims belong to whom, which to nobody any more, and the removal of those that nobody can miss.
+"""volumes: the owners of claims, and the deletion of claims without an owner.
 
-Here live the look at cluster and hub, the pure plan made of it, its words, and the act. Which claim a server gets is
-not decided here (claims), and nothing here runs in the hub.
-The test for doubt: would an admin ask it about volumes, on a command line?
+Holds what ``k8s-hub volumes`` does: read cluster and hub, make a plan (pure), print it, delete. The rules for a server's
+claims are in ``claims``. No code here runs in the hub.
 """

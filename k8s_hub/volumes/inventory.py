@@ -1,6 +1,6 @@
-"""What there is: the claims that spawners made, the pods that mount any, and the hub's users with all their servers.
+"""Reads the claims of spawners, the pods that mount them, and the hub's users with all their servers.
 
-All of it or an error: what is missing here would be taken for gone.
+It reads everything or raises: `plan` takes whatever is missing for gone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,44 +18,44 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 
 MADE_BY_SPAWNERS = "component=singleuser-storage"
-"""The label that every version of KubeSpawner puts on the claims it makes, and this package on its own."""
+"""The label of claims, set by every version of KubeSpawner and by this package."""
 
 PAGE_SIZE = 50
-"""Users per page: the hub does nothing else while it makes one, and stopped servers cost it more."""
+"""Users per page: the hub blocks while it builds one, longer with stopped servers."""
 
 SCOPES = ("list:users", "read:servers", "admin:server_state")
-"""Without the last, nobody can say which claim the server of a renamed user has."""
+"""The last one is for saved states: only they name the claim of a renamed user."""
 
 RETRIES = RetryPolicy(deadline=30.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Everything, as it was read; the claims before the pods and the users, so that no user is newer than their claim."""
+    """Everything that was read, the claims first: a claim in it is never newer than the list of users."""
 
     claims: Sequence[Raw]
-    #: The names of the pods that mount a claim, those that have ended among them.
+    #: The names of the pods that mount a claim, ended pods included.
     mounts: Mapping[Key, tuple[str, ...]]
     users: Sequence[User]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where it is read."""
+    """The cluster, the hub and the namespaces to read."""
 
     kube: KubeApi
     hub: HubApi
-    #: None stands for all namespaces.
+    #: None means all namespaces.
     namespaces: Sequence[str | None]
 
     async def read(self) -> Inventory:
-        """Read everything; raise `HubError` or `KubeError` where any part of it is not to be had."""
+        """Read everything; raise `HubError` or `KubeError` if any part cannot be read."""
         await self._check_scopes()
         claims = await self._list(CLAIMS, MADE_BY_SPAWNERS)
         return Inventory(claims=claims, mounts=await self.mounts(), users=await self._users())
 
     async def mounts(self) -> Mapping[Key, tuple[str, ...]]:
-        """Return which pods mount which claim now."""
+        """Return the names of the pods that mount each claim now."""
         mounts: dict[Key, tuple[str, ...]] = {}
         for pod in await self._list(PODS):
             for name in _claims_in(pod):
@@ -64,7 +64,7 @@ class Sources:
         return mounts
 
     async def _check_scopes(self) -> None:
-        """Raise `HubForbidden` for a token that sees a part only: the rest would look as if it were gone."""
+        """Raise `HubForbidden` if the token does not see everything: the rest would look deleted."""
         held = await retrying(RETRIES, self.hub.scopes, on=HubUnavailable)
         missing = [scope for scope in SCOPES if scope not in held]
         if missing:
@@ -102,9 +102,9 @@ class Sources:
 
 
 def check_complete(user: User) -> None:
-    """Raise `BadReply` where the hub keeps a user's servers or their state to itself."""
+    """Raise `BadReply` if the hub did not return the user's servers and their states."""
     if user.servers is None or any(server.state is None for server in user.servers):
-        raise BadReply(f"the hub does not show the servers of the user {user.name!r} and their state")
+        raise BadReply(f"the hub did not return the servers of the user {user.name!r} and their states")
 
 
 def _claims_in(pod: Raw) -> set[str]:

@@ -1,6 +1,6 @@
-"""What each claim is to the hub's users, and whether it may go: a function of what was read.
+"""Who owns each claim, and whether it can be deleted: a pure function of the inventory.
 
-The promise: a claim goes only if the hub surely has no use for it; every doubt keeps it, with the reason.
+A claim can be deleted only if it is certain that no user or server of the hub needs it. Any doubt keeps it, with the reason.
 """
 
 import re
@@ -27,13 +27,13 @@ CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
 UNKNOWN_NUMBER = "?"
-"""The REST API does not have users' numbers; no claim of a template with {userid} has this name."""
+"""Stands for a user's id, which the REST API does not have. No real claim has it in its name."""
 
 _NUMBERED = re.compile(r"--[0-9]+$")
 
 
 class Ownership(StrEnum):
-    """Whose a claim is, as far as the hub knows."""
+    """Who owns a claim, as far as the hub knows."""
 
     SERVER = "server"
     GONE_SERVER = "no such server"
@@ -43,39 +43,39 @@ class Ownership(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneOptions:
-    """What the admin said about which claims may go."""
+    """The administrator's options of ``prune``."""
 
     #: Aware, UTC.
     now: datetime
     #: The value of a release label; None: there is only one release.
     release: str | None = None
-    #: Of claims' names, besides those of the chart and of KubeSpawner.
+    #: Templates of claim names, besides those of the chart and of KubeSpawner.
     templates: Sequence[str] = ()
-    #: Younger claims, and those used later, are kept.
+    #: Keep claims that were created or used within this time.
     older_than: timedelta | None = None
-    #: Namespaces of others are among those looked at: a claim must lie in one that bears its user's name.
+    #: All namespaces are read: a claim's namespace must contain its user's name.
     is_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerIndex:
-    """The hub's users and what their servers may use, by name."""
+    """The hub's users, and the claims and pods that their servers may use."""
 
     users: Mapping[str, User]
-    #: Their names in small letters; a hub may have changed what it makes of capitals.
+    #: Their names in lower case: a hub's normalisation of names may have changed.
     small_names: frozenset[str]
-    #: Servers by the claim that their saved state names.
+    #: Servers by the claim in their saved state.
     homes: Mapping[Key, tuple[Server, ...]]
-    #: Of a state that names no namespace.
+    #: The same for saved states without a namespace.
     homes_anywhere: Mapping[str, tuple[Server, ...]]
-    #: Servers, and default servers that never ran, whose state names no claim, by every name it may have.
+    #: Servers whose saved state names no claim, by each name that their claim may have. Default servers count even if they never ran.
     guesses: Mapping[str, tuple[str, ...]]
-    #: Servers that ran under a version that did not save their claim, by the name of their pod.
+    #: Servers whose last run did not save a claim, by the name of their pod.
     pods: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, users: Iterable[User], templates: Sequence[str] = ()) -> Self:
-        """Index the users; their servers must be complete and their states visible."""
+        """Index the users. Their servers must be complete and their states visible."""
         by_name = {user.name: user for user in users}
         homes: dict[Key, tuple[Server, ...]] = {}
         anywhere: dict[str, tuple[Server, ...]] = {}
@@ -113,31 +113,31 @@ class OwnerIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFinding:
-    """One claim, whose it is, and what is to become of it."""
+    """One claim, its owner, and whether it can be deleted."""
 
     claim: Raw = field(repr=False)
     ownership: Ownership
-    #: The servers or the user it belongs to, or those it is annotated for.
+    #: The servers or the user that own it, else those that its annotations name.
     owner: str
-    #: None: no server that may have used it is known, or none was active.
+    #: None: unknown.
     last_used: datetime | None
     mounted_by: Sequence[str]
-    #: Completes "kept because ..."; None: it may go.
+    #: Completes "kept because ..."; None: it can be deleted.
     kept_because: str | None
 
     @property
     def deletable(self) -> bool:
-        """True if nothing speaks for keeping it."""
+        """True if there is no reason to keep the claim."""
         return self.kept_because is None
 
     @property
     def key(self) -> Key:
-        """Where the claim is."""
+        """The claim's namespace and name."""
         return key_of(self.claim)
 
     @property
     def created(self) -> datetime | None:
-        """When the claim was made."""
+        """When the claim was created."""
         text = metadata_of(self.claim).get("creationTimestamp")
         return timestamps.parse(text) if text else None
 
@@ -145,7 +145,7 @@ class ClaimFinding:
 def plan(
     claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], owners: OwnerIndex, options: PruneOptions
 ) -> list[ClaimFinding]:
-    """Evaluate all claims; ``mounts`` has the names of the pods that mount a claim."""
+    """Evaluate all claims. ``mounts`` has the names of the pods that mount each claim."""
     findings = [evaluate_claim(claim, mounts.get(key_of(claim), ()), owners, options) for claim in claims]
     doubt = doubt_about_the_whole(findings, owners, options)
     if doubt is None:
@@ -156,7 +156,7 @@ def plan(
 def evaluate_claim(
     claim: Raw, mounted_by: Sequence[str], owners: OwnerIndex, options: PruneOptions
 ) -> ClaimFinding:
-    """Evaluate one claim by itself; the first reason to keep it counts."""
+    """Evaluate one claim by itself, with the first reason to keep it."""
     servers = owners.users_of(key_of(claim))
     ownership, owner = _ownership(claim, servers, owners)
     finding = ClaimFinding(
@@ -171,7 +171,7 @@ def evaluate_claim(
 
 
 def may_be_of_release(claim: Raw, release: str | None) -> bool:
-    """False only for a claim whose labels name another release; None is any."""
+    """False only for a claim whose labels name another release; ``release`` None matches all."""
     return release is None or _releases_of(claim) <= {release}
 
 
@@ -198,28 +198,28 @@ def _last_used(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> dat
 
 
 def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -> Iterator[str]:
-    """Yield the reasons to keep a claim, the plainest first."""
+    """Yield the reasons to keep a claim, the simplest first."""
     claim, username, servername = finding.claim, username_of(finding.claim), servername_of(finding.claim)
     if is_dying(claim):
-        yield "it is being deleted already"
+        yield "it is already being deleted"
     if not uid_of(claim):
-        yield "it has no uid, so a later claim of its name could be hit"
+        yield "it has no uid: the delete could hit a later claim of the same name"
     if finding.mounted_by:
         yield f"it is mounted by the pod {', '.join(finding.mounted_by)}"
     if finding.ownership is Ownership.SERVER:
         yield f"it belongs to {finding.owner}"
     if username is None:
-        yield "it is not annotated for any user"
+        yield "it has no username annotation"
         return
     if not may_be_of_release(claim, options.release):
         yield f"it belongs to the release {', '.join(sorted(_releases_of(claim)))}"
     if options.is_everywhere and not _bears_name(finding.key.namespace, username):
         yield (
-            f"the namespace {finding.key.namespace} does not bear the user's name, so another hub's users may have it; "
-            f"if it is this hub's, look at it with --namespace {finding.key.namespace}"
+            f"the namespace {finding.key.namespace} does not contain the user's name, so it may belong to another hub; "
+            f"if it is this hub's, prune it with --namespace {finding.key.namespace}"
         )
     yield from (
-        f"it may be used by {who}, whose saved state names no claim"
+        f"{who} may use it: that server's saved state names no claim"
         for who in owners.guesses.get(finding.key.name, ())
     )
     if finding.ownership is Ownership.GONE_SERVER:
@@ -239,11 +239,11 @@ def _reasons_of_gone_server(
         if server.state and not SavedState.load(server.state).pvc_name
     ]
     if forgetful:
-        yield f"it may be used by {', '.join(forgetful)}, whose saved state names no claim"
+        yield f"{', '.join(forgetful)} may use it: that server's saved state names no claim"
     if name not in _names(username, servername, options.templates, {Scope.SERVER}):
         yield (
-            f"the user {username!r} lives, and by its name it may be shared by their servers; "
-            "if it is not, give its template with --template"
+            f"the user {username!r} still exists, and their other servers may share a claim of this name; "
+            "if they do not, pass its template with --template"
         )
 
 
@@ -251,16 +251,16 @@ def _reasons_of_gone_user(
     finding: ClaimFinding, username: str, servername: str, owners: OwnerIndex, options: PruneOptions
 ) -> Iterator[str]:
     if username.lower() in owners.small_names:
-        yield f"a user lives whose name differs from {username!r} only in capitals"
+        yield f"a user exists whose name differs from {username!r} only in case"
     name = _NUMBERED.sub("", finding.key.name)
     if name not in _names(username, servername, options.templates, {Scope.SERVER, Scope.USER}):
         yield (
-            "by its name it may be shared by several users; if it is not, give its template with --template, "
+            "several users may share a claim of this name; if they do not, pass its template with --template, "
             "such as --template 'home-{username}'"
         )
     for pod in _pods(username, servername):
         yield from (
-            f"it may be used by {who}, which ran as the pod {pod} and whose saved state names no claim"
+            f"{who} may use it: that server ran as the pod {pod}, and its saved state names no claim"
             for who in owners.pods.get(pod, ())
         )
 
@@ -270,28 +270,26 @@ def _too_young(finding: ClaimFinding, options: PruneOptions) -> Iterator[str]:
         return
     days = options.older_than.days
     if finding.created is None:
-        yield "its age is not known"
+        yield "its age is unknown"
     elif max(finding.created, finding.last_used or finding.created) > options.now - options.older_than:
-        yield f"it was made or used in the last {days} day{'' if days == 1 else 's'}"
+        yield f"it was created or used in the last {days} day{'' if days == 1 else 's'}"
 
 
 def doubt_about_the_whole(
     findings: Sequence[ClaimFinding], owners: OwnerIndex, options: PruneOptions
 ) -> str | None:
-    """Return why nothing at all may go: the hub may not be the one that these claims belong to."""
+    """Return a reason to delete nothing at all: the claims may belong to another hub."""
     if not owners.users:
-        return "the hub answered with no users at all"
+        return "the hub returned no users"
     if options.release is not None:
         return None
     releases = {release for found in findings for release in _releases_of(found.claim)}
     if len(releases) > 1:
-        return (
-            f"there are claims of several releases ({', '.join(sorted(releases))}); name yours with --release"
-        )
+        return f"the claims belong to several releases ({', '.join(sorted(releases))}); pass yours with --release"
     if not any(found.ownership is Ownership.SERVER for found in findings):
         return (
-            "no claim here belongs to any of the hub's users: is this its namespace? If it is, name its release "
-            "with --release"
+            "no claim here belongs to a user of the hub; check the namespace, and if it is the hub's, "
+            "pass its release with --release"
         )
     return None
 
@@ -304,7 +302,7 @@ def _releases_of(claim: Raw) -> set[str]:
 def _names(
     username: str, servername: str, templates: Sequence[str], scopes: Iterable[Scope] = Scope
 ) -> set[str]:
-    """Return every name that a template of one of these scopes, in any version, gives the server's claim."""
+    """Return the names that the templates of these scopes give the server's claim, in any version of KubeSpawner."""
     fields = Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )

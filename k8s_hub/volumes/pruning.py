@@ -1,4 +1,4 @@
-"""Removing the claims that may go, one by one: each is read again, and so is its user, right before it goes."""
+"""Deletes claims one by one. Reads each claim and its user again right before the delete."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -16,24 +16,24 @@ from k8s_hub.volumes.inventory import RETRIES, Sources, check_complete
 from k8s_hub.volumes.plan import ClaimFinding, OwnerIndex, PruneOptions, evaluate_claim
 
 BATCH = 20
-"""Claims removed between two looks at the pods."""
+"""Claims deleted between two lists of the pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimDeleted:
-    """The API server has accepted the deletion of this very claim."""
+    """The API server accepted the deletion of this claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimKept:
-    """The claim was to go and is kept after all; completes "kept because ..."."""
+    """The second look found a reason to keep the claim. It completes "kept because ..."."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimUnclear:
-    """The request was sent and nobody knows its outcome."""
+    """The request was sent, and its outcome is unknown."""
 
     error: str
 
@@ -47,10 +47,10 @@ async def prune(
     options: PruneOptions,
     on_outcome: Callable[[ClaimFinding, Outcome], object],
 ) -> None:
-    """Delete the claims that may go; ``on_outcome`` gets what became of each.
+    """Delete the deletable claims; call ``on_outcome`` for each.
 
-    Raises `HubError` or `KubeError` at the first answer that leaves a doubt; the claims that it has not got yet stay.
-    Cancelled in the middle of a deletion, it first emits the outcome of that one.
+    Raises `HubError` or `KubeError` at the first answer that leaves a doubt, and keeps the remaining claims.
+    If it is cancelled during a delete, it waits for that outcome first.
     """
     candidates = [finding for finding in findings if finding.deletable]
     for first in range(0, len(candidates), BATCH):
@@ -66,13 +66,13 @@ async def prune(
 async def _reason_to_keep(
     sources: Sources, finding: ClaimFinding, mounts: Mapping[Key, tuple[str, ...]], options: PruneOptions
 ) -> str | None:
-    """Look again at the claim and its user, and evaluate anew by these alone."""
+    """Read the claim and its user again, and evaluate the claim by these alone."""
     try:
         claim = await retrying(RETRIES, lambda: sources.kube.get(CLAIMS, finding.key), on=Unavailable)
     except NotFound:
-        return "it is gone already"
+        return "it is already gone"
     if uid_of(claim) != uid_of(finding.claim):
-        return "another claim has its name now"
+        return "a new claim now has its name"
     owners = OwnerIndex.of(await _user(sources, username_of(claim)), options.templates)
     return evaluate_claim(claim, mounts.get(finding.key, ()), owners, options).kept_because
 
@@ -95,9 +95,9 @@ async def _delete(
         try:
             await sources.kube.delete(CLAIMS, finding.key, uid=uid_of(finding.claim))
         except NotFound:
-            pass  # it was there a moment ago: the reply to an earlier try was lost
+            pass  # an earlier attempt deleted it, and its reply was lost
         except Conflict:
-            return ClaimKept(reason="another claim has its name now")
+            return ClaimKept(reason="a new claim now has its name")
         return ClaimDeleted()
 
     async def ask_undisturbed() -> Outcome:

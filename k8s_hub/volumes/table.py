@@ -1,4 +1,4 @@
-"""The words and the figures of a plan: a table for people, the same as JSON for programs."""
+"""A plan as a table, and as JSON."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,36 +19,36 @@ _GIBIBYTE = Decimal(1024**3)
 
 
 def claims_table(findings: Sequence[ClaimFinding], now: datetime) -> list[str]:
-    """Return the table, its columns as wide as they need to be, and a line of totals."""
+    """Return the table and a line of totals."""
     rows = [HEADINGS, *(_row(found, now) for found in findings)]
     ownerless = [
         found for found in findings if found.ownership in {Ownership.GONE_SERVER, Ownership.GONE_USER}
     ]
     return [
         *format_table(rows),
-        f"{total(findings)}; of these without a user or server in the hub: {total(ownerless)}",
+        f"{total(findings)}; without a user or server in the hub: {total(ownerless)}",
     ]
 
 
 def total(findings: Sequence[ClaimFinding]) -> str:
-    """Return how many claims these are and how much they hold."""
+    """Return the number of claims and their total size."""
     size = sum((_bytes(_capacity(found.claim) or _requested(found.claim)) for found in findings), Decimal(0))
     return f"{counted(len(findings), 'claim')} with {size / _GIBIBYTE:.1f} GiB"
 
 
 def described(found: ClaimFinding, now: datetime) -> str:
-    """Return one claim in a line."""
+    """Return a line about one claim."""
     facts = (
         _whose(found),
         _capacity(found.claim) or _requested(found.claim),
-        found.created and f"made {_age(now - found.created)} ago",
+        found.created and f"created {_age(now - found.created)} ago",
         found.last_used and f"used {_last_use(found, now)}",
     )
     return printable(f"{found.key} ({', '.join(fact for fact in facts if fact)})")
 
 
 def as_json(found: ClaimFinding, now: datetime) -> dict[str, Any]:
-    """Return everything that is known of one claim; times in UTC, sizes as Kubernetes writes them."""
+    """Return everything about one claim: times in UTC, sizes as Kubernetes quantities."""
     return {
         "namespace": found.key.namespace,
         "name": found.key.name,

@@ -43,10 +43,10 @@ def test_the_home_that_a_users_servers_share_may_go_with_the_default_server():
 @pytest.mark.parametrize(
     "candidate, reason",
     [
-        (None, "no such claim"),
-        (claim("claim-ada", "ada", deletionTimestamp="2026-07-01T12:00:00Z"), "being deleted already"),
+        (None, "it does not exist"),
+        (claim("claim-ada", "ada", deletionTimestamp="2026-07-01T12:00:00Z"), "already being deleted"),
         (claim("claim-ada", "ada", uid=None), "no uid"),
-        (claim("claim-ada"), "not annotated for any user"),
+        (claim("claim-ada"), "no username annotation"),
         (claim("claim-ada", "bob"), "annotated for the user 'bob'"),
         (claim("claim-ada", "ada", "gpu"), "another server"),
         (claim("claim-ada", "ada", namespace="other"), "another namespace"),
@@ -61,7 +61,7 @@ def test_a_doubt_about_the_claim_keeps_it(candidate, reason):
 
 
 def test_a_claim_shared_by_all_users_is_kept_when_its_creator_goes():
-    assert asked(scope=Scope.EVERYBODY) == Kept(reason="its template gives all users the same claim")
+    assert asked(scope=Scope.EVERYBODY) == Kept(reason="all users share it")
 
 
 def test_a_claim_shared_by_a_users_servers_is_kept_when_a_named_server_goes():

@@ -64,7 +64,7 @@ def test_a_name_in_the_dicts_value_leaves_the_key_for_the_order():
         ({"name": "x" * 41}, "[0].name: "),
         ({"name": 7}, "[0].name: 7 is not a name"),
         ({"capacity": "big"}, "[0].capacity: 'big' is not a Kubernetes quantity"),
-        ({"capacity": "0"}, "[0].capacity: '0' is not more than zero"),
+        ({"capacity": "0"}, "[0].capacity: '0' is not greater than zero"),
         ({"capacity": 10}, "[0].capacity: 10 is not text"),
         ({"mount_path": "scratch"}, "[0].mount_path: 'scratch' is not an absolute path"),
         ({"mount_path": "/a:b"}, "[0].mount_path: '/a:b' is not an absolute path"),
@@ -75,20 +75,27 @@ def test_a_name_in_the_dicts_value_leaves_the_key_for_the_order():
         ({"access_modes": []}, "[0].access_modes: [] is not a list of"),
         (
             {"access_modes": ["ReadWriteOnce", "ReadWriteOncePod"]},
-            "[0].access_modes: ['ReadWriteOnce', 'ReadWriteOncePod'] has another mode",
+            "[0].access_modes: ['ReadWriteOnce', 'ReadWriteOncePod'] combines ReadWriteOncePod",
         ),
         ({"read_only": "yes"}, "[0].read_only: 'yes' is neither True nor False"),
         ({"keep": "never"}, "[0].keep: 'never' is not one of keep, with-server"),
-        ({"name_template": "{usrname}"}, "[0].name_template: '{usrname}' cannot be used"),
-        ({"name_template": "{username"}, "[0].name_template: '{username' cannot be used"),
-        ({"name_template": "Scratch-{username}"}, "[0].name_template: 'Scratch-{username}' gives no name"),
-        ({"name_template": "{pvc_name}-scratch"}, "[0].name_template: '{pvc_name}-scratch' gives no name"),
+        ({"name_template": "{usrname}"}, "[0].name_template: '{usrname}' is not usable"),
+        ({"name_template": "{username"}, "[0].name_template: '{username' is not usable"),
+        (
+            {"name_template": "Scratch-{username}"},
+            "[0].name_template: 'Scratch-{username}' does not give a valid name",
+        ),
+        (
+            {"name_template": "{pvc_name}-scratch"},
+            "[0].name_template: '{pvc_name}-scratch' does not give a valid name",
+        ),
         ({"name_template": None}, "[0].name_template: None is not text"),
         (
             {"name_template": "scratch-{username}", "keep": "with-server"},
-            "[0].keep: 'with-server' needs a claim of one server",
+            "[0].keep: 'with-server' needs a claim per server",
         ),
-        ({"size": "1Gi"}, "[0].size: there is no such key; the keys are name, name_template, capacity"),
+        ({"mount": "/x"}, "[0].mount: unknown key (did you mean mount_path?); the keys are name,"),
+        ({"size": "1Gi"}, "[0].size: unknown key; the keys are name, name_template, capacity"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_and_value(changed, complaint):
@@ -108,7 +115,7 @@ def test_an_entry_of_a_dict_is_named_by_its_key():
 
 
 def test_an_entry_that_is_no_dict_is_named():
-    with pytest.raises(ValueError, match=r"^\[1\]: 'data' is not a dict$"):
+    with pytest.raises(ValueError, match=r"^\[1\]: 'data' is not a dictionary$"):
         parse_extra_claims([SCRATCH, "data"])
 
 
@@ -117,10 +124,10 @@ def test_an_entry_that_is_no_dict_is_named():
     [
         (
             {"name": "scratch", "name_template": "b", "mount_path": "/b"},
-            r"^\[1\]\.name: 'scratch' is that of",
+            r"^\[1\]\.name: 'scratch' is already used by",
         ),
         ({"name": "b", "name_template": TEMPLATE, "mount_path": "/b"}, r"^\[1\]\.name_template: "),
-        ({"name": "b"}, r"^\[1\]\.mount_path: '/scratch' is that of \[0\] too$"),
+        ({"name": "b"}, r"^\[1\]\.mount_path: '/scratch' is already used by \[0\]$"),
     ],
 )
 def test_no_two_claims_share_a_name_or_a_place(second, complaint):
@@ -256,10 +263,10 @@ def test_that_of_a_renamed_server_goes_although_its_annotation_has_the_old_name(
 @pytest.mark.parametrize(
     "candidate, doubts, reason",
     [
-        (going(), {"is_kept": True}, "not to be deleted with its server"),
-        (going(**{KEEP_ANNOTATION: "keep"}), {}, "not to be deleted with its server"),
-        (extra("scratch--ada--gpu", server="gpu"), {}, "not to be deleted with its server"),
-        (going(**{EXTRA_CLAIM_ANNOTATION: "data"}), {}, "as another extra claim"),
+        (going(), {"is_kept": True}, "configured to outlive its server"),
+        (going(**{KEEP_ANNOTATION: "keep"}), {}, "configured to outlive its server"),
+        (extra("scratch--ada--gpu", server="gpu"), {}, "configured to outlive its server"),
+        (going(**{EXTRA_CLAIM_ANNOTATION: "data"}), {}, "names another extra claim"),
         (going("bob"), {}, "annotated for the user 'bob'"),
         (going(), {"other_users": ["bob"]}, "used by user 'bob'"),
         (

@@ -187,7 +187,7 @@ async def test_a_server_that_vanished_is_gone():
 
 def refusing(what):
     """A hub whose token may see everything, and whose scope for this does not include it: it answers 404, not 403."""
-    message = f"DELETE was answered with 404: No access to resources or resources not found ({what})"
+    message = f"DELETE returned 404: No access to resources or resources not found ({what})"
     return lambda call: HubNotFound(message, code=404) if call.startswith(what) else None
 
 

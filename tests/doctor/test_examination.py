@@ -72,7 +72,7 @@ async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
         unknown = [key for key, one in found.items() if one[0] == "unknown"]
     assert unknown == [
         ("versions", "Kubernetes"),
-        ("rights", "of the hub's account"),
+        ("rights", "the hub's account"),
         ("storage", "default class"),
         ("network", "network policies"),
     ]
@@ -123,7 +123,7 @@ async def test_an_extra_claim_that_is_lost_is_wrong(examined, cluster):
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
-    [([], "the saved state names it"), (["--no-remember-pvc-name"], "it is annotated for this server")],
+    [([], "the saved state names it"), (["--no-remember-pvc-name"], "its annotations name this server")],
 )
 async def test_what_a_hook_named_is_remembered_unless_the_hub_does_not(examined, arguments, why):
     async def hook(spawner):

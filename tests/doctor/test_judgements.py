@@ -77,7 +77,7 @@ def test_a_hub_older_than_its_security_release_is_wrong(where, version, release)
     else:
         assert found.status is WRONG
         assert found.message == f"{version} is older than the security release {release}"
-        assert found.advice == f"take {release} or later"
+        assert found.advice == f"upgrade to {release} or later"
 
 
 def test_the_hubs_that_the_tests_run_with_lack_no_security_release():
@@ -362,7 +362,7 @@ def test_a_home_under_an_earlier_name_is_a_note():
 def test_a_home_that_the_state_names_and_that_is_gone_is_wrong():
     ((subject, status, message),) = judged_homes([], user("ada", default=server("claim-ada")))
     assert (subject, status) == ("ada", WRONG)
-    assert "claim-ada, which its saved state names, is not there" in message
+    assert "the saved state names claim-ada, which does not exist" in message
 
 
 def test_a_home_that_the_state_names_and_that_was_replaced_is_a_note():
@@ -399,7 +399,7 @@ def test_a_renamed_user_keeps_the_home_that_carries_the_old_name():
 
 
 def test_without_claims_there_is_nothing_to_change():
-    assert judged_homes([], user("ada")) == [("claims", FINE, "no server has one yet")]
+    assert judged_homes([], user("ada")) == [("claims", FINE, "no server has a claim yet")]
 
 
 # --- The options that decide about homes ---
@@ -418,11 +418,11 @@ def test_without_legacy_names_a_home_under_one_is_found_by_its_annotation_or_not
     annotated, prepared = claim("claim-user-2d1", "user-1"), claim("claim-user-2d1")
 
     ((_, status, message),) = judged_homes([annotated], user_1, handle_legacy_names=False)
-    assert (status, message) == (NOTED, "claim-user-2d1: it is annotated for this server")
+    assert (status, message) == (NOTED, "claim-user-2d1: its annotations name this server")
 
     assert judged_homes([prepared], user_1)[0][:2] == ("user-1", NOTED)
     assert judged_homes([prepared], user_1, handle_legacy_names=False) == [
-        ("claims", FINE, "no server has one yet")
+        ("claims", FINE, "no server has a claim yet")
     ]
 
 
@@ -495,7 +495,7 @@ def test_an_extra_claim_that_is_there_is_fine():
 def test_an_extra_claim_that_is_gone_is_wrong():
     ((_, status, message),) = rows_of_data([claim("claim-ada", "ada")], with_data())
     assert status is WRONG
-    assert "data--ada, which its saved state names, is not there" in message
+    assert "the saved state names data--ada, which does not exist" in message
 
 
 @pytest.mark.parametrize(

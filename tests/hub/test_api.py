@@ -204,26 +204,29 @@ class TestNonsense:
             pytest.param(f'{{"items": {DEEP}}}', "bytes that are not JSON", id="deep within"),
             pytest.param("9" * 5_000, "5000 bytes that are not JSON", id="a number without an end"),
             pytest.param(f'{{"items": [{{"name": {DIGITS}}}]}}', "bytes that are not JSON", id="one within"),
-            ("", "has no pages"),
-            ("[]", "has no pages"),
-            ('{"items": []}', "has no pages"),
-            ('{"items": [], "_pagination": {"limit": "x", "total": 1, "next": null}}', "make no sense"),
-            ('{"items": [], "_pagination": {"limit": 1}}', "make no sense"),
-            ('{"items": [], "_pagination": {"limit": Infinity, "total": 1, "next": null}}', "make no sense"),
+            ("", "has no pagination"),
+            ("[]", "has no pagination"),
+            ('{"items": []}', "has no pagination"),
+            ('{"items": [], "_pagination": {"limit": "x", "total": 1, "next": null}}', "invalid pagination"),
+            ('{"items": [], "_pagination": {"limit": 1}}', "invalid pagination"),
+            (
+                '{"items": [], "_pagination": {"limit": Infinity, "total": 1, "next": null}}',
+                "invalid pagination",
+            ),
             (
                 '{"items": [], "_pagination": {"limit": 1, "total": 9, "next": {"offset": 0}}}',
-                "make no sense",
+                "invalid pagination",
             ),
             (
                 f'{{"items": [], "_pagination": {{"limit": 1, "total": {"9" * 4300}, "next": null}}}}',
-                "no sense",
+                "invalid pagination",
             ),
             (
                 f'{{"items": [], "_pagination": {{"limit": 1, "total": 1, "next": {{"offset": {"9" * 4300}}}}}}}',
-                "no sense",
+                "invalid pagination",
             ),
-            ('{"items": [], "_pagination": {"limit": -1, "total": 1, "next": null}}', "make no sense"),
-            ('{"items": [], "_pagination": {"limit": 1, "total": 1}}', "make no sense"),
+            ('{"items": [], "_pagination": {"limit": -1, "total": 1, "next": null}}', "invalid pagination"),
+            ('{"items": [], "_pagination": {"limit": 1, "total": 1}}', "invalid pagination"),
         ],
     )
     async def test_bodies(self, text, words):
@@ -236,7 +239,7 @@ class TestNonsense:
         pagination = {"limit": "9", "total": "9", "next": "null"}
         pagination[part] = odd if part != "next" else f'{{"offset": {odd}}}'
         text = ", ".join(f'"{key}": {value}' for key, value in pagination.items())
-        with pytest.raises(BadReply, match="make no sense") as caught:
+        with pytest.raises(BadReply, match="invalid pagination") as caught:
             await self.call(web.Response(text=f'{{"items": [], "_pagination": {{{text}}}}}'))
         assert len(str(caught.value)) < 300
 
@@ -283,7 +286,7 @@ class TestNonsense:
         assert [str(error) for error in page.unreadable] == ["a user without a name"]
 
     async def test_a_proxys_error_page(self):
-        with pytest.raises(HubUnavailable, match="answered with 503: Service Unavailable"):
+        with pytest.raises(HubUnavailable, match="returned 503: Service Unavailable"):
             await self.call(web.Response(status=503, text="<html>"))
 
     async def test_retry_after(self):
@@ -303,7 +306,7 @@ class TestNonsense:
     async def test_a_message_without_end_is_cut(self, message):
         with pytest.raises(Refused) as caught:
             await self.call(web.json_response({"message": message}, status=400))
-        assert 100 < len(str(caught.value)) < 800
+        assert 90 < len(str(caught.value)) < 800
 
     async def test_a_body_without_end_is_not_read(self, monkeypatch):
         monkeypatch.setattr("k8s_hub.hub.connection.LONGEST_REPLY", 1000)
@@ -325,7 +328,7 @@ async def test_a_request_has_a_time_limit():
         return web.Response()
 
     async with answering(handler) as url, api_of(url, request_timeout=0.05) as api:
-        with pytest.raises(HubUnavailable, match="not answered in time"):
+        with pytest.raises(HubUnavailable, match="timed out"):
             await api.user("alice")
         released.set()
 

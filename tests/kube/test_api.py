@@ -6,7 +6,7 @@ import pytest
 
 from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
 from devkit.minicluster.statuses import conflict
-from k8s_hub.kube.core.errors import Conflict, Gone, Invalid, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Invalid, NotFound, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS, PODS
 from k8s_hub.kube.core.watch import Bookmark, Error, Removed, Updated
 from k8s_hub.objects.keys import Key, key_of, uid_of
@@ -72,7 +72,7 @@ async def test_a_continue_token_that_is_too_old_is_gone(api, cluster):
     remove(cluster, "p2")
     cluster.compact()
 
-    with pytest.raises(Gone):
+    with pytest.raises(RelistRequired):
         await api.list_page(PODS, NAMESPACE, limit=1, continue_token=first.continue_token)
 
 
@@ -135,7 +135,7 @@ async def test_a_watch_from_too_long_ago_is_gone(api, cluster):
     await api.create(PODS, NAMESPACE, pod())
     cluster.compact()
 
-    with pytest.raises(Gone):
+    with pytest.raises(RelistRequired):
         await read_to_the_end(api.watch(PODS, NAMESPACE, resource_version=start))
 
 
@@ -144,7 +144,7 @@ async def test_410_in_the_stream_is_told_as_such(api, cluster):
         cluster.faults.add(FaultRule(effect=WatchGone(), verb="watch"))
         heard = [one async for one in events]
 
-    assert [type(one.error) for one in heard] == [Gone]
+    assert [type(one.error) for one in heard] == [RelistRequired]
 
 
 async def test_a_watch_cut_in_mid_line_tells_whole_events_only(api, cluster):

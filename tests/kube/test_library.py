@@ -209,7 +209,7 @@ async def test_a_program_that_is_slow_does_not_hold_the_hub_and_counts_when_it_h
     for _ in range(2):
         set_default(settings)
     assert Configuration._default is None
-    assert caplog.messages == ["the client library has no default cluster: no credentials in 0.01 s"]
+    assert caplog.messages == ["client library: no default cluster: no credentials within 0.01 s"]
 
     (tmp_path / "go").touch()
     await eventually(lambda: Configuration._default is not None)

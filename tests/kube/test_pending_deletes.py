@@ -134,7 +134,7 @@ async def test_closing_names_what_was_never_delivered(pending, cluster, caplog):
 
     await pending.close()
 
-    assert "Pod hub/ada: given up, its deletion was never delivered" in caplog.text
+    assert "Pod hub/ada: gave up its deletion: the API server never accepted it" in caplog.text
     assert pending.count == gauge() == 0
     await cluster.come_back()
 

@@ -60,7 +60,7 @@ async def test_an_informer_that_nobody_needs_yet_asks_nothing(pool, settings, co
 async def test_sharing_with_another_projection_is_a_bug_that_is_told(pool, settings):
     await pool.informer(settings, PODS, NAMESPACE, project=project)
 
-    with pytest.raises(ValueError, match="pods in hub is shared, but asked for with another projection"):
+    with pytest.raises(ValueError, match="pods in hub is shared: pass the same projection"):
         await pool.informer(settings, PODS, NAMESPACE, project=dict)
 
 

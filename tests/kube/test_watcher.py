@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from k8s_hub.kube.core.errors import Forbidden, Gone, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS
 from k8s_hub.kube.core.watch import ListPage, Odd
 from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, CooperativeYield, Watcher
@@ -87,7 +87,7 @@ async def test_a_refusal_is_asked_again_more_seldom():
 
 
 async def test_a_version_that_is_too_old_is_no_reason_to_wait_once():
-    assert (await Attempts(Gone("old")).pauses(10))[:3] == [0, 1, 2]
+    assert (await Attempts(RelistRequired("old")).pauses(10))[:3] == [0, 1, 2]
 
 
 async def test_a_watch_that_lasted_is_opened_again_at_once():
@@ -110,7 +110,7 @@ async def test_a_crash_is_no_end_and_is_logged_once(caplog):
     pauses = await attempts.pauses(100)
 
     assert pauses[:4] == [0, 1, 2, 4]  # a list first: what could not be taken in may be in the past
-    assert all(isinstance(error, Gone) for error in attempts.ends)
+    assert all(isinstance(error, RelistRequired) for error in attempts.ends)
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
     assert "AttributeError" in caplog.text
 
@@ -137,7 +137,7 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
     await attempts.pauses(1)
 
     assert caplog.messages == [
-        "events in hub: the watch fails, retrying: away",
+        "events in hub: the watch keeps failing, retrying: away",
         "events in hub: the watch is open again",
     ]
 
@@ -148,14 +148,14 @@ async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):
         for number in range(2 * MOST_ODD):
             watcher.note_odd(Odd({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid"))
 
-    assert caplog.messages[0] == "events in hub: hub/p0 is skipped: it has no uid"
+    assert caplog.messages[0] == "events in hub: skipped hub/p0: it has no uid"
     assert len(caplog.messages) == len(set(caplog.messages)) == MOST_ODD
 
 
 async def test_a_name_with_control_characters_does_not_reach_the_log(caplog):
     Attempts(None).watcher.note_odd(Odd({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid"))
 
-    assert caplog.messages == ["events in hub: an object is skipped: it has no uid"]
+    assert caplog.messages == ["events in hub: skipped an object: it has no uid"]
 
 
 async def turns_during(work):

@@ -57,10 +57,10 @@ def test_nothing_is_an_empty_list():
 @pytest.mark.parametrize(
     "value, named",
     [
-        (["home"], r"^volumes\[0\] must be a dictionary, not a text$"),
+        (["home"], r"^volumes\[0\] must be a dictionary, not a string$"),
         ([{}, None], r"^volumes\[1\] must be a dictionary, not nothing$"),
         ({"home": ["x"]}, r"^volumes\['home'\] must be a dictionary, not a list$"),
-        ("home", "^volumes must be a list of dictionaries, or a dictionary of them, not a text$"),
+        ("home", "^volumes must be a list of dictionaries, or a dictionary of them, not a string$"),
         (7, "^volumes must be a list of dictionaries, or a dictionary of them, not a number$"),
         (True, "^volumes must be .*, not true or false$"),
         ({"home"}, "^volumes must be .*, not a value of type set$"),

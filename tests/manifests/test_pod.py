@@ -214,7 +214,7 @@ def test_certificates_of_internal_ssl_are_mounted_and_named_in_the_environment()
 
 
 def test_bad_input_is_refused_by_the_name_the_admin_knows():
-    with pytest.raises(ManifestError, match=r"extra_containers\[1\] must be a dictionary, not a text"):
+    with pytest.raises(ManifestError, match=r"extra_containers\[1\] must be a dictionary, not a string"):
         pod(extra_containers=[{"name": "a"}, "side"])
     with pytest.raises(ManifestError, match="extra_pod_config must be a dict"):
         pod(extra_pod_config=["hostIPC"])
@@ -426,7 +426,7 @@ def test_a_name_that_is_no_text_is_refused(key):
 
 @pytest.mark.parametrize("name", [5, None, ["A"]])
 def test_a_variable_without_a_name_is_refused(name):
-    with pytest.raises(ManifestError, match=r"^environment\['A'\] must have a text as its name"):
+    with pytest.raises(ManifestError, match=r"^environment\['A'\] must have a string as its name"):
         build_environment({"A": {"name": name, "value": "secret"}})
 
 

@@ -70,8 +70,8 @@ def test_what_has_another_type_counts_as_missing(odd):
     ("obj", "expected"),
     [
         (POD, ""),
-        ([POD], "it is no JSON object"),
-        (None, "it is no JSON object"),
+        ([POD], "it is not a JSON object"),
+        (None, "it is not a JSON object"),
         ({}, "it has no name and no uid and no resourceVersion"),
         ({"metadata": POD["metadata"] | {"uid": 5}}, "it has no uid"),
         ({"metadata": POD["metadata"] | {"name": ""}}, "it has no name"),

@@ -30,7 +30,7 @@ UNLISTED = {"enabled": True}
 @pytest.mark.parametrize(
     ("profile_list", "message"),
     [
-        (["small"], "profile_list[0]: must be a dictionary, not a text"),
+        (["small"], "profile_list[0]: must be a dictionary, not a string"),
         ([{"display_name": "A"}, None], "profile_list[1]: must be a dictionary, not empty"),
         ({"a": {"slug": "a"}}, "profile_list.a: display_name is missing"),
         ([{"slug": "a", "display_name": None}], "profile_list[0]: display_name is missing"),
@@ -47,19 +47,19 @@ UNLISTED = {"enabled": True}
             f"{PLACE}: must be a dictionary, not a number",
         ),
         (option(choices=["old"]), f"{PLACE}.choices: must be a dictionary, not a list"),
-        (option(choices={"old": "lab:1"}), f"{PLACE}.choices.old: must be a dictionary, not a text"),
+        (option(choices={"old": "lab:1"}), f"{PLACE}.choices.old: must be a dictionary, not a string"),
         (
             option(choices={"old": {"kubespawner_override": "x"}}),
-            f"{PLACE}.choices.old.kubespawner_override: must be a dictionary, not a text",
+            f"{PLACE}.choices.old.kubespawner_override: must be a dictionary, not a string",
         ),
         (option(unlisted_choice=True), f"{PLACE}.unlisted_choice: must be a dictionary, not true or false"),
         (
             option(unlisted_choice={**UNLISTED, "validation_regex": "a("}),
-            f"{PLACE}.unlisted_choice.validation_regex: 'a(' is no regular expression",
+            f"{PLACE}.unlisted_choice.validation_regex: 'a(' is not a regular expression",
         ),
         (
             option(unlisted_choice={**UNLISTED, "validation_regex": 7}),
-            f"{PLACE}.unlisted_choice.validation_regex: 7 is no regular expression",
+            f"{PLACE}.unlisted_choice.validation_regex: 7 is not a regular expression",
         ),
         (
             option(unlisted_choice={**UNLISTED, "kubespawner_override": {"image": "{value"}}),
@@ -71,7 +71,7 @@ UNLISTED = {"enabled": True}
         ),
         (
             [{"display_name": "A", "kubespawner_override": {7: "x"}}],
-            "profile_list[0].kubespawner_override: 7 is no option of the spawner",
+            "profile_list[0].kubespawner_override: 7 is not an option of the spawner",
         ),
         (
             [{"display_name": "A", "access": ["staff"]}],
@@ -79,11 +79,11 @@ UNLISTED = {"enabled": True}
         ),
         (
             [{"display_name": "A", "access": {"groups": "staff"}}],
-            "profile_list[0].access.groups: must be a list of names, not a text",
+            "profile_list[0].access.groups: must be a list of names, not a string",
         ),
         (
             [{"display_name": "A", "access": {"group": ["staff"]}}],
-            "profile_list[0].access.group: is not known, write groups or users",
+            "profile_list[0].access.group: unknown key; use groups or users",
         ),
         ([{"display_name": "A", "access": {}}], "profile_list[0].access: has neither groups nor users"),
         (
@@ -94,7 +94,10 @@ UNLISTED = {"enabled": True}
             option(unlisted_choice={"enabled": True, "access": {"users": {"ada": True}}}),
             f"{PLACE}.unlisted_choice.access.users: must be a list of names, not a dictionary",
         ),
-        (option(choices={"a": {"access": {"users": [7]}}}), f"{PLACE}.choices.a.access.users: 7 is no name"),
+        (
+            option(choices={"a": {"access": {"users": [7]}}}),
+            f"{PLACE}.choices.a.access.users: 7 is not a name",
+        ),
     ],
 )
 def test_a_profile_that_could_never_work_is_left_out_with_its_place(profile_list, message):
@@ -125,7 +128,7 @@ def test_an_option_without_anything_to_choose_is_left_out_and_its_profile_is_not
     kept, (fault,) = usable(mixed)
 
     assert fault == (
-        "profile_list[0].profile_options.empty: has neither choices nor an unlisted_choice that is enabled;"
+        "profile_list[0].profile_options.empty: has neither choices nor an enabled unlisted_choice;"
         " the option is left out"
     )
     assert [list(profile.get("profile_options", ())) for profile in kept.values()] == [["full"], []]
@@ -169,13 +172,13 @@ def test_of_two_profiles_with_one_slug_the_second_is_named_with_both_places():
     profiles = [{"display_name": "GPU (A100)"}, {"display_name": "x"}, {"display_name": "GPU A100"}]
 
     assert list(useless_slugs(placed(profiles))) == [
-        'profile_list[2]: its slug "gpu-a100" is already that of profile_list[0]; give it another'
+        'profile_list[2]: the slug "gpu-a100" is already used by profile_list[0]; set another slug'
     ]
 
 
 def test_a_profile_that_nobody_could_name_is_useless_unless_it_is_the_default():
     (fault,) = useless_slugs(placed([{"display_name": "A"}, {"display_name": "🚀"}]))
-    assert fault == "profile_list[1]: display_name has no letters to make a slug of; give it a slug"
+    assert fault == "profile_list[1]: display_name has no letters to make a slug from; set slug"
 
     assert list(useless_slugs(placed([{"display_name": "A"}, {"display_name": "🚀", "default": True}]))) == []
 
@@ -219,8 +222,8 @@ def test_settings_that_are_not_known_are_named_with_the_nearest_that_is():
         f"{place}.kubespawner_override.{what}"
         for place in places
         for what in (
-            "mem_limits: is no option of the spawner; did you mean mem_limit?",
-            "flag: is no option of the spawner; it is set, for hooks to read",
+            "mem_limits: is not an option of the spawner; did you mean mem_limit?",
+            "flag: is not an option of the spawner; it is set, but only hooks can use it",
         )
     ]
 
@@ -241,7 +244,7 @@ def test_names_that_come_too_late_are_told_with_what_a_profile_can_set(name, ins
     (fault,) = overrides_too_late(placed(profile_list))
 
     assert fault == (
-        f"profile_list[0].kubespawner_override.{name}: has no effect, names are made before a profile is applied;"
+        f"profile_list[0].kubespawner_override.{name}: has no effect, because names are made before profiles apply;"
         f" set {instead} instead"
     )
 

@@ -78,15 +78,15 @@ WRONG = [
     ({"profile": "gpu\n"}, f'There is no profile "gpu\n"; {SLUGS}.'),
     ({"profile": "Small"}, f'There is no profile "Small"; {SLUGS}.'),
     ({"profile": True}, f'There is no profile "True"; {SLUGS}.'),
-    ({"profile": ["gpu"]}, '"profile" must be a text, not a list.'),
-    ({"profile": {"gpu": 1}}, '"profile" must be a text, not an object.'),
+    ({"profile": ["gpu"]}, '"profile" must be a string, not a list.'),
+    ({"profile": {"gpu": 1}}, '"profile" must be a string, not an object.'),
     ({"profile": "x" * 1000}, f'There is no profile "{"x" * 60}…"; {SLUGS}.'),
     (
         {"profile": "gpu", "image": "older"},
         'The option "image" has no choice "older"; choose one of "old" and "new".',
     ),
-    ({"profile": "gpu", "image": ["old"]}, '"image" must be a text, not a list.'),
-    ({"profile": "gpu", "image": {"a": 1}}, '"image" must be a text, not an object.'),
+    ({"profile": "gpu", "image": ["old"]}, '"image" must be a string, not a list.'),
+    ({"profile": "gpu", "image": {"a": 1}}, '"image" must be a string, not an object.'),
     ({"profile": "gpu", "cards": 3}, 'The option "cards" has no choice "3"; choose one of "1" and "2".'),
     (
         {"profile": "gpu", "cards--unlisted-choice": "8"},
@@ -102,7 +102,7 @@ WRONG = [
     ),
     (
         {"profile": "gpu", "image--unlisted-choice": ["a"]},
-        '"image--unlisted-choice" must be a text, not a list.',
+        '"image--unlisted-choice" must be a string, not a list.',
     ),
     (
         {"profile": "gpu", "image--unlisted-choice": "pangeo/" + "x" * LONGEST_VALUE},
@@ -119,16 +119,16 @@ WRONG = [
     ),
     (
         {"profile": "anything", "image--unlisted-choice": "a\ud800"},
-        '"image--unlisted-choice" must be a text; half a character is in "a\\ud800".',
+        '"image--unlisted-choice" contains an invalid character: "a\\ud800".',
     ),
-    ({"profile": "\udfff"}, '"profile" must be a text; half a character is in "\\udfff".'),
+    ({"profile": "\udfff"}, '"profile" contains an invalid character: "\\udfff".'),
     (
         {"profile": "small", "\ud800--unlisted-choice": "8"},
         'The profile "small" has no option "\\ud800".',
     ),
     ({"profile": "small", "disk--unlisted-choice": 0}, 'The profile "small" has no option "disk".'),
     ({"profile": "anything", "image--unlisted-choice": " \n"}, 'The option "image" needs a value.'),
-    ({"profile": "gpu", "cards": []}, '"cards" must be a text, not a list.'),
+    ({"profile": "gpu", "cards": []}, '"cards" must be a string, not a list.'),
     ({"profile": "gpu", "cards": 0}, 'The option "cards" has no choice "0"; choose one of "1" and "2".'),
     (
         {"profile": "gpu", "cards": False},
@@ -138,11 +138,11 @@ WRONG = [
     ({"profile": "small", "disk--unlisted-choice": "8"}, 'The profile "small" has no option "disk".'),
     (
         {"profile": "gpu", "profile-option-gpu--image": "old"},
-        '"profile-option-gpu--image" is the name of a form\'s field; in user_options it is called "image".',
+        '"profile-option-gpu--image" is the name of a form field; use "image" in user_options.',
     ),
     (
         {"profile": "gpu", "profile-option-small--image": "old"},
-        '"profile-option-small--image" is the name of a form\'s field.',
+        '"profile-option-small--image" is the name of a form field.',
     ),
 ]
 

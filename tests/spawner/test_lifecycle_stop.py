@@ -118,7 +118,7 @@ async def test_stop_ours__api_away(cluster, looptime, caplog):
 
     assert looptime <= 60
     assert PENDING_DELETES._value.get() == 1
-    assert "Pod default/jupyter-ada: it is deleted in the background" in caplog.text
+    assert "Pod default/jupyter-ada: retrying its deletion in the background" in caplog.text
     await asyncio.sleep(600)
     assert len(pods(cluster)) == 1
 

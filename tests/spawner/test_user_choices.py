@@ -59,11 +59,11 @@ class TestConfiguration:
             ({"slug": "a"}, "KubeSpawner.profile_list[1]: display_name is missing; the profile is left out"),
             (
                 "text",
-                "KubeSpawner.profile_list[1]: must be a dictionary, not a text; the profile is left out",
+                "KubeSpawner.profile_list[1]: must be a dictionary, not a string; the profile is left out",
             ),
             (
                 {"display_name": "A", "access": {"group": ["x"]}},
-                "KubeSpawner.profile_list[1].access.group: is not known, write groups or users",
+                "KubeSpawner.profile_list[1].access.group: unknown key; use groups or users",
             ),
         ],
     )
@@ -153,7 +153,7 @@ class TestConfiguration:
         [
             (
                 {"display_name": "one"},
-                'KubeSpawner.profile_list[1]: its slug "one" is already that of profile_list[0]',
+                'KubeSpawner.profile_list[1]: the slug "one" is already used by profile_list[0]',
             ),
             (
                 {"display_name": "Much", "kubespawner_override": {"mem_limit": "lots"}},
@@ -199,8 +199,8 @@ class TestConfiguration:
         assert (spawner.mem_limits, spawner.other) == ("1G", {"a": 1})
         place = "KubeSpawner.profile_list[0].kubespawner_override"
         assert caplog.messages == [
-            f"{place}.mem_limits: is no option of the spawner; did you mean mem_limit?",
-            f"{place}.other: is no option of the spawner; it is set, for hooks to read",
+            f"{place}.mem_limits: is not an option of the spawner; did you mean mem_limit?",
+            f"{place}.other: is not an option of the spawner; it is set, but only hooks can use it",
         ]
 
     async def test_attributes_that_are_no_traits_are_set_without_a_warning(self, caplog):

@@ -134,14 +134,14 @@ async def test_wrong_choices_over_the_api_are_refused_before_any_call_and_never_
 ):
     wrong = [
         ({"profile": "huge"}, 'no profile "huge"'),
-        ({"profile": ["gpu"]}, '"profile" must be a text, not a list'),
+        ({"profile": ["gpu"]}, '"profile" must be a string, not a list'),
         ({"profile": "gpu", "image": "older"}, 'no choice "older"'),
         ({"profile": "gpu", "image--unlisted-choice": "pangeo/x\ny"}, "Must be pangeo/NAME"),
-        ({"profile": "gpu", "image--unlisted-choice": {"a": 1}}, "must be a text, not an object"),
+        ({"profile": "gpu", "image--unlisted-choice": {"a": 1}}, "must be a string, not an object"),
         ({"profile": "gpu", "image--unlisted-choice": "pangeo/" + 100_000 * "x"}, "at most 4000"),
         ({"profile": "anything"}, 'The option "image" needs a value'),
-        ({"profile": "anything", "image--unlisted-choice": "\ud800"}, "half a character"),
-        ({"profile": "small", "profile-option-small--image": "x"}, "is the name of a form's field"),
+        ({"profile": "anything", "image--unlisted-choice": "\ud800"}, "invalid character"),
+        ({"profile": "small", "profile-option-small--image": "x"}, "is the name of a form field"),
     ]
     async with hub(profile_list=profiles(), **LIMIT) as hub:
         for options, sentence in wrong:

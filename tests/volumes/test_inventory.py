@@ -85,5 +85,5 @@ async def test_a_list_that_the_cluster_refuses_is_an_error(hub, sources, cluster
 
 
 async def test_a_user_whose_servers_are_hidden_is_an_error():
-    with pytest.raises(BadReply, match="does not show the servers of the user 'ada'"):
+    with pytest.raises(BadReply, match="did not return the servers of the user 'ada'"):
         check_complete(user("ada", default={"ready": True}))

@@ -117,7 +117,7 @@ async def test_a_claim_that_took_the_name_after_the_second_look_stays(pruning, p
     plant("claim-gone", "gone")
     await pruning.look()
     cluster.faults.add(ReplaceClaim(cluster))
-    assert await pruning.act() == {"claim-gone": ClaimKept(reason="another claim has its name now")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="a new claim now has its name")}
     assert "claim-gone" in names()
 
 
@@ -126,7 +126,7 @@ async def test_another_claim_of_the_same_name_stays(pruning, plant, names, clust
     await pruning.look()
     cluster.database.remove(CLAIMS, key("claim-gone"))
     assert uid_of(plant("claim-gone", "gone")) != uid_of(old)
-    assert await pruning.act() == {"claim-gone": ClaimKept(reason="another claim has its name now")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="a new claim now has its name")}
     assert "claim-gone" in names()
 
 
@@ -138,7 +138,7 @@ async def test_a_claim_that_gets_another_owner_stays(pruning, plant, names, clus
         key("claim-gone"),
         lambda claim: {**claim, "metadata": {**claim["metadata"], "annotations": {}}},
     )
-    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is not annotated for any user")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it has no username annotation")}
     assert "claim-gone" in names()
 
 
@@ -146,7 +146,7 @@ async def test_a_claim_that_is_gone_by_itself_is_no_error(pruning, plant, cluste
     plant("claim-gone", "gone")
     await pruning.look()
     cluster.database.remove(CLAIMS, key("claim-gone"))
-    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is gone already")}
+    assert await pruning.act() == {"claim-gone": ClaimKept(reason="it is already gone")}
 
 
 # --- When something fails in the middle ---

@@ -1,5 +1,5 @@
-"""One real node: containerd and a kubelet, in namespaces of their own on a bridge of their own; needs root.
+"""One real node: containerd and a kubelet in their own namespaces, on their own bridge. It needs root.
 
-Everything of it descends from one process in a PID and a mount namespace. When that one ends, however it ends,
-the kernel ends the containers and takes the mounts; a folder, a bridge and cgroups remain, which bear its name.
+All its processes descend from one process in a PID and a mount namespace. When that one ends, the kernel ends the containers
+and removes the mounts. A folder, a bridge and cgroups with the cluster's name remain.
 """

@@ -1,4 +1,4 @@
-"""A cluster whose pods are real containers: a control plane of its own and one node."""
+"""A cluster with real containers: a control plane and one node."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class ContainerCluster:
 
     @property
     def gateway(self) -> str:
-        """The address of this machine that pods reach."""
+        """The address of this machine for pods."""
         return str(self.network.gateway)
 
     @property
@@ -48,39 +48,39 @@ class ContainerCluster:
 
     @property
     def images(self) -> dict[int, str]:
-        """The names of the users' images, by the hub's version; `load_user_image` brings one in."""
+        """The image names of users' servers by the hub's version; `load_user_image` imports one."""
         return {hub: images.image_name(hub) for hub in images.HUBS}
 
     def load_image(self, archive: Path) -> None:
-        """Bring in an image, of which pods then say `imagePullPolicy: IfNotPresent`."""
+        """Import an image, for pods with `imagePullPolicy: IfNotPresent`."""
         load_image(self.folder, archive)
 
     def load_user_image(self, hub: int) -> str:
-        """Bring in the image for this version of the hub, made now if need be; answers its name."""
+        """Import the image for this version of the hub, built if necessary; return its name."""
         name = self.images[hub]
         if not has_image(self.folder, name):
             self.load_image(images.user_image(hub))
         return name
 
     def load_hub_image(self, hub: int) -> str:
-        """Bring in the image of a hub of this version, made now if need be; answers its name."""
+        """Import the image of a hub of this version, built if necessary; return its name."""
         name = images.hub_image_name(hub)
         if not has_image(self.folder, name):
             self.load_image(images.hub_image(hub))
         return name
 
     def stop_kubelet(self) -> None:
-        """The node falls silent; its containers go on."""
+        """Stop the kubelet; its containers keep running."""
         self.kubelet.stop()
 
     def start_kubelet(self) -> None:
-        """The node speaks again."""
+        """Start the kubelet again."""
         self.kubelet.start()
         self.wait_for_node()
 
     @contextlib.contextmanager
     def lost_kubelet(self) -> Iterator[None]:
-        """Within it the node is silent."""
+        """Stop the kubelet for the context."""
         self.stop_kubelet()
         try:
             yield
@@ -88,7 +88,7 @@ class ContainerCluster:
             self.start_kubelet()
 
     def wait_for_node(self) -> None:
-        """Until the node is ready, and free of the taints that say otherwise."""
+        """Wait until the node is ready and without its taints."""
         try:
             wait_for(self._is_node_usable, "a ready node", seconds=NODE_READY_SECONDS)
         except TimeoutError as error:
@@ -106,9 +106,9 @@ class ContainerCluster:
 def container_cluster(
     *, logs: Path | None = None, node_grace_period: str = NODE_GRACE_PERIOD
 ) -> Iterator[ContainerCluster]:
-    """A cluster with one ready node, which is lost when it is silent for the grace period.
+    """Run a cluster with one ready node, which counts as lost after the grace period without a heartbeat.
 
-    At the end nothing of it is left, but logs in a folder of the caller's. What killed runs left goes first.
+    At the end only logs in the caller's folder are left. Leftovers of killed runs are removed first.
     """
     demand_a_node()
     binaries = build_node()

@@ -1,4 +1,4 @@
-"""containerd, as Debian packages it, with all its files in the node's folder."""
+"""containerd from Debian's package, with all its files in the node's folder."""
 
 import json
 import socket
@@ -41,7 +41,7 @@ disabled_plugins = [
 
 
 def containerd(folder: Path, logs: Path, network: Network, space: Space) -> Process:
-    """The process, with its configuration written."""
+    """Write the configuration and return the process."""
     config = folder / "containerd.toml"
     config.write_text(CONFIG.format(folder=folder, sandbox_image=PAUSE_IMAGE, plugins=PLUGINS))
     (folder / "cni").mkdir()
@@ -55,17 +55,17 @@ def containerd(folder: Path, logs: Path, network: Network, space: Space) -> Proc
 
 
 def endpoint(folder: Path) -> Path:
-    """Its socket."""
+    """Return its socket."""
     return folder / "containerd.sock"
 
 
 def load_image(folder: Path, archive: Path) -> None:
-    """Make an image known to the kubelet; it needs no registry then."""
+    """Import an image, so that the kubelet needs no registry."""
     _images(folder, "import", str(archive))
 
 
 def has_image(folder: Path, name: str) -> bool:
-    """Has an image of this name, without a host's, been brought in?"""
+    """Return whether an image of this name, without a host, was imported."""
     return f"docker.io/{name}" in _images(folder, "list", "--quiet").split()
 
 
@@ -78,7 +78,7 @@ def _images(folder: Path, *arguments: str) -> str:
 
 
 def pack_pause_image(folder: Path, pause: Path) -> Path:
-    """The image of the container that holds a pod's namespaces."""
+    """Pack the image of the pause container."""
     layer, archive = folder / "pause-layer.tar", folder / "pause.tar"
     with tarfile.open(layer, "w") as content:
         content.add(pause, "pause")
@@ -89,7 +89,7 @@ def pack_pause_image(folder: Path, pause: Path) -> Path:
 
 
 def _pod_network(folder: Path, network: Network) -> dict[str, Any]:
-    """The bridge has the gateway's address already; CNI, asked to give it, would turn on forwarding for all."""
+    """Configure CNI without the gateway's address: the bridge has it, and CNI would enable forwarding for all links."""
     addresses = {"subnet": str(network.pods), "gateway": str(network.gateway)}
     ipam = {
         "type": "host-local",

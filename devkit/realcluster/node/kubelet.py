@@ -18,7 +18,7 @@ from devkit.realcluster.process import Process
 def kubelet(
     folder: Path, logs: Path, *, plane: ControlPlane, binaries: NodeBinaries, network: Network, space: Space
 ) -> Process:
-    """The process, with its configuration written; it registers the node at the control plane."""
+    """Write the configuration and return the process, which registers the node."""
     port, health_port = free_port(), free_port()
     config, kubeconfig = folder / "kubelet.json", folder / "kubelet.kubeconfig"
     config.write_text(
@@ -47,7 +47,7 @@ def _configuration(
     folder: Path, *, plane: ControlPlane, network: Network, port: int, health_port: int
 ) -> dict[str, Any]:
     names = folder / "resolv.conf"
-    names.write_text(f"nameserver {network.gateway}\n")  # where nobody answers: a look-up fails at once
+    names.write_text(f"nameserver {network.gateway}\n")  # nothing listens there, so a look-up fails at once
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -75,7 +75,7 @@ def _configuration(
         "oomScoreAdj": 0,
         "makeIPTablesUtilChains": False,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-        "imageGCHighThresholdPercent": 100,  # nobody could pull them again
+        "imageGCHighThresholdPercent": 100,  # no registry has them
         # A lost node shall be noticed soon.
         "nodeStatusUpdateFrequency": "1s",
         "nodeStatusReportFrequency": "10s",

@@ -1,7 +1,7 @@
-"""Where a node lives: a PID and a mount namespace, in which nothing outside its folder can be written.
+"""The namespaces of a node: PID and mount namespaces in which only its folder is writable.
 
-The namespaces are those of one process that only waits. The node's programs are run in them; when the first
-process ends, the kernel kills all others, and the mounts go with the last.
+They belong to one process that only waits. The node's programs run in them. When the first process ends, the kernel kills all
+others, and the mounts vanish with the last.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from devkit.realcluster.build import NodeBinaries
 from devkit.realcluster.parts import HOST_PATHS
 from devkit.realcluster.process import Process, running
 
-USER = 1000  # whom the folders of volumes belong to: the user of the pods
+USER = 1000  # the owner of volumes' folders: the user of the pods
 # What a kubelet insists on, and would set for the whole machine.
 KERNEL = {
     "vm/overcommit_memory": 1,
@@ -43,7 +43,7 @@ class Space:
     first: Process
 
     def inside(self, *command: str | Path) -> list[str | Path]:
-        """The command that runs this one within, as a process that cannot outlive it."""
+        """Return the command that runs this one in the namespaces."""
         return ["nsenter", self._mounts, f"--pid=/proc/{self.first.pid}/ns/pid_for_children", "--", *command]
 
     @property
@@ -64,7 +64,7 @@ class Space:
 
 @contextlib.contextmanager
 def made_space(folder: Path, logs: Path, binaries: NodeBinaries) -> Iterator[Space]:
-    """Namespaces in which /run, /var and the folders of volumes are the folder's."""
+    """Create namespaces in which /run, /var and volumes' folders are inside the node's folder."""
     for name in ("var", "var-work", "volumes", "containerd"):
         (folder / name).mkdir()
     (folder / "volumes").chmod(0o777)

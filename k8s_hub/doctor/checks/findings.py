@@ -1,4 +1,4 @@
-"""Findings: what a check saw, how bad that is, and what to do; and all of them as a table for people."""
+"""Findings: what a check found, how bad it is, and what to do; and their table."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +11,11 @@ from k8s_hub.text import format_table, printable
 
 
 class Status(Enum):
-    """How bad it is; the value is what is printed."""
+    """How bad a finding is; the value is printed."""
 
     FINE = "ok"
-    NOTED = "note"  # worth knowing, and no harm
-    UNKNOWN = "unknown"  # could not be looked at, which need not be bad
+    NOTED = "note"  # worth knowing, but harmless
+    UNKNOWN = "unknown"  # could not be checked
     WRONG = "wrong"
 
 
@@ -26,11 +26,11 @@ class Finding:
     check: str  # such as "rights"
     subject: str  # such as "create pods"
     status: Status
-    message: str = ""  # what was seen, one sentence without a full stop
-    advice: str = ""  # what to do about it, an imperative; empty where nothing is to be done
+    message: str = ""  # what the check found: one sentence without a full stop
+    advice: str = ""  # what to do, in the imperative; empty if nothing is to be done
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the finding as JSON."""
         return {
             "check": self.check,
             "subject": self.subject,
@@ -46,22 +46,22 @@ def fine(check: str, subject: str, message: str = "") -> Finding:
 
 
 def noted(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
-    """Return a finding that is worth knowing, and no harm."""
+    """Return a finding that is worth knowing, but harmless."""
     return Finding(check=check, subject=subject, status=Status.NOTED, message=message, advice=advice)
 
 
 def unknown(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
-    """Return a finding about what could not be looked at."""
+    """Return a finding about something that could not be checked."""
     return Finding(check=check, subject=subject, status=Status.UNKNOWN, message=message, advice=advice)
 
 
 def wrong(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
-    """Return a finding of what is to be corrected."""
+    """Return a finding of something that must be corrected."""
     return Finding(check=check, subject=subject, status=Status.WRONG, message=message, advice=advice)
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    """Return whether nothing is wrong; what is unknown is no reason to fail."""
+    """Return whether nothing is wrong; unknown findings do not count as wrong."""
     return all(found.status is not Status.WRONG for found in findings)
 
 
@@ -71,7 +71,7 @@ HEADINGS = ("", "CHECK", "SUBJECT", "FINDING")
 
 
 def findings_table(findings: Sequence[Finding]) -> list[str]:
-    """Return the table, what is to be done below each line, and a line that counts."""
+    """Return the table with the advice below each line, and a last line with the counts."""
     shown = shortened(findings)
     head, *lines = format_table([HEADINGS, *map(_row, shown)])
     indent = " " * head.index(HEADINGS[2])
@@ -82,12 +82,12 @@ def findings_table(findings: Sequence[Finding]) -> list[str]:
 
 
 def shortened(findings: Sequence[Finding]) -> list[Finding]:
-    """Return them with neighbours of one check that are fine and say nothing as one."""
+    """Merge neighbouring findings of one check that are fine and have no message."""
     return [one for _, group in groupby(findings, key=_kind) for one in _joined(list(group))]
 
 
 def in_short(findings: Sequence[Finding]) -> str:
-    """Return how many there are of each status."""
+    """Return the number of findings of each status."""
     amounts = Counter(found.status for found in findings)
     return ", ".join(f"{amounts[status]} {status.value}" for status in Status if amounts[status])
 

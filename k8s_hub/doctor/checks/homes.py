@@ -1,4 +1,4 @@
-"""Homes: which claims each server would get at its next start, decided as the spawner decides; nothing is touched."""
+"""Homes: which claims each server would get at its next start, by the spawner's own rules. Changes nothing."""
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ from k8s_hub.objects.raw import Raw
 
 CHECK = "homes"
 UNKNOWN_NUMBER = "?"
-"""The REST API does not have users' numbers; no claim or pod of a template with {userid} has this name."""
+"""Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the hub is configured with; from the templates on, as the options of KubeSpawner are."""
+    """The hub's configuration; from ``claim_template`` on, the values of KubeSpawner's options."""
 
     namespace: str
     release_labels: Mapping[str, str]
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """The claims of a namespace, found by name and by user."""
+    """The claims of a namespace, by name and by user."""
 
     by_key: Mapping[Key, Raw]
     by_user: Mapping[Hashable, Sequence[Raw]]
@@ -56,12 +56,12 @@ class Claims:
         return self.by_key.get(key)
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
-        """Return the claims that are annotated for the user of that name."""
+        """Return the claims whose annotation names this user."""
         return self.by_user.get(value, ())
 
 
 def indexed(claims: Iterable[Raw]) -> Claims:
-    """Return the claims as the choice of a home asks for them."""
+    """Index the claims for `choose_home`."""
     by_key, by_user = {}, defaultdict[Hashable, list[Raw]](list)
     for claim in claims:
         by_key[key_of(claim)] = claim
@@ -72,20 +72,20 @@ def indexed(claims: Iterable[Raw]) -> Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubRecords:
-    """What the hub says of all users."""
+    """What the hub knows about all users."""
 
     settings: Settings
     since: Mapping[str, datetime]
-    """When it came to know each user, where it says so."""
+    """When each user was created, as far as the hub says."""
     states: Mapping[str, Mapping[str, SavedState]]
     """The saved states, by user and server."""
     holders: Mapping[str, Collection[str]]
-    """The users in whose saved states a claim is."""
+    """By claim name: the users whose saved states name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldByOthers:
-    """The claims that other users' servers have in their saved state."""
+    """The claims that the saved states of other users' servers name."""
 
     username: str
     holders: Mapping[str, Collection[str]]
@@ -101,11 +101,11 @@ class ExpectedPod:
     identity: ServerIdentity
     name: str
     uid: str = ""
-    """Of the pod it ran in last; by this one it is known although its user was renamed. Empty before the first."""
+    """Of the last pod. It identifies the pod even after a rename of the user; empty before the first start."""
 
 
 def hub_records(users: Sequence[User], settings: Settings) -> HubRecords:
-    """Return what the hub says of all users; the states must be visible."""
+    """Collect what the hub knows about all users; their states must be visible."""
     states, holders = {}, defaultdict[str, set[str]](set)
     for user in users:
         states[user.name] = {
@@ -119,7 +119,7 @@ def hub_records(users: Sequence[User], settings: Settings) -> HubRecords:
 
 
 def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
-    """Yield the pod of each server of the hub, of every user's default server too, in the namespace."""
+    """Yield the pod of each server in the namespace; every user counts as having a default server."""
     for user in users:
         for servername in _servernames(user):
             state = _state(user, servername)
@@ -132,7 +132,7 @@ def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[Expecte
 
 
 def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
-    """Say of each server that has run or has a claim which ones it gets; the users' states must be visible."""
+    """Yield the claims that each server would get; the users' states must be visible."""
     lookup, hub = indexed(claims), hub_records(users, settings)
     found, elsewhere = 0, set[str]()
     for user in users:
@@ -148,15 +148,15 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
         yield unknown(
             CHECK,
             "other namespaces",
-            f"not seen: servers are in {_listed(elsewhere)}, by their saved state",
-            advice="run it with --namespace for each of them",
+            f"not checked: saved states name servers in {_listed(elsewhere)}",
+            advice="run doctor with --namespace for each of them",
         )
     elif not found:
-        yield fine(CHECK, "claims", "no server has one yet")
+        yield fine(CHECK, "claims", "no server has a claim yet")
 
 
 def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterator[Finding]:
-    """Yield the finding of a server's home, and those of the claims it has besides, by their names."""
+    """Yield the findings about a server's home and its extra claims, by name."""
     username, servername = request.identity.username, request.identity.servername
     subject = f"{username}/{servername}" if servername else username
     choice = choose_home(request, lookup)
@@ -184,7 +184,7 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
                 CHECK,
                 subject,
                 f"{name}: {trouble}",
-                advice="see the page on volumes before this server starts",
+                advice="repair the claim before this server starts: see docs/howto/volumes.md",
             )
         case UseExisting(name=name, why=why) if remembered in {None, name}:
             status = Status.NOTED if why in {Why.LEGACY, Why.ANNOTATED} else Status.FINE
@@ -193,14 +193,14 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
             return noted(
                 CHECK,
                 subject,
-                f"{name}: {why}; its saved state names {remembered}, which is gone or not its own",
+                f"{name}: {why}; the saved state names {remembered}, which is gone or belongs to another server",
             )
         case Create(name=name):
             return wrong(
                 CHECK,
                 subject,
-                f"{remembered}, which its saved state names, is not there: it would get {name}, new and empty",
-                advice="restore the claim, see the page on volumes; if it was deleted on purpose, start the server",
+                f"the saved state names {remembered}, which does not exist: the next start would create {name}, empty",
+                advice="restore the claim (see docs/howto/volumes.md), or start the server if you deleted it on purpose",
             )
         case Refuse(detail=detail):
             return wrong(
@@ -211,11 +211,11 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
 
 
 def _trouble(claim: Raw) -> str:
-    """Say what is wrong with a claim as it is; empty where nothing is."""
+    """Return what is wrong with the claim; empty if nothing is."""
     if is_dying(claim):
-        return "it is being deleted, and the server would then get an empty one"
+        return "it is being deleted; the next start would create an empty one"
     if (claim.get("status") or {}).get("phase") == "Lost":
-        return "its volume is gone (Lost), so the server cannot start"
+        return "its volume is gone (Lost); the server cannot start"
     return ""
 
 
@@ -239,7 +239,7 @@ def _request(user: User, servername: str, hub: HubRecords) -> HomeRequest:
 
 
 def _servernames(user: User) -> Iterable[str]:
-    """Return the names of a user's servers, the default server's first, whether it ever ran or not."""
+    """Return the names of a user's servers, the default server first, even if it never ran."""
     return dict.fromkeys(["", *(server.name for server in user.servers or ())])
 
 
@@ -268,11 +268,11 @@ def _state(user: User, servername: str) -> SavedState:
 
 
 def _is_here(state: SavedState, settings: Settings) -> bool:
-    """Return whether a server is in the namespace that is looked at, as one is that never ran."""
+    """Return whether the server is in the examined namespace; a server that never ran is."""
     return state.namespace in {None, settings.namespace}
 
 
 def _listed(namespaces: Iterable[str]) -> str:
-    """Return the first few, because each user may have one."""
+    """Return the first namespace and the number of others: each user may have one."""
     first, *others = sorted(namespaces)
     return first if not others else f"{first} and {len(others)} more"

@@ -12,7 +12,7 @@ CHECK = "network"
 PORT_NAME = "notebook-port"
 SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "singleuser-server"}
 OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
-"""Labels whose values only a pod has."""
+"""Labels whose values depend on the chart's release; only a real pod shows them."""
 
 OPERATORS = {
     "In": Operator.IN,
@@ -24,13 +24,13 @@ HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
 def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int) -> Iterator[Finding]:
-    """Check the policies of the hub's namespace, for the pods in it; None where they may not be read."""
+    """Check the network policies of the hub's namespace; None if the account cannot list them."""
     if policies is None:
         yield unknown(
             CHECK,
             "network policies",
-            "the API server does not show them to this account; the hub need not see them",
-            advice="run it with an administrator's kubeconfig",
+            "this account cannot list network policies; the hub does not need to",
+            advice="run doctor with an administrator's kubeconfig",
         )
         return
     into, out = (f"into servers, port {port}", f"out of the hub, port {port}")
@@ -39,7 +39,7 @@ def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int
 
 
 def _labels(pods: Sequence[Raw], usual: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the labels of one of these pods; those that the chart gives them, as far as known, where there is none."""
+    """Return the labels of one of these pods; without a pod, the labels that the chart would set."""
     component = usual["component"]
     return next((labels_of(pod) for pod in pods if labels_of(pod).get("component") == component), usual)
 
@@ -51,24 +51,24 @@ def _way(
     ports: Sequence[int | str],
     subject: str,
 ) -> Finding:
-    """Check one way: closed where policies select these pods and none of them lets the port pass."""
+    """Check one direction: blocked if policies select these pods and none of their rules allows the port."""
     concerned = [policy for policy in policies if _selects(policy, labels) and _is_for(policy, direction)]
     rules = [rule for policy in concerned for rule in policy["spec"].get(direction.lower()) or ()]
     names = ", ".join(key_of(policy).name for policy in concerned)
     if not concerned:
         return fine(CHECK, subject, "no policy restricts it")
     if any(_passes(rule, ports) for rule in rules):
-        return fine(CHECK, subject, f"let pass by {names}")
+        return fine(CHECK, subject, f"allowed by {names}")
     return wrong(
         CHECK,
         subject,
-        f"no rule of {names} lets it pass",
-        advice=f"let TCP {' or '.join(map(str, ports))} pass there, or set KubeSpawner.port to what passes",
+        f"blocked: no rule of {names} allows it",
+        advice=f"allow TCP {' or '.join(map(str, ports))} there, or set KubeSpawner.port to an allowed port",
     )
 
 
 def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
-    """Return whether a policy is for pods with these labels."""
+    """Return whether the policy selects pods with these labels."""
     selector = policy["spec"].get("podSelector") or {}
     wanted = dict(selector.get("matchLabels") or {})
     if "component" in wanted and not OF_A_RELEASE & labels.keys():

@@ -1,4 +1,4 @@
-"""Pods: those that stand in the way of a server, and those that no server has any more."""
+"""Pods: those that block a server's start, and leftovers of servers that no longer run."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -22,7 +22,7 @@ COMPONENT = "singleuser-server"
 def check_pods(
     pods: Sequence[Raw], servers: Sequence[ExpectedPod], users: Sequence[User]
 ) -> Iterator[Finding]:
-    """Check the pods of a namespace, in which the hub's servers, running or not, have these pods."""
+    """Check the pods of a namespace against the pods that the hub's servers have, or would have."""
     by_name = {key_of(pod).name: pod for pod in pods}
     foreign = [
         (server.identity, by_name[server.name])
@@ -44,15 +44,15 @@ def check_pods(
         yield noted(
             CHECK,
             key_of(pod).name,
-            f"a server's pod of {_owner(pod)}, for whom the hub knows no server that runs",
-            advice=f"kubectl delete pod {key_of(pod).name}, if it is not another hub's",
+            f"leftover pod of {_owner(pod) or 'no user'}: the hub knows no running server for it",
+            advice=f"unless another hub owns it: kubectl delete pod {key_of(pod).name}",
         )
     if not foreign and not left:
-        yield fine(CHECK, "servers' pods", "none in the way, none left over")
+        yield fine(CHECK, "servers' pods", "no conflicts, no leftovers")
 
 
 def _is_its_own(pod: Raw, server: ExpectedPod) -> bool:
-    """Recognise a server's pod by its annotations, or as the one that was, before its user was renamed."""
+    """Recognise a server's pod by its annotations, or by its uid if the user was renamed since."""
     return is_ours(pod, server.identity) or (bool(server.uid) and uid_of(pod) == server.uid)
 
 
@@ -62,11 +62,12 @@ def _owner_of(server: ExpectedPod) -> tuple[str, str]:
 
 def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
     server = f"{identity.username}/{identity.servername}" if identity.servername else identity.username
+    owner = f"belongs to {_owner(pod)}" if _owner(pod) else "has no owner"
     return wrong(
         CHECK,
         key_of(pod).name,
-        f"it has the name of the pod of {server}, and is {_owner(pod) or 'nobody'}'s: that server cannot start",
-        advice="delete it, or change KubeSpawner.pod_name_template",
+        f"server {server} needs this pod name, but the pod {owner}: the server cannot start",
+        advice="delete the pod, or change KubeSpawner.pod_name_template",
     )
 
 
@@ -79,12 +80,12 @@ def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
 
 
 def _is_of_this_hub(pod: Raw, servers: Sequence[ExpectedPod]) -> bool:
-    """False where the release is known, and the pod is another one's: one that runs for all that this hub knows."""
+    """False if the pod's release label names another release, where the server may well run."""
     return all(matches_release(pod, server.identity) for server in servers[:1])
 
 
 def is_active(server: Server) -> bool:
-    """Return whether the hub knows it as running, starting or stopping."""
+    """Return whether the server runs, starts or stops."""
     return server.ready or server.pending is not None
 
 

@@ -1,4 +1,4 @@
-"""Rights: what the hub's account may do, verb by verb, beside what is needed."""
+"""Rights: what the hub's account may do, compared with what the hub needs."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Right:
     verb: str
     resource: str  # plural
     group: str = ""  # "" is the core group
-    is_of_cluster: bool = False  # in all namespaces, or on what is in none
-    opens: str = ""  # what it is for, where the hub does without; "": it is needed
+    is_of_cluster: bool = False  # cluster-wide: all namespaces, or a cluster-scoped resource
+    opens: str = ""  # the option that needs this right; "": the hub always needs it
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource}"
@@ -41,13 +41,13 @@ OPTIONAL = (
 
 
 def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
-    """Check what the API server said of each right; None: it did not say."""
+    """Check the API server's answer about each right; None: no answer."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
         yield unknown(
             CHECK,
-            "of the hub's account",
-            "the API server says of none whether it is allowed",
-            advice="run it with an account that may ask (subjectaccessreviews)",
+            "the hub's account",
+            "the API server did not answer whether any of them is allowed",
+            advice="run doctor with an account that may create subjectaccessreviews",
         )
         return
     for right, is_allowed in answers.items():
@@ -59,13 +59,13 @@ def _finding(right: Right, is_allowed: bool | None) -> Finding:
         return unknown(
             CHECK,
             str(right),
-            "the API server does not say",
-            advice="run it with an account that may ask (subjectaccessreviews)",
+            "the API server did not answer whether it is allowed",
+            advice="run doctor with an account that may create subjectaccessreviews",
         )
     if is_allowed:
         return fine(CHECK, str(right))
     if right.opens:
-        return noted(CHECK, str(right), f"not allowed, which only {right.opens} needs")
+        return noted(CHECK, str(right), f"not allowed; only {right.opens} needs it")
     return wrong(
         CHECK,
         str(right),
@@ -79,13 +79,13 @@ SUBJECT = "scopes of the token"
 
 
 def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
-    """Check what the token has; None where there is no token to ask with."""
+    """Check the token's scopes; None without a token."""
     if held is None:
         yield unknown(
             SCOPES_CHECK,
             SUBJECT,
             "no token: JUPYTERHUB_API_TOKEN is not set, and no culler runs here",
-            advice="run it in the hub's pod, or give the culler's token in JUPYTERHUB_API_TOKEN",
+            advice="run doctor in the hub's pod, or set JUPYTERHUB_API_TOKEN to the culler's token",
         )
         return
     wanted = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))

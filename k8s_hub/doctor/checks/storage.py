@@ -1,4 +1,4 @@
-"""Storage: whether there is a class that makes users' volumes, and what it does with them later."""
+"""Storage: whether a storage class provisions users' volumes, and whether it deletes their files."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,19 +13,19 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
     """Check the cluster's storage classes.
 
-    classes: None where they are not shown.
-    wanted: the name in KubeSpawner.storage_class; None is the cluster's default, "" none.
+    classes: None if the account cannot list them.
+    wanted: KubeSpawner.storage_class; None is the cluster's default, "" is no class.
     """
     subject = "default class" if wanted is None else wanted or "no class"
     if classes is None:
         yield unknown(
             CHECK,
             subject,
-            "the API server does not show storage classes to this account; the hub need not see them",
-            advice="run it with an administrator's kubeconfig",
+            "this account cannot list storage classes; the hub does not need to",
+            advice="run doctor with an administrator's kubeconfig",
         )
     elif wanted == "":
-        yield noted(CHECK, subject, "volumes must be there beforehand")
+        yield noted(CHECK, subject, "an administrator must create each volume in advance")
     else:
         yield from _check_found(_candidates(classes, wanted), subject)
 
@@ -41,13 +41,13 @@ def _check_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
         yield wrong(
             CHECK,
             subject,
-            "there is no such storage class, so no volume is made and servers wait for theirs",
-            advice="make one, or name another one in KubeSpawner.storage_class",
+            "storage class not found: servers will wait for their volumes",
+            advice="create it, or set KubeSpawner.storage_class to an existing class",
         )
         return
     names = ", ".join(key_of(one).name for one in found)
     if len(found) > 1:
-        yield noted(CHECK, subject, f"there are several ({names}), and the latest is taken")
+        yield noted(CHECK, subject, f"several defaults ({names}): Kubernetes uses the newest")
     else:
         yield fine(CHECK, subject, names)
     for one in found:
@@ -55,5 +55,5 @@ def _check_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
             yield noted(
                 CHECK,
                 key_of(one).name,
-                "whoever deletes a claim deletes its files, too (reclaimPolicy Delete)",
+                "deleting a claim also deletes its files (reclaimPolicy Delete)",
             )

@@ -1,4 +1,4 @@
-"""Versions: what runs here and there, whether this package runs with it, and whether it lacks a security release."""
+"""Versions: whether they are supported, and whether they lack a security release."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,25 +9,25 @@ from k8s_hub.text import quoted
 
 CHECK = "versions"
 RUNNING = "(running)"
-"""After the name of a program that is asked over the network; without it the version is that of this environment."""
+"""After the name of a program that was asked over the network. Other versions are of this environment."""
 
 LOWEST = {"Python": (3, 11), "jupyterhub": (5, 5), "kubernetes-asyncio": (36,), "Kubernetes": (1, 32)}
-"""The lowest of each that the tests run with; of Kubernetes what the chart asks for."""
+"""The lowest versions that the tests run with; for Kubernetes, the chart's minimum."""
 
 SECURITY_RELEASES = {"jupyterhub": ((5, 5, 4), (6, 1, 1))}
-"""The latest security release of each minor version that has one. Minor versions between them never get it: for those
-the next one in the list is the first that has it. To add a release, replace its minor version's or append it."""
+"""The latest security release of each minor version that has one. For a minor version that is not listed, the next one in
+the list is the first with the fix. To add a release, replace the one of its minor version, or append it."""
 
 
 class Version(NamedTuple):
-    """A version as it orders; a pre-release is before its release."""
+    """A version in its order; a pre-release sorts before its release."""
 
     numbers: tuple[int, int, int]
     is_release: bool
 
     @classmethod
     def of(cls, text: str) -> "Version | None":
-        """Read the likes of ``5.5.4``, ``6.2.0rc1`` and ``1.32.9-gke.1``; None for what is no version."""
+        """Parse a version such as ``5.5.4``, ``6.2.0rc1`` or ``1.32.9-gke.1``; None for anything else."""
         found = _VERSION.fullmatch(text)
         if found is None:
             return None
@@ -42,7 +42,7 @@ _PRE_RELEASE = re.compile(r"[._-]?((a|b|rc)\d|alpha|beta|dev)")
 
 
 def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Check versions by name; None is one that could not be found out."""
+    """Check versions by name; None is an unknown version."""
     for name, version in versions.items():
         yield _finding(name, name.removesuffix(RUNNING).strip(), version)
 
@@ -50,7 +50,7 @@ def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
 def _finding(subject: str, program: str, version: str | None) -> Finding:
     have = Version.of(version or "")
     if version is None or have is None:
-        what = "its version could not be found out" if version is None else f"{quoted(version)} is no version"
+        what = "unknown version" if version is None else f"{quoted(version)} is not a version"
         return unknown(CHECK, subject, what)
     lowest = LOWEST.get(program, ())
     release = security_release_after(program, have)
@@ -62,11 +62,11 @@ def _finding(subject: str, program: str, version: str | None) -> Finding:
 
 
 def _wrong(subject: str, message: str, wanted: str) -> Finding:
-    return wrong(CHECK, subject, message, advice=f"take {wanted} or later")
+    return wrong(CHECK, subject, message, advice=f"upgrade to {wanted} or later")
 
 
 def security_release_after(program: str, have: Version) -> str | None:
-    """Return the security release that a version of a program lacks; None where it lacks none that is known here."""
+    """Return the security release that this version lacks; None if it lacks none in `SECURITY_RELEASES`."""
     # Its own minor version's release is enough, although there are later ones.
     ahead = [release for release in SECURITY_RELEASES.get(program, ()) if release[:2] >= have.numbers[:2]]
     wanted = min(ahead, default=None)

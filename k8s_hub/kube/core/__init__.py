@@ -1,4 +1,4 @@
-"""The pure half of kube: what the API server says, what is to be done next, and what is known by then.
+"""The pure half of kube: decoding, the watch protocol, the store and the errors.
 
-No file here has I/O, a clock or an event loop; an import contract watches the folder.
+No file here has I/O, a clock or an event loop. An import contract checks this.
 """

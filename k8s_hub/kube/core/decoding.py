@@ -1,10 +1,10 @@
-"""JSON as the API server writes it: by orjson, or by the standard library where there is none.
+"""Decodes JSON of the API server with orjson, or with the standard library if orjson is not installed.
 
-A hub's image that gets this package as a single file may have no orjson. Both refuse what is no JSON, what is nested
-too deeply and numbers beyond any use with ValueError.
+A hub's image that gets only this package's wheel may lack orjson. Both raise ValueError for invalid JSON, for too deep
+nesting, and for numbers that are too large.
 
-`members` and `elements` split a text that is refused as a whole: one unreadable object in a list or a watch does not
-make the others unreadable.
+`members` and `elements` split a text that does not decode as a whole, so that one unreadable object in a list or watch does
+not hide the others.
 """
 
 import json
@@ -18,18 +18,18 @@ try:
 except ImportError:
 
     def loads(text: bytes | str) -> Any:
-        """Return what a text says."""
+        """Decode a text."""
         try:
             return json.loads(text, parse_constant=_refuse, parse_float=_finite)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
     def dumps(value: Any) -> str:
-        """Return a value as text."""
+        """Encode a value."""
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     def _refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
     def _finite(text: str) -> float:
         number = float(text)
@@ -40,16 +40,16 @@ except ImportError:
 else:
 
     def loads(text: bytes | str) -> Any:
-        """Return what a text says."""
+        """Decode a text."""
         return orjson.loads(text)
 
     def dumps(value: Any) -> str:
-        """Return a value as text."""
+        """Encode a value."""
         return orjson.dumps(value).decode()
 
 
 def members(text: bytes) -> dict[str, bytes]:
-    """Return the members of a JSON object, each value still as text; raise ValueError where the text is no object."""
+    """Return the members of a JSON object with their values as text; raise ValueError for anything else."""
     found = {}
     for part in _parts(text, b"{}"):
         name = _NAME.match(part)
@@ -60,7 +60,7 @@ def members(text: bytes) -> dict[str, bytes]:
 
 
 def elements(text: bytes) -> list[bytes]:
-    """Return the elements of a JSON array, each still as text; raise ValueError where the text is no array."""
+    """Return the elements of a JSON array as text; raise ValueError for anything else."""
     return list(_parts(text, b"[]"))
 
 
@@ -70,7 +70,7 @@ _TOKEN = re.compile(_STRING + rb'|[][{},"]', re.DOTALL)
 
 
 def _parts(text: bytes, brackets: bytes) -> Iterator[bytes]:
-    """Yield what stands between the commas of the outermost brackets, however deeply it is nested."""
+    """Yield the texts between the commas of the outermost brackets."""
     text = text.strip()
     if text[:1] != brackets[:1] or text[-1:] != brackets[1:]:
         raise ValueError(f"not in {brackets.decode()}")
@@ -84,10 +84,10 @@ def _parts(text: bytes, brackets: bytes) -> Iterator[bytes]:
         elif sign in {b"]", b"}"}:
             depth -= 1
         elif sign == b'"':
-            raise ValueError("a string without an end")
+            raise ValueError("an unterminated string")
         elif sign == b"," and not depth:
             yield text[begun : token.start()]
             begun = token.end()
     if depth:
-        raise ValueError("cut off")
+        raise ValueError("truncated")
     yield text[begun:-1]

@@ -1,18 +1,17 @@
-"""What can go wrong between this process and the API server, as one tree.
+"""Errors of requests to the API server, as one tree.
 
     KubeError
     |-- ConfigurationError   no cluster is configured, or its configuration cannot be used
     |-- NotFound             404
-    |-- Conflict             409: exists already, or a precondition (a uid) of a change does not hold
+    |-- Conflict             409: the name is taken, or a precondition (a uid) does not hold
     |-- Forbidden            401, 403
-    |-- Gone                 410: a resourceVersion or continue token from too long ago
-    |-- Invalid              400, 422 and every other 4xx: asking again cannot help
-    `-- Unavailable          429, 5xx, no connection, no answer in time: asking again can help; also a create's
-                             409 about another object, and for some seconds a refusal of what was allowed
-                             before (both: `k8s_hub.kube.api`)
+    |-- RelistRequired       410: an expired resourceVersion or continue token; also a watch that cannot be resumed
+    |-- Invalid              400, 422 and every other 4xx: do not retry
+    `-- Unavailable          429, 5xx, no connection, no answer in time: retry; also a create's 409 about another
+                             object, and a 403 that may be transient (both: `k8s_hub.kube.api`)
 
-A Status body's reason and message are kept. A body that is no Status comes from something between us and the
-API server and may echo headers, so only its size and type are named.
+Errors keep the reason and message of a Status body. Any other body comes from a proxy and may echo request headers, so the
+message has only its size and type.
 """
 
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from k8s_hub.objects.raw import Raw
 
 
 class KubeError(Exception):
-    """A call to the API server failed; the class says what a caller can decide on."""
+    """A call to the API server failed. The class tells a caller how to react."""
 
     def __init__(
         self,
@@ -36,14 +35,14 @@ class KubeError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.code = code  # HTTP status; 0 where no answer came
+        self.code = code  # HTTP status; 0 without a response
         self.reason = reason  # the Status's reason, such as "AlreadyExists"
-        self.status = status  # None where no Status body came
-        self.retry_after = retry_after  # seconds the server asked for; None where it did not ask
+        self.status = status  # the Status body; None without one
+        self.retry_after = retry_after  # seconds; None without a Retry-After header
 
 
 class ConfigurationError(KubeError):
-    """No cluster is configured, or what is configured cannot be used; the message names key and value."""
+    """No cluster is configured, or its configuration is wrong; the message names key and value."""
 
 
 class NotFound(KubeError):
@@ -55,28 +54,31 @@ class Conflict(KubeError):
 
     @property
     def already_exists(self) -> bool:
-        """True when a create met an object of that name."""
+        """True if a create found an object of the same name."""
         return self.reason == "AlreadyExists"
 
 
 class Forbidden(KubeError):
-    """The credentials are not accepted or may not do this: Role, quota, policy or webhook."""
+    """The credentials are rejected, or a Role, quota, policy or webhook denies the request."""
 
 
-class Gone(KubeError):
-    """The version asked for is no longer known: list again."""
+class RelistRequired(KubeError):
+    """A list or watch cannot be continued: list again.
+
+    Its version or token expired (410), a line of the watch is unreadable, versions run backwards, or our code failed.
+    """
 
 
 class Invalid(KubeError):
-    """The request itself is refused."""
+    """The request is invalid; a retry cannot help."""
 
 
 class Unavailable(KubeError):
-    """The API server is away, busy or slow: nothing is known about the object."""
+    """The API server is away, busy or slow: the outcome of the request is unknown."""
 
     @classmethod
     def of(cls, error: KubeError) -> Self:
-        """Return the same answer as one that may pass by itself."""
+        """Return the same error as one to retry."""
         return cls(
             error.message,
             code=error.code,
@@ -92,15 +94,15 @@ _BY_CODE: Mapping[int, type[KubeError]] = {
     404: NotFound,
     408: Unavailable,
     409: Conflict,
-    410: Gone,
+    410: RelistRequired,
     429: Unavailable,
 }
 
 
 def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeError:
-    """Return the error a Status body means; ``retry_after`` is the header's, which goes before the body's.
+    """Return the error for a Status body. ``retry_after`` is the header's, and overrides the body's.
 
-    Of a body that has not the form of a Status, what has is believed.
+    Fields of the wrong type are ignored.
     """
     code = int(_number(status.get("code")) or 500)
     reason, details = _text(status.get("reason")), status.get("details")
@@ -118,7 +120,7 @@ def error_of_status(status: Raw, *, retry_after: float | None = None) -> KubeErr
 def error_of_response(
     code: int, phrase: str, body: bytes, *, content_type: str, retry_after: float | None
 ) -> KubeError:
-    """Return the error that a reply with an HTTP error status means."""
+    """Return the error for a response with an HTTP error status."""
     status = _status_in(body)
     if status is not None:
         return error_of_status({**status, "code": code}, retry_after=retry_after)
@@ -146,7 +148,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    """Return a number that is one, or that is written as text; None for all else, and for one without a use."""
+    """Return a number, also from a string; None for anything else and for implausible values."""
     try:
         number = float(value) if isinstance(value, int | float | str) else -1.0
     except (ValueError, OverflowError):

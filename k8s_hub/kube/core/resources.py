@@ -1,4 +1,4 @@
-"""The kinds of objects this package speaks of, and their paths on the API server."""
+"""The resources that this package uses, and their API paths."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One kind of object, as the API server's paths and Status bodies name it."""
+    """One resource of the Kubernetes API."""
 
     group: str = ""  # "" is the core group
     version: str = "v1"
     plural: str
     kind: str
     namespaced: bool = True
-    is_stored: bool = True  # what is only asked, such as a review, gets no name and no uid
+    is_stored: bool = True  # False for reviews, which get no name and no uid
 
     @property
     def api_version(self) -> str:
@@ -23,7 +23,7 @@ class Resource:
     def path(self, namespace: str | None, name: str | None = None) -> str:
         """Return the path of one object, or of the collection if ``name`` is None.
 
-        ``namespace`` None or "" means all namespaces, or a resource that has none.
+        ``namespace`` None or "" means all namespaces, or a cluster-scoped resource.
         """
         parts = ["apis" if self.group else "api", self.api_version]
         if self.namespaced and namespace:

@@ -1,14 +1,14 @@
-"""Watch events, folded into a map: one writer, and a view for everybody else.
+"""The store: watch events applied to a map. It has one writer; readers get a `View`.
 
 Guarantees
-    A reader never sees half a list: pages fill a buffer, and the last one swaps it in.
-    Between two swaps the view is what the server held at ``View.resource_version``.
-    Only what the projection returns is kept, and only a change of that is a change. Readers get copies.
-    One odd object is nobody else's trouble: it is reported and skipped, and what was known of it stays.
+    Readers never see a partial list: pages fill a buffer, and the last one swaps it in.
+    Between two swaps the view shows the server's state at ``View.resource_version``.
+    The store keeps what the projection returns, and reports only changes of that. Readers get copies.
+    An unreadable object is reported and skipped, and keeps its last known state. Other objects are not affected.
 
 Caveats
-    A view is of the past; how far, the informer knows.
-    Reading decodes: one object is cheap, all of ten thousand are not.
+    A view shows the past. The informer knows how old it is.
+    Reading decodes JSON: cheap for one object, expensive for ten thousand.
 """
 
 import sys
@@ -22,10 +22,10 @@ from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
 Project: TypeAlias = Callable[[Raw], Raw | None]
-"""What is kept of an object, as JSON; None keeps nothing of it."""
+"""Returns the part of an object to keep, as JSON; None to drop the object."""
 
 Index: TypeAlias = Callable[[Raw], Iterable[Hashable]]
-"""Under what a kept (projected) object is found besides its key."""
+"""Returns the index values of a projected object."""
 
 NOTHING: frozenset[Key] = frozenset()
 
@@ -36,20 +36,20 @@ def no_index(_kept: Raw) -> Iterable[Hashable]:
 
 
 class Entry(NamedTuple):
-    """One kept object; another entry for each change of it.
+    """One kept object; every change makes a new entry.
 
-    Text, because sixty dicts and lists per pod are sixty things for the garbage collector to visit: ten thousand
-    pods then add 85 ms to each full collection, which holds the loop; as text 10 ms, in less than half the memory.
-    Reading one costs 5 microseconds.
+    It is text, because a decoded pod has about sixty dicts and lists for the garbage collector to visit. Ten thousand
+    decoded pods add 85 ms to each full collection, which blocks the loop; as text they add 10 ms and take less than half the
+    memory. Decoding one takes 5 microseconds.
     """
 
     uid: str
     text: str  # JSON
-    values: tuple[Hashable, ...]  # under which the index has it
+    values: tuple[Hashable, ...]  # its index values
 
     @property
     def kept(self) -> Raw:
-        """What the projection returned, a copy for each reader."""
+        """The projected object, a new copy at each access."""
         decoded: Raw = decoding.loads(self.text)
         return decoded
 
@@ -59,27 +59,27 @@ class _Content:
     """Entries and their index, filled by one list and then by a watch."""
 
     entries: dict[Key, Entry] = field(default_factory=dict)
-    #: By value the keys, as a dict without values: a set in the order in which they came.
+    #: The keys by index value. The inner dict is an ordered set.
     index: dict[Hashable, dict[Key, None]] = field(default_factory=dict)
 
 
 class Store:
-    """The writer: one owner feeds it the events in order, and gets the keys that are different now."""
+    """The writer's side: the owner applies events in order, and gets the changed keys."""
 
     def __init__(
         self, project: Project, index: Index = no_index, *, on_odd: Callable[[Odd], None] = lambda _: None
     ) -> None:
-        """``on_odd`` is called with each object that is skipped."""
+        """``on_odd`` is called for each skipped object."""
         self._project = project
         self._index = index
         self._on_odd = on_odd
         self._content = _Content()
         self._incoming = _Content()  # the list that is being read; empty outside one
-        self._version = ""  # of what `_content` shows; "" until the first list is complete
+        self._version = ""  # of `_content`; "" until the first list is complete
         self.view = View(self)
 
     def apply(self, event: WatchEvent) -> frozenset[Key]:
-        """Take in ``event`` and return the keys whose object is another or gone."""
+        """Apply ``event`` and return the keys of changed and removed objects."""
         match event:
             case ListPage():
                 return self._take_page(event)
@@ -121,7 +121,7 @@ class Store:
         try:
             entry = self._entry_of(obj)
         except Exception as error:  # noqa: BLE001 - code that expects what Kubernetes promises reads what an object has
-            self._skip(content, Odd(obj, f"it cannot be taken in ({type(error).__name__})", error))
+            self._skip(content, Odd(obj, f"it cannot be stored ({type(error).__name__})", error))
             return NOTHING
         key = key_of(obj)
         if entry is None:
@@ -138,7 +138,7 @@ class Store:
         return frozenset((key,))
 
     def _entry_of(self, obj: Raw) -> Entry | None:
-        """Return what is kept of an object; None where nothing is."""
+        """Return the entry for an object; None if the projection drops it."""
         kept = self._project(obj)
         if kept is None:
             return None
@@ -150,7 +150,7 @@ class Store:
         )
 
     def _skip(self, content: _Content, odd: Odd) -> None:
-        """Report an odd object. A new list has it as it was known before: what cannot be read is not gone."""
+        """Report an unreadable object. It is not gone, so a new list keeps its last known state."""
         self._on_odd(odd)
         key, uid = key_of(odd.obj), uid_of(odd.obj)
         known = self._content.entries.get(key)
@@ -184,7 +184,7 @@ class View:
         self._store = store
 
     def get(self, key: Key) -> Raw | None:
-        """Return what is kept of the object; None if it is not there."""
+        """Return the kept object; None if it is not there."""
         entry = self.entry(key)
         return None if entry is None else entry.kept
 
@@ -193,7 +193,7 @@ class View:
         return self._store._content.entries.get(key)  # noqa: SLF001 - the two halves of one thing
 
     def find(self, value: Hashable) -> tuple[Raw, ...]:
-        """Return the objects that the index has under ``value``, by key."""
+        """Return the objects with this index value, in the order of their keys."""
         content = self._store._content  # noqa: SLF001
         return tuple(content.entries[key].kept for key in sorted(content.index.get(value, ())))
 
@@ -201,18 +201,18 @@ class View:
         return len(self._store._content.entries)  # noqa: SLF001
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterate over the keys as they are now, whatever happens meanwhile."""
+        """Iterate over a snapshot of the keys."""
         return iter(tuple(self._store._content.entries))  # noqa: SLF001
 
     @property
     def resource_version(self) -> str:
-        """The version of all that is shown; "" before the first list is complete."""
+        """The version that the view shows; "" before the first list is complete."""
         return self._store._version  # noqa: SLF001
 
     def has_seen(self, version: str) -> bool:
-        """True when everything up to ``version`` is shown here, so that what is missing is gone.
+        """True if the view includes everything up to ``version``: an object that is missing is then gone.
 
-        Versions that are no numbers cannot be compared and count as seen.
+        Versions that are not numbers count as seen.
         """
         return bool(self.resource_version) and not is_older(self.resource_version, version)
 

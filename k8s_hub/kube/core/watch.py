@@ -1,14 +1,13 @@
-"""List, watch, resume, list again: the protocol as values, without I/O.
+"""The protocol of list and watch as values, without I/O.
 
-`WatchEvent` is what the server can say, `State` is what we are to do next, and two functions go from one to the next:
-`after` for what was said, `after_end` for a reply or stream that ended. The shell that acts on them is
-`k8s_hub.kube.watcher`.
+`WatchEvent` is what the server sends, and `State` is what to do next. Two functions compute the next state: `after` an
+event, and `after_end` of a response or stream. `k8s_hub.kube.watcher` does the I/O.
 
 ::
 
     Empty --page--> Paging --last page--> Listed --opened--> Watching --event--> Watching
       ^                                      ^                    |
-      |                                      `---- ended, cut ----+   resume: nothing is listed
+      |                                      `---- ended, cut ----+   resume without a list
       `------------- 410, or versions that run backwards ---------'   list again
 """
 
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias, assert_never
 
 from k8s_hub.kube.core import decoding
-from k8s_hub.kube.core.errors import Gone, Invalid, KubeError, error_of_status
+from k8s_hub.kube.core.errors import Invalid, KubeError, RelistRequired, error_of_status
 from k8s_hub.objects.keys import key_of, metadata_of, oddity_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -27,11 +26,11 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """An object that cannot be read or is none. It is skipped: what is known of it stays as it was."""
+    """An unreadable object. It is skipped, and the view keeps the object's last known state."""
 
-    obj: Raw  # at least what could be read of its metadata
-    why: str  # the end of a sentence, which quotes nothing of the object
-    error: Exception | None = field(default=None, compare=False)  # of the code that should have taken it in
+    obj: Raw  # at least the readable part of its metadata
+    why: str  # a clause that quotes nothing of the object
+    error: Exception | None = field(default=None, compare=False)  # from storing the object
 
     def __str__(self) -> str:
         key = key_of(self.obj)
@@ -40,7 +39,7 @@ class Odd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage:
-    """A part of a list. All pages of one list are as of one ``resource_version``."""
+    """A page of a list. All pages of one list have the same ``resource_version``."""
 
     items: Sequence[Raw]
     odd: Sequence[Odd] = ()
@@ -50,11 +49,11 @@ class ListPage:
 
     @classmethod
     def of(cls, reply: Any, *, is_first: bool) -> Self:
-        """Read the reply to a list; ``is_first`` as only the asker knows it. Raise ValueError for what is no list."""
+        """Parse the response to a list; only the caller knows ``is_first``. Raise ValueError for anything else."""
         raw: Raw = reply if isinstance(reply, Mapping) else {}
         items, version, token = raw.get("items"), version_of(raw), metadata_of(raw).get("continue") or ""
         if not isinstance(items, list | None) or not version or not isinstance(token, str):
-            raise ValueError("no list of objects as of a resourceVersion")
+            raise ValueError("not a list with a resourceVersion")
         checked = [_checked(item) for item in items or []]
         return cls(
             items=[item for item in checked if not isinstance(item, Odd)],
@@ -67,28 +66,28 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The object is now like this, whether or not it existed before (ADDED, MODIFIED)."""
+    """The object was added or modified (ADDED, MODIFIED)."""
 
     obj: Raw
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The object is gone, or no longer matches the selector (DELETED); this is its last state."""
+    """The object is gone, or no longer matches the selector (DELETED). ``obj`` is its last state."""
 
     obj: Raw
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Everything up to this version has been said."""
+    """All events up to this version have been sent."""
 
     resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """The server ends the watch, and why."""
+    """The server ends the watch with an error."""
 
     error: KubeError
 
@@ -100,7 +99,7 @@ WatchEvent: TypeAlias = ListPage | Updated | Removed | Odd | Bookmark | Error
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Nothing is known that is still of use: read the first page of a list."""
+    """Nothing usable is known: read the first page of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +111,14 @@ class Paging:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """All was known at this version: open a watch from it."""
+    """Everything is known at this version: open a watch from it."""
 
     resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A watch is open, and all up to this version has come: read on."""
+    """A watch is open, and all events up to this version were received: continue to read."""
 
     resource_version: str
 
@@ -128,7 +127,7 @@ State: TypeAlias = Empty | Paging | Listed | Watching
 
 
 def after(state: State, event: WatchEvent) -> State:
-    """Return the state once ``event`` was taken in."""
+    """Return the state after ``event``."""
     match event:
         case ListPage(continue_token="", resource_version=version):
             return Listed(version)
@@ -145,12 +144,12 @@ def after(state: State, event: WatchEvent) -> State:
 
 
 def after_end(state: State, error: KubeError | None) -> State:
-    """Return the state once a request or stream ended, with ``error`` or (None) as the server meant it to.
+    """Return the state after the end of a request or stream; ``error`` is None for a regular end.
 
-    A version or token that is too old (410), or that this server cannot read at all, sends us back to the
-    start; after anything else the work goes on where it was.
+    `RelistRequired`, or a version that this server cannot parse, starts over. After any other error the work continues where
+    it was.
     """
-    if isinstance(error, Gone | Invalid):
+    if isinstance(error, RelistRequired | Invalid):
         return Empty()
     if isinstance(state, Watching):
         return Listed(state.resource_version)
@@ -158,10 +157,10 @@ def after_end(state: State, error: KubeError | None) -> State:
 
 
 def end_meant_by(event: WatchEvent) -> KubeError:
-    """Return why a watch is not read on after ``event``: what the server said, or what its versions say."""
+    """Return why the watch ends after ``event``: the server's error, or versions that run backwards."""
     if isinstance(event, Error):
         return event.error
-    return Gone("the server's versions run backwards", reason="Backwards")
+    return RelistRequired("the server's versions run backwards", reason="Backwards")
 
 
 def _advanced(state: State, version: str) -> State:
@@ -175,15 +174,15 @@ def _advanced(state: State, version: str) -> State:
 
 
 def is_older(version: str, than: str) -> bool:
-    """True when both are numbers and ``version`` is the lesser.
+    """True if both are numbers and ``version`` is the smaller one.
 
-    Kubernetes 1.35 promises that versions of one resource compare as integers; before, they already did.
+    Kubernetes 1.35 guarantees that versions of one resource compare as integers. Earlier ones did so in practice.
     """
     return version.isdecimal() and than.isdecimal() and _size(version) < _size(than)
 
 
 def _size(digits: str) -> tuple[int, str]:
-    """Return what orders numbers of any length; Python reads none of more than 4300 digits."""
+    """Return a sort key for numbers of any length: Python refuses to parse more than 4300 digits."""
     significant = digits.lstrip("0")
     return len(significant), significant
 
@@ -198,7 +197,7 @@ _TYPES: Mapping[Any, type[Updated] | type[Removed]] = {
 
 
 def decode(line: bytes) -> WatchEvent:
-    """Return what one line of a watch says; raise `Gone` for one that says nothing we know: only a list can tell."""
+    """Decode a line of a watch; raise `RelistRequired` for an unknown one, because an event may be lost."""
     try:
         kind, obj = _event_in(line)
         if kind == "BOOKMARK":
@@ -208,7 +207,7 @@ def decode(line: bytes) -> WatchEvent:
         meant, checked = _TYPES[kind], _checked(obj)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"a line of a watch ({len(line)} bytes) is not a watch event ({type(error).__name__})"
-        raise Gone(message, reason="NotAnEvent") from error
+        raise RelistRequired(message, reason="NotAnEvent") from error
     if not isinstance(checked, Odd):
         return meant(checked)
     # To know that an object is gone takes its name and nothing else.
@@ -216,7 +215,7 @@ def decode(line: bytes) -> WatchEvent:
 
 
 def decode_page(content: bytes, *, is_first: bool) -> ListPage:
-    """Return what the reply to a list says; raise ValueError where it is no list."""
+    """Decode the response to a list; raise ValueError for anything else."""
     try:
         reply = decoding.loads(content)
     except ValueError:
@@ -230,7 +229,7 @@ def decode_page(content: bytes, *, is_first: bool) -> ListPage:
 
 
 def _event_in(line: bytes) -> tuple[Any, Any]:
-    """Return an event's type and object; `Odd` for an object that cannot be read."""
+    """Return an event's type and object; `Odd` for an unreadable object."""
     try:
         event = decoding.loads(line)
     except ValueError:
@@ -247,7 +246,7 @@ def _object_in(text: bytes) -> Any:
 
 
 def _identity_in(text: bytes) -> Raw:
-    """Return the readable part of an object's metadata that says which object it is."""
+    """Return the readable part of the metadata that identifies the object."""
     metadata = {}
     with suppress(ValueError, KeyError):
         parts = decoding.members(decoding.members(text)["metadata"])

@@ -81,5 +81,5 @@ async def test_the_check_fails_when_users_get_no_claim(tmp_path, capsys):
     told = capsys.readouterr().out.splitlines()
     assert [line.partition("  (")[0] for line in told] == [
         "ok  The login page is there.",
-        "ok  Two users log in at the same time, choose a profile, and each gets a server of their own.",
+        "ok  Two users log in at the same time, choose a profile, and get a server each.",
     ]

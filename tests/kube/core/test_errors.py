@@ -7,10 +7,10 @@ import pytest
 from k8s_hub.kube.core.errors import (
     Conflict,
     Forbidden,
-    Gone,
     Invalid,
     KubeError,
     NotFound,
+    RelistRequired,
     Unavailable,
     error_of_response,
     error_of_status,
@@ -45,7 +45,7 @@ def answered(code: int, body, *, retry_after: float | None = None):
         (405, Invalid),
         (408, Unavailable),
         (409, Conflict),
-        (410, Gone),
+        (410, RelistRequired),
         (422, Invalid),
         (429, Unavailable),
         (500, Unavailable),
@@ -136,5 +136,6 @@ def test_a_status_in_a_watch_may_lack_everything():
 
 def test_every_error_is_a_kube_error():
     assert all(
-        issubclass(kind, KubeError) for kind in (NotFound, Conflict, Forbidden, Gone, Invalid, Unavailable)
+        issubclass(kind, KubeError)
+        for kind in (NotFound, Conflict, Forbidden, RelistRequired, Invalid, Unavailable)
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.kube.core.errors import Gone
+from k8s_hub.kube.core.errors import RelistRequired
 from k8s_hub.kube.core.store import Store
 from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated
 from k8s_hub.objects.keys import Key, key_of
@@ -164,7 +164,7 @@ def test_a_bookmark_moves_the_version_only(store):
 def test_an_error_changes_nothing(store):
     store.apply(page(pod("a")))
 
-    assert store.apply(Error(Gone("old"))) == set()
+    assert store.apply(Error(RelistRequired("old"))) == set()
     assert (set(store.view), store.view.resource_version) == ({A}, "10")
 
 
@@ -315,7 +315,7 @@ def test_an_object_that_cannot_be_taken_in_is_skipped_and_the_others_are_shown(s
     assert set(store.view) == {A, C}
     assert store.view.find("ada") == (store.view.get(A), store.view.get(C))
     assert [key_of(one.obj) for one in odd] == [B]
-    assert odd[0].why == f"it cannot be taken in ({type(odd[0].error).__name__})"
+    assert odd[0].why == f"it cannot be stored ({type(odd[0].error).__name__})"
 
 
 @pytest.mark.parametrize(

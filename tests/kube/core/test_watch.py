@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k8s_hub.kube.core.errors import Forbidden, Gone, Invalid, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, Invalid, RelistRequired, Unavailable
 from k8s_hub.kube.core.watch import (
     Bookmark,
     Empty,
@@ -55,7 +55,7 @@ def page(*, token: str = "", first: bool = True):
         pytest.param(Watching("9"), Bookmark("8"), Empty(), id="a server that forgot its past"),
         pytest.param(Watching("10"), Updated(pod("9")), Empty(), id="less in number, though not as text"),
         pytest.param(Watching("9a"), Bookmark("8a"), Watching("8a"), id="versions that do not compare"),
-        pytest.param(Watching("9"), Error(Gone("old")), Empty(), id="410 in the stream"),
+        pytest.param(Watching("9"), Error(RelistRequired("old")), Empty(), id="410 in the stream"),
         pytest.param(Watching("9"), Error(Unavailable("500")), Listed("9"), id="another error in the stream"),
     ],
 )
@@ -68,12 +68,14 @@ def test_after(state, event, expected):
     [
         pytest.param(Watching("9"), None, Listed("9"), id="a watch ended by the server is resumed"),
         pytest.param(Watching("9"), Unavailable("cut"), Listed("9"), id="a watch that was cut is resumed"),
-        pytest.param(Watching("9"), Gone("old"), Empty(), id="410 lists again"),
-        pytest.param(Listed("9"), Gone("old"), Empty(), id="410 as the reply to a watch lists again"),
+        pytest.param(Watching("9"), RelistRequired("old"), Empty(), id="410 lists again"),
+        pytest.param(
+            Listed("9"), RelistRequired("old"), Empty(), id="410 as the reply to a watch lists again"
+        ),
         pytest.param(Listed("9"), Unavailable("away"), Listed("9"), id="a watch not opened is opened again"),
         pytest.param(Listed("9a"), Invalid("version"), Empty(), id="a version the server cannot read"),
         pytest.param(Paging("t"), Unavailable("away"), Paging("t"), id="a page not read is read again"),
-        pytest.param(Paging("t"), Gone("token"), Empty(), id="a token that is too old starts over"),
+        pytest.param(Paging("t"), RelistRequired("token"), Empty(), id="a token that is too old starts over"),
         pytest.param(Empty(), Forbidden("role"), Empty(), id="nothing known, nothing lost"),
     ],
 )
@@ -100,7 +102,7 @@ def test_decode_of_an_error_is_the_error_of_its_status():
     event = decode(json.dumps({"type": "ERROR", "object": status}).encode())
 
     assert isinstance(event, Error)
-    assert isinstance(event.error, Gone)
+    assert isinstance(event.error, RelistRequired)
     assert end_meant_by(event) is event.error
 
 
@@ -122,7 +124,7 @@ def test_decode_of_an_error_is_the_error_of_its_status():
     ids=lambda line: str(line[:40]),
 )
 def test_a_line_that_is_no_event_leads_to_a_list_and_shows_nothing_of_itself(line, decoder):
-    with pytest.raises(Gone, match=rf"\({len(line)} bytes\) is not a watch event") as caught:
+    with pytest.raises(RelistRequired, match=rf"\({len(line)} bytes\) is not a watch event") as caught:
         decode(line)
     assert "s3cret" not in str(caught.value)
 
