@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs pictures messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -55,6 +55,10 @@ test-hub: $(VENV)/.ready proxy/node_modules/.ready  # the tests that run a hub; 
 
 test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the culler's page in chromium
 	$(BIN)/pytest -m browser --override-ini=testpaths=tests/culler/browser --numprocesses=2 --dist=worksteal $(ARGS)
+
+pictures:  # docs/images anew, by the browser tests that look at pages; needs Debian's pngquant
+	SCREENSHOTS=1 $(MAKE) --no-print-directory test-browser ARGS="-k readable"
+	pngquant --force --strip --ext .png docs/images/*.png
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root
 	$(MAKE) --no-print-directory HUB=5 .venv-hub5/.ready

@@ -80,6 +80,10 @@ LAST_WORDS_SHARE = 0.05
 """start() ends so many seconds before the hub's deadline, or by this share of a short one, with its reason."""
 
 
+def _until_last_words(timeout: float) -> float:
+    return timeout - min(LAST_WORDS, timeout * LAST_WORDS_SHARE)
+
+
 def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Return a method that tells JupyterHub of what ends the start as `failure_of` does."""
 
@@ -372,8 +376,8 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL of the new server, which answers there; say in time before the hub's deadline why there is none."""
-        margin = min(LAST_WORDS, self.start_timeout * LAST_WORDS_SHARE)
-        limit = asyncio.timeout(self.start_timeout - margin)
+        begun, seconds = asyncio.get_running_loop().time(), self.start_timeout
+        limit = asyncio.timeout_at(begun + _until_last_words(seconds))
         url = ""
         try:
             async with limit:
@@ -381,6 +385,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._emit(requested(started))
                 with self._protected():
                     await self.load_user_options()
+                # A profile's start_timeout comes after the hub has begun to wait: it can only be shorter.
+                seconds = min(seconds, self.start_timeout)
+                limit.reschedule(begun + _until_last_words(seconds))
                 attempt = await self._attempt(started)
                 with refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
@@ -393,7 +400,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 raise
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
-                raise SpawnFailed(self._at_deadline()) from None
+                raise SpawnFailed(self._at_deadline(seconds)) from None
         return url
 
     def _probe(self, url: str) -> Probe:
@@ -520,10 +527,10 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             level = logging.DEBUG if emitted.reason is None else logging.INFO
             self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
 
-    def _at_deadline(self) -> Diagnosis:
+    def _at_deadline(self, seconds: float) -> Diagnosis:
         latest = self._progress.latest or cluster_silent()
         # The limit that the administrator knows, and not the moment of the last words before it.
-        return at_deadline(latest, timedelta(seconds=self.start_timeout))
+        return at_deadline(latest, timedelta(seconds=seconds))
 
     def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
         """Return what may be said: where something is wrong, the cluster may quote the pod."""

@@ -403,6 +403,18 @@ async def test_a_start_ends_before_the_hubs_deadline_with_what_it_waited_for(
     assert "machine" in sentence_of(error)
 
 
+@pytest.mark.parametrize(("seconds", "ends", "said"), [(20, 19, "within 20 s"), (600, 58, "within 1 min")])
+async def test_a_profile_can_shorten_the_deadline_and_not_lengthen_it(cluster, looptime, seconds, ends, said):
+    """The hub has begun to wait when a profile is applied."""
+    profile = {"display_name": "Waits", "kubespawner_override": {"start_timeout": seconds}}
+    run = Run(start_timeout=60, node_selector={"accelerator": "gpu"}, profile_list=[profile])
+
+    error = await rejection(run)
+
+    assert ends <= looptime <= ends + 0.5
+    assert said in sentence_of(error)
+
+
 # --- Again ---
 
 

@@ -16,12 +16,14 @@ from devkit.demo.plan import Plan, make_plan
 from devkit.demo.settings import REPOSITORY, Settings, claimed, free_port
 from devkit.demo.stack import running
 from devkit.realcluster.needs import BROWSER
+from devkit.realcluster.suites import YES
 from devkit.testing.eventually import eventually
 
 PEOPLE = ("ada", "grace", "barbara", "admin")
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 SWEEP_EVERY = 2  # seconds
+IMAGES = REPOSITORY / "docs" / "images"
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
@@ -36,6 +38,7 @@ c.JupyterHub.services = json.loads({services!r})
 c.JupyterHub.load_roles = json.loads({roles!r})
 c.Authenticator.admin_users = {{"admin"}}
 c.KubeSpawner.save_access_token = True
+c.KubeSpawner.profile_list = json.loads({profiles!r})
 """
 
 
@@ -48,6 +51,7 @@ class Culling:
     scopes: Sequence[str] = CORE
     idle_seconds: int = 20
     has_page: bool = False
+    profiles: Sequence[Mapping[str, Any]] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,6 +156,17 @@ class Person:
         await self.page.context.close()
 
 
+async def look(page: Page, name: str, *, keeps_phone: bool = True) -> None:
+    """Nothing is wider than the screen, a wide and a narrow one; SCREENSHOTS=1 keeps pictures in docs/images."""
+    for size in (DESKTOP, PHONE):
+        await page.set_viewport_size(dict(size))
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
+        if os.environ.get("SCREENSHOTS", "").lower() in YES and (size is DESKTOP or keeps_phone):
+            ending = "-phone" if size is PHONE else ""
+            await page.screenshot(path=IMAGES / f"{name}{ending}.png")
+
+
 def decision_log(directory: Path) -> Path:
     """Where the culler of this stage writes its decisions."""
     return directory / "decisions.jsonl"
@@ -211,4 +226,5 @@ def _hub_config(settings: Settings, culling: Culling) -> str:
             [{"name": "idle-culler", "command": command, "environment": dict(culling.environment), **page}]
         ),
         roles=json.dumps([role, user] if culling.has_page else [role]),
+        profiles=json.dumps(list(culling.profiles)),
     )

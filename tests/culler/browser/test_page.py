@@ -1,17 +1,15 @@
 """The culler's page in a browser: a user is warned, keeps the server, within limits; an admin sees all."""
 
-import os
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from playwright.async_api import expect
 
-from devkit.realcluster.suites import YES
 from devkit.testing.eventually import eventually
 from k8s_hub.clock import utcnow
 from k8s_hub.objects.timestamps import parse
-from tests.culler.browser.stage import CORE, DESKTOP, PHONE, REPOSITORY, SECOND_SOURCE, SWEEP_EVERY, Culling
+from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling, look
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +18,6 @@ WARN = 30  # a slow machine takes less than the 30 seconds before it from the la
 KEEP = 40
 TRIAL = 60  # longer than a slow machine takes from the launcher to a cell that runs
 MARGIN = SWEEP_EVERY + 60
-IMAGES = REPOSITORY / "docs" / "images"
 
 
 @asynccontextmanager
@@ -93,7 +90,6 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
 
 
 async def test_both_pages_are_readable_at_both_widths(stage):
-    """SCREENSHOTS=1 keeps what they look like in docs/images."""
     rules = [
         {"name": "staff", "match": {"user": "barbara"}, "exempt": True},
         {"name": "course", "match": {"server": "course"}, "timeout": "6h", "max_age": "1d"},
@@ -123,7 +119,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
         await page.get_by_role("button", name="Extend course for 4 h").click()
         await expect(page.locator("article")).to_have_count(2)
         await page.goto(on.page_url)
-        await _look(page, "culler-user")
+        await look(page, "culler-user")
 
         page = await admin.another_tab(on.page_url + "all")
         causes = {
@@ -133,23 +129,11 @@ async def test_both_pages_are_readable_at_both_widths(stage):
             "grace": "busy",
         }
         await eventually(lambda: _shows(page, causes), seconds=60)
-        await _look(page, "culler-all")
+        await look(page, "culler-all")
 
         response = await ada.page.goto(on.page_url + "all")
         assert response.status == 403
         assert "grace" not in await ada.page.inner_text("body")
-
-
-async def _look(page, name):
-    """Nothing is wider than the screen, in a wide and in a narrow one; keep a picture where that is asked for."""
-    for size, ending in ((DESKTOP, ""), (PHONE, "-phone")):
-        await page.set_viewport_size(size)
-        width = await page.evaluate("document.documentElement.scrollWidth")
-        assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
-        if os.environ.get("SCREENSHOTS", "").lower() in YES:
-            await page.screenshot(
-                path=IMAGES / f"{name}{ending}.png",
-            )
 
 
 async def _shows_the_stop(page):
