@@ -14,6 +14,7 @@ from devkit.chart.evaluation import CULLER, evaluate
 from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.core import needs
 from tests.chart.test_evaluation import as_json
 
 PATHS = sorted(FILES.glob("*.yaml"))
@@ -272,6 +273,18 @@ for role in c.JupyterHub.load_roles:
         }
     },
 }
+
+
+def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment):
+    values = values_with(FILES / "culler.yaml", of_the_guide())
+    roles = [role for role in evaluate(values).JupyterHub.load_roles if CULLER in role.get("services", ())]
+    held = {scope for role in roles for scope in role["scopes"]}
+    plan = culler_of(values).plan()
+    assert plan.decider.scopes
+    wanted = needs.needs(culls_users=False, is_dry_run=False, of_rules=plan.decider.scopes)
+    assert [*needs.lacking([*wanted], held)] == []
+
+
 SUBSETS = [chosen for size in range(1, len(PIECES) + 1) for chosen in combinations(PIECES, size)]
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 import subprocess
 from importlib import import_module
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -51,12 +51,13 @@ def blocks():
 
 def commands(lines):
     """The commands among the lines, without comments; where some have a prompt, the others are output."""
-    joined = re.sub(r"\\\n|(?<=\|)\n", " ", "\n".join(lines)).splitlines()
+    joined = re.sub(r"\\\n|(?<=[|&])\n", " ", "\n".join(lines)).splitlines()
     prompted = [line.strip().removeprefix("$ ") for line in joined if line.strip().startswith("$ ")]
     for line in prompted or joined:
         words = shlex.split(line, comments=True)
-        if words:
-            yield words
+        for is_operator, command in groupby(words, {"&&", "||"}.__contains__):
+            if not is_operator:
+                yield list(command)
 
 
 TRIED = [
