@@ -193,7 +193,7 @@ class _ServerHandler(PageHandler):
             title="Your servers"
             if self.is_own(owner)
             else views.title_of_page(owner if is_someone else None),
-            current="user",
+            current="user" if self.is_own(owner) else None,
             cards=cards,
             stops=[
                 self._stop_card(owner, server, stop, number)

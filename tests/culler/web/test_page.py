@@ -184,6 +184,8 @@ async def test_an_admin_sees_and_keeps_every_server():
         assert (await admin.get("all?text=nowhere")).servers == {}
 
         of_alice = await admin.get("?user=alice")
+        assert "aria-current" not in of_alice.text, "it is not the admin's own page"
+        assert 'aria-current="page">Your servers' in (await admin.get("")).text
         assert of_alice.servers == {"alice/lab": "in use"}
         kept = await admin.post("keep", _xsrf=of_alice.xsrf, user="alice", server="lab", seconds="3600")
         assert kept.url.query["user"] == "alice"
