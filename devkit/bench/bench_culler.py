@@ -1,6 +1,6 @@
-"""k8s_hub's culler beside jupyterhub-idle-culler: the same hub, the same servers, each with its own defaults.
+"""Compares k8s_hub's culler with jupyterhub-idle-culler: the same hub and servers, each with its own defaults.
 
-The hub is a process of its own. k8s_hub's first sweep stops nothing, so its figures begin with the second sweep;
+The hub is a separate process. k8s_hub's first sweep stops nothing, so its figures begin with the second sweep;
 idle-culler's begin with its first.
 """
 
@@ -46,7 +46,7 @@ class Outcome:
 
 
 async def outcome(culler: Culler, tmp_path, *, servers: int, refuses: Refuses) -> Outcome:
-    """Have a culler sweep once over a hub of its own with so many idle servers, whose stop takes a second."""
+    """Run one sweep of a culler on its own hub with idle servers whose stop takes a second."""
     directory = tmp_path / f"hub {len(list(tmp_path.iterdir()))}"
     async with (
         idle_hub(directory, users=servers, idle=LONG_AGO) as hub,
@@ -62,7 +62,7 @@ async def outcome(culler: Culler, tmp_path, *, servers: int, refuses: Refuses) -
 
 
 async def compare_sweeps(tmp_path, *, servers: int, longest: float | None, refuses: Refuses) -> None:
-    """Print what each culler's sweep does."""
+    """Print the figures of each culler's sweep."""
     peer, ours = [
         await outcome(culler, tmp_path, servers=servers, refuses=refuses) for culler in (PEER, OURS)
     ]
@@ -102,13 +102,13 @@ async def bench_culler_while_every_tenth_reply_is_a_503(tmp_path, first, what):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What one pass over users who are all active did to the hub's event loop; milliseconds."""
+    """The effect of one pass over active users on the hub's event loop, in milliseconds."""
 
     pages: int
     seconds: float
-    longest: float  # that the hub worked without a pause
+    longest: float  # the hub's longest work without a pause
     usual: float  # the same, for the page in the middle
-    late: float  # that nobody had a turn, on the clock: what other programs took is in it
+    late: float  # the longest stall on the clock, including time of other programs
     collecting: float  # of that, the longest that the garbage collector took
 
     @classmethod
@@ -124,14 +124,14 @@ class Listing:
 
 
 async def listing(culler: Culler, hub: IdleHub) -> Listing:
-    """Have a culler list the users of a hub."""
+    """Let a culler list the users of a hub."""
     async with gateway(hub.url) as gate:
         sweep = await sweep_of(culler, gate, hub.directory)
     return Listing.of(sweep, hub.stalls(since=sweep.begun, until=sweep.begun + sweep.seconds))
 
 
 async def compare_listings(hub: IdleHub, rounds: int) -> None:
-    """Print what each culler's listing does to the hub."""
+    """Print the effect of each culler's listing on the hub."""
     await listing(OURS, hub)  # now the hub has read from its database what it is asked for
     taken = [(await listing(PEER, hub), await listing(OURS, hub)) for _ in range(rounds)]
     peers, ours = zip(*taken, strict=True)
@@ -167,7 +167,7 @@ async def bench_culler_lists_active_users(tmp_path, rounds):
 
 
 async def show_page_sizes(hub: IdleHub, rounds: int) -> None:
-    """Print what a page costs the hub, by its size."""
+    """Print the cost of a page for the hub by its size."""
     print(f"\nthe hub's work for one page, by its size; {USERS} users are active")
     work: dict[int, float] = {}
     for size in PAGE_SIZES:

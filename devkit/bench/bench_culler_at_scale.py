@@ -1,4 +1,4 @@
-"""Both cullers on large and on troubled hubs: slow stops among many active users, lost answers, and their memory."""
+"""Compares both cullers on large and unreliable hubs: slow stops among many active users, lost replies, and memory."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ PROBE_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Prober:
-    """Milliseconds that GET /hub/api/ took, by when it was asked."""
+    """Measures GET /hub/api/: milliseconds by time of the request."""
 
     taken: list[tuple[float, float]] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ SAMPLE_SECONDS = 60
 
 
 def stops_answered(gate: Gateway) -> int:
-    """Return how many stops the hub has answered for."""
+    """Return the number of answered stops."""
     return sum(request.method == "DELETE" and 200 <= request.status < 300 for request in gate.requests)
 
 
@@ -151,7 +151,7 @@ async def first_sweep(gate: Gateway, directory: Path) -> tuple[int, float]:
 
 
 async def bench_culler_at_scale_in_trouble(tmp_path):
-    """10 % of all replies are 503, 2 % are lost with their connection, and the hub is killed halfway."""
+    """10 % of replies are 503, 2 % are lost with their connection, and the hub is killed halfway."""
     idle, active = 100, 300
     print(
         f"\n{active} active users, {idle} idle ones, a stop takes 1 s; 10 % 503, 2 % resets, the hub restarts"

@@ -1,4 +1,4 @@
-"""What helm-values/large-hub.yaml changes: a hub's commits, with the chart's settings and with those of the file."""
+"""Measures a hub's commits with the chart's settings and with helm-values/large-hub.yaml."""
 
 import asyncio
 from datetime import timedelta

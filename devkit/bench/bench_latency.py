@@ -1,4 +1,4 @@
-"""How long after a pod runs its user gets in: what this package adds to the cluster's own time."""
+"""Measures the time from a running pod to a ready server: what this package adds to the cluster's own time."""
 
 import asyncio
 from time import perf_counter, thread_time

@@ -1,7 +1,7 @@
-"""What 2,000 running servers cost a hub while nothing happens, when it starts, and after an outage.
+"""Measures the cost of 2,000 running servers for a hub: quiet, at the start, and after an outage.
 
-On the real API server, pods played by kwok: the views are filled and kept, and JupyterHub's own timers poll every
-server each 30 seconds. The hub around it is left out, so that what is counted is this package.
+It uses the real API server with pods simulated by kwok. Informers fill and keep the views, and JupyterHub's timers poll every
+server each 30 seconds. It does not run the hub itself, to measure only this package.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from k8s_hub.spawner.cluster import Cluster
 
 @dataclass(slots=True)
 class Work:
-    """What the loop did while it was watched."""
+    """The event loop's work during a measurement."""
 
     #: Seconds of processor time.
     cpu: float = 0.0
@@ -41,7 +41,7 @@ class Work:
     elapsed: float = 0.0
     #: CPU seconds of the longest callback: the event loop is blocked for that long.
     longest: float = 0.0
-    #: What that callback was.
+    #: The name of that callback.
     culprit: str = ""
 
     @property
@@ -89,7 +89,7 @@ class Idle(KubeSpawner):
 async def bench_2000_running_pods(
     control_plane, fresh_namespace, pool, tmp_path, monkeypatch, rounds, quiet_seconds
 ):
-    """At the start, while nothing happens, and when all is listed again."""
+    """At the start, while nothing happens, and after a new list."""
     token = control_plane.make_hub_account(fresh_namespace)
     control_plane.write_kubeconfig(tmp_path / "kubeconfig", token=token)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))

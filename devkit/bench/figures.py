@@ -1,4 +1,4 @@
-"""Figures as a reader wants them: what was measured, how often, and the value with its unit."""
+"""Formats figures: what was measured, how often, and the value with its unit."""
 
 import statistics
 from collections.abc import Sequence

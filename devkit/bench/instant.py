@@ -1,4 +1,4 @@
-"""A spawner that does nothing: what a start then costs is the hub's own."""
+"""A spawner that does nothing, to measure the hub's own cost of a start."""
 
 import os
 

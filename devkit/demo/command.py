@@ -84,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         type=numbers.seconds,
         default=60,
         metavar="SECONDS",
-        help="without activity after which the culler stops a server (default: %(default)s; --check has its own)",
+        help="seconds without activity after which the culler stops a server (default: %(default)s; --check has its own)",
     )
     parser.add_argument(
-        "--port", type=numbers.port, default=8000, help="where to log in (default: %(default)s)"
+        "--port", type=numbers.port, default=8000, help="port of the login page (default: %(default)s)"
     )
     parser.add_argument(
         "--directory",

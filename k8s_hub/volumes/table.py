@@ -89,7 +89,7 @@ def _whose(found: ClaimFinding) -> str:
         case Ownership.SERVER:
             return found.owner
         case Ownership.NOBODY:
-            return "(nobody)"
+            return "(no owner)"
         case Ownership.GONE_SERVER | Ownership.GONE_USER:
             return f"{found.owner}: {found.ownership}"
 

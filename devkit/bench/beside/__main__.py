@@ -1,4 +1,4 @@
-"""`python -m devkit.bench.beside`: measures, prints the tables, and says which aims are reached."""
+"""`python -m devkit.bench.beside`: measures, and prints tables with the aims that are reached."""
 
 import asyncio
 import contextlib
@@ -45,14 +45,14 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
 
 
 async def measure(field: Field) -> Results:
-    """Return all figures that could be taken, by situation and subject."""
+    """Return all figures by situation and subject, except failed ones."""
     results: Results = {}
     for situation, subject, work in measurements(field):
         begin = time.monotonic()
         try:
             figures = await work
         except (aiohttp.ClientError, OSError, ProcessFailedError):
-            traceback.print_exc()  # a hub that ends costs its own figures, not those of the others
+            traceback.print_exc()  # without the figures of this hub; others are still measured
             continue
         results.setdefault(situation, {})[subject.name] = measures.rounded(figures)
         print(f"{situation}, {subject.name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
@@ -62,7 +62,7 @@ async def measure(field: Field) -> Results:
 
 
 def machine() -> str:
-    """Return what the figures were taken on."""
+    """Return a description of the machine."""
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     versions = f"Linux {platform.release()}, Python {platform.python_version()}"
     others = f"load before: {LOAD_BEFORE:.1f}"

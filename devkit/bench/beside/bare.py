@@ -1,7 +1,6 @@
-"""A script that creates the same objects as a spawner, and does nothing else: the cluster's own floor.
+"""A script that creates the same objects as a spawner, and does nothing else: the lower bound of the cluster.
 
-`python -m devkit.bench.beside.bare` reads what to do and prints what came of it, as JSON. It runs in a process of its
-own, as a hub does.
+`python -m devkit.bench.beside.bare` reads its task and prints its figures as JSON. It runs in its own process, like a hub.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ NAME = "the-name"
 
 
 class Script:
-    """Creates and deletes, and hears from one watch how that went."""
+    """Creates and deletes objects, and follows them with one watch."""
 
     def __init__(self, session: aiohttp.ClientSession, namespace: str, claim: Any, pod: Any) -> None:
         self._session, self._namespace = session, namespace
@@ -64,7 +63,7 @@ class Script:
         return await self._ask("POST", plural, body) == 201
 
     async def _ask(self, method: str, path: str, body: str | None = None) -> int:
-        """Return the status; a server that has too much to do is asked again when it wants to be."""
+        """Send a request and return the status; retry after Retry-After."""
         headers = {"Content-Type": "application/json"}
         while True:
             async with self._session.request(

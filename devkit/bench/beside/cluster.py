@@ -1,4 +1,4 @@
-"""What the comparison needs of the cluster: nodes for all, slow pods, a crowd of running pods, and who saw them."""
+"""The cluster of the comparison: nodes, slow pods, many running pods, and an observer of ready pods."""
 
 import asyncio
 import json
@@ -55,16 +55,16 @@ async def objects(namespace: str, port: int) -> tuple[Any, Any]:
 
 @contextmanager
 def slow_pods(plane: ControlPlane) -> Iterator[None]:
-    """Have pods run only some seconds after they were bound, while inside."""
+    """Delay running pods by some seconds after their binding, for the context."""
     with _given(plane, "kwok", f"--config={STAGES}"):
         yield
 
 
 @contextmanager
 def without_storage(plane: ControlPlane) -> Iterator[None]:
-    """Have claims be objects that nobody provides a volume for, and that no pod waits for, while inside.
+    """Run without a provisioner for the context; pods do not wait for volumes.
 
-    Else the volumes of a burst take the machine longer than all the rest, whoever asked for them.
+    Otherwise the volumes of a burst take the machine longer than everything else.
     """
     config = plane.layout.folder / "scheduler.yaml"
     config.write_text(SCHEDULER.read_text().replace("{kubeconfig}", str(plane.layout.kubeconfig)))

@@ -1,4 +1,4 @@
-"""One compared hub: its process, its REST API, and what it tells about itself."""
+"""One compared hub: its process, its REST API, and its probe."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ USERS_A_REQUEST = 100
 class Reading:
     """What the probe in the hub's loop has seen since it was asked last; seconds."""
 
-    #: How long the loop answered nobody; on a busy machine also because others ran.
+    #: The longest stall of the loop, including time of other programs on a busy machine.
     longest: float
     #: The most processor time between two looks at the clock.
     longest_cpu: float
@@ -143,7 +143,7 @@ def _in_memory() -> Path | None:
 
 
 def is_healthy(url: str) -> bool:
-    """Does a hub, or what plays users' servers, answer there?"""
+    """Return whether a hub or a users' server answers there."""
     try:
         with urlopen(f"{url}/hub/health", timeout=5) as reply:
             return reply.status == 200

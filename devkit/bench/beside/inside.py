@@ -1,4 +1,4 @@
-"""What every compared hub is configured with, and the probe in its event loop.
+"""The configuration of every compared hub, and the probe in its event loop.
 
 It runs in the hub's process, also where this package is not installed: it imports JupyterHub and no spawner.
 """
@@ -25,7 +25,7 @@ TICK = 0.01
 """Seconds between two looks at the clock."""
 
 PATIENCE = 3600
-"""Seconds: a POST or DELETE is answered when the server is ready or gone, so that nobody has to ask for it."""
+"""Seconds: the hub answers a POST or DELETE once the server is ready or stopped, so that clients need not poll."""
 
 
 def configure(c: Any) -> None:
@@ -118,7 +118,7 @@ def noted(spawner_class: type, returned: dict[str, float]) -> type:
 
 
 class Probe:
-    """Notes how long the event loop kept everybody waiting; tells it to whoever connects, and begins anew.
+    """Records stalls of the event loop, and reports and resets them at each connection.
 
     It is asked after a measurement, not during one.
     """

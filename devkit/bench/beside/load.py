@@ -1,4 +1,4 @@
-"""What users do to a hub: many at once, a few at a time, or nothing."""
+"""The load of users: many at once, a few at a time, or none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from devkit.bench.figures import Spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rush:
-    """What came of many requests; seconds."""
+    """The results of many requests, in seconds."""
 
     wall: float
     latencies: tuple[float, ...]
@@ -22,7 +22,7 @@ class Rush:
 
 
 async def rush(users: Sequence[str], act: Callable[[str], Awaitable[bool]], *, at_once: int) -> Rush:
-    """Act for each user, so many at a time, the next as soon as one is done."""
+    """Act for each user with limited concurrency."""
     waiting, latencies, failures = iter(users), [], 0
 
     async def one_after_another(mine: Iterable[str]) -> None:

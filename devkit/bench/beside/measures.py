@@ -1,4 +1,4 @@
-"""The measurements: each brings a situation about and returns its figures by name.
+"""The measurements: each creates a situation and returns its figures by name.
 
 Names are `situation.figure`; times are in the unit that `table` prints.
 """
@@ -145,7 +145,7 @@ async def _run_script(
 
 
 async def measure_slow(here: Field, subject: Subject) -> Figures:
-    """Pods take 3 to 8 seconds; how long after that does start() return?"""
+    """Measure the time from a running pod to the return of start(), with pods that take 3 to 8 seconds."""
     users, place, figures = _names("slow", here.plan.slow_users), cluster.make_place(here.plane), {}
     async with here.hub(subject, "slow", place, figures) as hub:
         await hub.add_users(users)

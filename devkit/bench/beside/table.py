@@ -1,4 +1,4 @@
-"""The figures side by side, and whether k8s_hub reaches what it is to reach. Pure: figures in, lines out."""
+"""Tables of the figures, with k8s_hub's aims. All functions are pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Seen = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """What a figure of k8s_hub may be at most."""
+    """The upper limit for a figure of k8s_hub."""
 
     said: str
     #: From the others' figures; KeyError where one is missing.

@@ -1,4 +1,4 @@
-"""What the kernel says a process uses."""
+"""The CPU time and memory of a process, from the kernel."""
 
 import os
 from dataclasses import dataclass

@@ -20,14 +20,14 @@ LONGEST_SWEEP = 900.0
 
 
 class HasUrl(Protocol):
-    """Something a culler can take for a hub."""
+    """A hub, or a server that looks like one to a culler."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Culler:
-    """One program that culls; what its command does not say is as it is by default."""
+    """A culler with its command; other options have their defaults."""
 
     name: str
     command: tuple[str, ...]
@@ -59,7 +59,7 @@ PEER = Culler(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What one sweep asked of the hub. A pass that only looks is not one."""
+    """The requests of one sweep. A pass that stops nothing does not count."""
 
     requests: tuple[Request, ...]
 
@@ -75,7 +75,7 @@ class Sweep:
 
     @property
     def refused(self) -> int:
-        """How many requests were answered with 503."""
+        """The number of replies with 503."""
         return sum(request.status == 503 for request in self.requests)
 
     @property

@@ -1,4 +1,4 @@
-"""What stands between a culler and its hub: it notes every request, answers some with 503 by itself, and loses the answers of others."""
+"""A gateway between a culler and its hub: it records every request, refuses some with 503, and drops the replies of others."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +14,7 @@ from yarl import URL
 Which = Callable[[int], bool]
 
 SILENT_SECONDS = 3.0
-"""A culler that does not tell a sweep's end and has asked nothing for so long has done with it."""
+"""Seconds of silence after which a sweep counts as over, for a culler that does not log its end."""
 
 
 @dataclass(slots=True, kw_only=True)

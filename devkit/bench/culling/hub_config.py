@@ -57,7 +57,7 @@ class Collections:
 
 
 async def probe() -> None:
-    """Write down for how long nobody had a turn: on the clock, and of it the loop's own processor time."""
+    """Record stalls of the event loop: on the clock, and the loop's own processor time."""
     collections = Collections()
     with Path("stalls.jsonl").open("a", buffering=1, encoding="utf-8") as stalls:  # noqa: ASYNC230 - it is local
         while True:

@@ -48,7 +48,7 @@ class IdleSpawner(Spawner):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
-    """A time during which the hub served nobody."""
+    """A stall of the hub's event loop."""
 
     until: float  # in the machine's monotonic time
     late: float  # seconds
@@ -57,7 +57,7 @@ class Stall:
 
     @property
     def own(self) -> float:
-        """Seconds that the hub worked for somebody."""
+        """The seconds of the hub's own work."""
         return self.cpu - self.collecting
 
 

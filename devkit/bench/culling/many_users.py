@@ -1,4 +1,4 @@
-"""A hub's list of very many active users, without the hub: what listing costs a culler, not its hub."""
+"""Serves a long list of active users without a hub, to measure the cost of listing for a culler."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
