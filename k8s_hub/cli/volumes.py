@@ -43,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
+        where = sources.hub_settings(
+            parsed.url, parsed.certificates, scopes=SCOPES, environment=sources.environment_of_hub()
+        )
         options = _options(parsed)
     except ValueError as error:
         parser.error(str(error))
@@ -210,7 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub volumes",
         description="The claims that the hub's servers have, and those that no user or server has any more.",
-        epilog="JUPYTERHUB_API_TOKEN holds the hub's token; it needs the scopes " + ", ".join(SCOPES) + ".",
+        epilog="JUPYTERHUB_API_TOKEN holds the hub's token. Without it, the command takes the token of a culler that runs "
+        "in the same pod. The token needs the scopes " + ", ".join(SCOPES) + ".",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="show all claims and whose they are")
