@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
@@ -79,30 +77,10 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
-    has_token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
-    environment = os.environ if has_token else {**os.environ, **environment_of_culler()}
+    environment = sources.environment_of_hub()
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
-
-
-CULLERS = {b"k8s_hub.culler", b"jupyterhub_idle_culler"}
-"""Modules of cullers that may run in the same pod. Only their environment has the culler's token."""
-
-
-def environment_of_culler(processes: Path = Path("/proc")) -> Mapping[str, str]:
-    """Return the environment of a running culler of the same Unix user; empty if there is none."""
-    for process in sorted(processes.glob("[0-9]*")):
-        try:
-            if not CULLERS & set((process / "cmdline").read_bytes().split(b"\0")):
-                continue
-            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
-        except OSError:  # the process ended, or belongs to another user
-            continue
-        found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
-        if "JUPYTERHUB_API_TOKEN" in found:
-            return found
-    return {}
 
 
 def _check_template(option: str, template: str) -> None:

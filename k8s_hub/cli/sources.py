@@ -27,12 +27,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+PROCESSES = Path("/proc")
+CULLERS = {"k8s_hub.culler", "jupyterhub_idle_culler"}
+"""The modules of a culler that may run beside this process, in the hub's pod: its token is only in its environment."""
+
+
+def environment_of_hub() -> Mapping[str, str]:
+    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it."""
+    if os.environ.get("JUPYTERHUB_API_TOKEN", "").strip():
+        return os.environ
+    return {**os.environ, **environment_of_culler(PROCESSES)}
+
+
+def environment_of_culler(processes: Path) -> Mapping[str, str]:
+    """Return URL and token of a culler, this package's or the other, that runs as the same user; empty: none does."""
+    for process in sorted(processes.glob("[0-9]*")):
+        try:
+            words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        if CULLERS & set(words) and "JUPYTERHUB_API_TOKEN" in found:
+            # A flag overrides the variable; the chart sets both.
+            flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
+            found["JUPYTERHUB_API_URL"] = [found.get("JUPYTERHUB_API_URL", ""), *flags][-1]
+            return {name: found[name] for name in ("JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN")}
+    return {}
+
+
 def hub_settings(
     url: str | None,
     certificates: Path | None,
     *,
     scopes: Sequence[str],
-    environment: Mapping[str, str] = os.environ,
+    environment: Mapping[str, str],
 ) -> HubConnectionSettings:
     """Return the hub's settings from options and environment; raise ValueError that names the wrong one.
 
@@ -46,7 +75,10 @@ def hub_settings(
         raise ValueError(f"{rule}, not {url!r}")
     token = environment.get("JUPYTERHUB_API_TOKEN", "").strip()
     if not token:
-        raise ValueError(f"JUPYTERHUB_API_TOKEN is not set; the token needs the scopes {', '.join(scopes)}")
+        raise ValueError(
+            "JUPYTERHUB_API_TOKEN is not set, and no culler runs here; the token needs the scopes "
+            + ", ".join(scopes)
+        )
     if not (token.isascii() and token.isprintable()):
         raise ValueError("JUPYTERHUB_API_TOKEN contains a character that a token cannot have")
     return HubConnectionSettings(url=url, token=token, ssl_context=_ssl_context(certificates))

@@ -43,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES)
+        where = sources.hub_settings(
+            parsed.url, parsed.certificates, scopes=SCOPES, environment=sources.environment_of_hub()
+        )
         options = _options(parsed)
     except ValueError as error:
         parser.error(str(error))
@@ -212,7 +214,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub volumes",
         description="Lists the claims of a hub's users, and deletes claims without an owner.",
-        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub with the scopes " + ", ".join(SCOPES) + ".",
+        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
+        "runs in the same pod. The token needs the scopes " + ", ".join(SCOPES) + ".",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list all claims and their owners")
