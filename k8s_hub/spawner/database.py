@@ -6,7 +6,7 @@ What other servers and users have is read whenever it is asked for, because they
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from jupyterhub import orm
 from sqlalchemy import text
@@ -33,6 +33,11 @@ class HubDatabase:
     #: JupyterHub's object of the user and its row of the server.
     user: Any
     orm_spawner: Any
+
+    @classmethod
+    def of(cls, spawner: Any) -> Self:
+        """Return the rows of a spawner's server."""
+        return cls(spawner.user, spawner.orm_spawner)
 
     # --- This server and its user ---
 

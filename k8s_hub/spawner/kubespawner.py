@@ -39,6 +39,7 @@ from k8s_hub.spawner import lifecycle, preflight, security, storage
 from k8s_hub.spawner.address import Address
 from k8s_hub.spawner.cluster import Cluster, Views
 from k8s_hub.spawner.compat.removed_names import RemovedNames
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -50,6 +51,7 @@ from k8s_hub.spawner.failures import (
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
+from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.progress import Progress
@@ -70,7 +72,7 @@ from k8s_hub.spawner.start import (
     until_synced,
 )
 from k8s_hub.spawner.stop import Removal, delete_later
-from k8s_hub.spawner.user_choices import UserChoices
+from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
@@ -93,7 +95,7 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return supervised
 
 
-class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
@@ -329,7 +331,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
         with self._supervised(), administrators_code("KubeSpawner.apply_user_options"), self._protected():
-            await super()._run_apply_user_options(user_options)
+            await super()._run_apply_user_options(options_for_hub(self, user_options))
 
     def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
         """Run an administrator's hook; what is left of an async one is returned, to be awaited."""
@@ -405,7 +407,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _renew_access_token(self) -> None:
         """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
         try:
-            token = self._database.renew_access_token(self.server.base_url)
+            token = HubDatabase.of(self).renew_access_token(self.server.base_url)
         except ValueError as error:  # the role of the user does not let them access their own server
             self.log.warning("%s: no access token is saved: %s", self._log_name, error)
         else:
@@ -460,7 +462,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             or self.namespace == self._saved.namespace
             or any(
                 state.namespace == self.namespace
-                for state in self._database.states_of_other_servers().values()
+                for state in HubDatabase.of(self).states_of_other_servers().values()
             )
             or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
         )
@@ -493,7 +495,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
 
     async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
-        choose = partial(choose_home, storage.home_request(self._spec(), self._database))
+        choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
         claim = await ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
         if self.storage_grow:
@@ -504,7 +506,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         self, extra: ExtraClaim, attempt: Attempt, feed: "EventSubscription | None"
     ) -> Raw:
         template_name = self._expand_user_properties(extra.name_template)
-        request = storage.extra_claim_request(self._spec(), extra, template_name, self._database)
+        request = storage.extra_claim_request(self._spec(), extra, template_name, HubDatabase.of(self))
         claim = await ensure_claim(
             attempt, partial(choose_extra, request, extra.name), partial(self._extra_claim, extra), feed
         )
@@ -659,7 +661,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             if self.extra_claim_names:
                 cluster = await self._connect()
                 await storage.delete_extra_claims(
-                    cluster, self._spec(), self._database, policy=self._retry_policy, log=self.log
+                    cluster, self._spec(), HubDatabase.of(self), policy=self._retry_policy, log=self.log
                 )
             if self.delete_pvc and self.storage_pvc_ensure:
                 await self._delete_home()
@@ -675,7 +677,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         name = self._home_name.remembered or await self._existing_home() or self.pvc_name
         cluster = await self._connect()
         await storage.delete_home(
-            cluster, self._spec(), name, self._database, policy=self._retry_policy, log=self.log
+            cluster, self._spec(), name, HubDatabase.of(self), policy=self._retry_policy, log=self.log
         )
 
     @property
@@ -713,7 +715,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
         self._home_name = self._home_name.found(home)
-        self._database.save_state(self.get_state())
+        HubDatabase.of(self).save_state(self.get_state())
 
     async def _existing_home(self) -> str | None:
         """Return the name of this server's home; None if it has none.
@@ -723,7 +725,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
             await until_synced(attempt, attempt.cluster.claims)
-        choice = choose_home(storage.home_request(self._spec(), self._database), attempt.cluster.claims.view)
+        choice = choose_home(
+            storage.home_request(self._spec(), HubDatabase.of(self)), attempt.cluster.claims.view
+        )
         return choice.name if isinstance(choice, UseExisting) else None
 
     # --- Address ---
@@ -739,7 +743,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         address, server = Address.of(url), self.server
         if address != Address(server.proto, server.ip, server.port):
             self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), url, server.host)
-            self._database.save_address(server, address)
+            HubDatabase.of(self).save_address(server, address)
 
     async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
         """Return where the server of a pod listens; None where nobody can say.

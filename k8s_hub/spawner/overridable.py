@@ -1,6 +1,6 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from inspect import iscoroutine
@@ -12,7 +12,7 @@ from traitlets import HasTraits, default
 
 from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.kube.configuration import pod_namespace
@@ -37,6 +37,11 @@ from k8s_hub.naming.templates import (
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.checks import UnusableProfiles, usable
+from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
+from k8s_hub.profiles.listing import in_order
+from k8s_hub.profiles.selection import WrongChoice, profile_of, select, unknown_to
+from k8s_hub.spawner import user_choices
 from k8s_hub.spawner.address import alt_name, in_url
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
@@ -51,7 +56,6 @@ from k8s_hub.spawner.config.scheduling import SchedulingTraits
 from k8s_hub.spawner.config.security import SecurityTraits
 from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
-from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.owned_objects import OwnedObject
 from k8s_hub.spawner.resolve import Resolver
@@ -64,7 +68,7 @@ else:
     Base = HasTraits
 
 
-class ManifestBuilder(
+class Overridable(
     ClusterTraits,
     NamingTraits,
     ContainerTraits,
@@ -89,6 +93,129 @@ class ManifestBuilder(
     #: Of the saved state what is no attribute of its own: its version, the namespace in which this server has been (not one
     #: in which it was refused), what the start applied of the profiles (None where there are none), the access token.
     _saved = SavedState(version=COMPATIBLE_VERSION)
+    #: What was posted last and refused: the form shows it again.
+    _refused: Raw | None = None
+
+    # --- Profiles and the form ---
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        return self._render_options_form_dynamically if self.profile_list else ""
+
+    async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
+        """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
+        with administrators_code("KubeSpawner.profile_list"):
+            profiles = await user_choices.configured_profiles(self)
+        return self._render_options_form(profiles)
+
+    def _render_options_form(self, profile_list: Any) -> str:
+        """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
+        try:
+            profiles = self._get_initialized_profile_list(profile_list)
+        except UnusableProfiles as error:
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            return user_choices.render_unusable()
+        return user_choices.render(profiles, self, self._refused)
+
+    @default("options_from_form")
+    def _options_from_form_default(self) -> Any:
+        return self._options_from_form
+
+    def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+        """Return user_options of the form's fields; nothing is judged here."""
+        ignored = unrecognised(formdata)
+        if ignored:
+            names = user_choices.name_list(ignored)
+            self.log.warning("%s: ignored the form's fields %s", self._log_name, names)
+        return options_from_fields(formdata)
+
+    async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of the posted form, or have it shown again with a sentence."""
+        return self._possible(await maybe_future(super().run_options_from_form(form_data)))
+
+    async def options_from_query(self, query_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of a link's query, or have the form shown with a sentence."""
+        return self._possible(await maybe_future(super().options_from_query(query_data)))
+
+    def _possible(self, user_options: Any) -> Any:
+        """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
+        if not (isinstance(user_options, dict) and user_choices.is_final(self, self._overrides)):
+            return user_options
+        try:
+            profiles = self._get_initialized_profile_list(self.profile_list)
+            select(profiles, user_options, user_choices.person_of(self, profiles))
+        except (WrongChoice, UnusableProfiles) as error:
+            self._refused = user_choices.to_show_again(user_options)
+            refusal = user_choices.refusal(error)
+            if refusal.detail:
+                self.log.warning("%s: %s", self._log_name, refusal.detail)
+            raise user_choices.bad_request(refusal.sentence) from None
+        self._refused = None
+        return user_options
+
+    async def load_user_options(self) -> None:
+        """Apply what the user chose; subclasses override it to support other options."""
+        # Whatever is wrong is wrong with the profiles.
+        with administrators_code("KubeSpawner.profile_list"), user_choices.refused_in_words():
+            profiles = self._get_initialized_profile_list(await user_choices.configured_profiles(self))
+            if profiles:
+                with user_choices.sentence_of_subclass():
+                    self._validate_user_options(profiles)
+                await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
+            else:
+                self._note_applied(AppliedOptions() if self.profile_list else None, self.user_options)
+
+    def _note_applied(self, options: AppliedOptions | None, ignored: Collection[str]) -> None:
+        self._saved = replace(self._saved, applied_options=options)
+        if ignored and not self.apply_user_options:
+            names = user_choices.name_list(ignored)
+            self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
+
+    def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
+        """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
+        if profile_list:
+            select(profile_list, self.user_options, user_choices.person_of(self, profile_list))
+
+    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
+        """Return the initialised profile of this slug, without one the default."""
+        return profile_of(profile_list, slug, user_choices.person_of(self, profile_list))
+
+    def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
+        """Apply a profile and the choices of its options.
+
+        Where an override is asynchronous, what is left to do is returned, to be awaited.
+        """
+        options = {**self.user_options, PROFILE: slug}
+        person = user_choices.person_of(self, profile_list)
+        selection = select(profile_list, options, person, templates=user_choices.EXPANDED_LATER)
+        applied = AppliedOptions(profile=str(selection.profile["slug"]), options=selection.chosen)
+        self._note_applied(applied, unknown_to(selection.profile, self.user_options))
+        return user_choices.apply_all(selection.overrides, selection.profile, self._apply_overrides)
+
+    def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
+        """Set options: dictionaries are merged into what is there, functions are called with this spawner.
+
+        Where a function is asynchronous, what is left to do is returned, to be awaited.
+        """
+        return user_choices.apply_override(self, spawner_override)
+
+    def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
+        """Return a copy of the profiles that can work, in order, with slugs and defaults filled in.
+
+        Raises UnusableProfiles where there are profiles and none can work.
+        """
+        if not profile_list:
+            return []
+        profiles, faults = usable(profile_list)
+        if profile_list is not self.profile_list:  # that one was told of when it was set
+            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
+        return user_choices.usable_profiles(self, profiles, faults)
+
+    def _sorted_dict_values(self, src: Any) -> Any:
+        """Return the values of a dictionary in the order of its keys, and anything else as it is."""
+        return in_order(src) if isinstance(src, dict) else src
+
+    # --- Names ---
 
     @property
     def hub_namespace(self) -> str:
@@ -164,10 +291,6 @@ class ManifestBuilder(
         templates = {name: value for name, value in env.items() if isinstance(value, str | list | dict)}
         expanded: dict[str, Any] = self._expand_all(templates)
         return expanded
-
-    @property
-    def _database(self) -> HubDatabase:
-        return HubDatabase(self.user, self.orm_spawner)
 
     @property
     def _identity(self) -> ServerIdentity:
@@ -335,7 +458,7 @@ class ManifestBuilder(
         return self._from_subclass("get_namespace_manifest")
 
     def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(ManifestBuilder, method)
+        return getattr(type(self), method) is not getattr(Overridable, method)
 
     def _from_subclass(self, method: str, *given: Any) -> Raw:
         return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
