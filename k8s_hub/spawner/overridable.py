@@ -1,16 +1,14 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
 from traitlets import HasTraits, default
 
-from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
@@ -21,11 +19,9 @@ from k8s_hub.manifests import metadata
 from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
-from k8s_hub.manifests.metadata import build_namespace
-from k8s_hub.manifests.owned import build_secret, build_service, environment_secret_name
+from k8s_hub.manifests.owned import environment_secret_name
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.naming import slugs
-from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import (
     TemplateError,
     expand,
@@ -58,7 +54,7 @@ from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.owned_objects import OwnedObject
-from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.resolve import Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
 from k8s_hub.text import is_http_url, kind_of
 
@@ -293,34 +289,11 @@ class Overridable(
         return expanded
 
     @property
-    def _identity(self) -> ServerIdentity:
-        """Who this spawner's server is."""
-        labels = self.common_labels
-        return ServerIdentity(
-            namespace=self.namespace,
-            username=self.user.name,
-            servername=self.name,
-            release_labels={label: labels[label] for label in RELEASE_LABELS if label in labels},
-        )
-
-    @property
-    def _metadata_inputs(self) -> metadata.MetadataInputs:
-        """What the labels and annotations of all of a server's objects are made of."""
-        return metadata.MetadataInputs(
-            username=self.user.name,
-            servername=self.name,
-            common_labels=self.common_labels,
-            component_label=self.component_label,
-            kubespawner_version=COMPATIBLE_VERSION,
-            jupyterhub_version=jupyterhub_version,
-        )
-
-    @property
     def _resolver(self) -> Resolver:
         """Makes the inputs of manifests, by way of what subclasses override."""
         return Resolver(
             spawner=self,
-            metadata=self._metadata_inputs,
+            metadata=metadata_inputs(self),
             expand=self._expand_user_properties,
             expand_all=self._expand_all,
             common_labels=self._build_common_labels,
@@ -330,15 +303,15 @@ class Overridable(
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of every object of this server."""
-        return metadata.shared_labels(self._metadata_inputs, extra_labels)
+        return metadata.shared_labels(metadata_inputs(self), extra_labels)
 
     def _build_pod_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of the pod."""
-        return metadata.pod_labels(self._metadata_inputs, self._build_common_labels(extra_labels))
+        return metadata.pod_labels(metadata_inputs(self), self._build_common_labels(extra_labels))
 
     def _build_common_annotations(self, extra_annotations: dict[str, str]) -> dict[str, str]:
         """Return the annotations of every object of this server."""
-        return metadata.annotations(self._metadata_inputs, extra_annotations)
+        return metadata.annotations(metadata_inputs(self), extra_annotations)
 
     def get_env(self) -> dict[str, Any]:
         """Return the environment of the user's container.
@@ -364,15 +337,15 @@ class Overridable(
 
     def get_secret_manifest(self, owner_reference: Any) -> Any:
         """Return the V1Secret with the certificates of the pod; subclasses change what this returns."""
-        return to_model(owned_by(self._secret(), to_json(owner_reference)), "V1Secret")
+        return to_model(owned_by(self._resolver.certificate_secret(), to_json(owner_reference)), "V1Secret")
 
     def get_service_manifest(self, owner_reference: Any, port: int) -> Any:
         """Return the V1Service that leads to the pod; subclasses change what this returns."""
-        return to_model(owned_by(self._service(port), to_json(owner_reference)), "V1Service")
+        return to_model(owned_by(self._resolver.service(port), to_json(owner_reference)), "V1Service")
 
     def get_namespace_manifest(self) -> Any:
         """Return the V1Namespace to create for the user, if there is none; subclasses change what this returns."""
-        return to_model(self._namespace(), "V1Namespace")
+        return to_model(self._resolver.namespace(), "V1Namespace")
 
     async def _pod(self) -> Raw:
         """Return the pod to create; model objects are made only for those who want them."""
@@ -397,9 +370,6 @@ class Overridable(
         finally:
             self._home_name = named
 
-    def _extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
-        return build_claim(self._resolver.extra_claim_inputs(extra, name))
-
     def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
         """Return what is to be created after this pod."""
         owned = []
@@ -408,13 +378,6 @@ class Overridable(
         if self.internal_ssl or self.services_enabled:
             owned.append(OwnedObject(resource=SERVICES, manifest=self._service_for(pod)))
         return owned
-
-    def _environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
-        """Return the Secret of the pod's secret variables, none without any."""
-        if not content:
-            return []
-        manifest = build_secret(self._resolver.environment_secret_inputs(content))
-        return [OwnedObject(resource=SECRETS, manifest=manifest)]
 
     def _owned_keys(self) -> list[tuple[Resource, Key]]:
         """Return what the pod that runs may have beside it, should its owner reference not be followed."""
@@ -430,31 +393,18 @@ class Overridable(
 
     def _secret_for(self, pod: Raw) -> Raw:
         if not self._overrides("get_secret_manifest"):
-            return self._secret()
+            return self._resolver.certificate_secret()
         return self._from_subclass("get_secret_manifest", _owner(pod))
 
     def _service_for(self, pod: Raw) -> Raw:
         port = self._get_pod_port(pod)
         if not self._overrides("get_service_manifest"):
-            return self._service(port)
+            return self._resolver.service(port)
         return self._from_subclass("get_service_manifest", _owner(pod), port)
-
-    def _secret(self) -> Raw:
-        return build_secret(self._resolver.certificate_inputs())
-
-    def _service(self, port: int) -> Raw:
-        return build_service(self._resolver.service_inputs(port))
-
-    def _namespace(self) -> Raw:
-        return build_namespace(
-            self.namespace,
-            self._resolver.expanded("user_namespace_labels"),
-            self._resolver.expanded("user_namespace_annotations"),
-        )
 
     def _namespace_to_create(self) -> Raw:
         if not self._overrides("get_namespace_manifest"):
-            return self._namespace()
+            return self._resolver.namespace()
         return self._from_subclass("get_namespace_manifest")
 
     def _overrides(self, method: str) -> bool:
