@@ -105,6 +105,15 @@ class HubDatabase:
         return _TakenByOthers(self, namespace)
 
 
+def renewed_access_token(spawner: Any, log_name: str) -> str | None:
+    """Return the new token of a server that has just started; None, which is logged, where there is none."""
+    try:
+        return HubDatabase.of(spawner).renew_access_token(spawner.server.base_url)
+    except ValueError as error:  # the role of the user does not let them access their own server
+        spawner.log.warning("%s: no access token is saved: %s", log_name, error)
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _LivingUsers:
     db: Any

@@ -18,7 +18,7 @@ from traitlets import observe
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
-from k8s_hub.claims.home import UseExisting, choose_home
+from k8s_hub.claims.home import HomeName, UseExisting, choose_home
 from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.diagnosis import Diagnosis
@@ -38,7 +38,7 @@ from k8s_hub.spawner import lifecycle, preflight, security, storage
 from k8s_hub.spawner.address import Address, known_host, known_url
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
-from k8s_hub.spawner.database import HubDatabase
+from k8s_hub.spawner.database import HubDatabase, renewed_access_token
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -122,7 +122,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
-            self._name_home()
+            self._home_name = HomeName(
+                template=self.pvc_name_template, by_template=self._named_by("pvc_name_template")
+            )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
             security.refuse_contradictions(self.security_profile, options)
@@ -139,17 +141,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         """
         return library.core_v1(InformerPool.for_current_loop().library(connection_settings(self)))
 
-    @property
-    def _needs_claims(self) -> bool:
-        """True where the spawner sees to claims; those that volumes only name are the cluster's affair."""
-        return self.storage_pvc_ensure or bool(self.extra_claims)
-
     async def _connect(self) -> Cluster:
         return await self._views.join(
             connection_settings(self),
             namespace=self.namespace,
             component=self.component_label,
-            with_claims=self._needs_claims,
+            with_claims=storage.needs_claims(self),
             with_events=self.events_enabled,
         )
 
@@ -326,7 +323,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
         if self.save_access_token:
-            self._renew_access_token()
+            # It does not wait, so that no cancellation is between.
+            token = renewed_access_token(self, self._log_name)
+            self._saved = replace(self._saved, access_token=token or self._saved.access_token)
         return url
 
     async def _url_in_time(self, started: datetime) -> str:
@@ -355,15 +354,6 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 raise SpawnFailed(self._run.at_deadline(self.start_timeout)) from None
         return url
 
-    def _renew_access_token(self) -> None:
-        """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
-        try:
-            token = HubDatabase.of(self).renew_access_token(self.server.base_url)
-        except ValueError as error:  # the role of the user does not let them access their own server
-            self.log.warning("%s: no access token is saved: %s", self._log_name, error)
-        else:
-            self._saved = replace(self._saved, access_token=token)
-
     async def _launch(self, attempt: Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
         self._settle_dns_name()
@@ -371,7 +361,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.enable_user_namespaces:
             existing = await ensure_namespace(attempt, self._namespace_to_create())
         await until_synced(attempt, attempt.cluster.pods)
-        if self._needs_claims:
+        if storage.needs_claims(self):
             await until_synced(attempt, attempt.cluster.claims)
         is_known = self.user_namespace_allow_existing or self._saved.namespace == self.namespace
         if not (is_known or may_use(existing, attempt, HubDatabase.of(self))):

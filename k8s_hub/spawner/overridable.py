@@ -227,10 +227,6 @@ class Overridable(
     def pvc_name(self, name: str) -> None:
         self._home_name = replace(self._home_name, assigned=name)
 
-    def _name_home(self) -> None:
-        template = self.pvc_name_template
-        self._home_name = HomeName(template=template, by_template=self._named_by("pvc_name_template"))
-
     def _name_objects(self) -> None:
         self.pod_name = self._named_by("pod_name_template")
         self.dns_name = self._named_dns_name = self._dns_name()
@@ -435,15 +431,14 @@ class Overridable(
                 url: str = self.get_pod_url(self, pod)
             return url
         scheme = "https" if self.internal_ssl else "http"
-        return f"{scheme}://{self._host(pod)}:{self._get_pod_port(pod)}"
-
-    def _host(self, pod: Raw) -> str:
-        """Return what the hub connects to: what was configured, else the Service, else the pod itself."""
+        # What was configured, else the Service, else the pod itself.
         if configured := self._connect_host():
-            return in_url(configured)
-        if self.internal_ssl or self.services_enabled:
-            return self.dns_name
-        return in_url(pod["status"]["podIP"])
+            host = in_url(configured)
+        elif self.internal_ssl or self.services_enabled:
+            host = self.dns_name
+        else:
+            host = in_url(pod["status"]["podIP"])
+        return f"{scheme}://{host}:{self._get_pod_port(pod)}"
 
     def _connect_host(self) -> str:
         with in_setting("pod_connect_ip"):
