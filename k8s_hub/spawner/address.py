@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 
@@ -32,3 +32,13 @@ def alt_name(host: str) -> str:
 def in_url(host: str) -> str:
     """Return a host name or an address as a URL has it."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def known_url(server: Any) -> str | None:
+    """Return the URL that the hub's row of a server has, one of an earlier spawner too; None before it is known."""
+    return server.url if server is not None and server.ip else None
+
+
+def known_host(server: Any) -> str | None:
+    """Return the IP or host name in the hub's row of a server, "" before it is known; None without a row."""
+    return None if server is None else server.ip or ""

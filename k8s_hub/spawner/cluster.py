@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from k8s_hub.claims.lookup import usernames_of
 from k8s_hub.claims.placement import mounted_claims
@@ -44,6 +45,23 @@ class Cluster:
         except (NotFound, Conflict):
             return False
         return True
+
+    async def whole(self, pod: Raw) -> Raw:
+        """Return all of a pod, of which the view keeps a part; that part of one that has gone. Raises KubeError."""
+        try:
+            return await self.api.get(PODS, key_of(pod))
+        except NotFound:
+            return pod
+
+
+def connection_settings(spawner: Any) -> ConnectionSettings:
+    """Return how a spawner's options say that the cluster is reached."""
+    return ConnectionSettings(
+        host=spawner.k8s_api_host,
+        ssl_ca_cert=spawner.k8s_api_ssl_ca_cert,
+        verify_ssl=spawner.k8s_api_verify_ssl,
+        request_timeout=spawner.k8s_api_request_timeout,
+    )
 
 
 class Views:

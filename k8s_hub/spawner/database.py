@@ -6,7 +6,7 @@ What other servers and users have is read whenever it is asked for, because they
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from jupyterhub import orm
 from sqlalchemy import text
@@ -33,6 +33,11 @@ class HubDatabase:
     #: JupyterHub's object of the user and its row of the server.
     user: Any
     orm_spawner: Any
+
+    @classmethod
+    def of(cls, spawner: Any) -> Self:
+        """Return the rows of a spawner's server."""
+        return cls(spawner.user, spawner.orm_spawner)
 
     # --- This server and its user ---
 
@@ -98,6 +103,15 @@ class HubDatabase:
     def taken_by_others(self, namespace: str) -> "_TakenByOthers":
         """Return the claims that servers of other users have in their state, looked up one by one."""
         return _TakenByOthers(self, namespace)
+
+
+def renewed_access_token(spawner: Any, log_name: str) -> str | None:
+    """Return the new token of a server that has just started; None, which is logged, where there is none."""
+    try:
+        return HubDatabase.of(spawner).renew_access_token(spawner.server.base_url)
+    except ValueError as error:  # the role of the user does not let them access their own server
+        spawner.log.warning("%s: no access token is saved: %s", log_name, error)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,15 @@ from traitlets import observe
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
-from k8s_hub.claims.home import UseExisting, choose_home
+from k8s_hub.claims.home import HomeName, UseExisting, choose_home
 from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis, at_deadline, redacted
-from k8s_hub.diagnosis.obstacles import cluster_silent, foreign_namespace, no_cluster
-from k8s_hub.diagnosis.pod_life import Ended, end_in_words, is_ready_to_serve
+from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.obstacles import foreign_namespace, no_cluster
+from k8s_hub.diagnosis.pod_life import end_in_words, is_ready_to_serve
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube import library
-from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.core.errors import ConfigurationError, KubeError, NotFound
+from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming import slugs
@@ -36,9 +35,10 @@ from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import lifecycle, preflight, security, storage
-from k8s_hub.spawner.address import Address
-from k8s_hub.spawner.cluster import Cluster, Views
+from k8s_hub.spawner.address import Address, known_host, known_url
+from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
+from k8s_hub.spawner.database import HubDatabase, renewed_access_token
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
@@ -49,16 +49,17 @@ from k8s_hub.spawner.failures import (
     spawn_url,
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
-from k8s_hub.spawner.namespaces import ensure_namespace, is_of_this_hub
+from k8s_hub.spawner.namespaces import ensure_namespace, may_use
+from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
-from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
-from k8s_hub.spawner.spec import OwnPod, ServerSpec
+from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
     PendingCreates,
+    Run,
     create_pod,
     ensure_claim,
     refusals,
@@ -70,7 +71,7 @@ from k8s_hub.spawner.start import (
     until_synced,
 )
 from k8s_hub.spawner.stop import Removal, delete_later
-from k8s_hub.spawner.user_choices import UserChoices
+from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
@@ -97,7 +98,7 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return supervised
 
 
-class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
+class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
@@ -114,28 +115,25 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         super().__init__(*args, **kwargs)
         #: As configured, before a hook, a profile or a saved state: what all users share is always watched.
         self._views = Views(self.namespace)
-        library.set_default(self._connection_settings)
+        library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
-        self._run_log = RunLog(self.log)
+        self._run = Run(RunLog(self.log))
         #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
         self.pod_id = ""
-        self._progress = Progress()
-        self._feed: EventSubscription | None = None
-        self._creates = PendingCreates()
-        #: What must not be said of the pod that is being started.
-        self._secrets: frozenset[str] = frozenset()
         #: The claims besides the home that were used last, by the admin's names for them.
         self.extra_claim_names: dict[str, str] = {}
         if self.user is not None:
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
-            self._name_home()
+            self._home_name = HomeName(
+                template=self.pvc_name_template, by_template=self._named_by("pvc_name_template")
+            )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
             security.refuse_contradictions(self.security_profile, options)
         if self.user is not None:
-            preflight.log_unusable(self._resolver, self._protection)
+            preflight.log_unusable(self._resolver, security.Protection.of(self))
 
     # --- What there is ---
 
@@ -145,46 +143,28 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         ``api.api_client`` serves the library's other API classes.
         """
-        return library.core_v1(InformerPool.for_current_loop().library(self._connection_settings))
-
-    @property
-    def _connection_settings(self) -> ConnectionSettings:
-        return ConnectionSettings(
-            host=self.k8s_api_host,
-            ssl_ca_cert=self.k8s_api_ssl_ca_cert,
-            verify_ssl=self.k8s_api_verify_ssl,
-            request_timeout=self.k8s_api_request_timeout,
-        )
-
-    @property
-    def _needs_claims(self) -> bool:
-        """True where the spawner sees to claims; those that volumes only name are the cluster's affair."""
-        return self.storage_pvc_ensure or bool(self.extra_claims)
+        return library.core_v1(InformerPool.for_current_loop().library(connection_settings(self)))
 
     async def _connect(self) -> Cluster:
         return await self._views.join(
-            self._connection_settings,
+            connection_settings(self),
             namespace=self.namespace,
             component=self.component_label,
-            with_claims=self._needs_claims,
+            with_claims=storage.needs_claims(self),
             with_events=self.events_enabled,
         )
 
     async def _leave(self) -> None:
-        await self._views.leave(self._connection_settings)
-
-    @property
-    def _pod_key(self) -> Key:
-        return Key(self.namespace, self.pod_name)
+        await self._views.leave(connection_settings(self))
 
     @property
     def _own_pod(self) -> OwnPod:
-        return OwnPod(server=self._identity, key=self._pod_key, uid=self.pod_id)
+        return OwnPod(server=identity_of(self), key=Key(self.namespace, self.pod_name), uid=self.pod_id)
 
     def _spec(self) -> ServerSpec:
         """Return what this server is as the settings are now."""
         return ServerSpec(
-            identity=self._identity,
+            identity=identity_of(self),
             user_id=self.user.id,
             hub_namespace=self.hub_namespace,
             slug_scheme=self.slug_scheme,
@@ -195,26 +175,6 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             extra_claim_names=self.extra_claim_names,
             is_placed_beside_others=self.storage_same_node,
         )
-
-    @property
-    def _protection(self) -> security.Protection:
-        return security.Protection(
-            security_profile=self.security_profile,
-            api_token_in_secret=self.api_token_in_secret,
-            secret_environment=list(self.secret_environment),
-            user_namespace_allow_existing=self.user_namespace_allow_existing,
-        )
-
-    @contextmanager
-    def _protected(self) -> Iterator[None]:
-        """Let profiles and users' choices, which are applied inside, take away no protection of the cluster."""
-        before = self._protection
-        yield
-        taken = before.weakened_by(self._protection)
-        if taken:
-            for name in taken:  # for a subclass that tries once more
-                setattr(self, name, getattr(before, name))
-            raise security.weakened(taken)
 
     # --- Names and saved state ---
 
@@ -250,14 +210,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             dns_name=self.dns_name,
             pvc_name=home,
             extra_claims=self.extra_claim_names,
-            url=self._url_in_state,
+            url=known_url(self.server),
         )
         return {**super().get_state(), **saved.dump()}
-
-    @property
-    def _url_in_state(self) -> str | None:
-        """The address that the hub has of this server, one of an earlier spawner too; None before it is known."""
-        return self.server.url if self.server is not None and self.server.ip else None
 
     def clear_state(self) -> None:
         """Forget the pod; the claim stays this server's."""
@@ -271,9 +226,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._start_future = None
         self._saved = replace(self._saved, applied_options=None, access_token=None)
         self._life = lifecycle.cleared(self._life)
-        self._run_log = RunLog(self.log)
+        self._run.log = RunLog(self.log)
         # The hub clears the state before its own preparations for a start, while tabs already listen.
-        self._forget_progress()
+        self._run.forget_progress()
 
     # --- What ends a start, and what of it the hub counts ---
 
@@ -283,15 +238,11 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             yield
         except Exception as error:
-            failure = failure_of(error, self, self._secrets | self._configured_secrets())
+            failure = failure_of(error, self, self._run.secrets | security.secrets_configured_for(self))
             if failure is error:
                 raise
             # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
             raise failure from None
-
-    def _configured_secrets(self) -> frozenset[str]:
-        containers = (self.init_containers, self.extra_containers, self.extra_container_config)
-        return security.configured_secrets(self.environment, *containers) | {str(self.api_token)}
 
     @property
     def _spawn_future(self) -> "asyncio.Future[Any] | None":
@@ -332,18 +283,23 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             await super().apply_group_overrides()
 
     async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
-        with self._supervised(), administrators_code("KubeSpawner.apply_user_options"), self._protected():
-            await super()._run_apply_user_options(user_options)
+        with (
+            self._supervised(),
+            administrators_code("KubeSpawner.apply_user_options"),
+            security.protected(self),
+        ):
+            await super()._run_apply_user_options(options_for_hub(self, user_options))
 
     def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
         """Run an administrator's hook; what is left of an async one is returned, to be awaited."""
         with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
             result = super().run_pre_spawn_hook()
-        return self._supervise_rest(result) if isawaitable(result) else None
 
-    async def _supervise_rest(self, hook: Awaitable[Any]) -> None:
-        with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
-            await hook
+        async def rest(hook: Awaitable[Any]) -> None:
+            with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
+                await hook
+
+        return rest(result) if isawaitable(result) else None
 
     async def create_certs(self) -> dict[str, str]:
         """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``."""
@@ -359,7 +315,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         Safe to cancel at any point and to repeat: whatever was created is found again by the next stop or
         start.
         """
-        self._forget_progress()
+        self._run.forget_progress()
         self._start_future = asyncio.current_task()
         self._life = lifecycle.start_begun(self._life)
         try:
@@ -368,10 +324,12 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._life = lifecycle.start_failed(self._life)
             raise
         finally:
-            self._progress.end()
+            self._run.progress.end()
         self._life = lifecycle.start_succeeded()
         if self.save_access_token:
-            self._renew_access_token()
+            # It does not wait, so that no cancellation is between.
+            token = renewed_access_token(self, self._log_name)
+            self._saved = replace(self._saved, access_token=token or self._saved.access_token)
         return url
 
     async def _url_in_time(self, started: datetime) -> str:
@@ -383,7 +341,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             async with limit:
                 # Until the cluster is asked, what takes long is an administrator's function.
                 self._emit(requested(started))
-                with self._protected():
+                with security.protected(self):
                     await self.load_user_options()
                 # A profile's start_timeout comes after the hub has begun to wait: it can only be shorter.
                 seconds = min(seconds, self.start_timeout)
@@ -391,32 +349,17 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 attempt = await self._attempt(started)
                 with refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
-                    whole = await attempt.asking(lambda: self._as_hooks_see_it(attempt.cluster, pod))
+                    whole = await attempt.asking(lambda: self._whole(attempt.cluster, pod))
                 url = self._address_of(whole)
-                probe = self._probe(url)
+                probe = Probe.by(self, url)
                 await until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
             if not limit.expired():
                 raise
             # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
             if not url:
-                raise SpawnFailed(self._at_deadline(seconds)) from None
+                raise SpawnFailed(self._run.at_deadline(seconds)) from None
         return url
-
-    def _probe(self, url: str) -> Probe:
-        base_url = "/" if self.server is None else self.server.base_url
-        return Probe.of(
-            url, base_url=base_url, hub_settings=self.user.settings if self.internal_ssl else None
-        )
-
-    def _renew_access_token(self) -> None:
-        """Make the token of the server that has just started; it does not wait, so that no cancellation is between."""
-        try:
-            token = self._database.renew_access_token(self.server.base_url)
-        except ValueError as error:  # the role of the user does not let them access their own server
-            self.log.warning("%s: no access token is saved: %s", self._log_name, error)
-        else:
-            self._saved = replace(self._saved, access_token=token)
 
     async def _launch(self, attempt: Attempt) -> Raw:
         """Return what is kept of the new pod, which runs."""
@@ -425,27 +368,28 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.enable_user_namespaces:
             existing = await ensure_namespace(attempt, self._namespace_to_create())
         await until_synced(attempt, attempt.cluster.pods)
-        if self._needs_claims:
+        if storage.needs_claims(self):
             await until_synced(attempt, attempt.cluster.claims)
-        if not self._may_use(existing, attempt):
+        is_known = self.user_namespace_allow_existing or self._saved.namespace == self.namespace
+        if not (is_known or may_use(existing, attempt, HubDatabase.of(self))):
             raise SpawnFailed(foreign_namespace(self.namespace))
         self._saved = replace(self._saved, namespace=self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         async with attempt.cluster.following() as feed:
-            self._feed = feed
+            self._run.feed = feed
             claims = await self._ensure_claims(attempt, feed)
             manifest = await self._pod()
             self.pod_name = key_of(manifest).name
-            attempt.cluster.pending_deletes.withdraw_matching(self._pod_key)
-            subscribe(feed, PODS, self._pod_key)
-            self._secrets = self._secrets_of(manifest)
-            secure = security.secured(manifest, self._protection, self.api_token)
+            attempt.cluster.pending_deletes.withdraw_matching(self._own_pod.key)
+            subscribe(feed, PODS, self._own_pod.key)
+            self._run.secrets = security.secrets_in(manifest, self)
+            secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
             async with storage.in_turn(spec, attempt, secure.pod, claims) as turn:
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = turn.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
-            owned = [*self._owned_objects(pod), *self._environment_secret(secure.content)]
+            owned = [*self._owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
@@ -455,23 +399,6 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
-    def _secrets_of(self, pod: Raw) -> frozenset[str]:
-        shown = (self.user.name, self.image, self.namespace, self.pod_name)
-        return security.secrets_of(pod, api_token=self.api_token, shown=shown)
-
-    def _may_use(self, namespace: Raw | None, attempt: Attempt) -> bool:
-        """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
-        return (
-            namespace is None
-            or self.user_namespace_allow_existing
-            or self.namespace == self._saved.namespace
-            or any(
-                state.namespace == self.namespace
-                for state in self._database.states_of_other_servers().values()
-            )
-            or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
-        )
-
     async def _attempt(self, started: datetime) -> Attempt:
         try:
             cluster = await self._connect()
@@ -479,13 +406,13 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             raise SpawnFailed(no_cluster(str(error))) from error
         return Attempt(
             cluster=cluster,
-            identity=self._identity,
+            identity=identity_of(self),
             attempt_id=uuid4().hex,
             started=started,
             grace_seconds=self.delete_grace_period,
-            creates=self._creates,
+            creates=self._run.creates,
             emit=self._emit,
-            add_events=self._progress.add_events,
+            add_events=self._run.progress.add_events,
             diagnose=partial(
                 diagnose,
                 site_rules=tuple(self.diagnosis_rules),
@@ -500,7 +427,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
 
     async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
-        choose = partial(choose_home, storage.home_request(self._spec(), self._database))
+        choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
         claim = await ensure_claim(attempt, choose, self._claim, feed)
         self._home_name = self._home_name.found(key_of(claim).name)
         if self.storage_grow:
@@ -511,9 +438,12 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         self, extra: ExtraClaim, attempt: Attempt, feed: "EventSubscription | None"
     ) -> Raw:
         template_name = self._expand_user_properties(extra.name_template)
-        request = storage.extra_claim_request(self._spec(), extra, template_name, self._database)
+        request = storage.extra_claim_request(self._spec(), extra, template_name, HubDatabase.of(self))
         claim = await ensure_claim(
-            attempt, partial(choose_extra, request, extra.name), partial(self._extra_claim, extra), feed
+            attempt,
+            partial(choose_extra, request, extra.name),
+            partial(self._resolver.extra_claim, extra),
+            feed,
         )
         self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
         if self.storage_grow:
@@ -521,29 +451,15 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         return claim
 
     def _emit(self, diagnosis: Diagnosis) -> None:
-        emitted = self._progress.emit(self._without_secrets(diagnosis))
+        emitted = self._run.emit(diagnosis)
         if emitted is not None:
             # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
             level = logging.DEBUG if emitted.reason is None else logging.INFO
             self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
 
-    def _at_deadline(self, seconds: float) -> Diagnosis:
-        latest = self._progress.latest or cluster_silent()
-        # The limit that the administrator knows, and not the moment of the last words before it.
-        return at_deadline(latest, timedelta(seconds=seconds))
-
-    def _without_secrets(self, diagnosis: Diagnosis) -> Diagnosis:
-        """Return what may be said: where something is wrong, the cluster may quote the pod."""
-        return diagnosis if diagnosis.reason is None else redacted(diagnosis, self._secrets)
-
-    def _forget_progress(self) -> None:
-        """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""
-        if self._progress.has_ended:
-            self._progress = Progress()
-
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab hears all of it."""
-        updates = self._progress.listen(
+        updates = self._run.progress.listen(
             remind_after=self.slow_spawn_message_threshold,
             remind_every=self.slow_spawn_message_frequency,
         )
@@ -553,8 +469,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
     @property
     def events(self) -> list[Raw]:
         """What Kubernetes has said about the pod while it starts, the latest last; for subclasses and hooks."""
-        heard = () if self._feed is None else self._feed.events()
-        return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
+        return self._run.events()
 
     # --- Poll ---
 
@@ -571,13 +486,8 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             if code is not None and not isinstance(self._life, Starting):
                 await self._leave()
         except Exception:  # noqa: BLE001 - it is logged there
-            self._run_log.log_poll_failure(self._log_name)
+            self._run.log.log_poll_failure(self._log_name)
         return code
-
-    @property
-    def _address_in_hub(self) -> str | None:
-        """The IP or host name of the server in the hub's row of it, "" before it is known; None without a row."""
-        return None if self.server is None else self.server.ip or ""
 
     async def _exit_code(self) -> int | None:
         if lifecycle.may_have_created(self._life):
@@ -588,7 +498,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 cluster,
                 self._own_pod,
                 self._life,
-                self._address_in_hub,
+                known_host(self.server),
                 request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
@@ -602,27 +512,24 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         match found:
             case NoPod():
                 # Read again: a stop may have ended meanwhile, after which the hub has no row of the server.
-                code, how = end_without_pod(self._life, self._address_in_hub)
+                code, how = end_without_pod(self._life, known_host(self.server))
                 if how:
-                    self._run_log.log_end(logging.WARNING, self._pod_key, how)
+                    self._run.log.log_end(logging.WARNING, self._own_pod.key, how)
                 return code
             case PodEnded(pod=pod, end=end):
-                self._note_end(cluster, pod, end)
+                level = logging.WARNING if end.code else logging.INFO
+                self._run.log.log_end(level, key_of(pod), end_in_words(pod, end))
+                # A pod that somebody drains has its own time to end, which another delete would cut short.
+                if self.delete_stopped_pods and not is_dying(pod):
+                    delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
             case PodAlive():
                 await self._note_alive(cluster, found)
         return None
 
-    def _note_end(self, cluster: Cluster, pod: Raw, end: Ended) -> None:
-        level = logging.WARNING if end.code else logging.INFO
-        self._run_log.log_end(level, key_of(pod), end_in_words(pod, end))
-        # A pod that somebody drains has its own time to end, which another delete would cut short.
-        if self.delete_stopped_pods and not is_dying(pod):
-            delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
-
     async def _note_alive(self, cluster: Cluster, found: PodAlive) -> None:
         before = self._life.seen if isinstance(self._life, Running) else None
-        self._run_log.log_trouble(found.pod, {} if before is None else before.kept)
+        self._run.log.log_trouble(found.pod, {} if before is None else before.kept)
         self._life = lifecycle.seen_alive(self._life, found.entry)
         self.pod_id = uid_of(found.pod)
         if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
@@ -635,7 +542,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         The wait is bounded by `stop_timeout`; a delete that cannot be delivered is kept until it is.
         """
-        await self._creates.wait()
+        await self._run.creates.wait()
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
@@ -643,16 +550,16 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
             return
         removal = Removal(
             cluster=cluster,
-            key=self._pod_key,
+            key=self._own_pod.key,
             is_ours=self._own_pod.is_own,
             grace_seconds=0 if now else self.delete_grace_period,
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
-            uncertain_attempt=self._creates.uncertain_attempt,
+            uncertain_attempt=self._run.creates.uncertain_attempt,
             owned_objects=self._owned_keys(),
         )
         await removal.run(self._own_pod.all_in(cluster.pods.view))
-        self._creates = PendingCreates()
+        self._run.creates = PendingCreates()
         self._life = lifecycle.stopped(self._life)
         await self._leave()
 
@@ -662,14 +569,19 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         Only a claim that is surely this server's and no other's is deleted. Never raises: the hub forgets the
         server whatever happens here.
         """
+        policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
             if self.extra_claim_names:
                 cluster = await self._connect()
                 await storage.delete_extra_claims(
-                    cluster, self._spec(), self._database, policy=self._retry_policy, log=self.log
+                    cluster, self._spec(), HubDatabase.of(self), policy=policy, log=self.log
                 )
             if self.delete_pvc and self.storage_pvc_ensure:
-                await self._delete_home()
+                name = self._home_name.remembered or await self._existing_home() or self.pvc_name
+                cluster = await self._connect()
+                await storage.delete_home(
+                    cluster, self._spec(), name, HubDatabase.of(self), policy=policy, log=self.log
+                )
         except (SpawnFailed, KubeError, TimeoutError) as error:
             self.log.warning(
                 "%s: the claim is kept because the cluster did not confirm its deletion: %s",
@@ -677,17 +589,6 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 error,
             )
         await self._leave()
-
-    async def _delete_home(self) -> None:
-        name = self._home_name.remembered or await self._existing_home() or self.pvc_name
-        cluster = await self._connect()
-        await storage.delete_home(
-            cluster, self._spec(), name, self._database, policy=self._retry_policy, log=self.log
-        )
-
-    @property
-    def _retry_policy(self) -> RetryPolicy:
-        return RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
 
     # --- Rename of a server (JupyterHub 6); of a user: claims/home.py ---
 
@@ -720,7 +621,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
                 "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
         self._home_name = self._home_name.found(home)
-        self._database.save_state(self.get_state())
+        HubDatabase.of(self).save_state(self.get_state())
 
     async def _existing_home(self) -> str | None:
         """Return the name of this server's home; None if it has none.
@@ -730,7 +631,9 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
             await until_synced(attempt, attempt.cluster.claims)
-        choice = choose_home(storage.home_request(self._spec(), self._database), attempt.cluster.claims.view)
+        choice = choose_home(
+            storage.home_request(self._spec(), HubDatabase.of(self)), attempt.cluster.claims.view
+        )
         return choice.name if isinstance(choice, UseExisting) else None
 
     # --- Address ---
@@ -746,7 +649,7 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         address, server = Address.of(url), self.server
         if address != Address(server.proto, server.ip, server.port):
             self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), url, server.host)
-            self._database.save_address(server, address)
+            HubDatabase.of(self).save_address(server, address)
 
     async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
         """Return where the server of a pod listens; None where nobody can say.
@@ -756,24 +659,17 @@ class KubeSpawner(UserChoices, RemovedNames, Spawner):  # type: ignore[misc] # J
         """
         try:
             async with asyncio.timeout(self.k8s_api_request_timeout):
-                return self._address_of(await self._as_hooks_see_it(cluster, pod))
+                return self._address_of(await self._whole(cluster, pod))
         except (KubeError, TimeoutError) as error:
             self.log.debug("%s: its address is not known: %s", key_of(pod), error)
         except Exception:
             self.log.exception("%s: its address is not known", key_of(pod))
         return None
 
-    async def _as_hooks_see_it(self, cluster: Cluster, pod: Raw) -> Raw:
-        """Return the whole pod where an administrator's code makes its URL, else what is kept of it.
-
-        One that has gone meanwhile stays what was kept of it. Raises KubeError where the cluster does not say.
-        """
-        if self.get_pod_url is None and not self._overrides("_get_pod_url"):
-            return pod
-        try:
-            return await cluster.api.get(PODS, key_of(pod))
-        except NotFound:
-            return pod
+    async def _whole(self, cluster: Cluster, pod: Raw) -> Raw:
+        """Return the whole pod where an administrator's code makes its URL, else what is kept of it."""
+        is_asked_for = self.get_pod_url is not None or self._overrides("_get_pod_url")
+        return await cluster.whole(pod) if is_asked_for else pod
 
     async def get_url(self) -> str:
         """Return the server's URL after a restart of the hub: from the pod, else the one the hub has.

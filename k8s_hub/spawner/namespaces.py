@@ -13,6 +13,7 @@ from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import Cluster
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.start import Attempt, refused
 
 LOOK_AGAIN = 1.0
@@ -46,6 +47,16 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
         attempt.emit(dying_namespace(existing))
         await asyncio.sleep(LOOK_AGAIN)
     return None
+
+
+def may_use(namespace: Raw | None, attempt: Attempt, database: HubDatabase) -> bool:
+    """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
+    others = database.states_of_other_servers().values() if namespace is not None else ()
+    return (
+        namespace is None
+        or any(state.namespace == attempt.identity.namespace for state in others)
+        or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
+    )
 
 
 def is_of_this_hub(namespace: Raw, cluster: Cluster, identity: ServerIdentity) -> bool:

@@ -59,6 +59,13 @@ class Probe:
             tls=_certificates(hub_settings or {}) if address.scheme == "https" else None,
         )
 
+    @classmethod
+    def by(cls, spawner: Any, url: str) -> "Probe":
+        """Return the question to a spawner's server at a URL."""
+        base_url = "/" if spawner.server is None else spawner.server.base_url
+        hub_settings = spawner.user.settings if spawner.internal_ssl else None
+        return cls.of(url, base_url=base_url, hub_settings=hub_settings)
+
     @property
     def url(self) -> str:
         """What is asked for, for messages."""

@@ -8,18 +8,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
 
 from k8s_hub.claims.extra import KEEP_ANNOTATION, ExtraClaim, parse_extra_claims
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION
+from k8s_hub.kube.core.resources import SECRETS
 from k8s_hub.manifests import metadata
-from k8s_hub.manifests.claim import ClaimInputs, ClaimMount
-from k8s_hub.manifests.owned import SecretInputs, ServiceInputs, certificate_files, environment_secret_name
+from k8s_hub.manifests.claim import ClaimInputs, ClaimMount, build_claim
+from k8s_hub.manifests.owned import (
+    SecretInputs,
+    ServiceInputs,
+    build_secret,
+    build_service,
+    certificate_files,
+    environment_secret_name,
+)
 from k8s_hub.manifests.pod import PodInputs
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.naming.templates import in_setting
+from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.credentials import read_certificates
 from k8s_hub.spawner.failures import administrators_code
+from k8s_hub.spawner.owned_objects import OwnedObject
 
 _AS_THEY_ARE = (
     "image",
@@ -66,6 +78,18 @@ _MAY_BE_CALLABLE = (
     "container_security_context",
     "pod_security_context",
 )
+
+
+def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
+    """Return what the labels and annotations of all objects of a spawner's server are made of."""
+    return metadata.MetadataInputs(
+        username=spawner.user.name,
+        servername=spawner.name,
+        common_labels=spawner.common_labels,
+        component_label=spawner.component_label,
+        kubespawner_version=COMPATIBLE_VERSION,
+        jupyterhub_version=jupyterhub_version,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +199,29 @@ class Resolver:
             selector=self.pod_labels(self.expanded("extra_labels")),
             **self._labels_and_annotations(),
         )
+
+    def extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
+        """Return a claim besides the home to create."""
+        return build_claim(self.extra_claim_inputs(extra, name))
+
+    def certificate_secret(self) -> Raw:
+        """Return the Secret with the certificates."""
+        return build_secret(self.certificate_inputs())
+
+    def environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
+        """Return the Secret of the pod's secret variables, none without any."""
+        if not content:
+            return []
+        return [OwnedObject(resource=SECRETS, manifest=build_secret(self.environment_secret_inputs(content)))]
+
+    def service(self, port: int) -> Raw:
+        """Return the Service that leads to the pod."""
+        return build_service(self.service_inputs(port))
+
+    def namespace(self) -> Raw:
+        """Return the user's namespace to create."""
+        labels, annotations = map(self.expanded, ("user_namespace_labels", "user_namespace_annotations"))
+        return metadata.build_namespace(self.spawner.namespace, labels, annotations)
 
     def _labels_and_annotations(self) -> dict[str, Any]:
         return {

@@ -1,8 +1,9 @@
 """The last hand on a pod: `security_profile` and secret variables, after all hooks; and what contradicts the profile."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 from traitlets import TraitError
 
@@ -45,6 +46,16 @@ class Protection:
     api_token_in_secret: bool
     secret_environment: list[str]
     user_namespace_allow_existing: bool
+
+    @classmethod
+    def of(cls, spawner: Any) -> Self:
+        """Return what a spawner's options are now."""
+        return cls(
+            security_profile=spawner.security_profile,
+            api_token_in_secret=spawner.api_token_in_secret,
+            secret_environment=list(spawner.secret_environment),
+            user_namespace_allow_existing=spawner.user_namespace_allow_existing,
+        )
 
     def weakened_by(self, other: "Protection") -> list[str]:
         """Return the names of the settings that protect less in the other."""
@@ -129,6 +140,18 @@ def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset
     return frozenset(values | {api_token})
 
 
+def secrets_in(pod: Raw, spawner: Any) -> frozenset[str]:
+    """Return what nobody may read in a log or a message of a spawner's pod."""
+    shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
+    return secrets_of(pod, api_token=spawner.api_token, shown=shown)
+
+
+def secrets_configured_for(spawner: Any) -> frozenset[str]:
+    """Return what nobody may read in a log or a message before a spawner has a pod."""
+    containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
+    return configured_secrets(spawner.environment, *containers) | {str(spawner.api_token)}
+
+
 def configured_secrets(environment: Any, *containers: Any) -> frozenset[str]:
     """Return the texts in the settings that nobody may read in a log or a message, before there is a pod of them.
 
@@ -160,6 +183,18 @@ def weakening(before: Protection, name: str, value: Any) -> list[str]:
     return [
         f"{each} protects the cluster, and no profile can turn it off" for each in before.weakened_by(after)
     ]
+
+
+@contextmanager
+def protected(spawner: Any) -> Iterator[None]:
+    """Let profiles and users' choices, which are applied inside, take away no protection of the cluster."""
+    before = Protection.of(spawner)
+    yield
+    taken = before.weakened_by(Protection.of(spawner))
+    if taken:
+        for name in taken:  # for a subclass that tries once more
+            setattr(spawner, name, getattr(before, name))
+        raise weakened(taken)
 
 
 def weakened(taken: Collection[str]) -> SpawnFailed:

@@ -7,11 +7,12 @@ and writes what is found (a claim's name, a pod's uid) back to the spawner.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.kube.core.store import View
-from k8s_hub.naming.ownership import ServerIdentity, is_ours
+from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity, is_ours
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -30,6 +31,17 @@ def template_fields(
         userid=user_id,
         hub_namespace=hub_namespace,
         scheme=SlugScheme(slug_scheme),
+    )
+
+
+def identity_of(spawner: Any) -> ServerIdentity:
+    """Return who a spawner's server is."""
+    labels = spawner.common_labels
+    return ServerIdentity(
+        namespace=spawner.namespace,
+        username=spawner.user.name,
+        servername=spawner.name,
+        release_labels={label: labels[label] for label in RELEASE_LABELS if label in labels},
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, assert_never
@@ -25,7 +25,7 @@ from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.containers import server_silent, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, at_deadline
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, at_deadline, redacted
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
@@ -51,7 +51,9 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
+from k8s_hub.spawner.run_log import RunLog
 
 
 class PendingCreates:
@@ -87,6 +89,38 @@ class PendingCreates:
         # failing any other way it may have.
         if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 409, 429}):
             self.uncertain_attempt = attempt_id
+
+
+@dataclass(slots=True)
+class Run:
+    """What a spawner keeps of the latest run of its server, whose life is another value. Owned by the spawner."""
+
+    log: RunLog
+    progress: Progress = field(default_factory=Progress)
+    creates: PendingCreates = field(default_factory=PendingCreates)
+    #: The events of the start; None before it, and where events are not watched.
+    feed: EventSubscription | None = None
+    #: What must not be said of the pod that is being started.
+    secrets: frozenset[str] = frozenset()
+
+    def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
+        """Emit what may be said: where something is wrong, the cluster may quote the pod. Return it if it is new."""
+        said = diagnosis if diagnosis.reason is None else redacted(diagnosis, self.secrets)
+        return self.progress.emit(said)
+
+    def at_deadline(self, start_timeout: float) -> Diagnosis:
+        """Return why the start has not ended in time; the limit is the one that the administrator knows."""
+        return at_deadline(self.progress.latest or cluster_silent(), timedelta(seconds=start_timeout))
+
+    def forget_progress(self) -> None:
+        """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""
+        if self.progress.has_ended:
+            self.progress = Progress()
+
+    def events(self) -> list[Raw]:
+        """Return what Kubernetes has said about the pod while it starts, the latest last."""
+        heard = () if self.feed is None else self.feed.events()
+        return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
 
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
@@ -47,6 +47,11 @@ GROWING = RetryPolicy(deadline=5.0)
 
 
 # --- Which claims ---
+
+
+def needs_claims(spawner: Any) -> bool:
+    """Tell whether a spawner sees to claims; those that volumes only name are the cluster's affair."""
+    return spawner.storage_pvc_ensure or bool(spawner.extra_claims)
 
 
 def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:

@@ -1,8 +1,10 @@
-"""What a user chose for a server: the form, its answer, and the effect on the spawner's options."""
+"""What a user chose for a server: the form, its answer, and the effect on the spawner's options.
 
-from collections.abc import Awaitable, Collection, Generator, Sequence
-from contextlib import suppress
-from dataclasses import replace
+Functions of a spawner; `Overridable` has the methods of KubeSpawner's names that subclasses override.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from heapq import nsmallest
 from inspect import isawaitable
 from itertools import islice
@@ -20,28 +22,23 @@ from jinja2 import (
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
 from tornado.web import HTTPError
-from traitlets import TraitError, default
+from traitlets import TraitError
 
-from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import CONTACT, sanitized
 from k8s_hub.objects.raw import Raw
-from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides, usable
-from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
+from k8s_hub.profiles.checks import UnusableProfiles, unknown_overrides
 from k8s_hub.profiles.form import render_form
-from k8s_hub.profiles.listing import Person, copied, has_rules, in_order, initialised, offered
+from k8s_hub.profiles.listing import Person, copied, has_rules, initialised, offered
 from k8s_hub.profiles.selection import (
     LONGEST_VALUE,
     WrongChoice,
     in_quotes,
     merged,
-    profile_of,
-    select,
     still_valid,
-    unknown_to,
 )
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code, with_message
-from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.run_log import warn_once
 
 _FORM = "form.html"
@@ -115,231 +112,183 @@ _KEPT = 100
 _Steps = Generator[Awaitable[Any], Any, None]
 
 
-class UserChoices(ManifestBuilder):
-    """The part of KubeSpawner that knows profiles."""
+# --- The form ---
 
-    #: What was posted last and refused: the form shows it again.
-    _refused: Raw | None = None
 
-    # --- The form ---
+def render(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) -> str:
+    """Return the form of initialised profiles, as far as they are for this user; without any profile, no form.
 
-    @default("options_form")
-    def _default_options_form(self) -> Any:
-        return self._render_options_form_dynamically if self.profile_list else ""
+    ``refused`` is what was posted last and refused: the form shows it again.
+    """
+    person = person_of(spawner, profiles)
+    offer = offered(profiles, person)
+    wishes = (spawner.user_options if refused is None else refused) or {}
+    own = custom_form(spawner.profile_form_template, spawner.additional_profile_form_template_paths)
+    if own is not None and (offer or not profiles):
+        return own.render(profile_list=offer, user_options=still_valid(profiles, wishes, person))
+    shown = still_valid(profiles, wishes, person, keeps_texts=refused is not None)
+    return render_form(offer, shown) if profiles else ""
 
-    async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
-        """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
-        with administrators_code("KubeSpawner.profile_list"):
-            profiles = await self._evaluated_profiles()
-        return self._render_options_form(profiles)
 
-    def _render_options_form(self, profile_list: Any) -> str:
-        """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
-        try:
-            profiles = self._get_initialized_profile_list(profile_list)
-        except UnusableProfiles as error:
-            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
-            return render_form([], {}, nothing=UNUSABLE)
-        person = self._person(profiles)
-        offer = offered(profiles, person)
-        wishes = (self.user_options if self._refused is None else self._refused) or {}
-        own = custom_form(self.profile_form_template, self.additional_profile_form_template_paths)
-        if own is not None and (offer or not profiles):
-            return own.render(profile_list=offer, user_options=still_valid(profiles, wishes, person))
-        shown = still_valid(profiles, wishes, person, keeps_texts=self._refused is not None)
-        return render_form(offer, shown) if profiles else ""
+def render_unusable() -> str:
+    """Return the form of profiles of which none can work."""
+    return render_form([], {}, nothing=UNUSABLE)
 
-    # --- Its answer ---
 
-    @default("options_from_form")
-    def _options_from_form_default(self) -> Any:
-        return self._options_from_form
+# --- Its answer ---
 
-    def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
-        """Return user_options of the form's fields; nothing is judged here."""
-        ignored = unrecognised(formdata)
-        if ignored:
-            self.log.warning("%s: ignored the form's fields %s", self._log_name, _names(ignored))
-        return options_from_fields(formdata)
 
-    async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
-        """Return user_options of the posted form, or have it shown again with a sentence."""
-        return self._possible(await maybe_future(super().run_options_from_form(form_data)))
+def is_final(spawner: Any, is_overridden: Callable[[str], bool]) -> bool:
+    """Tell whether posted options can be checked at once: no code may change them, or what they mean, before the start."""
+    hooks = (
+        spawner.apply_user_options,
+        spawner.auth_state_hook,
+        spawner.group_overrides,
+        spawner.pre_spawn_hook,
+    )
+    prepare = getattr(type(spawner.authenticator), "pre_spawn_start", Authenticator.pre_spawn_start)
+    return bool(spawner.profile_list) and not (
+        callable(spawner.profile_list)
+        or any(hooks)
+        or prepare is not Authenticator.pre_spawn_start
+        or any(map(is_overridden, _DECISIVE))
+    )
 
-    async def options_from_query(self, query_data: dict[str, list[Any]]) -> Any:
-        """Return user_options of a link's query, or have the form shown with a sentence."""
-        return self._possible(await maybe_future(super().options_from_query(query_data)))
 
-    def _possible(self, user_options: Any) -> Any:
-        """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
-        if not (self._options_are_final and isinstance(user_options, dict)):
-            return user_options
-        try:
-            profiles = self._get_initialized_profile_list(self.profile_list)
-            select(profiles, user_options, self._person(profiles))
-        except (WrongChoice, UnusableProfiles) as error:
-            self._refused = _kept(user_options)
-            refusal = _refusal(error)
-            if refusal.detail:
-                self.log.warning("%s: %s", self._log_name, refusal.detail)
-            raise _bad_request(refusal.sentence) from None
-        self._refused = None
-        return user_options
+_DECISIVE = ("load_user_options", "_validate_user_options", "_get_initialized_profile_list")
 
-    @property
-    def _options_are_final(self) -> bool:
-        hooks = (self.apply_user_options, self.auth_state_hook, self.group_overrides, self.pre_spawn_hook)
-        overridable = ("load_user_options", "_validate_user_options", "_get_initialized_profile_list")
-        prepare = getattr(type(self.authenticator), "pre_spawn_start", Authenticator.pre_spawn_start)
-        return bool(self.profile_list) and not (
-            callable(self.profile_list)
-            or any(hooks)
-            or prepare is not Authenticator.pre_spawn_start
-            or any(getattr(type(self), name) is not getattr(UserChoices, name) for name in overridable)
-        )
 
-    async def _run_apply_user_options(self, user_options: dict[str, Any]) -> None:
-        """Have the hub apply what is configured for it; the options of profiles are no strangers to be warned of."""
-        if not self.apply_user_options:
-            # Then the hub only logs the names, whatever their number and length.
-            user_options = {} if self.profile_list else dict.fromkeys(_shown(user_options))
-        elif self.profile_list and isinstance(self.apply_user_options, dict):
-            user_options = {key: user_options[key] for key in user_options if key in self.apply_user_options}
-        await super()._run_apply_user_options(user_options)
+def to_show_again(user_options: Raw) -> dict[str, Any]:
+    """Return what of refused options the form can show again; of a client's own making there may be any amount."""
+    few = islice(user_options.items(), _KEPT)
+    return {
+        key: value
+        for key, value in few
+        if isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
+    }
 
-    # --- Its effect ---
 
-    async def load_user_options(self) -> None:
-        """Apply what the user chose; subclasses override it to support other options."""
-        with administrators_code("KubeSpawner.profile_list"):  # whatever is wrong is wrong with the profiles
-            await self._load_user_options()
+def options_for_hub(spawner: Any, user_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that the hub itself applies; those of profiles are no strangers to be warned of."""
+    if not spawner.apply_user_options:
+        # Then the hub only logs the names, whatever their number and length.
+        return {} if spawner.profile_list else dict.fromkeys(_shown(user_options))
+    if spawner.profile_list and isinstance(spawner.apply_user_options, dict):
+        return {key: user_options[key] for key in user_options if key in spawner.apply_user_options}
+    return user_options
 
-    async def _load_user_options(self) -> None:
-        try:
-            profiles = self._get_initialized_profile_list(await self._evaluated_profiles())
-            if not profiles:
-                self._note_applied(AppliedOptions() if self.profile_list else None)
-                self._tell_ignored(self.user_options)
-                return
-            self._validate(profiles)
-            await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
-        except (WrongChoice, UnusableProfiles) as error:
-            raise SpawnFailed(_refusal(error)) from None
 
-    def _note_applied(self, options: AppliedOptions | None) -> None:
-        self._saved = replace(self._saved, applied_options=options)
+# --- Its effect ---
 
-    def _validate(self, profiles: Sequence[Raw]) -> None:
-        try:
-            self._validate_user_options(profiles)
-        except WrongChoice:
-            raise
-        except ValueError as error:  # a subclass's, whose message is a sentence for the user
-            raise WrongChoice(str(error)) from None
 
-    def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
-        """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
-        if profile_list:
-            select(profile_list, self.user_options, self._person(profile_list))
+@contextmanager
+def refused_in_words() -> Iterator[None]:
+    """Raise what is wrong with profiles or a choice as SpawnFailed."""
+    try:
+        yield
+    except (WrongChoice, UnusableProfiles) as error:
+        raise SpawnFailed(refusal(error)) from None
 
-    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
-        """Return the initialised profile of this slug, without one the default."""
-        return profile_of(profile_list, slug, self._person(profile_list))
 
-    def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
-        """Apply a profile and the choices of its options.
+@contextmanager
+def sentence_of_subclass() -> Iterator[None]:
+    """Raise a subclass's ValueError, whose message is a sentence for the user, as WrongChoice."""
+    try:
+        yield
+    except WrongChoice:
+        raise
+    except ValueError as error:
+        raise WrongChoice(str(error)) from None
 
-        Where an override is asynchronous, what is left to do is returned, to be awaited.
-        """
-        options = {**self.user_options, PROFILE: slug}
-        selection = select(profile_list, options, self._person(profile_list), templates=EXPANDED_LATER)
-        slug = str(selection.profile["slug"])
-        self._note_applied(AppliedOptions(profile=slug, options=selection.chosen))
-        self._tell_ignored(unknown_to(selection.profile, self.user_options))
-        return _run(self._steps(selection.overrides, selection.profile))
 
-    def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
-        """Set options: dictionaries are merged into what is there, functions are called with this spawner.
+def apply_all(
+    overrides: Sequence[Raw], profile: Raw, apply: Callable[[dict[str, Any]], Awaitable[None] | None]
+) -> Awaitable[None] | None:
+    """Apply the overrides of a profile and of the chosen options.
 
-        Where a function is asynchronous, what is left to do is returned, to be awaited.
-        """
-        return _run(self._override_steps(spawner_override))
+    Where one is asynchronous, what is left to do is returned, to be awaited.
+    """
+    return _run(_steps(overrides, profile, apply))
 
-    def _steps(self, overrides: Sequence[Raw], profile: Raw) -> _Steps:
-        for override in overrides:
-            for name, value in override.items():
-                try:
-                    applied = self._apply_overrides({name: value})
-                    if applied is not None:
-                        yield applied
-                except TraitError as error:
-                    raise WrongChoice(
-                        f"The profile {in_quotes(str(profile['display_name']))} does not work with these choices:"
-                        f" they give {name} an invalid value. Choose something else, or contact your administrator."
-                    ) from error
 
-    def _override_steps(self, override: Raw) -> _Steps:
+def apply_override(spawner: Any, override: Raw) -> Awaitable[None] | None:
+    """Set options: dictionaries are merged into what is there, functions are called with the spawner.
+
+    Where a function is asynchronous, what is left to do is returned, to be awaited.
+    """
+    return _run(_override_steps(spawner, override))
+
+
+def _steps(
+    overrides: Sequence[Raw], profile: Raw, apply: Callable[[dict[str, Any]], Awaitable[None] | None]
+) -> _Steps:
+    for override in overrides:
         for name, value in override.items():
-            if callable(value):
-                with administrators_code(f"kubespawner_override.{name}"):
-                    value = value(self)  # noqa: PLW2901 - what it is
-                    if isawaitable(value):
-                        value = yield value  # noqa: PLW2901 - what it is
-            self._override(name, value)
+            try:
+                applied = apply({name: value})
+                if applied is not None:
+                    yield applied
+            except TraitError as error:
+                raise WrongChoice(
+                    f"The profile {in_quotes(str(profile['display_name']))} does not work with these choices:"
+                    f" they give {name} an invalid value. Choose something else, or contact your administrator."
+                ) from error
 
-    def _override(self, name: str, value: Any) -> None:
-        if not isinstance(name, str):
-            raise TraitError(f"{name!r} is not the name of an option: names are strings")
-        current = getattr(self, name, None) if isinstance(value, dict) else None
-        new = merged(current, value) if isinstance(current, dict) else copied(value)
-        try:
-            setattr(self, name, new)
-        except TraitError:
-            raise
-        except Exception as error:  # "infG" as an amount of memory, for example
-            raise TraitError(f"{name} cannot have this value: {type(error).__name__}") from error
 
-    def _tell_ignored(self, keys: Collection[str]) -> None:
-        if keys and not self.apply_user_options:
-            self.log.info("%s: no profile knows these user_options: %s", self._log_name, _names(keys))
+def _override_steps(spawner: Any, override: Raw) -> _Steps:
+    for name, value in override.items():
+        if callable(value):
+            with administrators_code(f"kubespawner_override.{name}"):
+                value = value(spawner)  # noqa: PLW2901 - what it is
+                if isawaitable(value):
+                    value = yield value  # noqa: PLW2901 - what it is
+        _override(spawner, name, value)
 
-    # --- The profiles ---
 
-    async def _evaluated_profiles(self) -> Any:
-        """Return the profiles as configured now."""
-        if not callable(self.profile_list):
-            return self.profile_list
-        return await maybe_future(self.profile_list(self)) or []
+def _override(spawner: Any, name: str, value: Any) -> None:
+    if not isinstance(name, str):
+        raise TraitError(f"{name!r} is not the name of an option: names are strings")
+    current = getattr(spawner, name, None) if isinstance(value, dict) else None
+    new = merged(current, value) if isinstance(current, dict) else copied(value)
+    try:
+        setattr(spawner, name, new)
+    except TraitError:
+        raise
+    except Exception as error:  # "infG" as an amount of memory, for example
+        raise TraitError(f"{name} cannot have this value: {type(error).__name__}") from error
 
-    def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
-        """Return a copy of the profiles that can work, in order, with slugs and defaults filled in.
 
-        Raises UnusableProfiles where there are profiles and none can work: without any, users would get a server
-        without the limits that profiles set.
-        """
-        if not profile_list:
-            return []
-        profiles, faults = usable(profile_list)
-        if profile_list is not self.profile_list:  # that one was told of when it was set
-            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
-        for fault in (*faults, *unknown_overrides(profiles, self._is_known, self.trait_names())):
-            warn_once(self.log, f"KubeSpawner.{fault}")
-        if faults and not profiles:
-            raise UnusableProfiles(faults[0])
-        return initialised(profiles.values())
+# --- The profiles ---
 
-    def _is_known(self, name: str) -> bool:
-        """Tell whether this spawner has an option or attribute of the name, of a subclass perhaps."""
-        return hasattr(type(self), name) or name in vars(self)
 
-    def _sorted_dict_values(self, src: Any) -> Any:
-        """Return the values of a dictionary in the order of its keys, and anything else as it is."""
-        return in_order(src) if isinstance(src, dict) else src
+async def configured_profiles(spawner: Any) -> Any:
+    """Return the profiles as configured now."""
+    if not callable(spawner.profile_list):
+        return spawner.profile_list
+    return await maybe_future(spawner.profile_list(spawner)) or []
 
-    def _person(self, profiles: Sequence[Raw]) -> Person:
-        """Return whose server it is; the hub is asked for the groups where they matter."""
-        groups = self._database.group_names() if has_rules(profiles) else frozenset[str]()
-        return Person(name=self.user.name, groups=groups)
+
+def usable_profiles(spawner: Any, profiles: Mapping[str, Raw], faults: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the profiles that can work, in order, with slugs and defaults filled in; faults are logged.
+
+    Raises UnusableProfiles where there are profiles and none can work: without any, users would get a server
+    without the limits that profiles set.
+    """
+
+    def is_known(name: str) -> bool:
+        return hasattr(type(spawner), name) or name in vars(spawner)  # an attribute of a subclass, perhaps
+
+    for fault in (*faults, *unknown_overrides(profiles, is_known, spawner.trait_names())):
+        warn_once(spawner.log, f"KubeSpawner.{fault}")
+    if faults and not profiles:
+        raise UnusableProfiles(faults[0])
+    return initialised(profiles.values())
+
+
+def person_of(spawner: Any, profiles: Sequence[Raw]) -> Person:
+    """Return whose server it is; the hub is asked for the groups where they matter."""
+    groups = HubDatabase.of(spawner).group_names() if has_rules(profiles) else frozenset[str]()
+    return Person(name=spawner.user.name, groups=groups)
 
 
 def _run(steps: _Steps) -> Awaitable[None] | None:
@@ -365,17 +314,7 @@ async def _rest(steps: _Steps, waited_for: Awaitable[Any]) -> None:
                 waited_for = steps.send(result)
 
 
-def _kept(user_options: Raw) -> dict[str, Any]:
-    """Return what of refused options the form can show again; of a client's own making there may be any amount."""
-    few = islice(user_options.items(), _KEPT)
-    return {
-        key: value
-        for key, value in few
-        if isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
-    }
-
-
-def _names(keys: Collection[str]) -> str:
+def name_list(keys: Collection[str]) -> str:
     """Return what a client has called something, in one line; of many or long names only the beginning."""
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return f"{', '.join(_shown(keys))}{more}"
@@ -385,12 +324,13 @@ def _shown(keys: Collection[str]) -> list[str]:
     return [sanitized(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
 
 
-def _refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
+def refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
+    """Return what the user reads of profiles or a choice that cannot work."""
     if isinstance(error, UnusableProfiles):
         return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, UNUSABLE, detail=str(error))
     return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, str(error), detail=error.detail)
 
 
-def _bad_request(sentence: str) -> HTTPError:
+def bad_request(sentence: str) -> HTTPError:
     """Return what makes the hub show the form again, with the sentence above it."""
     return with_message(HTTPError(400, sentence), sentence)

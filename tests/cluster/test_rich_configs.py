@@ -148,9 +148,7 @@ async def test_the_api_server_accepts_all_of_it(
 ):
     config = config_of(rich)
     config.KubeSpawner.namespace = fresh_namespace
-    monkeypatch.setattr(
-        "k8s_hub.spawner.manifest_builder.pod_namespace", lambda: f"hub-{secrets.token_hex(3)}"
-    )
+    monkeypatch.setattr("k8s_hub.spawner.overridable.pod_namespace", lambda: f"hub-{secrets.token_hex(3)}")
     from_hub = {**authority, "internal_ssl": bool(config.JupyterHub.get("internal_ssl"))}
     for username, servername in SERVERS:
         spawner = bare_spawner(username, servername, config=config, **from_hub)

@@ -127,5 +127,4 @@ def test_no_other_module_of_the_spawner_reaches_into_the_database():
         if path.name != "database.py" and isinstance(node, ast.Attribute) and node.attr in HUBS_OBJECTS
     }
 
-    # It hands the row of its server on, and does not look into it.
-    assert found == {"manifest_builder.py: orm_spawner"}
+    assert found == set()

@@ -116,7 +116,7 @@ async def test_a_create_that_loses_every_race_is_repeated_with_pauses(cluster, l
     assert 57 <= looptime <= 59
     assert 10 <= cluster.faults.hits(rule) <= 100
     assert error.reason == "cluster_busy"
-    assert run.spawner._creates.uncertain_attempt is None
+    assert run.spawner._run.creates.uncertain_attempt is None
     assert pods(cluster) == []
 
 

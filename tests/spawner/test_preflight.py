@@ -297,8 +297,8 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
     told = list(unusable(spawner._resolver, name, getattr(spawner, name)))
     try:
         pod = asyncio.run(spawner._pod())
-        spawner._secrets_of(pod)
-        secured = security.secured(pod, spawner._protection, spawner.api_token)
+        security.secrets_in(pod, spawner)
+        secured = security.secured(pod, security.Protection.of(spawner), spawner.api_token)
         mounted_claims(secured.pod)
         json.dumps(with_attempt_id(bound(secured.pod), "mark"), allow_nan=False)
     except (SettingError, SpawnFailed):

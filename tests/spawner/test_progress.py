@@ -75,14 +75,14 @@ async def test_the_bar_never_goes_back():
 async def test_a_tab_that_listens_before_the_next_start_does_not_hear_the_last_one():
     """The hub clears the state before a start; its own preparations may then take long."""
     spawner = bare_spawner()
-    spawner._progress.emit(SCHEDULING)
-    spawner._progress.end()
+    spawner._run.progress.emit(SCHEDULING)
+    spawner._run.progress.end()
     spawner.clear_state()
-    tab = asyncio.create_task(heard(spawner._progress))
+    tab = asyncio.create_task(heard(spawner._run.progress))
     await asyncio.sleep(0)
     spawner.clear_state()
-    spawner._progress.emit(STARTING)
-    spawner._progress.end()
+    spawner._run.progress.emit(STARTING)
+    spawner._run.progress.end()
 
     assert await tab == [STARTING.sentence]
 
@@ -98,9 +98,9 @@ async def told_for(seconds, **options):
         ]
 
     tab = asyncio.create_task(read())
-    spawner._progress.emit(SCHEDULING)
+    spawner._run.progress.emit(SCHEDULING)
     await asyncio.sleep(seconds)
-    spawner._progress.end()
+    spawner._run.progress.end()
     return await tab
 
 
@@ -129,11 +129,11 @@ async def test_news_of_a_slow_start_do_not_put_off_when_it_is_spoken_of_again():
         return [event["message"] async for event in spawner.progress()]
 
     tab = asyncio.create_task(read())
-    spawner._progress.emit(SCHEDULING)
+    spawner._run.progress.emit(SCHEDULING)
     await asyncio.sleep(119)
-    spawner._progress.emit(STARTING)
+    spawner._run.progress.emit(STARTING)
     await asyncio.sleep(130)
-    spawner._progress.end()
+    spawner._run.progress.end()
 
     assert await tab == [SCHEDULING.sentence, "60", STARTING.sentence, "120", "180"]
     assert asyncio.get_running_loop().time() - begin < 250
@@ -166,7 +166,7 @@ async def test_a_threshold_of_zero_means_no_such_message():
 @pytest.mark.looptime
 async def test_a_tab_that_is_opened_late_hears_at_once_how_long_it_has_taken():
     spawner = bare_spawner()
-    spawner._progress.emit(SCHEDULING)
+    spawner._run.progress.emit(SCHEDULING)
     await asyncio.sleep(90)
     tab = spawner.progress()
     await anext(tab)

@@ -13,6 +13,7 @@ from tornado.web import HTTPError
 from devkit.minicluster.runtime import Exit
 from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import NO_WAIT, Run, failed_start, pods, sentence_of
+from k8s_hub.spawner.readiness import Probe
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -131,7 +132,7 @@ async def test_five_servers_that_answer_the_start_and_never_the_hub_leave_it_up(
 @pytest.mark.parametrize("code", [200, 204, 301, 302, 401, 403, 404, 405, 424, 429])
 async def test_whatever_is_below_500_is_an_answer(code):
     async with Server(then=status(code)).listening() as url:
-        assert await bare_spawner()._probe(url).ask() is None
+        assert await Probe.by(bare_spawner(), url).ask() is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ async def test_whatever_is_below_500_is_an_answer(code):
 )
 async def test_a_head_that_the_hub_can_read_is_an_answer(head):
     async with Server(then=head.encode("latin-1")).listening() as url:
-        assert await bare_spawner()._probe(url).ask() is None
+        assert await Probe.by(bare_spawner(), url).ask() is None
 
 
 async def test_what_is_an_answer_to_the_start_is_one_to_the_hub(hub, cluster):
@@ -207,7 +208,7 @@ async def test_it_is_asked_at_the_path_at_which_the_hub_asks(name):
         run = Run(name)
         run.has_row()
         run.spawner.server.base_url = f"/hub prefix/user/{url_escape_path(name)}/"
-        assert await run.spawner._probe(f"{url}/of/its/own?x=y").ask() is None
+        assert await Probe.by(run.spawner, f"{url}/of/its/own?x=y").ask() is None
     (line,) = server.asked
     assert line.startswith("GET /hub%20prefix/user/")
     assert line.endswith("/api HTTP/1.1")
@@ -216,7 +217,7 @@ async def test_it_is_asked_at_the_path_at_which_the_hub_asks(name):
 async def test_an_address_of_ipv6_is_asked(cluster):
     server = Server(then=OK)
     async with server.listening("::1") as url:
-        assert await bare_spawner()._probe(url).ask() is None
+        assert await Probe.by(bare_spawner(), url).ask() is None
 
 
 @pytest.mark.parametrize(
@@ -229,10 +230,10 @@ async def test_an_address_of_ipv6_is_asked(cluster):
     ],
 )
 async def test_an_address_that_leads_nowhere_is_told(url, words):
-    assert words in await bare_spawner()._probe(url).ask()
+    assert words in await Probe.by(bare_spawner(), url).ask()
 
 
 async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with Server(then=OK).listening() as url:
-        assert await bare_spawner()._probe(url).ask() is None
+        assert await Probe.by(bare_spawner(), url).ask() is None

@@ -15,6 +15,7 @@ import pytest
 from devkit.testing.bare import bare_spawner
 from k8s_hub.claims.home import UseExisting, choose_home
 from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.storage import home_request
 from tests.claims.objects import claim, listed
 
@@ -86,7 +87,7 @@ def test_a_server_of_every_era_finds_its_claim_at_its_next_start(version, user, 
     for saved in (state, stopped_since):
         spawner = loaded(user, server, saved)
         spawner.clear_state()
-        home = choose_home(home_request(spawner._spec(), spawner._database), claims)
+        home = choose_home(home_request(spawner._spec(), HubDatabase.of(spawner)), claims)
         assert isinstance(home, UseExisting), home
         assert home.name == claim_name
 

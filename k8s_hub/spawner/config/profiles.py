@@ -95,7 +95,7 @@ class ProfileTraits(HasTraits):
             *faults,
             *useless_slugs(profiles),
             *overrides_too_late(profiles),
-            *self._refused_values(profiles),
+            *_refused_values(self, profiles),
         )
         for fault in faults:
             warn_once(_log_of(self), f"KubeSpawner.{fault}")
@@ -106,25 +106,27 @@ class ProfileTraits(HasTraits):
                 _log_of(self), _about_foreign_rules(["profile_list's profiles"] if of_function else foreign)
             )
 
-    def _refused_values(self, profiles: Mapping[str, Raw]) -> Iterator[str]:
-        traits = self.traits()
-        with self.cross_validation_lock:
-            for path, name, value in fixed_overrides(profiles):
-                if name in traits and (fault := self._fault(traits[name], value)):
-                    yield f"{path}: {fault}"
 
-    def _fault(self, trait: TraitType[Any, Any], value: Any) -> str:
-        if isinstance(value, dict) and value and not self._fault(trait, {}):
-            return ""  # it is merged into the setting, and None removes a key
-        try:
-            trait._validate(self, value)  # noqa: SLF001 - traitlets has no other way to ask
-        except TraitError as error:
-            # A dictionary's values may be secret, and so may what was meant to be one.
-            kind = f"must be {trait.info()}, not a {type(value).__name__}"
-            return kind if isinstance(trait, Dict) else str(error)
-        except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example
-            return f"must be {trait.info()}; it raises {type(error).__name__}"
-        return ""
+def _refused_values(spawner: HasTraits, profiles: Mapping[str, Raw]) -> Iterator[str]:
+    traits = spawner.traits()
+    with spawner.cross_validation_lock:
+        for path, name, value in fixed_overrides(profiles):
+            if name in traits and (fault := _fault(spawner, traits[name], value)):
+                yield f"{path}: {fault}"
+
+
+def _fault(spawner: HasTraits, trait: TraitType[Any, Any], value: Any) -> str:
+    if isinstance(value, dict) and value and not _fault(spawner, trait, {}):
+        return ""  # it is merged into the setting, and None removes a key
+    try:
+        trait._validate(spawner, value)  # noqa: SLF001 - traitlets has no other way to ask
+    except TraitError as error:
+        # A dictionary's values may be secret, and so may what was meant to be one.
+        kind = f"must be {trait.info()}, not a {type(value).__name__}"
+        return kind if isinstance(trait, Dict) else str(error)
+    except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example
+        return f"must be {trait.info()}; it raises {type(error).__name__}"
+    return ""
 
 
 def _about_foreign_rules(places: Sequence[str]) -> str:

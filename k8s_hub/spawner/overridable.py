@@ -1,18 +1,16 @@
 """What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub import __version__ as jupyterhub_version
 from jupyterhub.utils import maybe_future
 from traitlets import HasTraits, default
 
-from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.kube.configuration import pod_namespace
@@ -21,11 +19,9 @@ from k8s_hub.manifests import metadata
 from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
-from k8s_hub.manifests.metadata import build_namespace
-from k8s_hub.manifests.owned import build_secret, build_service, environment_secret_name
+from k8s_hub.manifests.owned import environment_secret_name
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.naming import slugs
-from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity
 from k8s_hub.naming.templates import (
     TemplateError,
     expand,
@@ -37,6 +33,11 @@ from k8s_hub.naming.templates import (
 )
 from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.checks import UnusableProfiles, usable
+from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
+from k8s_hub.profiles.listing import in_order
+from k8s_hub.profiles.selection import WrongChoice, profile_of, select, unknown_to
+from k8s_hub.spawner import user_choices
 from k8s_hub.spawner.address import alt_name, in_url
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
@@ -51,10 +52,9 @@ from k8s_hub.spawner.config.scheduling import SchedulingTraits
 from k8s_hub.spawner.config.security import SecurityTraits
 from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
-from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.owned_objects import OwnedObject
-from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.resolve import Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
 from k8s_hub.text import is_http_url, kind_of
 
@@ -64,7 +64,7 @@ else:
     Base = HasTraits
 
 
-class ManifestBuilder(
+class Overridable(
     ClusterTraits,
     NamingTraits,
     ContainerTraits,
@@ -89,6 +89,129 @@ class ManifestBuilder(
     #: Of the saved state what is no attribute of its own: its version, the namespace in which this server has been (not one
     #: in which it was refused), what the start applied of the profiles (None where there are none), the access token.
     _saved = SavedState(version=COMPATIBLE_VERSION)
+    #: What was posted last and refused: the form shows it again.
+    _refused: Raw | None = None
+
+    # --- Profiles and the form ---
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        return self._render_options_form_dynamically if self.profile_list else ""
+
+    async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
+        """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
+        with administrators_code("KubeSpawner.profile_list"):
+            profiles = await user_choices.configured_profiles(self)
+        return self._render_options_form(profiles)
+
+    def _render_options_form(self, profile_list: Any) -> str:
+        """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
+        try:
+            profiles = self._get_initialized_profile_list(profile_list)
+        except UnusableProfiles as error:
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            return user_choices.render_unusable()
+        return user_choices.render(profiles, self, self._refused)
+
+    @default("options_from_form")
+    def _options_from_form_default(self) -> Any:
+        return self._options_from_form
+
+    def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+        """Return user_options of the form's fields; nothing is judged here."""
+        ignored = unrecognised(formdata)
+        if ignored:
+            names = user_choices.name_list(ignored)
+            self.log.warning("%s: ignored the form's fields %s", self._log_name, names)
+        return options_from_fields(formdata)
+
+    async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of the posted form, or have it shown again with a sentence."""
+        return self._possible(await maybe_future(super().run_options_from_form(form_data)))
+
+    async def options_from_query(self, query_data: dict[str, list[Any]]) -> Any:
+        """Return user_options of a link's query, or have the form shown with a sentence."""
+        return self._possible(await maybe_future(super().options_from_query(query_data)))
+
+    def _possible(self, user_options: Any) -> Any:
+        """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
+        if not (isinstance(user_options, dict) and user_choices.is_final(self, self._overrides)):
+            return user_options
+        try:
+            profiles = self._get_initialized_profile_list(self.profile_list)
+            select(profiles, user_options, user_choices.person_of(self, profiles))
+        except (WrongChoice, UnusableProfiles) as error:
+            self._refused = user_choices.to_show_again(user_options)
+            refusal = user_choices.refusal(error)
+            if refusal.detail:
+                self.log.warning("%s: %s", self._log_name, refusal.detail)
+            raise user_choices.bad_request(refusal.sentence) from None
+        self._refused = None
+        return user_options
+
+    async def load_user_options(self) -> None:
+        """Apply what the user chose; subclasses override it to support other options."""
+        # Whatever is wrong is wrong with the profiles.
+        with administrators_code("KubeSpawner.profile_list"), user_choices.refused_in_words():
+            profiles = self._get_initialized_profile_list(await user_choices.configured_profiles(self))
+            if profiles:
+                with user_choices.sentence_of_subclass():
+                    self._validate_user_options(profiles)
+                await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
+            else:
+                self._note_applied(AppliedOptions() if self.profile_list else None, self.user_options)
+
+    def _note_applied(self, options: AppliedOptions | None, ignored: Collection[str]) -> None:
+        self._saved = replace(self._saved, applied_options=options)
+        if ignored and not self.apply_user_options:
+            names = user_choices.name_list(ignored)
+            self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
+
+    def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
+        """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
+        if profile_list:
+            select(profile_list, self.user_options, user_choices.person_of(self, profile_list))
+
+    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
+        """Return the initialised profile of this slug, without one the default."""
+        return profile_of(profile_list, slug, user_choices.person_of(self, profile_list))
+
+    def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
+        """Apply a profile and the choices of its options.
+
+        Where an override is asynchronous, what is left to do is returned, to be awaited.
+        """
+        options = {**self.user_options, PROFILE: slug}
+        person = user_choices.person_of(self, profile_list)
+        selection = select(profile_list, options, person, templates=user_choices.EXPANDED_LATER)
+        applied = AppliedOptions(profile=str(selection.profile["slug"]), options=selection.chosen)
+        self._note_applied(applied, unknown_to(selection.profile, self.user_options))
+        return user_choices.apply_all(selection.overrides, selection.profile, self._apply_overrides)
+
+    def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
+        """Set options: dictionaries are merged into what is there, functions are called with this spawner.
+
+        Where a function is asynchronous, what is left to do is returned, to be awaited.
+        """
+        return user_choices.apply_override(self, spawner_override)
+
+    def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
+        """Return a copy of the profiles that can work, in order, with slugs and defaults filled in.
+
+        Raises UnusableProfiles where there are profiles and none can work.
+        """
+        if not profile_list:
+            return []
+        profiles, faults = usable(profile_list)
+        if profile_list is not self.profile_list:  # that one was told of when it was set
+            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
+        return user_choices.usable_profiles(self, profiles, faults)
+
+    def _sorted_dict_values(self, src: Any) -> Any:
+        """Return the values of a dictionary in the order of its keys, and anything else as it is."""
+        return in_order(src) if isinstance(src, dict) else src
+
+    # --- Names ---
 
     @property
     def hub_namespace(self) -> str:
@@ -103,10 +226,6 @@ class ManifestBuilder(
     @pvc_name.setter
     def pvc_name(self, name: str) -> None:
         self._home_name = replace(self._home_name, assigned=name)
-
-    def _name_home(self) -> None:
-        template = self.pvc_name_template
-        self._home_name = HomeName(template=template, by_template=self._named_by("pvc_name_template"))
 
     def _name_objects(self) -> None:
         self.pod_name = self._named_by("pod_name_template")
@@ -166,38 +285,11 @@ class ManifestBuilder(
         return expanded
 
     @property
-    def _database(self) -> HubDatabase:
-        return HubDatabase(self.user, self.orm_spawner)
-
-    @property
-    def _identity(self) -> ServerIdentity:
-        """Who this spawner's server is."""
-        labels = self.common_labels
-        return ServerIdentity(
-            namespace=self.namespace,
-            username=self.user.name,
-            servername=self.name,
-            release_labels={label: labels[label] for label in RELEASE_LABELS if label in labels},
-        )
-
-    @property
-    def _metadata_inputs(self) -> metadata.MetadataInputs:
-        """What the labels and annotations of all of a server's objects are made of."""
-        return metadata.MetadataInputs(
-            username=self.user.name,
-            servername=self.name,
-            common_labels=self.common_labels,
-            component_label=self.component_label,
-            kubespawner_version=COMPATIBLE_VERSION,
-            jupyterhub_version=jupyterhub_version,
-        )
-
-    @property
     def _resolver(self) -> Resolver:
         """Makes the inputs of manifests, by way of what subclasses override."""
         return Resolver(
             spawner=self,
-            metadata=self._metadata_inputs,
+            metadata=metadata_inputs(self),
             expand=self._expand_user_properties,
             expand_all=self._expand_all,
             common_labels=self._build_common_labels,
@@ -207,15 +299,15 @@ class ManifestBuilder(
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of every object of this server."""
-        return metadata.shared_labels(self._metadata_inputs, extra_labels)
+        return metadata.shared_labels(metadata_inputs(self), extra_labels)
 
     def _build_pod_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of the pod."""
-        return metadata.pod_labels(self._metadata_inputs, self._build_common_labels(extra_labels))
+        return metadata.pod_labels(metadata_inputs(self), self._build_common_labels(extra_labels))
 
     def _build_common_annotations(self, extra_annotations: dict[str, str]) -> dict[str, str]:
         """Return the annotations of every object of this server."""
-        return metadata.annotations(self._metadata_inputs, extra_annotations)
+        return metadata.annotations(metadata_inputs(self), extra_annotations)
 
     def get_env(self) -> dict[str, Any]:
         """Return the environment of the user's container.
@@ -241,15 +333,15 @@ class ManifestBuilder(
 
     def get_secret_manifest(self, owner_reference: Any) -> Any:
         """Return the V1Secret with the certificates of the pod; subclasses change what this returns."""
-        return to_model(owned_by(self._secret(), to_json(owner_reference)), "V1Secret")
+        return to_model(owned_by(self._resolver.certificate_secret(), to_json(owner_reference)), "V1Secret")
 
     def get_service_manifest(self, owner_reference: Any, port: int) -> Any:
         """Return the V1Service that leads to the pod; subclasses change what this returns."""
-        return to_model(owned_by(self._service(port), to_json(owner_reference)), "V1Service")
+        return to_model(owned_by(self._resolver.service(port), to_json(owner_reference)), "V1Service")
 
     def get_namespace_manifest(self) -> Any:
         """Return the V1Namespace to create for the user, if there is none; subclasses change what this returns."""
-        return to_model(self._namespace(), "V1Namespace")
+        return to_model(self._resolver.namespace(), "V1Namespace")
 
     async def _pod(self) -> Raw:
         """Return the pod to create; model objects are made only for those who want them."""
@@ -274,9 +366,6 @@ class ManifestBuilder(
         finally:
             self._home_name = named
 
-    def _extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
-        return build_claim(self._resolver.extra_claim_inputs(extra, name))
-
     def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
         """Return what is to be created after this pod."""
         owned = []
@@ -285,13 +374,6 @@ class ManifestBuilder(
         if self.internal_ssl or self.services_enabled:
             owned.append(OwnedObject(resource=SERVICES, manifest=self._service_for(pod)))
         return owned
-
-    def _environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
-        """Return the Secret of the pod's secret variables, none without any."""
-        if not content:
-            return []
-        manifest = build_secret(self._resolver.environment_secret_inputs(content))
-        return [OwnedObject(resource=SECRETS, manifest=manifest)]
 
     def _owned_keys(self) -> list[tuple[Resource, Key]]:
         """Return what the pod that runs may have beside it, should its owner reference not be followed."""
@@ -307,35 +389,22 @@ class ManifestBuilder(
 
     def _secret_for(self, pod: Raw) -> Raw:
         if not self._overrides("get_secret_manifest"):
-            return self._secret()
+            return self._resolver.certificate_secret()
         return self._from_subclass("get_secret_manifest", _owner(pod))
 
     def _service_for(self, pod: Raw) -> Raw:
         port = self._get_pod_port(pod)
         if not self._overrides("get_service_manifest"):
-            return self._service(port)
+            return self._resolver.service(port)
         return self._from_subclass("get_service_manifest", _owner(pod), port)
-
-    def _secret(self) -> Raw:
-        return build_secret(self._resolver.certificate_inputs())
-
-    def _service(self, port: int) -> Raw:
-        return build_service(self._resolver.service_inputs(port))
-
-    def _namespace(self) -> Raw:
-        return build_namespace(
-            self.namespace,
-            self._resolver.expanded("user_namespace_labels"),
-            self._resolver.expanded("user_namespace_annotations"),
-        )
 
     def _namespace_to_create(self) -> Raw:
         if not self._overrides("get_namespace_manifest"):
-            return self._namespace()
+            return self._resolver.namespace()
         return self._from_subclass("get_namespace_manifest")
 
     def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(ManifestBuilder, method)
+        return getattr(type(self), method) is not getattr(Overridable, method)
 
     def _from_subclass(self, method: str, *given: Any) -> Raw:
         return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
@@ -362,15 +431,14 @@ class ManifestBuilder(
                 url: str = self.get_pod_url(self, pod)
             return url
         scheme = "https" if self.internal_ssl else "http"
-        return f"{scheme}://{self._host(pod)}:{self._get_pod_port(pod)}"
-
-    def _host(self, pod: Raw) -> str:
-        """Return what the hub connects to: what was configured, else the Service, else the pod itself."""
+        # What was configured, else the Service, else the pod itself.
         if configured := self._connect_host():
-            return in_url(configured)
-        if self.internal_ssl or self.services_enabled:
-            return self.dns_name
-        return in_url(pod["status"]["podIP"])
+            host = in_url(configured)
+        elif self.internal_ssl or self.services_enabled:
+            host = self.dns_name
+        else:
+            host = in_url(pod["status"]["podIP"])
+        return f"{scheme}://{host}:{self._get_pod_port(pod)}"
 
     def _connect_host(self) -> str:
         with in_setting("pod_connect_ip"):
