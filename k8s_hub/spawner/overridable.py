@@ -111,7 +111,7 @@ class Overridable(
         except UnusableProfiles as error:
             self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
             return user_choices.render_unusable()
-        return user_choices.render(profiles, self, self._refused)
+        return user_choices.render_profiles(profiles, self, self._refused)
 
     @default("options_from_form")
     def _options_from_form_default(self) -> Any:

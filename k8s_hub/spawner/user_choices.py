@@ -115,7 +115,7 @@ _Steps = Generator[Awaitable[Any], Any, None]
 # --- The form ---
 
 
-def render(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) -> str:
+def render_profiles(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) -> str:
     """Return the form of initialised profiles, as far as they are for this user; without any profile, no form.
 
     ``refused`` is what was posted last and refused: the form shows it again.
