@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from jupyterhub.spawner import Spawner
+from jupyterhub.traitlets import EntryPointType
+from traitlets import HasTraits, TraitError
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
@@ -76,6 +79,23 @@ def complete(c: Config, run: Run) -> None:
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
     outcome = Outcome(left_out=left_out, culler_flags=culler_flags(_items(c.JupyterHub.services)))
     Path(run.outcome).write_text(json.dumps(asdict(outcome)))
+
+
+class _Chosen(HasTraits):  # type: ignore[misc, unused-ignore]
+    """The spawner's class, named as JupyterHub's option names it."""
+
+    spawner_class = EntryPointType(klass=Spawner, entry_point_group="jupyterhub.spawners")
+
+
+def try_spawner(c: Config) -> None:
+    """Raise TraitError when the spawner refuses a value in ``c``; without this the first login finds it."""
+    spawner_class = _Chosen(spawner_class=c.JupyterHub.spawner_class).spawner_class
+    try:
+        spawner_class(config=c)
+    except TraitError:
+        raise
+    except Exception:  # noqa: BLE001, S110 - a subclass may need the user that there is not yet
+        pass
 
 
 def _mark_servers(c: Config, run: Run) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from traitlets import TraitError
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -203,3 +204,21 @@ def test_complete_writes_what_the_demo_reads(run):
     c.JupyterHub.port = 80
     complete(c, own)
     assert Outcome.read(Path(own.outcome)).left_out == ["JupyterHub.port"]
+
+
+def test_a_value_that_the_spawner_refuses_ends_the_start(run, tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text('c.KubeSpawner.mem_limit = "lots"')
+    with pytest.raises(TraitError, match="lots is not a valid memory specification"):
+        loaded(run(path, is_own=True), monkeypatch)
+
+
+def test_a_subclass_that_needs_a_user_is_no_mistake():
+    class NeedsUser(KubeSpawner):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.cpu_limit = len(self.user.name)
+
+    c = Config()
+    c.JupyterHub.spawner_class = NeedsUser
+    configuration.try_spawner(c)
