@@ -243,11 +243,13 @@ def _environment(plan: Plan) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("KUBERNETES_", "JUPYTERHUB_"))
     }
+    # Somebody's own configuration may read this variable, and keeps its own limit.
+    idle = {} if plan.settings.is_own_config else {"K8S_HUB_IDLE_SECONDS": str(plan.settings.idle_seconds)}
     return ours | {
         MARKER: plan.marker,
         PASSWORD: plan.password,
         "CONFIGPROXY_AUTH_TOKEN": plan.proxy_token,
         "KUBECONFIG": str(plan.kubeconfig),
         "K8S_HUB_ADDRESS": plan.settings.hub_address,
-        "K8S_HUB_IDLE_SECONDS": str(plan.settings.idle_seconds),
+        **idle,
     }
