@@ -60,6 +60,7 @@ class Outcome:
 
     left_out: Sequence[str] = ()  # settings, such as JupyterHub.db_url
     culler_flags: Sequence[str] = ()
+    has_culler: bool = True
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -77,7 +78,8 @@ def complete(c: Config, run: Run) -> None:
     _mark_servers(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
-    outcome = Outcome(left_out=left_out, culler_flags=culler_flags(_items(c.JupyterHub.services)))
+    flags = culler_flags(_items(c.JupyterHub.services))
+    outcome = Outcome(left_out=left_out, culler_flags=flags or (), has_culler=flags is not None)
     Path(run.outcome).write_text(json.dumps(asdict(outcome)))
 
 
@@ -107,15 +109,15 @@ def _mark_servers(c: Config, run: Run) -> None:
             section["environment"].update(ours)
 
 
-def culler_flags(services: Sequence[Any]) -> list[str]:
-    """Return the flags of the culler among the hub's services; none where there is no culler."""
+def culler_flags(services: Sequence[Any]) -> list[str] | None:
+    """Return the flags of the culler among the hub's services; None where there is no culler."""
     for service in services:
         command = service.get("command") if isinstance(service, Mapping) else None
         words = shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))
         found = [at for at, word in enumerate(words) if word in _CULLERS]
         if found:
             return words[found[0] + 1 :]
-    return []
+    return None
 
 
 def _items(services: Any) -> list[Any]:

@@ -156,7 +156,7 @@ def test_an_empty_configuration_gets_the_spawner_and_the_service(run, tmp_path, 
     path = tmp_path / "own.py"
     path.write_text("")
     c, outcome = loaded(run(path, is_own=True), monkeypatch)
-    assert outcome == Outcome(left_out=[], culler_flags=[])
+    assert outcome == Outcome(left_out=[], culler_flags=[], has_culler=False)
     assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
     assert KubeSpawner(config=c).environment[MARKER] == "m1"
     assert c.JupyterHub.services.get_value([]) == [{"name": "demo-tools", "api_token": "secret"}]
@@ -186,8 +186,9 @@ def test_the_peers_class_itself_is_replaced():
         (["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"], ["--timeout=3600"]),
         (["k8s-hub", "cull", "--timeout=3600", "--once"], ["--timeout=3600", "--once"]),
         ("python3 -m k8s_hub.culler --timeout=60", ["--timeout=60"]),
-        (["python3", "-m", "announcements"], []),
-        (None, []),
+        (["python3", "-m", "announcements"], None),
+        (["k8s-hub", "cull"], []),
+        (None, None),
     ],
 )
 def test_the_flags_of_the_culler_are_found(command, flags):
