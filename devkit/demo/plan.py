@@ -86,6 +86,11 @@ class Plan:
         return self.directory / "culler-decisions.jsonl"
 
     @property
+    def hub_log(self) -> Path:
+        """Where the hub and its services log."""
+        return self.directory / "hub.log"
+
+    @property
     def outcome(self) -> Path:
         """Where the hub's configuration says what it made of the file that it loaded."""
         return self.directory / "configuration.json"
