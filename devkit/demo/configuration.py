@@ -5,6 +5,7 @@ cluster has (`fitting`). Both get a service whose token the demo and ``k8s-hub``
 """
 
 import json
+import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -98,6 +99,15 @@ def try_spawner(c: Config) -> None:
         raise
     except Exception:  # noqa: BLE001, S110 - a subclass may need the user that there is not yet
         pass
+
+
+def quiet() -> None:
+    """Keep the demo's own requests, three in a second, out of the hub's log; those that fail stay."""
+    logging.getLogger("tornado.access").addFilter(_is_of_others)
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or f"({TOOLS}@" not in record.getMessage()
 
 
 def _mark_servers(c: Config, run: Run) -> None:

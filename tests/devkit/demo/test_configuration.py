@@ -1,6 +1,7 @@
 """What the hub's configuration becomes: the repository's with more to see, or somebody's own without their cluster."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,13 @@ def test_a_subclass_that_needs_a_user_is_no_mistake():
     c = Config()
     c.JupyterHub.spawner_class = NeedsUser
     configuration.try_spawner(c)
+
+
+def test_the_demos_own_requests_are_not_logged_unless_they_fail(caplog):
+    access = logging.getLogger("tornado.access")
+    configuration.quiet()
+    caplog.set_level(logging.INFO, access.name)
+    access.info("200 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    access.info("200 GET /hub/api/users (ada@127.0.0.1) 1.00ms")
+    access.warning("403 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    assert [message[:3] + message[23:28] for message in caplog.messages] == ["200(ada@", "403(demo"]
