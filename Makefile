@@ -20,7 +20,7 @@ BIN = $(VENV)/bin
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
 
-demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine
+demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine; ARGS has options: make demo ARGS=--help
 	@$(BIN)/python -m devkit demo $(ARGS)
 
 test: lint types imports unit  # lint, types, import contracts and the tests that need neither root nor Go

@@ -176,7 +176,7 @@ def _about_demo(plan: Plan, seconds: float, _outcome: Outcome) -> Iterator[str]:
     yield f"  2. Save a file and close the tab. The culler {warns}stops the server after {_length(idle)}."
     yield "  3. Log in again: the files are still there."
     yield '  Try the profiles "Too large" and "Broken" to see a start fail. "Long work" has a culling rule.'
-    yield f"  The culler's page is  {plan.culler_page} . The user {ADMIN} sees all servers there."
+    yield f"  The culler's page is  {plan.culler_page} . The user {ADMIN} sees all servers at  {plan.culler_page}all ."
 
 
 def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[str]:
@@ -184,6 +184,7 @@ def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[
     yield f"Log in under any name, with {_password(plan)}. Each server is the JupyterLab of this environment."
     if outcome.left_out:
         yield f"The demo replaces these settings: {', '.join(outcome.left_out)}."
+    yield f"To start afresh, stop the demo and run  rm -r {shlex.quote(str(plan.settings.directory))}"
 
 
 def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
@@ -198,7 +199,10 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
     )
     yield f"  {shlex.join([k8s_hub, 'doctor', *where])}"
     yield f"  {shlex.join([k8s_hub, 'volumes', 'list', *where])}"
-    yield f"  {shlex.join([k8s_hub, 'cull', 'explain', 'ada', *outcome.culler_flags])}"
+    if outcome.has_culler:
+        yield f"  {shlex.join([k8s_hub, 'cull', 'explain', 'ada', *outcome.culler_flags])}"
+    else:
+        yield "This configuration has no culler: no server is stopped because it is idle."
 
 
 def _password(plan: Plan) -> str:

@@ -5,6 +5,7 @@ cluster (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use
 """
 
 import json
+import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from jupyterhub.spawner import Spawner
+from jupyterhub.traitlets import EntryPointType
+from traitlets import HasTraits, TraitError
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
@@ -57,6 +61,7 @@ class Outcome:
 
     left_out: Sequence[str] = ()  # replaced settings, such as JupyterHub.db_url
     culler_flags: Sequence[str] = ()
+    has_culler: bool = True
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -74,8 +79,35 @@ def complete(c: Config, run: Run) -> None:
     _mark_servers(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
-    outcome = Outcome(left_out=left_out, culler_flags=culler_flags(_items(c.JupyterHub.services)))
+    flags = culler_flags(_items(c.JupyterHub.services))
+    outcome = Outcome(left_out=left_out, culler_flags=flags or (), has_culler=flags is not None)
     Path(run.outcome).write_text(json.dumps(asdict(outcome)))
+
+
+class _Chosen(HasTraits):  # type: ignore[misc, unused-ignore]
+    """The spawner's class, named as JupyterHub's option names it."""
+
+    spawner_class = EntryPointType(klass=Spawner, entry_point_group="jupyterhub.spawners")
+
+
+def try_spawner(c: Config) -> None:
+    """Raise TraitError when the spawner refuses a value in ``c``; without this the first login finds it."""
+    spawner_class = _Chosen(spawner_class=c.JupyterHub.spawner_class).spawner_class
+    try:
+        spawner_class(config=c)
+    except TraitError:
+        raise
+    except Exception:  # noqa: BLE001, S110 - a subclass may need the user that there is not yet
+        pass
+
+
+def quiet() -> None:
+    """Keep the demo's own requests, three in a second, out of the hub's log; those that fail stay."""
+    logging.getLogger("tornado.access").addFilter(_is_of_others)
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or f"({TOOLS}@" not in record.getMessage()
 
 
 def _mark_servers(c: Config, run: Run) -> None:
@@ -87,15 +119,15 @@ def _mark_servers(c: Config, run: Run) -> None:
             section["environment"].update(ours)
 
 
-def culler_flags(services: Sequence[Any]) -> list[str]:
-    """Return the flags of the culler among the hub's services; empty without a culler."""
+def culler_flags(services: Sequence[Any]) -> list[str] | None:
+    """Return the flags of the culler among the hub's services; None without a culler."""
     for service in services:
         command = service.get("command") if isinstance(service, Mapping) else None
         words = shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))
         found = [at for at, word in enumerate(words) if word in _CULLERS]
         if found:
             return words[found[0] + 1 :]
-    return []
+    return None
 
 
 def _items(services: Any) -> list[Any]:

@@ -6,3 +6,6 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub reads 
 run = configuration.Run.of_environment()
 load_subconfig(run.config)  # type: ignore[name-defined]  # noqa: F821 - as above
 configuration.complete(c, run)
+configuration.quiet()
+if run.is_own:
+    configuration.try_spawner(c)

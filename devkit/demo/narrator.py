@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,9 @@ LOOK_EVERY = 0.3  # seconds
 USERS_AT_ONCE = 200
 STOP_IS_TOLD = timedelta(seconds=3)  # how long after a stop the culler's log has it
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+# Traitlets warns of options that it does not know in configurable.py, the spawner of others in the modules below.
+_SETTING = re.compile(r"\[W .* JupyterHub (configurable|run_log|overridable|preflight):\d+\] (?P<warning>.+)")
 
 Tell = Callable[[str], None]
 
@@ -206,6 +210,7 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
     idle_after = timedelta(seconds=max(2 * settings.activity_seconds, settings.idle_seconds // 3))
     narrator = Narrator(began=utcnow(), idle_after=idle_after)
     stops = StopLog(plan.decision_log)
+    hub = HubLog(plan.hub_log)
     async with HubConnection(HubConnectionSettings(url=plan.hub_api, token=plan.token)) as connection:
         api = HubApi(connection)
         while True:
@@ -218,6 +223,8 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
                     if happened.kind is Kind.FAILED:
                         happened = replace(happened, detail=await _why_it_failed(plan, happened.key))  # noqa: PLW2901
                     tell(sentence(happened))
+            for warning in hub.new():
+                tell(warning)
             await asyncio.sleep(LOOK_EVERY)
 
 
@@ -251,26 +258,53 @@ async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
     return ""
 
 
-class StopLog:
-    """Follows the culler's decision log, which may not exist."""
+class _Lines:
+    """Reads a file as it grows."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = 0
 
-    def new(self) -> dict[ServerKey, str]:
-        """Return the servers that the culler stopped since the last call, and why."""
+    def new(self) -> list[bytes]:
+        """Return the whole lines that are new since the last call; a file that is not there has none."""
         try:
             with self._path.open("rb") as log:
                 log.seek(self._read)
                 text = log.read()
         except FileNotFoundError:
-            return {}
+            return []
         whole = text[: text.rfind(b"\n") + 1]  # the last line may still be written
         self._read += len(whole)
-        records = map(json.loads, whole.splitlines())
+        return whole.splitlines()
+
+
+class StopLog:
+    """Reads the culler's decision log as it grows; a configuration without one leaves the file out."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _Lines(path)
+
+    def new(self) -> dict[ServerKey, str]:
+        """Return the servers that the culler has stopped since the last call, and why."""
+        records = map(json.loads, self._lines.new())
         return {
             (record["user"], record["server"]): record["reason"]
             for record in records
             if record["action"] in {Action.STOPPED, Action.STOPPING}
         }
+
+
+class HubLog:
+    """Reads the hub's log as it grows, for the spawner's warnings about settings."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _Lines(path)
+        self._told: set[str] = set()
+
+    def new(self) -> list[str]:
+        """Return the warnings since the last call in one line each; none is returned twice."""
+        found = (_SETTING.match(line.decode(errors="replace")) for line in self._lines.new())
+        warnings = dict.fromkeys(match["warning"] for match in found if match)
+        fresh = [warning for warning in warnings if warning not in self._told]
+        self._told.update(fresh)
+        return [printable(f"The hub's log warns: {warning}") for warning in fresh]

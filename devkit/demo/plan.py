@@ -86,6 +86,11 @@ class Plan:
         return self.directory / "culler-decisions.jsonl"
 
     @property
+    def hub_log(self) -> Path:
+        """Where the hub and its services log."""
+        return self.directory / "hub.log"
+
+    @property
     def outcome(self) -> Path:
         """The file with the `Outcome` of the hub's configuration."""
         return self.directory / "configuration.json"
@@ -243,11 +248,13 @@ def _environment(plan: Plan) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("KUBERNETES_", "JUPYTERHUB_"))
     }
+    # Somebody's own configuration may read this variable, and keeps its own limit.
+    idle = {} if plan.settings.is_own_config else {"K8S_HUB_IDLE_SECONDS": str(plan.settings.idle_seconds)}
     return ours | {
         MARKER: plan.marker,
         PASSWORD: plan.password,
         "CONFIGPROXY_AUTH_TOKEN": plan.proxy_token,
         "KUBECONFIG": str(plan.kubeconfig),
         "K8S_HUB_ADDRESS": plan.settings.hub_address,
-        "K8S_HUB_IDLE_SECONDS": str(plan.settings.idle_seconds),
+        **idle,
     }

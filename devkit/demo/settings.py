@@ -173,7 +173,10 @@ def claimed(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DemoError(f"--directory {directory} is in use by another demo") from error
+            raise DemoError(
+                f"--directory {directory} is in use by another demo: stop that one, or name another directory and "
+                'port: make demo ARGS="--directory .demo-2 --port 8001"'
+            ) from error
         yield
 
 

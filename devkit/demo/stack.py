@@ -112,6 +112,7 @@ def _prepare(plan: Plan) -> None:
     if plan.settings.kubeconfig is None:
         plan.kubeconfig.unlink(missing_ok=True)
     plan.decision_log.unlink(missing_ok=True)
+    plan.hub_log.unlink(missing_ok=True)
     if plan.settings.use is Use.SHOWN:
         plan.culler_options.write_text(json.dumps(culler_options_of(plan), indent=2))
 

@@ -54,7 +54,7 @@ def commands(lines):
     joined = re.sub(r"\\\n|(?<=[|&])\n", " ", "\n".join(lines)).splitlines()
     prompted = [line.strip().removeprefix("$ ") for line in joined if line.strip().startswith("$ ")]
     for line in prompted or joined:
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.removeprefix(".venv/bin/"), comments=True)
         for is_operator, command in groupby(words, {"&&", "||"}.__contains__):
             if not is_operator:
                 yield list(command)

@@ -1,9 +1,11 @@
 """What the hub's configuration becomes: the repository's with more to see, or somebody's own without their cluster."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
+from traitlets import TraitError
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -155,7 +157,7 @@ def test_an_empty_configuration_gets_the_spawner_and_the_service(run, tmp_path, 
     path = tmp_path / "own.py"
     path.write_text("")
     c, outcome = loaded(run(path, is_own=True), monkeypatch)
-    assert outcome == Outcome(left_out=[], culler_flags=[])
+    assert outcome == Outcome(left_out=[], culler_flags=[], has_culler=False)
     assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
     assert KubeSpawner(config=c).environment[MARKER] == "m1"
     assert c.JupyterHub.services.get_value([]) == [{"name": "demo-tools", "api_token": "secret"}]
@@ -185,8 +187,9 @@ def test_the_peers_class_itself_is_replaced():
         (["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"], ["--timeout=3600"]),
         (["k8s-hub", "cull", "--timeout=3600", "--once"], ["--timeout=3600", "--once"]),
         ("python3 -m k8s_hub.culler --timeout=60", ["--timeout=60"]),
-        (["python3", "-m", "announcements"], []),
-        (None, []),
+        (["python3", "-m", "announcements"], None),
+        (["k8s-hub", "cull"], []),
+        (None, None),
     ],
 )
 def test_the_flags_of_the_culler_are_found(command, flags):
@@ -203,3 +206,31 @@ def test_complete_writes_what_the_demo_reads(run):
     c.JupyterHub.port = 80
     complete(c, own)
     assert Outcome.read(Path(own.outcome)).left_out == ["JupyterHub.port"]
+
+
+def test_a_value_that_the_spawner_refuses_ends_the_start(run, tmp_path, monkeypatch):
+    path = tmp_path / "own.py"
+    path.write_text('c.KubeSpawner.mem_limit = "lots"')
+    with pytest.raises(TraitError, match="lots is not a valid memory specification"):
+        loaded(run(path, is_own=True), monkeypatch)
+
+
+def test_a_subclass_that_needs_a_user_is_no_mistake():
+    class NeedsUser(KubeSpawner):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.cpu_limit = len(self.user.name)
+
+    c = Config()
+    c.JupyterHub.spawner_class = NeedsUser
+    configuration.try_spawner(c)
+
+
+def test_the_demos_own_requests_are_not_logged_unless_they_fail(caplog):
+    access = logging.getLogger("tornado.access")
+    configuration.quiet()
+    caplog.set_level(logging.INFO, access.name)
+    access.info("200 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    access.info("200 GET /hub/api/users (ada@127.0.0.1) 1.00ms")
+    access.warning("403 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    assert [message[:3] + message[23:28] for message in caplog.messages] == ["200(ada@", "403(demo"]

@@ -50,6 +50,12 @@ def test_somebodys_own_configuration_runs_in_its_folder_with_the_programs_of_ser
     assert hub_command(plan(Use.SHOWN)).directory == asked.directory
 
 
+def test_somebodys_own_configuration_keeps_its_idle_limit(plan, monkeypatch):
+    monkeypatch.delenv("K8S_HUB_IDLE_SECONDS", raising=False)
+    assert hub_command(plan(Use.SHOWN)).environment["K8S_HUB_IDLE_SECONDS"] == "600"
+    assert "K8S_HUB_IDLE_SECONDS" not in hub_command(plan(Use.FITTED)).environment
+
+
 @pytest.mark.parametrize(
     ("use", "flags"),
     [(Use.AS_IT_IS, ()), (Use.SHOWN, (f"--missing-image={MISSING_IMAGE}",)), (Use.FITTED, ("--fits-all",))],
