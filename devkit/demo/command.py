@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="run a jupyterhub_config.py of your own on the mini cluster, without the demo's profiles and rules",
     )
+    parser.add_argument(
+        "--pods",
+        choices=list(Pods),
+        default=Pods.PROCESS,
+        help="listener: pods only answer on their port, so nobody opens JupyterLab (default: %(default)s)",
+    )
     own = parser.add_argument_group("on a cluster of your own, instead of the mini cluster")
     own.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="of a cluster whose pods this machine reaches"
@@ -111,12 +117,6 @@ def _parser() -> argparse.ArgumentParser:
         default=settings.LOOPBACK,
         metavar="ADDRESS",
         help="of this machine, as pods reach it (default: %(default)s)",
-    )
-    own.add_argument(
-        "--pods",
-        choices=list(Pods),
-        default=Pods.PROCESS,
-        help="listener: pods only answer on their port, so nobody opens JupyterLab (default: %(default)s)",
     )
     return parser
 
