@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="run a jupyterhub_config.py of your own on the mini cluster, without the demo's profiles and rules",
     )
+    parser.add_argument(
+        "--pods",
+        choices=list(Pods),
+        default=Pods.PROCESS,
+        help="process runs JupyterLab; listener only answers on the pod's port (default: %(default)s)",
+    )
     own = parser.add_argument_group("on a cluster of your own, instead of the mini cluster")
     own.add_argument(
         "--kubeconfig",
@@ -116,12 +122,6 @@ def _parser() -> argparse.ArgumentParser:
         default=settings.LOOPBACK,
         metavar="ADDRESS",
         help="address at which pods reach this machine (default: %(default)s)",
-    )
-    own.add_argument(
-        "--pods",
-        choices=list(Pods),
-        default=Pods.PROCESS,
-        help="process runs JupyterLab; listener only answers on the pod's port (default: %(default)s)",
     )
     return parser
 

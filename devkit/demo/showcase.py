@@ -66,6 +66,7 @@ def culler_options(*, idle_seconds: int, warn_url: str, state_file: str, decisio
     return {
         "IdleCuller": {
             "rules": [rule],
+            "keep_longest": LONGER * idle_seconds,  # what a trial can wait for
             "state_file": state_file,
             "decision_log": decision_log,
             **warning,

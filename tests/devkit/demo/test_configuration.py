@@ -97,6 +97,7 @@ def test_the_culler_accepts_its_options(idle, notice, tmp_path, monkeypatch):
     culler = IdleCuller()
     culler.initialize([f"--timeout={idle}", f"--config={path}"])
     assert culler.warn_before == notice
+    assert culler.keep_longest == 5 * idle
     assert [rule.name for rule in culler.decider.rules.rules] == ["long work"]
 
 
