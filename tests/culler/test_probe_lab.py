@@ -220,9 +220,9 @@ async def test_a_token_of_a_server_opens_only_that(lab):
 
 async def test_without_its_scopes_nothing_is_asked_and_the_scope_is_named(lab, caplog):
     for service, kind, words in (
-        ("chart", Silence.NO_ADDRESS, "lacks the scope admin:server_state"),
+        ("chart", Silence.NO_ADDRESS, "grant the scope admin:server_state"),
         ("no-access", Silence.NO_TOKEN, "KubeSpawner.save_access_token"),
-        ("one-user", Silence.REFUSED, "does not open it"),
+        ("one-user", Silence.REFUSED, "token opens the server"),
     ):
         async with asked_by(lab, service) as (ask, servers):
             assert await ask() is None
