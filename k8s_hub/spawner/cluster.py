@@ -47,7 +47,7 @@ class Cluster:
         return True
 
     async def whole(self, pod: Raw) -> Raw:
-        """Return the whole pod, of which the view keeps a part; that part if the pod is gone. Raises KubeError."""
+        """Return the whole pod, or the part that the view keeps if the pod is gone. Raises KubeError."""
         try:
             return await self.api.get(PODS, key_of(pod))
         except NotFound:
@@ -96,7 +96,7 @@ class Views:
         )
 
     async def leave(self, settings: ConnectionSettings) -> None:
-        """Close the views of a user's own namespace, unless another server in it needs them."""
+        """Close the views of a user's own namespace, unless another of its servers needs them."""
         for namespace in self._joined - {self._shared_namespace}:
             self._joined.discard(namespace)
             await InformerPool.for_current_loop().release(settings, namespace, self)

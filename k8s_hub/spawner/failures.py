@@ -159,7 +159,7 @@ def keep_from_count(
     """Subtract one from the hub's count of failures if the hub is about to add one that does not count.
 
     Call this when the spawn is done, right before the hub's own callback, which compares the count with its
-    limit. JupyterHub 5 and 6 offer no other way: version 5 counts every exception, and version 6 counts the
+    limit. JupyterHub 5 and 6 offer no other way. Version 5 counts every exception; version 6 counts the
     time-out of a server that does not answer.
     """
     error = None if spawn.cancelled() else spawn.exception()
@@ -177,8 +177,8 @@ def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: s
 def counts(error: BaseException, spawner_class: type = object) -> bool:
     """Tell whether a restart of the hub may help after this error ended a spawn.
 
-    It does not help after a time-out, after a refusal with a message for the user, or if the hub itself called
-    an administrator's code that failed.
+    It does not help after a time-out or a refusal with a message for the user. Nor does it help if the hub
+    itself called an administrator's code that failed.
     """
     judged = getattr(error, _COUNTS, None)
     if judged is not None:

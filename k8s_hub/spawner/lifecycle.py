@@ -1,7 +1,7 @@
 """The state of one server's life, as far as only its spawner knows it: one value, and the transitions.
 
-The cluster knows which objects exist. Only the spawner knows whether one of its starts is under way, and whether
-a start that ended without an address may have left objects behind. docs/lifecycle.md says what each call returns.
+The cluster knows which objects exist. Only the spawner knows whether one of its starts is under way, or may have
+left objects behind when it ended without an address. docs/lifecycle.md says what each call returns.
 
 | in | what happens | then |
 |---|---|---|

@@ -86,9 +86,9 @@ class Overridable(
     _named_dns_name: str
     secret_name: str
     _home_name: HomeName
-    #: The saved state without an attribute of its own: the version, the namespace, the options that the start
-    #: applied (None without profiles), and the access token. The namespace is one that this server has used,
-    #: not one that refused it.
+    #: The parts of the saved state that have no attribute: the version, the namespace, the applied options and
+    #: the access token. The namespace is one that this server has used, not one that refused it. The options
+    #: are those that the start applied from the profiles; None without profiles.
     _saved = SavedState(version=COMPATIBLE_VERSION)
     #: The last refused choice, which the form shows again.
     _refused: Raw | None = None

@@ -92,7 +92,7 @@ def _as_far_as_known(faults: Iterator[str]) -> Iterator[str]:
 
 
 def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
-    """Yield each fault because of which no server can start with this value, as the place and the fault."""
+    """Yield the fault, if any, that keeps every server from starting with this value: its place, then its text."""
     if callable(value):
         return
     if name == "environment" and isinstance(value, Mapping):

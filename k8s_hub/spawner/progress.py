@@ -47,7 +47,7 @@ class Progress:
         """True once the start is over, whatever its result."""
 
     def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Emit a diagnosis and return it as it was emitted; None if it says nothing new."""
+        """Emit a diagnosis and return it as emitted; None if it says nothing new."""
         update = advance(self.latest, diagnosis)
         if update is not None:
             if self.latest is None:
@@ -111,7 +111,7 @@ class Progress:
 
 
 def next_reminder(seconds: float) -> float:
-    """Return the time of the next reminder after so many seconds: 1, 2, 3, 5, 10, 15 minutes and so on."""
+    """Return the time of the next reminder, in seconds: after 1, 2, 3, 5, 10, 15 minutes and so on."""
     step = 60 if seconds < 180 else 300
     return (seconds // step + 1) * step
 

@@ -1,7 +1,7 @@
 """The spec of one server: a frozen snapshot of its spawner's settings, without the spawner.
 
-Hooks, profiles and subclasses change a spawner while it starts. So the facade takes a new spec for each call
-that needs one, and writes what the call finds (a claim's name, a pod's uid) back to the spawner.
+Hooks, profiles and subclasses change a spawner while it starts. So KubeSpawner takes a new spec for each call
+that needs one. It writes the results (a claim's name, a pod's uid) back to the spawner.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The order of effects of one start: the claims, then the pod, then waiting until it serves.
+"""The effects of one start in order: create the claims, create the pod, wait until it serves.
 
 Every function may be cancelled at any point: the id of the attempt identifies everything it requested.
 """
@@ -264,7 +264,7 @@ async def create_or_find(
     foreign: Callable[[Raw], Diagnosis],
     on_forbidden: Callable[[Forbidden], Awaitable[object]] | None = None,
 ) -> Raw:
-    """Return this attempt's object, whose id is in ``body``: a new one, or one whose create lost its reply.
+    """Return the object of this attempt (``body`` has its id): a new one, or one from a create that lost its reply.
 
     Passes an older object of this server to ``make_room``. Leaves another owner's object untouched and fails the
     start. Retries the create each time ``on_forbidden`` returns.
@@ -363,7 +363,7 @@ class _Knocks:
         self._probe = probe
         self._task: asyncio.Task[None] | None = None
         self.has_asked = False
-        #: Why there is no good answer yet.
+        #: The reason why there is no usable answer yet.
         self.silence = f"{probe.url} has not responded to the first request"
 
     def have_an_answer(self) -> bool:
@@ -476,7 +476,7 @@ def _is_about(event: Raw, uid: str) -> bool:
 
 
 async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
-    """Wait for news for at most so many seconds."""
+    """Wait for news, at most for these seconds."""
     again = asyncio.get_running_loop().call_later(seconds, wakeup.set)
     try:
         await wakeup.wait()

@@ -192,7 +192,7 @@ def refused_in_words() -> Iterator[None]:
 
 @contextmanager
 def sentence_of_subclass() -> Iterator[None]:
-    """Raise a subclass's ValueError, whose message is a sentence for the user, as WrongChoice."""
+    """Raise a subclass's ValueError as WrongChoice; its message is a sentence for the user."""
     try:
         yield
     except WrongChoice:

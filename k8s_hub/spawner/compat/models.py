@@ -49,7 +49,7 @@ for the first item and for the other items.
 
 
 class _Translator(ApiClient):
-    """The client library's own translation from models to JSON, without its network side."""
+    """The client library's translation from models to JSON, without a network client."""
 
     def __init__(self) -> None:
         self.configuration = Configuration()
@@ -67,7 +67,7 @@ def _translator() -> _Translator:
 def to_json(value: Any) -> Any:
     """Return models, and models within lists and dicts, as the JSON that the API takes.
 
-    Raises ManifestError for an object that is neither.
+    Raises ManifestError for an object that is neither a model nor JSON.
     """
     try:
         return _translator().sanitize_for_serialization(value)
