@@ -93,7 +93,7 @@ class RuleEventFormatter(EventFormatter):
                 continue
             try:
                 return str(rule.template(**groups))
-            except Exception as error:  # noqa: BLE001 - an administrator's template: the event is shown all the same
+            except Exception as error:  # noqa: BLE001 - an administrator's template; show the event anyway
                 BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
                 break
         return message_of(event)
@@ -277,7 +277,7 @@ async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncI
 def _formatted(formatter: EventFormatter, event: Raw) -> str:
     try:
         return str(formatter.format_event(event))
-    except Exception as error:  # noqa: BLE001 - an administrator's code: the event is shown all the same
+    except Exception as error:  # noqa: BLE001 - an administrator's code; show the event anyway
         BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
         return message_of(event)
 
@@ -293,6 +293,6 @@ async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None
         return item
     try:
         return {**item, **await maybe_future(hook(spawner, event, message))}
-    except Exception as error:  # noqa: BLE001 - an administrator's code: the message is shown all the same
+    except Exception as error:  # noqa: BLE001 - an administrator's code; show the message anyway
         BROKEN_CODE.log_once(spawner.log, "decorate_progress_message", hook, error)
         return item

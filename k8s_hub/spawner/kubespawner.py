@@ -486,7 +486,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             code = await self._exit_code()
             if code is not None and not isinstance(self._life, Starting):
                 await self._leave()
-        except Exception:  # noqa: BLE001 - it is logged there
+        except Exception:  # noqa: BLE001 - log_poll_failure logs it
             self._run.log.log_poll_failure(self._log_name)
         return code
 
@@ -547,7 +547,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
-            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return
         removal = Removal(
             cluster=cluster,

@@ -110,7 +110,7 @@ class Overridable(
         try:
             profiles = self._get_initialized_profile_list(profile_list)
         except UnusableProfiles as error:
-            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
         return user_choices.render_profiles(profiles, self, self._refused)
 

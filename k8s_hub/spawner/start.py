@@ -143,7 +143,7 @@ class Attempt:
 
     cluster: Cluster
     identity: ServerIdentity
-    #: Unique to this start, which annotates every object that it creates with it.
+    #: Unique to this start; every object that it creates has the id in an annotation.
     attempt_id: str
     #: Aware, UTC.
     started: datetime
@@ -476,7 +476,7 @@ def _is_about(event: Raw, uid: str) -> bool:
 
 
 async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
-    """Wait for news, at most for these seconds."""
+    """Wait for news, but no longer than ``seconds``."""
     again = asyncio.get_running_loop().call_later(seconds, wakeup.set)
     try:
         await wakeup.wait()
@@ -485,7 +485,7 @@ async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
-    """Return the new claim; None if the view now shows another claim with that name."""
+    """Return the new claim; None if the view now shows a claim with that name."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
     subscribe(feed, CLAIMS, key)
     try:
