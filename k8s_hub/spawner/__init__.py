@@ -1,7 +1,7 @@
-"""What JupyterHub calls: KubeSpawner, its traits, and what its start, stop and poll do.
+"""The spawner that JupyterHub calls: KubeSpawner, its traits, and its start, stop and poll.
 
-Here live the spawner class, its configuration, the start, the watch and the end of one server, what is saved
-between runs, and the one edge where hooks see model objects. How objects look is `manifests`, what their
-state means is `diagnosis`, how they travel is `kube`.
+This package holds the spawner class, its configuration, the start, watch and end of one server, and its
+saved state. It also holds the one place where hooks see model objects. `manifests` builds objects,
+`diagnosis` judges their state, and `kube` exchanges them with the API server.
 Test for doubt: does it mention ``self.user`` or an order of effects?
 """

@@ -1,4 +1,4 @@
-"""Where a server listens: URLs as hooks and pods give them, and their parts as the hub keeps them."""
+"""The address of a server: URLs as hooks and pods give them, and their parts as the hub stores them."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What JupyterHub takes of a server's URL."""
+    """The parts of a server's URL that JupyterHub uses."""
 
     scheme: str
     host: str
@@ -22,7 +22,7 @@ class Address:
 
 
 def alt_name(host: str) -> str:
-    """Return a host name or an address as a certificate has it."""
+    """Return a host name or an IP address in the form of a certificate's alternative name."""
     try:
         return f"IP:{ip_address(host.strip('[]'))}"
     except ValueError:
@@ -30,15 +30,15 @@ def alt_name(host: str) -> str:
 
 
 def in_url(host: str) -> str:
-    """Return a host name or an address as a URL has it."""
+    """Return a host name or an IP address in the form for a URL."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def known_url(server: Any) -> str | None:
-    """Return the URL that the hub's row of a server has, one of an earlier spawner too; None before it is known."""
+    """Return the URL in the hub's row of a server, even from an earlier spawner; None before the hub knows it."""
     return server.url if server is not None and server.ip else None
 
 
 def known_host(server: Any) -> str | None:
-    """Return the IP or host name in the hub's row of a server, "" before it is known; None without a row."""
+    """Return the IP or host name in the hub's row of a server; "" before the hub knows it, None without a row."""
     return None if server is None else server.ip or ""

@@ -1,4 +1,4 @@
-"""What a spawner has of its cluster: the calls, the views, the events, all of it shared with its siblings."""
+"""A spawner's access to its cluster: the calls, the views and the events, all shared with other spawners."""
 
 from collections.abc import Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -26,20 +26,20 @@ class Cluster:
     """One namespace of one cluster, as one configuration of the spawner sees it."""
 
     api: KubeApi
-    #: Users' pods, found by key and by `owner`.
+    #: Users' pods, by key and by `found_by`.
     pods: Informer
-    #: All claims of the namespace, found by key and by user name; not started before a server needs a claim.
+    #: All claims of the namespace, by key and by user name; not started before a server needs a claim.
     claims: Informer
-    #: None where events are not watched.
+    #: None if the spawner does not watch events.
     events: EventWatch | None
     pending_deletes: PendingDeletes
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
-        """Get the events of what the feed is subscribed to, while inside; None where events are not watched."""
+        """Collect the events of the feed's objects while the body runs; None if the spawner does not watch events."""
         return nullcontext() if self.events is None else self.events.subscribe()
 
     async def delete(self, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> bool:
-        """Delete this object, and no later one of its name; return False if it was gone already. Raises KubeError."""
+        """Delete this object, but no later one with its name; return False if it was gone. Raises KubeError."""
         try:
             await self.api.delete(resource, key_of(obj), uid=uid_of(obj), grace_seconds=grace_seconds)
         except (NotFound, Conflict):
@@ -47,7 +47,7 @@ class Cluster:
         return True
 
     async def whole(self, pod: Raw) -> Raw:
-        """Return all of a pod, of which the view keeps a part; that part of one that has gone. Raises KubeError."""
+        """Return the whole pod, or the part that the view keeps if the pod is gone. Raises KubeError."""
         try:
             return await self.api.get(PODS, key_of(pod))
         except NotFound:
@@ -55,7 +55,7 @@ class Cluster:
 
 
 def connection_settings(spawner: Any) -> ConnectionSettings:
-    """Return how a spawner's options say that the cluster is reached."""
+    """Return the connection settings from a spawner's options."""
     return ConnectionSettings(
         host=spawner.k8s_api_host,
         ssl_ca_cert=spawner.k8s_api_ssl_ca_cert,
@@ -65,10 +65,10 @@ def connection_settings(spawner: Any) -> ConnectionSettings:
 
 
 class Views:
-    """The namespaces whose views one spawner has part in: they stay for its sake, until it leaves or is forgotten."""
+    """The namespaces whose views one spawner holds open, until it leaves or is garbage-collected."""
 
     def __init__(self, shared_namespace: str) -> None:
-        """``shared_namespace``, where all users' servers are, is always watched."""
+        """``shared_namespace`` holds all users' servers, so its views stay open."""
         self._shared_namespace = shared_namespace
         self._joined: set[str] = set()
 
@@ -83,7 +83,7 @@ class Views:
     ) -> Cluster:
         """Return the cluster, with the views of the namespace.
 
-        Raises ConfigurationError where no cluster is configured.
+        Raises ConfigurationError if no cluster is configured.
         """
         self._joined.add(namespace)
         await InformerPool.for_current_loop().hold(settings, namespace, self)
@@ -96,7 +96,7 @@ class Views:
         )
 
     async def leave(self, settings: ConnectionSettings) -> None:
-        """Close the views of a user's own namespace, unless another server in it needs them."""
+        """Close the views of a user's own namespace, unless another of its servers needs them."""
         for namespace in self._joined - {self._shared_namespace}:
             self._joined.discard(namespace)
             await InformerPool.for_current_loop().release(settings, namespace, self)
@@ -105,9 +105,9 @@ class Views:
 async def _cluster(
     settings: ConnectionSettings, *, namespace: str, component: str, with_claims: bool, with_events: bool
 ) -> Cluster:
-    """Return the shared cluster, its views started but perhaps not filled yet.
+    """Return the shared cluster, with its views started but perhaps not filled yet.
 
-    A hub whose servers have no claims needs no right to list them.
+    A hub with servers that have no claims needs no right to list claims.
     """
     pool = InformerPool.for_current_loop()
     return Cluster(
@@ -129,20 +129,20 @@ async def _cluster(
 
 
 def owner(username: str, servername: str) -> Hashable:
-    """Return what the view of pods files the pods of one server under."""
+    """Return the index key of one server's pods in the view of pods."""
     return (username, servername)
 
 
 def mounting(username: str, claim: Key) -> Hashable:
-    """Return what the view of pods files the pods of one user that mount a claim under.
+    """Return the index key of one user's pods that mount a claim, in the view of pods.
 
-    By user, because one claim may be in the pods of all users, and reading ten thousand holds the loop.
+    The key includes the user: all users' pods may mount one claim, and reading ten thousand would block the loop.
     """
     return ("claim", username, *claim)
 
 
 def found_by(pod: Raw) -> Iterable[Hashable]:
-    """Return what an index of pods files this one under: the server that it is annotated for, and its claims."""
+    """Return the index keys of a pod: the server in its annotations, and each claim that it mounts."""
     annotations, namespace = annotations_of(pod), key_of(pod).namespace
     username = annotations.get(USERNAME_ANNOTATION)
     if username is None:

@@ -1,4 +1,4 @@
-"""The certificates that a server is given for internal_ssl."""
+"""The certificates that a server gets for internal_ssl."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ LOCAL_NAMES = ["DNS:localhost", "IP:127.0.0.1"]
 def sign_certificate(directory: str, name: str, alt_names: Sequence[str]) -> dict[str, str]:
     """Return the paths of a new key and certificate for these names, "DNS:..." or "IP:...".
 
-    ``name`` has 64 characters at most: that is all a certificate may call its subject.
+    ``name`` has at most 64 characters, the limit for a certificate's subject.
     """
     signed = Certipy(store_dir=directory).create_signed_pair(
         name, SERVERS_AUTHORITY, alt_names=list(alt_names), overwrite=True
@@ -25,7 +25,7 @@ def sign_certificate(directory: str, name: str, alt_names: Sequence[str]) -> dic
 
 
 def read_certificates(paths: Mapping[str, str], hub_authority: str) -> Certificates:
-    """Return what is in a server's files and in that of the hub's authority."""
+    """Return the contents of a server's files and of the hub authority's file."""
     return Certificates(
         key=Path(paths["keyfile"]).read_text(),
         certificate=Path(paths["certfile"]).read_text(),

@@ -1,6 +1,6 @@
-"""The hub's database, as far as the spawner reads and writes it: no other module of this package touches it.
+"""The spawner's reads and writes of the hub's database: no other module of this package touches it.
 
-What other servers and users have is read whenever it is asked for, because they start and end meanwhile.
+Reads the rows of other servers and users anew for each call, because these start and end meanwhile.
 """
 
 import json
@@ -15,11 +15,11 @@ from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.spawner.address import Address
 
 NOTE = ": for services that ask it what it runs"
-"""How the notes of servers' access tokens end."""
+"""The end of the note of each server's access token."""
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-# In SQL, because the hub's own classes would decode the state of every server there is.
+# In SQL, because the hub's own classes would decode the state of every server.
 _STATES_NAMING = text(
     "SELECT users.name, spawners.state FROM spawners JOIN users ON users.id = spawners.user_id "
     "WHERE users.id != :user AND spawners.state LIKE :name"
@@ -28,9 +28,9 @@ _STATES_NAMING = text(
 
 @dataclass(frozen=True, slots=True)
 class HubDatabase:
-    """The rows of one server, of its user, and of whoever else matters to it."""
+    """The rows of one server, of its user, and of the other servers and users that matter to it."""
 
-    #: JupyterHub's object of the user and its row of the server.
+    #: JupyterHub's object of the user, and the database row of the server.
     user: Any
     orm_spawner: Any
 
@@ -42,7 +42,7 @@ class HubDatabase:
     # --- This server and its user ---
 
     def known_since(self) -> datetime | None:
-        """Return when the hub came to know the user (aware); None in a database that is too old to say."""
+        """Return when the hub added the user (aware); None if the database is too old to say."""
         return _created(self.user.orm_user)
 
     def group_names(self) -> frozenset[str]:
@@ -50,25 +50,25 @@ class HubDatabase:
         return frozenset(group.name for group in self.user.groups)
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Have the server's row keep this state from the hub's next commit on."""
+        """Set the state of the server's row; the hub's next commit saves it."""
         self.orm_spawner.state = state
 
     def save_address(self, server: Any, address: Address) -> None:
-        """Let the hub ask for the server, whose object it is, at another address from now on."""
+        """Make the hub reach the server at another address from now on; ``server`` is the hub's object of it."""
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
         self.user.db.commit()
 
     def renew_access_token(self, base_url: str) -> str:
-        """Return a new token with ``access:servers`` for this server only; an earlier one is revoked.
+        """Return a new token with ``access:servers`` for this server only, and revoke earlier ones.
 
-        Raises ValueError where the user may not access their own server.
+        Raises ValueError if the user may not access their own server.
         """
         client, db = self.orm_spawner.oauth_client, self.user.db
         for token in db.query(orm.APIToken).filter_by(client_id=client.identifier):
             if (token.note or "").endswith(NOTE):
                 db.delete(token)
         made: str = self.user.new_api_token(
-            # JupyterHub does not take requests with tokens of such a name for their user's activity.
+            # JupyterHub does not count requests with tokens of such a note as their user's activity.
             note=f"Server at {base_url}{NOTE}",
             scopes=[f"access:servers!server={self.user.name}/{self.orm_spawner.name}"],
             oauth_client=client,
@@ -78,7 +78,7 @@ class HubDatabase:
     # --- Others ---
 
     def states_of_other_servers(self) -> dict[str, SavedState]:
-        """Return the saved states of this user's other servers, by their names."""
+        """Return the saved states of this user's other servers, by server name."""
         return {
             name: SavedState.load(row.state)
             for name, row in self.user.orm_user.orm_spawners.items()
@@ -97,16 +97,16 @@ class HubDatabase:
 
     @property
     def living_users(self) -> "_LivingUsers":
-        """The users that the hub knows, and since when, looked up one by one."""
+        """The hub's users and when the hub added them, looked up one by one."""
         return _LivingUsers(self.user.db)
 
     def taken_by_others(self, namespace: str) -> "_TakenByOthers":
-        """Return the claims that servers of other users have in their state, looked up one by one."""
+        """Return the claims in the saved states of other users' servers, looked up one by one."""
         return _TakenByOthers(self, namespace)
 
 
 def renewed_access_token(spawner: Any, log_name: str) -> str | None:
-    """Return the new token of a server that has just started; None, which is logged, where there is none."""
+    """Return a new token for a server that has just started; log a failure and return None."""
     try:
         return HubDatabase.of(spawner).renew_access_token(spawner.server.base_url)
     except ValueError as error:  # the role of the user does not let them access their own server
@@ -133,4 +133,4 @@ class _TakenByOthers:
 
 
 def _created(user: Any) -> datetime | None:
-    return None if user.created is None else user.created.replace(tzinfo=UTC)  # kept without saying so
+    return None if user.created is None else user.created.replace(tzinfo=UTC)  # stored as naive UTC

@@ -1,8 +1,8 @@
-"""What the progress page shows of a start, and how Kubernetes' events are put into words where that is wanted.
+"""The messages of a start on the progress page, and the formatters that can word Kubernetes' events instead.
 
-By default a user reads what diagnosis makes of pod, claim and events together. With a class of this module, or a
-subclass of one, as `KubeSpawner.event_formatter_class`, they read each event of the pod instead, as that class words
-it. The names are those of KubeSpawner's module `kubespawner.events`.
+By default a user reads the diagnosis, which combines pod, claim and events. An administrator may set
+`KubeSpawner.event_formatter_class` to a class of this module or a subclass. The user then reads each event of
+the pod as that class words it. The names are those of KubeSpawner's module `kubespawner.events`.
 """
 
 import re
@@ -27,14 +27,14 @@ from k8s_hub.spawner.run_log import BROKEN_CODE
 from k8s_hub.text import format_duration
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
-"""What a rule can match of an event."""
+"""The fields of an event that a rule can match."""
 
 
 class EventFormatter(LoggingConfigurable):
     """Puts an event of a pod into words."""
 
     def format_event(self, event: Raw) -> str:
-        """Return what the user reads; ``event`` is a core/v1 Event as the API server has it."""
+        """Return the text for the user; ``event`` is a core/v1 Event as the API server returns it."""
         raise NotImplementedError(f"{type(self).__name__} has no format_event")
 
 
@@ -87,13 +87,13 @@ class RuleEventFormatter(EventFormatter):
     _compiled: list["_Rule"] | None = None
 
     def format_event(self, event: Raw) -> str:
-        """Return what the first rule that matches makes of the event; a template that fails is told in the log."""
+        """Return the text of the first matching rule, else the event's message; log a template that fails."""
         for rule in self._in_order():
             if (groups := rule.match(event)) is None:
                 continue
             try:
                 return str(rule.template(**groups))
-            except Exception as error:  # noqa: BLE001 - an administrator's template: the event is shown all the same
+            except Exception as error:  # noqa: BLE001 - an administrator's template; show the event anyway
                 BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
                 break
         return message_of(event)
@@ -106,7 +106,7 @@ class RuleEventFormatter(EventFormatter):
 
 
 class _Rule:
-    """A rule, ready to be asked."""
+    """A rule with compiled patterns."""
 
     def __init__(self, place: str, rule: Raw) -> None:
         self.place = place
@@ -146,7 +146,7 @@ def _named(rules: Any, trait: str) -> dict[str, Any]:
 
 
 def _keyed(rules: Any, trait: str) -> dict[str, tuple[str, Any]]:
-    """Return the rules by the keys that order them: those of lists go first, in their order."""
+    """Return the rules by the keys that order them; keys of lists sort first, in the order of the list."""
     places = list(_named(rules, trait).items())
     if isinstance(rules, Mapping):
         return dict(zip(map(str, rules), places, strict=True))
@@ -155,7 +155,7 @@ def _keyed(rules: Any, trait: str) -> dict[str, tuple[str, Any]]:
 
 
 def _check(place: str, rule: object) -> None:
-    """Raise TraitError, which names the place, for what is no rule."""
+    """Raise TraitError, which names the place, if the value is not a rule."""
     if not isinstance(rule, Mapping) or not {"match", "template"} <= rule.keys():
         raise TraitError(f"{place}: a rule is a dict with the keys 'match' and 'template', and not {rule!r}")
     match, template = rule["match"], rule["template"]
@@ -228,7 +228,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
         "The machine is ready again, and your server stays on it.",
     ),
 )
-"""Words for what a start's events say in most clusters."""
+"""Wording for the events of a start in most clusters."""
 
 
 def decorate_plain_message(message: str, event: Raw) -> str:
@@ -237,7 +237,7 @@ def decorate_plain_message(message: str, event: Raw) -> str:
 
 
 def decorate_html_message(message: str, event: Raw) -> str:
-    """Return the same as HTML, for ``html_message``; what stands in the message is text, not markup."""
+    """Return the same as HTML, for ``html_message``; escape the message, which is text."""
     time, kind = format_seconds(last_seen(event)), str(event.get("type") or "Normal")
     level = "warning" if kind == "Warning" else "info"
     return (
@@ -247,9 +247,9 @@ def decorate_html_message(message: str, event: Raw) -> str:
 
 
 async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncIterator[dict[str, Any]]:
-    """Yield what the progress page gets.
+    """Yield the items for the progress page.
 
-    ``raw_event`` is the event behind a message: the latest since the message before.
+    ``raw_event`` is the event behind a message: the latest one since the previous message.
     """
     formatter: EventFormatter | None = spawner.event_formatter if spawner.events_enabled else None
     event: Raw | None = None
@@ -277,13 +277,13 @@ async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncI
 def _formatted(formatter: EventFormatter, event: Raw) -> str:
     try:
         return str(formatter.format_event(event))
-    except Exception as error:  # noqa: BLE001 - an administrator's code: the event is shown all the same
+    except Exception as error:  # noqa: BLE001 - an administrator's code; show the event anyway
         BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
         return message_of(event)
 
 
 async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None) -> dict[str, Any]:
-    """Return what is shown, as `decorate_progress_message` wants it where there is an event to show it with."""
+    """Return the item to show, passed through `decorate_progress_message` if there is an event."""
     item: dict[str, Any] = {"progress": percent, "message": message}
     if event is None:
         return item
@@ -293,6 +293,6 @@ async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None
         return item
     try:
         return {**item, **await maybe_future(hook(spawner, event, message))}
-    except Exception as error:  # noqa: BLE001 - an administrator's code: the message is shown all the same
+    except Exception as error:  # noqa: BLE001 - an administrator's code; show the message anyway
         BROKEN_CODE.log_once(spawner.log, "decorate_progress_message", hook, error)
         return item

@@ -1,8 +1,8 @@
 """How a failed start reaches JupyterHub: what the user reads, what the log says, whether the hub counts it.
 
-The hub ends itself after `consecutive_failure_limit` failures in a row, so that it is started anew. A failure counts
-only where that can help: for an exception of this package that nobody foresaw. What a user chose, what an
-administrator configured or wrote, and a cluster that is away or busy never count.
+The hub exits after `consecutive_failure_limit` failures in a row, so that the cluster restarts it. A failure
+counts only if a restart can help: an unexpected exception of this package. A user's choice, an administrator's
+configuration or code, and an unreachable or busy cluster never count.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ FAILURES = Counter("k8s_hub_spawn_failures_total", "Starts that failed, by the d
 E = TypeVar("E", bound=BaseException)
 
 _OURS = frozenset({"k8s_hub", "jupyterhub", "traitlets"})
-"""The packages that a spawner's class is made of before an administrator adds to it."""
+"""The packages that define a spawner's class before an administrator adds to it."""
 
 
 class SpawnFailed(Exception):
-    """A start ended with a reason; the diagnosis has a sentence for the user and a detail for the log."""
+    """A start failed for a known reason; the diagnosis has a sentence for the user and a detail for the log."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.sentence)
@@ -54,11 +54,11 @@ class HookFailed(Exception):
 
 @contextmanager
 def administrators_code(name: str) -> Iterator[None]:
-    """Raise what an administrator's function raises as HookFailed, with its name.
+    """Raise an exception of an administrator's function as HookFailed, with the function's name.
 
-    What has a message of its own passes: a SpawnFailed, a SettingError, and what the function says to the user; so
-    does the cancellation of the start. ``exit()`` in a function is no end of the hub, and the cancellation of a task
-    of its own none of the start: the hub would take that for a server that runs.
+    Passes on exceptions with their own message: a SpawnFailed, a SettingError, and one made for the user. Also
+    passes on the cancellation of the start. ``exit()`` in a function must not end the hub. The cancellation of a
+    task of the function must not cancel the start: the hub would take the server for a running one.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def administrators_code(name: str) -> Iterator[None]:
 
 
 def _is_cancelled(error: BaseException) -> bool:
-    """Tell whether an exception is the cancellation of the task that meets it, and not of one that it waited for."""
+    """Tell whether an exception cancels the current task itself, and not a task that it waited for."""
     if not isinstance(error, asyncio.CancelledError):
         return False
     task = asyncio.current_task()
@@ -79,16 +79,19 @@ def _is_cancelled(error: BaseException) -> bool:
 
 
 def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exception:
-    """Return the exception that tells JupyterHub what has ended a start: the error itself where it speaks to the user.
+    """Return the exception that tells JupyterHub what ended a start: the error itself if it speaks to the user.
 
-    ``secrets`` are what no message and no log may repeat. An exception that nobody foresaw is logged with its
-    traceback, under a reference that the user reads. It is the administrator's, and does not count, where its
-    traceback leads through a function that the configuration names (see `administrators_code`), through the
-    configuration file, or through a module with a class of the spawner that is neither ours nor JupyterHub's.
-    Else it is ours and counts.
+    No message and no log may repeat ``secrets``. Logs an unexpected exception with its traceback, under a
+    reference that the user reads. Such an exception is the administrator's, and does not count, in three cases:
+
+    - its traceback leads through a function that the configuration names (see `administrators_code`);
+    - its traceback leads through the configuration file;
+    - its traceback leads through a module with a class of the spawner that is neither ours nor JupyterHub's.
+
+    Otherwise it is ours and counts.
     """
     if hasattr(error, _COUNTS):
-        return error  # of a start that a subclass calls
+        return error  # a subclass called start(), which judged it
     match error:
         case SpawnFailed(diagnosis=diagnosis):
             return hub_error(diagnosis, secrets, again=spawn_url(spawner))
@@ -102,7 +105,7 @@ def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exce
 
 
 def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = (), *, again: str = "") -> HTTPError:
-    """Return the exception that tells this JupyterHub what happened, with none of the secrets; it does not count.
+    """Return the exception that tells this JupyterHub what happened, without the secrets; it does not count.
 
     ``again``: the URL at which the user can try again.
     """
@@ -119,7 +122,7 @@ def hub_error(diagnosis: Diagnosis, secrets: Collection[str] = (), *, again: str
 
 
 def with_message(error: E, sentence: str, *, again: str = "") -> E:
-    """Return the error with what pages show, whatever its class; ``again`` as of `hub_error`."""
+    """Return the error with the message that pages show, whatever its class; ``again`` is that of `hub_error`."""
     shown: Any = error
     shown.jupyterhub_message = sentence
     link = f'<p><a href="{escape(again)}">Try again</a></p>' if again else ""
@@ -128,7 +131,7 @@ def with_message(error: E, sentence: str, *, again: str = "") -> E:
 
 
 def spawn_url(spawner: Any) -> str:
-    """Return the path of the hub's page that starts this server, or has its form; empty without a hub."""
+    """Return the path of the hub's page that starts this server, or shows its form; empty without a hub."""
     if spawner.hub is None or spawner.user is None:
         return ""
     path = url_path_join(
@@ -137,15 +140,15 @@ def spawn_url(spawner: Any) -> str:
     return str(path)
 
 
-# --- What the hub counts ---
+# --- The hub's count ---
 
 
 _COUNTS = "k8s_hub_counts"
-"""The mark of an exception that was judged: whether it counts."""
+"""The attribute of a judged exception that says whether it counts."""
 
 
 def uncounted(error: E) -> E:
-    """Mark an exception: a spawn that ends with it does not bring the hub nearer to its end."""
+    """Mark an exception: a spawn that ends with it does not bring the hub closer to its exit."""
     setattr(error, _COUNTS, False)
     return error
 
@@ -153,11 +156,11 @@ def uncounted(error: E) -> E:
 def keep_from_count(
     spawn: "asyncio.Future[Any]", settings: MutableMapping[str, Any], spawner_class: type = object
 ) -> None:
-    """Take one from the hub's count of failures, where it is about to add one that does not count.
+    """Subtract one from the hub's count of failures if the hub is about to add one that does not count.
 
-    To be called when the spawn is done, right before the hub's own callback, which compares the count with its
-    limit. Neither of JupyterHub 5 and 6 can be told by other means: version 5 counts every exception, and version 6
-    the time-out of a server that does not answer.
+    Call this when the spawn is done, right before the hub's own callback, which compares the count with its
+    limit. JupyterHub 5 and 6 offer no other way. Version 5 counts every exception; version 6 counts the
+    time-out of a server that does not answer.
     """
     error = None if spawn.cancelled() else spawn.exception()
     if error is not None and _is_counted_by_hub(error) and not counts(error, spawner_class):
@@ -165,17 +168,17 @@ def keep_from_count(
 
 
 def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: str) -> None:
-    """Give the time-out that ended a spawn a sentence, where it has none: the hub's own, if a start overran it."""
+    """Give the time-out that ended a spawn a sentence if it has none: the hub's own time-out has none."""
     error = None if spawn.cancelled() else spawn.exception()
     if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
         with_message(error, NOT_STARTED.replace("{waited}", format_duration(waited)), again=again)
 
 
 def counts(error: BaseException, spawner_class: type = object) -> bool:
-    """Tell whether starting the hub anew may help against what has ended a spawn.
+    """Tell whether a restart of the hub may help after this error ended a spawn.
 
-    It does not help against a time-out, what is refused with a message for the user, or an administrator's code
-    that was called by the hub itself.
+    It does not help after a time-out or a refusal with a message for the user. Nor does it help if the hub
+    itself called an administrator's code that failed.
     """
     judged = getattr(error, _COUNTS, None)
     if judged is not None:
@@ -193,11 +196,11 @@ def _is_counted_by_hub(error: BaseException) -> bool:
     )
 
 
-# --- What nobody foresaw ---
+# --- Unexpected exceptions ---
 
 
 def _speaks_to_the_user(error: BaseException) -> bool:
-    """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises such."""
+    """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises this kind."""
     return isinstance(error, HTTPError) or hasattr(error, "jupyterhub_message")
 
 
@@ -227,9 +230,9 @@ def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTT
 
 
 def _administrators_frame(error: BaseException, spawner_class: type) -> str:
-    """Return the name of the innermost function of an administrator in a traceback; empty if there is none."""
+    """Return the name of the innermost function of an administrator in the traceback; empty if there is none."""
     modules = {each.__module__ for each in spawner_class.__mro__}
-    # The configuration file has no module name, so that Python finds that of its builtins: that of `object`, too.
+    # The configuration file has no module name, so Python finds "builtins", which is also the module of `object`.
     theirs = {module for module in modules if module.partition(".")[0] not in _OURS}
     frames = (frame for each in _with_causes(error) for frame, _ in traceback.walk_tb(each.__traceback__))
     names = [
@@ -239,7 +242,7 @@ def _administrators_frame(error: BaseException, spawner_class: type) -> str:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised from: of a StopIteration, Python makes a RuntimeError on the way."""
+    """Yield an exception and its causes: Python may turn a StopIteration into a RuntimeError on the way."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:

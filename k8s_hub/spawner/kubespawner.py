@@ -1,4 +1,4 @@
-"""KubeSpawner: what JupyterHub calls. What each call answers in each situation is docs/lifecycle.md."""
+"""KubeSpawner, the class that JupyterHub calls. docs/lifecycle.md lists what each call returns and when."""
 
 import asyncio
 import logging
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
-"""start() ends so many seconds before the hub's deadline, or by this share of a short one, with its reason."""
+"""start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
 
 
 def _until_last_words(timeout: float) -> float:
@@ -86,7 +86,7 @@ def _until_last_words(timeout: float) -> float:
 
 
 def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Return a method that tells JupyterHub of what ends the start as `failure_of` does."""
+    """Wrap a start so that it raises what `failure_of` makes of each exception."""
 
     @wraps(start)
     async def supervised(self: "KubeSpawner", *args: Any, **kwargs: Any) -> Any:
@@ -102,25 +102,26 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
-    #: Where the hub counts failures; None until it spawns.
+    #: The hub's settings, with its count of failures; None before the first spawn.
     _hub_settings: MutableMapping[str, Any] | None = None
 
     def __init_subclass__(cls) -> None:
-        """Supervise what a subclass does around the start, too."""
+        """Supervise a subclass's own start() too, with its code around super().start()."""
         super().__init_subclass__()
         if not hasattr(cls.start, "is_supervised"):
             cls.start = _supervised_start(cls.start)  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: As configured, before a hook, a profile or a saved state: what all users share is always watched.
+        #: Takes the configured namespace, before a hook, a profile or a saved state changes it. The spawner
+        #: always watches this namespace, because all users share it.
         self._views = Views(self.namespace)
         library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
         self._run = Run(RunLog(self.log))
-        #: The uid of this server's pod, "" before its first; for subclasses and hooks, too.
+        #: The uid of this server's pod; "" before its first pod. Subclasses and hooks may read it.
         self.pod_id = ""
-        #: The claims besides the home that were used last, by the admin's names for them.
+        #: The names of the extra claims that this server used last, by the administrator's names for them.
         self.extra_claim_names: dict[str, str] = {}
         if self.user is not None:
             if self.enable_user_namespaces:
@@ -135,7 +136,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.user is not None:
             preflight.log_unusable(self._resolver, security.Protection.of(self))
 
-    # --- What there is ---
+    # --- Cluster ---
 
     @cached_property
     def api(self) -> Any:
@@ -162,7 +163,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return OwnPod(server=identity_of(self), key=Key(self.namespace, self.pod_name), uid=self.pod_id)
 
     def _spec(self) -> ServerSpec:
-        """Return what this server is as the settings are now."""
+        """Return the server's spec from the current settings."""
         return ServerSpec(
             identity=identity_of(self),
             user_id=self.user.id,
@@ -179,7 +180,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     # --- Names and saved state ---
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over the names of a server that an earlier run, of any version, has started."""
+        """Take over the names of a server that an earlier run, of any version, started."""
         super().load_state(state)
         saved = SavedState.load(state)
         self.pod_name = saved.pod_name or self.pod_name
@@ -198,7 +199,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self.extra_claim_names = dict(saved.extra_claims)
 
     def get_state(self) -> dict[str, Any]:
-        """Return the names, so that a later run finds the pod and the claim whatever was configured since."""
+        """Return the names: a later run then finds the pod and the claim even if the configuration changed."""
         home = self._home_name.remembered
         saved = replace(
             self._saved,
@@ -215,43 +216,43 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return {**super().get_state(), **saved.dump()}
 
     def clear_state(self) -> None:
-        """Forget the pod; the claim stays this server's."""
+        """Forget the pod; the server keeps its claim."""
         super().clear_state()
         try:
             self._name_objects()
         except SettingError as error:
-            # A stop ends with this call. The names stay, and the next spawner has the configured templates again.
+            # A stop ends with this call. Keep the names; the next spawner starts from the configured templates.
             self.log.warning("%s: cannot renew the names: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
         self._saved = replace(self._saved, applied_options=None, access_token=None)
         self._life = lifecycle.cleared(self._life)
         self._run.log = RunLog(self.log)
-        # The hub clears the state before its own preparations for a start, while tabs already listen.
+        # The hub clears the state before it prepares a start, when browser tabs already listen.
         self._run.forget_progress()
 
-    # --- What ends a start, and what of it the hub counts ---
+    # --- Failures of a start, and the hub's count of them ---
 
     @contextmanager
     def _supervised(self) -> Iterator[None]:
-        """Tell JupyterHub of whatever is raised inside as `failure_of` does."""
+        """Raise what `failure_of` makes of an exception from the body."""
         try:
             yield
         except Exception as error:
             failure = failure_of(error, self, self._run.secrets | security.secrets_configured_for(self))
             if failure is error:
                 raise
-            # Its causes quote the cluster, and JupyterHub 5 logs them with their traceback.
+            # The causes quote the cluster, and JupyterHub 5 would log them with their traceback.
             raise failure from None
 
     @property
     def _spawn_future(self) -> "asyncio.Future[Any] | None":
-        """The spawn that is under way, or the last one if it has failed. JupyterHub sets it."""
+        """The current spawn, or the last one if it failed. JupyterHub sets it."""
         return self._spawn
 
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
-        # The hub sets it before it adds its own callbacks, so that ours is called before the one that counts.
+        # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._spawn = spawn
         if spawn is not None:
             spawn.add_done_callback(self._judge)
@@ -263,22 +264,22 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     @observe("handler")
     def _note_settings(self, change: Bunch) -> None:
-        # The hub has taken the handler away again when the spawn is done.
+        # The hub removes the handler before the spawn is done.
         if change.new is not None:
             self._hub_settings = change.new.settings
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
-        """Run an administrator's hook; JupyterHub calls it for the form, too."""
+        """Run an administrator's hook; JupyterHub also calls this for the form."""
         with self._supervised(), administrators_code("KubeSpawner.auth_state_hook"):
             await super().run_auth_state_hook(auth_state)
 
     async def get_options_form(self) -> Any:
-        """Return the form; what an administrator's code raises on the way is told like what ends a start."""
+        """Return the form; report an exception of an administrator's code like a failed start."""
         with self._supervised(), administrators_code("KubeSpawner.options_form"):
             return await super().get_options_form()
 
     async def apply_group_overrides(self) -> None:
-        """Apply what an administrator has configured for the user's groups."""
+        """Apply the administrator's overrides for the user's groups."""
         with self._supervised(), administrators_code("KubeSpawner.group_overrides"):
             await super().apply_group_overrides()
 
@@ -291,7 +292,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             await super()._run_apply_user_options(options_for_hub(self, user_options))
 
     def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
-        """Run an administrator's hook; what is left of an async one is returned, to be awaited."""
+        """Run an administrator's hook; return an awaitable if the hook is async."""
         with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
             result = super().run_pre_spawn_hook()
 
@@ -312,8 +313,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def start(self) -> str:
         """Return the URL of the running server; fail with a reason before the hub's own deadline.
 
-        Safe to cancel at any point and to repeat: whatever was created is found again by the next stop or
-        start.
+        Safe to cancel at any point and to repeat: the next stop or start finds everything that was created.
         """
         self._run.forget_progress()
         self._start_future = asyncio.current_task()
@@ -327,23 +327,23 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
         if self.save_access_token:
-            # It does not wait, so that no cancellation is between.
+            # This never awaits, so no cancellation can come in between.
             token = renewed_access_token(self, self._log_name)
             self._saved = replace(self._saved, access_token=token or self._saved.access_token)
         return url
 
     async def _url_in_time(self, started: datetime) -> str:
-        """Return the URL of the new server, which answers there; say in time before the hub's deadline why there is none."""
+        """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
         begun, seconds = asyncio.get_running_loop().time(), self.start_timeout
         limit = asyncio.timeout_at(begun + _until_last_words(seconds))
         url = ""
         try:
             async with limit:
-                # Until the cluster is asked, what takes long is an administrator's function.
+                # Before the first request to the cluster, only an administrator's function can take long.
                 self._emit(requested(started))
                 with security.protected(self):
                     await self.load_user_options()
-                # A profile's start_timeout comes after the hub has begun to wait: it can only be shorter.
+                # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
                 seconds = min(seconds, self.start_timeout)
                 limit.reschedule(begun + _until_last_words(seconds))
                 attempt = await self._attempt(started)
@@ -356,13 +356,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except TimeoutError:
             if not limit.expired():
                 raise
-            # A pod that runs came in time; for the server's answer the hub has `http_timeout`, beyond this deadline.
+            # With a URL, the pod started in time. The hub then waits for the server's answer for `http_timeout`,
+            # which may end after this deadline.
             if not url:
                 raise SpawnFailed(self._run.at_deadline(seconds)) from None
         return url
 
     async def _launch(self, attempt: Attempt) -> Raw:
-        """Return what is kept of the new pod, which runs."""
+        """Create the claims, the pod and the objects it owns; return the kept part of the pod once it runs."""
         self._settle_dns_name()
         existing = None
         if self.enable_user_namespaces:
@@ -421,7 +422,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         )
 
     async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
-        """Return this server's claims, which exist now, its home first."""
+        """Return this server's claims, home first; create those that are missing."""
         claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
         extras = parse_extra_claims(self.extra_claims)
         return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
@@ -453,12 +454,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _emit(self, diagnosis: Diagnosis) -> None:
         emitted = self._run.emit(diagnosis)
         if emitted is not None:
-            # Steps that are as usual are for the user: in a burst of starts they would hide what is not.
+            # Only the user needs the normal steps: in a burst of starts they would hide the unusual ones.
             level = logging.DEBUG if emitted.reason is None else logging.INFO
             self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what the user reads while the server starts; every browser tab hears all of it."""
+        """Yield what the user reads while the server starts; every browser tab gets all of it."""
         updates = self._run.progress.listen(
             remind_after=self.slow_spawn_message_threshold,
             remind_every=self.slow_spawn_message_frequency,
@@ -468,16 +469,16 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     @property
     def events(self) -> list[Raw]:
-        """What Kubernetes has said about the pod while it starts, the latest last; for subclasses and hooks."""
+        """The events about the pod since the start began, latest last; for subclasses and hooks."""
         return self._run.events()
 
     # --- Poll ---
 
     async def poll(self) -> int | None:
-        """Return None while the server runs, may run or may come to run; else its exit code.
+        """Return None while the server runs, may run or may still come to run; else its exit code.
 
-        Never an exception and never a guess: the hub forgets a server that poll() gives up. What is not known,
-        for whatever reason, is None. A pod that has ended is removed in the background, because the hub will not
+        Never raises and never guesses: the hub forgets a server when poll() returns a code. Returns None if the
+        state is unknown, whatever the cause. Removes an ended pod in the background, because the hub does not
         call stop() for it.
         """
         code = None
@@ -485,7 +486,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             code = await self._exit_code()
             if code is not None and not isinstance(self._life, Starting):
                 await self._leave()
-        except Exception:  # noqa: BLE001 - it is logged there
+        except Exception:  # noqa: BLE001 - log_poll_failure logs it
             self._run.log.log_poll_failure(self._log_name)
         return code
 
@@ -511,7 +512,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             return None
         match found:
             case NoPod():
-                # Read again: a stop may have ended meanwhile, after which the hub has no row of the server.
+                # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
                 code, how = end_without_pod(self._life, known_host(self.server))
                 if how:
                     self._run.log.log_end(logging.WARNING, self._own_pod.key, how)
@@ -519,7 +520,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             case PodEnded(pod=pod, end=end):
                 level = logging.WARNING if end.code else logging.INFO
                 self._run.log.log_end(level, key_of(pod), end_in_words(pod, end))
-                # A pod that somebody drains has its own time to end, which another delete would cut short.
+                # Somebody may be draining the node: another delete would cut the pod's grace period short.
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
@@ -540,13 +541,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def stop(self, now: bool = False) -> None:
         """Remove this server's pod and return when it is gone; the claim stays.
 
-        The wait is bounded by `stop_timeout`; a delete that cannot be delivered is kept until it is.
+        Waits for at most `stop_timeout`. Keeps a delete that it cannot deliver, and retries it until it can.
         """
         await self._run.creates.wait()
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
-            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return
         removal = Removal(
             cluster=cluster,
@@ -564,10 +565,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         await self._leave()
 
     async def delete_forever(self) -> None:
-        """Delete the claims of a server or user that is gone for good: extra ones, and with `delete_pvc` the home.
+        """Delete the extra claims of a permanently removed server or user and, with `delete_pvc`, the home.
 
-        Only a claim that is surely this server's and no other's is deleted. Never raises: the hub forgets the
-        server whatever happens here.
+        Deletes a claim only if it certainly belongs to this server and to no other. Never raises: the hub
+        forgets the server whatever happens here.
         """
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
@@ -590,12 +591,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             )
         await self._leave()
 
-    # --- Rename of a server (JupyterHub 6); of a user: claims/home.py ---
+    # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 
     async def rename(self, old_name: str, new_name: str) -> None:
-        """Keep the home: no annotation can be changed, so the saved state names the claim from now on.
+        """Keep the home: annotations cannot be changed, so the saved state names the claim from now on.
 
-        Refused only where the files would stay behind, or where nobody can say whether there are any.
+        Refuses only if the files would stay behind, or if the cluster does not say whether there are any.
         """
         if not self.storage_pvc_ensure or self._home_name.remembered is not None:
             return
@@ -626,7 +627,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def _existing_home(self) -> str | None:
         """Return the name of this server's home; None if it has none.
 
-        Raises SpawnFailed or TimeoutError where the cluster does not say.
+        Raises SpawnFailed or TimeoutError if the cluster does not say.
         """
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
@@ -639,9 +640,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     # --- Address ---
 
     async def _sync_address(self, cluster: Cluster, pod: Raw) -> None:
-        """Let the hub have the address that a pod has now: a node that was restarted gives its pods other ones.
+        """Save the pod's current address for the hub: a restarted node gives its pods new addresses.
 
-        The hub's routes follow at its next check.
+        The hub updates its routes at its next check.
         """
         url = await self._known_url(cluster, pod)
         if url is None:
@@ -652,10 +653,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             HubDatabase.of(self).save_address(server, address)
 
     async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
-        """Return where the server of a pod listens; None where nobody can say.
+        """Return the URL at which a pod's server listens; None if it is unknown.
 
-        A hook or a template that fails may neither end a poll nor keep the hub from booting: it is logged, and the
-        hub's address stays.
+        A failing hook or template must neither end a poll nor keep the hub from starting. This method logs the
+        failure, and the hub keeps the address it has.
         """
         try:
             async with asyncio.timeout(self.k8s_api_request_timeout):
@@ -667,14 +668,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return None
 
     async def _whole(self, cluster: Cluster, pod: Raw) -> Raw:
-        """Return the whole pod where an administrator's code makes its URL, else what is kept of it."""
+        """Return the whole pod if an administrator's code makes its URL, else the kept part of it."""
         is_asked_for = self.get_pod_url is not None or self._overrides("_get_pod_url")
         return await cluster.whole(pod) if is_asked_for else pod
 
     async def get_url(self) -> str:
-        """Return the server's URL after a restart of the hub: from the pod, else the one the hub has.
+        """Return the server's URL after a restart of the hub: from the pod, else the one that the hub has.
 
-        A pod that was still starting when the hub died is waited for.
+        Waits for a pod that was still starting when the hub died.
         """
         known: str = self.server.url
         try:

@@ -1,7 +1,7 @@
-"""Where one server is in its life, as far as its spawner alone can know: one value, and the steps from one to the next.
+"""The state of one server's life, as far as only its spawner knows it: one value, and the transitions.
 
-What the cluster has is asked of the cluster. Only the spawner knows whether a start of its own is under way, and whether
-one that ended without an address may have left something behind. What each call answers is docs/lifecycle.md.
+The cluster knows which objects exist. Only the spawner knows whether one of its starts is under way, or may have
+left objects behind when it ended without an address. docs/lifecycle.md says what each call returns.
 
 | in | what happens | then |
 |---|---|---|
@@ -12,7 +12,7 @@ one that ended without an address may have left something behind. What each call
 | Starting | start() returns its URL | Running |
 | Starting | start() fails, or is cancelled, before its first create | Idle |
 | Starting | start() fails, or is cancelled, after it | Failed |
-| Starting | stop() of what an earlier start has left | Starting, without an attempt id |
+| Starting | stop() of what an earlier start left behind | Starting, without an attempt id |
 | Running, Failed | stop() | Idle |
 | Running | clear_state() | Idle |
 """
@@ -23,24 +23,24 @@ from typing import TypeAlias
 from k8s_hub.kube.core.store import Entry
 
 UNFINISHED_START = 300.0
-"""Seconds that poll() waits for the cluster's word about a server whose start the hub did not survive."""
+"""Seconds that poll() waits for the cluster's answer about a server if the hub died during its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Of a new spawner: the hub may have died in the middle of its server's start, and the cluster was not asked yet."""
+    """The spawner is new and has not asked the cluster yet; the hub may have died during the server's start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """No run is known, and no start can have left anything; whether there is a pod all the same, the cluster says."""
+    """No run is known, and no start can have left anything; only the cluster knows whether there is a pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """start() is under way, and needs the views whatever a poll() that began before it finds."""
+    """start() is under way, and needs the views whatever the result of a poll() that began before it."""
 
-    #: The id of the start that may have created something: of this one, or of a failed one before it.
+    #: The id of the start that may have created something: this one, or a failed one before it.
     attempt_id: str | None = None
 
 
@@ -54,7 +54,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """start() has ended without a URL and may have created something, so that the hub has to call stop()."""
+    """start() has ended without a URL and may have created something, so the hub has to call stop()."""
 
     attempt_id: str
 
@@ -63,12 +63,12 @@ Life: TypeAlias = Unknown | Idle | Starting | Running | Failed
 
 
 def may_have_created(life: Life) -> bool:
-    """Tell whether a start may have created something of which no URL is known: poll() says None, so that stop() comes."""
+    """Tell whether a start without a URL may have created something: poll() then returns None, so the hub stops it."""
     return _attempt_of(life) is not None
 
 
 def start_begun(life: Life) -> Starting:
-    """start() is called; what a start before it has left is still there."""
+    """start() is called; what an earlier start left behind still exists."""
     return Starting(_attempt_of(life))
 
 
@@ -83,7 +83,7 @@ def start_succeeded() -> Running:
 
 
 def start_failed(life: Life) -> Life:
-    """start() has failed, or was cancelled."""
+    """start() failed or was cancelled."""
     match life:
         case Starting(attempt_id=None):
             return Idle()
@@ -94,12 +94,12 @@ def start_failed(life: Life) -> Life:
 
 
 def stopped(life: Life) -> Life:
-    """stop() saw to it that nothing is left; a start that goes on meanwhile may create something again."""
+    """stop() has removed everything; a start that is still under way may create something again."""
     return Starting() if isinstance(life, Starting) else Idle()
 
 
 def cleared(life: Life) -> Life:
-    """The hub forgets what it knew of a run, before a start or after a stop: clear_state()."""
+    """clear_state(): the hub forgets a run, before a start or after a stop."""
     return life if isinstance(life, Starting | Failed) else Idle()
 
 
@@ -109,7 +109,7 @@ def seen_alive(life: Life, pod: Entry | None) -> Life:
 
 
 def unanswered(life: Life) -> Life:
-    """poll() has waited for the cluster's word in vain, which it does for long only once."""
+    """poll() got no answer from the cluster; it waits `UNFINISHED_START` only once."""
     return Idle() if isinstance(life, Unknown) else life
 
 

@@ -1,4 +1,4 @@
-"""The namespace of one user: there before anything is created in it, and never deleted."""
+"""The namespace of one user: the spawner makes sure that it exists, and never deletes it."""
 
 import asyncio
 from itertools import chain
@@ -17,16 +17,16 @@ from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.start import Attempt, refused
 
 LOOK_AGAIN = 1.0
-"""Seconds between two looks whether a namespace is gone."""
+"""Seconds between two checks whether a namespace is gone."""
 
 
 async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
-    """Return when the namespace is there; create it, with labels that say whose it is, if it is not.
+    """Return when the namespace exists; if it is missing, create it with labels that name its owner.
 
-    Returned is one that somebody has made before, although the hub could have: perhaps it is another's. None is
-    returned for a new one, and where the hub may not create namespaces: then it has rights only in those that its
-    administrator has prepared for it. A hub that may not even look at them goes on: what it asks for next shows
-    whether there is one.
+    Returns an existing namespace if the hub could have created it: it may belong to somebody else. Returns None
+    for a new namespace. Also returns None if the hub may not create namespaces: it then has rights only in those
+    that its administrator prepared. A hub that may not read namespaces continues: its next request shows whether
+    the namespace exists.
     """
     key = Key("", key_of(manifest).name)
     body = _labelled(manifest, attempt.identity)
@@ -50,7 +50,7 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
 
 
 def may_use(namespace: Raw | None, attempt: Attempt, database: HubDatabase) -> bool:
-    """Tell whether servers may be put into a namespace that exists; None is one that is surely this hub's."""
+    """Tell whether the hub may put servers into an existing namespace; None is one that is certainly this hub's."""
     others = database.states_of_other_servers().values() if namespace is not None else ()
     return (
         namespace is None
@@ -60,7 +60,7 @@ def may_use(namespace: Raw | None, attempt: Attempt, database: HubDatabase) -> b
 
 
 def is_of_this_hub(namespace: Raw, cluster: Cluster, identity: ServerIdentity) -> bool:
-    """Tell whether a namespace says that it is this hub's, or a pod or claim in it does: KubeSpawner's say nothing."""
+    """Tell whether the namespace, or a pod or claim in it, names this hub: KubeSpawner's namespaces name no hub."""
     views = (cluster.claims.view, cluster.pods.view)
     inside = filter(None, (view.get(key) for view in views for key in view))
     return any(is_of_hub(obj, identity) for obj in chain([namespace], inside))
@@ -77,7 +77,7 @@ def _labelled(manifest: Raw, identity: ServerIdentity) -> dict[str, Any]:
 
 
 async def _create(attempt: Attempt, body: dict[str, Any]) -> Conflict | Forbidden | None:
-    """Return None for a new namespace, else why there is no new one: perhaps because it is there."""
+    """Return None for a new namespace, else the error that prevented it: perhaps the namespace exists."""
     try:
         await attempt.asking(lambda: attempt.cluster.api.create(NAMESPACES, None, body))
     except (Conflict, Forbidden) as refusal:

@@ -1,4 +1,4 @@
-"""What one server is made of: names, environment, the manifests that subclasses may change, and its address."""
+"""The parts of one server: names, environment, the manifests that subclasses may change, and its address."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -78,18 +78,19 @@ class Overridable(
     RenamedTraits,
     Base,  # type: ignore[misc] # JupyterHub has no types
 ):
-    """The part of KubeSpawner that says what is created, and creates nothing."""
+    """The part of KubeSpawner that says what to create, and creates nothing."""
 
     pod_name: str
     dns_name: str
-    #: As it follows from the template; `dns_name` may have been set to another one.
+    #: The DNS name from the template; a hook or a subclass may have set `dns_name` to another one.
     _named_dns_name: str
     secret_name: str
     _home_name: HomeName
-    #: Of the saved state what is no attribute of its own: its version, the namespace in which this server has been (not one
-    #: in which it was refused), what the start applied of the profiles (None where there are none), the access token.
+    #: The parts of the saved state that have no attribute: the version, the namespace, the applied options and
+    #: the access token. The namespace is one that this server has used, not one that refused it. The options
+    #: are those that the start applied from the profiles; None without profiles.
     _saved = SavedState(version=COMPATIBLE_VERSION)
-    #: What was posted last and refused: the form shows it again.
+    #: The last refused choice, which the form shows again.
     _refused: Raw | None = None
 
     # --- Profiles and the form ---
@@ -99,17 +100,17 @@ class Overridable(
         return self._render_options_form_dynamically if self.profile_list else ""
 
     async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
-        """Return the form as it is now: the user's groups and last choice may have changed since the last time."""
+        """Return the current form: the user's groups and last choice may have changed since the last time."""
         with administrators_code("KubeSpawner.profile_list"):
             profiles = await user_choices.configured_profiles(self)
         return self._render_options_form(profiles)
 
     def _render_options_form(self, profile_list: Any) -> str:
-        """Return the form of these profiles, as far as they are for this user; without any profile, no form."""
+        """Return the form of those profiles that this user may choose; no form if there are no profiles."""
         try:
             profiles = self._get_initialized_profile_list(profile_list)
         except UnusableProfiles as error:
-            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - it says all
+            self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
         return user_choices.render_profiles(profiles, self, self._refused)
 
@@ -118,7 +119,7 @@ class Overridable(
         return self._options_from_form
 
     def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
-        """Return user_options of the form's fields; nothing is judged here."""
+        """Return the form's fields as user_options, without judging them."""
         ignored = unrecognised(formdata)
         if ignored:
             names = user_choices.name_list(ignored)
@@ -126,15 +127,15 @@ class Overridable(
         return options_from_fields(formdata)
 
     async def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
-        """Return user_options of the posted form, or have it shown again with a sentence."""
+        """Return the posted form as user_options, or make the hub show it again with a sentence."""
         return self._possible(await maybe_future(super().run_options_from_form(form_data)))
 
     async def options_from_query(self, query_data: dict[str, list[Any]]) -> Any:
-        """Return user_options of a link's query, or have the form shown with a sentence."""
+        """Return a link's query as user_options, or make the hub show the form with a sentence."""
         return self._possible(await maybe_future(super().options_from_query(query_data)))
 
     def _possible(self, user_options: Any) -> Any:
-        """Return the options unless they are surely wrong; where code may still change them, start() judges alone."""
+        """Return the options unless they are certainly wrong; if code may still change them, only start() judges."""
         if not (isinstance(user_options, dict) and user_choices.is_final(self, self._overrides)):
             return user_options
         try:
@@ -150,8 +151,8 @@ class Overridable(
         return user_options
 
     async def load_user_options(self) -> None:
-        """Apply what the user chose; subclasses override it to support other options."""
-        # Whatever is wrong is wrong with the profiles.
+        """Apply the user's choice; subclasses override this to support other options."""
+        # Any exception in here comes from the configured profiles.
         with administrators_code("KubeSpawner.profile_list"), user_choices.refused_in_words():
             profiles = self._get_initialized_profile_list(await user_choices.configured_profiles(self))
             if profiles:
@@ -168,18 +169,18 @@ class Overridable(
             self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
 
     def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
-        """Raise a ValueError with a sentence if initialised profiles do not allow the options."""
+        """Raise a ValueError with a sentence if the initialised profiles do not allow the options."""
         if profile_list:
             select(profile_list, self.user_options, user_choices.person_of(self, profile_list))
 
     def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
-        """Return the initialised profile of this slug, without one the default."""
+        """Return the initialised profile with this slug; the default profile without a slug."""
         return profile_of(profile_list, slug, user_choices.person_of(self, profile_list))
 
     def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
         """Apply a profile and the choices of its options.
 
-        Where an override is asynchronous, what is left to do is returned, to be awaited.
+        Returns an awaitable for the remaining work if an override is asynchronous.
         """
         options = {**self.user_options, PROFILE: slug}
         person = user_choices.person_of(self, profile_list)
@@ -189,26 +190,26 @@ class Overridable(
         return user_choices.apply_all(selection.overrides, selection.profile, self._apply_overrides)
 
     def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
-        """Set options: dictionaries are merged into what is there, functions are called with this spawner.
+        """Set options: merge dictionaries into the current values, and call functions with this spawner.
 
-        Where a function is asynchronous, what is left to do is returned, to be awaited.
+        Returns an awaitable for the remaining work if a function is asynchronous.
         """
         return user_choices.apply_override(self, spawner_override)
 
     def _get_initialized_profile_list(self, profile_list: Any) -> list[dict[str, Any]]:
-        """Return a copy of the profiles that can work, in order, with slugs and defaults filled in.
+        """Return a copy of the usable profiles, in order, with slugs and defaults filled in.
 
-        Raises UnusableProfiles where there are profiles and none can work.
+        Raises UnusableProfiles if there are profiles but none is usable.
         """
         if not profile_list:
             return []
         profiles, faults = usable(profile_list)
-        if profile_list is not self.profile_list:  # that one was told of when it was set
+        if profile_list is not self.profile_list:  # the trait's validator has warned about that one
             self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
         return user_choices.usable_profiles(self, profiles, faults)
 
     def _sorted_dict_values(self, src: Any) -> Any:
-        """Return the values of a dictionary in the order of its keys, and anything else as it is."""
+        """Return a dictionary's values in the order of its keys; return anything else unchanged."""
         return in_order(src) if isinstance(src, dict) else src
 
     # --- Names ---
@@ -220,7 +221,7 @@ class Overridable(
 
     @property
     def pvc_name(self) -> str:
-        """The name of the home claim; who assigns one decides which claim is used."""
+        """The name of the home claim; assigning a name chooses the claim that the server uses."""
         return self._home_name.current
 
     @pvc_name.setter
@@ -233,13 +234,13 @@ class Overridable(
         self.secret_name = self._named_by("secret_name_template")
 
     def _named_by(self, setting: str) -> str:
-        """Return the name that a setting's template gives. Raises TemplateError, placed in the setting."""
+        """Return the name that a setting's template gives; a TemplateError names the setting."""
         with in_setting(setting):
             return self._expand_user_properties(getattr(self, setting))
 
     @property
     def service_name(self) -> str:
-        """The name of the pod's Service: the pod's own name wherever a Service may have it."""
+        """The name of the pod's Service: the pod's own name if it is valid for a Service."""
         return slugs.service(self.pod_name)
 
     def _dns_name(self) -> str:
@@ -247,9 +248,9 @@ class Overridable(
             return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
 
     def _settle_dns_name(self) -> None:
-        """Let the DNS name follow a namespace that a hook or a profile has chosen after the names.
+        """Renew the DNS name if a hook or a profile has changed the namespace or the pod's name.
 
-        Raises ManifestError for a name of the pod, which they may have chosen too, that is no text.
+        Raises ManifestError if they have set a pod name that is not a string.
         """
         if not isinstance(self.pod_name, str):
             raise ManifestError(f"must be a string, not {kind_of(self.pod_name)}", "pod_name")
@@ -257,13 +258,13 @@ class Overridable(
             self.dns_name = self._named_dns_name = self._dns_name()
 
     def _expand_user_properties(self, template: str, slug_scheme: str | None = None) -> str:
-        """Return a template with its fields filled in; a subclass may add fields of its own."""
+        """Return a template with its fields filled in; a subclass may add its own fields."""
         if "{" not in template and "}" not in template:
             return template
         known = {
             name: value
             for name in ("pod_name", "pvc_name", "namespace")
-            if (value := getattr(self, name, None)) is not None  # an empty one is known too
+            if (value := getattr(self, name, None)) is not None  # an empty string counts as known
         }
         fields = template_fields(
             username=self.user.name,
@@ -275,18 +276,18 @@ class Overridable(
         return expand(template, replace(fields, **known))
 
     def _expand_all(self, src: Any) -> Any:
-        """Return lists and dicts with every string in them expanded; everything else as it is."""
+        """Return lists and dicts with every string in them expanded; return anything else unchanged."""
         return expand_all(src, self._expand_user_properties)
 
     def _expand_env(self, env: dict[str, Any]) -> dict[str, Any]:
-        """Return the variables whose values may be templates, expanded; without the others."""
+        """Return the variables with template values, expanded; drop the others."""
         templates = {name: value for name, value in env.items() if isinstance(value, str | list | dict)}
         expanded: dict[str, Any] = self._expand_all(templates)
         return expanded
 
     @property
     def _resolver(self) -> Resolver:
-        """Makes the inputs of manifests, by way of what subclasses override."""
+        """Makes the inputs of manifests through the methods that subclasses override."""
         return Resolver(
             spawner=self,
             metadata=metadata_inputs(self),
@@ -312,9 +313,9 @@ class Overridable(
     def get_env(self) -> dict[str, Any]:
         """Return the environment of the user's container.
 
-        Only what the administrator has set is a template: values that the hub made may have braces of their own.
+        Expands only the administrator's values as templates: values from the hub may contain braces.
         """
-        for name in ("notebook_dir", "default_url"):  # the hub expands them, and does not say which is wrong
+        for name in ("notebook_dir", "default_url"):  # the hub expands these without naming a wrong one
             with in_setting(name):
                 fill(getattr(self, name), self.template_namespace())
         with administrators_code("KubeSpawner.environment"):
@@ -340,11 +341,11 @@ class Overridable(
         return to_model(owned_by(self._resolver.service(port), to_json(owner_reference)), "V1Service")
 
     def get_namespace_manifest(self) -> Any:
-        """Return the V1Namespace to create for the user, if there is none; subclasses change what this returns."""
+        """Return the V1Namespace to create for the user if it is missing; subclasses change what this returns."""
         return to_model(self._resolver.namespace(), "V1Namespace")
 
     async def _pod(self) -> Raw:
-        """Return the pod to create; model objects are made only for those who want them."""
+        """Return the pod to create; make model objects only for subclasses and hooks that want them."""
         if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
             return build_pod(await self._resolver.pod_inputs())
         name = f"{type(self).__name__}.get_pod_manifest"
@@ -356,7 +357,7 @@ class Overridable(
         return _returned_object(pod, name, checked_pod)
 
     def _claim(self, name: str) -> Raw:
-        """Return the home claim to create under this name, which `pvc_name` is meanwhile."""
+        """Return the home claim to create under this name, with `pvc_name` set to it meanwhile."""
         named = self._home_name
         self.pvc_name = name
         try:
@@ -367,7 +368,7 @@ class Overridable(
             self._home_name = named
 
     def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
-        """Return what is to be created after this pod."""
+        """Return the objects to create after this pod."""
         owned = []
         if self.internal_ssl:
             owned.append(OwnedObject(resource=SECRETS, manifest=self._secret_for(pod)))
@@ -376,10 +377,10 @@ class Overridable(
         return owned
 
     def _owned_keys(self) -> list[tuple[Resource, Key]]:
-        """Return what the pod that runs may have beside it, should its owner reference not be followed."""
+        """Return the objects that the running pod may own, in case the cluster ignores owner references."""
         keys: list[tuple[Resource, Key]] = []
         if self.internal_ssl:
-            with suppress(TemplateError):  # then there is none
+            with suppress(TemplateError):  # then there is no Secret
                 keys.append((SECRETS, Key(self.namespace, self._named_by("secret_name_template"))))
         if self.internal_ssl or self.services_enabled:
             keys.append((SERVICES, Key(self.namespace, self.service_name)))
@@ -410,9 +411,9 @@ class Overridable(
         return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
 
     def _address_of(self, pod: Raw) -> str:
-        """Return the URL at which a running pod's server listens, whoever says so.
+        """Return the URL at which a running pod's server listens.
 
-        Raises SpawnFailed for what is no URL.
+        Raises SpawnFailed if a hook, a subclass or a setting gives something that is not a URL.
         """
         url = self._get_pod_url(pod)
         if is_http_url(url):
@@ -431,7 +432,7 @@ class Overridable(
                 url: str = self.get_pod_url(self, pod)
             return url
         scheme = "https" if self.internal_ssl else "http"
-        # What was configured, else the Service, else the pod itself.
+        # The configured host, else the Service, else the pod itself.
         if configured := self._connect_host():
             host = in_url(configured)
         elif self.internal_ssl or self.services_enabled:
@@ -447,7 +448,7 @@ class Overridable(
     async def create_certs(self) -> dict[str, str]:
         """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``.
 
-        Each server has files of its own: two that start at once do not get each other's.
+        Each server has its own files: two servers that start at once do not get each other's.
         """
         alt_names = self.ssl_alt_names
         if callable(alt_names):
@@ -481,7 +482,7 @@ class Overridable(
 
 
 def _returned_object(value: Any, by: str, check: Callable[[Any], Raw] = checked) -> Raw:
-    """Return as JSON what an administrator's code has returned, if it can be created."""
+    """Return as JSON the object that an administrator's code returned, if the API server could create it."""
     if not isinstance(value, dict) and not hasattr(value, "attribute_map"):
         raise _wrong_hook(by, value, "the object to create")
     try:

@@ -1,4 +1,4 @@
-"""The Secrets and Services that a pod owns: they come after it and go with it."""
+"""The Secrets and Services that a pod owns: a start creates them after the pod, and they go with it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.start import Attempt, create_or_find, delete
 
 LOOK_AGAIN = 0.5
-"""Seconds between two looks whether a leftover is gone; nobody watches Secrets and Services."""
+"""Seconds between two checks whether a leftover is gone; the spawner does not watch Secrets and Services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedObject:
-    """One object to be created after the pod, and owned by it."""
+    """One object that a start creates after the pod and that the pod owns."""
 
     resource: Resource
     manifest: Raw
 
 
 async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[OwnedObject]) -> None:
-    """Create the objects, owned by the pod that was just created, so that they go when it goes.
+    """Create the objects with the new pod as their owner, so that the cluster deletes them with it.
 
-    What an earlier pod of this server left behind makes room; another's object stays, and the start fails.
+    Deletes leftovers of an earlier pod of this server. Leaves another owner's object and fails the start.
     """
     for owned in objects:
         await create_or_find(
@@ -40,7 +40,7 @@ async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[Own
 
 
 def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
-    """Return the manifest as this attempt's: complete, with its owner, and whose it is if it does not say so."""
+    """Return the complete manifest of this attempt, with its owner reference and default identity annotations."""
     identity, resource, manifest = attempt.identity, owned.resource, owned.manifest
     servername = {SERVERNAME_ANNOTATION: identity.servername} if identity.servername else {}
     metadata = {
@@ -53,7 +53,7 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
 
 
 async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> None:
-    """Have what an earlier pod of this server left behind deleted; it may take a while."""
+    """Delete a leftover of an earlier pod of this server, or pause if its deletion is under way."""
     if not is_dying(existing):
         await delete(attempt, resource, existing)
         return

@@ -1,4 +1,4 @@
-"""Whether one server runs: what poll() finds in the view of the cluster, for the spawner to write down."""
+"""Whether one server runs: returns what poll() finds in the view of the cluster, for the spawner to record."""
 
 import asyncio
 import math
@@ -17,26 +17,26 @@ from k8s_hub.spawner.lifecycle import UNFINISHED_START, Life, Running, Unknown
 from k8s_hub.spawner.spec import OwnPod
 
 CONFIRMING = RetryPolicy(deadline=math.inf)
-"""Bounded by the time that a poll may take."""
+"""The time that a poll may take is the only limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The pod is alive as when it was last judged: each change makes another entry of the view."""
+    """The pod is alive and has not changed since the last poll: each change makes a new entry of the view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodAlive:
-    """The server runs, or may come to run."""
+    """The server runs, or may still come to run."""
 
     pod: Raw
-    #: None of a pod that the view does not show.
+    #: None for a pod that the view does not show.
     entry: Entry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodEnded:
-    """The pod is there, and its server has ended."""
+    """The pod exists, and its server has ended."""
 
     pod: Raw
     end: Ended
@@ -44,7 +44,7 @@ class PodEnded:
 
 @dataclass(frozen=True, slots=True)
 class NoPod:
-    """There surely is no pod."""
+    """The pod certainly does not exist."""
 
 
 Found: TypeAlias = Unchanged | PodAlive | PodEnded | NoPod
@@ -53,10 +53,10 @@ Found: TypeAlias = Unchanged | PodAlive | PodEnded | NoPod
 async def look(
     cluster: Cluster, own: OwnPod, life: Life, address: str | None, *, request_timeout: float
 ) -> Found:
-    """Return what has become of a server's pod.
+    """Return the state of a server's pod.
 
-    ``address`` is what the hub has of the server: None without a row, empty in a row of a server that was only being
-    started. Raises KubeError or TimeoutError where the cluster cannot say.
+    ``address`` is the host in the hub's row of the server: None without a row, empty if the server was still
+    starting. Raises KubeError or TimeoutError if the cluster cannot say.
     """
     if isinstance(life, Running) and life.seen is not None and cluster.pods.view.entry(own.key) is life.seen:
         return Unchanged()
@@ -72,9 +72,9 @@ async def look(
 
 
 def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
-    """Return the exit code of a server that never ran, or whose pod somebody has removed, and how that came about.
+    """Return the exit code and the cause for a server that never ran, or lost its pod to somebody else.
 
-    The latter is empty where it is known already.
+    The cause is empty if it is already known.
     """
     if address is None:
         return 0, ""
@@ -82,7 +82,7 @@ def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
         return 1, "the hub died in the middle of its start, before there was a pod"
     if address or isinstance(life, Running):
         return 1, "its pod was removed by somebody else"
-    return 1, ""  # its start has failed, for a reason that was logged, before there was a pod
+    return 1, ""  # the start failed before there was a pod, and logged the reason
 
 
 async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw | None:
@@ -98,10 +98,10 @@ async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw
 
 
 def _seconds_to_wait(cluster: Cluster, life: Life, address: str | None, request_timeout: float) -> float:
-    """Return for how long the cluster's word is waited for.
+    """Return for how many seconds to wait for the cluster's answer.
 
-    A server with an address ran, and the hub can ask it itself. One without was being started when the hub died: to
-    give it up would leave its pod behind.
+    A server with an address did run, and the hub can ask the server itself. A server without one was starting
+    when the hub died: giving it up would leave its pod behind.
     """
     if _was_being_started(life, address):
         return UNFINISHED_START
@@ -109,5 +109,5 @@ def _seconds_to_wait(cluster: Cluster, life: Life, address: str | None, request_
 
 
 def _was_being_started(life: Life, address: str | None) -> bool:
-    """True when the hub died in the middle of this server's start: its row has no address."""
+    """Tell whether the hub died in the middle of this server's start: the row then has no address."""
     return isinstance(life, Unknown) and address == ""

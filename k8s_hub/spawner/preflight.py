@@ -1,6 +1,6 @@
-"""Settings with which no server can be started: the log says so when the hub starts, and not only to a first user.
+"""Finds settings with which no server can start, and logs them when the hub starts, before a user meets them.
 
-What callables return, what hooks change and what users type is judged when a server starts.
+The start of a server judges the results of callables, the changes by hooks and the input of users.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ from k8s_hub.spawner.security import Protection, weakening
 from k8s_hub.spawner.user_choices import EXPANDED_LATER
 
 _IS_LOGGED = "k8s_hub_settings_are_checked"
-"""Where it is noted, in the settings of the hub's application, that this hub's log says it."""
+"""The key in the hub application's settings which says that this hub has logged its unusable settings."""
 
 _OTHER_TEMPLATES = ("default_url", "notebook_dir", "dns_name_template", "pod_connect_ip")
-"""With other fields, or expanded in another way."""
+"""Templates with other fields, or with another way to expand them."""
 
 _TEMPLATES = tuple(
     sorted(
@@ -32,7 +32,7 @@ _TEMPLATES = tuple(
             "extra_claims",
             "slow_spawn_message",
             "user_namespace_template",
-        }  # judged elsewhere
+        }  # other code checks these
     )
 )
 _INPUTS = {
@@ -46,11 +46,11 @@ _INPUTS = {
     "user_namespace_annotations": "annotations",
     "user_namespace_labels": "labels",
 }
-"""Of which input of a pod a setting is made, or of an equal one of another object."""
+"""The input of a pod that checks each setting; some stand for the same input of another object."""
 
 
 def log_unusable(resolver: Resolver, protection: Protection) -> None:
-    """Log each setting and each fixed value of a profile that no server can be started with, once for each hub."""
+    """Log, once per hub, each setting and each fixed value of a profile with which no server can start."""
     settings = getattr(resolver.spawner.user, "settings", None)
     if settings is None or settings.get(_IS_LOGGED):
         return
@@ -83,16 +83,16 @@ def _of_override(resolver: Resolver, protection: Protection, name: str, override
 
 
 def _as_far_as_known(faults: Iterator[str]) -> Iterator[str]:
-    """Yield the faults until something raises, of a subclass or for a value of another type: every start tells that.
+    """Yield the faults until a subclass's code or a value of a wrong type raises: every start reports that.
 
-    The hub makes spawners when it starts, so that an exception here would keep it from starting.
+    The hub makes spawners when it starts, so an exception here would keep it from starting.
     """
     with suppress(Exception):
         yield from faults
 
 
 def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
-    """Yield what keeps a setting of this value from every server, if anything does: the place, then the fault."""
+    """Yield the fault, if any, that keeps every server from starting with this value: its place, then its text."""
     if callable(value):
         return
     if name == "environment" and isinstance(value, Mapping):
@@ -109,7 +109,7 @@ def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
     try:
         build_pod(PodInputs(**{"pod_name": "", "image": "", _INPUTS[name]: value}))
     except SettingError as error:
-        # A place in the pod alone does not say of which setting it is made.
+        # A place in the pod alone does not name the setting.
         yield str(error if error.place.startswith(name) else error.within(f"{name}: "))
 
 

@@ -1,4 +1,4 @@
-"""What one start has said to its user so far, for every browser tab that listens."""
+"""The messages of one start to its user so far, for every browser tab that listens."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,7 +12,7 @@ from k8s_hub.objects.raw import Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodEvent:
-    """Kubernetes has said something about the pod."""
+    """Kubernetes has sent an event about the pod."""
 
     event: Raw
 
@@ -30,24 +30,24 @@ Update: TypeAlias = Diagnosis | PodEvent
 
 
 class Progress:
-    """The diagnoses of one start and the events behind them, in order; whoever comes late hears all of them.
+    """The diagnoses of one start and the events behind them, in order; a late listener gets all of them.
 
-    Owned by the spawner, which makes a new one for each start.
+    The spawner owns it, and makes a new one for each start.
     """
 
     def __init__(self) -> None:
         self._updates: list[Update] = []
         self._event_names: set[str] = set()
         self._changed = asyncio.Event()
-        #: When the first was emitted, by the loop's clock.
+        #: The time of the first diagnosis, by the loop's clock.
         self._begun = 0.0
         self.latest: Diagnosis | None = None
-        """What was emitted last."""
+        """The last emitted diagnosis."""
         self.has_ended = False
-        """True once the start is over, whichever way."""
+        """True once the start is over, whatever its result."""
 
     def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Emit a diagnosis and return it as it was emitted; None if it says nothing new."""
+        """Emit a diagnosis and return it as emitted; None if it says nothing new."""
         update = advance(self.latest, diagnosis)
         if update is not None:
             if self.latest is None:
@@ -58,7 +58,7 @@ class Progress:
         return update
 
     def add_events(self, events: Iterable[Raw]) -> None:
-        """Take what Kubernetes has said so far; each event counts once, however often it is repeated."""
+        """Add all events so far; each event counts once, even if Kubernetes repeats it."""
         for event in events:
             name = str(metadata_of(event).get("name"))
             if name not in self._event_names:
@@ -67,7 +67,7 @@ class Progress:
                 self._wake()
 
     def end(self) -> None:
-        """Let all listeners finish; who listens from now on hears no events, which are large for what is over."""
+        """Let all listeners finish; drop the events, which are too large to keep, for later listeners."""
         self.has_ended = True
         self._updates = [update for update in self._updates if isinstance(update, Diagnosis)]
         self._wake()
@@ -77,10 +77,10 @@ class Progress:
     ) -> AsyncIterator[Update | Waited]:
         """Yield everything emitted until the start ends.
 
-        With ``remind_after`` seconds, also how long the start has taken when it has taken longer, and again
-        ``remind_every`` so many seconds; where that is None, as `next_reminder` says.
+        Also yields the elapsed time once the start has taken more than ``remind_after`` seconds (0: never), and
+        again every ``remind_every`` seconds. If that is None, `next_reminder` says when.
         """
-        # The list is this listener's: the end of the start leaves it as it is.
+        # Keep this list: the end of the start replaces `_updates`, and this listener still needs the events.
         updates, count, due = self._updates, 0, remind_after
         while True:
             while count < len(updates):
@@ -97,7 +97,7 @@ class Progress:
                 yield Waited(seconds=seconds, latest=self.latest)
 
     async def _changed_until(self, moment: float | None) -> bool:
-        """Return True once there is something new; False if there was nothing until this moment."""
+        """Return True once there is something new; False if there is nothing until this moment."""
         try:
             async with asyncio.timeout_at(moment):
                 return await self._changed.wait()
@@ -105,19 +105,19 @@ class Progress:
             return False
 
     def _wake(self) -> None:
-        # Whoever waits holds the old event; the new one is for what comes next.
+        # Waiting listeners hold the old event; the new event is for the next change.
         self._changed.set()
         self._changed = asyncio.Event()
 
 
 def next_reminder(seconds: float) -> float:
-    """Return when a start that has lasted so long is spoken of again: after 1, 2, 3, 5, 10, 15 minutes and so on."""
+    """Return the time of the next reminder, in seconds: after 1, 2, 3, 5, 10, 15 minutes and so on."""
     step = 60 if seconds < 180 else 300
     return (seconds // step + 1) * step
 
 
 def _slim(event: Raw) -> Raw:
-    """Leave out who has written which field."""
+    """Drop ``managedFields``."""
     metadata = {key: value for key, value in metadata_of(event).items() if key != "managedFields"}
     return {**event, "metadata": metadata}
 

@@ -1,8 +1,8 @@
-"""Whether a server answers over HTTP, asked as JupyterHub will ask it once its start is over.
+"""Whether a server answers over HTTP; asks it as JupyterHub does once the start is over.
 
-The hub waits `http_timeout` for an answer below 500 and does not look at the pod meanwhile; what it gives up then
-has no reason for the user. The question is one small request, because every start pays for it: a client session
-costs as much as a tenth of a start.
+The hub waits `http_timeout` for a status below 500 and does not look at the pod meanwhile. If it gives up, the
+user reads no reason. Each start pays for the probe, so it is one small request: a client session costs as much
+as a tenth of a start.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from tornado.httputil import HTTPHeaders, HTTPInputError
 from k8s_hub.spawner.address import Address
 
 CONNECTING = 5.0
-"""Seconds after which an address that takes no connection is taken for one where nobody listens yet."""
+"""Seconds to connect; after that, the probe assumes that nothing listens at the address yet."""
 
 ANSWERING = 20.0
-"""Seconds that one request may take, as in JupyterHub 5: a server that has just begun to listen may be slow."""
+"""Seconds that one request may take, as in JupyterHub 5: a server that has just started to listen may be slow."""
 
 LONGEST_HEAD = 65_536
-"""Bytes of an answer's head, as in tornado."""
+"""The largest head of a response in bytes, as in tornado."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _END = re.compile(rb"\r?\n\r?\n")
@@ -38,18 +38,18 @@ _make_ssl_context = lru_cache(maxsize=1)(make_ssl_context)  # 5 ms; the files ar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Asks one server, as often as need be: the hub takes scheme, host and port of its URL, and a path of its own."""
+    """Asks one server, any number of times; like the hub, takes only scheme, host and port from the URL."""
 
     scheme: str
     host: str
     port: int
     path: str
-    #: With the hub's own certificates where the server has `internal_ssl`; None without TLS.
+    #: Has the hub's own certificates if the server has `internal_ssl`; None without TLS.
     tls: ssl.SSLContext | None = None
 
     @classmethod
     def of(cls, url: str, *, base_url: str, hub_settings: Mapping[str, Any] | None) -> "Probe":
-        """Return the question to the server at a URL; ``hub_settings`` name the hub's certificates, with internal_ssl."""
+        """Return a probe of the server at a URL; with internal_ssl, ``hub_settings`` name the hub's certificates."""
         address = Address.of(url)
         return cls(
             scheme=address.scheme,
@@ -61,14 +61,14 @@ class Probe:
 
     @classmethod
     def by(cls, spawner: Any, url: str) -> "Probe":
-        """Return the question to a spawner's server at a URL."""
+        """Return a probe of a spawner's server at a URL."""
         base_url = "/" if spawner.server is None else spawner.server.base_url
         hub_settings = spawner.user.settings if spawner.internal_ssl else None
         return cls.of(url, base_url=base_url, hub_settings=hub_settings)
 
     @property
     def url(self) -> str:
-        """What is asked for, for messages."""
+        """The URL of the request, for messages."""
         return f"{self.scheme}://{self._authority}{self.path}"
 
     @property
@@ -77,7 +77,7 @@ class Probe:
         return f"{host}:{self.port}"
 
     async def ask(self) -> str | None:
-        """Return None if the server is ready for the hub, else why it is not, for the administrator."""
+        """Return None if the server is ready for the hub, else the reason, for the administrator."""
         try:
             async with asyncio.timeout(ANSWERING):
                 return self._judged(await self._head())
@@ -88,7 +88,7 @@ class Probe:
             return f"{self.url} {words} ({type(error).__name__})"
 
     async def _head(self) -> bytes:
-        """Return the beginning of the answer; all of it if it ends before its head."""
+        """Return the response up to at least the end of its head; all of it if it ends earlier."""
         request = f"GET {self.path} HTTP/1.1\r\nHost: {self._authority}\r\nConnection: close\r\n\r\n"
         loop = asyncio.get_running_loop()
         try:
@@ -107,7 +107,7 @@ class Probe:
         status = _status_in(head)
         if status is None:
             return f"{self.url} does not speak HTTP"
-        # What is below 200 only announces an answer.
+        # A status below 200 only announces the final response.
         return None if 200 <= status < 500 else f"{self.url} answers with status {status}"
 
 
@@ -117,11 +117,11 @@ _FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "accepts no connections"),
     (ValueError, "has no valid host name"),
 )
-"""What an exception says of a server, the special ones first."""
+"""What an exception says about a server; subclasses come first."""
 
 
 class _Exchange(asyncio.Protocol):
-    """Sends a request as soon as there is a connection, and reads the head of the answer."""
+    """Sends a request as soon as there is a connection, and reads the head of the response."""
 
     def __init__(self, request: bytes) -> None:
         self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -146,7 +146,7 @@ class _Exchange(asyncio.Protocol):
 
 
 def _status_in(head: bytes) -> int | None:
-    """Return the status of an answer whose head tornado, the hub's client, can read; None for anything else."""
+    """Return the status of a response if tornado, the hub's client, can read its head; None otherwise."""
     status, end = _STATUS.match(head), _END.search(head)
     if status is None or end is None or end.end() > LONGEST_HEAD:
         return None

@@ -1,7 +1,7 @@
-"""From a spawner's options to the inputs of manifests: templates expanded, callables awaited.
+"""Turns a spawner's options into the inputs of manifests: expands templates and awaits callables.
 
-Options are read when they are needed, and each once: an administrator's function that is called on the way may have
-changed those that follow.
+Reads each option once, and only when it is needed: an administrator's function may change the options that
+follow.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ _MAY_BE_CALLABLE = (
 
 
 def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
-    """Return what the labels and annotations of all objects of a spawner's server are made of."""
+    """Return the inputs of the labels and annotations of all objects of a spawner's server."""
     return metadata.MetadataInputs(
         username=spawner.user.name,
         servername=spawner.name,
@@ -94,13 +94,13 @@ def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
-    """Makes the inputs of manifests of a spawner's options; subclasses of the spawner may override the single steps."""
+    """Makes the inputs of manifests from a spawner's options; subclasses of the spawner may override each step."""
 
-    #: Has the options as attributes, and is what callables get.
+    #: Has the options as attributes; callables get it as their argument.
     spawner: Any
-    #: What all labels and annotations are made of.
+    #: The inputs of all labels and annotations.
     metadata: metadata.MetadataInputs
-    #: The steps: a text that is a template, one in any lists and dictionaries, labels and annotations.
+    #: The steps: expand one template, expand all in nested lists and dictionaries, build labels and annotations.
     expand: Callable[[str], str]
     expand_all: Callable[[Any], Any]
     common_labels: Callable[[dict[str, str]], dict[str, str]]
@@ -108,12 +108,12 @@ class Resolver:
     annotations: Callable[[dict[str, str]], dict[str, str]]
 
     def expanded(self, name: str) -> Any:
-        """Return an option whose texts are templates, expanded."""
+        """Return an option with all its templates expanded."""
         with in_setting(name):
             return self.expand_all(getattr(self.spawner, name))
 
     async def pod_inputs(self) -> PodInputs:
-        """Resolve everything that the pod's manifest is made of."""
+        """Resolve all inputs of the pod's manifest."""
         spawner = self.spawner
         return PodInputs(
             pod_name=spawner.pod_name,
@@ -129,7 +129,7 @@ class Resolver:
         )
 
     def claim_mounts(self) -> list[ClaimMount]:
-        """Return how the claims besides the home are mounted: those that were found, else those of the templates."""
+        """Return the mounts of the extra claims: of the found claims, else of the names from the templates."""
         with in_setting("extra_claims"):
             return [
                 ClaimMount(
@@ -144,7 +144,7 @@ class Resolver:
             ]
 
     def claim_inputs(self) -> ClaimInputs:
-        """Resolve everything that the home claim's manifest is made of."""
+        """Resolve all inputs of the home claim's manifest."""
         spawner = self.spawner
         shared = self.common_labels(self.expanded("storage_extra_labels"))
         return ClaimInputs(
@@ -158,7 +158,7 @@ class Resolver:
         )
 
     def extra_claim_inputs(self, extra: ExtraClaim, name: str) -> ClaimInputs:
-        """Resolve everything that the manifest of a claim besides the home is made of."""
+        """Resolve all inputs of an extra claim's manifest."""
         home = self.claim_inputs()
         return ClaimInputs(
             pvc_name=name,
@@ -174,7 +174,7 @@ class Resolver:
         )
 
     def certificate_inputs(self) -> SecretInputs:
-        """Resolve everything that the manifest of the Secret with the certificates is made of."""
+        """Resolve all inputs of the manifest of the Secret with the certificates."""
         spawner = self.spawner
         certificates = read_certificates(spawner.cert_paths, spawner.internal_trust_bundles["hub-ca"])
         return SecretInputs(
@@ -184,7 +184,7 @@ class Resolver:
         )
 
     def environment_secret_inputs(self, content: Mapping[str, str]) -> SecretInputs:
-        """Resolve everything that the manifest of the Secret with the pod's secret variables is made of."""
+        """Resolve all inputs of the manifest of the Secret with the pod's secret variables."""
         return SecretInputs(
             name=environment_secret_name(self.spawner.pod_name),
             content=content,
@@ -192,7 +192,7 @@ class Resolver:
         )
 
     def service_inputs(self, port: int) -> ServiceInputs:
-        """Resolve everything that the Service's manifest is made of."""
+        """Resolve all inputs of the Service's manifest."""
         return ServiceInputs(
             name=self.spawner.service_name,
             port=port,
@@ -201,7 +201,7 @@ class Resolver:
         )
 
     def extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
-        """Return a claim besides the home to create."""
+        """Return the extra claim to create."""
         return build_claim(self.extra_claim_inputs(extra, name))
 
     def certificate_secret(self) -> Raw:
@@ -209,7 +209,7 @@ class Resolver:
         return build_secret(self.certificate_inputs())
 
     def environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
-        """Return the Secret of the pod's secret variables, none without any."""
+        """Return the Secret of the pod's secret variables; an empty list if the pod has none."""
         if not content:
             return []
         return [OwnedObject(resource=SECRETS, manifest=build_secret(self.environment_secret_inputs(content)))]
@@ -219,7 +219,7 @@ class Resolver:
         return build_service(self.service_inputs(port))
 
     def namespace(self) -> Raw:
-        """Return the user's namespace to create."""
+        """Return the namespace to create for the user."""
         labels, annotations = map(self.expanded, ("user_namespace_labels", "user_namespace_annotations"))
         return metadata.build_namespace(self.spawner.namespace, labels, annotations)
 

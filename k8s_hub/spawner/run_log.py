@@ -1,4 +1,4 @@
-"""What the log says about one run of a server: the hub itself knows only an exit code."""
+"""The log lines about one run of a server: the hub itself knows only an exit code."""
 
 import logging
 from functools import lru_cache
@@ -10,21 +10,21 @@ from k8s_hub.objects.raw import Raw
 
 @lru_cache(maxsize=10_000)
 def warn_once(log: logging.Logger, message: str) -> None:
-    """Warn of what is no error: the hub makes a spawner for every server, and each would say it again.
+    """Log a warning once: the hub makes a spawner for every server, and each would repeat it.
 
-    Bounded, because functions of administrators may give each user another reason for a warning.
+    The cache is bounded, because administrators' functions may produce a different warning for each user.
     """
     log.warning(message)
 
 
 class BrokenCode:
-    """Owned by the process: which rules and hooks have raised. Each is logged once, with its traceback."""
+    """The rules and hooks that have raised; logs each once, with its traceback. The process owns the instance."""
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
 
     def log_once(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
-        """Log that ``code``, which is ``what`` ("diagnosis rule"), raised; the start goes on without it."""
+        """Log that ``code`` of the kind ``what`` ("diagnosis rule") raised; the start continues without it."""
         name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
         if name not in self._logged:
             self._logged.add(name)
@@ -41,7 +41,7 @@ BROKEN_CODE = BrokenCode()
 
 
 class RunLog:
-    """One run's; each thing is logged once, however often the hub asks."""
+    """The log of one run; logs each fact once, however often the hub polls."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -55,7 +55,7 @@ class RunLog:
             self._log.log(level, "%s: the server has ended: %s", pod, how)
 
     def log_poll_failure(self, server: str) -> None:
-        """Log the exception that is being handled, which a poll must not raise."""
+        """Log the current exception, which a poll must not raise."""
         if not self._is_poll_failure_logged:
             self._is_poll_failure_logged = True
             self._log.exception(
@@ -63,7 +63,7 @@ class RunLog:
             )
 
     def log_trouble(self, pod: Raw, before: Raw) -> None:
-        """Log what has befallen a server that lives: its user will ask the administrator."""
+        """Log new trouble of a running server: its user will ask the administrator."""
         if is_on_lost_node(pod) and not is_on_lost_node(before):
             self._log.warning(
                 "%s: node %s is not responding; the server may still run, so it counts as running",

@@ -1,4 +1,4 @@
-"""The last hand on a pod: `security_profile` and secret variables, after all hooks; and what contradicts the profile."""
+"""The last changes to a pod, after all hooks: `security_profile` and secret variables, and their checks."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,14 +33,14 @@ DECISIVE = (
     "extra_pod_config",
     "extra_annotations",
 )
-"""The options of which a pod's security is made; each but the last is an input of the pod by the same name."""
+"""The options that decide a pod's security; each except the last is an input of the pod with the same name."""
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
-    """The settings that protect the cluster; a profile or a choice may add to them and take nothing away."""
+    """The settings that protect the cluster; a profile or a choice may strengthen them but not weaken them."""
 
     security_profile: str
     api_token_in_secret: bool
@@ -49,7 +49,7 @@ class Protection:
 
     @classmethod
     def of(cls, spawner: Any) -> Self:
-        """Return what a spawner's options are now."""
+        """Return the current settings of a spawner."""
         return cls(
             security_profile=spawner.security_profile,
             api_token_in_secret=spawner.api_token_in_secret,
@@ -71,13 +71,13 @@ class Protection:
 
 
 _PUBLIC = ("JUPYTERHUB_", "JUPYTER_IMAGE", "MEM_", "CPU_")
-"""How the hub's own variables begin, of which only the token is a secret."""
+"""The prefixes of the hub's own variables; among these only the token is a secret."""
 
 
 def refuse_contradictions(profile: str, configured: Mapping[str, Any]) -> None:
-    """Raise TraitError if one of the `DECISIVE` options, as it is configured, contradicts the `security_profile`.
+    """Raise TraitError if one of the `DECISIVE` options, as configured, contradicts the `security_profile`.
 
-    What is not known yet is judged with the pod: what callables return, what profiles and hooks change.
+    `secured` judges the rest with the pod: the results of callables and the changes by profiles and hooks.
     """
     options = dict(configured)
     annotations = options.pop("extra_annotations")
@@ -85,7 +85,7 @@ def refuse_contradictions(profile: str, configured: Mapping[str, Any]) -> None:
         known = {name: to_json(value) for name, value in options.items() if not callable(value)}
         together = _contradictions(annotations=annotations, **known)
     except ManifestError:
-        return  # every start says so
+        return  # every start reports this
     if not together:
         return
     alone = {name: _contradictions(**{name: value}) for name, value in known.items()}
@@ -101,10 +101,10 @@ def refuse_contradictions(profile: str, configured: Mapping[str, Any]) -> None:
 
 
 def secured(pod: Raw, protection: Protection, api_token: str) -> SecretEnvironment:
-    """Return the pod as the options for security want it, and what its Secret holds.
+    """Return the pod as the security options require it, and the content of its Secret.
 
-    Raises SpawnFailed for a pod that contradicts the profile, whoever has made it so; ManifestError for a secret
-    variable that refers to others.
+    Raises SpawnFailed if the pod contradicts the profile, whoever caused that. Raises ManifestError if a secret
+    variable refers to other variables.
     """
     if protection.security_profile:
         if found := contradictions(pod):
@@ -122,9 +122,9 @@ def secured(pod: Raw, protection: Protection, api_token: str) -> SecretEnvironme
 
 
 def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset[str]:
-    """Return the values of the pod's variables that nobody may read in a log or a message.
+    """Return the values of the pod's variables that no log and no message may contain.
 
-    What is part of one that is ``shown`` anyway, such as the image, is none.
+    A value that is part of a ``shown`` text, such as the image, is not a secret.
     """
     variables = (
         (str(entry.get("name")), str(entry.get("value") or ""))
@@ -141,27 +141,27 @@ def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset
 
 
 def secrets_in(pod: Raw, spawner: Any) -> frozenset[str]:
-    """Return what nobody may read in a log or a message of a spawner's pod."""
+    """Return the values of a spawner's pod that no log and no message may contain."""
     shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
     return secrets_of(pod, api_token=spawner.api_token, shown=shown)
 
 
 def secrets_configured_for(spawner: Any) -> frozenset[str]:
-    """Return what nobody may read in a log or a message before a spawner has a pod."""
+    """Return the values that no log and no message may contain before the spawner has a pod."""
     containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
     return configured_secrets(spawner.environment, *containers) | {str(spawner.api_token)}
 
 
 def configured_secrets(environment: Any, *containers: Any) -> frozenset[str]:
-    """Return the texts in the settings that nobody may read in a log or a message, before there is a pod of them.
+    """Return the texts in the settings that no log and no message may contain, before there is a pod.
 
-    All texts of the environment, and those of the variables of configured containers.
+    These are all texts of the environment, and those of the variables of configured containers.
     """
     return frozenset((*_texts_in(environment), *_texts_in(containers, below="env")))
 
 
 def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Iterator[str]:
-    """Yield the texts in lists and dictionaries, to some depth; with ``below`` only those under such a key."""
+    """Yield the texts in lists and dictionaries, down to ``depth``; with ``below``, only those under that key."""
     if isinstance(value, str):
         if below is None:
             yield value
@@ -171,7 +171,7 @@ def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Itera
             yield from _texts_in(item, below=None if key == below else below, depth=depth - 1)
 
 
-# --- What users' choices cannot take away ---
+# --- Protections that users' choices cannot remove ---
 
 
 def weakening(before: Protection, name: str, value: Any) -> list[str]:
@@ -187,18 +187,18 @@ def weakening(before: Protection, name: str, value: Any) -> list[str]:
 
 @contextmanager
 def protected(spawner: Any) -> Iterator[None]:
-    """Let profiles and users' choices, which are applied inside, take away no protection of the cluster."""
+    """Fail, and restore the settings, if the profiles and choices applied in the body weaken a protection."""
     before = Protection.of(spawner)
     yield
     taken = before.weakened_by(Protection.of(spawner))
     if taken:
-        for name in taken:  # for a subclass that tries once more
+        for name in taken:  # a subclass may try again
             setattr(spawner, name, getattr(before, name))
         raise weakened(taken)
 
 
 def weakened(taken: Collection[str]) -> SpawnFailed:
-    """Return the failure of a start whose profile, or user's choice, has taken away these protections."""
+    """Return the failure of a start after its profile or its user's choice weakened these protections."""
     return SpawnFailed(
         Diagnosis.failed(
             Stage.REQUEST,

@@ -1,7 +1,7 @@
-"""What one server is, as its spawner's settings are at one moment: a frozen value, without the spawner.
+"""The spec of one server: a frozen snapshot of its spawner's settings, without the spawner.
 
-Hooks, profiles and subclasses change a spawner while it starts. So the facade takes a spec anew for each call that needs one,
-and writes what is found (a claim's name, a pod's uid) back to the spawner.
+Hooks, profiles and subclasses change a spawner while it starts. So KubeSpawner takes a new spec for each call
+that needs one. It writes the results (a claim's name, a pod's uid) back to the spawner.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import owner
 
-_names_of = lru_cache(maxsize=1000)(Names.of)  # a start asks eight times
+_names_of = lru_cache(maxsize=1000)(Names.of)  # a start needs these eight times
 
 
 def template_fields(
@@ -35,7 +35,7 @@ def template_fields(
 
 
 def identity_of(spawner: Any) -> ServerIdentity:
-    """Return who a spawner's server is."""
+    """Return the identity of a spawner's server."""
     labels = spawner.common_labels
     return ServerIdentity(
         namespace=spawner.namespace,
@@ -47,20 +47,20 @@ def identity_of(spawner: Any) -> ServerIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPod:
-    """By what the pod of one server is known."""
+    """The properties that identify the pod of one server."""
 
     server: ServerIdentity
-    #: The name that it has, or is to have.
+    #: The key that the pod has, or will have.
     key: Key
-    #: By which it is known whatever its user is called later; "" before the first.
+    #: Identifies the pod even after its user is renamed; "" before the first pod.
     uid: str
 
     def is_own(self, pod: Raw) -> bool:
-        """Tell a pod of this server by its annotations, or as the one that was, before its user was renamed."""
+        """Recognise a pod of this server by its annotations, or by its uid if its user was renamed since."""
         return is_ours(pod, self.server) or (bool(self.uid) and uid_of(pod) == self.uid)
 
     def all_in(self, pods: View) -> list[Raw]:
-        """Return this server's pods in view, the one of its name first: names may have changed since the others."""
+        """Return this server's pods in the view, the one with its name first: the others may have old names."""
         named, annotated = pods.get(self.key), pods.find(owner(self.server.username, self.server.servername))
         others = (pod for pod in annotated if key_of(pod) != self.key)
         return [pod for pod in (named, *others) if pod is not None and self.is_own(pod)]
@@ -72,21 +72,21 @@ class OwnPod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """One server: its names and where each came from, and what is wanted of its claims."""
+    """One server: its names with their sources, and the settings of its claims."""
 
     identity: ServerIdentity
     user_id: int
     hub_namespace: str
     slug_scheme: str
     pod_name: str
-    #: With its sources: template, saved state, and who assigned one.
+    #: With its sources: the template, the saved state, and an assigned name.
     home: HomeName
-    #: Whether a home that an earlier naming scheme has named is looked for.
+    #: Whether to look for a home with a name of an earlier naming scheme.
     handles_legacy_names: bool
-    #: The claims besides the home, and the names of those that were used last, by the administrator's for them.
+    #: The extra claims, and the names of those that were used last, by the administrator's names for them.
     extra_claims: tuple[ExtraClaim, ...]
     extra_claim_names: Mapping[str, str]
-    #: Whether a server that shares a claim is placed on the node of the other server that has it.
+    #: Whether to place a server that shares a claim on the node of the other server that has it.
     is_placed_beside_others: bool
 
     @property
@@ -111,6 +111,6 @@ class ServerSpec:
 
     @property
     def shares_claims(self) -> bool:
-        """True where another server may have the same claim."""
+        """True if another server may have the same claim."""
         templates = (self.home.template, *(extra.name_template for extra in self.extra_claims))
         return any(scope_of(template) is not Scope.SERVER for template in templates)

@@ -1,6 +1,6 @@
-"""The order of effects of one start: the claims, then the pod, then waiting until it serves.
+"""The effects of one start in order: create the claims, create the pod, wait until it serves.
 
-Every function may be cancelled at any point: what it has asked for is found again by the id of its attempt.
+Every function may be cancelled at any point: the id of the attempt identifies everything it requested.
 """
 
 import asyncio
@@ -57,16 +57,15 @@ from k8s_hub.spawner.run_log import RunLog
 
 
 class PendingCreates:
-    """The create requests of one server's starts.
+    """The create requests of one server's starts; the spawner owns it.
 
-    A start may be cancelled at any moment, and a request that was cut off may still be carried out by the
-    API server. So a request always runs to its end here, and the stop that follows waits for its outcome.
-    Owned by the spawner.
+    The hub may cancel a start at any moment, and the API server may still execute a request that was cut off.
+    So every request runs to its end here, and the stop that follows waits for its outcome.
     """
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Raw]] = set()
-        #: The attempt of which a reply was lost: its object may exist, or come to exist, unknown to us.
+        #: The attempt that lost a reply: its object may exist, or may still be created, without our knowledge.
         self.uncertain_attempt: str | None = None
 
     async def run(self, create: Coroutine[Any, Any, Raw], *, attempt_id: str) -> Raw:
@@ -85,40 +84,40 @@ class PendingCreates:
     def _note_outcome(self, attempt_id: str, task: asyncio.Task[Raw]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
-        # Told to come back later (429), refused for now, or beaten to a quota (409), the server has done nothing;
-        # failing any other way it may have.
+        # After "retry later" (429), a refusal for now (401, 403) or a lost race for a quota (409), the API server
+        # has created nothing. After any other failure it may have.
         if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 409, 429}):
             self.uncertain_attempt = attempt_id
 
 
 @dataclass(slots=True)
 class Run:
-    """What a spawner keeps of the latest run of its server, whose life is another value. Owned by the spawner."""
+    """What a spawner keeps of its server's latest run, apart from its `Life`; the spawner owns it."""
 
     log: RunLog
     progress: Progress = field(default_factory=Progress)
     creates: PendingCreates = field(default_factory=PendingCreates)
-    #: The events of the start; None before it, and where events are not watched.
+    #: The events of the start; None before it, or if the spawner does not watch events.
     feed: EventSubscription | None = None
-    #: What must not be said of the pod that is being started.
+    #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
 
     def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Emit what may be said: where something is wrong, the cluster may quote the pod. Return it if it is new."""
+        """Emit a diagnosis and return it if it is new; redact a failure, because the cluster may quote the pod."""
         said = diagnosis if diagnosis.reason is None else redacted(diagnosis, self.secrets)
         return self.progress.emit(said)
 
     def at_deadline(self, start_timeout: float) -> Diagnosis:
-        """Return why the start has not ended in time; the limit is the one that the administrator knows."""
+        """Return why the start has not ended in time, with the limit that the administrator configured."""
         return at_deadline(self.progress.latest or cluster_silent(), timedelta(seconds=start_timeout))
 
     def forget_progress(self) -> None:
-        """Begin a new progress if the last one belongs to a start that is over; its listeners stay."""
+        """Begin a new progress if the last start is over; else keep it for its listeners."""
         if self.progress.has_ended:
             self.progress = Progress()
 
     def events(self) -> list[Raw]:
-        """Return what Kubernetes has said about the pod while it starts, the latest last."""
+        """Return the events about the pod since the start began, latest last."""
         heard = () if self.feed is None else self.feed.events()
         return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
 
@@ -126,16 +125,16 @@ class Run:
 T = TypeVar("T")
 
 LOOK_AGAIN = 5.0
-"""Seconds without news after which the same facts are judged again, because patience has an end."""
+"""Seconds without news after which to judge the same facts again, because grace periods run out."""
 
 OUT_OF_SIGHT = 1.0
-"""Seconds between two requests about a pod that the view does not show: it has another component label, or is new."""
+"""Seconds between two requests about a pod missing from the view: it has another component label, or is new."""
 
 FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
-"""Seconds between two requests to a server that does not answer yet, at first and in the end."""
+"""Seconds between two requests to a server that does not answer yet: the first and the longest pause."""
 
 ASKING = RetryPolicy(deadline=math.inf)
-"""Bounded by the deadline of the start."""
+"""The deadline of the start is the only limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,22 +143,22 @@ class Attempt:
 
     cluster: Cluster
     identity: ServerIdentity
-    #: Unique to this start; in an annotation of everything that it creates.
+    #: Unique to this start; every object that it creates has the id in an annotation.
     attempt_id: str
     #: Aware, UTC.
     started: datetime
-    #: Grace in seconds of an older pod that makes room.
+    #: Grace period in seconds for deleting an older pod of this server.
     grace_seconds: int
     creates: PendingCreates
-    #: Takes what is known of the start, for its user and the log.
+    #: Receives each diagnosis of the start, for the user and the log.
     emit: Callable[[Diagnosis], object]
-    #: Takes what Kubernetes has said of the pod so far, the latest last.
+    #: Receives all events about the pod so far, latest last.
     add_events: Callable[[Iterable[Raw]], object]
-    #: Asks the rules of the site and then ours.
+    #: Applies the site's rules first, then ours.
     diagnose: Callable[[Observation], Diagnosis]
 
     async def asking(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await an answer of the API for as long as the start lasts; the user reads what it waits for."""
+        """Retry an API call for as long as the start lasts; the user reads what it waits for."""
 
         def on_wait(error: Unavailable, _seconds: float) -> None:
             self.emit(_waiting_for_cluster(error))
@@ -167,7 +166,7 @@ class Attempt:
         return await retrying(ASKING, call, on=Unavailable, on_wait=on_wait)
 
     async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
-        """Create what a stop has to remove again, should this start be cancelled meanwhile."""
+        """Create an object; if this start is cancelled meanwhile, a stop has to remove the object."""
         request = self.cluster.api.create(resource, namespace, body)
         return await self.creates.run(request, attempt_id=self.attempt_id)
 
@@ -177,12 +176,12 @@ class Attempt:
 
 
 def requested(started: datetime) -> Diagnosis:
-    """Return what is known of a start that has only begun."""
+    """Return the diagnosis of a start that has only begun."""
     return diagnose(Observation(pod=None, claim=None, events=(), now=utcnow(), started=started))
 
 
 async def until_synced(attempt: Attempt, informer: Informer) -> None:
-    """Return once the view was listed; meanwhile the user reads what the start waits for."""
+    """Return once the informer has listed its view; meanwhile the user reads what the start waits for."""
     await informer.start()
 
     def look() -> bool | Diagnosis:
@@ -199,7 +198,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
 
 
 def subscribe(feed: EventSubscription | None, resource: Resource, key: Key) -> None:
-    """Get the events of an object from now on, where events are watched at all."""
+    """Get the events of an object from now on, if the spawner watches events."""
     if feed is not None:
         feed.add(Involved(resource.kind, key))
 
@@ -210,10 +209,10 @@ async def ensure_claim(
     manifest: Callable[[str], Raw],
     feed: EventSubscription | None,
 ) -> Raw:
-    """Return the claim that ``choose`` finds, created from ``manifest(name)`` if there is none.
+    """Return the claim that ``choose`` finds; create it from ``manifest(name)`` if there is none.
 
-    Its events are subscribed to from its creation on: that there is no such storage class, for
-    instance, is said at once and then for a long time not again.
+    Subscribes to the claim's events before it creates the claim. Kubernetes reports a missing storage class,
+    for example, at once and then not again for a long time.
     """
     while True:
         choice = choose(attempt.cluster.claims.view)
@@ -236,7 +235,7 @@ async def ensure_claim(
 
 
 async def make_room(attempt: Attempt, name: str) -> None:
-    """Remove an older pod of this server that is in view under this name, and return when it is gone."""
+    """Remove an older pod of this server that the view shows under this name; return when it is gone."""
     key = attempt.key(name)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
         if relation(existing, attempt.identity, attempt.attempt_id) not in {Relation.OLDER, Relation.DYING}:
@@ -245,7 +244,7 @@ async def make_room(attempt: Attempt, name: str) -> None:
 
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
-    """Return the pod of this attempt; an older pod of this server makes room, another's stays untouched."""
+    """Return the pod of this attempt; delete an older pod of this server, and leave another's untouched."""
     return await create_or_find(
         attempt,
         PODS,
@@ -265,10 +264,10 @@ async def create_or_find(
     foreign: Callable[[Raw], Diagnosis],
     on_forbidden: Callable[[Forbidden], Awaitable[object]] | None = None,
 ) -> Raw:
-    """Return the object of this attempt, whose id is in ``body``: new, or made by a create whose reply was lost.
+    """Return the object of this attempt (``body`` has its id): a new one, or one from a create that lost its reply.
 
-    An older one of this server is given to ``make_room``; another's stays untouched, and the start fails. After
-    ``on_forbidden`` the create is tried once more.
+    Passes an older object of this server to ``make_room``. Leaves another owner's object untouched and fails the
+    start. Retries the create each time ``on_forbidden`` returns.
     """
     key = attempt.key(key_of(body).name)
     while True:
@@ -293,7 +292,7 @@ async def create_or_find(
 
 
 async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
-    """Pause if the refusal only means that the namespace is new; else the start has failed."""
+    """Pause if the refusal only means that the namespace is new; else fail the start."""
     lasting = utcnow() - attempt.started
     is_new = is_account_missing_yet(_refusal(refusal, "Pod", pod.name))
     if not is_new or lasting >= GracePeriods().missing_object:
@@ -303,7 +302,7 @@ async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
 
 
 async def until_seen(attempt: Attempt, pod: Raw) -> None:
-    """Return once the view shows what has become of a pod since its creation."""
+    """Return once the view is at least as recent as the pod's creation."""
     view, created = attempt.cluster.pods.view, version_of(pod)
     await watch_until(
         attempt, lambda: True if view.has_seen(created) else requested(attempt.started), pod=key_of(pod)
@@ -317,7 +316,7 @@ async def until_serving(
     feed: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Raw:
-    """Return what is kept of the pod once it may be handed to its user; fail as soon as waiting cannot help."""
+    """Return the kept part of the pod once it is ready for its user; fail as soon as waiting cannot help."""
     look = _looking_at(attempt, pod, claims, feed, created_secrets)
     serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
     attempt.emit(up())
@@ -325,7 +324,7 @@ async def until_serving(
 
 
 async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
-    """Wait for a pod of an earlier hub's start, whose events of before nobody here has got."""
+    """Wait for a pod that an earlier hub process started; this process missed its first events."""
     if is_ready_to_serve(pod):
         return pod
     async with attempt.cluster.following() as feed:
@@ -336,7 +335,7 @@ async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
 
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
-    """Return once the server answers; fail as soon as the pod has ended, or after ``seconds``."""
+    """Return once the server answers; fail as soon as the pod ends, or after ``seconds``."""
     look, wakeup, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
     clock = asyncio.get_running_loop().time
     begun = clock()
@@ -358,17 +357,17 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
 
 
 class _Knocks:
-    """Asks a server again and again, in a task of its own, so that its pod is looked at while a request hangs."""
+    """Asks a server repeatedly, in a separate task, so that a hanging request does not block the look at its pod."""
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._task: asyncio.Task[None] | None = None
         self.has_asked = False
-        #: Why there is no good answer yet.
+        #: The reason why there is no usable answer yet.
         self.silence = f"{probe.url} has not responded to the first request"
 
     def have_an_answer(self) -> bool:
-        """Tell whether the server has answered; raise what has gone wrong with asking."""
+        """Tell whether the server has answered; raise an exception of the asking task."""
         if self._task is None or not self._task.done():
             return False
         self._task.result()
@@ -376,7 +375,7 @@ class _Knocks:
 
     @asynccontextmanager
     async def running(self, wakeup: asyncio.Event) -> AsyncIterator[None]:
-        """Ask while inside, and set the event after each answer."""
+        """Ask while the body runs, and set the event after each answer."""
         task = self._task = asyncio.create_task(self._knock(wakeup))
         try:
             yield
@@ -403,7 +402,7 @@ def _looking_at(
     feed: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Callable[[], Raw | Diagnosis]:
-    """Return the question whether this pod may be handed to its user: what is kept of it, or why not."""
+    """Return a function that returns the kept part of the pod if it is ready for its user, else a diagnosis."""
     key, uid, created = key_of(pod), uid_of(pod), version_of(pod)
     pods, known = attempt.cluster.pods.view, attempt.cluster.claims.view
 
@@ -441,7 +440,7 @@ async def watch_until(
     claims: Sequence[Key] = (),
     feed: EventSubscription | None = None,
 ) -> T:
-    """Look now and after every change: emit each diagnosis, and return the first result that is none."""
+    """Look now and after every change: emit each diagnosis, and return the first result that is not one."""
     wakeup = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.subscribe(*filter(None, [pod]), wakeup=wakeup))
@@ -460,23 +459,24 @@ async def watch_until(
 
 
 def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | None:
-    """Return what keeps the views from being fresh, if anything does; raise what waiting does not mend."""
+    """Return why the views are stale, None if they are not; raise if waiting cannot help."""
     cluster = attempt.cluster
     for informer in (cluster.pods, *([cluster.claims] if claims else [])):
         if isinstance(informer.failure, Forbidden):
-            # What was allowed before is doubted for a while, see `k8s_hub.kube.api`; this was not, or is no longer.
+            # For a while, `k8s_hub.kube.api` takes a refusal of what was allowed before for a transient one. So
+            # this request was never allowed, or no longer is.
             raise refused(attempt, informer.failure, "View", str(informer))
     return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
 
 
 def _is_about(event: Raw, uid: str) -> bool:
-    """True for what is said of the pod; some controllers leave its uid out."""
+    """Tell whether an event is about the pod; some controllers omit the uid."""
     involved = event.get("involvedObject") or {}
     return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
 async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
-    """Wait for news, for so many seconds at most."""
+    """Wait for news, but no longer than ``seconds``."""
     again = asyncio.get_running_loop().call_later(seconds, wakeup.set)
     try:
         await wakeup.wait()
@@ -485,7 +485,7 @@ async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
-    """Return the new claim; None if the view has one of that name by now."""
+    """Return the new claim; None if the view now shows a claim with that name."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
     subscribe(feed, CLAIMS, key)
     try:
@@ -494,7 +494,7 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None
     except Forbidden as error:
-        # A full quota refuses also what exists already.
+        # With a full quota, the API server also refuses a claim that already exists.
         if await _get(attempt, CLAIMS, key) is None:
             raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
@@ -522,14 +522,14 @@ async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
 
 
 async def _clear_away(attempt: Attempt, pod: Raw) -> None:
-    """Return when an earlier pod of this server is gone, which somebody may have deleted before."""
+    """Delete an earlier pod of this server, unless it is already being deleted; return when it is gone."""
     if not is_dying(pod):
         await delete(attempt, PODS, pod, grace_seconds=attempt.grace_seconds)
     await _until_pod_gone(attempt, pod)
 
 
 async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
-    """Return once the pod is gone; of one that the view does not show, ask again after a moment."""
+    """Return once the pod is gone; if the view does not show it, return after a pause: the caller asks again."""
     key, uid, view = key_of(pod), uid_of(pod), attempt.cluster.pods.view
 
     def look() -> bool | Diagnosis:
@@ -543,7 +543,7 @@ async def _until_pod_gone(attempt: Attempt, pod: Raw) -> None:
 
 
 async def delete(attempt: Attempt, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> None:
-    """Delete an object, and no later one of its name; it may be gone already."""
+    """Delete this object, but no later one with its name; it may already be gone."""
     with refusals(attempt, resource.kind, key_of(obj).name):
         await attempt.asking(lambda: attempt.cluster.delete(resource, obj, grace_seconds=grace_seconds))
 
@@ -557,14 +557,14 @@ async def _get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
 
 
 def _waiting_for_cluster(error: KubeError) -> Diagnosis:
-    """Say whether the cluster is silent, only busy, or waits itself."""
+    """Say whether the cluster is silent, only busy, or has a broken webhook."""
     if is_webhook_broken(_refusal(error, kind="", name="")):
         return webhook_broken(str(error))
     return cluster_busy(str(error)) if error.code else cluster_silent(str(error))
 
 
 def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
-    """Return the failure of a start whose request about this object the API server refuses."""
+    """Return the failure of a start after the API server refused a request about this object."""
     seen = Observation(
         pod=None,
         claim=None,
@@ -578,7 +578,7 @@ def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str
 
 @contextmanager
 def refusals(attempt: Attempt, kind: str, name: str) -> Iterator[None]:
-    """Raise an answer of the API server that nobody has handled inside as the failure of the start."""
+    """Raise an API error from the body as the failure of the start."""
     try:
         yield
     except KubeError as error:

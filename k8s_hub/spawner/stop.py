@@ -1,4 +1,4 @@
-"""The end of one server: its pod is removed, for certain, and nothing else is touched."""
+"""The stop of one server: removes its pod reliably, and touches nothing of others."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ STOP_TIMEOUTS = Counter(
 )
 
 LATE_COMMIT = 75.0
-"""Seconds after which a create whose reply was lost is no longer carried out: the API server gives up after 60."""
+"""Seconds after which a create that lost its reply can no longer happen: the API server gives up after 60."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +34,26 @@ class Removal:
     """The removal of one server's pod."""
 
     cluster: Cluster
-    #: Where the pod is, if it exists.
+    #: The key of the pod, if it exists.
     key: Key
-    #: True for this server's pods only; nothing else is ever deleted.
+    #: True only for this server's objects; a removal deletes nothing else.
     is_ours: Callable[[Raw], bool]
     grace_seconds: int
-    #: Seconds that one request is repeated before it is left to the background.
+    #: Seconds to retry one request before leaving it to the background.
     retry_seconds: float
-    #: Seconds until the pod must be gone.
+    #: Seconds to wait until the pod is gone.
     timeout: float
-    #: The id of a start whose create may still be carried out; None if there is none.
+    #: The id of a start with a create that may still happen; None if there is none.
     uncertain_attempt: str | None
-    #: What the pod may own: not every cluster has somebody who removes what lost its owner.
+    #: The objects that the pod may own: not every cluster garbage-collects objects without an owner.
     owned_objects: Sequence[tuple[Resource, Key]] = ()
 
     async def run(self, seen: Iterable[Raw]) -> None:
-        """Remove this server's pods in view, and one of its key too new to be seen; return when they are gone.
+        """Remove this server's pods in the view, and a pod with its key too new for the view; wait until they are gone.
 
-        What cannot be delivered in time is left to the background. A pod that was dying before is not waited for:
-        that is why a start has failed, whose user is told only when this returns, and the next start waits for it.
+        Leaves requests that it cannot deliver in time to the background. Does not wait for a pod that was already
+        being deleted. That deletion made a start fail, and its user reads the reason only when this returns. The
+        next start waits for that pod.
         """
         deadline = asyncio.get_running_loop().time() + self.timeout
         pods = list(seen)
@@ -95,7 +96,7 @@ class Removal:
             logger.debug("%s: the pod was gone already", key_of(pod))
 
     async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
-        """Remove what the pod owned; where that fails, the owner reference is left."""
+        """Remove an object that the pod owned; if that fails, leave it to its owner reference."""
         try:
             found = await retrying(
                 self._policy, lambda: self.cluster.api.get(resource, key), on=Unavailable, deadline=deadline
@@ -152,7 +153,7 @@ class Removal:
 
 
 def delete_later(cluster: Cluster, pod: Raw, grace_seconds: int, why: str) -> None:
-    """Have a pod deleted without waiting for it."""
+    """Delete a pod in the background."""
     cluster.pending_deletes.add(
         Delete(resource=PODS, key=key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds), why
     )

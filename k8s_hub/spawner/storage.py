@@ -1,4 +1,4 @@
-"""A server's claims: which they are, how large, the node where they can be mounted, and when they are deleted."""
+"""A server's claims: their choice, their size, their deletion, and the node that can mount them."""
 
 import asyncio
 import logging
@@ -43,19 +43,19 @@ from k8s_hub.spawner.spec import ServerSpec
 logger = logging.getLogger(__name__)
 
 GROWING = RetryPolicy(deadline=5.0)
-"""A start does not wait longer than this for a larger claim: it works with the smaller one too."""
+"""A start does not wait longer than this for a larger claim: the smaller one works too."""
 
 
 # --- Which claims ---
 
 
 def needs_claims(spawner: Any) -> bool:
-    """Tell whether a spawner sees to claims; those that volumes only name are the cluster's affair."""
+    """Tell whether a spawner manages claims; the cluster alone handles claims that only `volumes` names."""
     return spawner.storage_pvc_ensure or bool(spawner.extra_claims)
 
 
 def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
-    """Return all that the choice of the home claim depends on."""
+    """Return everything that the choice of the home claim depends on."""
     return HomeRequest(
         identity=spec.identity,
         template_name=spec.home.by_template,
@@ -73,7 +73,7 @@ def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
 def extra_claim_request(
     spec: ServerSpec, extra: ExtraClaim, template_name: str, database: HubDatabase
 ) -> HomeRequest:
-    """Return all that the choice of a claim besides the home depends on."""
+    """Return everything that the choice of an extra claim depends on."""
     is_everybodys = extra.scope is Scope.EVERYBODY
     return replace(
         home_request(spec, database),
@@ -89,7 +89,7 @@ def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
     try:
         return legacy_names(template, fields)
     except TemplateError:
-        return ()  # of a subclass that has fields of its own
+        return ()  # a subclass has its own fields
 
 
 # --- Deletion ---
@@ -104,9 +104,9 @@ async def delete_home(
     policy: RetryPolicy,
     log: logging.Logger,
 ) -> None:
-    """Delete the home of a server that is gone for good, unless there is any doubt whose it is.
+    """Delete the home of a permanently removed server, unless its owner is in any doubt.
 
-    Raises KubeError where the cluster does not answer.
+    Raises KubeError if the cluster does not answer.
     """
     key = Key(spec.identity.namespace, name)
     try:
@@ -127,14 +127,14 @@ async def delete_home(
 async def delete_extra_claims(
     cluster: Cluster, spec: ServerSpec, database: HubDatabase, *, policy: RetryPolicy, log: logging.Logger
 ) -> None:
-    """Delete those of a server that is gone for good which the admin wants to go with it, and no doubtful one.
+    """Delete the extra claims of a permanently removed server, except those to keep and those in any doubt.
 
-    Raises KubeError where the cluster does not answer; what was not deleted then is kept.
+    Raises KubeError if the cluster does not answer; the claims not deleted by then stay.
     """
     to_keep = {extra.name for extra in spec.extra_claims if extra.keep is RetentionPolicy.ALWAYS}
     for name, claim_name in spec.extra_claim_names.items():
         key = Key(spec.identity.namespace, claim_name)
-        with suppress(NotFound, Conflict):  # gone already, or another one by now
+        with suppress(NotFound, Conflict):  # already gone, or replaced by another claim
             claim = await _read_claim(cluster, key, policy)
             states = database.states_of_other_servers()
             decision = may_delete_extra(
@@ -167,14 +167,14 @@ async def _delete_claim(
 
 
 def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
-    """Return this user's other servers, the default server even before its first start."""
+    """Return this user's other servers, including the default server before its first start."""
     states = {"": SavedState(), **database.states_of_other_servers()}
     return [
         Sibling(
             servername=servername,
             claim=state.pvc_name,
             has_run=state.version is not None,
-            # Today's name is among them.
+            # These include the current scheme's name.
             names=frozenset(
                 legacy.name for legacy in legacy_names(spec.home.template, spec.fields_of(servername))
             ),
@@ -188,7 +188,7 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
 
 
 async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None:
-    """Ask once for the configured size if the claim asks for less; whatever comes of it, the start goes on."""
+    """Request the configured size once if the claim requests less; the start continues whatever the result."""
     if missing_growth(claim, capacity) is None:
         return
     key = key_of(claim)
@@ -213,8 +213,8 @@ async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None
 
 
 async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) -> str | None:
-    """Return the size that was asked for; None if the claim is as large by now."""
-    # Read again: from an old view, a size that somebody has just raised further would look too small.
+    """Request the larger size and return it; None if the claim is large enough by now."""
+    # Read the claim again: somebody may just have raised its size further than a stale view shows.
     claim = await attempt.cluster.api.get(CLAIMS, key)
     size = missing_growth(claim, capacity)
     if size is not None:
@@ -230,32 +230,32 @@ async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) 
 
 
 class Turn:
-    """One server of a user is placed at a time, where they share claims: each has to see where the last one went."""
+    """Places a user's servers that share claims one at a time: each must see where the last one went."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        #: The pod that was created last; its place may not be in view yet.
+        #: The pod created last; the view may not show its node yet.
         self.created: Raw | None = None
 
 
 _turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
-"""By API server, namespace and user, as long as any of the user's servers starts."""
+"""By API server, namespace and user; an entry lives while any of the user's servers starts."""
 
 
 @asynccontextmanager
 async def in_turn(
     spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
 ) -> AsyncIterator[Turn]:
-    """Let no other server of the user be placed meanwhile; who creates a pod inside notes it in the turn."""
+    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the turn."""
     turn = Turn()
     if not (spec.is_placed_beside_others and spec.shares_claims):
         yield turn
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     turn = _turns.setdefault(whose, turn)
-    # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers need not wait.
+    # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
     await start.make_room(attempt, spec.pod_name)
-    # Before it too: who waits here for another server's node reads so, and not who waits for the turn.
+    # Before the turn too: a user reads about this wait for another server's node, but not about one for the turn.
     await _until_known(attempt, _mounted(pod, claims))
     async with turn.lock:
         if turn.created is not None:
@@ -264,9 +264,9 @@ async def in_turn(
 
 
 async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
-    """Return the pod, bound to the node where another server of the user holds one of these claims, if one does.
+    """Return the pod, bound to the node where another of the user's servers holds one of these claims, if any.
 
-    Fails where no node can be right. Seen are the pods of the hub's own component.
+    Fails if no node can work. Considers only the pods of the hub's own component.
     """
     if not spec.is_placed_beside_others:
         return pod
@@ -296,7 +296,7 @@ def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
 async def _until_known(
     attempt: start.Attempt, claims: Sequence[Raw]
 ) -> Anywhere | SameNode | Exclusive | DifferentNodes:
-    """Return where the pod may run once the other server's pod has its node; the start's deadline is the limit."""
+    """Return where the pod may run, once the other server's pod has a node; only the start's deadline ends this."""
     first = _plan(attempt, claims)
     if not isinstance(first, NotKnownYet):
         return first

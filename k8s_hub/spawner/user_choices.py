@@ -1,6 +1,6 @@
-"""What a user chose for a server: the form, its answer, and the effect on the spawner's options.
+"""A user's choices for a server: the form, its answer, and the effect on the spawner's options.
 
-Functions of a spawner; `Overridable` has the methods of KubeSpawner's names that subclasses override.
+These functions take a spawner. `Overridable` has the methods with KubeSpawner's names, which subclasses override.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -47,12 +47,12 @@ _FORM = "form.html"
 def custom_form(text: str, directories: Sequence[str]) -> Template | None:
     """Return the template of the text, else the form.html in the directories; None if there is neither.
 
-    It is rendered with ``profile_list`` and ``user_options``. As in KubeSpawner, nothing is escaped, ``tojson`` keeps
-    the order of keys, because that of profiles has a meaning, and what the directories lack (form.html, style.css) is
-    the package's.
+    The caller renders it with ``profile_list`` and ``user_options``. As in KubeSpawner, nothing is escaped, and
+    ``tojson`` keeps the order of keys, because the order of profiles matters. The package provides the files
+    that the directories lack (form.html, style.css).
     """
     own = FileSystemLoader(list(directories))
-    environment = Environment(loader=ChoiceLoader([own, *_PACKAGED]))  # noqa: S701 - templates decide themselves
+    environment = Environment(loader=ChoiceLoader([own, *_PACKAGED]))  # noqa: S701 - each template decides about escaping
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.globals["packaged_form"] = render_form
     if text:
@@ -64,7 +64,7 @@ def custom_form(text: str, directories: Sequence[str]) -> Template | None:
 
 
 _PACKAGED = (
-    # Rendered by itself: it escapes, and needs functions of its own.
+    # Renders itself: it escapes, and needs its own functions.
     DictLoader({_FORM: "{{ packaged_form(profile_list, user_options)|safe }}"}),
     PackageLoader("k8s_hub.profiles", "templates"),
 )
@@ -99,15 +99,15 @@ EXPANDED_LATER = frozenset(
         "working_dir",
     }
 )
-"""Settings whose texts are templates, ours or the hub's: what a user wrote must not be taken for one."""
+"""Settings that hold templates, ours or the hub's: a user's text in them must not act as a template."""
 
 UNUSABLE = f"The profiles of this hub are not configured correctly, so no server can start. {CONTACT}"
 
 _LISTED, _SHOWN = 10, 60
-"""How many names that a client has sent are logged, and how many characters of each."""
+"""How many of the names that a client sent to log, and how many characters of each."""
 
 _KEPT = 100
-"""How many options of a refused choice are kept for the form."""
+"""How many options of a refused choice to keep for the form."""
 
 _Steps = Generator[Awaitable[Any], Any, None]
 
@@ -116,9 +116,9 @@ _Steps = Generator[Awaitable[Any], Any, None]
 
 
 def render_profiles(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) -> str:
-    """Return the form of initialised profiles, as far as they are for this user; without any profile, no form.
+    """Return the form of those initialised profiles that this user may choose; no form without profiles.
 
-    ``refused`` is what was posted last and refused: the form shows it again.
+    ``refused`` is the last refused choice, which the form shows again.
     """
     person = person_of(spawner, profiles)
     offer = offered(profiles, person)
@@ -131,7 +131,7 @@ def render_profiles(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) 
 
 
 def render_unusable() -> str:
-    """Return the form of profiles of which none can work."""
+    """Return the form to show when no profile is usable."""
     return render_form([], {}, nothing=UNUSABLE)
 
 
@@ -139,7 +139,7 @@ def render_unusable() -> str:
 
 
 def is_final(spawner: Any, is_overridden: Callable[[str], bool]) -> bool:
-    """Tell whether posted options can be checked at once: no code may change them, or what they mean, before the start."""
+    """Tell whether to check posted options at once: no code can change them or their meaning before the start."""
     hooks = (
         spawner.apply_user_options,
         spawner.auth_state_hook,
@@ -159,7 +159,7 @@ _DECISIVE = ("load_user_options", "_validate_user_options", "_get_initialized_pr
 
 
 def to_show_again(user_options: Raw) -> dict[str, Any]:
-    """Return what of refused options the form can show again; of a client's own making there may be any amount."""
+    """Return the refused options that the form can show again; bounded, because a client may send any amount."""
     few = islice(user_options.items(), _KEPT)
     return {
         key: value
@@ -169,9 +169,9 @@ def to_show_again(user_options: Raw) -> dict[str, Any]:
 
 
 def options_for_hub(spawner: Any, user_options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that the hub itself applies; those of profiles are no strangers to be warned of."""
+    """Return the options that the hub applies itself, without those of profiles: the hub would warn about them."""
     if not spawner.apply_user_options:
-        # Then the hub only logs the names, whatever their number and length.
+        # The hub then only logs the names, whatever their number and length.
         return {} if spawner.profile_list else dict.fromkeys(_shown(user_options))
     if spawner.profile_list and isinstance(spawner.apply_user_options, dict):
         return {key: user_options[key] for key in user_options if key in spawner.apply_user_options}
@@ -183,7 +183,7 @@ def options_for_hub(spawner: Any, user_options: dict[str, Any]) -> dict[str, Any
 
 @contextmanager
 def refused_in_words() -> Iterator[None]:
-    """Raise what is wrong with profiles or a choice as SpawnFailed."""
+    """Raise an error about the profiles or the choice as SpawnFailed."""
     try:
         yield
     except (WrongChoice, UnusableProfiles) as error:
@@ -192,7 +192,7 @@ def refused_in_words() -> Iterator[None]:
 
 @contextmanager
 def sentence_of_subclass() -> Iterator[None]:
-    """Raise a subclass's ValueError, whose message is a sentence for the user, as WrongChoice."""
+    """Raise a subclass's ValueError as WrongChoice; its message is a sentence for the user."""
     try:
         yield
     except WrongChoice:
@@ -206,15 +206,15 @@ def apply_all(
 ) -> Awaitable[None] | None:
     """Apply the overrides of a profile and of the chosen options.
 
-    Where one is asynchronous, what is left to do is returned, to be awaited.
+    Returns an awaitable for the remaining work if an override is asynchronous.
     """
     return _run(_steps(overrides, profile, apply))
 
 
 def apply_override(spawner: Any, override: Raw) -> Awaitable[None] | None:
-    """Set options: dictionaries are merged into what is there, functions are called with the spawner.
+    """Set options: merge dictionaries into the current values, and call functions with the spawner.
 
-    Where a function is asynchronous, what is left to do is returned, to be awaited.
+    Returns an awaitable for the remaining work if a function is asynchronous.
     """
     return _run(_override_steps(spawner, override))
 
@@ -239,9 +239,9 @@ def _override_steps(spawner: Any, override: Raw) -> _Steps:
     for name, value in override.items():
         if callable(value):
             with administrators_code(f"kubespawner_override.{name}"):
-                value = value(spawner)  # noqa: PLW2901 - what it is
+                value = value(spawner)  # noqa: PLW2901 - the function's result replaces it
                 if isawaitable(value):
-                    value = yield value  # noqa: PLW2901 - what it is
+                    value = yield value  # noqa: PLW2901 - the awaited result replaces it
         _override(spawner, name, value)
 
 
@@ -262,21 +262,21 @@ def _override(spawner: Any, name: str, value: Any) -> None:
 
 
 async def configured_profiles(spawner: Any) -> Any:
-    """Return the profiles as configured now."""
+    """Return the profiles as currently configured, from the administrator's function if there is one."""
     if not callable(spawner.profile_list):
         return spawner.profile_list
     return await maybe_future(spawner.profile_list(spawner)) or []
 
 
 def usable_profiles(spawner: Any, profiles: Mapping[str, Raw], faults: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the profiles that can work, in order, with slugs and defaults filled in; faults are logged.
+    """Return the usable profiles, in order, with slugs and defaults filled in; log the faults.
 
-    Raises UnusableProfiles where there are profiles and none can work: without any, users would get a server
-    without the limits that profiles set.
+    Raises UnusableProfiles if there are profiles but none is usable: otherwise users would get a server without
+    the limits that profiles set.
     """
 
     def is_known(name: str) -> bool:
-        return hasattr(type(spawner), name) or name in vars(spawner)  # an attribute of a subclass, perhaps
+        return hasattr(type(spawner), name) or name in vars(spawner)  # a subclass may have its own attributes
 
     for fault in (*faults, *unknown_overrides(profiles, is_known, spawner.trait_names())):
         warn_once(spawner.log, f"KubeSpawner.{fault}")
@@ -286,15 +286,15 @@ def usable_profiles(spawner: Any, profiles: Mapping[str, Raw], faults: Sequence[
 
 
 def person_of(spawner: Any, profiles: Sequence[Raw]) -> Person:
-    """Return whose server it is; the hub is asked for the groups where they matter."""
+    """Return the server's owner, with their groups if profiles have rules."""
     groups = HubDatabase.of(spawner).group_names() if has_rules(profiles) else frozenset[str]()
     return Person(name=spawner.user.name, groups=groups)
 
 
 def _run(steps: _Steps) -> Awaitable[None] | None:
-    """Take the steps up to the first that must be awaited; return what is left, None if nothing is.
+    """Run the steps up to the first awaitable; return an awaitable for the rest, None if nothing is left.
 
-    Hooks and subclasses call these methods without awaiting them, as KubeSpawner's.
+    Hooks and subclasses call these methods without awaiting them, as they call KubeSpawner's.
     """
     try:
         first = next(steps)
@@ -308,14 +308,14 @@ async def _rest(steps: _Steps, waited_for: Awaitable[Any]) -> None:
         while True:
             try:
                 result = await waited_for
-            except BaseException as error:  # noqa: BLE001 - the steps decide about it
+            except BaseException as error:  # noqa: BLE001 - the steps handle it
                 waited_for = steps.throw(error)
             else:
                 waited_for = steps.send(result)
 
 
 def name_list(keys: Collection[str]) -> str:
-    """Return what a client has called something, in one line; of many or long names only the beginning."""
+    """Return the names that a client sent, in one line; cut off long names and long lists."""
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return f"{', '.join(_shown(keys))}{more}"
 
@@ -325,12 +325,12 @@ def _shown(keys: Collection[str]) -> list[str]:
 
 
 def refusal(error: WrongChoice | UnusableProfiles) -> Diagnosis:
-    """Return what the user reads of profiles or a choice that cannot work."""
+    """Return what the user reads about unusable profiles or a wrong choice."""
     if isinstance(error, UnusableProfiles):
         return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, UNUSABLE, detail=str(error))
     return Diagnosis.failed(Stage.REQUEST, Reason.CHOICE, str(error), detail=error.detail)
 
 
 def bad_request(sentence: str) -> HTTPError:
-    """Return what makes the hub show the form again, with the sentence above it."""
+    """Return the error that makes the hub show the form again, with the sentence above it."""
     return with_message(HTTPError(400, sentence), sentence)

@@ -1,4 +1,4 @@
-"""A hub with KubeSpawner on a mini cluster, all in the test's own loop and time."""
+"""A hub with KubeSpawner on a mini cluster, all in the test's event loop and with its clock."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What ``internal_ssl`` needs around a mini cluster: a DNS for Services, servers that speak TLS, a hub that does."""
+"""The environment that ``internal_ssl`` needs in a mini cluster: a DNS for Services, TLS servers and a TLS hub."""
 
 import asyncio
 import socket

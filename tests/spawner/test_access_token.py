@@ -1,4 +1,4 @@
-"""A token that opens one server, in its saved state: made when it runs, gone however it ends, shown nowhere else."""
+"""The access token for one server in its saved state: new when it runs, gone when it ends, shown nowhere else."""
 
 import logging
 from contextlib import suppress

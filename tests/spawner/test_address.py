@@ -1,4 +1,4 @@
-"""By which URL the hub reaches a pod, and which names its certificate has."""
+"""The URL at which the hub reaches a pod, and the names in its certificate."""
 
 from pathlib import Path
 

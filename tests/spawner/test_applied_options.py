@@ -1,4 +1,4 @@
-"""What a start applied of the profiles is in the saved state, and the culler's rules judge servers by it."""
+"""The saved state has the options that a start applied from the profiles, and the culler's rules use them."""
 
 import json
 from datetime import timedelta

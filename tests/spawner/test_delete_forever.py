@@ -1,4 +1,4 @@
-"""Files are removed only where somebody asked for it and nobody else can miss them."""
+"""The spawner deletes files only if somebody asked for it and nobody else uses them."""
 
 from datetime import timedelta
 

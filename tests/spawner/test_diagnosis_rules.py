@@ -1,4 +1,4 @@
-"""`KubeSpawner.diagnosis_rules`: what a site knows of its cluster goes before what we know of all."""
+"""`KubeSpawner.diagnosis_rules`: a site's rules for its cluster take precedence over ours for all clusters."""
 
 import pytest
 from tornado.web import HTTPError

@@ -1,4 +1,4 @@
-"""Events of a start for those who want them: `raw_event`, formatters, and what decorates a message."""
+"""Events of a start on the progress page: `raw_event`, formatters, and decorated messages."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the guide of migration and the page about subclasses say is tried: code runs, names and files exist."""
+"""The migration guide and the page about subclasses are right: their code runs, their names and files exist."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Where an administrator's own code takes part: hooks and overridden methods, in the forms of KubeSpawner."""
+"""An administrator's own code: hooks and overridden methods, in the forms that KubeSpawner accepts."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The hub and its users' servers speak TLS: certificates come in a Secret, the address is a Service's name."""
+"""The hub and its users' servers use TLS: a Secret has the certificates, and the address is a Service's name."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Nobody forgets a cell of docs/lifecycle.md: each has a test that says so."""
+"""Each cell of docs/lifecycle.md has a test that names it."""
 
 import importlib
 import pkgutil

@@ -1,8 +1,8 @@
-"""A start cancelled wherever it waits leaves nothing behind its stop, and the claim stays.
+"""After a start is cancelled at any point and stopped, nothing is left except the claim.
 
-A start is cancelled at its first suspension, then at its second, and so on until it comes to its end; because a
-reply may arrive between two suspensions, turns of the loop and half seconds are counted in the same way. What
-follows is what the hub does after a DELETE or at its own deadline: poll, and stop where poll says None.
+The tests cancel a start at its first suspension, then at its second, and so on until the start completes. A reply
+may arrive between two suspensions, so the tests also count turns of the loop and half seconds. They then do what
+the hub does after a DELETE or at its own deadline: poll, and stop if poll returns None.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""docs/lifecycle.md, the rows of poll and get_url: never an exception, never a guess, never a held-up page."""
+"""docs/lifecycle.md, the rows of poll and get_url: they never raise, never guess, and never block a page."""
 
 import asyncio
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""A renamed server keeps its files, and whoever gets the old name gets files of its own."""
+"""A renamed server keeps its files, and a new server with the old name gets its own files."""
 
 import jupyterhub
 import pytest

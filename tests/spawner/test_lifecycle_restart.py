@@ -1,4 +1,4 @@
-"""docs/lifecycle.md, the rows of a hub's restart: what a real hub makes of the servers that it finds."""
+"""docs/lifecycle.md, the rows of a hub's restart: how a real hub handles the servers that it finds."""
 
 import asyncio
 

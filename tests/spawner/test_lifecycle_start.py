@@ -1,4 +1,4 @@
-"""docs/lifecycle.md, the rows of start: what a start does with what it finds, on good and on bad days."""
+"""docs/lifecycle.md, the rows of start: how a start handles the objects it finds, with and without failures."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The states of one server's life, and every step between them: the words of docs/lifecycle.md as values."""
+"""The states of one server's life and every step between them, as docs/lifecycle.md describes them."""
 
 import asyncio
 from contextlib import suppress

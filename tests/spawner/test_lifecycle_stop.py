@@ -1,4 +1,4 @@
-"""docs/lifecycle.md, the rows of stop: it means it, on good and on bad days; and nothing else is touched."""
+"""docs/lifecycle.md, the rows of stop: it removes the pod, with and without failures, and touches nothing else."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
-"""Fifty users in a row ask for what they cannot have: each reads why, and the hub of all others stays up.
+"""Fifty users in a row ask for something they cannot have: each reads why, and the hub stays up for all others.
 
-The hub ends itself after five failures in a row, as the chart has it.
+With the chart's setting, the hub exits after five failures in a row.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""No token, no value of the environment and nothing that a user has sent is in any log or sentence, at any level.
+"""No log line, at any level, and no sentence has a token, a value of the environment, or text that a user sent.
 
-A hub that logs at DEBUG, and starts that end in each way in which somebody might quote the pod.
+The hub logs at DEBUG, and the starts end in each way in which a message might quote the pod.
 """
 
 import asyncio

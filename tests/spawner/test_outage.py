@@ -1,4 +1,4 @@
-"""The API server goes away for 90 seconds while a hundred users work: nobody notices, and it is not stormed."""
+"""The API server fails for 90 seconds while a hundred users work: no user notices, and the hub does not flood it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What is created after the pod and goes with it, on good days and bad ones; here a Service."""
+"""Objects that a start creates after the pod and that go with it, with and without failures; here a Service."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What no server can be started with is told when the hub starts, and each user who meets it reads a sentence."""
+"""The hub logs unusable settings when it starts, and each user who meets one reads a sentence."""
 
 import asyncio
 import json

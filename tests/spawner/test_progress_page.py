@@ -1,4 +1,4 @@
-"""What a user reads on the hub's progress page, event by event, in as many tabs as they like."""
+"""The text on the hub's progress page, event by event, in any number of tabs."""
 
 import asyncio
 import json

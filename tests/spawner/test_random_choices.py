@@ -1,4 +1,4 @@
-"""Whatever a user sends as a choice, the hub counts no failure and runs on, for this user and all others.
+"""Whatever a user sends as a choice, the hub counts no failure and keeps running for this user and all others.
 
 Each run draws the same choices; `SEED=$RANDOM pytest tests/spawner/test_random_choices.py -m hub` draws others.
 """

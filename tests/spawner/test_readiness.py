@@ -1,6 +1,6 @@
-"""A start ends when the server answers over HTTP as the hub will ask it, or fails with its own message.
+"""A start ends when the server answers the hub's kind of HTTP request, or fails with its own message.
 
-The hub's own time-out for a server that does not answer says nothing, and five in a row ended the hub of all.
+The hub's own time-out for a silent server gives no reason, and five in a row ended the hub for all users.
 """
 
 import asyncio

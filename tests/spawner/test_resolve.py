@@ -1,4 +1,4 @@
-"""With the chart's own settings the spawner makes what KubeSpawner 7.1.0 makes of them."""
+"""With the chart's own settings, the spawner creates the same objects as KubeSpawner 7.1.0."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""States of every era load here, and what is saved here loads in KubeSpawner.
+"""States of every era load here, and KubeSpawner can load the states saved here.
 
 The corpus tests/data/states/eras.json holds, for servers of KubeSpawner 0.9 to 7.1: version, user, server, the name of
 the claim, and the state that the version saved.

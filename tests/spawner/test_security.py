@@ -1,4 +1,4 @@
-"""What `security_profile`, `api_token_in_secret` and `secret_environment` make of a server, through a hub."""
+"""The effects of `security_profile`, `api_token_in_secret` and `secret_environment` on a server, through a hub."""
 
 from base64 import b64decode
 

@@ -1,4 +1,4 @@
-"""A spec is what the spawner was when it was taken, whatever hooks do to the spawner later."""
+"""A spec is a snapshot of its spawner: later changes by hooks do not affect it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The thinnest whole story: one user, one pod, one claim, stopped, back again."""
+"""The shortest complete story: one user starts a server with one pod and one claim, stops it, and starts it again."""
 
 import pytest
 

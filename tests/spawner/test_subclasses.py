@@ -1,4 +1,4 @@
-"""Subclasses as administrators write them: what they override, read, set and call works, or says what to use instead."""
+"""Subclasses as administrators write them: names they use either work or say what to use instead."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The saved state tells where a server listens, for programs that ask it without the proxy."""
+"""The saved state has the server's URL, for programs that ask the server without the proxy."""
 
 import pytest
 

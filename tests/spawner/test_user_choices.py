@@ -1,4 +1,4 @@
-"""Profiles on a spawner: configuration, the form, and what a choice changes."""
+"""Profiles on a spawner: the configuration, the form, and the effects of a choice."""
 
 import asyncio
 import logging

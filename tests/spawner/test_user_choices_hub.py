@@ -1,4 +1,4 @@
-"""Profiles in a hub: the form, links and the API; what is wrong costs nothing and counts nowhere."""
+"""Profiles in a hub: the form, links and the API; a wrong choice creates nothing and counts as no failure."""
 
 import sys
 from contextlib import asynccontextmanager

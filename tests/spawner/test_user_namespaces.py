@@ -1,4 +1,4 @@
-"""Each user's pods and claims in a namespace of the user's own."""
+"""Each user's pods and claims are in the user's own namespace."""
 
 import asyncio
 

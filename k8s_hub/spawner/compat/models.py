@@ -1,6 +1,6 @@
-"""The one edge to the client library's model classes, for hooks and subclasses that expect them.
+"""The only use of the client library's model classes, for hooks and subclasses that expect them.
 
-Everywhere else objects are plain dicts, because the models cost ten times the time.
+All other code uses plain dicts, because the models take ten times as long.
 """
 
 from collections.abc import Mapping
@@ -41,15 +41,15 @@ _DEPTHS: Mapping[str, _Depth] = {
     "V1Namespace": {"metadata": {}},
     "V1OwnerReference": {},
 }
-"""Which fields are models, as far down as in KubeSpawner; what is below or beside is JSON, as it was configured.
+"""The fields that are models, to the same depth as in KubeSpawner; everything else stays JSON as configured.
 
-So hooks find what they expect, and nothing is lost that is newer than the client library. A list of two
-depths is for the first item and for the others.
+So hooks find the models they expect, and fields newer than the client library survive. A list of two depths is
+for the first item and for the other items.
 """
 
 
 class _Translator(ApiClient):
-    """The client library's own translation from models to JSON, without its network side."""
+    """The client library's translation from models to JSON, without a network client."""
 
     def __init__(self) -> None:
         self.configuration = Configuration()
@@ -58,7 +58,7 @@ class _Translator(ApiClient):
 
 @cache
 def _translator() -> _Translator:
-    """Make it once: each `Configuration` sets levels of loggers, and with that empties the cache of every logger."""
+    """Make it once: each `Configuration` sets levels of loggers, and so empties the cache of every logger."""
     translator = _Translator()
     translator.configuration.client_side_validation = False
     return translator
@@ -67,7 +67,7 @@ def _translator() -> _Translator:
 def to_json(value: Any) -> Any:
     """Return models, and models within lists and dicts, as the JSON that the API takes.
 
-    Raises ManifestError for an object that is neither.
+    Raises ManifestError for an object that is neither a model nor JSON.
     """
     try:
         return _translator().sanitize_for_serialization(value)
@@ -76,9 +76,9 @@ def to_json(value: Any) -> Any:
 
 
 def to_model(manifest: Mapping[str, Any], kind: str) -> Any:
-    """Return a manifest as the model class of its kind, e.g. "V1Pod".
+    """Return a manifest as a model of its kind, e.g. "V1Pod".
 
-    Raises ManifestError for one that does not fit into the installed client library's classes.
+    Raises ManifestError if the manifest does not fit the installed client library's classes.
     """
     return _model(manifest, kind, _DEPTHS[kind])
 

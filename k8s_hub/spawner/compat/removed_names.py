@@ -1,4 +1,4 @@
-"""What subclasses and hooks of KubeSpawner reach for: what still works, and what says what to use instead."""
+"""Names that subclasses and hooks of KubeSpawner use: some still work, others say what to use instead."""
 
 import inspect
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,7 +39,7 @@ INSTEAD = {
     "pod_has_uid": "after_pod_created_hook, whose pod has one",
     "safe_chars": "_expand_user_properties",
 }
-"""What to use instead, by the name in KubeSpawner 7.1.0."""
+"""The replacement for each removed name of KubeSpawner 7.1.0."""
 
 CALLED_BY_OTHERS = {
     "_start_watching_pods": _WATCHES,
@@ -48,11 +48,11 @@ CALLED_BY_OTHERS = {
     "_make_create_resource_request": _API,
     "_ensure_not_exists": _API,
 }
-"""What is here for code that calls it, and what to use instead of overriding it."""
+"""Methods that exist only for code that calls them, each with what to use instead of overriding it."""
 
 
 class _NotKept:
-    """A name that says what to use instead when it is asked for; a subclass may define it anew."""
+    """A name that says what to use instead when code reads it; a subclass may redefine it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -64,12 +64,12 @@ class _NotKept:
 
 
 class RemovedNames:
-    """The part of KubeSpawner that is there for code written for it, and tells what has no effect any more."""
+    """The part of KubeSpawner that supports old code, and warns about overrides without effect."""
 
-    #: What a subclass has overridden although nothing here calls it.
+    #: Names that a subclass overrides although nothing here calls them.
     _defined_in_vain: tuple[str, ...] = ()
 
-    #: Done once the start has ended, whichever way; None before it. For copies of progress().
+    #: Done once the start has ended, whatever its result; None before it. For copies of progress().
     _start_future: "asyncio.Task[Any] | None" = None
 
     def __init_subclass__(cls) -> None:
@@ -91,7 +91,7 @@ class RemovedNames:
             )
 
     def _options_form_default(self: Any) -> Any:
-        """Return the form of a list of profiles, "" without any; of a function, the method that makes the form.
+        """Return the form of a list of profiles, "" without profiles; for a function, the method that makes the form.
 
         For an administrator's options_form that sets profile_list and returns this.
         """
@@ -106,9 +106,9 @@ class RemovedNames:
         """Do nothing: the spawner watches by itself."""
 
     async def _make_create_pvc_request(self: Any, pvc: Any, request_timeout: float) -> bool:
-        """Ask once for a claim, a model or a dict; return False where asking again may help.
+        """Try once to create a claim, a model or a dict; return False if a retry may help.
 
-        One that is not the home is annotated so, or a server without a home would take it for its own.
+        Annotates a claim other than the home as an extra claim: a server without a home would take it for its home.
         """
         claim = to_json(pvc)
         name = key_of(claim).name
@@ -120,12 +120,12 @@ class RemovedNames:
         )
 
     async def _make_create_resource_request(self: Any, kind: str, manifest: Any) -> bool:
-        """Ask once for an object; return False where asking again may help. ``kind`` is e.g. "config_map"."""
+        """Try once to create an object; return False if a retry may help. ``kind`` is e.g. "config_map"."""
         seconds = self.k8s_api_request_timeout
         return await library.create_once(self.api, kind, self.namespace, manifest, seconds=seconds)
 
     async def _ensure_not_exists(self: Any, kind: str, name: str) -> bool:
-        """Ask once for the deletion of an object; return False while it may still be there."""
+        """Try once to delete an object; return False while it may still exist."""
         seconds = self.k8s_api_request_timeout
         return await library.delete_once(self.api, kind, self.namespace, name, seconds=seconds)
 

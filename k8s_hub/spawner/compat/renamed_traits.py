@@ -1,7 +1,7 @@
-"""Names that KubeSpawner has given up: one table, in force wherever an option can be set.
+"""Option names that KubeSpawner has dropped: one table, valid wherever an option can be set.
 
-In every section of the configuration, on spawners (and so in hooks, subclasses and profiles), the old name is the
-new one, and the log names the new one once.
+An old name works like the new one in every section of the configuration and on spawners, and so in hooks,
+subclasses and profiles. The log names the new one once.
 """
 
 import logging
@@ -40,14 +40,14 @@ RENAMED = {
     "user_storage_extra_labels": "storage_extra_labels",
     "user_storage_access_modes": "storage_access_modes",
 }
-"""The name of today by the one of KubeSpawner before 0.10."""
+"""The current name of each option that had another name before KubeSpawner 0.10."""
 
 REFLECTORS = ("ResourceReflector", "PodReflector", "EventReflector")
-"""Sections of KubeSpawner's configuration that tune what is not tuned here."""
+"""Sections of KubeSpawner's configuration for the reflectors, which do not exist here."""
 
 
 def renamed(config: Config, sections: Iterable[str], log: logging.Logger) -> Config:
-    """Return the configuration under the names of today; where both are set, the new one wins."""
+    """Return the configuration with current names; if both names are set, the new name wins."""
     changed = {
         section: _renamed(config[section], section, log)
         for section in sections
@@ -84,7 +84,7 @@ def warn_of_reflectors(config: Config, log: logging.Logger) -> None:
 
 
 class _Renamed:
-    """An old name on a spawner: whatever is read or set there is the new name's."""
+    """An old name on a spawner: reads and writes go to the new name."""
 
     def __init__(self, old: str, new: str) -> None:
         self._old = old

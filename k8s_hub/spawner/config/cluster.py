@@ -1,4 +1,4 @@
-"""Which Kubernetes API the spawner talks to, and how patiently."""
+"""The Kubernetes API that the spawner uses, its namespaces, and its time-outs."""
 
 from traitlets import Bool, Dict, HasTraits, Integer, Unicode, default
 

@@ -1,4 +1,4 @@
-"""What runs in a user's pod: the image, the container with its resources, and further containers."""
+"""The contents of a user's pod: the image, the container with its resources, and further containers."""
 
 from jupyterhub.traitlets import Command
 from traitlets import Dict, HasTraits, List, Unicode, default, validate

@@ -1,4 +1,4 @@
-"""Where an administrator's own code takes part in a start."""
+"""The hooks for an administrator's own code."""
 
 from inspect import iscoroutinefunction
 from typing import Any

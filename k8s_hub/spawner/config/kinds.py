@@ -6,10 +6,10 @@ from traitlets import Type, Union
 
 
 class OneOf(Union):
-    """Takes values of several kinds; the default is the first kind's, and the help shows it.
+    """Takes values of several kinds; its default, which the help shows, is that of the first kind.
 
-    Each spawner gets a default of its own: a ``default_value`` would be the same list for all users, and what code
-    appends for one would be in everybody's pod.
+    Each spawner gets its own default. A ``default_value`` would be one list for all users: code that appends to
+    it for one user would change everybody's pod.
     """
 
     def __init__(self, kinds: list[Any], **metadata: Any) -> None:
@@ -21,7 +21,7 @@ class OneOf(Union):
 
 
 class ClassOrNone(Type):  # type: ignore[type-arg]
-    """Takes a class, or its name, and is None by default, of which traitlets' own kind cannot write help."""
+    """Takes a class or its name, and is None by default; traitlets' `Type` cannot write help for that default."""
 
     def __init__(self, klass: type, **metadata: Any) -> None:
         super().__init__(None, klass=klass, allow_none=True, **metadata)

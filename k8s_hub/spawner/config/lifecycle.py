@@ -1,4 +1,4 @@
-"""How a server ends, and what the progress page says when a start takes long."""
+"""The end of a server, and the message on the progress page during a slow start."""
 
 from traitlets import Bool, HasTraits, Integer, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch

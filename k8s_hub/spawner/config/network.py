@@ -1,4 +1,4 @@
-"""How a user's server is reached."""
+"""The network address of a user's server."""
 
 from traitlets import Bool, HasTraits, Integer, Unicode, validate
 from traitlets.utils.bunch import Bunch

@@ -1,4 +1,4 @@
-"""Choices that users have."""
+"""The choices that users have when they start a server."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ class ProfileTraits(HasTraits):
 
     @validate("profile_list")
     def _is_a_list(self, proposal: Bunch) -> Any:
-        """Warn of every fault as soon as a list is known; what a function returns is looked at when it has."""
+        """Warn about every fault once a list is known; the spawner checks a function's result when it has one."""
         if callable(proposal.value):
             return proposal.value
         try:
@@ -90,7 +90,7 @@ class ProfileTraits(HasTraits):
     def _warn_about_profiles(
         self, profiles: Mapping[str, Raw], faults: Iterable[str] = (), *, of_function: bool = False
     ) -> None:
-        """Log once what is wrong with the usable profiles, by their places, beside the faults that were found."""
+        """Log each fault of the usable profiles once, with its place, and also the faults already found."""
         faults = (
             *faults,
             *useless_slugs(profiles),
@@ -101,7 +101,7 @@ class ProfileTraits(HasTraits):
             warn_once(_log_of(self), f"KubeSpawner.{fault}")
         foreign = list(foreign_rules(profiles))
         if foreign:
-            # A function filters by them, most likely, and returns other places for each user.
+            # A function probably filters by these itself, and returns different places for each user.
             warn_once(
                 _log_of(self), _about_foreign_rules(["profile_list's profiles"] if of_function else foreign)
             )
@@ -117,11 +117,11 @@ def _refused_values(spawner: HasTraits, profiles: Mapping[str, Raw]) -> Iterator
 
 def _fault(spawner: HasTraits, trait: TraitType[Any, Any], value: Any) -> str:
     if isinstance(value, dict) and value and not _fault(spawner, trait, {}):
-        return ""  # it is merged into the setting, and None removes a key
+        return ""  # `merged` adds it to the setting, and None removes a key
     try:
         trait._validate(spawner, value)  # noqa: SLF001 - traitlets has no other way to ask
     except TraitError as error:
-        # A dictionary's values may be secret, and so may what was meant to be one.
+        # A dictionary's values may be secret, and so may a wrong value for a dictionary.
         kind = f"must be {trait.info()}, not a {type(value).__name__}"
         return kind if isinstance(trait, Dict) else str(error)
     except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example

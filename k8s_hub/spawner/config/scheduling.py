@@ -1,4 +1,4 @@
-"""On which machine a user's pod runs."""
+"""The scheduling of a user's pod."""
 
 from traitlets import Dict, HasTraits, List, Unicode
 

@@ -1,4 +1,4 @@
-"""Who a user's processes are, and what they may do."""
+"""The identity and the privileges of a user's processes."""
 
 from traitlets import Bool, Callable, Dict, Enum, HasTraits, Integer, List, Unicode, Union
 

@@ -1,4 +1,4 @@
-"""A user's home volume, and what else is mounted."""
+"""A user's home volume, and other mounts."""
 
 from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch

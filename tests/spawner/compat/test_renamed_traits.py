@@ -1,4 +1,4 @@
-"""Names that KubeSpawner has given up work wherever an option can be set, and the log names the new one."""
+"""Option names that KubeSpawner has dropped work wherever an option can be set, and the log names the new one."""
 
 import pytest
 from jupyterhub.objects import Hub

@@ -1,4 +1,4 @@
-"""Configuration: what the chart sets is taken, and a wrong value is named with its key."""
+"""Configuration: the spawner accepts all that the chart sets, and an error about a wrong value names its key."""
 
 import inspect
 
