@@ -3,7 +3,7 @@
 Expected flow (`k8s_hub.kube.watcher`)
     1. It reads the first list in pages, then opens a watch at the list's version.
     2. When a watch ends or breaks, it resumes at the last version, without a list.
-    3. It lists again only if the server no longer knows the version (410), or never had it.
+    3. It lists again only if it cannot resume: the server no longer knows the version (410), or an event could not be read.
 
 Guarantees
     It never gives up: it retries every failure after a capped, jittered pause.

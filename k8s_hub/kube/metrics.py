@@ -9,7 +9,7 @@ REQUESTS = Counter(
 )
 LISTS = Counter(
     "k8s_hub_kube_lists_total",
-    "Complete lists that informers read: one at the start, one after each 410.",
+    "Complete lists that informers read: one at the start, one after each 410 or event that cannot be read.",
     ["resource"],
 )
 PENDING_DELETES = Gauge(

@@ -552,7 +552,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         removal = Removal(
             cluster=cluster,
             key=self._own_pod.key,
-            is_ours=self._own_pod.is_own,
+            is_own=self._own_pod.is_own,
             grace_seconds=0 if now else self.delete_grace_period,
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,

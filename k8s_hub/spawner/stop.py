@@ -37,7 +37,7 @@ class Removal:
     #: The key of the pod, if it exists.
     key: Key
     #: True only for this server's objects; a removal deletes nothing else.
-    is_ours: Callable[[Raw], bool]
+    is_own: Callable[[Raw], bool]
     grace_seconds: int
     #: Seconds to retry one request before leaving it to the background.
     retry_seconds: float
@@ -83,7 +83,7 @@ class Removal:
             )
         except NotFound:
             return []
-        return [found] if self.is_ours(found) else []
+        return [found] if self.is_own(found) else []
 
     async def _delete(self, pod: Raw, deadline: float) -> None:
         was_there = await retrying(
@@ -101,7 +101,7 @@ class Removal:
             found = await retrying(
                 self._policy, lambda: self.cluster.api.get(resource, key), on=Unavailable, deadline=deadline
             )
-            if self.is_ours(found):
+            if self.is_own(found):
                 await retrying(
                     self._policy,
                     lambda: self.cluster.delete(resource, found),
@@ -129,10 +129,10 @@ class Removal:
         for pod in pods:
             delete_later(self.cluster, pod, self.grace_seconds, why)
         if not self._is_among(pods):
-            self._search(self.is_ours, why)
+            self._search(self.is_own, why)
 
     def _is_of_attempt(self, pod: Raw) -> bool:
-        return self.is_ours(pod) and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
+        return self.is_own(pod) and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
 
     def _search(self, matches: Callable[[Raw], bool], why: str, *, is_of_one_attempt: bool = False) -> None:
         self.cluster.pending_deletes.add(
