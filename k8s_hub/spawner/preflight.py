@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.manifests.pod import PodInputs, build_pod
 from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, in_setting
 from k8s_hub.profiles.checks import fixed_overrides, usable
@@ -95,6 +96,9 @@ def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
     """Yield the fault, if any, that keeps every server from starting with this value: its place, then its text."""
     if callable(value):
         return
+    if name == "extra_claims":
+        yield from _unusable_extra_claims(value)
+        return
     if name == "environment" and isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if not callable(item)}
     try:
@@ -111,6 +115,13 @@ def unusable(resolver: Resolver, name: str, value: Any) -> Iterator[str]:
     except SettingError as error:
         # A place in the pod alone does not name the setting.
         yield str(error if error.place.startswith(name) else error.within(f"{name}: "))
+
+
+def _unusable_extra_claims(value: Any) -> Iterator[str]:
+    try:
+        parse_extra_claims(value)
+    except ValueError as error:
+        yield f"extra_claims{error}"
 
 
 def _expanded(resolver: Resolver, name: str, value: Any) -> Any:

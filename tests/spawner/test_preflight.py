@@ -109,6 +109,18 @@ async def test_the_log_says_it_once_when_the_hub_starts(hub, cluster, caplog):
     ]
 
 
+async def test_a_profile_s_extra_claim_is_judged_with_its_place(hub, caplog):
+    warn_once.cache_clear()
+    scratch = {"name": "scratch", "capacity": "50 GB", "mount_path": "/scratch"}
+    profiles = [{"display_name": "A", "kubespawner_override": {"extra_claims": [scratch]}}]
+    async with hub(profile_list=profiles) as hub:
+        assert await hub.start_server("ada") == 400
+    assert (
+        "KubeSpawner.profile_list[0].kubespawner_override.extra_claims[0].capacity: "
+        "'50 GB' is not a Kubernetes quantity"
+    ) in caplog.messages
+
+
 async def test_a_dictionary_of_a_profile_is_judged_with_what_it_is_merged_into(hub, cluster, caplog):
     """A part of a volume is no volume, and need not be one."""
     home = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
