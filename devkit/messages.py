@@ -13,8 +13,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "k8s_hub"
+import k8s_hub
+
+PACKAGE = Path(k8s_hub.__file__).parent
+ROOT = PACKAGE.parent
 
 _NOT_TEXT = {"TypeVar", "cast", "compile", "endswith", "fullmatch", "match", "search", "startswith", "sub"}
 """Functions whose arguments are patterns, type names and foreign text."""
