@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 PROCESSES = Path("/proc")
 CULLERS = {"k8s_hub.culler", "jupyterhub_idle_culler"}
-"""The modules of a culler that may run beside this process, in the hub's pod: its token is only in its environment."""
+"""Modules of cullers that may run in the same pod. Only their environment has the culler's token."""
 
 
 def environment_of_hub() -> Mapping[str, str]:
@@ -40,15 +40,17 @@ def environment_of_hub() -> Mapping[str, str]:
 
 
 def environment_of_culler(processes: Path) -> Mapping[str, str]:
-    """Return URL and token of a culler, this package's or the other, that runs as the same user; empty: none does."""
+    """Return URL and token of a running culler of the same Unix user; empty if there is none."""
     for process in sorted(processes.glob("[0-9]*")):
         try:
             words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+            if not CULLERS & set(words):
+                continue
             entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # the process ended, or belongs to another user
             continue
         found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
-        if CULLERS & set(words) and "JUPYTERHUB_API_TOKEN" in found:
+        if "JUPYTERHUB_API_TOKEN" in found:
             # A flag overrides the variable; the chart sets both.
             flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
             found["JUPYTERHUB_API_URL"] = [found.get("JUPYTERHUB_API_URL", ""), *flags][-1]
