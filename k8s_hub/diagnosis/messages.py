@@ -9,7 +9,6 @@ AGAIN = "Try again; if it keeps happening, contact your administrator."
 LATER = "Try again in a few minutes; if it keeps happening, contact your administrator."
 """Advice: if only an administrator can help, if another try may help, and if another try later may help."""
 
-_NOT_TO_SHOW = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _NAME = r"(?:token|password|passwd|secret|signature|credential|api[_-]?key|authorization)"
 # The point behind it ends the sentence that quotes it.
 _VALUE = r"[^\s\"&,;]*[^\s\"&,;.]"
@@ -31,7 +30,10 @@ _SECRETS = (
 def sanitized(text: str, limit: int) -> str:
     """Return foreign text as one bounded line, without control characters, surrogates and likely secrets."""
     # What is far behind the limit is not worth reading; foreign text may be megabytes long.
-    line = " ".join(_NOT_TO_SHOW.sub(" ", text[: 4 * limit]).split())
+    seen = text[: 4 * limit]
+    if not seen.isprintable():
+        seen = "".join(each if each.isprintable() else " " for each in seen)
+    line = " ".join(seen.split())
     for sign, pattern, replacement in _SECRETS:
         if sign in line:
             line = pattern.sub(replacement, line)

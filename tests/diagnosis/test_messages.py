@@ -50,6 +50,9 @@ class TestPlain:
         r"""JSON may hold ``"\ud800"``, half of a pair, which no UTF-8 can say."""
         assert sanitized("a\ud800b\udfff", 100) == "a b"
 
+    def test_marks_of_direction_and_invisible_characters_go_too(self):
+        assert sanitized("a\u061cb\ufeffc\U000e0041d", 100) == "a b c d"
+
     def test_it_is_bounded(self):
         assert sanitized("abcdef", 6) == "abcdef"
         assert sanitized("abcdefg", 6) == "abcde…"
