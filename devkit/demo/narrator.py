@@ -70,7 +70,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Life:
-    """What is known about a running server."""
+    """The last seen state of a running server."""
 
     began: datetime
     is_ready: bool = False
