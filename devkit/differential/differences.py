@@ -520,11 +520,14 @@ def _slow_spawn_message(seen: Seen) -> Any:
 
 @adjusts(
     "how often a slow start is spoken of",
-    upstream="`slow_spawn_message_frequency` is 5: after the first minute, a message every 5 seconds.",
+    upstream="`slow_spawn_message_frequency` is 5: after the first minute, a message every 5 seconds. None is refused.",
     here="It is None: messages after 1, 2, 3 and 5 minutes, and then every 5 minutes.",
     reason="A log of repeated lines hides the ones that are new. A number means what it means upstream.",
 )
 def _slow_spawn_message_frequency(seen: Seen) -> Any:
+    is_none = seen.traits.get("slow_spawn_message_frequency", 0) is None
+    if seen.aspect == "made" and is_none and "'slow_spawn_message_frequency' trait" in str(seen.theirs.error):
+        return seen.ours
     return _with_default(seen, slow_spawn_message_frequency=None)
 
 
