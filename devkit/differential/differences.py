@@ -319,11 +319,7 @@ def _no_ports(seen: Seen) -> Any:
     reason="An address without a host leads nowhere.",
 )
 def _no_host(seen: Seen) -> Any:
-    if (
-        seen.aspect != "address"
-        or seen.theirs.raised
-        or not seen.theirs.value.startswith(("http://:", "https://:"))
-    ):
+    if seen.aspect != "address" or seen.theirs.raised or not re.match(r"https?://:\d", seen.theirs.value):
         return None
     template = seen.theirs_altogether["traits"].value["pod_connect_ip"]
     return (
@@ -537,7 +533,10 @@ def _with_default(seen: Seen, **default: Any) -> Outcome | None:
     if seen.aspect != "traits" or seen.theirs.raised or name in seen.traits:
         return None
     if repr(name) in repr(seen.traits):  # a profile sets it, perhaps one that was not chosen
-        default[name] = observed(peers.Theirs, _with_traits(seen.case, **default))["traits"].value[name]
+        probe = -93 if default[name] is None else default[name]  # upstream refuses None
+        observation = observed(peers.Theirs, _with_traits(seen.case, **{name: probe}))["traits"].value[name]
+        if observation != probe:
+            default[name] = observation
     return Outcome({**seen.theirs.value, **default})
 
 

@@ -31,7 +31,10 @@ def alt_name(host: str) -> str:
 
 def in_url(host: str) -> str:
     """Return a host name or an IP address in the form for a URL."""
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host
 
 
 def known_url(server: Any) -> str | None:
