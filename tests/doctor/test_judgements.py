@@ -39,7 +39,7 @@ def seen(findings):
         ("Kubernetes", "1.32.0", FINE),
         ("Kubernetes", "1.31.9-gke.1", WRONG),
         ("Kubernetes", None, UNKNOWN),
-        ("k8s_hub", "0.1.0", FINE),
+        ("k8s_hub", "0.2.0.dev0", FINE),
     ],
 )
 def test_versions(name, version, status):

@@ -128,6 +128,7 @@ class TestConfiguration:
         (of_list, of_function) = caplog.messages
         assert of_list.startswith(
             f"KubeSpawner.profile_list[0].{key}: allowed_groups and allowed_users restrict nothing"
+            " unless your own function filters by them"
         )
         assert of_function.startswith("KubeSpawner.profile_list's profiles: allowed_groups and")
         assert "access: {groups: [...], users: [...]}" in of_list
