@@ -166,6 +166,19 @@ def test_of_a_large_hub_the_culler_knows_how_rarely_servers_report(environment):
     assert not [word for word in other["command"] if word.startswith(("--config", "--activity"))]
 
 
+def test_prometheus_reaches_the_port_of_the_culler_and_the_hubs(environment):
+    port = culler_of(values_with(FILES / "metrics.yaml", FILES / "culler.yaml")).plan().metrics_port
+    service, policy = yaml.safe_load_all((FILES / "monitoring/prometheus.yaml").read_text())
+    (of_service,) = service["spec"]["ports"]
+    assert (of_service["port"], of_service["targetPort"]) == (port, port)
+    assert service["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"]
+    (rule,) = policy["spec"]["ingress"]
+    assert {one["port"] for one in rule["ports"]} == {8081, port}
+    page = (FILES.parent / "docs/howto/metrics.md").read_text()
+    assert f"{service['metadata']['name']}.{service['metadata']['namespace']}:{port}" in page
+
+
 def test_a_hub_without_a_culler_stays_without_one():
     config = evaluate(
         values_with(FILES / "culler.yaml", FILES / "culler-page.yaml", {"cull": {"enabled": False}})
