@@ -15,6 +15,7 @@ from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
+from k8s_hub.doctor.examination import SCOPES as SCOPES_OF_DOCTOR
 from tests.chart.test_evaluation import as_json
 
 PATHS = sorted(FILES.glob("*.yaml"))
@@ -296,6 +297,15 @@ def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment)
     assert plan.decider.scopes
     wanted = needs.needs(culls_users=False, is_dry_run=False, of_rules=plan.decider.scopes)
     assert [*needs.lacking([*wanted], held)] == []
+
+
+def test_the_role_in_the_guide_of_the_doctor_lets_it_see_pods_and_homes():
+    page = (FILES.parent / "docs/howto/doctor.md").read_text()
+    (block,) = (block for block in page.split("```yaml\n")[1:] if block.startswith("hub:"))
+    config = evaluate(values_with(FILES / "culler.yaml", yaml.safe_load(block.partition("```")[0])))
+    roles = [role for role in config.JupyterHub.load_roles if CULLER in role.get("services", ())]
+    held = {scope for role in roles for scope in role["scopes"]}
+    assert set(SCOPES_OF_DOCTOR) - held == set()
 
 
 SUBSETS = [chosen for size in range(1, len(PIECES) + 1) for chosen in combinations(PIECES, size)]
