@@ -338,7 +338,7 @@ class Sweep:
         on_decision = guarded("decisions about users", self.on_user_decision)
         if self.options.dry_run:
             for decision in due:
-                log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
+                log.info("%s", decision.sentence())
                 on_decision(decision, Action.WOULD_DELETE)
             return Counter({Action.WOULD_DELETE: len(due)}), {}
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
