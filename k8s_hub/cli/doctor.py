@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from k8s_hub.cli import numbers, sources
+from k8s_hub.culler.beside import environment_of_hub
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
@@ -77,7 +78,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
-    environment = sources.environment_of_hub()
+    environment = environment_of_hub()
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)

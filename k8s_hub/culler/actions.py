@@ -69,7 +69,9 @@ log = logging.getLogger(__name__)
 
 def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
     """Log and emit the decision about a server that this sweep does not stop."""
-    action, level = (Action.WOULD_STOP, logging.INFO) if decision.verdict.culls else (Action.KEPT, logging.DEBUG)
+    action, level = (
+        (Action.WOULD_STOP, logging.INFO) if decision.verdict.culls else (Action.KEPT, logging.DEBUG)
+    )
     log.log(level, "%s", decision.sentence())
     on_decision(decision, action)
     return Outcome(action=action, decision=decision)
