@@ -45,3 +45,15 @@ def running_cullers() -> Iterator[RunningCuller]:
             # A flag overrides the variable; the chart sets both.
             flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
             yield RunningCuller(url=[environment.get(URL, ""), *flags][-1], token=token)
+
+
+def culler_of(url: str, token: str) -> RunningCuller | None:
+    """Return the running culler with this token, or of the hub with this API; None: there is none."""
+    cullers = list(running_cullers())
+    of_token = (culler for culler in cullers if culler.token == token)
+    of_hub = (culler for culler in cullers if _place(culler.url) == _place(url))
+    return next(of_token, None) or next(of_hub, None)
+
+
+def _place(url: str) -> str:
+    return url.rstrip("/").replace("//localhost:", "//127.0.0.1:")
