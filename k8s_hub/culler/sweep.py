@@ -392,7 +392,9 @@ def _name(decision: Decision) -> str:
 
 
 def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
-    return decision if notice is None else replace(decision, facts=replace(decision.facts, notice=notice))
+    if notice is None:
+        return decision
+    return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
 
 
 def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:

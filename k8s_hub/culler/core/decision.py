@@ -46,6 +46,7 @@ class Decision:
     matched: MatchedRule
     verdict: Verdict
     at: datetime
+    is_warned: bool = False  # its user was warned of the stop at the verdict's deadline
 
     @property
     def idle(self) -> timedelta | None:
@@ -76,6 +77,7 @@ class Decision:
             work=facts.work,
             extended_until=facts.extended_until,
             warned_at=None if facts.notice is None else facts.notice.at,
+            is_warned=self.is_warned,
         )
 
     def as_json(self, action: Action) -> dict[str, Any]:
@@ -262,6 +264,7 @@ class DecisionRecord:
     work: Work | None  # None: not asked, or no answer
     extended_until: datetime | None
     warned_at: datetime | None
+    is_warned: bool  # of the stop at the verdict's deadline
 
     @property
     def runtime_ends(self) -> datetime | None:
