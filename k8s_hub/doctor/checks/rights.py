@@ -99,6 +99,4 @@ def check_scopes(held: Collection[str] | None, whose: str = "") -> Iterator[Find
         )
         for sentence in lacking(wanted, held)
     ]
-    yield from missing or [
-        fine(SCOPES_CHECK, SUBJECT, f"{whose}; rules and options may need more: see the culler's log")
-    ]
+    yield from missing or [fine(SCOPES_CHECK, SUBJECT, f"{whose}: enough, unless rules or options need more")]
