@@ -244,7 +244,9 @@ def expression(operator, *values):
     ],
 )
 def test_scopes(held, statuses):
-    assert [found.status for found in rights.check_scopes(held)] == statuses
+    found = list(rights.check_scopes(held, "service x"))
+    assert [one.status for one in found] == statuses
+    assert held is None or all(one.message.startswith("service x") for one in found)
 
 
 # --- Pods and homes ---
