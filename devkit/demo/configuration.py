@@ -77,6 +77,7 @@ def complete(c: Config, run: Run) -> None:
     else:
         show(c, culler_url=run.culler_url, culler_options=run.culler_options, is_mini=run.is_mini)
     _mark_servers(c, run)
+    _mark_services(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
     flags = culler_flags(_items(c.JupyterHub.services))
@@ -119,6 +120,13 @@ def _mark_servers(c: Config, run: Run) -> None:
             section["environment"].update(ours)
 
 
+def _mark_services(c: Config, run: Run) -> None:
+    """Mark the services: the hub passes them the variables of their own, not its environment."""
+    for service in _items(c.JupyterHub.services):
+        if isinstance(service, dict) and service.get("command"):
+            service["environment"] = {**(service.get("environment") or {}), MARKER: run.marker}
+
+
 def culler_flags(services: Sequence[Any]) -> list[str] | None:
     """Return the flags of the culler among the hub's services; None without a culler."""
     for service in services:
@@ -133,5 +141,7 @@ def culler_flags(services: Sequence[Any]) -> list[str] | None:
 def _items(services: Any) -> list[Any]:
     """Return a list from the configuration, also if it was only appended to."""
     if isinstance(services, LazyConfigValue):
-        return list(services.to_dict().get("extend", ()))
+        added = services.to_dict()
+        inserted = [service for _, service in added.get("inserts", ())]
+        return [*added.get("prepend", ()), *inserted, *added.get("extend", ())]
     return list(services)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devkit.demo.configuration import Run
-from devkit.demo.leftovers import MARKER, Mark
+from devkit.demo.leftovers import MARKER
 from devkit.demo.login import PASSWORD
 from devkit.demo.process import Command
 from devkit.demo.settings import LOOPBACK, Settings, Use, find_node, find_proxy, free_port
@@ -31,7 +31,7 @@ class Plan:
 
     settings: Settings
     directory: Path  # absolute
-    marker: str
+    marker: str  # identifies the processes of this run
     proxy_token: str
     password: str  # empty: any password
     token: str  # of the demo's service
@@ -59,11 +59,6 @@ class Plan:
     def culler_page(self) -> str:
         """The URL of the culler's page."""
         return f"{self.url}/services/{CULLER}/"
-
-    @property
-    def mark(self) -> Mark:
-        """Identifies the processes of this run."""
-        return Mark(marker=self.marker, hub_api=self.hub_api)
 
     @property
     def proxy_api(self) -> str:

@@ -61,6 +61,34 @@ def test_an_introduction_and_ctrl_c(demo, tmp_path):
     assert alive(family) == set()
 
 
+def test_a_terminal_with_the_pasted_variables_outlives_the_demo(demo, tmp_path):
+    lines, family = introduction_and_family(demo, tmp_path)
+    (export,) = [line for line in lines if line.startswith("  export ")]
+    with subprocess.Popen(["sh", "-ec", f"{export}\nexec sleep 60"]) as terminal:
+        wait_until(lambda: b"sleep\0" in Path(f"/proc/{terminal.pid}/cmdline").read_bytes())
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=60) == 0
+        assert terminal.poll() is None
+        terminal.kill()
+    assert alive(family) == set()
+
+
+def test_a_culler_that_does_not_end_with_the_hub_is_killed_and_named(tmp_path):
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(99)"
+    config = tmp_path / "own.py"
+    config.write_text(f"c.JupyterHub.services = [{{'name': 'deaf', 'command': [{sys.executable!r}, '-c', {deaf!r}]}}]")
+    with started(tmp_path, "--config", str(config)) as demo:
+        list(takewhile(lambda line: line != "What happens from now on:\n", demo.stdout))
+        wait_until(lambda: "\ndeaf\n" in (tmp_path / "demo/hub.log").read_text())
+        (hub,) = [pid for pid in descendants(demo.pid) if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(hub, signal.SIGKILL)
+        assert demo.wait(timeout=60) == 1
+        (killed,) = [line for line in demo.stdout if line.startswith("The demo killed process ")]
+    pid = int(re.search(r"\d+", killed)[0])
+    assert "SIG_IGN" in killed
+    assert alive({pid}) == set()
+
+
 def test_the_lines_to_paste_work(demo, tmp_path):
     lines, _ = introduction_and_family(demo, tmp_path)
     pasted = [line for line in lines if line.startswith("  export ") or "k8s-hub" in line]

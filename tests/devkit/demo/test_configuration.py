@@ -154,6 +154,24 @@ def test_servers_of_somebodys_own_configuration_keep_their_environment(run, tmp_
     assert c.MySpawner.environment == {"GPU": "1", **ours}
 
 
+@pytest.mark.parametrize("how", ["append({})", "prepend([{}])", "insert(0, {})"])
+def test_services_of_somebodys_own_configuration_are_marked_and_keep_their_environment(
+    run, tmp_path, monkeypatch, how
+):
+    path = tmp_path / "own.py"
+    culler = {"name": "culler", "command": ["k8s-hub", "cull"], "environment": {"LANG": "C"}}
+    path.write_text("c.JupyterHub.services." + how.format(culler))
+    c, _ = loaded(run(path, is_own=True), monkeypatch)
+    services = c.JupyterHub.services.get_value([])
+    assert named(services, "culler")["environment"] == {"LANG": "C", MARKER: "m1"}
+    assert "environment" not in named(services, "demo-tools")  # the hub does not start it
+
+
+def test_services_of_the_repositorys_configuration_are_marked(run, monkeypatch):
+    c, _ = loaded(run(), monkeypatch)
+    assert named(c.JupyterHub.services, "idle-culler")["environment"] == {MARKER: "m1"}
+
+
 def test_an_empty_configuration_gets_the_spawner_and_the_service(run, tmp_path, monkeypatch):
     path = tmp_path / "own.py"
     path.write_text("")
