@@ -5,7 +5,6 @@ cluster (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use
 """
 
 import json
-import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,13 +19,11 @@ from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
 from devkit.demo.fitting import fit
+from devkit.demo.hub_log import TOOLS
 from devkit.demo.leftovers import MARKER
 from devkit.demo.showcase import show
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
-TOOLS = "demo-tools"
-"""The demo's own service, with the scopes for `k8s-hub doctor`, `volumes` and `cull explain`."""
-
 SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
 _CULLERS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
 
@@ -44,6 +41,7 @@ class Run:
     culler_url: str
     culler_options: str  # the culler's config file
     outcome: str  # path for the outcome
+    repeated: str  # path for what the terminal repeats of the hub's log
 
     def as_environment(self) -> dict[str, str]:
         """Return the variable that `of_environment` reads."""
@@ -100,15 +98,6 @@ def try_spawner(c: Config) -> None:
         raise
     except Exception:  # noqa: BLE001, S110 - a subclass may need the user that there is not yet
         pass
-
-
-def quiet() -> None:
-    """Keep the demo's own requests, three in a second, out of the hub's log; those that fail stay."""
-    logging.getLogger("tornado.access").addFilter(_is_of_others)
-
-
-def _is_of_others(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.INFO or f"({TOOLS}@" not in record.getMessage()
 
 
 def _mark_servers(c: Config, run: Run) -> None:

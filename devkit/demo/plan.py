@@ -86,6 +86,11 @@ class Plan:
         return self.directory / "hub.log"
 
     @property
+    def repeated(self) -> Path:
+        """What the terminal repeats of the hub's log."""
+        return self.directory / "hub-problems.log"
+
+    @property
     def outcome(self) -> Path:
         """The file with the `Outcome` of the hub's configuration."""
         return self.directory / "configuration.json"
@@ -194,6 +199,7 @@ def _run_of(plan: Plan) -> Run:
         culler_url=f"http://{LOOPBACK}:{plan.culler_port}",
         culler_options=str(plan.culler_options),
         outcome=str(plan.outcome),
+        repeated=str(plan.repeated),
     )
 
 

@@ -79,7 +79,10 @@ async def running(plan: Plan) -> AsyncIterator[Stack]:
     finally:
         await stack.stop()
         for pid, command in stack.left_behind.items():
-            print(f"The demo killed process {pid}, which it had started and which did not end: {command}", flush=True)
+            print(
+                f"The demo killed process {pid}, which it had started and which did not end: {command}",
+                flush=True,
+            )
 
 
 def parts_of(plan: Plan) -> tuple[Part, ...]:
@@ -114,6 +117,7 @@ def _prepare(plan: Plan) -> None:
         plan.kubeconfig.unlink(missing_ok=True)
     plan.decision_log.unlink(missing_ok=True)
     plan.hub_log.unlink(missing_ok=True)
+    plan.repeated.unlink(missing_ok=True)
     if plan.settings.use is Use.SHOWN:
         plan.culler_options.write_text(json.dumps(culler_options_of(plan), indent=2))
 

@@ -76,11 +76,17 @@ def test_a_terminal_with_the_pasted_variables_outlives_the_demo(demo, tmp_path):
 def test_a_culler_that_does_not_end_with_the_hub_is_killed_and_named(tmp_path):
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(99)"
     config = tmp_path / "own.py"
-    config.write_text(f"c.JupyterHub.services = [{{'name': 'deaf', 'command': [{sys.executable!r}, '-c', {deaf!r}]}}]")
+    config.write_text(
+        f"c.JupyterHub.services = [{{'name': 'deaf', 'command': [{sys.executable!r}, '-c', {deaf!r}]}}]"
+    )
     with started(tmp_path, "--config", str(config)) as demo:
         list(takewhile(lambda line: line != "What happens from now on:\n", demo.stdout))
         wait_until(lambda: "\ndeaf\n" in (tmp_path / "demo/hub.log").read_text())
-        (hub,) = [pid for pid in descendants(demo.pid) if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        (hub,) = [
+            pid
+            for pid in descendants(demo.pid)
+            if b"jupyterhub\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
         os.kill(hub, signal.SIGKILL)
         assert demo.wait(timeout=60) == 1
         (killed,) = [line for line in demo.stdout if line.startswith("The demo killed process ")]
