@@ -200,9 +200,22 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
     yield f"  {shlex.join([k8s_hub, 'doctor', *where])}"
     yield f"  {shlex.join([k8s_hub, 'volumes', 'list', *where])}"
     if outcome.has_culler:
-        yield f"  {shlex.join([k8s_hub, 'cull', 'explain', 'ada', *outcome.culler_flags])}"
+        yield f"  {_explain_command(program, k8s_hub, outcome)}"
     else:
         yield "This configuration has no culler: no server is stopped because it is idle."
+
+
+def _explain_command(program: Path, shown: str, outcome: Outcome) -> str:
+    """Return the command with the folder and the variables of the culler, without changing those of the terminal."""
+    arguments = ["cull", "explain", "ada", *outcome.culler_flags]
+    first = []
+    if outcome.culler_variables:
+        first.append(shlex.join([".", outcome.culler_variables]))
+    if outcome.culler_directory not in {"", str(Path.cwd())}:
+        first.append(shlex.join(["cd", outcome.culler_directory]))
+    if not first:
+        return shlex.join([shown, *arguments])
+    return f"({' && '.join([*first, shlex.join([str(program), *arguments])])})"
 
 
 def _password(plan: Plan) -> str:

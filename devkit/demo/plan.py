@@ -86,6 +86,11 @@ class Plan:
         return self.directory / "hub.log"
 
     @property
+    def culler_variables(self) -> Path:
+        """The variables of the culler's service, for a shell."""
+        return self.directory / "culler-variables.sh"
+
+    @property
     def repeated(self) -> Path:
         """What the terminal repeats of the hub's log."""
         return self.directory / "hub-problems.log"
@@ -199,6 +204,7 @@ def _run_of(plan: Plan) -> Run:
         culler_url=f"http://{LOOPBACK}:{plan.culler_port}",
         culler_options=str(plan.culler_options),
         outcome=str(plan.outcome),
+        culler_variables=str(plan.culler_variables),
         repeated=str(plan.repeated),
     )
 

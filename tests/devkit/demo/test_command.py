@@ -115,7 +115,16 @@ OWN = """
 c.JupyterHub.authenticator_class = "github"
 c.JupyterHub.hub_connect_url = "http://hub:8081"
 c.KubeSpawner.namespace = "jhub"
-c.JupyterHub.services = [{"name": "culler", "command": ["python3", "-m", "k8s_hub.culler", "--timeout=90"]}]
+c.JupyterHub.services = [
+    {
+        "name": "culler",
+        "command": [
+            *("python3", "-m", "k8s_hub.culler", "--url=http://localhost:8081/hub/api"),
+            *("--timeout=90", "--warn-before=30", "--rules-file=rules.json"),
+        ],
+        "environment": {"IDLE_CULLER_WARN_URL": "http://127.0.0.1:1/secret"},
+    },
+]
 c.JupyterHub.load_roles = [
     {"name": "culler", "services": ["culler"], "scopes": ["list:users", "read:servers", "delete:servers"]}
 ]
@@ -125,16 +134,27 @@ c.JupyterHub.load_roles = [
 def test_a_configuration_of_ones_own(tmp_path):
     config = tmp_path / "own.py"
     config.write_text(OWN)
+    (tmp_path / "rules.json").write_text("[]")
     with started(tmp_path, "--config", str(config)) as demo:
         lines, _ = introduction_and_family(demo, tmp_path)
+        pasted = [line for line in lines if line.startswith("  export ") or "cull explain" in line]
+        explained = subprocess.run(
+            ["sh", "-e"], input="".join(pasted), capture_output=True, text=True, check=False
+        )
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=60) == 0
+    assert explained.stderr.startswith("k8s-hub cull explain: the hub has no user 'ada', or ")
     assert lines[1].startswith(f"The hub with {config} is ready after ")
     assert lines[3] == (
         "The demo replaces these settings: JupyterHub.authenticator_class, JupyterHub.hub_connect_url, "
-        "KubeSpawner.namespace.\n"
+        "KubeSpawner.namespace, --url of the service culler.\n"
     )
-    assert any(line.endswith("k8s-hub cull explain ada --timeout=90\n") for line in lines)
+    assert pasted[1] == (
+        f"  (. {tmp_path}/demo/culler-variables.sh && cd {tmp_path} && "
+        f"{Path(sys.executable).with_name('k8s-hub')} "
+        "cull explain ada --timeout=90 --warn-before=30 --rules-file=rules.json)\n"
+    )
+    assert "secret" not in "".join(lines)
 
 
 def test_a_mistake_in_a_configuration_of_ones_own_is_told_in_one_line(tmp_path):

@@ -10,7 +10,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from devkit.demo import configuration
-from devkit.demo.configuration import Outcome, Run, complete, culler_flags
+from devkit.demo.configuration import Outcome, Run, complete
 from devkit.demo.fitting import fit
 from devkit.demo.hub_log import HUB
 from devkit.demo.leftovers import MARKER
@@ -36,6 +36,7 @@ def run(tmp_path):
             culler_url="http://127.0.0.1:10101",
             culler_options="/demo/culler.json",
             outcome=str(tmp_path / "outcome.json"),
+            culler_variables=str(tmp_path / "culler-variables.sh"),
             repeated=str(tmp_path / "repeated.log"),
         )
 
@@ -151,6 +152,7 @@ def test_somebodys_own_configuration_loses_what_leads_to_their_cluster(run, tmp_
     assert c.GitHubOAuthenticator.client_id == "id"
     assert "profile_list" not in c.KubeSpawner
     assert outcome.culler_flags == ["--timeout=90"]
+    assert outcome.culler_directory == str(Path.cwd())  # the hub runs in the folder of the configuration
 
 
 def test_servers_of_somebodys_own_configuration_keep_their_environment(run, tmp_path, monkeypatch):
@@ -208,19 +210,32 @@ def test_the_peers_class_itself_is_replaced():
     assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
 
 
-@pytest.mark.parametrize(
-    ("command", "flags"),
-    [
-        (["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"], ["--timeout=3600"]),
-        (["k8s-hub", "cull", "--timeout=3600", "--once"], ["--timeout=3600", "--once"]),
-        ("python3 -m k8s_hub.culler --timeout=60", ["--timeout=60"]),
-        (["python3", "-m", "announcements"], None),
-        (["k8s-hub", "cull"], []),
-        (None, None),
-    ],
-)
-def test_the_flags_of_the_culler_are_found(command, flags):
-    assert culler_flags([{"name": "other", "url": "http://x"}, {"name": "one", "command": command}]) == flags
+def test_what_explain_needs_of_the_culler_is_known(run, tmp_path, monkeypatch):
+    own = run(tmp_path / "own.py", is_own=True)
+    (tmp_path / "own.py").write_text(
+        """
+c.JupyterHub.services = [
+    {
+        "name": "culler",
+        "command": ["k8s-hub", "cull", "--url=http://localhost:8081/hub/api", "--rules-file=rules.json"],
+        "environment": {"IDLE_CULLER_WARN_URL": "https://chat.example.org/it's-secret"},
+        "cwd": "/srv/hub",
+    }
+]
+"""
+    )
+    c, outcome = loaded(own, monkeypatch)
+    assert outcome == Outcome(
+        left_out=["--url of the service culler"],
+        culler_flags=["--rules-file=rules.json"],
+        culler_directory="/srv/hub",
+        culler_variables=own.culler_variables,
+    )
+    assert c.JupyterHub.services[0]["command"] == ["k8s-hub", "cull", "--rules-file=rules.json"]
+    # Without the marker: a terminal that runs these lines outlives the demo.
+    assert Path(own.culler_variables).read_text() == (
+        "export IDLE_CULLER_WARN_URL='https://chat.example.org/it'\"'\"'s-secret'\n"
+    )
 
 
 def test_the_token_is_not_shown(run):
