@@ -19,6 +19,7 @@ from devkit.demo.gather import gather
 from devkit.demo.hub_log import HubLog, Lines
 from devkit.demo.plan import Plan
 from devkit.demo.webhook import Warnings
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.hub.api import HubApi
@@ -148,9 +149,9 @@ class Narrator:
 
 
 def _profile(server: Server) -> str:
-    options = server.raw.get("user_options")
-    profile = options.get("profile") if isinstance(options, Mapping) else None
-    return profile if isinstance(profile, str) else ""
+    """Return the profile that the start applied; the hub also remembers choices that have no effect any more."""
+    applied = SavedState.load(server.state).applied_options
+    return applied.profile if applied is not None and isinstance(applied.profile, str) else ""
 
 
 def sentence(happened: Happening) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from devkit.demo.settings import free_port
+from devkit.demo.process import program
+from devkit.demo.settings import claimed, free_port
 
 pytestmark = [pytest.mark.hub, pytest.mark.slow]
 
@@ -25,9 +27,9 @@ def demo(tmp_path):
 
 
 @contextmanager
-def started(directory, *options):
+def started(directory, *options, port=None):
     command = [sys.executable, "-m", "devkit", "demo", "--pods", "listener", *options]
-    places = ["--port", str(free_port()), "--directory", str(directory / "demo")]
+    places = ["--port", str(port or free_port()), "--directory", str(directory / "demo")]
     with subprocess.Popen(
         [*command, *places], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -48,6 +50,7 @@ def test_an_introduction_and_ctrl_c(demo, tmp_path):
     assert "The culler warns after 40 s without activity and stops the server after 1 min." in text
     assert "/services/idle-culler/all ." in text
     assert f"Logs and users' files are in {tmp_path}/demo. Press Ctrl-C to stop." in text
+    assert "Ignore doctor's advice to use an administrator's kubeconfig" in text
     assert "isolates processes no further than the operating system does" in text
 
     demo.send_signal(signal.SIGINT)
@@ -115,6 +118,7 @@ OWN = """
 c.JupyterHub.authenticator_class = "github"
 c.JupyterHub.hub_connect_url = "http://hub:8081"
 c.KubeSpawner.namespace = "jhub"
+c.KubeSpawner.memory_limits = "1G"
 c.JupyterHub.services = [
     {
         "name": "culler",
@@ -134,15 +138,20 @@ c.JupyterHub.load_roles = [
 def test_a_configuration_of_ones_own(tmp_path):
     config = tmp_path / "own.py"
     config.write_text(OWN)
-    (tmp_path / "rules.json").write_text("[]")
+    (tmp_path / "rules.json").write_text('[{"match": {"profile": "gpu"}, "timeout": 200}]')
     with started(tmp_path, "--config", str(config)) as demo:
         lines, _ = introduction_and_family(demo, tmp_path)
         pasted = [line for line in lines if line.startswith("  export ") or "cull explain" in line]
         explained = subprocess.run(
             ["sh", "-e"], input="".join(pasted), capture_output=True, text=True, check=False
         )
+        told = [next(demo.stdout), next(demo.stdout)]
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=60) == 0
+    assert {line[10:60] for line in told} == {
+        "The hub's log warns: Config option `memory_limits`",
+        "The hub's log warns: The API token lacks the scope",
+    }
     assert explained.stderr.startswith("k8s-hub cull explain: the hub has no user 'ada', or ")
     assert lines[1].startswith(f"The hub with {config} is ready after ")
     assert lines[3] == (
@@ -164,8 +173,28 @@ def test_a_mistake_in_a_configuration_of_ones_own_is_told_in_one_line(tmp_path):
         assert demo.wait(timeout=60) == 1
         assert demo.stderr.read() == (
             "demo: the hub ended while starting: ModuleNotFoundError: No module named 'no_such_module' "
-            f"({tmp_path}/demo/hub.log)\n"
+            f"in {config}, line 1 ({tmp_path}/demo/hub.log). If a package has this module, install it: "
+            f"{program('pip')} install PACKAGE\n"
         )
+
+
+def test_an_idle_limit_has_no_effect_on_a_configuration_of_ones_own(tmp_path):
+    with started(tmp_path, "--config", str(tmp_path / "own.py"), "--idle", "20") as demo:
+        assert demo.wait(timeout=60) == 2
+        assert demo.stderr.read().endswith(
+            "error: --idle has no effect with --config: set the timeout of your configuration's culler\n"
+        )
+
+
+def test_a_second_demo_is_told_of_the_directory_before_the_port(tmp_path):
+    in_use = f"demo: --directory {tmp_path}/demo is in use by another demo"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        claimed(tmp_path / "demo"),
+        started(tmp_path, port=taken.getsockname()[1]) as demo,
+    ):
+        assert demo.wait(timeout=60) == 1
+        assert demo.stderr.read().startswith(in_use)
 
 
 @pytest.mark.parametrize("log", ["mini-cluster.log", "proxy.log", "hub.log"])

@@ -20,7 +20,7 @@ def text_of(seconds):
     return None if seconds is None else at(seconds).isoformat()
 
 
-def user(name="ada", *, active=None, **servers):
+def user(name="ada", *, active=None, applied="small", **servers):
     """A user as the hub describes one; each server is True for ready, False for pending, or when it was active."""
     described = {
         key.removeprefix("default"): {
@@ -29,6 +29,7 @@ def user(name="ada", *, active=None, **servers):
             "started": text_of(0),
             "last_activity": text_of(server if server not in {True, False} else None),
             "user_options": {"profile": "small"},
+            "state": {"applied_options": applied and {"profile": applied, "options": {}}},
         }
         for key, server in servers.items()
     }
@@ -67,6 +68,10 @@ def test_a_day_of_a_user(told):
     assert told.look(72, user(active=70, default=71)) == [
         "ada's server is back: ready after 2 s, with the same volume and files."
     ]
+
+
+def test_a_profile_that_the_start_did_not_apply_is_not_told(told):
+    assert told.look(1, user(applied=None, default=False)) == ["ada's server is starting."]
 
 
 def test_a_user_of_an_earlier_run_has_not_logged_in(told):

@@ -67,6 +67,24 @@ async def test_the_end_before_it_is_ready_is_told_with_its_last_words(command):
         await process.wait_until_ready(never, deadline=10)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("x =", "SyntaxError: invalid syntax in {}/own.py, line 2"),
+        ("import json; json.loads(1)", "TypeError: .* in {}/own.py, line 2"),
+        (
+            "import no.such",
+            r"ModuleNotFoundError: .* in {}/own.py, line 2 \(.*hub.log\)\. .*pip install PACKAGE$",
+        ),
+    ],
+)
+async def test_the_place_of_a_mistake_in_a_file_beside_it_is_told(command, tmp_path, wrong, told):
+    (tmp_path / "own.py").write_text(f"\n{wrong}\n")
+    process = await Process.start(command("import own", name="hub"))
+    with pytest.raises(DemoError, match="starting: " + told.format(tmp_path)):
+        await process.wait_until_ready(never, deadline=10)
+
+
 async def test_a_process_that_is_never_ready_is_told_after_the_deadline(command):
     process = await Process.start(command("import time; time.sleep(60)", name="hub"))
     with pytest.raises(DemoError, match="the hub is not ready after 0 s: no output"):
