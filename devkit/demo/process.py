@@ -96,9 +96,14 @@ class Process:
 
     async def kill(self) -> None:
         """Send SIGKILL to the group, even if its leader is already gone."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self._has_lost_its_pid():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
+
+    def _has_lost_its_pid(self) -> bool:
+        """Return whether another process has the pid. While a member of the group lives, none can get it."""
+        return not self.is_running and Path(f"/proc/{self.pid}").exists()
 
     def last_words(self) -> str:
         """Return the last line of the log, its place in a file beside the command, a hint, and where to read more."""

@@ -59,6 +59,18 @@ async def test_a_stubborn_process_is_ended_with_its_group_after_the_grace_period
     await gone(child_pid)
 
 
+async def test_a_process_that_got_the_pid_of_an_ended_one_is_left_alone(command, monkeypatch):
+    ended = await Process.start(command("pass"))
+    await ended.wait()
+    other = await Process.start(command("import time; time.sleep(60)", name="other"))
+    other_pid = other.pid
+    with monkeypatch.context() as patched:
+        patched.setattr(Process, "pid", other_pid)
+        await ended.kill()
+    assert is_alive(other_pid)
+    await other.kill()
+
+
 async def test_the_end_before_it_is_ready_is_told_with_its_last_words(command):
     process = await Process.start(command("print('one'); print('the port is taken')", name="proxy"))
     with pytest.raises(
