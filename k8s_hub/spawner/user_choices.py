@@ -254,7 +254,7 @@ def _override(spawner: Any, name: str, value: Any) -> None:
         setattr(spawner, name, new)
     except TraitError:
         raise
-    except Exception as error:  # "infG" as an amount of memory, for example
+    except Exception as error:  # of a trait in a subclass, for example
         raise TraitError(f"{name} cannot have this value: {type(error).__name__}") from error
 
 
