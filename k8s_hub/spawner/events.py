@@ -23,7 +23,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
 from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
-from k8s_hub.spawner.run_log import BROKEN_CODE
+from k8s_hub.spawner.run_log import BROKEN_CODE, name_of
 from k8s_hub.text import format_duration
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
@@ -94,7 +94,7 @@ class RuleEventFormatter(EventFormatter):
             try:
                 return str(rule.template(**groups))
             except Exception as error:  # noqa: BLE001 - an administrator's template; show the event anyway
-                BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
+                BROKEN_CODE.log_once(self.log, f"event rule {type(self).__name__}.{rule.place}", error)
                 break
         return message_of(event)
 
@@ -278,7 +278,7 @@ def _formatted(formatter: EventFormatter, event: Raw) -> str:
     try:
         return str(formatter.format_event(event))
     except Exception as error:  # noqa: BLE001 - an administrator's code; show the event anyway
-        BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
+        BROKEN_CODE.log_once(formatter.log, f"event formatter {name_of(formatter.format_event)}", error)
         return message_of(event)
 
 
@@ -294,5 +294,5 @@ async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None
     try:
         return {**item, **await maybe_future(hook(spawner, event, message))}
     except Exception as error:  # noqa: BLE001 - an administrator's code; show the message anyway
-        BROKEN_CODE.log_once(spawner.log, "decorate_progress_message", hook, error)
+        BROKEN_CODE.log_once(spawner.log, f"decorate_progress_message {name_of(hook)}", error)
         return item
