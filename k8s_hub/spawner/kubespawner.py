@@ -134,7 +134,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             options = {name: getattr(self, name) for name in security.DECISIVE}
             security.refuse_contradictions(self.security_profile, options)
         if self.user is not None:
-            preflight.log_unusable(self._resolver, security.Protection.of(self))
+            is_made = type(self).__init__ is KubeSpawner.__init__
+            preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
 
     # --- Cluster ---
 
