@@ -124,7 +124,7 @@ def _fault(spawner: HasTraits, trait: TraitType[Any, Any], value: Any) -> str:
         # A dictionary's values may be secret, and so may a wrong value for a dictionary.
         kind = f"must be {trait.info()}, not a {type(value).__name__}"
         return kind if isinstance(trait, Dict) else str(error)
-    except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example
+    except Exception as error:  # noqa: BLE001 - of a trait in a subclass, for example
         return f"must be {trait.info()}; it raises {type(error).__name__}"
     return ""
 
