@@ -58,8 +58,15 @@ class WatchGone:
     message: str = "too old resource version"
 
 
-Effect: TypeAlias = Slow | CommitAfterDisconnect | ReplyLost | RequestLost | Refuse | CutWatch | WatchGone
-StreamEffect: TypeAlias = CutWatch | WatchGone
+@dataclass(frozen=True, slots=True)
+class MuteWatch:
+    """An open watch sends nothing more, from its next line on, and does not end: the network swallows its packets."""
+
+
+Effect: TypeAlias = (
+    Slow | CommitAfterDisconnect | ReplyLost | RequestLost | Refuse | CutWatch | WatchGone | MuteWatch
+)
+StreamEffect: TypeAlias = CutWatch | WatchGone | MuteWatch
 
 
 def too_many_requests(retry_after_seconds: int = 1) -> Refuse:

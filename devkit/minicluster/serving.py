@@ -23,6 +23,7 @@ from devkit.minicluster.faults import (
     CutWatch,
     Effect,
     Faults,
+    MuteWatch,
     Refuse,
     ReplyLost,
     RequestLost,
@@ -112,7 +113,7 @@ class Api:
         self, http: web.BaseRequest, request: Request, effect: Effect | None
     ) -> web.StreamResponse:
         match effect:
-            case None | CutWatch() | WatchGone():
+            case None | CutWatch() | WatchGone() | MuteWatch():
                 return await self._perform(http, request)
             case Slow(seconds=seconds):
                 await asyncio.sleep(seconds)
@@ -208,6 +209,8 @@ class Api:
                     case WatchGone(message=message):
                         await response.write(error_line(StatusError(410, "Expired", message)))
                         break
+                    case MuteWatch():
+                        await asyncio.Event().wait()  # until the client leaves
                     case None:
                         if lines:
                             await response.write(b"".join(lines))

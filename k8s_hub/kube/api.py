@@ -31,6 +31,12 @@ SILENCE = 75.0
 FORBIDDEN_GRACE = 30.0
 """Seconds during which a Forbidden may come from a restarting API server. After that, the right counts as revoked."""
 
+UNAUTHORIZED_GRACE = 120.0
+"""Seconds during which an API server may refuse credentials that it accepted before: a token is renewed, or a clock is off.
+
+Each request reads the credentials anew. After that, they count as invalid.
+"""
+
 
 class KubeApi:
     """One method per verb, raw JSON in and out. Every failure is a `KubeError`."""
@@ -222,19 +228,26 @@ class _TransientForbidden:
     """Requests that were allowed before: a Forbidden for one of them may be transient.
 
     An API server that has just started answers before it has read roles and service accounts. For some seconds it refuses
-    what it allows later. No start must fail because of that.
+    what it allows later. While a token is replaced, it refuses everything. No start must fail because of that.
     """
 
     def __init__(self) -> None:
         #: By request: since when it is refused, in loop time; None while it is allowed.
         self._refused_since: dict[tuple[str, Resource, str | None], float | None] = {}
+        self._was_authenticated = False  # the API server has accepted the credentials once
+        self._unauthenticated_since: float | None = None  # loop time; None while they are accepted
 
     def note_success(self, verb: str, resource: Resource, namespace: str | None) -> None:
         """Remember that the request is allowed."""
         self._refused_since[verb, resource, namespace] = None
+        self._note_authenticated()
 
     def meant_by(self, error: KubeError, verb: str, resource: Resource, namespace: str | None) -> KubeError:
         """Return the error, or `Unavailable` for a Forbidden that may be transient."""
+        if error.code == 401:
+            return Unavailable.of(error) if self._may_be_accepted_again() else error
+        if not isinstance(error, Unavailable):
+            self._note_authenticated()
         if not isinstance(error, Forbidden):
             return error
         status = error.status or {"code": error.code, "message": error.message}
@@ -242,6 +255,15 @@ class _TransientForbidden:
         if is_admission_not_ready(refusal) or self._may_pass(refusal, (verb, resource, namespace)):
             return Unavailable.of(error)
         return error
+
+    def _note_authenticated(self) -> None:
+        self._was_authenticated, self._unauthenticated_since = True, None
+
+    def _may_be_accepted_again(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if self._unauthenticated_since is None:
+            self._unauthenticated_since = now
+        return self._was_authenticated and now - self._unauthenticated_since < UNAUTHORIZED_GRACE
 
     def _may_pass(self, refusal: Refusal, asked: tuple[str, Resource, str | None]) -> bool:
         if asked not in self._refused_since or not lacks_right(refusal):

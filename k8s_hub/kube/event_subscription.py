@@ -171,6 +171,10 @@ class EventWatch:
             record.backfill(event for event in page.items if _involved_in(event) == involved)
             self.notifier.notify([involved])
 
+    def reopen(self, why: str) -> None:
+        """Open the watch again, if it is open. ``why`` is for the log."""
+        self._watcher.reopen(why)
+
     async def close(self) -> None:
         """End the watch."""
         if self._ending is not None:

@@ -12,6 +12,7 @@ Guarantees
     Readers never see a partial list. An object that vanished during an outage is reported as a change.
     A waiter wakes at changes of its own keys. Cancelling it leaves nothing behind.
     It never blocks the event loop for long.
+    While somebody waits for an object, a watch that is open but hears nothing more is noticed within 10 s (`check`).
 
 Caveats
     A view shows the past. If it is stale, a missing object is unknown, not gone: check `staleness` and `is_watching`, wait
@@ -32,12 +33,21 @@ from k8s_hub.kube.core.store import Index, Project, Store, View, no_index
 from k8s_hub.kube.core.watch import Bookmark, ListPage, WatchEvent, Watching
 from k8s_hub.kube.notifier import Notifier
 from k8s_hub.kube.watcher import Watcher
-from k8s_hub.objects.keys import Key, uid_of
+from k8s_hub.objects.keys import Key, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import Chance, RetryPolicy, retrying
 
 CONFIRM = RetryPolicy(deadline=math.inf)
 """Retries without a deadline of its own: the waiter has one."""
+
+QUIET = 5.0
+"""Seconds of silence after which a waiter asks whether its watch still hears."""
+
+CATCH_UP = 1.0
+"""Seconds in which a watch that hears delivers a change that the API server already shows."""
+
+BETWEEN_CHECKS = 1.0
+"""Least seconds between two checks of one watch: however many starts wait, they cost one request each second."""
 
 LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
 
@@ -77,6 +87,7 @@ class Informer:
         self._store = Store(project, index, on_odd=self._watcher.note_odd)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._next_check = -math.inf  # loop time
 
     def __str__(self) -> str:
         return f"{self._resource} in {self._namespace or 'all namespaces'}"
@@ -163,34 +174,76 @@ class Informer:
                         kept = self.view.get(key)
                         if condition(kept):
                             return kept
-                    await self._next_change(wakeup)
+                    if not await self._next_change(wakeup, QUIET):
+                        await self.check(key)
 
     async def wait_gone(self, key: Key, uid: str, *, deadline: float) -> None:
         """Return once the object with this uid is gone, whether or not another one has its name.
 
-        If the view never showed the object, one GET confirms its absence: the view may not show a recent create yet. Raises
-        TimeoutError at the deadline.
+        While the view does not show the object, a GET confirms its absence: the view may not show a recent create yet.
+        Raises TimeoutError at the deadline.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe(key) as wakeup:
                 was_seen = False
                 while True:
                     entry = self.view.entry(key)
-                    if entry is not None and entry.uid == uid:
-                        was_seen = True
-                    elif was_seen or not await self._exists(key, uid):
+                    is_seen = entry is not None and entry.uid == uid
+                    if not is_seen and (was_seen or not await self._exists(key, uid)):
                         return
-                    await self._next_change(wakeup)
+                    was_seen = is_seen
+                    if not await self._next_change(wakeup, QUIET) and is_seen:
+                        await self.check(key)
 
     def subscribe(self, *keys: Key, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
         """Set ``wakeup`` at each change of these objects or of the view's freshness, inside the context."""
         return self._notifier.subscribe(*keys, wakeup=wakeup)
 
-    async def _next_change(self, wakeup: asyncio.Event) -> None:
+    async def check(self, key: Key) -> bool:
+        """Return False, and open the watch again, if it is silent although this object has changed.
+
+        Packets can get lost without an end of the connection; `Watcher` itself notices that only after a minute. This asks
+        nothing while the watch hears something, and nothing if the API server does not answer.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self.is_watching or self.staleness() < QUIET or now < self._next_check:
+            return True
+        self._next_check = now + BETWEEN_CHECKS
+        try:
+            version = version_of(await self._api.get(self._resource, key))
+        except NotFound:
+            version = None
+        except KubeError:
+            return True
+        if await self._catches_up(key, version):
+            return True
+        self._watcher.reopen(f"it was silent for {self.staleness():.0f} s and missed a change of {key}")
+        return False
+
+    def reopen(self, why: str) -> None:
+        """Open the watch again. ``why`` is for the log."""
+        self._watcher.reopen(why)
+
+    async def _catches_up(self, key: Key, version: str | None) -> bool:
+        """Tell whether the view shows, at once or soon, the object of this version; None: that it is gone."""
+        with self.subscribe(key, wakeup=asyncio.Event()) as wakeup, suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                while not (self.view.get(key) is None if version is None else self.view.has_seen(version)):
+                    await wakeup.wait()
+                    wakeup.clear()
+                return True
+        return False
+
+    async def _next_change(self, wakeup: asyncio.Event, seconds: float | None = None) -> bool:
+        """Return True at a change, False after ``seconds`` without one."""
         if self._closed:
             raise Unavailable(f"the view of {self} is closed", reason="Closed")
-        await wakeup.wait()
-        wakeup.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await wakeup.wait()
+                wakeup.clear()
+                return True
+        return False
 
     async def _exists(self, key: Key, uid: str) -> bool:
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.metrics import PENDING_DELETES
 from k8s_hub.objects.keys import Key, uid_of
@@ -145,8 +145,8 @@ class PendingDeletes:
         except NotFound:
             return delete.is_over
         except KubeError as error:
-            # Who may not look for so long could not have created it either.
-            if delete.is_over and isinstance(error, Forbidden):
+            # Who may not look for so long could not have created it either. A 401 says nothing about rights.
+            if delete.is_over and error.code == 403:
                 return True
             raise
         # Withdrawn while it was asked: what was found may be the owner's new object.

@@ -9,7 +9,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 
 from k8s_hub.kube.api import PAGE_SIZE, KubeApi
@@ -110,6 +110,7 @@ class Watcher:
         self._is_trouble_logged = False  # until the recovery is logged
         self._is_crash_logged = False
         self._odd: set[str] = set()  # unreadable objects in the log
+        self._open_until: asyncio.Timeout | None = None  # of the open watch; `reopen` lets it expire
 
     async def run(self) -> None:
         """Start from scratch, and repeat attempts."""
@@ -121,6 +122,12 @@ class Watcher:
             if not self._on_end(self.failure):
                 return
             await asyncio.sleep(self._pause_after(self.failure))
+
+    def reopen(self, why: str) -> None:
+        """Close the open watch, if any, and resume at its version. ``why`` is for the log."""
+        if self._open_until is not None and self._open_until.when() is None:
+            logger.warning("%s: opening the watch again: %s", self._name, why)
+            self._open_until.reschedule(asyncio.get_running_loop().time())
 
     def note_odd(self, odd: Odd) -> None:
         """Log a skipped object, once per object."""
@@ -173,13 +180,24 @@ class Watcher:
             timeout_seconds=self._drawn_lifetime(),
         )
         async with opened as stream:
-            self._note_opened(listed)
-            loop_turn = CooperativeYield()
-            async for event in stream:
-                self._take(event)
-                if not isinstance(self.state, Watching):
-                    raise end_meant_by(event)
-                await loop_turn.checkpoint()
+            try:
+                async with asyncio.timeout(None) as self._open_until:
+                    self._note_opened(listed)
+                    await self._read(stream)
+            except TimeoutError as error:
+                raise Unavailable(
+                    "the watch was silent while the cluster changed", reason="Silent"
+                ) from error
+            finally:
+                self._open_until = None
+
+    async def _read(self, stream: AsyncIterator[WatchEvent]) -> None:
+        loop_turn = CooperativeYield()
+        async for event in stream:
+            self._take(event)
+            if not isinstance(self.state, Watching):
+                raise end_meant_by(event)
+            await loop_turn.checkpoint()
 
     def _drawn_lifetime(self) -> int | None:
         if self._lifetime is None:

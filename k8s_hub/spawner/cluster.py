@@ -38,6 +38,17 @@ class Cluster:
         """Collect the events of the feed's objects while the body runs; None if the spawner does not watch events."""
         return nullcontext() if self.events is None else self.events.subscribe()
 
+    async def check_watches(self, pod: Key | None, *claims: Key) -> None:
+        """Open the watches again if the one that a start waits for has missed a change of its pod, else of its claims."""
+        checked = [(self.pods, pod)] if pod is not None else [(self.claims, claim) for claim in claims]
+        for informer, key in checked:
+            if not await informer.check(key):
+                why = f"the watch of {informer} was silent"
+                self.pods.reopen(why)
+                self.claims.reopen(why)
+                if self.events is not None:
+                    self.events.reopen(why)
+
     async def delete(self, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> bool:
         """Delete this object, but no later one with its name; return False if it was gone. Raises KubeError."""
         try:

@@ -58,7 +58,6 @@ from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
-    PendingCreates,
     Run,
     create_pod,
     ensure_claim,
@@ -161,7 +160,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     @property
     def _own_pod(self) -> OwnPod:
-        return OwnPod(server=identity_of(self), key=Key(self.namespace, self.pod_name), uid=self.pod_id)
+        return OwnPod(
+            server=identity_of(self),
+            key=Key(self.namespace, self.pod_name),
+            uid=self.pod_id,
+            attempt_id=lifecycle.attempt_of(self._life),
+        )
 
     def _spec(self) -> ServerSpec:
         """Return the server's spec from the current settings."""
@@ -548,6 +552,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         Waits for at most `stop_timeout`. Keeps a delete that it cannot deliver, and retries it until it can.
         """
         await self._run.creates.wait()
+        uncertain = self._run.creates.uncertain_attempt
         try:
             cluster = await self._connect()
         except ConfigurationError as error:
@@ -560,11 +565,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             grace_seconds=0 if now else self.delete_grace_period,
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
-            uncertain_attempt=self._run.creates.uncertain_attempt,
+            uncertain_attempt=uncertain,
             owned_objects=self._owned_keys(),
         )
         await removal.run(self._own_pod.all_in(cluster.pods.view))
-        self._run.creates = PendingCreates()
+        self._run.creates.settle(uncertain)
         self._life = lifecycle.stopped(self._life)
         await self._leave()
 

@@ -64,12 +64,12 @@ Life: TypeAlias = Unknown | Idle | Starting | Running | Failed
 
 def may_have_created(life: Life) -> bool:
     """Tell whether a start without a URL may have created something: poll() then returns None, so the hub stops it."""
-    return _attempt_of(life) is not None
+    return attempt_of(life) is not None
 
 
 def start_begun(life: Life) -> Starting:
     """start() is called; what an earlier start left behind still exists."""
-    return Starting(_attempt_of(life))
+    return Starting(attempt_of(life))
 
 
 def create_begun(attempt_id: str) -> Starting:
@@ -113,5 +113,6 @@ def unanswered(life: Life) -> Life:
     return Idle() if isinstance(life, Unknown) else life
 
 
-def _attempt_of(life: Life) -> str | None:
+def attempt_of(life: Life) -> str | None:
+    """Return the id of a start without a URL that may have created something; None if there is none."""
     return life.attempt_id if isinstance(life, Starting | Failed) else None

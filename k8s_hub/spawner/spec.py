@@ -12,9 +12,9 @@ from typing import Any
 from k8s_hub.claims.extra import ExtraClaim
 from k8s_hub.claims.home import HomeName
 from k8s_hub.kube.core.store import View
-from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity, is_ours
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, RELEASE_LABELS, ServerIdentity, is_ours
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
-from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import owner
 
@@ -54,10 +54,18 @@ class OwnPod:
     key: Key
     #: Identifies the pod even after its user is renamed; "" before the first pod.
     uid: str
+    #: The id of a start that may have created a pod without our knowledge of its uid; None if there is none.
+    attempt_id: str | None = None
 
     def is_own(self, pod: Raw) -> bool:
-        """Recognise a pod of this server by its annotations, or by its uid if its user was renamed since."""
-        return is_ours(pod, self.server) or (bool(self.uid) and uid_of(pod) == self.uid)
+        """Recognise a pod of this server by its annotations, or, if its user was renamed since, by its uid or start."""
+        return (
+            is_ours(pod, self.server)
+            or (bool(self.uid) and uid_of(pod) == self.uid)
+            or (
+                self.attempt_id is not None and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.attempt_id
+            )
+        )
 
     def all_in(self, pods: View) -> list[Raw]:
         """Return this server's pods in the view, the one with its name first: the others may have old names."""

@@ -81,6 +81,11 @@ class PendingCreates:
         while self._running:
             await asyncio.wait(self._running)
 
+    def settle(self, attempt_id: str | None) -> None:
+        """Forget an uncertain attempt: a stop has taken over the search for its object."""
+        if self.uncertain_attempt == attempt_id:
+            self.uncertain_attempt = None
+
     def _note_outcome(self, attempt_id: str, task: asyncio.Task[Raw]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
@@ -353,7 +358,8 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
                     raise SpawnFailed(seen)
                 if knocks.has_asked:
                     attempt.emit(seen)
-                await _wait_for(wakeup, min(LOOK_AGAIN, seconds - waited))
+                if not await _wait_for(wakeup, min(LOOK_AGAIN, seconds - waited)):
+                    await attempt.cluster.check_watches(key_of(pod))
 
 
 class _Knocks:
@@ -455,7 +461,8 @@ async def watch_until(
             if seen.fatal:
                 raise SpawnFailed(seen)
             attempt.emit(_trouble_of_views(attempt, claims) or seen)
-            await _wait_for(wakeup, LOOK_AGAIN)
+            if not await _wait_for(wakeup, LOOK_AGAIN):
+                await attempt.cluster.check_watches(pod, *claims)
 
 
 def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | None:
@@ -475,13 +482,13 @@ def _is_about(event: Raw, uid: str) -> bool:
     return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
-async def _wait_for(wakeup: asyncio.Event, seconds: float) -> None:
-    """Wait for news, but no longer than ``seconds``."""
-    again = asyncio.get_running_loop().call_later(seconds, wakeup.set)
+async def _wait_for(wakeup: asyncio.Event, seconds: float) -> bool:
+    """Return True at news, False after ``seconds`` without any."""
     try:
-        await wakeup.wait()
-    finally:
-        again.cancel()
+        async with asyncio.timeout(seconds):
+            return await wakeup.wait()
+    except TimeoutError:
+        return False
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:

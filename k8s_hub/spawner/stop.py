@@ -56,20 +56,25 @@ class Removal:
         next start waits for that pod.
         """
         deadline = asyncio.get_running_loop().time() + self.timeout
-        pods = list(seen)
+        pods, deleted = list(seen), list[Raw]()
         try:
             if not self._is_among(pods):
                 pods += await self._look_up(deadline)
-            for pod in pods:
-                await self._delete(pod, deadline)
+            while pods:
+                was_there = await self._delete(pods[0], deadline)
+                pod = pods.pop(0)
+                if not was_there and key_of(pod) == self.key:
+                    # The view is old, and may not show the next pod of this name yet.
+                    pods += await self._look_up(deadline)
+                deleted.append(pod)
         except KubeError as error:
-            self._leave_to_background(pods, str(error))
+            self._leave_to_background([*deleted, *pods], str(error))
             return
         if self.uncertain_attempt is not None:
             self._search(self._is_of_attempt, "the reply to its creation was lost", is_of_one_attempt=True)
         for resource, key in self.owned_objects:
             await self._remove_owned(resource, key, deadline)
-        for pod in pods:
+        for pod in deleted:
             if not is_dying(pod):
                 await self._until_gone(pod, deadline)
 
@@ -85,15 +90,14 @@ class Removal:
             return []
         return [found] if self.is_own(found) else []
 
-    async def _delete(self, pod: Raw, deadline: float) -> None:
-        was_there = await retrying(
+    async def _delete(self, pod: Raw, deadline: float) -> bool:
+        """Return False if the pod was gone."""
+        return await retrying(
             self._policy,
             lambda: self.cluster.delete(PODS, pod, grace_seconds=self.grace_seconds),
             on=Unavailable,
             deadline=deadline,
         )
-        if not was_there:
-            logger.debug("%s: the pod was gone already", key_of(pod))
 
     async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
         """Remove an object that the pod owned; if that fails, leave it to its owner reference."""
@@ -132,7 +136,7 @@ class Removal:
             self._search(self.is_own, why)
 
     def _is_of_attempt(self, pod: Raw) -> bool:
-        return self.is_own(pod) and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
+        return annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
 
     def _search(self, matches: Callable[[Raw], bool], why: str, *, is_of_one_attempt: bool = False) -> None:
         self.cluster.pending_deletes.add(

@@ -5,7 +5,17 @@ import math
 
 import pytest
 
-from devkit.minicluster.faults import CutWatch, FaultRule, Refuse, Slow, WatchGone, refuse, too_many_requests
+from devkit.minicluster.faults import (
+    CutWatch,
+    FaultRule,
+    MuteWatch,
+    Refuse,
+    RequestLost,
+    Slow,
+    WatchGone,
+    refuse,
+    too_many_requests,
+)
 from devkit.minicluster.statuses import status_body
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Forbidden, Unavailable
@@ -247,6 +257,105 @@ async def test_wait_gone_times_out(informer, api, soon):
 
     with pytest.raises(TimeoutError):
         await informer.wait_gone(key(), uid_of(created), deadline=soon(5))
+
+
+# --- A watch that is open and hears nothing ---
+
+
+@pytest.fixture
+def mute(cluster):
+    """The open watch hears nothing from now on; the next one does."""
+    return lambda: cluster.faults.add(FaultRule(effect=MuteWatch(), verb="watch", count=1))
+
+
+async def test_a_waiter_notices_a_watch_that_hears_nothing(
+    informer, api, cluster, mute, counted, soon, caplog
+):
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    begin = now()
+    wait = asyncio.create_task(informer.wait_for(key(), is_running, deadline=soon(60)))
+    await asyncio.sleep(0.1)
+    mute()
+    set_phase(cluster, "ada", "Running")
+
+    await wait
+
+    assert now() - begin < 10
+    assert counted("list") == 1
+    assert "opening the watch again: it was silent for" in caplog.text
+
+
+async def test_a_waiter_for_what_the_watch_did_not_hear_of(informer, api, mute, soon):
+    await begun(informer, soon)
+    mute()
+    await api.create(PODS, NAMESPACE, pod())
+
+    assert await shows(informer, soon, seconds=60) < 10
+
+
+async def test_a_waiter_for_an_end_that_the_watch_did_not_hear_of(informer, api, cluster, mute, soon):
+    created = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    begin = now()
+    wait = asyncio.create_task(informer.wait_gone(key(), uid_of(created), deadline=soon(60)))
+    await asyncio.sleep(0.1)
+    mute()
+    remove(cluster, "ada")
+
+    await wait
+
+    assert now() - begin < 10
+
+
+async def test_a_quiet_watch_stays_open(informer, api, counted, soon):
+    """Nothing has changed: a waiter asks each 5 seconds, and believes the watch."""
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_running, deadline=soon(50))
+
+    assert counted("watch") == 1
+    assert 8 <= counted("get") <= 10
+
+
+async def test_a_change_that_the_watch_is_about_to_hear_is_not_missed(informer, api, cluster, counted, soon):
+    """The reply to the question is faster than the watch, which hears the change a moment later."""
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    await asyncio.sleep(10)
+    newer = await api.get(PODS, key())
+    newer = {**newer, "metadata": {**newer["metadata"], "resourceVersion": str(cluster.database.version + 1)}}
+    cluster.faults.add(FaultRule(effect=Refuse(code=200, body=newer), verb="get", count=1))
+    check = asyncio.create_task(informer.check(key()))
+    await asyncio.sleep(0.5)
+    set_phase(cluster, "ada", "Running")
+
+    assert await check
+    assert counted("watch") == 1
+
+
+async def test_many_waiters_of_a_quiet_watch_ask_once_a_second(informer, api, counted, soon):
+    for number in range(50):
+        await api.create(PODS, NAMESPACE, pod(f"p{number}"))
+    await begun(informer, soon)
+
+    waits = [informer.wait_for(key(f"p{number}"), is_running, deadline=soon(30)) for number in range(50)]
+    assert {type(end) for end in await asyncio.gather(*waits, return_exceptions=True)} == {TimeoutError}
+
+    assert counted("get") <= 30
+
+
+async def test_without_an_answer_the_watch_is_believed(informer, api, cluster, mute, counted, soon):
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    cluster.faults.add(FaultRule(effect=RequestLost(), verb="get"))
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_running, deadline=soon(30))
+
+    assert counted("watch") == 1
 
 
 # --- What the server does ---

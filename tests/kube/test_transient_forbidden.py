@@ -6,7 +6,7 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.statuses import status_body
-from k8s_hub.kube.api import FORBIDDEN_GRACE
+from k8s_hub.kube.api import FORBIDDEN_GRACE, UNAUTHORIZED_GRACE
 from k8s_hub.kube.core.errors import Forbidden, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS, PODS
 from k8s_hub.kube.event_subscription import EventWatch, Involved
@@ -37,13 +37,19 @@ def refused(cluster):
     return plant
 
 
-@pytest.mark.parametrize("status", [NO_ROLE, NO_ACCOUNT], ids=["role", "account"])
-async def test_what_was_allowed_before_is_unavailable_at_first_and_forbidden_in_the_end(api, refused, status):
+@pytest.mark.parametrize(
+    ("status", "grace"),
+    [(NO_ROLE, FORBIDDEN_GRACE), (NO_ACCOUNT, UNAUTHORIZED_GRACE)],
+    ids=["role", "account"],
+)
+async def test_what_was_allowed_before_is_unavailable_at_first_and_forbidden_in_the_end(
+    api, refused, status, grace
+):
     await api.create(PODS, NAMESPACE, pod("one"))
     allow = refused(status)
     with pytest.raises(Unavailable):
         await api.create(PODS, NAMESPACE, pod("two"))
-    await asyncio.sleep(FORBIDDEN_GRACE - 1)
+    await asyncio.sleep(grace - 1)
     with pytest.raises(Unavailable):
         await api.create(PODS, NAMESPACE, pod("two"))
     await asyncio.sleep(1)
@@ -55,6 +61,34 @@ async def test_what_was_allowed_before_is_unavailable_at_first_and_forbidden_in_
     refused(status)
     with pytest.raises(Unavailable):
         await api.create(PODS, NAMESPACE, pod("three"))
+
+
+async def test_credentials_that_were_accepted_may_be_refused_for_what_was_not_asked_before(api, refused):
+    """A request that is new, long after the last one: the token is being renewed, whatever it is for."""
+    await api.create(PODS, NAMESPACE, pod("one"))
+    await asyncio.sleep(2 * UNAUTHORIZED_GRACE)
+    refused(NO_ACCOUNT)
+
+    with pytest.raises(Unavailable):
+        await api.get(CLAIMS, key("home"))
+
+
+async def test_a_forbidden_says_that_the_credentials_are_accepted_again(api, refused):
+    await api.create(PODS, NAMESPACE, pod("one"))
+    accept = refused(NO_ACCOUNT)
+    with pytest.raises(Unavailable):
+        await api.create(PODS, NAMESPACE, pod("two"))
+    await asyncio.sleep(UNAUTHORIZED_GRACE - 1)
+    accept()
+    allow = refused(QUOTA)
+    with pytest.raises(Forbidden):
+        await api.create(PODS, NAMESPACE, pod("two"))
+    allow()
+    refused(NO_ACCOUNT)
+    await asyncio.sleep(10)
+
+    with pytest.raises(Unavailable):
+        await api.create(PODS, NAMESPACE, pod("two"))
 
 
 async def test_what_was_never_allowed_is_forbidden(api, refused):

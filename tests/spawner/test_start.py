@@ -50,5 +50,17 @@ async def test_only_a_lost_reply_leaves_open_whether_the_object_exists(error, is
     assert creates.uncertain_attempt == ("a" if is_uncertain else None)
 
 
+async def test_a_stop_settles_only_the_attempt_that_it_knows():
+    """A start that goes on meanwhile may have lost a reply of its own."""
+    creates = PendingCreates()
+    creates.uncertain_attempt = "b"
+
+    creates.settle("a")
+    assert creates.uncertain_attempt == "b"
+
+    creates.settle("b")
+    assert creates.uncertain_attempt is None
+
+
 async def test_waiting_without_requests_returns_at_once():
     await PendingCreates().wait()
