@@ -10,6 +10,7 @@ from typing import Any
 
 import traitlets
 from jupyterhub.spawner import Spawner
+from jupyterhub.traitlets import ByteSpecification
 
 from devkit.differential import peers
 from k8s_hub.culler.options import GROUPS, SECRETS, WITHOUT_FLAG, option_names
@@ -131,7 +132,7 @@ def _kinds(trait: Any) -> list[str]:
         return [kind for each in trait.trait_types for kind in _kinds(each)]
     if isinstance(trait, traitlets.Enum):
         return [f'"{value}"' for value in trait.values]
-    if type(trait).__name__ == "ByteSpecification":
+    if isinstance(trait, ByteSpecification):
         return ["int or str with K, M, G or T"]
     if type(trait).__name__ == "Command":
         return ["list or str"]

@@ -109,6 +109,11 @@ def format_time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def format_second(at: datetime) -> str:
+    """Return a time such as "2026-07-01 12:00:05 UTC"."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def format_clock(at: datetime, now: datetime) -> str:
     """Return a time of today such as "12:00 UTC"; for other days, `format_time`."""
     utc = at.astimezone(UTC)

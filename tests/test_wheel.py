@@ -39,7 +39,7 @@ def test_it_names_its_dependencies_and_commands(wheel):
         entries = content.read(f"{info}/entry_points.txt").decode()
     always = [one for one in metadata.get_all("Requires-Dist") if "extra ==" not in one]
     assert {name_of(one) for one in always} == {name_of(one) for one in PROJECT["dependencies"]}
-    assert metadata["Version"] == __version__ == "0.1.0"
+    assert metadata["Version"] == __version__ == "0.2.0.dev0"
     assert "k8s-hub = k8s_hub.cli.main:main" in entries
     assert "k8s-hub = k8s_hub:KubeSpawner" in entries
 
@@ -111,4 +111,4 @@ def test_it_works_as_a_file_on_pythons_path_and_without_orjson(wheel, run):
 @pytest.mark.parametrize("module", ["k8s_hub.culler", "k8s_hub"])
 def test_its_commands_work_from_the_file(run, module):
     done = run("-m", module, "--version")
-    assert (done.returncode, "0.1.0" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "0.2.0.dev0" in done.stdout) == (0, True), done.stderr

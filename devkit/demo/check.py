@@ -362,7 +362,7 @@ async def _see_all_well(story: Story, before: frozenset[Snapshot]) -> None:
     after = await story.cluster.pods()
     if after != before:
         raise DemoError(f"the pods were {_names(before)} and are {_names(after)}")
-    await leftovers.wait_until(story.plan.mark, lambda found: len(_cullers(found)) == 1)
+    await leftovers.wait_until(story.plan.marker, lambda found: len(_cullers(found)) == 1)
 
 
 def _cullers(found: Mapping[int, str]) -> list[int]:
@@ -372,7 +372,7 @@ def _cullers(found: Mapping[int, str]) -> list[int]:
 def _see_nothing_left(plan: Plan, stack: Stack) -> None:
     if stack.left_behind:
         raise DemoError(f"these had to be ended: {stack.left_behind}")
-    if found := leftovers.find(plan.mark):
+    if found := leftovers.find(plan.marker):
         raise DemoError(f"these are still there: {found}")
 
 

@@ -18,6 +18,7 @@ from devkit.demo.failure import DemoError
 from devkit.demo.gather import gather
 from devkit.demo.narrator import narrate
 from devkit.demo.plan import Plan, make_plan
+from devkit.demo.process import program
 from devkit.demo.settings import Pods, Settings, Use
 from devkit.demo.showcase import ADMIN
 from devkit.demo.stack import running
@@ -29,6 +30,7 @@ from k8s_hub.text import format_duration
 
 DIRECTORY = Path(".demo")
 OWN_DIRECTORY = DIRECTORY / "own"
+IDLE_SECONDS = 60
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -38,6 +40,10 @@ def run(arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     if parsed.check and parsed.config is not None:
         parser.error("--check tells the demo's own story: omit --config")
+    if parsed.check and parsed.idle is not None:
+        parser.error("--check has an idle limit of its own: omit --idle")
+    if parsed.idle is not None and parsed.config is not None:
+        parser.error("--idle has no effect with --config: set the timeout of your configuration's culler")
     wanted = _settings(parsed)
     try:
         code = _run(wanted, is_check=parsed.check)
@@ -51,18 +57,19 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(wanted: Settings, *, is_check: bool) -> int:
-    settings.check(wanted)
     with settings.claimed(wanted.directory):
+        settings.check(wanted)
         return run_until_told(check.check(wanted) if is_check else show_interactively(wanted))
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
+    idle = IDLE_SECONDS if parsed.idle is None else parsed.idle
     usual = DIRECTORY if parsed.config is None else OWN_DIRECTORY
     wanted = Settings(
         directory=parsed.directory or usual,
         port=parsed.port,
-        idle_seconds=parsed.idle,
-        activity_seconds=max(1, min(10, parsed.idle // 12)),
+        idle_seconds=idle,
+        activity_seconds=max(1, min(10, idle // 12)),
         pods=Pods(parsed.pods),
         kubeconfig=parsed.kubeconfig,
         image=parsed.image,
@@ -82,9 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--idle",
         type=numbers.seconds,
-        default=60,
         metavar="SECONDS",
-        help="seconds without activity after which the culler stops a server (default: %(default)s; --check has its own)",
+        help=f"seconds without activity after which the culler stops a server (default: {IDLE_SECONDS}); not for --check and --config",
     )
     parser.add_argument(
         "--port", type=numbers.port, default=8000, help="port of the login page (default: %(default)s)"
@@ -160,6 +166,8 @@ def _introduction(plan: Plan, seconds: float) -> Iterator[str]:
     yield from (_about_own_config if plan.settings.is_own_config else _about_demo)(plan, seconds, outcome)
     yield ""
     yield from _commands(plan, outcome)
+    if plan.settings.kubeconfig is None:
+        yield "Ignore doctor's advice to use an administrator's kubeconfig: the mini cluster has no rights to check."
     yield ""
     yield f"Logs{_and_files(plan.settings)} are in {plan.settings.directory}. Press Ctrl-C to stop."
     yield _what_it_is_not(plan.settings)
@@ -188,8 +196,7 @@ def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[
 
 
 def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
-    program = Path(sys.executable).with_name("k8s-hub")
-    k8s_hub = str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
+    k8s_hub = program("k8s-hub")
     namespace = plan.settings.namespace
     where = [] if namespace == "default" else ["--namespace", namespace]
     yield "Paste these lines into another terminal, in this folder:"
@@ -200,9 +207,22 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
     yield f"  {shlex.join([k8s_hub, 'doctor', *where])}"
     yield f"  {shlex.join([k8s_hub, 'volumes', 'list', *where])}"
     if outcome.has_culler:
-        yield f"  {shlex.join([k8s_hub, 'cull', 'explain', 'ada', *outcome.culler_flags])}"
+        yield f"  {_explain_command(k8s_hub, outcome)}"
     else:
         yield "This configuration has no culler: no server is stopped because it is idle."
+
+
+def _explain_command(k8s_hub: str, outcome: Outcome) -> str:
+    """Return the command with the folder and the variables of the culler, without changing those of the terminal."""
+    arguments = ["cull", "explain", "ada", *outcome.culler_flags]
+    first = []
+    if outcome.culler_variables:
+        first.append(shlex.join([".", outcome.culler_variables]))
+    if outcome.culler_directory not in {"", str(Path.cwd())}:
+        first.append(shlex.join(["cd", outcome.culler_directory]))
+    if not first:
+        return shlex.join([k8s_hub, *arguments])
+    return f"({' && '.join([*first, shlex.join([str(Path(k8s_hub).absolute()), *arguments])])})"
 
 
 def _password(plan: Plan) -> str:

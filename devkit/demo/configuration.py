@@ -5,10 +5,8 @@ cluster (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use
 """
 
 import json
-import logging
 import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,16 +17,14 @@ from traitlets import HasTraits, TraitError
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
+from devkit.demo import cullers
 from devkit.demo.fitting import fit
+from devkit.demo.hub_log import TOOLS
 from devkit.demo.leftovers import MARKER
 from devkit.demo.showcase import show
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
-TOOLS = "demo-tools"
-"""The demo's own service, with the scopes for `k8s-hub doctor`, `volumes` and `cull explain`."""
-
 SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
-_CULLERS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +40,8 @@ class Run:
     culler_url: str
     culler_options: str  # the culler's config file
     outcome: str  # path for the outcome
+    culler_variables: str  # path for a script with the variables of the culler's service
+    repeated: str  # path for what the terminal repeats of the hub's log
 
     def as_environment(self) -> dict[str, str]:
         """Return the variable that `of_environment` reads."""
@@ -60,8 +58,10 @@ class Outcome:
     """What the demo needs to know about the hub's configuration."""
 
     left_out: Sequence[str] = ()  # replaced settings, such as JupyterHub.db_url
-    culler_flags: Sequence[str] = ()
     has_culler: bool = True
+    culler_flags: Sequence[str] = ()
+    culler_directory: str = ""  # where its relative paths begin; empty: it has none
+    culler_variables: str = ""  # a script that exports the variables of its service; empty: it has none
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -73,14 +73,23 @@ def complete(c: Config, run: Run) -> None:
     """Adapt ``c`` to this run, and write the outcome."""
     left_out: Sequence[str] = ()
     if run.is_own:
-        left_out = fit(c)
+        left_out = [*fit(c), *cullers.fit(_items(c.JupyterHub.services))]
     else:
         show(c, culler_url=run.culler_url, culler_options=run.culler_options, is_mini=run.is_mini)
+    culler = cullers.first(_items(c.JupyterHub.services))
+    if culler is not None and culler.variables:
+        Path(run.culler_variables).write_text(cullers.script(culler.variables))
     _mark_servers(c, run)
+    _mark_services(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
     c.JupyterHub.load_roles.append({"name": TOOLS, "services": [TOOLS], "scopes": list(SCOPES)})
-    flags = culler_flags(_items(c.JupyterHub.services))
-    outcome = Outcome(left_out=left_out, culler_flags=flags or (), has_culler=flags is not None)
+    outcome = Outcome(
+        left_out=left_out,
+        has_culler=culler is not None,
+        culler_flags=culler.flags if culler else (),
+        culler_directory=culler.directory if culler and run.is_own else "",
+        culler_variables=run.culler_variables if culler and culler.variables else "",
+    )
     Path(run.outcome).write_text(json.dumps(asdict(outcome)))
 
 
@@ -101,15 +110,6 @@ def try_spawner(c: Config) -> None:
         pass
 
 
-def quiet() -> None:
-    """Keep the demo's own requests, three in a second, out of the hub's log; those that fail stay."""
-    logging.getLogger("tornado.access").addFilter(_is_of_others)
-
-
-def _is_of_others(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.INFO or f"({TOOLS}@" not in record.getMessage()
-
-
 def _mark_servers(c: Config, run: Run) -> None:
     """Mark servers with this run, and let them report activity often, also in the sections of subclasses."""
     ours = {MARKER: run.marker, "JUPYTERHUB_ACTIVITY_INTERVAL": str(run.activity_seconds)}
@@ -119,19 +119,17 @@ def _mark_servers(c: Config, run: Run) -> None:
             section["environment"].update(ours)
 
 
-def culler_flags(services: Sequence[Any]) -> list[str] | None:
-    """Return the flags of the culler among the hub's services; None without a culler."""
-    for service in services:
-        command = service.get("command") if isinstance(service, Mapping) else None
-        words = shlex.split(command) if isinstance(command, str) else list(map(str, command or ()))
-        found = [at for at, word in enumerate(words) if word in _CULLERS]
-        if found:
-            return words[found[0] + 1 :]
-    return None
+def _mark_services(c: Config, run: Run) -> None:
+    """Mark the services: the hub passes them the variables of their own, not its environment."""
+    for service in _items(c.JupyterHub.services):
+        if isinstance(service, dict) and service.get("command"):
+            service["environment"] = {**(service.get("environment") or {}), MARKER: run.marker}
 
 
 def _items(services: Any) -> list[Any]:
     """Return a list from the configuration, also if it was only appended to."""
     if isinstance(services, LazyConfigValue):
-        return list(services.to_dict().get("extend", ()))
+        added = services.to_dict()
+        inserted = [service for _, service in added.get("inserts", ())]
+        return [*added.get("prepend", ()), *inserted, *added.get("extend", ())]
     return list(services)

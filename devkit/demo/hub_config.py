@@ -1,11 +1,14 @@
 """The configuration of the demo's hub: loads another file, and adapts it to this run."""
 
-from devkit.demo import configuration
+from pathlib import Path
+
+from devkit.demo import configuration, hub_log
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub reads this as a script
 run = configuration.Run.of_environment()
 load_subconfig(run.config)  # type: ignore[name-defined]  # noqa: F821 - as above
 configuration.complete(c, run)
-configuration.quiet()
+hub_log.quiet()
+hub_log.repeat(c, Path(run.repeated))
 if run.is_own:
     configuration.try_spawner(c)

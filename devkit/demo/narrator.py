@@ -5,7 +5,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,8 +16,10 @@ import aiohttp
 from yarl import URL
 
 from devkit.demo.gather import gather
+from devkit.demo.hub_log import HubLog, Lines
 from devkit.demo.plan import Plan
 from devkit.demo.webhook import Warnings
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.hub.api import HubApi
@@ -32,9 +33,6 @@ LOOK_EVERY = 0.3  # seconds
 USERS_AT_ONCE = 200
 STOP_IS_TOLD = timedelta(seconds=3)  # how long after a stop the culler's log has it
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
-
-# Traitlets warns of options that it does not know in configurable.py, the spawner of others in the modules below.
-_SETTING = re.compile(r"\[W .* JupyterHub (configurable|run_log|overridable|preflight):\d+\] (?P<warning>.+)")
 
 Tell = Callable[[str], None]
 
@@ -151,9 +149,9 @@ class Narrator:
 
 
 def _profile(server: Server) -> str:
-    options = server.raw.get("user_options")
-    profile = options.get("profile") if isinstance(options, Mapping) else None
-    return profile if isinstance(profile, str) else ""
+    """Return the profile that the start applied; the hub also remembers choices that have no effect any more."""
+    applied = SavedState.load(server.state).applied_options
+    return applied.profile if applied is not None and isinstance(applied.profile, str) else ""
 
 
 def sentence(happened: Happening) -> str:
@@ -210,7 +208,7 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
     idle_after = timedelta(seconds=max(2 * settings.activity_seconds, settings.idle_seconds // 3))
     narrator = Narrator(began=utcnow(), idle_after=idle_after)
     stops = StopLog(plan.decision_log)
-    hub = HubLog(plan.hub_log)
+    hub = HubLog(plan.hub_log, plan.repeated)
     async with HubConnection(HubConnectionSettings(url=plan.hub_api, token=plan.token)) as connection:
         api = HubApi(connection)
         while True:
@@ -223,8 +221,8 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
                     if happened.kind is Kind.FAILED:
                         happened = replace(happened, detail=await _why_it_failed(plan, happened.key))  # noqa: PLW2901
                     tell(sentence(happened))
-            for warning in hub.new():
-                tell(warning)
+            for line in hub.new():
+                tell(line)
             await asyncio.sleep(LOOK_EVERY)
 
 
@@ -258,31 +256,11 @@ async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
     return ""
 
 
-class _Lines:
-    """Reads a file as it grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-
-    def new(self) -> list[bytes]:
-        """Return the whole lines that are new since the last call; a file that is not there has none."""
-        try:
-            with self._path.open("rb") as log:
-                log.seek(self._read)
-                text = log.read()
-        except FileNotFoundError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]  # the last line may still be written
-        self._read += len(whole)
-        return whole.splitlines()
-
-
 class StopLog:
     """Reads the culler's decision log as it grows; a configuration without one leaves the file out."""
 
     def __init__(self, path: Path) -> None:
-        self._lines = _Lines(path)
+        self._lines = Lines(path)
 
     def new(self) -> dict[ServerKey, str]:
         """Return the servers that the culler has stopped since the last call, and why."""
@@ -292,19 +270,3 @@ class StopLog:
             for record in records
             if record["action"] in {Action.STOPPED, Action.STOPPING}
         }
-
-
-class HubLog:
-    """Reads the hub's log as it grows, for the spawner's warnings about settings."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = _Lines(path)
-        self._told: set[str] = set()
-
-    def new(self) -> list[str]:
-        """Return the warnings since the last call in one line each; none is returned twice."""
-        found = (_SETTING.match(line.decode(errors="replace")) for line in self._lines.new())
-        warnings = dict.fromkeys(match["warning"] for match in found if match)
-        fresh = [warning for warning in warnings if warning not in self._told]
-        self._told.update(fresh)
-        return [printable(f"The hub's log warns: {warning}") for warning in fresh]

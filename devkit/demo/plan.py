@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devkit.demo.configuration import Run
-from devkit.demo.leftovers import MARKER, Mark
+from devkit.demo.leftovers import MARKER
 from devkit.demo.login import PASSWORD
 from devkit.demo.process import Command
 from devkit.demo.settings import LOOPBACK, Settings, Use, find_node, find_proxy, free_port
@@ -31,7 +31,7 @@ class Plan:
 
     settings: Settings
     directory: Path  # absolute
-    marker: str
+    marker: str  # identifies the processes of this run
     proxy_token: str
     password: str  # empty: any password
     token: str  # of the demo's service
@@ -61,11 +61,6 @@ class Plan:
         return f"{self.url}/services/{CULLER}/"
 
     @property
-    def mark(self) -> Mark:
-        """Identifies the processes of this run."""
-        return Mark(marker=self.marker, hub_api=self.hub_api)
-
-    @property
     def proxy_api(self) -> str:
         """The URL of the proxy's API."""
         return f"http://{LOOPBACK}:{self.proxy_api_port}"
@@ -89,6 +84,16 @@ class Plan:
     def hub_log(self) -> Path:
         """Where the hub and its services log."""
         return self.directory / "hub.log"
+
+    @property
+    def culler_variables(self) -> Path:
+        """The variables of the culler's service, for a shell."""
+        return self.directory / "culler-variables.sh"
+
+    @property
+    def repeated(self) -> Path:
+        """What the terminal repeats of the hub's log."""
+        return self.directory / "hub-problems.log"
 
     @property
     def outcome(self) -> Path:
@@ -199,6 +204,8 @@ def _run_of(plan: Plan) -> Run:
         culler_url=f"http://{LOOPBACK}:{plan.culler_port}",
         culler_options=str(plan.culler_options),
         outcome=str(plan.outcome),
+        culler_variables=str(plan.culler_variables),
+        repeated=str(plan.repeated),
     )
 
 

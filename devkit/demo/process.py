@@ -6,7 +6,9 @@ However the demo ends, even by SIGKILL, the kernel sends the process SIGTERM.
 import asyncio
 import ctypes
 import os
+import re
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from devkit.demo.failure import DemoError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PLACE = re.compile(r'File "(.*)", line (\d+)')
 PROBE_EVERY = 0.1  # seconds
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -93,14 +96,40 @@ class Process:
 
     async def kill(self) -> None:
         """Send SIGKILL to the group, even if its leader is already gone."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self._has_lost_its_pid():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
 
+    def _has_lost_its_pid(self) -> bool:
+        """Return whether another process has the pid. While a member of the group lives, none can get it."""
+        return not self.is_running and Path(f"/proc/{self.pid}").exists()
+
     def last_words(self) -> str:
-        """Return the last line of the log and where to read more."""
-        lines = self.command.log.read_text(errors="replace").strip().splitlines()
-        return f"{lines[-1].strip() if lines else 'no output'} ({self.command.log})"
+        """Return the last line of the log, its place in a file beside the command, a hint, and where to read more."""
+        text = self.command.log.read_text(errors="replace").strip()
+        last = text.splitlines()[-1].strip() if text else "no output"
+        return f"{last}{self._place_in(text)} ({self.command.log}){_hint(last)}"
+
+    def _place_in(self, text: str) -> str:
+        _, _, traceback = text.rpartition("Traceback (most recent call last):")
+        places = [f"{path}, line {line}" for path, line in _PLACE.findall(traceback) if self._is_beside(path)]
+        return f" in {places[-1]}" if places else ""
+
+    def _is_beside(self, path: str) -> bool:
+        return Path(path).parent == self.command.directory
+
+
+def _hint(last: str) -> str:
+    if not last.startswith("ModuleNotFoundError:"):
+        return ""
+    return f". If a package has this module, install it: {program('pip')} install PACKAGE"
+
+
+def program(name: str) -> str:
+    """Return the path of a program of this environment, relative to the current folder if it is in there."""
+    path, here = Path(sys.executable).with_name(name), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _die_with(demo: int) -> None:

@@ -15,7 +15,6 @@ import aiohttp
 from devkit.demo import leftovers
 from devkit.demo.failure import DemoError
 from devkit.demo.gather import gather
-from devkit.demo.leftovers import Mark
 from devkit.demo.plan import Plan, cluster_command, culler_options_of, hub_command, proxy_command
 from devkit.demo.process import Command, Probe, Process
 from devkit.demo.settings import Use
@@ -37,10 +36,10 @@ class Part:
 class Stack:
     """Owns the parts' processes. A part may be killed and started again."""
 
-    def __init__(self, parts: tuple[Part, ...], mark: Mark) -> None:
+    def __init__(self, parts: tuple[Part, ...], marker: str) -> None:
         self.left_behind: Mapping[int, str] = {}  # processes that had to be killed after the stop
         self._parts = {part.command.name: part for part in parts}
-        self._mark = mark
+        self._marker = marker
         self._running: dict[str, Process] = {}
 
     async def start(self) -> None:
@@ -62,7 +61,7 @@ class Stack:
         """Stop all parts in reverse order, then leftover processes."""
         for name in reversed(list(self._running)):
             await self._running.pop(name).stop(grace=STOP_GRACE)
-        self.left_behind = await leftovers.end(self._mark, grace=ORPHAN_GRACE)
+        self.left_behind = await leftovers.end(self._marker, grace=ORPHAN_GRACE)
 
     async def watch(self) -> None:
         """Raise DemoError if a part ends by itself; never return."""
@@ -73,12 +72,17 @@ class Stack:
 async def running(plan: Plan) -> AsyncIterator[Stack]:
     """Run a stack for the context; stop it at the end, even if it is only partly started."""
     _prepare(plan)
-    stack = Stack(parts_of(plan), plan.mark)
+    stack = Stack(parts_of(plan), plan.marker)
     try:
         await stack.start()
         yield stack
     finally:
         await stack.stop()
+        for pid, command in stack.left_behind.items():
+            print(
+                f"The demo killed process {pid}, which it had started and which did not end: {command}",
+                flush=True,
+            )
 
 
 def parts_of(plan: Plan) -> tuple[Part, ...]:
@@ -113,6 +117,7 @@ def _prepare(plan: Plan) -> None:
         plan.kubeconfig.unlink(missing_ok=True)
     plan.decision_log.unlink(missing_ok=True)
     plan.hub_log.unlink(missing_ok=True)
+    plan.repeated.unlink(missing_ok=True)
     if plan.settings.use is Use.SHOWN:
         plan.culler_options.write_text(json.dumps(culler_options_of(plan), indent=2))
 

@@ -1,9 +1,7 @@
 """``k8s-hub cull``: the idle culler; ``k8s-hub cull explain``: its decisions about one user's servers."""
 
-import os
 from collections.abc import Sequence
 
-from k8s_hub.cli import sources
 from k8s_hub.culler.application import IdleCuller
 
 
@@ -12,7 +10,6 @@ def run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == "explain":
         from k8s_hub.culler.explain import Explain
 
-        os.environ.update(sources.environment_of_hub())  # the options read URL and token from there
         Explain.launch_instance(list(arguments[1:]))
     else:
         IdleCuller.launch_instance(list(arguments))

@@ -4,8 +4,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from k8s_hub.cli import numbers, sources
+from k8s_hub.culler.beside import culler_of, environment_of_hub
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
@@ -54,7 +56,12 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         except KubeError as error:
             return [wrong("cluster", "API server", str(error))]
         stack.push_async_callback(connection.close)
-        to_hub = None if where is None else await stack.enter_async_context(HubConnection(where))
+        hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
+        beside = None if where is None else culler_of(where.url, where.token)
+        culler = None
+        if where is not None and beside is not None:
+            as_culler = replace(where, token=beside.token)
+            culler = HubApi(await stack.enter_async_context(HubConnection(as_culler)))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
@@ -66,7 +73,8 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         )
         examination = Examination(
             kube=KubeApi(connection),
-            hub=None if to_hub is None else HubApi(to_hub),
+            hub=hub,
+            culler=culler,
             settings=settings,
             account=parsed.service_account,
             storage_class=parsed.storage_class,
@@ -77,7 +85,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
-    environment = sources.environment_of_hub()
+    environment = environment_of_hub()
     if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)

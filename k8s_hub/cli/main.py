@@ -11,7 +11,7 @@ from k8s_hub._version import __version__
 VERBS = {
     "cull": (
         "k8s_hub.cli.cull",
-        "stop idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+        "stop idle servers of a JupyterHub; `cull explain USER` shows why a server stops or runs on",
     ),
     "doctor": (
         "k8s_hub.cli.doctor",

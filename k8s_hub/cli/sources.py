@@ -1,7 +1,6 @@
 """Options and environment variables by which a command finds the cluster and the hub."""
 
 import argparse
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,37 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-PROCESSES = Path("/proc")
-CULLERS = {"k8s_hub.culler", "jupyterhub_idle_culler"}
-"""Modules of cullers that may run in the same pod. Only their environment has the culler's token."""
-
-
-def environment_of_hub() -> Mapping[str, str]:
-    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it."""
-    if os.environ.get("JUPYTERHUB_API_TOKEN", "").strip():
-        return os.environ
-    return {**os.environ, **environment_of_culler(PROCESSES)}
-
-
-def environment_of_culler(processes: Path) -> Mapping[str, str]:
-    """Return URL and token of a running culler of the same Unix user; empty if there is none."""
-    for process in sorted(processes.glob("[0-9]*")):
-        try:
-            words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
-            if not CULLERS & set(words):
-                continue
-            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
-        except OSError:  # the process ended, or belongs to another user
-            continue
-        found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
-        if "JUPYTERHUB_API_TOKEN" in found:
-            # A flag overrides the variable; the chart sets both.
-            flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
-            found["JUPYTERHUB_API_URL"] = [found.get("JUPYTERHUB_API_URL", ""), *flags][-1]
-            return {name: found[name] for name in ("JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN")}
-    return {}
-
-
 def hub_settings(
     url: str | None,
     certificates: Path | None,
@@ -70,6 +38,11 @@ def hub_settings(
     certificates: the hub's ``internal_certs_location``; None without internal_ssl.
     """
     url = url or environment.get("JUPYTERHUB_API_URL", "")
+    if not url:
+        raise ValueError(
+            "the hub's URL is not set, and no culler runs here: set --url or JUPYTERHUB_API_URL, such as "
+            "http://localhost:8081/hub/api"
+        )
     rule = "--url or JUPYTERHUB_API_URL must be a URL such as http://localhost:8081/hub/api"
     if has_credentials(url):
         raise ValueError(f"{rule}, without user and password")

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.clock import utcnow
+from k8s_hub.culler.beside import environment_of_hub
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.hub.errors import HubError
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     try:
         where = sources.hub_settings(
-            parsed.url, parsed.certificates, scopes=SCOPES, environment=sources.environment_of_hub()
+            parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub()
         )
         options = _options(parsed)
     except ValueError as error:

@@ -69,13 +69,10 @@ log = logging.getLogger(__name__)
 
 def unstopped(decision: Decision, on_decision: DecisionListener) -> "Outcome":
     """Log and emit the decision about a server that this sweep does not stop."""
-    server, reason = decision.facts.server, decision.verdict.reason
-    if decision.verdict.culls:
-        action = Action.WOULD_STOP
-        log.info("%s: would be stopped: %s", server, reason)
-    else:
-        action = Action.KEPT
-        log.debug("%s: kept: %s", server, reason)
+    action, level = (
+        (Action.WOULD_STOP, logging.INFO) if decision.verdict.culls else (Action.KEPT, logging.DEBUG)
+    )
+    log.log(level, "%s", decision.sentence())
     on_decision(decision, action)
     return Outcome(action=action, decision=decision)
 
@@ -112,14 +109,14 @@ class Stopping:
     async def stop(self, decision: Decision) -> Outcome:
         """Decide once more, and stop the server if it is still due; raise HubError if that fails."""
         outcome = await retry(lambda: self._look_again_and_stop(decision))
-        server, reason = outcome.decision.facts.server, outcome.decision.verdict.reason
+        told = outcome.decision
         match outcome.action:
             case Action.STOPPED | Action.STOPPING:
-                log.info("%s: stopped: %s", server, reason)
+                log.info("%s", told.sentence("stopped"))
             case Action.KEPT:
-                log.info("%s: kept: no longer due when the culler looked again: %s", server, reason)
+                log.info("%s", told.sentence("kept: no longer due when the culler looked again"))
             case _:
-                log.debug("%s: not stopped: already gone", server)
+                log.debug("%s: not stopped: already gone", told.subject)
         return outcome
 
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
@@ -181,7 +178,7 @@ class Deleting:
         """Decide once more, and delete the user if still due; return whether it was deleted. Raise HubError if that fails."""
         is_deleted = await retry(lambda: self._look_again_and_delete(decision.user))
         if is_deleted:
-            log.info("%s: deleted: %s", decision.subject, decision.verdict.reason)
+            log.info("%s", decision.sentence("deleted"))
         return is_deleted
 
     async def _look_again_and_delete(self, user: User) -> bool:

@@ -22,6 +22,7 @@ from traitlets.config.loader import ArgumentError
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
+from k8s_hub.culler.beside import environment_of_hub
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
@@ -118,7 +119,10 @@ class IdleCuller(
 
     name = "idle-culler"
     version = __version__
-    description = __doc__ or ""
+    description = (
+        "Stops idle servers of a JupyterHub. Volumes stay.\n\n"
+        "k8s-hub cull explain USER[/SERVER] [flags] shows why a server stops, or not."
+    )
     examples = """
 As a service that the hub starts, with the scopes list:users, read:servers and delete:servers:
         c.JupyterHub.services = [{"name": "idle-culler", "command": ["python3", "-m", "k8s_hub.culler"]}]
@@ -158,6 +162,10 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     def emit_options_help(self) -> Generator[str, None, None]:
         """Yield the help of all options, by group."""
         yield from help_lines()
+
+    @default("url")
+    def _url_default(self) -> str:
+        return self.environment.get("JUPYTERHUB_API_URL", "")
 
     @default("hub_pid")
     def _hub_pid_default(self) -> int | None:
@@ -291,7 +299,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             every=self.every,
             activity_interval=_time(self.activity_interval),
             probe=self._probe_settings() if self.ask_servers else None,
-            warning=self._warning() if self.warn_before else None,
+            warning=self._warning() if self.warn_before and not self.only_shows else None,
             extension_limits=ExtensionLimits(
                 longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week
             ),
@@ -302,6 +310,16 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             metrics_port=self.metrics_port,
             page=self._page() if _has_page() else None,
         )
+
+    @property
+    def only_shows(self) -> bool:
+        """Whether it shows decisions only: it stops, deletes and warns nobody."""
+        return self.dry_run
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables with URL and token. What only shows decisions also takes those of a culler that runs beside it."""
+        return environment_of_hub() if self.only_shows else os.environ
 
     @property
     def sweep_options(self) -> SweepOptions:
@@ -425,7 +443,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             # Without the value, which may be a secret.
             self._refuse("warn_url must be a URL such as https://example.org/warnings")
         has_way = bool(self.warn_url) or self.warn_hook is not None
-        if self.warn_before and not has_way:
+        if self.warn_before and not has_way and not self.only_shows:
             self._refuse(
                 f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: set one of them"
             )
@@ -433,7 +451,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             self._refuse(
                 "warn_url or warn_hook is set, but warn_before is 0: set warn_before to the seconds between warning and stop"
             )
-        if self.warn_before and self.once and not (self.state_file or self.dry_run):
+        if self.warn_before and self.once and not (self.state_file or self.only_shows):
             self._refuse(
                 f"once with warn_before {self.warn_before} needs a state_file: "
                 "without it, each run would warn again and never stop a server"
@@ -474,7 +492,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         return self.url
 
     def _token(self) -> str:
-        token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
+        token = self.environment.get("JUPYTERHUB_API_TOKEN", "").strip()
         if not token:
             self._refuse(
                 "JUPYTERHUB_API_TOKEN is not set: set it to the API token of the service. The hub sets it for services that it starts"

@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_hub.culler.core.decision import Decision, UserDecision
-from k8s_hub.culler.core.policy import Cause, Facts, Verdict, active_at, evaluate, evaluate_user
+from k8s_hub.culler.core.policy import (
+    Cause,
+    Facts,
+    Verdict,
+    active_at,
+    evaluate,
+    evaluate_user,
+    is_warned,
+)
 from k8s_hub.culler.core.rules import Limits, MatchedRule, Rules
 from k8s_hub.hub.users import User, unpacked
 
@@ -55,7 +63,8 @@ class Decider:
         verdict = evaluate(facts, matched.limits, now, opinion=opinion, notice=self.notice)
         if verdict.cause in _ENDED_BY_TIME:
             verdict = self._foreseen(verdict, facts, matched, opinion)
-        return Decision(facts=facts, matched=matched, verdict=verdict, at=now)
+        warned = self.notice is not None and is_warned(facts, verdict, now, self.notice)
+        return Decision(facts=facts, matched=matched, verdict=verdict, at=now, is_warned=warned)
 
     def decide_user(self, user: User, now: datetime) -> UserDecision:
         """Decide about one user without servers."""

@@ -5,24 +5,24 @@ import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.decision import Action, Decision, UserDecision
+from k8s_hub.culler.core.decision import Action, Decision, UserDecision, named
 from k8s_hub.culler.core.policy import facts_of
 from k8s_hub.culler.core.report import Stop
 from k8s_hub.culler.probe import ServerProbe
-from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.state import STOPS_FOR, StateStore
 from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubNotFound
 from k8s_hub.hub.users import Server, User
 from k8s_hub.objects import timestamps
-from k8s_hub.text import format_duration, printable
+from k8s_hub.text import format_duration, format_second, printable
 
 
 class Explain(IdleCuller):
@@ -40,6 +40,8 @@ class Explain(IdleCuller):
 
     aliases = {**IdleCuller.aliases, "json": "Explain.json"}  # noqa: RUF012 - as traitlets declares it
     flags = {**IdleCuller.flags, "json": ({"Explain": {"json": True}}, "Same as true.")}  # noqa: RUF012
+
+    only_shows = True
 
     def page_for_problems(self, arguments: Sequence[str]) -> None:
         """Return None: this command serves no page."""
@@ -110,11 +112,16 @@ class _Explaining:
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
         """Yield the output about a server."""
-        stop = self.store.last_stop(server.user, server.name)
-        if as_json:
-            yield _line(server, decision, stop, self.now)
+        if decision is None:
+            stop = self.store.last_stop(server.user, server.name)
+            if as_json:
+                yield _stopped_line(server, stop, self.now)
+            else:
+                yield from _stopped_text(server, stop, has_stops=self.plan.state_file is not None)
+        elif as_json:
+            yield json.dumps({**decision.as_json(_action(decision)), "changes": list(decision.changes())})
         else:
-            yield from _text(server, decision, stop)
+            yield from _text(decision)
 
     def of_user(self, is_kept_by: Sequence[Server], *, as_json: bool) -> Iterator[str]:
         """Yield the output about the user; while these servers run, the culler does not delete the user."""
@@ -176,12 +183,39 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
     return chosen
 
 
-def _line(server: Server, decision: Decision | None, stop: Stop | None, now: Clock) -> str:
-    if decision is None:
-        stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": "is stopped"}
-        by_us = {} if stop is None else {"stopped_at": _iso(stop.at), "stopped_because": stop.reason}
-        return json.dumps({"time": now().isoformat(), **stopped, **by_us})
-    return json.dumps({**decision.as_json(_action(decision)), "changes": list(decision.changes())})
+def _stopped_line(server: Server, stop: Stop | None, now: Clock) -> str:
+    reason = "is stopped" if _was_started(server) else "was never started"
+    stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": reason}
+    by_us = (
+        {}
+        if stop is None
+        else {
+            "stopped_at": timestamps.format_seconds(stop.at),
+            "stopped_because": stop.reason,
+            "rule": stop.rule,
+        }
+    )
+    return json.dumps({"time": now().isoformat(), **stopped, **by_us})
+
+
+def _stopped_text(server: Server, stop: Stop | None, *, has_stops: bool) -> Iterator[str]:
+    """Yield the output about a stopped server; has_stops: a state file has the stops of the last days."""
+    if not _was_started(server):
+        yield f"{server}: was never started"
+        return
+    yield f"{server}: stopped"
+    if stop is not None:
+        rule = "" if stop.rule is None else f" ({named(stop.rule)})"
+        yield f"  The culler stopped it at {format_second(stop.at)}: it {stop.reason}{rule}."
+    elif has_stops:
+        yield f"  The state file has no stop of it by the culler within the last {format_duration(STOPS_FOR)}."
+    else:
+        yield "  Only the culler's log says whether the culler stopped it: state_file is not set."
+
+
+def _was_started(server: Server) -> bool:
+    """Return whether it ever was: the hub lists the default server of every user."""
+    return server.started is not None or server.last_activity is not None
 
 
 def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
@@ -224,25 +258,22 @@ _SHOWN = (
     ("age_limit_seconds", "maximum runtime"),
     ("due", "stops if nothing changes"),
 )
+_TIMES = frozenset({"started", "last_activity", "last_execution", "kept_until", "warned_at", "due"})
 
 
-def _text(server: Server, decision: Decision | None, stop: Stop | None) -> Iterator[str]:
-    if decision is None:
-        yield f"{server}: stopped"
-        if stop is not None:
-            yield f"  The culler stopped it at {_iso(stop.at)}: it {stop.reason}."
-        return
+def _text(decision: Decision) -> Iterator[str]:
     yield decision.sentence()
     facts = decision.as_json(_action(decision))
     for key, label in _SHOWN:
         if (value := facts[key]) is not None:
-            shown = format_duration(timedelta(seconds=value)) if key.endswith("_seconds") else value
-            yield f"  {label + ':':<28}{shown}"
+            yield f"  {label + ':':<28}{_shown(key, value)}"
     changes = list(decision.changes())
     if changes:
         yield "What would change it:"
         yield from (f"  - {change}" for change in changes)
 
 
-def _iso(at: datetime) -> str:
-    return timestamps.format_seconds(at)
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("_seconds"):
+        return format_duration(timedelta(seconds=value))
+    return format_second(timestamps.parse(value)) if key in _TIMES else str(value)

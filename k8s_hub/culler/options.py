@@ -299,10 +299,6 @@ class HubOptions(HasTraits):
         "internal-ssl", config=True, help="The hub's internal_certs_location, for ssl_enabled."
     )
 
-    @default("url")
-    def _url_default(self) -> str:
-        return os.environ.get("JUPYTERHUB_API_URL", "")
-
 
 GROUPS: Mapping[str, type[HasTraits]] = {
     "Which servers to stop, and when": LimitOptions,

@@ -338,7 +338,7 @@ class Sweep:
         on_decision = guarded("decisions about users", self.on_user_decision)
         if self.options.dry_run:
             for decision in due:
-                log.info("%s: would be deleted: %s", decision.subject, decision.verdict.reason)
+                log.info("%s", decision.sentence())
                 on_decision(decision, Action.WOULD_DELETE)
             return Counter({Action.WOULD_DELETE: len(due)}), {}
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
@@ -392,7 +392,9 @@ def _name(decision: Decision) -> str:
 
 
 def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
-    return decision if notice is None else replace(decision, facts=replace(decision.facts, notice=notice))
+    if notice is None:
+        return decision
+    return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
 
 
 def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:

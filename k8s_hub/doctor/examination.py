@@ -8,8 +8,8 @@ from typing import Any
 
 from k8s_hub._version import __version__
 from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
-from k8s_hub.doctor.checks.findings import Finding, unknown, wrong
-from k8s_hub.hub.api import HubApi, UserPage
+from k8s_hub.doctor.checks.findings import Finding, not_served, unknown, wrong
+from k8s_hub.hub.api import HubApi, Identity, UserPage
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
@@ -32,9 +32,6 @@ SCOPES = (*inventory.SCOPES, "read:users")
 
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
 
-NOT_SHOWN = (Forbidden, NotFound)
-"""The account lacks the right, or the API server does not serve the resource (the mini cluster serves few)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
@@ -43,6 +40,8 @@ class Examination:
     kube: KubeApi
     #: None without a token.
     hub: HubApi | None
+    #: With the token of a culler of this hub that runs beside the command; None: there is none.
+    culler: HubApi | None
     settings: homes.Settings
     #: A service account of the namespace; None: the account that runs the command.
     account: str | None
@@ -54,17 +53,36 @@ class Examination:
         """Yield the findings of all checks; raise `KubeError` if the API server does not answer."""
         for found in versions.check_versions(await self._versions()):
             yield found
-        wanted = (*rights.NEEDED, *rights.OPTIONAL)
-        for found in rights.check_rights({right: await self._may(right) for right in wanted}):
+        for found in (*await self._of_rights(), *await self._of_storage()):
             yield found
-        for found in storage.check_storage(await self._if_allowed(STORAGE_CLASSES, None), self.storage_class):
-            yield found
-        policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
         found_pods = await self._if_allowed(PODS, self.settings.namespace)
-        for found in network.check_network(policies, found_pods or (), self.port):
+        for found in await self._of_network(found_pods or ()):
             yield found
         async for found in self._of_hub(found_pods):
             yield found
+
+    async def _of_rights(self) -> Sequence[Finding]:
+        wanted = (*rights.NEEDED, *rights.OPTIONAL)
+        try:
+            answers = {right: await self._may(right) for right in wanted}
+        except NotFound:
+            return [not_served(rights.CHECK, rights.ACCOUNT, "access reviews")]
+        return list(rights.check_rights(answers))
+
+    async def _of_storage(self) -> Sequence[Finding]:
+        try:
+            classes = await self._if_allowed(STORAGE_CLASSES, None)
+        except NotFound:
+            subject = storage.subject_of(self.storage_class)
+            return [not_served(storage.CHECK, subject, "storage classes")]
+        return list(storage.check_storage(classes, self.storage_class))
+
+    async def _of_network(self, found_pods: Sequence[Raw]) -> Sequence[Finding]:
+        try:
+            policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
+        except NotFound:
+            return [not_served(network.CHECK, network.POLICIES, "network policies")]
+        return list(network.check_network(policies, found_pods, self.port))
 
     async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
         """Yield the findings that need the hub: the culler's scopes, and the users' pods and claims."""
@@ -73,8 +91,8 @@ class Examination:
                 yield found
             return
         try:
-            held = await self.hub.scopes()
-            for found in rights.check_scopes(held):
+            held = (given := await self.hub.identity()).scopes
+            for found in await self._of_culler(given):
                 yield found
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
@@ -89,6 +107,25 @@ class Examination:
             return
         for found in await self._of_users(users, found_pods):
             yield found
+
+    async def _of_culler(self, given: Identity) -> Sequence[Finding]:
+        """Check the scopes of the culler that runs here; without one, those of the token that was given."""
+        if self.culler is None:
+            whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
+            return list(rights.check_scopes(given.scopes, whose))
+        try:
+            culler = await self.culler.identity()
+        except HubError as error:
+            return [
+                wrong(
+                    rights.SCOPES_CHECK,
+                    rights.SUBJECT,
+                    f"the culler that runs here: {error}",
+                    advice="restart the hub and its services: the culler has a token that the hub does not know",
+                )
+            ]
+        whose = f"{culler.owner}, the culler that runs here"
+        return list(rights.check_scopes(culler.scopes, whose))
 
     async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)
@@ -105,7 +142,7 @@ class Examination:
     async def _versions(self) -> Mapping[str, str | None]:
         try:
             server = await self.kube.version()
-        except NOT_SHOWN:
+        except (Forbidden, NotFound):
             server = {}
         return {
             "k8s_hub": __version__,
@@ -125,7 +162,7 @@ class Examination:
             return {}
 
     async def _may(self, right: rights.Right) -> bool | None:
-        """Ask the API server whether the account has the right; None if it does not answer."""
+        """Ask the API server whether the account has the right; None if this account may not ask."""
         namespace = self.settings.namespace
         asked: dict[str, Any] = {
             "resourceAttributes": {"verb": right.verb, "resource": right.resource, "group": right.group}
@@ -141,16 +178,16 @@ class Examination:
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
         try:
             answer = await self.kube.create(kind, None, body)
-        except NOT_SHOWN:
+        except Forbidden:
             return None
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
-        """List objects; None if the account may not, or the API server does not serve them."""
+        """List objects; None if the account may not. Raise NotFound if the API server does not serve them."""
         pages = self.kube.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
-        except NOT_SHOWN:
+        except Forbidden:
             return None
 
 

@@ -37,6 +37,14 @@ class UserPage:
     next_offset: int | None  # None: this is the last page
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a token is."""
+
+    owner: str  # such as "service idle-culler"
+    scopes: frozenset[str]  # implied ones included; a filter is a part of the scope's name
+
+
 class HubApi:
     """The calls of the REST API that programs beside the hub need."""
 
@@ -52,12 +60,19 @@ class HubApi:
         return version
 
     async def scopes(self) -> frozenset[str]:
-        """Return the token's scopes, implied ones included; a filter is a part of the scope's name."""
+        """Return the token's scopes."""
+        return (await self.identity()).scopes
+
+    async def identity(self) -> Identity:
+        """Return whose token this is, and its scopes."""
         reply = await self._connection.request("GET", "/user", scope="read:users!user")
-        scopes = reply.body.get("scopes") if isinstance(reply.body, Mapping) else None
+        said = reply.body if isinstance(reply.body, Mapping) else {}
+        scopes = said.get("scopes")
         if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
             raise BadReply("the hub's reply has no list of scopes")
-        return frozenset(scopes)
+        kind, name = said.get("kind"), said.get("name")
+        is_named = isinstance(kind, str) and isinstance(name, str)
+        return Identity(owner=f"{kind} {name}" if is_named else "an unknown owner", scopes=frozenset(scopes))
 
     async def page(
         self, *, offset: int, limit: int, state: UserState = UserState.ALL, with_stopped: bool = False

@@ -1,8 +1,8 @@
-"""The messages of a start on the progress page, and the formatters that can word Kubernetes' events instead.
+"""The messages of a start on the progress page, and the formatters that can show Kubernetes' events instead.
 
 By default a user reads the diagnosis, which combines pod, claim and events. An administrator may set
-`KubeSpawner.event_formatter_class` to a class of this module or a subclass. The user then reads each event of
-the pod as that class words it. The names are those of KubeSpawner's module `kubespawner.events`.
+`KubeSpawner.event_formatter_class` to a class of this module or a subclass. That class then formats each event
+of the pod for the user. The names are those of KubeSpawner's module `kubespawner.events`.
 """
 
 import re
@@ -23,7 +23,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
 from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
-from k8s_hub.spawner.run_log import BROKEN_CODE
+from k8s_hub.spawner.run_log import BROKEN_CODE, name_of
 from k8s_hub.text import format_duration
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
@@ -31,7 +31,7 @@ FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
 
 
 class EventFormatter(LoggingConfigurable):
-    """Puts an event of a pod into words."""
+    """Formats the events of a pod for the user; a class to inherit from."""
 
     def format_event(self, event: Raw) -> str:
         """Return the text for the user; ``event`` is a core/v1 Event as the API server returns it."""
@@ -39,7 +39,7 @@ class EventFormatter(LoggingConfigurable):
 
 
 class BasicEventFormatter(EventFormatter):
-    """Leaves Kubernetes' own words as they are."""
+    """Shows the messages of Kubernetes."""
 
     def format_event(self, event: Raw) -> str:
         """Return the event's message."""
@@ -47,18 +47,18 @@ class BasicEventFormatter(EventFormatter):
 
 
 class RuleEventFormatter(EventFormatter):
-    """Words an event by the first rule that matches it; without one, its message stays as it is."""
+    """Formats an event with the first rule that matches it; shows the message of Kubernetes if none does."""
 
     rules: Any = OneOf(
         [List(), Dict()],
         config=True,
         help="""
-        Rules for events, as a list, or as a dict whose values are tried in the order of its keys.
+        Rules for events: a list, or a dict whose values are tried in the order of its keys.
 
-        A rule is a dict. ``match`` has regular expressions by the event's fields (reportingComponent, fieldPath, reason,
-        message, type), each of which has to match the beginning of its field. ``template`` is a text that is filled in
-        with the named groups of these expressions, or a function that is called with them. A group that has matched
-        nothing is an empty text.
+        A rule is a dict. ``match`` maps fields of the event (reportingComponent, fieldPath, reason, message, type) to
+        regular expressions. Each expression must match the beginning of its field. ``template`` is a text with the named
+        groups of the expressions as fields, or a function that gets the groups as keyword arguments. A group that
+        matched nothing is an empty text.
         """,
     )
 
@@ -66,7 +66,7 @@ class RuleEventFormatter(EventFormatter):
         [List(), Dict()],
         config=True,
         help="""
-        More rules, tried after `rules`. In a dict, a rule with a key of `rules` stands in its place.
+        More rules, which are tried after `rules`. In a dict, a rule replaces the one of `rules` with the same key.
         """,
     )
 
@@ -94,7 +94,7 @@ class RuleEventFormatter(EventFormatter):
             try:
                 return str(rule.template(**groups))
             except Exception as error:  # noqa: BLE001 - an administrator's template; show the event anyway
-                BROKEN_CODE.log_once(self.log, f"event rule {rule.place}", rule.template, error)
+                BROKEN_CODE.log_once(self.log, f"event rule {type(self).__name__}.{rule.place}", error)
                 break
         return message_of(event)
 
@@ -228,7 +228,7 @@ _RULES: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = (
         "The machine is ready again, and your server stays on it.",
     ),
 )
-"""Wording for the events of a start in most clusters."""
+"""The default rules, for the events of a start in most clusters: what each matches, and its template."""
 
 
 def decorate_plain_message(message: str, event: Raw) -> str:
@@ -278,7 +278,7 @@ def _formatted(formatter: EventFormatter, event: Raw) -> str:
     try:
         return str(formatter.format_event(event))
     except Exception as error:  # noqa: BLE001 - an administrator's code; show the event anyway
-        BROKEN_CODE.log_once(formatter.log, "event formatter", type(formatter), error)
+        BROKEN_CODE.log_once(formatter.log, f"event formatter {name_of(formatter.format_event)}", error)
         return message_of(event)
 
 
@@ -294,5 +294,5 @@ async def _decorated(spawner: Any, percent: int, message: str, event: Raw | None
     try:
         return {**item, **await maybe_future(hook(spawner, event, message))}
     except Exception as error:  # noqa: BLE001 - an administrator's code; show the message anyway
-        BROKEN_CODE.log_once(spawner.log, "decorate_progress_message", hook, error)
+        BROKEN_CODE.log_once(spawner.log, f"decorate_progress_message {name_of(hook)}", error)
         return item

@@ -79,7 +79,7 @@ def _is_cancelled(error: BaseException) -> bool:
 
 
 def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exception:
-    """Return the exception that tells JupyterHub what ended a start: the error itself if it speaks to the user.
+    """Return the exception that tells JupyterHub what ended a start: what the error says if it speaks to the user.
 
     No message and no log may repeat ``secrets``. Logs an unexpected exception with its traceback, under a
     reference that the user reads. Such an exception is the administrator's, and does not count, in three cases:
@@ -100,7 +100,7 @@ def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exce
         case RecursionError() if not _administrators_frame(error, type(spawner)):
             return hub_error(_TOO_DEEP, again=spawn_url(spawner))
     if _speaks_to_the_user(error):
-        return uncounted(error)
+        return uncounted(_with_heading(error))
     return _unforeseen(error, spawner, secrets)
 
 
@@ -202,6 +202,25 @@ def _is_counted_by_hub(error: BaseException) -> bool:
 def _speaks_to_the_user(error: BaseException) -> bool:
     """Tell whether an exception was made for JupyterHub's pages: nothing else in a start raises this kind."""
     return isinstance(error, HTTPError) or hasattr(error, "jupyterhub_message")
+
+
+def _with_heading(error: Exception) -> Exception:
+    """Return an HTTPError of an administrator as a SpawnException with the same status, message and attributes.
+
+    JupyterHub 6 sets the reason of every other HTTPError to "error", and shows "403 : error" as the page's heading.
+    """
+    if SpawnException is None or not isinstance(error, HTTPError) or isinstance(error, SpawnException):
+        return error
+    refusal = SpawnException(
+        error.get_message() or "",
+        reason=error.reason or str(Reason.HOOK),
+        log_message=error.get_message() or getattr(error, "jupyterhub_message", ""),
+        status_code=error.status_code,
+    )
+    for name in ("jupyterhub_message", "jupyterhub_html_message", "headers"):
+        if hasattr(error, name):
+            setattr(refusal, name, getattr(error, name))
+    return cast("Exception", refusal)
 
 
 def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTTPError:

@@ -54,7 +54,7 @@ from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
-from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog
+from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
@@ -133,7 +133,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             options = {name: getattr(self, name) for name in security.DECISIVE}
             security.refuse_contradictions(self.security_profile, options)
         if self.user is not None:
-            preflight.log_unusable(self._resolver, security.Protection.of(self))
+            is_made = type(self).__init__ is KubeSpawner.__init__
+            preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
 
     # --- Cluster ---
 
@@ -421,9 +422,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             diagnose=partial(
                 diagnose,
                 site_rules=tuple(self.diagnosis_rules),
-                on_error=partial(BROKEN_CODE.log_once, self.log, "diagnosis rule"),
+                on_error=self._log_broken_rule,
             ),
         )
+
+    def _log_broken_rule(self, rule: Callable[..., object], error: Exception) -> None:
+        BROKEN_CODE.log_once(self.log, f"diagnosis rule {name_of(rule)}", error)
 
     async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, home first; create those that are missing."""

@@ -11,13 +11,14 @@ from typing import Any
 from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.manifests.pod import PodInputs, build_pod
 from k8s_hub.naming.templates import SettingError, expand_dns_name, expand_host, fill, in_setting
+from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import fixed_overrides, usable
 from k8s_hub.profiles.selection import merged
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.resolve import Resolver
 from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.security import Protection, weakening
-from k8s_hub.spawner.user_choices import EXPANDED_LATER
+from k8s_hub.spawner.user_choices import EXPANDED_LATER, unknown_options
 
 _IS_LOGGED = "k8s_hub_settings_are_checked"
 """The key in the hub application's settings which says that this hub has logged its unusable settings."""
@@ -25,7 +26,7 @@ _IS_LOGGED = "k8s_hub_settings_are_checked"
 _OTHER_TEMPLATES = ("default_url", "notebook_dir", "dns_name_template", "pod_connect_ip")
 """Templates with other fields, or with another way to expand them."""
 
-_TEMPLATES = tuple(
+_COMMON_TEMPLATES = tuple(
     sorted(
         EXPANDED_LATER
         - {
@@ -36,6 +37,8 @@ _TEMPLATES = tuple(
         }  # other code checks these
     )
 )
+"""Templates with the common fields: `Resolver.expand_all` expands them."""
+
 _INPUTS = {
     **{each.name: each.name for each in fields(PodInputs)},
     "environment": "env",
@@ -50,26 +53,33 @@ _INPUTS = {
 """The input of a pod that checks each setting; some stand for the same input of another object."""
 
 
-def log_unusable(resolver: Resolver, protection: Protection) -> None:
-    """Log, once per hub, each setting and each fixed value of a profile with which no server can start."""
+def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -> None:
+    """Log, once per hub, each setting and each fixed value of a profile with which no server can start.
+
+    Also logs unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
+    form and the start look for unknown options again.
+    """
     settings = getattr(resolver.spawner.user, "settings", None)
     if settings is None or settings.get(_IS_LOGGED):
         return
     settings[_IS_LOGGED] = True
-    for fault in (*_of_settings(resolver), *_of_profiles(resolver, protection)):
+    profiles = _listed_profiles(resolver.spawner)
+    unknown = unknown_options(resolver.spawner, profiles) if is_made else ()
+    for fault in (*_of_settings(resolver), *unknown, *_of_profiles(profiles, resolver, protection)):
         warn_once(resolver.spawner.log, f"KubeSpawner.{fault}")
 
 
 def _of_settings(resolver: Resolver) -> Iterator[str]:
-    for name in dict.fromkeys((*_TEMPLATES, *_OTHER_TEMPLATES, *_INPUTS)):
+    for name in dict.fromkeys((*_COMMON_TEMPLATES, *_OTHER_TEMPLATES, *_INPUTS)):
         if resolver.spawner.has_trait(name):
             yield from _as_far_as_known(unusable(resolver, name, getattr(resolver.spawner, name)))
 
 
-def _of_profiles(resolver: Resolver, protection: Protection) -> Iterator[str]:
-    if callable(resolver.spawner.profile_list):
-        return
-    profiles, _ = usable(resolver.spawner.profile_list)
+def _listed_profiles(spawner: Any) -> Mapping[str, Raw]:
+    return {} if callable(spawner.profile_list) else usable(spawner.profile_list)[0]
+
+
+def _of_profiles(profiles: Mapping[str, Raw], resolver: Resolver, protection: Protection) -> Iterator[str]:
     for path, name, override in fixed_overrides(profiles):
         place = path.removesuffix(f"{name}")
         faults = _as_far_as_known(_of_override(resolver, protection, name, override))
@@ -125,7 +135,7 @@ def _unusable_extra_claims(value: Any) -> Iterator[str]:
 
 
 def _expanded(resolver: Resolver, name: str, value: Any) -> Any:
-    if name in _TEMPLATES:
+    if name in _COMMON_TEMPLATES:
         return resolver.expand_all(value)
     if name in {"default_url", "notebook_dir"} and isinstance(value, str):
         return fill(value, resolver.spawner.template_namespace())

@@ -61,7 +61,9 @@ _AS_THEY_ARE = (
     "pod_anti_affinity_preferred",
     "pod_anti_affinity_required",
 )
-_TEMPLATES = (
+"""Options that are inputs of the pod without a change."""
+
+_POD_TEMPLATES = (
     "working_dir",
     "service_account",
     "volumes",
@@ -70,6 +72,8 @@ _TEMPLATES = (
     "extra_containers",
     "extra_pod_config",
 )
+"""Options that are inputs of the pod once their templates are expanded."""
+
 _MAY_BE_CALLABLE = (
     "uid",
     "gid",
@@ -78,6 +82,7 @@ _MAY_BE_CALLABLE = (
     "container_security_context",
     "pod_security_context",
 )
+"""Options that are inputs of the pod, or functions (spawner) that return one."""
 
 
 def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
@@ -123,7 +128,7 @@ class Resolver:
             labels=self.pod_labels(self.expanded("extra_labels")),
             annotations=self.annotations(self.expanded("extra_annotations")),
             **{name: _as_json(name, getattr(spawner, name)) for name in _AS_THEY_ARE},
-            **{name: _as_json(name, self.expanded(name)) for name in _TEMPLATES},
+            **{name: _as_json(name, self.expanded(name)) for name in _POD_TEMPLATES},
             **{name: await self._called(name) for name in _MAY_BE_CALLABLE},
             claim_mounts=self.claim_mounts(),
         )

@@ -1,7 +1,10 @@
 """The log lines about one run of a server: the hub itself knows only an exit code."""
 
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
+from inspect import unwrap
+from pathlib import Path
+from typing import Any
 
 from k8s_hub.diagnosis.pod_life import is_on_lost_node, last_exit, notebook_status, restarts
 from k8s_hub.objects.keys import Key, key_of
@@ -23,18 +26,32 @@ class BrokenCode:
     def __init__(self) -> None:
         self._logged: set[str] = set()
 
-    def log_once(self, log: logging.Logger, what: str, code: object, error: Exception) -> None:
-        """Log that ``code`` of the kind ``what`` ("diagnosis rule") raised; the start continues without it."""
-        name = f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', type(code).__qualname__)}"
-        if name not in self._logged:
-            self._logged.add(name)
+    def log_once(self, log: logging.Logger, what: str, error: Exception) -> None:
+        """Log that ``what`` ("diagnosis rule site.queue") raised; the start continues without it."""
+        if what not in self._logged:
+            self._logged.add(what)
             log.error(
-                "%s %s: raised an exception, and is skipped whenever it does (logged once): %r",
+                "%s: raised an exception, and is skipped whenever it does (logged once): %r",
                 what,
-                name,
                 error,
                 exc_info=error,
             )
+
+
+def name_of(code: Any) -> str:
+    """Return the name of an administrator's function, with its module, or else its file and line.
+
+    JupyterHub executes a configuration file outside any module: ``__module__`` of its functions is None.
+    """
+    while isinstance(code, partial):
+        code = code.func
+    called = code if hasattr(code, "__qualname__") else type(code).__call__
+    module = getattr(called, "__module__", None)
+    if module and module != "builtins":
+        return f"{module}.{called.__qualname__}"
+    source = getattr(unwrap(called), "__code__", None)
+    place = f" ({Path(source.co_filename).name}, line {source.co_firstlineno})" if source else ""
+    return f"{called.__qualname__}{place}"
 
 
 BROKEN_CODE = BrokenCode()

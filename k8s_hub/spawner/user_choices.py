@@ -254,7 +254,7 @@ def _override(spawner: Any, name: str, value: Any) -> None:
         setattr(spawner, name, new)
     except TraitError:
         raise
-    except Exception as error:  # "infG" as an amount of memory, for example
+    except Exception as error:  # of a trait in a subclass, for example
         raise TraitError(f"{name} cannot have this value: {type(error).__name__}") from error
 
 
@@ -274,15 +274,20 @@ def usable_profiles(spawner: Any, profiles: Mapping[str, Raw], faults: Sequence[
     Raises UnusableProfiles if there are profiles but none is usable: otherwise users would get a server without
     the limits that profiles set.
     """
-
-    def is_known(name: str) -> bool:
-        return hasattr(type(spawner), name) or name in vars(spawner)  # a subclass may have its own attributes
-
-    for fault in (*faults, *unknown_overrides(profiles, is_known, spawner.trait_names())):
+    for fault in (*faults, *unknown_options(spawner, profiles)):
         warn_once(spawner.log, f"KubeSpawner.{fault}")
     if faults and not profiles:
         raise UnusableProfiles(faults[0])
     return initialised(profiles.values())
+
+
+def unknown_options(spawner: Any, profiles: Mapping[str, Raw]) -> Iterator[str]:
+    """Yield a message for each override of what is neither an option nor an attribute of the spawner."""
+
+    def is_known(name: str) -> bool:
+        return hasattr(type(spawner), name) or name in vars(spawner)  # a subclass may have its own attributes
+
+    return unknown_overrides(profiles, is_known, spawner.trait_names())
 
 
 def person_of(spawner: Any, profiles: Sequence[Raw]) -> Person:

@@ -15,6 +15,7 @@ from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
+from k8s_hub.doctor.examination import SCOPES as SCOPES_OF_DOCTOR
 from tests.chart.test_evaluation import as_json
 
 PATHS = sorted(FILES.glob("*.yaml"))
@@ -166,6 +167,19 @@ def test_of_a_large_hub_the_culler_knows_how_rarely_servers_report(environment):
     assert not [word for word in other["command"] if word.startswith(("--config", "--activity"))]
 
 
+def test_prometheus_reaches_the_port_of_the_culler_and_the_hubs(environment):
+    port = culler_of(values_with(FILES / "metrics.yaml", FILES / "culler.yaml")).plan().metrics_port
+    service, policy = yaml.safe_load_all((FILES / "monitoring/prometheus.yaml").read_text())
+    (of_service,) = service["spec"]["ports"]
+    assert (of_service["port"], of_service["targetPort"]) == (port, port)
+    assert service["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"]
+    (rule,) = policy["spec"]["ingress"]
+    assert {one["port"] for one in rule["ports"]} == {8081, port}
+    page = (FILES.parent / "docs/howto/metrics.md").read_text()
+    assert f"{service['metadata']['name']}.{service['metadata']['namespace']}:{port}" in page
+
+
 def test_a_hub_without_a_culler_stays_without_one():
     config = evaluate(
         values_with(FILES / "culler.yaml", FILES / "culler-page.yaml", {"cull": {"enabled": False}})
@@ -285,6 +299,15 @@ def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment)
     assert [*needs.lacking([*wanted], held)] == []
 
 
+def test_the_role_in_the_guide_of_the_doctor_lets_it_see_pods_and_homes():
+    page = (FILES.parent / "docs/howto/doctor.md").read_text()
+    (block,) = (block for block in page.split("```yaml\n")[1:] if block.startswith("hub:"))
+    config = evaluate(values_with(FILES / "culler.yaml", yaml.safe_load(block.partition("```")[0])))
+    roles = [role for role in config.JupyterHub.load_roles if CULLER in role.get("services", ())]
+    held = {scope for role in roles for scope in role["scopes"]}
+    assert set(SCOPES_OF_DOCTOR) - held == set()
+
+
 SUBSETS = [chosen for size in range(1, len(PIECES) + 1) for chosen in combinations(PIECES, size)]
 
 
@@ -316,7 +339,9 @@ def assert_runs(values, codes, names):
     culler = culler_of(values, config)
     (role,) = (role for role in config.JupyterHub.load_roles if role["name"] == CULLER)
     has_page = any("hub:10101" in code for code in codes)
-    assert ("url" in service, bool(culler.state_file), culler.ask_servers) == (has_page,) * 3
+    assert ("url" in service, culler.ask_servers) == (has_page,) * 2
+    has_state = has_page or "culler" in names
+    assert bool(culler.state_file) is has_state
     assert ("admin:server_state" in role["scopes"]) is has_page
     assert culler.timeout == 3600
     reads_the_file = culler.config_file.endswith("k8s-hub-culler.json")

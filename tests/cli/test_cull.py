@@ -9,7 +9,13 @@ from k8s_hub.culler.explain import Explain
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["cull", "--help"], "--cull-every=<number>"), (["cull", "explain", "--help"], "explain USER[/SERVER]")],
+    [
+        (["--help"], "cull explain USER"),
+        (["cull", "--help"], "--cull-every=<number>"),
+        (["cull", "--help"], "k8s-hub cull explain USER[/SERVER] [flags]"),
+        (["cull", "--help-all"], "k8s-hub cull explain USER[/SERVER] [flags]"),
+        (["cull", "explain", "--help"], "explain USER[/SERVER]"),
+    ],
 )
 def test_help(capsys, arguments, words):
     try:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from k8s_hub.cli import sources, volumes
+from k8s_hub.cli import volumes
 from k8s_hub.cli.main import main
+from k8s_hub.culler import beside
+from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
 
 URL = "http://127.0.0.1:9/hub/api"  # nothing listens there
@@ -17,7 +19,7 @@ def processes(monkeypatch, tmp_path):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
-    monkeypatch.setattr(sources, "PROCESSES", tmp_path)
+    monkeypatch.setattr(beside, "PROCESSES", tmp_path)
     return tmp_path
 
 
@@ -46,7 +48,7 @@ def test_the_token_is_found_beside_variables_of_any_bytes(processes, other):
     chart_culler(processes)
     environ = processes / "12" / "environ"
     environ.write_bytes(other + b"\0" + environ.read_bytes())
-    assert sources.environment_of_hub()["JUPYTERHUB_API_TOKEN"] == "of-the-culler"
+    assert beside.environment_of_hub()["JUPYTERHUB_API_TOKEN"] == "of-the-culler"
 
 
 @pytest.mark.parametrize("module", ["k8s_hub.culler", "jupyterhub_idle_culler"])
@@ -60,33 +62,77 @@ def test_the_token_is_found_beside_variables_of_any_bytes(processes, other):
 )
 def test_a_flag_of_the_culler_overrides_its_variable(processes, module, flags, url):
     chart_culler(processes, module, flags)
-    assert sources.environment_of_hub()["JUPYTERHUB_API_URL"] == url
+    assert beside.environment_of_hub()["JUPYTERHUB_API_URL"] == url
 
 
 def test_a_token_of_ones_own_is_used_with_an_address_of_ones_own(processes, monkeypatch):
     chart_culler(processes)
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
-    environment = sources.environment_of_hub()
+    environment = beside.environment_of_hub()
     assert environment["JUPYTERHUB_API_TOKEN"] == "mine"
     assert "JUPYTERHUB_API_URL" not in environment
 
 
 def test_where_no_culler_runs_there_is_nothing(processes, capsys):
     started(processes, 7, ["python3", "-m", "jupyterhub"], JUPYTERHUB_API_TOKEN="of-a-server")
-    assert sources.environment_of_culler(processes) == {}
+    assert list(beside.running_cullers()) == []
     with pytest.raises(SystemExit):
         volumes.run(["list", "--url", URL])
     assert "no culler runs here" in capsys.readouterr().err
 
 
-def test_volumes_and_explain_ask_with_it(processes, capsys):
-    """... until they find no cluster, and no hub at its address."""
+def test_a_culler_without_a_token_hides_none_that_has_one(processes):
+    """As a dry run whose own variable is empty."""
+    started(processes, 11, ["python3", "-m", "k8s_hub.culler", "--dry-run"], JUPYTERHUB_API_TOKEN=" ")
+    chart_culler(processes)
+    assert beside.environment_of_hub()["JUPYTERHUB_API_TOKEN"] == "of-the-culler"
+
+
+def test_without_an_address_the_variable_is_named(processes, capsys):
+    with pytest.raises(SystemExit) as ended:
+        volumes.run(["list"])
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert "the hub's URL is not set, and no culler runs here: set --url or JUPYTERHUB_API_URL" in printed
+
+
+def ended(arguments):
+    """Run the command, and return its exit code."""
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+    finally:
+        for kind in (Explain, IdleCuller):
+            kind.clear_instance()
+    return ended.value.code
+
+
+def test_volumes_asks_with_it(processes, capsys):
+    """... until it finds no cluster."""
     chart_culler(processes)
     assert volumes.run(["list"]) == 1
     assert "missing" in capsys.readouterr().err
 
-    with pytest.raises(SystemExit) as ended:
-        main(["cull", "explain", "ada", "--timeout=3600"])
-    Explain.clear_instance()
-    assert ended.value.code == 1
+
+def test_explain_asks_with_it(processes, capsys):
+    """... until it finds no hub at its address."""
+    chart_culler(processes)
+    assert ended(["cull", "explain", "ada", "--timeout=3600"]) == 1
     assert "127.0.0.1:9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("switch", [["--dry-run"], ["--dry_run=true"], ["--config=dry.json"]])
+def test_a_dry_run_asks_with_it(processes, monkeypatch, tmp_path, switch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dry.json").write_text('{"IdleCuller": {"dry_run": true}}')
+    chart_culler(processes)
+    culler = IdleCuller()
+    culler.initialize(["--once", "--timeout=3600", *switch])
+    settings = culler.connection_settings()
+    assert (settings.url, settings.token) == (URL, "of-the-culler")
+
+
+def test_a_culler_that_stops_servers_needs_a_token_of_its_own(processes, capsys):
+    chart_culler(processes)
+    assert ended(["cull", "--once", "--timeout=3600", f"--url={URL}"]) == 2
+    assert "JUPYTERHUB_API_TOKEN is not set" in capsys.readouterr().err

@@ -18,7 +18,8 @@ from devkit.testing.eventually import eventually
 from devkit.testing.realhub import RealHub
 from devkit.testing.runs import HOME, NAMESPACE
 from k8s_hub import KubeSpawner
-from k8s_hub.cli import sources, volumes
+from k8s_hub.cli import volumes
+from k8s_hub.culler import beside
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import key_of
 from k8s_hub.volumes.inventory import SCOPES
@@ -267,7 +268,7 @@ def test_wrong_usage_is_named(environment, arguments, said, capsys):
 )
 def test_a_missing_or_broken_token_is_named_but_not_shown(environment, monkeypatch, token, said, capsys):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", token)
-    monkeypatch.setattr(sources, "PROCESSES", Path("/nowhere"))
+    monkeypatch.setattr(beside, "PROCESSES", Path("/nowhere"))
     with pytest.raises(SystemExit) as ended:
         volumes.run(["list"])
     assert ended.value.code == 2

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from devkit.testing.realhub import Answer, RealHub
+from devkit.testing.runs import HOME
 from k8s_hub import KubeSpawner
 from k8s_hub.kube.pool import InformerPool
-from tests.spawner.conftest import HOME
 
 
 @pytest.fixture

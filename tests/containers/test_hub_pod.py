@@ -124,7 +124,7 @@ async def running(plan, plane, values):
     namespace = f"/api/v1/namespaces/{plan.settings.namespace}"
     plane.admin.create(f"{namespace}/configmaps", config_map(values))
     proxy, hub = parts_of(plan)
-    stack = Stack((proxy,), plan.mark)
+    stack = Stack((proxy,), plan.marker)
     try:
         await stack.start()
         plane.admin.create(f"{namespace}/pods", hub_pod(plan, plane, values))

@@ -42,7 +42,7 @@ async def running(plan, admin):
     hosts = plan.directory / "hosts"
     command = with_hosts(replace(hub.command, arguments=tuple(arguments)), hosts)
     async with served_names(admin, plan.settings.namespace, hosts):
-        stack = Stack((replace(hub, command=command),), plan.mark)
+        stack = Stack((replace(hub, command=command),), plan.marker)
         try:
             await stack.start()
             await until_routed(f"{plan.url}/hub/login")

@@ -120,13 +120,75 @@ async def test_explain_says_what_the_culler_stopped_and_why(monkeypatch, capsys,
         assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
         text = capsys.readouterr().out
         assert re.search(
-            r"alice/lab: stopped\n  The culler stopped it at 20\S+Z: it was idle for \d+ days", text
+            r"alice/lab: stopped\n  The culler stopped it at 20\S+ \d\d:\d\d:\d\d UTC: it was idle for \d+ days",
+            text,
         )
         assert text.count("The culler stopped it") == 1
         assert await run(hub, monkeypatch, "alice/lab", "--state-file=s", "--json", kind=Explain) == 0
         line = json.loads(capsys.readouterr().out)
         assert line["stopped_because"].startswith("was idle for ")
         assert line["stopped_at"].endswith("Z")
+
+
+async def test_explain_names_the_rule_of_a_stop(monkeypatch, capsys, tmp_path):
+    (tmp_path / "r.json").write_text('[{"name": "labs", "match": {"server": "lab"}, "timeout": "1h"}]')
+    flags = ["--state-file=s", "--rules-file=r.json"]
+    async with RealHub() as hub:
+        await start_idle(hub, "alice", "lab")
+        assert await run(hub, monkeypatch, "--once", *flags) == 0
+        await hub.wait_stopped("alice", "lab")
+        assert await run(hub, monkeypatch, "alice/lab", *flags, kind=Explain) == 0
+        assert capsys.readouterr().out.endswith(" (rule 'labs').\n")
+
+
+async def test_explain_says_where_a_stop_would_be_recorded(monkeypatch, capsys):
+    """Without a state file it cannot know why; it must not look as if the culler had not stopped it."""
+    async with RealHub() as hub:
+        await hub.start_server("alice")
+        await hub.stop_server("alice")
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "alice: stopped",
+            "  Only the culler's log says whether the culler stopped it: state_file is not set.",
+        ]
+        assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "alice: stopped",
+            "  The state file has no stop of it by the culler within the last 7 days.",
+        ]
+
+
+async def test_a_server_that_never_was_is_not_stopped(monkeypatch, capsys):
+    """The hub lists a default server of every user who has logged in."""
+    async with RealHub() as hub:
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 0
+        assert capsys.readouterr().out == "alice: was never started\n"
+        assert await run(hub, monkeypatch, "alice", "--json", kind=Explain) == 0
+        assert json.loads(capsys.readouterr().out)["reason"] == "was never started"
+
+
+async def test_explain_shows_all_times_in_one_way_and_without_fractions(monkeypatch, capsys):
+    async with RealHub() as hub:
+        await hub.start_server("alice")
+        await hub.wait_ready("alice")
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 0
+    text = capsys.readouterr().out
+    for label in ("started", "last activity", "stops if nothing changes"):
+        assert re.search(rf"^  {label}: +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [(Explain, ["alice"]), (IdleCuller, ["--once", "--dry-run", "--state-file=s"])]
+)
+async def test_what_warns_nobody_needs_no_target_of_warnings(monkeypatch, capsys, kind, arguments):
+    """The service has it in its environment, which an admin's shell lacks."""
+    monkeypatch.delenv("IDLE_CULLER_WARN_URL", raising=False)
+    async with RealHub() as hub:
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, *arguments, "--warn-before=600", kind=kind) == 0
+        assert hub.spawner("alice").ready
+    assert "alice: kept: was idle for" in (said := capsys.readouterr().out)
+    assert "but the culler warns its user first" in said
 
 
 async def test_one_server_that_cannot_be_explained_costs_no_other(monkeypatch, capsys, tmp_path):

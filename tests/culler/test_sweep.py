@@ -13,7 +13,7 @@ from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Facts, Notice, Work
 from k8s_hub.culler.core.probing import Candidate, candidate, choose
-from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.state import StateStore
@@ -387,7 +387,22 @@ async def test_a_cancelled_sweep_leaves_no_task():
 async def test_what_is_stopped_is_told_with_its_reason(caplog):
     caplog.set_level(logging.INFO)
     await sweep_of(InMemoryHub(user("a", server("a", "lab")))).run()
-    assert caplog.messages == ["a/lab: stopped: was idle for 2 h"]
+    assert caplog.messages == ["a/lab: stopped: was idle for 2 h (limit 1 h)"]
+
+
+async def test_what_a_rule_ended_is_told_with_the_rule_and_its_limit(caplog):
+    """Otherwise an admin cannot tell from the log why a server with a default limit of a day stopped after 2 h."""
+    caplog.set_level(logging.INFO)
+    day = replace(LIMITS, timeout=timedelta(days=1))
+    of_servers = Rules.parse([{"match": {"server": "gpu*"}, "timeout": "90m"}])
+    of_users = Rules.parse_users([{"name": "guests", "match": {"user": "a"}, "timeout": "1h"}], "user_rules")
+    decider = Decider(limits=day, rules=of_servers, user_rules=of_users)
+    hub = InMemoryHub(user("a", server("a", "gpu-1")), user("b", server("b")))
+    await replace(sweep_of(hub, cull_users=True), decider=decider).run()
+    assert caplog.messages == [
+        "a/gpu-1: stopped: was idle for 2 h (limit 1 h 30 min, rules[0])",
+        "user a: deleted: was idle for 2 h (limit 1 h, rule 'guests')",
+    ]
 
 
 async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(caplog):
@@ -478,7 +493,7 @@ async def test_who_would_be_deleted_is_told_before_anybody_is(kind, caplog):
     assert told == [("user idle", Action.WOULD_DELETE), ("user away", Action.WOULD_DELETE)]
     assert (report.would_delete, report.deleted) == (2, 0)
     assert "2 users would be deleted" in str(report)
-    assert "user away: would be deleted: was idle for 2 h" in caplog.messages
+    assert "user away: would be deleted: was idle for 2 h (limit 1 h)" in caplog.messages
     assert len(hub.users) == 5
 
 

@@ -72,7 +72,7 @@ def test_a_text_is_printed_with_its_place(folder, capsys):
     [
         # A named text is filled in.
         "Your server did not start within {waited}. Try again; if it keeps happening, contact your administrator.",
-        "stop idle servers of a JupyterHub; takes the flags of jupyterhub-idle-culler",
+        "stop idle servers of a JupyterHub; `cull explain USER` shows why a server stops or runs on",
     ],
 )
 def test_what_the_package_says_is_among_them(words):

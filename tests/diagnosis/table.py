@@ -3,16 +3,19 @@
 ``python -m tests.diagnosis.table`` writes it into docs/reference/start-messages.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from k8s_hub.claims.home import Refuse, choose_home
+from k8s_hub.diagnosis import containers, obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
 from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, volume_refused
 from k8s_hub.diagnosis.refusals import Refusal, diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.objects.keys import Key
 from tests.claims.objects import identity, listed, request
 from tests.diagnosis.recorded import begin, observation, recording
 from tests.diagnosis.samples import (
@@ -31,6 +34,8 @@ from tests.diagnosis.samples import (
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "start-messages.md"
 LONG = 900
 """Seconds: longer than a start is given; whatever has not failed by then waits for the deadline."""
+
+AFTER_HTTP_TIMEOUT = "after `http_timeout`, here 30 s"
 
 BEGIN, END = "<!-- the table: make it with python -m tests.diagnosis.table -->", "<!-- end of the table -->"
 
@@ -56,9 +61,9 @@ class Row:
     @property
     def at_deadline(self) -> str:
         """What the user reads if the start waits for its deadline, of 5 minutes; empty if it fails before, or runs."""
-        if _fails(self) != "at the deadline":
-            return ""
-        return at_deadline(self.answer(LONG), timedelta(minutes=5)).sentence
+        waits = {"at the deadline": timedelta(minutes=5), AFTER_HTTP_TIMEOUT: timedelta(seconds=30)}
+        waited = waits.get(_fails(self))
+        return "" if waited is None else at_deadline(self.answer(LONG), waited).sentence
 
     @property
     def situation(self) -> str:
@@ -129,6 +134,17 @@ class Reported(Row):
 
     def answer(self, second: float) -> Diagnosis:
         return diagnose(seen(self.pod, self.claim, *self.events, second=second))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Row):
+    """What the spawner finds itself, without an object that could be recorded."""
+
+    situation: str
+    found: Callable[[], Diagnosis]
+
+    def answer(self, second: float) -> Diagnosis:
+        return self.found()
 
 
 def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
@@ -845,6 +861,117 @@ OBSTACLES = (
     ),
 )
 
+HOME = Key("jhub", "claim-alice")
+ONE_AT_A_TIME = "Only one server at a time can use the volume of this server, and"
+
+
+def busy_volume(file: str, situation: str, sentence: str, found: Callable[[], Diagnosis]) -> Found:
+    """A volume that another server of the user has."""
+    return Found(
+        file=file,
+        stage=Stage.STORAGE,
+        reason=Reason.VOLUME_IN_USE,
+        situation=situation,
+        sentence=sentence,
+        found=found,
+    )
+
+
+OTHER_SERVERS = (
+    Found(
+        file="same_node",
+        stage=Stage.STORAGE,
+        reason=None,
+        situation="Another server of the user has the volume; the pod goes to its node.",
+        sentence="Your default server uses the same volume, so this server starts on the same machine.",
+        fatal_after=None,
+        found=lambda: obstacles.placed_on_same_node("", HOME, "node-1"),
+    ),
+    Found(
+        file="other_without_node",
+        stage=Stage.STORAGE,
+        reason=Reason.VOLUME_IN_USE,
+        situation="Another server of the user has the volume, and no node yet.",
+        sentence='Your server "gpu" uses the same volume and has no machine yet. '
+        "This server is waiting for the same machine.",
+        fatal_after=None,
+        found=lambda: obstacles.waits_for_other_server("gpu", HOME),
+    ),
+    Found(
+        file="no_place",
+        stage=Stage.SCHEDULING,
+        reason=Reason.VOLUME_IN_USE,
+        situation="The node of the other server has no room.",
+        sentence="Your server is waiting for room on the machine of your default server, because both use the same volume.",
+        fatal_after=None,
+        found=lambda: obstacles.waits_for_place("", "0/1 nodes are available: 1 Insufficient memory."),
+    ),
+    busy_volume(
+        "unfit_node",
+        "The server needs another kind of node than the one that has the volume.",
+        "Your default server uses a volume of this server on a machine of another kind than this server needs. "
+        "Stop that server first.",
+        lambda: obstacles.unfit_machine("", "0/1 nodes are available: 1 node(s) didn't match node selector."),
+    ),
+    busy_volume(
+        "other_node",
+        "The pod's settings name another node than the one that has the volume.",
+        "Your default server uses a volume of this server on another machine. Stop that server first.",
+        lambda: obstacles.on_another_machine("", HOME, node="node-1", wanted="node-2"),
+    ),
+    busy_volume(
+        "two_nodes",
+        "Two volumes of the server are in use on two nodes.",
+        'This server shares volumes with your server "gpu" and your default server, which run on different machines. '
+        "Stop one of them first.",
+        lambda: obstacles.volumes_on_different_nodes(("gpu", ""), ("node-1", "node-2")),
+    ),
+    busy_volume(
+        "one_pod",
+        "The claim is ReadWriteOncePod, and another server has it.",
+        f"{ONE_AT_A_TIME} your default server uses it. Stop that server first.",
+        lambda: obstacles.in_exclusive_use("", HOME),
+    ),
+)
+
+ANSWERS = (
+    Found(
+        file="silent",
+        stage=Stage.RUNNING,
+        reason=Reason.NO_ANSWER,
+        situation="The pod is ready, but its server gives no good HTTP answer.",
+        sentence="Your server is running. Waiting for its first response.",
+        fatal_after=None,
+        found=lambda: containers.server_silent(pod(), "http://10.1.4.21:8888 answers with status 503"),
+    ),
+    Found(
+        file="busy",
+        stage=Stage.REQUEST,
+        reason=Reason.CLUSTER_BUSY,
+        situation="The API server is overloaded (429), or fails (5xx).",
+        sentence="The cluster is busy. Your server is waiting for its turn.",
+        fatal_after=None,
+        found=lambda: obstacles.cluster_busy("code 429: too many requests"),
+    ),
+    Found(
+        file="away",
+        stage=Stage.REQUEST,
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        situation="The API server does not answer.",
+        sentence="The cluster is not responding. Your server starts when the cluster is back.",
+        fatal_after=None,
+        found=lambda: obstacles.cluster_silent("no connection to https://10.96.0.1:443"),
+    ),
+    Found(
+        file="no_cluster",
+        stage=Stage.REQUEST,
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        situation="The hub has no cluster, or cannot use its configuration.",
+        sentence=f"Your server could not start because the hub is not connected to a cluster. {TELL}",
+        found=lambda: obstacles.no_cluster("no configuration of a cluster was found"),
+    ),
+)
+
 TABLE: dict[str, tuple[Row, ...]] = {
     "The machine": MACHINE + MACHINE_REPORTED,
     "The home volume": VOLUME + VOLUME_REPORTED,
@@ -852,6 +979,8 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "The server and the steps before it": CONTAINERS + CONTAINERS_REPORTED,
     "A request that the cluster refuses": REFUSALS,
     "What is in the way": OBSTACLES,
+    "Another server with the same volume": OTHER_SERVERS,
+    "No answer": ANSWERS,
 }
 
 
@@ -888,6 +1017,8 @@ def documented(text: str) -> str:
 def _fails(row: Row) -> str:
     if row.stage is Stage.RUNNING and row.reason is None:
         return "no"
+    if row.reason is Reason.NO_ANSWER:
+        return AFTER_HTTP_TIMEOUT
     if row.fatal_after is None:
         return "at the deadline"
     return f"after {row.fatal_after} s" if row.fatal_after else "at once"

@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from importlib import import_module
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -86,6 +89,8 @@ def test_a_command_that_is_not_marked_is_one_that_there_is(words, monkeypatch, t
             IdleCuller().parse_command_line(arguments)
         case ["export", *assignments]:
             assert all(re.match(r"[A-Z_]+=", one) for one in assignments)
+        case ["pytest", *_, "/path/to/your/tests"]:
+            pass  # test_own_tests.py runs it
         case ["k8s-hub", "cull", "explain", *arguments]:
             Explain().initialize(arguments)
         case ["k8s-hub", verb, *arguments]:
@@ -141,6 +146,31 @@ def test_the_recipe_for_the_chart_makes_what_its_first_file_mounts():
         name, source = words[words.index("configmap") + 1 :][:2]
         assert name == volume["configMap"]["name"]
         assert source.startswith(f"--from-file={mount['subPath']}=")
+
+
+def test_the_copy_of_the_database_has_what_only_its_log_has(tmp_path):
+    """With helm-values/large-hub.yaml the last commits are in jupyterhub.sqlite-wal."""
+    (code,) = {
+        words[words.index("-c") + 1] for words in MARKED if "sqlite3" in " ".join(words) and "-c" in words
+    }
+    (copied,) = {words[words.index("cat") + 1] for words in MARKED if "cat" in words}
+    assert copied in code
+    there = str(tmp_path / "jupyterhub.sqlite")
+    with closing(sqlite3.connect(there)) as hub:
+        hub.execute("PRAGMA journal_mode=WAL")
+        hub.execute("CREATE TABLE users (name)")
+        hub.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        hub.execute("INSERT INTO users VALUES ('ada')")
+        hub.commit()
+        shutil.copy(there, tmp_path / "alone.sqlite")
+        exec(re.sub(r'"/(srv/jupyterhub|tmp)/', f'"{tmp_path}/', code), {})
+    users = [names_in(tmp_path / name) for name in ("alone.sqlite", Path(copied).name)]
+    assert users == [[], [("ada",)]]
+
+
+def names_in(path):
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT name FROM users").fetchall()
 
 
 # --- On your cluster, without the chart ---

@@ -67,9 +67,69 @@ async def test_all_is_well_beside_servers_that_run(examined):
         assert found["culler", "scopes of the token"][0] == "ok"
 
 
+OTHER_HUB = "http://127.0.0.1:9/hub/api"
+
+
+@pytest.fixture
+def beside(monkeypatch, tmp_path):
+    """A function that starts a culler beside the command, with this URL and token."""
+    monkeypatch.setattr("k8s_hub.culler.beside.PROCESSES", tmp_path / "proc")
+
+    def start(url, token):
+        folder = tmp_path / "proc" / "12"
+        folder.mkdir(parents=True)
+        (folder / "cmdline").write_bytes(b"python3\0-m\0k8s_hub.culler\0")
+        (folder / "environ").write_text(f"JUPYTERHUB_API_URL={url}\0JUPYTERHUB_API_TOKEN={token}\0")
+
+    return start
+
+
+@pytest.mark.parametrize("spelt", [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost")])
+async def test_the_culler_that_runs_is_judged_and_not_the_token_that_was_given(examined, beside, spelt):
+    """As with the lines that the demo prints: its own token has every scope, the culler of a configuration has not."""
+
+    def start(hub):
+        beside(hub.api_url.replace(*spelt), hub.token(scopes=["list:users", "read:servers"]))
+
+    async with examined(meanwhile=start) as (code, found):
+        assert code == 1
+        status, message = found["culler", "scopes of the token"]
+        assert status == "wrong"
+        assert message.startswith("user ")
+        assert ", the culler that runs here: The API token lacks the scope delete:servers" in message
+        assert found["homes", "ada"][0] == "ok", "users are read with the token that was given"
+
+
+async def test_a_culler_that_the_hub_does_not_know_is_wrong(examined, beside):
+    async with examined(meanwhile=lambda hub: beside(hub.api_url, "of-yesterday")) as (code, found):
+        assert code == 1
+        status, message = found["culler", "scopes of the token"]
+        assert (status, "the culler that runs here: The API token is not valid" in message) == ("wrong", True)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_without_a_culler_of_this_hub_the_given_token_is_judged_and_named(examined, beside, is_there):
+    def start(hub):
+        if is_there:
+            beside(OTHER_HUB, "of-another-hub")
+
+    async with examined(meanwhile=start) as (code, found):
+        assert code == 0
+        status, message = found["culler", "scopes of the token"]
+        assert status == "ok"
+        assert message.startswith("JUPYTERHUB_API_TOKEN, user ")
+        assert "no culler of this hub runs here" in message
+
+
 async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
+    """... and no other account would see more."""
     async with examined() as (_, found):
         unknown = [key for key, one in found.items() if one[0] == "unknown"]
+        why = [found[key][1] for key in unknown[1:]]
+    assert why == [
+        f"this API server has no {what}, like the demo's mini cluster"
+        for what in ("access reviews", "storage classes", "network policies")
+    ]
     assert unknown == [
         ("versions", "Kubernetes"),
         ("rights", "the hub's account"),

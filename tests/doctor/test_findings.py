@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well
+from k8s_hub.doctor.checks.findings import Finding, Status, findings_table, is_well, not_served
 
 
 def found(status, subject="create pods", **more):
@@ -47,3 +47,8 @@ def test_as_json():
         "message": "m",
         "advice": "",
     }
+
+
+def test_where_the_api_server_has_no_such_object_no_other_account_is_advised():
+    found = not_served("network", "network policies", "network policies")
+    assert (found.status, found.advice) == (Status.UNKNOWN, "")

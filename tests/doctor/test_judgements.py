@@ -39,7 +39,7 @@ def seen(findings):
         ("Kubernetes", "1.32.0", FINE),
         ("Kubernetes", "1.31.9-gke.1", WRONG),
         ("Kubernetes", None, UNKNOWN),
-        ("k8s_hub", "0.1.0", FINE),
+        ("k8s_hub", "0.2.0.dev0", FINE),
     ],
 )
 def test_versions(name, version, status):
@@ -244,7 +244,9 @@ def expression(operator, *values):
     ],
 )
 def test_scopes(held, statuses):
-    assert [found.status for found in rights.check_scopes(held)] == statuses
+    found = list(rights.check_scopes(held, "service x"))
+    assert [one.status for one in found] == statuses
+    assert held is None or all(one.message.startswith("service x") for one in found)
 
 
 # --- Pods and homes ---

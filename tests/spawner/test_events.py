@@ -89,9 +89,15 @@ class TestRules:
 
     @pytest.mark.parametrize("template", ["{nothing}", lambda: 1 / 0], ids=["text", "function"])
     def test_whose_template_fails_leave_the_message_and_are_told_once(self, template, caplog):
-        formatter = RuleEventFormatter(rules=[{"match": {"reason": "Pulling"}, "template": template}])
-        for _ in range(2):
-            assert formatter.format_event(PULLING) == 'Pulling image "example.org/lab:1"'
+        fails = {"match": {"reason": "Pulling"}, "template": template}
+        for place in ("first", "second"):
+            formatter = RuleEventFormatter(rules={f"{place} {template}": fails})
+            for _ in range(2):
+                assert formatter.format_event(PULLING) == 'Pulling image "example.org/lab:1"'
+        assert [message.partition(": raised")[0] for message in caplog.messages] == [
+            f"event rule RuleEventFormatter.rules['first {template}']",
+            f"event rule RuleEventFormatter.rules['second {template}']",
+        ]
 
     @pytest.mark.parametrize(
         "rule,words",
@@ -222,7 +228,8 @@ class TestAStart:
         items = await items_of(Run(event_formatter_class=Broken))
         assert [item["message"] for item in items] == [item["raw_event"]["message"] for item in items]
         assert caplog.text.count("no words") >= 1
-        assert sum("event formatter" in record.getMessage() for record in caplog.records) == 1
+        (told,) = (message for message in caplog.messages if message.startswith("event formatter"))
+        assert f"{__name__}.{Broken.__qualname__}.format_event: raised" in told
 
     @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
     async def test_is_decorated_where_there_is_an_event(self, cluster, is_async):

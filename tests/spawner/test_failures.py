@@ -277,12 +277,37 @@ def test_what_our_own_code_raises_counts_and_has_a_reference_too(caplog):
     assert "ada: the start failed, reference " in caplog.text
 
 
-@pytest.mark.parametrize("error", [HTTPError(403, "no licence left"), HTTPError(503)])
-def test_what_a_hook_says_to_the_user_is_told_as_it_is_and_does_not_count(error):
+@pytest.mark.hub
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (HTTPError(403, "no licence left"), "no licence left"),
+        (HTTPError(403, "no %s left", "licence"), "no licence left"),
+        (HTTPError(503), ""),
+    ],
+)
+def test_what_a_hook_says_to_the_user_is_told_as_it_is_and_does_not_count(error, message):
     failure = failure_of(caught(lambda: with_hook("KubeSpawner.uid", raising(error))), bare_spawner(), ())
 
-    assert failure is error
+    assert isinstance(failure, SpawnException or HTTPError)
+    assert (failure.status_code, failure.get_message() or "") == (error.status_code, message)
     assert not counts(failure)
+
+
+@pytest.mark.hub
+def test_the_attributes_that_the_hub_reads_of_a_hooks_error_stay():
+    error = HTTPError(429, reason="licences")
+    given = {
+        "jupyterhub_message": "There is no licence left.",
+        "jupyterhub_html_message": "<p>There is no licence left.</p>",
+        "headers": {"Retry-After": "60"},
+    }
+    vars(error).update(given)
+    failure = failure_of(caught(lambda: with_hook("KubeSpawner.uid", raising(error))), bare_spawner(), ())
+
+    assert given.items() <= vars(failure).items()
+    assert failure.reason == "licences"
+    assert failure_of(failure, bare_spawner(), ()) is failure
 
 
 def test_an_exception_with_a_message_for_the_page_is_told_as_it_is_and_does_not_count():

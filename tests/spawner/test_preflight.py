@@ -84,11 +84,12 @@ PROFILES = [
     {"display_name": "Good"},
     {
         "display_name": "Bad",
-        "kubespawner_override": {"environment": {"A": '{"a": 1}'}, "mem_limit": "infG"},
+        "kubespawner_override": {"environment": {"A": '{"a": 1}'}, "mem_limit": "infG", "cpu_limitt": 2},
         "profile_options": {
             "size": {
                 "display_name": "Size",
                 "choices": {"s": {"display_name": "S", "kubespawner_override": {"volumes": ["x"]}}},
+                "unlisted_choice": {"enabled": True, "kubespawner_override": {"imagee": "{value}"}},
             }
         },
     },
@@ -104,9 +105,45 @@ async def test_the_log_says_it_once_when_the_hub_starts(hub, cluster, caplog):
     assert [message.partition(" ")[0].rstrip(":") for message in told] == [
         "KubeSpawner.profile_list[1].kubespawner_override.mem_limit",
         "KubeSpawner.extra_annotations['a']",
+        "KubeSpawner.profile_list[1].kubespawner_override.cpu_limitt",
+        "KubeSpawner.profile_list[1].profile_options.size.unlisted_choice.kubespawner_override.imagee",
         "KubeSpawner.profile_list[1].kubespawner_override.environment['A']",
         "KubeSpawner.profile_list[1].profile_options.size.choices.s.kubespawner_override.volumes[0]",
     ]
+
+
+UNKNOWN = [{"display_name": "A", "kubespawner_override": {"cpu_limitt": 2, "course": "physics"}}]
+
+
+class Sized(KubeSpawner):
+    course = "none"
+
+
+class Late(KubeSpawner):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.course = "none"
+
+
+@pytest.mark.parametrize(
+    ("spawner_class", "profile_list", "unknown"),
+    [
+        (KubeSpawner, UNKNOWN, ["cpu_limitt", "course"]),
+        (Sized, UNKNOWN, ["cpu_limitt"]),
+        (Late, UNKNOWN, []),
+        (KubeSpawner, lambda spawner: UNKNOWN, []),
+    ],
+    ids=["the class itself", "an attribute of a class", "an attribute of later", "a function"],
+)
+async def test_an_unknown_option_is_told_before_a_user_opens_the_form(
+    hub, caplog, spawner_class, profile_list, unknown
+):
+    warn_once.cache_clear()
+    async with hub(profile_list=profile_list, spawner_class=spawner_class) as hub:
+        assert hub.app.users["ada"].spawner.name == ""
+        place = "KubeSpawner.profile_list[0].kubespawner_override."
+        told = [message for message in caplog.messages if message.startswith(place)]
+    assert [message.removeprefix(place).partition(":")[0] for message in told] == unknown
 
 
 async def test_a_profile_s_extra_claim_is_judged_with_its_place(hub, caplog):

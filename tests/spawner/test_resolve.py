@@ -1,6 +1,7 @@
 """With the chart's own settings, the spawner creates the same objects as KubeSpawner 7.1.0."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from kubernetes_asyncio import client
 from traitlets.config import Config
 
 from devkit.testing.bare import bare_spawner
-from k8s_hub.manifests.claim import build_claim
-from k8s_hub.manifests.pod import build_pod
+from k8s_hub.manifests.claim import ClaimInputs, build_claim
+from k8s_hub.manifests.pod import PodInputs, build_pod
 from k8s_hub.naming.templates import TemplateError
+from k8s_hub.spawner import resolve
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 VERSIONS = ("hub.jupyter.org/jupyterhub-version", "hub.jupyter.org/kubespawner-version")
@@ -63,6 +65,16 @@ async def test_the_claim_is_the_one_of_kubespawner():
     claim = build_claim(spawner._resolver.claim_inputs())
 
     assert without_versions(claim) == without_versions(golden("golden_pvc"))
+
+
+async def test_every_input_of_the_pod_and_of_the_claim_is_resolved(monkeypatch):
+    """Most inputs have a default, so nothing else would notice one that is forgotten."""
+    monkeypatch.setattr(resolve, "PodInputs", dict)
+    monkeypatch.setattr(resolve, "ClaimInputs", dict)
+    resolver = bare_spawner()._resolver
+
+    assert (await resolver.pod_inputs()).keys() == {each.name for each in fields(PodInputs)}
+    assert resolver.claim_inputs().keys() == {each.name for each in fields(ClaimInputs)}
 
 
 async def test_a_value_may_be_an_async_function_of_the_spawner():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import traitlets
 from jupyterhub.auth import Authenticator, DummyAuthenticator
+from jupyterhub.traitlets import ByteSpecification
 from kubernetes_asyncio import client
 from traitlets.config import Config
 
@@ -128,6 +129,7 @@ class TestConfiguration:
         (of_list, of_function) = caplog.messages
         assert of_list.startswith(
             f"KubeSpawner.profile_list[0].{key}: allowed_groups and allowed_users restrict nothing"
+            " unless your own function filters by them"
         )
         assert of_function.startswith("KubeSpawner.profile_list's profiles: allowed_groups and")
         assert "access: {groups: [...], users: [...]}" in of_list
@@ -157,7 +159,7 @@ class TestConfiguration:
             ),
             (
                 {"display_name": "Much", "kubespawner_override": {"mem_limit": "lots"}},
-                "KubeSpawner.profile_list[1].kubespawner_override.mem_limit: lots is not a valid memory",
+                "KubeSpawner.profile_list[1].kubespawner_override.mem_limit: The 'mem_limit' trait of a KubeSpawner",
             ),
             (
                 {"display_name": "Secret", "kubespawner_override": {"environment": "PASSWORD=hunter2"}},
@@ -294,13 +296,24 @@ class TestOverrides:
             'The profile "One" does not work with these choices: they give mem_limit an invalid value. '
             "Choose something else, or contact your administrator."
         )
-        for odd in ("infG", "nanG", "1e400G", "-infK"):  # which the option refuses with other errors
+        for odd in ("infG", "nanG", "1e400G", "-infK"):
             assert (await refusal({"size--unlisted-choice": odd}, profile_list=sized)) == diagnosis
 
         async def wrong(spawner):
             return "lots"
 
         assert "mem_limit" in (await refusal({}, profile_list=one(mem_limit=wrong))).sentence
+
+    async def test_a_trait_of_a_subclass_may_refuse_a_value_with_any_exception(self, caplog):
+        warn_once.cache_clear()
+
+        class WithScratch(KubeSpawner):
+            scratch = ByteSpecification(config=True)
+
+        diagnosis = await refusal({}, profile_list=one(scratch="infG"), spawner_class=WithScratch)
+
+        assert "they give scratch an invalid value" in diagnosis.sentence
+        assert "kubespawner_override.scratch: must be an int; it raises OverflowError" in caplog.text
 
     async def test_a_users_braces_never_become_a_template(self):
         override = {

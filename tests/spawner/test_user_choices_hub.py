@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import aiohttp
 import jupyterhub
 import pytest
+from tornado.web import HTTPError
 from yarl import URL
 
 from devkit.testing.runs import pods
@@ -259,3 +260,16 @@ async def test_a_page_that_an_administrator_s_code_breaks_has_a_reference(hub, c
         assert "because a function of this hub failed (reference " in page
         assert f"reference {page.partition('(reference ')[2][:8]}: Traceback" in caplog.text
         assert (await hub.api("GET", "/users"))[0] == 200
+
+
+async def test_the_page_of_a_hooks_error_is_headed_by_its_status(hub, cluster):
+    def refuse(spawner):
+        error = HTTPError(403)
+        error.jupyterhub_message = "You have no licence."
+        raise error
+
+    async with hub(pre_spawn_hook=refuse) as hub, browser(hub) as ada:
+        status, page = await ada.open()
+    assert status == 403
+    assert "403 : Forbidden" in page
+    assert "You have no licence." in page

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from devkit.minicluster.resources import CLAIMS
+from devkit.testing.fixtures import cluster, hub, wall_clock, witness
+from devkit.testing.runs import NAMESPACE
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
@@ -12,12 +14,9 @@ from k8s_hub.kube.configuration import ConnectionSettings as KubeSettings
 from k8s_hub.kube.connection import Connection
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.volumes.inventory import SCOPES, Sources
-from tests.spawner import conftest as spawning
 from tests.volumes.objects import claim
 
-NAMESPACE = spawning.NAMESPACE
-cluster, hub = spawning.cluster, spawning.hub
-wall_clock, witness = spawning.wall_clock, spawning.witness
+__all__ = ["NAMESPACE", "cluster", "hub", "wall_clock", "witness"]
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ class Decision:
     matched: MatchedRule
     verdict: Verdict
     at: datetime
+    is_warned: bool = False  # its user was warned of the stop at the verdict's deadline
 
     @property
     def idle(self) -> timedelta | None:
@@ -76,17 +77,17 @@ class Decision:
             work=facts.work,
             extended_until=facts.extended_until,
             warned_at=None if facts.notice is None else facts.notice.at,
+            is_warned=self.is_warned,
         )
 
     def as_json(self, action: Action) -> dict[str, Any]:
         """Return the record as JSON."""
         return self.record(action).as_json()
 
-    def sentence(self) -> str:
-        """Return it in one line, for logs and dry run."""
-        fate = "would be stopped" if self.verdict.culls else "kept"
-        details = ", ".join(self._limits_in_words())
-        return f"{self.subject}: {fate}: {self.verdict.reason}" + (f" ({details})" if details else "")
+    def sentence(self, fate: str = "") -> str:
+        """Return it in one line with limit and rule, for logs, dry run and `explain`; fate: what came of it."""
+        fate = fate or ("would be stopped" if self.verdict.culls else "kept")
+        return _sentence(self.subject, fate, self.verdict.reason, self._limits_in_words())
 
     @property
     def subject(self) -> str:
@@ -111,9 +112,7 @@ class Decision:
             yield f"limit {format_duration(limits.timeout)}"
         elif cause in {Cause.IDLE, Cause.IN_USE, Cause.WARNED, Cause.BUSY}:
             yield self._busy_limit()
-        if self.matched.name is not None:
-            yield _named(self.matched.name)
-        yield from (f"{_named(rule)} in doubt" for rule in _in_doubt(self.matched))
+        yield from _rules_in_words(self.matched)
 
     def _busy_limit(self) -> str:
         limits = self.matched.limits
@@ -137,7 +136,7 @@ class Decision:
                 yield from self._what_is_unknown()
             case Cause.EXEMPT if self.matched.limits.exempt:
                 if self.matched.name is not None and not self.matched.doubts:
-                    yield f"Limits apply once no rule with exempt: true matches; now {_named(self.matched.name)} does."
+                    yield f"Limits apply once no rule with exempt: true matches; now {named(self.matched.name)} does."
                 if verdict.deadline is not None:
                     yield from self._what_it_waits_for()
             case Cause.EXEMPT:
@@ -215,7 +214,7 @@ class Decision:
         elif self.matched.name is None:
             yield "The default limits apply: no rule matches."
         elif self.verdict.cause is not Cause.EXEMPT:
-            rule = _named(self.matched.name)
+            rule = named(self.matched.name)
             yield f"The limits of {rule} apply: an earlier rule that matches would replace them."
         if self.matched.until is not None:
             yield f"Other limits may apply from {self._clock(self.matched.until)} on: the schedule of a rule changes them."
@@ -265,6 +264,7 @@ class DecisionRecord:
     work: Work | None  # None: not asked, or no answer
     extended_until: datetime | None
     warned_at: datetime | None
+    is_warned: bool  # of the stop at the verdict's deadline
 
     @property
     def runtime_ends(self) -> datetime | None:
@@ -338,16 +338,32 @@ class UserDecision:
             "last_activity": _iso(user.last_activity),
         }
 
-    def sentence(self) -> str:
-        """Return it in one line, for logs and dry run."""
-        fate = "would be deleted" if self.verdict.culls else "kept"
-        return f"{self.subject}: {fate}: {self.verdict.reason}"
+    def sentence(self, fate: str = "") -> str:
+        """Return it in one line with limit and rule, for logs, dry run and `explain`; fate: what came of it."""
+        fate = fate or ("would be deleted" if self.verdict.culls else "kept")
+        return _sentence(self.subject, fate, self.verdict.reason, self._limits_in_words())
+
+    def _limits_in_words(self) -> Iterator[str]:
+        if self.verdict.cause in {Cause.IDLE, Cause.IN_USE}:
+            yield f"limit {format_duration(self.matched.limits.timeout)}"
+        yield from _rules_in_words(self.matched)
 
     def changes(self) -> Iterator[str]:
         """Yield what would change the verdict, in sentences."""
         yield from _doubts_in_words(self.matched)
         if self.verdict.deadline is not None and not self.verdict.culls:
             yield f"The culler deletes the user at {_clock(self.verdict.deadline, self.at)} unless they are active before then."
+
+
+def _sentence(subject: str, fate: str, reason: str, limits: Iterator[str]) -> str:
+    details = ", ".join(limits)
+    return f"{subject}: {fate}: {reason}" + (f" ({details})" if details else "")
+
+
+def _rules_in_words(matched: MatchedRule) -> Iterator[str]:
+    if matched.name is not None:
+        yield named(matched.name)
+    yield from (f"{named(rule)} in doubt" for rule in _in_doubt(matched))
 
 
 def _in_doubt(matched: MatchedRule) -> list[str]:
@@ -357,12 +373,12 @@ def _in_doubt(matched: MatchedRule) -> list[str]:
 def _doubts_in_words(matched: MatchedRule) -> Iterator[str]:
     for doubt in matched.doubts:
         yield (
-            f"The culler cannot tell whether {_named(doubt.rule)} matches: the API token lacks the scope {doubt.scope}. "
+            f"The culler cannot tell whether {named(doubt.rule)} matches: the API token lacks the scope {doubt.scope}. "
             "Without it, the longer limit applies, and a rule that may exempt does exempt."
         )
 
 
-def _named(rule: str) -> str:
+def named(rule: str) -> str:
     """Return a rule's name, or its place, for a sentence."""
     return rule if rule.startswith(("rules[", "users[")) else f"rule {rule!r}"
 

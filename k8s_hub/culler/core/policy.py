@@ -178,6 +178,11 @@ def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelt
     return _warned_at(facts, verdict, now, notice) is None
 
 
+def is_warned(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
+    """Return whether the server's user was warned of the stop at the verdict's deadline."""
+    return _warned_at(facts, verdict, now, notice) is not None
+
+
 def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
     """Decide whether to delete one user without servers."""
     if limits.exempt:

@@ -54,6 +54,8 @@ class Row:
     """One server on a page: the record of its decision, and the texts for it."""
 
     record: DecisionRecord
+    state: str
+    reason: str  # completes the sentence "it ..."
     fate: str  # what happens to it; with a condition, the page puts the deadline between the two
     condition: str  # empty: the page shows no deadline
     idle: str | None  # None: not known
@@ -98,7 +100,7 @@ class Filter:
     """The filter of the admin's page."""
 
     text: str = ""  # part of the name of a user or server; case does not matter
-    cause: str = ""  # empty: every cause
+    cause: str = ""  # a state; empty: every state
     page: int = 1
 
 
@@ -111,7 +113,7 @@ class ServersPage:
     pages: int
     found: int
     total: int
-    causes: tuple[tuple[str, int], ...]  # of all servers
+    causes: tuple[tuple[str, int], ...]  # states of all servers
 
 
 def name_of(user: str, server: str) -> str:
@@ -136,12 +138,26 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
     limit = f"{format_duration(record.matched.limits.timeout)}, {_origin(record.matched.name)}"
     return Row(
         record=record,
+        state=state_of(record),
+        reason=f"{record.verdict.reason}, and the culler warned its user"
+        if _is_idle(record)
+        else record.verdict.reason,
         fate=fate,
         condition=condition,
         idle=None if record.idle is None else format_duration(record.idle),
         limit=None if is_exempt else limit,
         source=_source(record.work),
     )
+
+
+def state_of(record: DecisionRecord) -> str:
+    """Return the state of a server: the cause of its verdict, but warned while it only waits for its stop."""
+    return (Cause.WARNED if _is_idle(record) else record.verdict.cause).value
+
+
+def _is_idle(record: DecisionRecord) -> bool:
+    """Return whether nobody has used the server since the warning, although its limit is not over yet."""
+    return record.is_warned and record.verdict.cause in {Cause.IN_USE, Cause.BUSY}
 
 
 # --- Extensions ---
@@ -215,8 +231,7 @@ def servers_page(servers: Sequence[DecisionRecord], wanted: Filter) -> ServersPa
     found = [
         record
         for record in servers
-        if wanted.cause in {"", record.verdict.cause.value}
-        and text in f"{record.user}/{record.server}".casefold()
+        if wanted.cause in {"", state_of(record)} and text in f"{record.user}/{record.server}".casefold()
     ]
     pages = max(1, -(-len(found) // PER_PAGE))
     page = min(max(1, wanted.page), pages)
@@ -226,7 +241,7 @@ def servers_page(servers: Sequence[DecisionRecord], wanted: Filter) -> ServersPa
         pages=pages,
         found=len(found),
         total=len(servers),
-        causes=tuple(sorted(Counter(record.verdict.cause.value for record in servers).items())),
+        causes=tuple(sorted(Counter(map(state_of, servers)).items())),
     )
 
 

@@ -55,6 +55,11 @@ def unknown(check: str, subject: str, message: str, *, advice: str = "") -> Find
     return Finding(check=check, subject=subject, status=Status.UNKNOWN, message=message, advice=advice)
 
 
+def not_served(check: str, subject: str, what: str) -> Finding:
+    """Return the finding that the API server does not have this kind of object: no other account sees more."""
+    return unknown(check, subject, f"this API server has no {what}, like the demo's mini cluster")
+
+
 def wrong(check: str, subject: str, message: str, *, advice: str = "") -> Finding:
     """Return a finding of something that must be corrected."""
     return Finding(check=check, subject=subject, status=Status.WRONG, message=message, advice=advice)

@@ -9,6 +9,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
 CHECK = "network"
+POLICIES = "network policies"
 PORT_NAME = "notebook-port"
 SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "singleuser-server"}
 OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
@@ -28,7 +29,7 @@ def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int
     if policies is None:
         yield unknown(
             CHECK,
-            "network policies",
+            POLICIES,
             "this account cannot list network policies; the hub does not need to",
             advice="run doctor with an administrator's kubeconfig",
         )

@@ -7,6 +7,7 @@ from k8s_hub.culler.core.needs import lacking, needs
 from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 
 CHECK = "rights"
+ACCOUNT = "the hub's account"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,11 @@ OPTIONAL = (
 
 
 def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
-    """Check the API server's answer about each right; None: no answer."""
+    """Check the API server's answer about each right; None: the account may not ask."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
         yield unknown(
             CHECK,
-            "the hub's account",
+            ACCOUNT,
             "the API server did not answer whether any of them is allowed",
             advice="run doctor with an account that may create subjectaccessreviews",
         )
@@ -78,8 +79,8 @@ SCOPES_CHECK = "culler"
 SUBJECT = "scopes of the token"
 
 
-def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
-    """Check the token's scopes; None without a token."""
+def check_scopes(held: Collection[str] | None, whose: str = "") -> Iterator[Finding]:
+    """Check the token's scopes; None without a token. whose: the token, as the findings name it."""
     if held is None:
         yield unknown(
             SCOPES_CHECK,
@@ -91,8 +92,11 @@ def check_scopes(held: Collection[str] | None) -> Iterator[Finding]:
     wanted = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))
     missing = [
         wrong(
-            SCOPES_CHECK, SUBJECT, sentence, advice="add it to the role of the culler's service (load_roles)"
+            SCOPES_CHECK,
+            SUBJECT,
+            f"{whose}: {sentence}",
+            advice="add it to the role of the culler's service (load_roles)",
         )
         for sentence in lacking(wanted, held)
     ]
-    yield from missing or [fine(SCOPES_CHECK, SUBJECT)]
+    yield from missing or [fine(SCOPES_CHECK, SUBJECT, f"{whose}: enough, unless rules or options need more")]

@@ -16,7 +16,7 @@ def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator
     classes: None if the account cannot list them.
     wanted: KubeSpawner.storage_class; None is the cluster's default, "" is no class.
     """
-    subject = "default class" if wanted is None else wanted or "no class"
+    subject = subject_of(wanted)
     if classes is None:
         yield unknown(
             CHECK,
@@ -28,6 +28,11 @@ def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator
         yield noted(CHECK, subject, "an administrator must create each volume in advance")
     else:
         yield from _check_found(_candidates(classes, wanted), subject)
+
+
+def subject_of(wanted: str | None) -> str:
+    """Return how findings name the storage class of users' volumes."""
+    return "default class" if wanted is None else wanted or "no class"
 
 
 def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:

@@ -106,7 +106,7 @@ class _Renamed:
 
 
 class RenamedTraits(HasTraits):
-    """Options that have lost their meaning, or belong to the hub by now; each says so. And old names, wherever they are set."""
+    """Deprecated options, which have no effect or set an option of JupyterHub, and the deprecated names of other options."""
 
     hub_connect_ip = Unicode(
         allow_none=True,

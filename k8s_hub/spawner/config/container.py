@@ -4,7 +4,7 @@ from jupyterhub.traitlets import Command
 from traitlets import Dict, HasTraits, List, Unicode, default, validate
 from traitlets.utils.bunch import Bunch
 
-from k8s_hub.spawner.config.kinds import OneOf
+from k8s_hub.spawner.config.kinds import ByteSize, OneOf
 
 
 class ContainerTraits(HasTraits):
@@ -96,6 +96,26 @@ class ContainerTraits(HasTraits):
         config=True,
         help="""
         Fields of the pod's spec that no other option sets. Each replaces a whole field. Strings are templates.
+        """,
+    )
+
+    mem_limit = ByteSize(
+        None,
+        config=True,
+        help="""
+        Limit of the container's memory: bytes, or text with the suffix K, M, G or T, such as "2G"; 1K is 1024 bytes.
+
+        Kubernetes ends a container that uses more. None: the hub sets no limit.
+        """,
+    )
+
+    mem_guarantee = ByteSize(
+        None,
+        config=True,
+        help="""
+        Request of the container's memory, written as in mem_limit: Kubernetes finds a node that has it free.
+
+        None: the hub sets no request, and Kubernetes takes mem_limit, if it is set.
         """,
     )
 

@@ -62,7 +62,7 @@ class HookTraits(HasTraits):
         EventFormatter,
         config=True,
         help="""
-        Class whose format_event(event) words the events of a starting pod for the progress page.
+        Class whose format_event(event) returns the text that the progress page shows for an event of a starting pod.
 
         None: users read a summary of the whole start. The default is k8s_hub's RuleEventFormatter if the
         configuration has rules for it, else None.

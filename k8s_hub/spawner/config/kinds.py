@@ -1,8 +1,10 @@
 """Kinds of options that traitlets does not have."""
 
+from contextlib import suppress
 from typing import Any
 
-from traitlets import Type, Union
+from jupyterhub.traitlets import ByteSpecification
+from traitlets import TraitError, Type, Union
 
 
 class OneOf(Union):
@@ -26,6 +28,29 @@ class ClassOrNone(Type):  # type: ignore[type-arg]
     def __init__(self, klass: type, **metadata: Any) -> None:
         super().__init__(None, klass=klass, allow_none=True, **metadata)
 
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the class; a name that cannot be imported is an error that names the option."""
+        try:
+            return super().validate(obj, value)
+        except TraitError:
+            raise
+        except Exception as error:  # an empty name, or an exception in the module
+            raise TraitError(
+                f"{type(obj).__name__}.{self.name}: cannot import {value!r}: {type(error).__name__}: {error}"
+            ) from error
+
     def default_value_repr(self) -> str:
         """Return the default as Python."""
         return repr(self.default_value)
+
+
+class ByteSize(ByteSpecification):  # type: ignore[misc] # JupyterHub has no types
+    """Takes what JupyterHub's `ByteSpecification` takes; its errors name the option."""
+
+    info_text = 'a number of bytes, or text such as "2G" with the suffix K, M, G or T'
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the number of bytes."""
+        with suppress(Exception):  # of many types: what float() and slicing raise
+            return super().validate(obj, value)
+        return self.error(obj, value)  # which raises

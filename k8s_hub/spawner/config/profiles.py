@@ -124,7 +124,7 @@ def _fault(spawner: HasTraits, trait: TraitType[Any, Any], value: Any) -> str:
         # A dictionary's values may be secret, and so may a wrong value for a dictionary.
         kind = f"must be {trait.info()}, not a {type(value).__name__}"
         return kind if isinstance(trait, Dict) else str(error)
-    except Exception as error:  # noqa: BLE001 - "infG" as an amount of memory, for example
+    except Exception as error:  # noqa: BLE001 - of a trait in a subclass, for example
         return f"must be {trait.info()}; it raises {type(error).__name__}"
     return ""
 
@@ -132,8 +132,9 @@ def _fault(spawner: HasTraits, trait: TraitType[Any, Any], value: Any) -> str:
 def _about_foreign_rules(places: Sequence[str]) -> str:
     more = f" and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
     return (
-        f"KubeSpawner.{', '.join(places[:_LISTED])}{more}: allowed_groups and allowed_users restrict nothing, k8s_hub"
-        " ignores them as KubeSpawner does; to restrict a profile or choice, write access: {groups: [...], users: [...]}"
+        f"KubeSpawner.{', '.join(places[:_LISTED])}{more}: allowed_groups and allowed_users restrict nothing unless your"
+        " own function filters by them, k8s_hub ignores them as KubeSpawner does; to restrict a profile or choice,"
+        " write access: {groups: [...], users: [...]}"
     )
 
 

@@ -9,7 +9,7 @@ from jupyterhub.services.auth import HubOAuth
 
 from devkit.testing.eventually import eventually
 from k8s_hub.culler.core.extensions import ExtensionLimits
-from k8s_hub.culler.core.policy import Work
+from k8s_hub.culler.core.policy import Notice, Work
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.web.base import page_policy
@@ -168,6 +168,23 @@ async def test_a_user_sees_nothing_of_others():
             assert refused.status == 403
         assert site.hub.spawner("bob", "secret-project").ready
         assert site.store.extended_until("bob", "secret-project") is None
+
+
+async def test_a_warned_server_is_not_called_in_use():
+    said = '<span class="cause">warned</span>: it was active 50 min ago, and the culler warned its user'
+    async with (
+        page_of(users=("admin", "alice"), notice=timedelta(minutes=20)) as site,
+        Visitor(site, "admin") as admin,
+    ):
+        await site.start("alice", idle=timedelta(minutes=50))
+        site.store.save_notice("alice", "", Notice(at=NOW, since=NOW - timedelta(minutes=50)))
+        await site.sweep()
+        assert said in (await admin.login("all?cause=warned")).text
+        assert (
+            '<option value="warned" selected>warned (1)</option>'
+            in (await admin.get("all?cause=warned")).text
+        )
+        assert said in (await admin.get("?user=alice")).text
 
 
 async def test_an_admin_sees_and_keeps_every_server():

@@ -10,7 +10,7 @@ from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
-from k8s_hub.culler.core.policy import Cause, Work, facts_of
+from k8s_hub.culler.core.policy import Cause, Facts, Notice, Work, facts_of
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
@@ -74,6 +74,48 @@ async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
 async def test_the_fate_in_words(how, fate, condition):
     row = views.row(await seen(**how))
     assert (row.fate, row.condition) == (fate, condition)
+
+
+WARNING = timedelta(minutes=20)
+
+
+@pytest.mark.parametrize(
+    ("idle", "warned", "state", "reason"),
+    [
+        (50, None, "in use", "was active 50 min ago"),
+        (50, 5, "warned", "was active 50 min ago, and the culler warned its user"),
+        (50, 60, "in use", "was active 50 min ago"),  # used after the warning
+        (65, 5, "warned", "was idle for 1 h 5 min, but the culler warned its user only 5 min ago"),
+        (65, 25, "idle", "was idle for 1 h 5 min"),
+    ],
+)
+async def test_a_server_that_is_idle_and_was_warned_of_is_not_in_use(idle, warned, state, reason):
+    minute = timedelta(minutes=1)
+    one = server("alice", idle=idle * minute)
+    notice = None
+    if warned is not None:
+        since = one.last_activity if warned < idle else one.last_activity - HOUR
+        notice = Notice(at=NOW - warned * minute, since=since)
+    facts = Facts(server=one, user=user("alice", one), notice=notice)
+    record = (await Decider(limits=LIMITS, notice=WARNING).decide(facts, NOW)).record(Action.KEPT)
+    row = views.row(record)
+    assert (row.state, row.reason) == (state, reason)
+    listing = views.servers_page([record], views.Filter(cause=state))
+    assert (listing.records, listing.causes) == ((record,), ((state, 1),))
+
+
+async def test_what_is_busy_and_was_warned_of_is_warned_and_what_is_extended_is_extended():
+    busy = Work(busy=1, connections=0, last_execution=NOW - 50 * timedelta(minutes=1))
+    one = server("alice", idle=2 * HOUR)
+    facts = Facts(
+        server=one, user=user("alice", one), work=busy, notice=Notice(at=NOW, since=busy.last_execution)
+    )
+    limits = replace(LIMITS, busy_limit=HOUR)
+    row = views.row((await Decider(limits=limits, notice=WARNING).decide(facts, NOW)).record(Action.KEPT))
+    assert row.state == "warned"
+    extended = replace(facts, extended_until=NOW + HOUR)
+    row = views.row((await Decider(limits=limits, notice=WARNING).decide(extended, NOW)).record(Action.KEPT))
+    assert row.state == "extended"
 
 
 async def test_an_admin_reads_about_a_user_s_server_not_about_their_own():

@@ -81,13 +81,23 @@ class Site:
     """The page's parts, and where it is."""
 
     def __init__(
-        self, hub, port, *, base="/", state_file=None, limits=None, keep=None, hook=None, is_dry_run=False
+        self,
+        hub,
+        port,
+        *,
+        base="/",
+        state_file=None,
+        limits=None,
+        keep=None,
+        hook=None,
+        notice=None,
+        is_dry_run=False,
     ):
         self.hub = hub
         self.api_url = hub.api_url.replace("/hub/", f"{base}hub/")
         self.clock = Clock()
         self.board = Board()
-        self.decider = Decider(limits=limits or Limits(timeout=timedelta(hours=1)), hook=hook)
+        self.decider = Decider(limits=limits or Limits(timeout=timedelta(hours=1)), hook=hook, notice=notice)
         self.store = StateStore(
             state_file, keep or ExtensionLimits(longest=timedelta(hours=6), per_week=2), self.clock
         )
@@ -115,6 +125,7 @@ class Site:
                 self.clock,
                 on_decision=self.board.on_decision,
                 servers=servers,
+                store=self.store,
             )
             self.board.on_sweep(record(report=await sweep.look(), error=None))
 

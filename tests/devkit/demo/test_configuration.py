@@ -10,8 +10,9 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from devkit.demo import configuration
-from devkit.demo.configuration import Outcome, Run, complete, culler_flags
+from devkit.demo.configuration import Outcome, Run, complete
 from devkit.demo.fitting import fit
+from devkit.demo.hub_log import HUB
 from devkit.demo.leftovers import MARKER
 from devkit.demo.plan import HUB_CONFIG
 from devkit.demo.settings import REPOSITORY
@@ -35,9 +36,17 @@ def run(tmp_path):
             culler_url="http://127.0.0.1:10101",
             culler_options="/demo/culler.json",
             outcome=str(tmp_path / "outcome.json"),
+            culler_variables=str(tmp_path / "culler-variables.sh"),
+            repeated=str(tmp_path / "repeated.log"),
         )
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def hubs_logger(monkeypatch):
+    """The logger of a hub, which loading a configuration gives another handler."""
+    monkeypatch.setattr(logging.getLogger(HUB), "handlers", [])
 
 
 def loaded(run, monkeypatch):
@@ -143,6 +152,7 @@ def test_somebodys_own_configuration_loses_what_leads_to_their_cluster(run, tmp_
     assert c.GitHubOAuthenticator.client_id == "id"
     assert "profile_list" not in c.KubeSpawner
     assert outcome.culler_flags == ["--timeout=90"]
+    assert outcome.culler_directory == str(Path.cwd())  # the hub runs in the folder of the configuration
 
 
 def test_servers_of_somebodys_own_configuration_keep_their_environment(run, tmp_path, monkeypatch):
@@ -152,6 +162,24 @@ def test_servers_of_somebodys_own_configuration_keep_their_environment(run, tmp_
     ours = {MARKER: "m1", "JUPYTERHUB_ACTIVITY_INTERVAL": "5"}
     assert c.KubeSpawner.environment == {"COURSE": "own.py", **ours}
     assert c.MySpawner.environment == {"GPU": "1", **ours}
+
+
+@pytest.mark.parametrize("how", ["append({})", "prepend([{}])", "insert(0, {})"])
+def test_services_of_somebodys_own_configuration_are_marked_and_keep_their_environment(
+    run, tmp_path, monkeypatch, how
+):
+    path = tmp_path / "own.py"
+    culler = {"name": "culler", "command": ["k8s-hub", "cull"], "environment": {"LANG": "C"}}
+    path.write_text("c.JupyterHub.services." + how.format(culler))
+    c, _ = loaded(run(path, is_own=True), monkeypatch)
+    services = c.JupyterHub.services.get_value([])
+    assert named(services, "culler")["environment"] == {"LANG": "C", MARKER: "m1"}
+    assert "environment" not in named(services, "demo-tools")  # the hub does not start it
+
+
+def test_services_of_the_repositorys_configuration_are_marked(run, monkeypatch):
+    c, _ = loaded(run(), monkeypatch)
+    assert named(c.JupyterHub.services, "idle-culler")["environment"] == {MARKER: "m1"}
 
 
 def test_an_empty_configuration_gets_the_spawner_and_the_service(run, tmp_path, monkeypatch):
@@ -182,19 +210,32 @@ def test_the_peers_class_itself_is_replaced():
     assert c.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
 
 
-@pytest.mark.parametrize(
-    ("command", "flags"),
-    [
-        (["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"], ["--timeout=3600"]),
-        (["k8s-hub", "cull", "--timeout=3600", "--once"], ["--timeout=3600", "--once"]),
-        ("python3 -m k8s_hub.culler --timeout=60", ["--timeout=60"]),
-        (["python3", "-m", "announcements"], None),
-        (["k8s-hub", "cull"], []),
-        (None, None),
-    ],
-)
-def test_the_flags_of_the_culler_are_found(command, flags):
-    assert culler_flags([{"name": "other", "url": "http://x"}, {"name": "one", "command": command}]) == flags
+def test_what_explain_needs_of_the_culler_is_known(run, tmp_path, monkeypatch):
+    own = run(tmp_path / "own.py", is_own=True)
+    (tmp_path / "own.py").write_text(
+        """
+c.JupyterHub.services = [
+    {
+        "name": "culler",
+        "command": ["k8s-hub", "cull", "--url=http://localhost:8081/hub/api", "--rules-file=rules.json"],
+        "environment": {"IDLE_CULLER_WARN_URL": "https://chat.example.org/it's-secret"},
+        "cwd": "/srv/hub",
+    }
+]
+"""
+    )
+    c, outcome = loaded(own, monkeypatch)
+    assert outcome == Outcome(
+        left_out=["--url of the service culler"],
+        culler_flags=["--rules-file=rules.json"],
+        culler_directory="/srv/hub",
+        culler_variables=own.culler_variables,
+    )
+    assert c.JupyterHub.services[0]["command"] == ["k8s-hub", "cull", "--rules-file=rules.json"]
+    # Without the marker: a terminal that runs these lines outlives the demo.
+    assert Path(own.culler_variables).read_text() == (
+        "export IDLE_CULLER_WARN_URL='https://chat.example.org/it'\"'\"'s-secret'\n"
+    )
 
 
 def test_the_token_is_not_shown(run):
@@ -212,7 +253,7 @@ def test_complete_writes_what_the_demo_reads(run):
 def test_a_value_that_the_spawner_refuses_ends_the_start(run, tmp_path, monkeypatch):
     path = tmp_path / "own.py"
     path.write_text('c.KubeSpawner.mem_limit = "lots"')
-    with pytest.raises(TraitError, match="lots is not a valid memory specification"):
+    with pytest.raises(TraitError, match=r"'mem_limit' trait .* not the str 'lots'"):
         loaded(run(path, is_own=True), monkeypatch)
 
 
@@ -225,13 +266,3 @@ def test_a_subclass_that_needs_a_user_is_no_mistake():
     c = Config()
     c.JupyterHub.spawner_class = NeedsUser
     configuration.try_spawner(c)
-
-
-def test_the_demos_own_requests_are_not_logged_unless_they_fail(caplog):
-    access = logging.getLogger("tornado.access")
-    configuration.quiet()
-    caplog.set_level(logging.INFO, access.name)
-    access.info("200 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
-    access.info("200 GET /hub/api/users (ada@127.0.0.1) 1.00ms")
-    access.warning("403 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
-    assert [message[:3] + message[23:28] for message in caplog.messages] == ["200(ada@", "403(demo"]

@@ -6,9 +6,8 @@ import sys
 import pytest
 
 from devkit.demo import leftovers
-from devkit.demo.leftovers import Mark
 
-MARK = Mark(marker=f"test-{os.getpid()}", hub_api="http://127.0.0.1:1/hub/api")
+MARKER = f"test-{os.getpid()}"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
@@ -35,27 +34,32 @@ def start():
         process.stdout.close()
 
 
-@pytest.mark.parametrize(
-    "variable", [(leftovers.MARKER, MARK.marker), ("JUPYTERHUB_API_URL", MARK.hub_api)], ids=lambda v: v[0]
-)
-def test_a_process_is_known_by_the_marker_or_by_our_hubs_address(start, variable):
-    process = start(DEAF, *variable)
-    assert process.pid in leftovers.find(MARK)
+def test_a_process_is_known_by_the_marker(start):
+    process = start(DEAF, leftovers.MARKER, MARKER)
+    assert process.pid in leftovers.find(MARKER)
 
 
 def test_another_demos_process_is_not_ours(start):
-    process = start(DEAF, leftovers.MARKER, MARK.marker + "0")
-    assert process.pid not in leftovers.find(MARK)
+    process = start(DEAF, leftovers.MARKER, MARKER + "0")
+    assert process.pid not in leftovers.find(MARKER)
+
+
+async def test_a_process_that_got_the_number_of_one_of_ours_is_left_alone(start, monkeypatch):
+    other = start(DEAF, leftovers.MARKER, MARKER + "0")
+    monkeypatch.setattr(leftovers, "find", lambda _marker: {other.pid: "the one that had the number before"})
+    monkeypatch.setattr(leftovers, "KILL_DEADLINE", 0.1)
+    assert await leftovers.end(MARKER, grace=0.1) == {}
+    assert other.poll() is None
 
 
 async def test_what_ends_by_itself_in_time_is_not_called_left_behind(start):
-    start("import time; time.sleep(0.2)", leftovers.MARKER, MARK.marker)
-    assert await leftovers.end(MARK, grace=10) == {}
+    start("import time; time.sleep(0.2)", leftovers.MARKER, MARKER)
+    assert await leftovers.end(MARKER, grace=10) == {}
 
 
 async def test_what_does_not_end_is_ended_and_named(start):
-    process = start(DEAF, leftovers.MARKER, MARK.marker)
-    ended = await leftovers.end(MARK, grace=0.1)
+    process = start(DEAF, leftovers.MARKER, MARKER)
+    ended = await leftovers.end(MARKER, grace=0.1)
     assert list(ended) == [process.pid]
     assert "signal.SIG_IGN" in ended[process.pid]
     assert await asyncio.to_thread(process.wait) == -9

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devkit.demo.narrator import Happening, HubLog, Kind, Narrator, StopLog, sentence, warning_sentence
+from devkit.demo.narrator import Happening, Kind, Narrator, StopLog, sentence, warning_sentence
 from k8s_hub.hub.users import user_of
 
 BEGAN = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ def text_of(seconds):
     return None if seconds is None else at(seconds).isoformat()
 
 
-def user(name="ada", *, active=None, **servers):
+def user(name="ada", *, active=None, applied="small", **servers):
     """A user as the hub describes one; each server is True for ready, False for pending, or when it was active."""
     described = {
         key.removeprefix("default"): {
@@ -29,6 +29,7 @@ def user(name="ada", *, active=None, **servers):
             "started": text_of(0),
             "last_activity": text_of(server if server not in {True, False} else None),
             "user_options": {"profile": "small"},
+            "state": {"applied_options": applied and {"profile": applied, "options": {}}},
         }
         for key, server in servers.items()
     }
@@ -67,6 +68,10 @@ def test_a_day_of_a_user(told):
     assert told.look(72, user(active=70, default=71)) == [
         "ada's server is back: ready after 2 s, with the same volume and files."
     ]
+
+
+def test_a_profile_that_the_start_did_not_apply_is_not_told(told):
+    assert told.look(1, user(applied=None, default=False)) == ["ada's server is starting."]
 
 
 def test_a_user_of_an_earlier_run_has_not_logged_in(told):
@@ -157,20 +162,3 @@ def test_a_line_that_is_still_written_is_read_later(tmp_path):
     assert log.new() == {}
     path.write_text(whole)
     assert log.new() == {("ada", "gpu"): "was idle for 1 min"}
-
-
-# --- The hub's log ---
-
-
-def test_warnings_about_settings_are_told_once(tmp_path):
-    path = tmp_path / "hub.log"
-    log = HubLog(path)
-    assert log.new() == []
-    unknown = "Config option `memory_limits` not recognized by `KubeSpawner`.  Did you mean `mem_limit`?"
-    line = f"[W 2026-11-30 07:21:19.036 JupyterHub configurable:217] {unknown}\n"
-    profile = "[W 2026-11-30 07:21:19.072 JupyterHub run_log:17] mem_limits: is no option of the spawner\n"
-    other = "[W 2026-11-30 07:21:20.072 JupyterHub log:192] 404 GET /hub/x\n"
-    path.write_text(line + line + other)
-    assert log.new() == [f"The hub's log warns: {unknown}"]
-    path.write_text(line + line + other + line + profile)
-    assert log.new() == ["The hub's log warns: mem_limits: is no option of the spawner"]

@@ -59,11 +59,41 @@ async def test_a_stubborn_process_is_ended_with_its_group_after_the_grace_period
     await gone(child_pid)
 
 
+async def test_a_process_that_got_the_pid_of_an_ended_one_is_left_alone(command, monkeypatch):
+    ended = await Process.start(command("pass"))
+    await ended.wait()
+    other = await Process.start(command("import time; time.sleep(60)", name="other"))
+    other_pid = other.pid
+    with monkeypatch.context() as patched:
+        patched.setattr(Process, "pid", other_pid)
+        await ended.kill()
+    assert is_alive(other_pid)
+    await other.kill()
+
+
 async def test_the_end_before_it_is_ready_is_told_with_its_last_words(command):
     process = await Process.start(command("print('one'); print('the port is taken')", name="proxy"))
     with pytest.raises(
         DemoError, match=r"the proxy ended while starting: the port is taken \(.*proxy\.log\)"
     ):
+        await process.wait_until_ready(never, deadline=10)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("x =", "SyntaxError: invalid syntax in {}/own.py, line 2"),
+        ("import json; json.loads(1)", "TypeError: .* in {}/own.py, line 2"),
+        (
+            "import no.such",
+            r"ModuleNotFoundError: .* in {}/own.py, line 2 \(.*hub.log\)\. .*pip install PACKAGE$",
+        ),
+    ],
+)
+async def test_the_place_of_a_mistake_in_a_file_beside_it_is_told(command, tmp_path, wrong, told):
+    (tmp_path / "own.py").write_text(f"\n{wrong}\n")
+    process = await Process.start(command("import own", name="hub"))
+    with pytest.raises(DemoError, match="starting: " + told.format(tmp_path)):
         await process.wait_until_ready(never, deadline=10)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from devkit.demo import leftovers
 from devkit.demo.failure import DemoError
-from devkit.demo.leftovers import MARKER, Mark
+from devkit.demo.leftovers import MARKER
 from devkit.demo.process import Command
 from devkit.demo.stack import Part, Stack
 
@@ -33,7 +33,7 @@ class StandIns:
         self.directory = directory
         self.diary = directory / "diary"
         self.diary.touch()
-        self.mark = Mark(marker=directory.name, hub_api="http://127.0.0.1:1/hub/api")
+        self.marker = directory.name
 
     def part(self, name, code=GOOD):
         async def is_ready():
@@ -42,14 +42,14 @@ class StandIns:
         command = Command(
             name=name,
             arguments=(sys.executable, "-c", code, name, str(self.diary)),
-            environment={**os.environ, MARKER: self.mark.marker},
+            environment={**os.environ, MARKER: self.marker},
             directory=self.directory,
             log=self.directory / f"{name}.log",
         )
         return Part(command=command, is_ready=is_ready)
 
     def stack(self, *parts):
-        return Stack(parts, self.mark)
+        return Stack(parts, self.marker)
 
     def entries(self):
         return self.diary.read_text().splitlines()
@@ -69,7 +69,7 @@ async def test_parts_start_in_order_and_stop_in_reverse(stand_ins):
         *("hub stops", "proxy stops", "cluster stops"),
     ]
     assert stack.left_behind == {}
-    assert leftovers.find(stand_ins.mark) == {}
+    assert leftovers.find(stand_ins.marker) == {}
 
 
 async def test_when_a_later_part_fails_the_earlier_ones_are_stopped(stand_ins):
@@ -88,7 +88,7 @@ async def test_cancelled_at_any_moment_of_the_start_nothing_is_left(stand_ins, m
     starting.cancel()
     await asyncio.wait([starting])
     await stack.stop()
-    assert leftovers.find(stand_ins.mark) == {}
+    assert leftovers.find(stand_ins.marker) == {}
 
 
 async def test_a_killed_part_starts_again_beside_the_others(stand_ins):
@@ -117,5 +117,5 @@ async def test_what_a_killed_part_leaves_behind_is_ended_and_remembered(stand_in
     await stack.start()
     await stack.kill_part("hub")
     await stack.stop()
-    assert list(stack.left_behind.values()) == ["sleep 60 "]
-    assert leftovers.find(stand_ins.mark) == {}
+    assert list(stack.left_behind.values()) == ["sleep 60"]
+    assert leftovers.find(stand_ins.marker) == {}

@@ -36,6 +36,21 @@ async def test_a_wrong_value_is_refused_with_its_key_and_what_it_was(trait, valu
     assert repr(value) in str(refusal.value)
 
 
+WRONG = [
+    *("lots", "", "5 GB", "infG", "nanG", b"2G", 5, -1, 1.5, float("inf"), True, None, object(), print),
+    *([], ["x"], [5], (1, 2), {1, 2}, {}, {"a": 1}, {5: "x"}),
+]
+
+
+@pytest.mark.parametrize("trait", sorted(KubeSpawner.class_traits(config=True)))
+async def test_an_option_that_refuses_a_value_is_named(trait):
+    for value in WRONG:
+        try:
+            bare_spawner(config=Config({"KubeSpawner": {trait: value}}))
+        except (traitlets.TraitError, ValueError) as refusal:  # the latter for settings that contradict
+            assert trait in str(refusal)  # noqa: PT017 - many values are usable
+
+
 def a_function(spawner):
     return []
 

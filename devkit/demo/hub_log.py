@@ -1,0 +1,161 @@
+"""What the terminal repeats of the hub's log, one sentence each.
+
+Of the hub's own process a logging handler chooses, by level and origin: it has the records, so it reads no text.
+Services write into the same file. Of them `HubLog` chooses, by the level that their lines begin with.
+"""
+
+import logging
+import re
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any, Self
+
+import jupyterhub
+import oauthlib  # type: ignore[import-untyped]
+import tornado
+from traitlets.config import Config
+
+from k8s_hub.text import printable
+
+TOOLS = "demo-tools"
+"""The demo's own service, with the scopes for `k8s-hub doctor`, `volumes` and `cull explain`."""
+
+HUB = "JupyterHub"  # the name of the logger of the hub, its spawners and its configuration
+_TRACEBACK = "Traceback (most recent call last):"
+_ROUTINE = tuple(str(Path(package.__path__[0])) + "/" for package in (jupyterhub, oauthlib, tornado))
+"""These packages warn of single requests and of routes. Their errors count, and so do warnings of all other code."""
+
+_LINE = re.compile(r"\[(?P<level>[DIWEC]) (?P<origin>[^]]*)\] (?P<message>.*)")  # of traitlets and of tornado
+_EXIT = re.compile(r"Service .* exited with status ")
+_LAST_WORDS = 5  # lines
+_REMEMBERED = 20  # exceptions
+
+
+# --- In the hub's process ---
+
+
+def quiet() -> None:
+    """Keep the demo's own requests, three in a second, out of the hub's log; those that fail stay."""
+    logging.getLogger("tornado.access").addFilter(_is_of_others)
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    record.is_access = True
+    return record.levelno > logging.INFO or f"({TOOLS}@" not in record.getMessage()
+
+
+def repeat(c: Config, path: Path) -> None:
+    """Let the hub write what matters to ``path``, too: from now on, and after it has read its configuration."""
+    handler = RepeatingHandler(path)
+    logging.getLogger(HUB).addHandler(handler)
+    c.JupyterHub.extra_log_handlers.append(handler)
+
+
+class RepeatingHandler(logging.FileHandler):
+    """Writes errors, and warnings about settings, in one line each: an exception once, a text without one once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
+        self.setLevel(logging.WARNING)
+        self._told: set[str] = set()
+        self._exceptions: deque[BaseException] = deque(maxlen=_REMEMBERED)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Return the handler itself: traitlets copies the values of a configuration."""
+        return self
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record matters and is new."""
+        is_error = record.levelno >= logging.ERROR
+        if hasattr(record, "is_access") or not (is_error or not record.pathname.startswith(_ROUTINE)):
+            return False
+        # The hub logs the exception of a start three times, with other words before it.
+        exception = record.exc_info[1] if record.exc_info else sys.exc_info()[1]
+        if is_error and exception is not None:
+            return self._is_new_exception(exception)
+        text = record.getMessage()
+        if any(text.endswith(f": {each}") for each in self._exceptions):
+            return False
+        is_new = text not in self._told
+        self._told.add(text)
+        return is_new
+
+    def _is_new_exception(self, exception: BaseException) -> bool:
+        if any(exception is each for each in self._exceptions):
+            return False
+        self._exceptions.append(exception)
+        return True
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the sentence: the message, and of a traceback the exception."""
+        said, _, traceback = record.getMessage().partition(_TRACEBACK)
+        parts = [" ".join(said.split()).rstrip(":"), *traceback.strip().splitlines()[-1:]]
+        exception = record.exc_info[1] if record.exc_info else None
+        if exception is not None and str(exception) not in said:
+            parts.append(f"{type(exception).__name__}: {exception}")
+        return _sentence(record.levelname[0], ": ".join(parts))
+
+
+def _sentence(level: str, message: str) -> str:
+    what = "warns" if level == "W" else "has an error"
+    return printable(f"The hub's log {what}: {message}")
+
+
+# --- In the demo's process ---
+
+
+class Lines:
+    """Reads a file as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def new(self) -> list[bytes]:
+        """Return the whole lines that are new since the last call; a file that is not there has none."""
+        try:
+            with self._path.open("rb") as log:
+                log.seek(self._read)
+                text = log.read()
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]  # the last line may still be written
+        self._read += len(whole)
+        return whole.splitlines()
+
+
+class HubLog:
+    """Reads the hub's log as it grows: its services' lines, and what `RepeatingHandler` wrote."""
+
+    def __init__(self, path: Path, repeated: Path) -> None:
+        self._lines = Lines(path)
+        self._repeated = Lines(repeated)
+        self._printed: deque[str] = deque(maxlen=_LAST_WORDS)  # lines without a level
+        self._told: set[str] = set()
+
+    def new(self) -> list[str]:
+        """Return the sentences since the last call; of services none is returned twice."""
+        sentences = [each for line in self._lines.new() for each in self._of_services(_decoded(line))]
+        fresh = [each for each in dict.fromkeys(sentences) if each not in self._told]
+        self._told.update(fresh)
+        return fresh + [_decoded(line) for line in self._repeated.new()]
+
+    def _of_services(self, line: str) -> list[str]:
+        match = _LINE.match(line)
+        if match is None:
+            if line.strip() and not line[0].isspace() and line != _TRACEBACK:
+                self._printed.append(line)
+        elif HUB not in match["origin"].split():
+            if match["level"] in "WEC":
+                return [_sentence(match["level"], match["message"])]
+        elif _EXIT.match(match["message"]):
+            # The service's last words have no name, and are among these.
+            said = [printable(f"The hub's log says: {each}") for each in self._printed]
+            self._printed.clear()
+            return said
+        return []
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode(errors="replace")

@@ -1,0 +1,59 @@
+"""Find the cullers that run beside this process, as in the hub's pod: their URLs and tokens."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROCESSES = Path("/proc")
+MODULES = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler"})
+"""Only the environment of a culler has the culler's token."""
+
+URL = "JUPYTERHUB_API_URL"
+TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the name of the variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningCuller:
+    """How a running culler reaches its hub."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+def environment_of_hub() -> Mapping[str, str]:
+    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it."""
+    if os.environ.get(TOKEN, "").strip():
+        return os.environ
+    found = next(running_cullers(), None)
+    return os.environ if found is None else {**os.environ, URL: found.url, TOKEN: found.token}
+
+
+def running_cullers() -> Iterator[RunningCuller]:
+    """Yield the cullers of the same Unix user that have a token."""
+    for process in sorted(PROCESSES.glob("[0-9]*")):
+        try:
+            words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+            if not MODULES & set(words):
+                continue
+            entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
+        except OSError:  # the process ended, or belongs to another user
+            continue
+        environment = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        token = environment.get(TOKEN, "").strip()
+        if token:
+            # A flag overrides the variable; the chart sets both.
+            flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
+            yield RunningCuller(url=[environment.get(URL, ""), *flags][-1], token=token)
+
+
+def culler_of(url: str, token: str) -> RunningCuller | None:
+    """Return the running culler with this token, or of the hub with this API; None: there is none."""
+    cullers = list(running_cullers())
+    of_token = (culler for culler in cullers if culler.token == token)
+    of_hub = (culler for culler in cullers if _place(culler.url) == _place(url))
+    return next(of_token, None) or next(of_hub, None)
+
+
+def _place(url: str) -> str:
+    return url.rstrip("/").replace("//localhost:", "//127.0.0.1:")

@@ -1,0 +1,165 @@
+"""What the terminal repeats of the hub's log: errors, warnings about settings, and how services end."""
+
+import logging
+
+import jupyterhub
+import pytest
+from jupyterhub.app import JupyterHub
+from tornado.web import HTTPError
+from traitlets.config import Config
+
+from devkit.demo import hub_log
+from devkit.demo.hub_log import HUB, HubLog, RepeatingHandler
+
+
+@pytest.fixture
+def logger(monkeypatch):
+    """The hub's logger, without the handlers that it has now."""
+    logger = logging.getLogger(HUB)
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", False)
+    yield logger
+    for handler in logger.handlers:
+        if isinstance(handler, RepeatingHandler):
+            handler.close()
+
+
+@pytest.fixture
+def repeated(tmp_path, logger):
+    """A function that returns the lines that the terminal repeats since the last call."""
+    path = tmp_path / "repeated.log"
+    hub_log.repeat(Config(), path)
+    return HubLog(tmp_path / "hub.log", path).new
+
+
+def warn_as(package, message):
+    """Log a warning from a file of this package."""
+    code = compile(f"log.warning({message!r})", f"{package.__path__[0]}/handlers/base.py", "exec")
+    exec(code, {"log": logging.getLogger(HUB)})
+
+
+def fail(logger, error):
+    """Log a failed start as the hub does."""
+    try:
+        raise error  # noqa: TRY301 - the handler looks for the exception that is being handled
+    except Exception:  # noqa: BLE001 - as above
+        logger.error("Not starting ada's server: %s", error)  # noqa: TRY400 - as above
+    logger.error("Error starting server ada: %s", error)
+    logger.error("Failed to spawn single-user server with form", exc_info=error)
+
+
+def test_a_warning_is_told_once_whoever_logs_it(logger, repeated):
+    logger.warning("Config option `%s` not recognized.  Did you mean?", "memory_limits")
+    logger.warning("Config option `memory_limits` not recognized.  Did you mean?")
+    assert repeated() == ["The hub's log warns: Config option `memory_limits` not recognized. Did you mean?"]
+    assert repeated() == []
+
+
+def test_what_the_hub_itself_warns_of_is_routine(logger, repeated):
+    warn_as(jupyterhub, "Adding missing route for /user/ada/")
+    logger.info("User logged in: ada")
+    assert repeated() == []
+
+
+@pytest.mark.parametrize("kind", [HTTPError, ValueError])
+def test_a_failed_start_is_told_once_and_the_next_one_again(logger, repeated, kind):
+    for _ in range(2):
+        error = kind(403, "not you")
+        fail(logger, error)
+        assert repeated() == [f"The hub's log has an error: Not starting ada's server: {error}"]
+
+
+def test_of_a_traceback_the_exception_is_told(logger, repeated):
+    logger.error("hook failed: Traceback (most recent call last):\n  File x\nValueError: boo")
+    logger.error("Uncaught exception", exc_info=KeyError("x"))
+    assert repeated() == [
+        "The hub's log has an error: hook failed: ValueError: boo",
+        "The hub's log has an error: Uncaught exception: KeyError: 'x'",
+    ]
+
+
+def test_a_message_is_one_line(logger, repeated):
+    logger.error("two\nlines and \x1b[31m")
+    assert repeated() == ["The hub's log has an error: two lines and \\x1b[31m"]
+
+
+def test_failed_requests_are_not_told(logger, repeated, monkeypatch):
+    access = logging.getLogger("tornado.access")
+    monkeypatch.setattr(access, "parent", logger)
+    monkeypatch.setattr(access, "filters", [])
+    hub_log.quiet()
+    access.error("500 GET /hub/home (ada@127.0.0.1) 1.00ms")
+    assert repeated() == []
+
+
+def test_the_hub_takes_the_handler_from_its_configuration(tmp_path, logger):
+    c = Config()
+    hub_log.repeat(c, tmp_path / "repeated.log")
+    (handler,) = [each for each in logger.handlers if isinstance(each, RepeatingHandler)]
+    assert JupyterHub(config=c).extra_log_handlers == [handler]
+
+
+def test_the_demos_own_requests_are_not_logged_unless_they_fail(caplog, monkeypatch):
+    access = logging.getLogger("tornado.access")
+    monkeypatch.setattr(access, "filters", [])
+    hub_log.quiet()
+    caplog.set_level(logging.INFO, access.name)
+    access.info("200 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    access.info("200 GET /hub/api/users (ada@127.0.0.1) 1.00ms")
+    access.warning("403 GET /hub/api/users (demo-tools@127.0.0.1) 1.00ms")
+    assert [message[:3] + message[23:28] for message in caplog.messages] == ["200(ada@", "403(demo"]
+
+
+# --- Services ---
+
+EXIT = "[E 2026-11-30 10:03:41.311 JupyterHub service:504] Service culler exited with status 1\n"
+
+
+@pytest.fixture
+def log(tmp_path):
+    """The hub's log, and a function that reads it."""
+    path = tmp_path / "hub.log"
+    return path, HubLog(path, tmp_path / "repeated.log").new
+
+
+@pytest.mark.parametrize(
+    "head", ["W 2026-11-30 10:03:12 k8s_hub.culler.wiring", "W 261130 10:03:12 __init__:203"]
+)
+def test_a_service_warns_once(log, head):
+    path, new = log
+    assert new() == []
+    line = f"[{head}] The API token lacks the scope read:users\n"
+    path.write_text(line + line)
+    assert new() == ["The hub's log warns: The API token lacks the scope read:users"]
+    path.write_text(line + line + line + line.replace("[W", "[E").replace("scope", "scopes"))
+    assert new() == ["The hub's log has an error: The API token lacks the scopes read:users"]
+
+
+def test_the_hubs_own_lines_are_left_to_the_handler(log):
+    path, new = log
+    path.write_text("[W 2026-11-30 07:21:20.072 JupyterHub log:192] 404 GET /hub/x\n" + EXIT)
+    assert new() == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("bin/python: No module named culler\n", "bin/python: No module named culler"),
+        (
+            'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\nKeyError: 1\n',
+            "KeyError: 1",
+        ),
+    ],
+)
+def test_the_last_words_of_a_service_are_told_once_it_has_ended(log, printed, said):
+    path, new = log
+    path.write_text(printed)
+    assert new() == []
+    path.write_text(printed + EXIT + printed + EXIT)
+    assert new() == [f"The hub's log says: {said}"]
+
+
+def test_what_a_running_service_prints_is_its_own_affair(log):
+    path, new = log
+    path.write_text("GET / 200\n" * 9 + "[I 2026-11-30 07:21:20.072 JupyterHub app:1] is now running\n")
+    assert new() == []
