@@ -25,6 +25,8 @@ import math
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from typing import Protocol
+from weakref import WeakValueDictionary
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import KubeError, NotFound, RelistRequired, Unavailable
@@ -50,6 +52,13 @@ BETWEEN_CHECKS = 1.0
 """Least seconds between two checks of one watch: however many starts wait, they cost one request each second."""
 
 LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
+
+
+class Listener(Protocol):
+    """Gets the changes of one object without a task of its own."""
+
+    def object_changed(self) -> None:
+        """Return at once, and raise nothing: the informer calls this for each change of the kept object."""
 
 
 class Informer:
@@ -87,6 +96,8 @@ class Informer:
         self._store = Store(project, index, on_odd=self._watcher.note_odd)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        #: By the key of the object that each listens to, as long as somebody else keeps the listener.
+        self.listeners = WeakValueDictionary[Key, Listener]()
         self._next_check = -math.inf  # loop time
 
     def __str__(self) -> str:
@@ -263,6 +274,8 @@ class Informer:
     def _take(self, event: WatchEvent) -> None:
         """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
+        for listener in [self.listeners[key] for key in changed if key in self.listeners]:
+            listener.object_changed()
         match event:
             case Bookmark() | ListPage(continue_token=""):
                 # What is missing now is known to be missing, which no single key's change tells: see ``since``.

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
+from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from traitlets import observe
 from traitlets.utils.bunch import Bunch
@@ -395,6 +396,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = turn.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
+            attempt.cluster.pods.listeners[key_of(pod)] = self
             owned = [*self._owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
@@ -523,11 +525,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
                 code, how = end_without_pod(self._life, known_host(self.server))
                 if how:
-                    self._run.log.log_end(logging.WARNING, self._own_pod.key, how)
+                    self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how)
                 return code
             case PodEnded(pod=pod, end=end):
                 level = logging.WARNING if end.code else logging.INFO
-                self._run.log.log_end(level, key_of(pod), end_in_words(pod, end))
+                self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end))
                 # Somebody may be draining the node: another delete would cut the pod's grace period short.
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
@@ -541,8 +543,15 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._run.log.log_trouble(found.pod, {} if before is None else before.kept)
         self._life = lifecycle.seen_alive(self._life, found.entry)
         self.pod_id = uid_of(found.pod)
+        cluster.pods.listeners[key_of(found.pod)] = self
         if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
             await self._sync_address(cluster, found.pod)
+
+    def object_changed(self) -> None:
+        """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
+        # Without callbacks the hub would not hear of an end, and its own poll stops after the first that it does not hear of.
+        if self._poll_callback and self._callbacks and not self.pending:
+            IOLoop.current().add_callback(self.poll_and_notify)
 
     # --- Stop ---
 

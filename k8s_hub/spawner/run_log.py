@@ -6,6 +6,8 @@ from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import Counter
+
 from k8s_hub.diagnosis.pod_life import is_on_lost_node, last_exit, notebook_status, restarts
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
@@ -56,6 +58,12 @@ def name_of(code: Any) -> str:
 
 BROKEN_CODE = BrokenCode()
 
+ENDS = Counter(
+    "k8s_hub_server_ends_total",
+    "Servers that ended without a stop by the hub, by Kubernetes' reason; Removed: the pod is gone.",
+    ["reason"],
+)
+
 
 class RunLog:
     """The log of one run; logs each fact once, however often the hub polls."""
@@ -65,10 +73,11 @@ class RunLog:
         self._is_end_logged = False
         self._is_poll_failure_logged = False
 
-    def log_end(self, level: int, pod: Key, how: str) -> None:
-        """Log how the run ended."""
+    def log_end(self, level: int, pod: Key, reason: str, how: str) -> None:
+        """Log how the run ended, and count it by Kubernetes' reason."""
         if not self._is_end_logged:
             self._is_end_logged = True
+            ENDS.labels(reason).inc()
             self._log.log(level, "%s: the server has ended: %s", pod, how)
 
     def log_poll_failure(self, server: str) -> None:

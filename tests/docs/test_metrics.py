@@ -11,13 +11,14 @@ from devkit.chart.values import values_with
 from k8s_hub.culler.metrics import Metrics
 from k8s_hub.diagnosis.diagnosis import Reason
 from k8s_hub.kube import metrics as of_kube
-from k8s_hub.spawner import failures, stop
+from k8s_hub.spawner import failures, run_log, stop
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference/spawner-metrics.md"
 ALERTS = (PAGE, DOCS / "reference/culler-metrics.md")
 METRICS = [
     failures.FAILURES,
+    run_log.ENDS,
     stop.STOP_TIMEOUTS,
     of_kube.REQUESTS,
     of_kube.LISTS,

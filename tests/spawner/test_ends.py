@@ -1,0 +1,122 @@
+"""The hub hears of a server's end at once, not at its next poll."""
+
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY
+
+from devkit.minicluster.resources import PODS
+from devkit.minicluster.runtime import Exit
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import NAMESPACE, CallRecorder, edit_pod, pods, restart_process
+from k8s_hub.objects.keys import Key
+
+pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+RARELY = {"poll_interval": 300, "poll_jitter": 0}
+
+
+async def ended(cluster):
+    await cluster.container(NAMESPACE, "jupyter-ada").end(Exit.of(0))
+
+
+async def evicted(cluster):
+    cluster.database.update(
+        PODS,
+        Key(NAMESPACE, "jupyter-ada"),
+        lambda pod: {
+            **pod,
+            "status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."},
+        },
+    )
+
+
+async def removed(cluster):
+    cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
+
+
+async def deleted_by_somebody(cluster):
+    edit_pod(cluster, deletionTimestamp="2100-01-01T00:01:00Z", deletionGracePeriodSeconds=30)
+
+
+ENDS = {"Completed": ended, "Evicted": evicted, "Removed": removed, "Deleted": deleted_by_somebody}
+
+
+def is_known(hub, user="ada"):
+    """Tell whether the hub has a server and a route for this user."""
+    spawner = hub.spawner(user)
+    return (spawner is not None and spawner.active) or f"/user/{user}/" in hub.routes
+
+
+def counted(reason):
+    return REGISTRY.get_sample_value("k8s_hub_server_ends_total", {"reason": reason}) or 0
+
+
+@pytest.mark.parametrize(("reason", "end"), ENDS.items(), ids=ENDS)
+async def test_the_hub_hears_of_an_end_within_a_second(hub, cluster, reason, end):
+    before = counted(reason)
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await asyncio.sleep(10)
+        begun = asyncio.get_running_loop().time()
+
+        await end(cluster)
+        await eventually(lambda: not is_known(hub), seconds=5)
+
+        assert asyncio.get_running_loop().time() - begun < 1
+        assert counted(reason) == before + 1
+
+
+async def test_a_restarted_hub_hears_of_it_too(hub, cluster):
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.kill()
+        await restart_process()
+        await hub.boot()
+        await hub.wait_ready("ada")
+
+        await ended(cluster)
+        await eventually(lambda: not is_known(hub), seconds=1)
+
+
+async def test_the_end_of_another_users_server_is_not_asked_about(hub, cluster):
+    """Neither is any other change of a pod that is alive."""
+    async with hub(**RARELY) as hub:
+        for user in ("ada", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        witness = cluster.faults.add(CallRecorder())
+        edit_pod(cluster, "jupyter-bob", labels={"component": "singleuser-server", "touched": "yes"})
+        await ended(cluster)
+        await eventually(lambda: not is_known(hub), seconds=1)
+
+        assert is_known(hub, "bob")
+        assert not [call for call in witness.calls if call.name == "jupyter-bob"]
+
+
+async def test_a_stop_is_not_taken_for_an_end(hub, cluster, caplog):
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+        await hub.stop_server("ada")
+        await hub.wait_stopped("ada")
+
+        assert pods(cluster) == []
+        assert "server stopped, with exit code" not in caplog.text
+
+
+async def test_an_end_and_a_stop_at_once_are_one(hub, cluster):
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        stop = asyncio.create_task(hub.stop_server("ada"))
+        await removed(cluster)
+
+        assert await stop in {202, 204}
+        await eventually(lambda: not is_known(hub), seconds=10)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert len(pods(cluster)) == 1
