@@ -26,6 +26,14 @@ _STATES_NAMING = text(
 )
 
 
+# Only a server that runs, or that the hub died with, has a uid in its state.
+_ALL_SERVERS = text(
+    "SELECT users.name, spawners.name, spawners.server_id, "
+    "CASE WHEN spawners.server_id IS NOT NULL OR spawners.state LIKE :uid THEN spawners.state END "
+    "FROM users LEFT JOIN spawners ON spawners.user_id = users.id"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class HubDatabase:
     """The rows of one server, of its user, and of the other servers and users that matter to it."""
@@ -112,6 +120,33 @@ def renewed_access_token(spawner: Any, log_name: str) -> str | None:
     except ValueError as error:  # the role of the user does not let them access their own server
         spawner.log.warning("%s: no access token is saved: %s", log_name, error)
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRow:
+    """One server of one user of the hub."""
+
+    username: str
+    #: None: the user has no server, not even a stopped one.
+    servername: str | None
+    #: True while the hub has an address of the server, or is about to have one.
+    is_active: bool
+    #: Empty for a server that does not run and has no pod.
+    state: SavedState
+
+
+def all_servers(db: Any) -> list[ServerRow]:
+    """Return the servers of all users of the hub, and the users without one."""
+    rows = db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
+    return [
+        ServerRow(
+            username=username,
+            servername=servername,
+            is_active=server_id is not None,
+            state=SavedState.load(json.loads(state or "null")),
+        )
+        for username, servername, server_id, state in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)
