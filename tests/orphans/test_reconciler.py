@@ -8,7 +8,7 @@ import pytest
 
 from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import PODS as KIND
-from devkit.testing.runs import NAMESPACE, plant_pod, struck
+from devkit.testing.runs import NAMESPACE, edit_pod, plant_pod, struck
 from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.core.resources import PODS
@@ -149,6 +149,8 @@ async def test_a_stale_view_is_no_reason(cluster, witness):
 
 async def test_a_server_that_starts_between_the_look_and_the_delete_keeps_its_pod(cluster):
     plant(cluster, "a", "b")
+    for name in "ab":
+        edit_pod(cluster, name, creationTimestamp="2099-01-01T00:00:00Z")
     looks = []
 
     class Changing(Search):

@@ -14,14 +14,14 @@ from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.orphans.plan import Facts, Orphan
 from k8s_hub.orphans.removal import remove
 from tests.orphans.objects import RELEASE, hub
-from tests.spawner.conftest import cluster, wall_clock
+from tests.spawner.conftest import cluster, wall_clock, witness
 
 pytestmark = pytest.mark.looptime
 
 LONG_AGO = "2099-01-01T00:00:00Z"
 BOB = Key(NAMESPACE, "jupyter-bob")
 
-__all__ = ["cluster", "wall_clock"]
+__all__ = ["cluster", "wall_clock", "witness"]
 
 
 @pytest.fixture
@@ -77,10 +77,11 @@ async def test_a_doubt_that_came_up_since_keeps_it(cluster, orphan):
 
 
 @pytest.mark.parametrize("verb", ["get", "delete"])
-async def test_another_object_of_the_name_is_kept(cluster, orphan, verb):
+async def test_another_object_of_the_name_is_kept(cluster, witness, orphan, verb):
     cluster.faults.add(Replace(cluster, verb))
     assert await removed(orphan, hub(users=["bob"])) == "another object has its name now"
     assert uid_in(cluster) not in {None, orphan.uid}
+    assert [call.verb for call in witness.calls].count("delete") == (verb == "delete")
 
 
 async def test_a_pod_that_is_already_being_deleted_keeps_its_time_to_end(cluster, orphan):

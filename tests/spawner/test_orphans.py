@@ -4,14 +4,18 @@ import asyncio
 import logging
 
 import pytest
+from jupyterhub import orm
 
 from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import CLAIMS, PODS, SERVICES
 from devkit.testing.eventually import eventually
+from devkit.testing.realhub import RealHub
 from devkit.testing.runs import NAMESPACE, NO_WAIT, edit_pod, plant_pod, pods, restart_process, struck, takes
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import ORPHANS
+from k8s_hub.spawner.lifecycle import Failed, Starting
+from k8s_hub.spawner.orphans import hub_servers
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -274,6 +278,74 @@ async def test_a_hub_that_may_not_list_services_looks_for_pods_all_the_same(runn
 
 async def test_a_hub_with_neither_services_nor_secrets_lists_none(running, cluster, witness):
     async with running():
+        await asyncio.sleep(FOUND)
+    asked = {(call.verb, call.resource) for call in witness.calls}
+    assert not {("list", "services"), ("list", "secrets")} & asked
+
+
+class TestWhatTheHubKnows:
+    """The facts by which objects are judged."""
+
+    async def test_users_and_their_servers(self, running):
+        async with running() as hub:
+            row(hub, "bob", "lab", {})
+            known = hub_servers(hub.app.users)
+            pod_id = hub.spawner("ada").pod_id
+        assert known.users == {"ada", "bob", "admin"}
+        assert {("ada", ""), ("bob", "lab")} <= known.servers
+        assert known.active == {("ada", "")}
+        assert known.by_pod_uid == {pod_id: ("ada", "")}
+        assert known.active_pods == {Key(NAMESPACE, "jupyter-ada")}
+
+    async def test_a_pod_in_the_state_of_a_stopped_server_is_that_servers(self, running):
+        async with running() as hub:
+            row(hub, "bob", "lab", {"pod_uid": "uid-1", "pod_name": "x", "namespace": NAMESPACE})
+            row(hub, "bob", "odd", {"pod_uid": 5})
+            known = hub_servers(hub.app.users)
+        assert known.by_pod_uid["uid-1"] == ("bob", "lab")
+        assert ("bob", "lab") not in known.active
+        assert Key(NAMESPACE, "x") not in known.active_pods
+
+    @pytest.mark.parametrize("pending", ["_spawn_pending", "_stop_pending", "_check_pending"])
+    async def test_what_is_pending_counts_before_the_database_has_it(self, running, pending):
+        async with running() as hub:
+            spawner = hub.app.users["bob"].spawners[""]
+            assert ("bob", "") not in hub_servers(hub.app.users).active
+            setattr(spawner, pending, True)
+            spawner.pod_id = "uid-bob"
+            known = hub_servers(hub.app.users)
+            setattr(spawner, pending, False)
+        assert ("bob", "") in known.active
+        assert known.by_pod_uid["uid-bob"] == ("bob", "")
+        assert Key(NAMESPACE, "jupyter-bob") in known.active_pods
+
+    @pytest.mark.parametrize("life", [Starting("a1"), Starting(), Failed("a1")])
+    async def test_a_start_that_may_have_left_something_counts_until_its_stop(self, running, life):
+        async with running() as hub:
+            hub.app.users["bob"].spawners[""]._life = life
+            assert ("bob", "") in hub_servers(hub.app.users).active
+
+    async def test_spawners_of_another_class(self):
+        async with RealHub(users=("ada",)) as hub:
+            await hub.start_server("ada")
+            await hub.wait_ready("ada")
+            known = hub_servers(hub.app.users)
+        assert known.active == {("ada", "")}
+        assert not known.by_pod_uid
+        assert not known.active_pods
+
+
+def row(hub, username, servername, state):
+    """Add the row of a server that does not run."""
+    user = hub.app.users[username].orm_user
+    hub.app.db.add(orm.Spawner(name=servername, user=user, state=state))
+    hub.app.db.commit()
+
+
+async def test_a_hub_with_user_namespaces_lists_no_services(running, cluster, witness):
+    async with running(
+        enable_user_namespaces=True, services_enabled=True, get_pod_url=own_address, api_token_in_secret=True
+    ):
         await asyncio.sleep(FOUND)
     asked = {(call.verb, call.resource) for call in witness.calls}
     assert not {("list", "services"), ("list", "secrets")} & asked
