@@ -6,8 +6,10 @@ Read the objects first and the hub last: the hub knows of a start before the sta
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
 
-from k8s_hub.hub.users import ServerKey
+from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.naming.ownership import (
     ATTEMPT_ANNOTATION,
@@ -42,6 +44,23 @@ class HubServers:
     #: The names of the pods of active servers.
     active_pods: frozenset[Key]
 
+    @classmethod
+    def of(cls, users: Iterable[User]) -> Self:
+        """Return what the hub's REST API says of all users. Their servers must be complete and their states visible."""
+        everybody = tuple(users)
+        servers = {(server.user, server.name): server for user in everybody for server in user.servers or ()}
+        states = {key: SavedState.load(server.state) for key, server in servers.items()}
+        active = frozenset(key for key, server in servers.items() if not server.is_stopped)
+        return cls(
+            users=frozenset(user.name for user in everybody),
+            servers=frozenset(servers),
+            active=active,
+            by_pod_uid={state.pod_uid: key for key, state in states.items() if state.pod_uid},
+            active_pods=frozenset(
+                Key(states[key].namespace or "", states[key].pod_name or "") for key in active
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -62,6 +81,8 @@ class Orphan:
 
     resource: Resource
     obj: Raw = field(repr=False)
+    #: The server that it was made for.
+    server: ServerKey
     #: Completes "it has no server: ...".
     cause: str
     #: Why it must not be removed without a person's look; None: it can be removed.
@@ -144,7 +165,11 @@ def _judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     if server in facts.hub.active or (resource is PODS and key_of(obj) in facts.hub.active_pods):
         return None
     return Orphan(
-        resource=resource, obj=obj, cause=_cause(server, facts.hub), doubt=_doubt(obj, server, facts)
+        resource=resource,
+        obj=obj,
+        server=server,
+        cause=_cause(server, facts.hub),
+        doubt=_doubt(obj, server, facts),
     )
 
 

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from k8s_hub.hub.users import user_of
 from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES
-from k8s_hub.orphans.plan import GRACE, doubt_about_the_whole, find_orphans
+from k8s_hub.objects.keys import Key
+from k8s_hub.orphans.plan import GRACE, HubServers, doubt_about_the_whole, find_orphans
 from tests.orphans.objects import NOW, RELEASE, facts, hub, obj, orphans, owned
 
 OTHER = {"app.kubernetes.io/instance": "other", "release": "other"}
@@ -109,6 +111,25 @@ def test_what_an_existing_pod_owns_goes_with_it():
 @pytest.mark.parametrize("phase, has_ended", [("Failed", True), ("Succeeded", True), ("Running", False)])
 def test_whether_it_has_ended(phase, has_ended):
     assert orphans(facts(hub()), obj(phase=phase))["jupyter-ada"].has_ended is has_ended
+
+
+def test_what_the_rest_api_says_of_the_servers():
+    state = {"pod_uid": "uid-1", "pod_name": "jupyter-ada", "namespace": "jhub"}
+    ada = {
+        "name": "ada",
+        "servers": {
+            "": {"ready": True, "state": state},
+            "starting": {"ready": False, "pending": "spawn", "state": {}},
+            "lab": {"ready": False, "stopped": True, "state": {"pod_uid": "uid-2", "pod_name": "x"}},
+        },
+    }
+    known = HubServers.of(map(user_of, [ada, {"name": "bob", "servers": {}}]))
+    assert known.users == {"ada", "bob"}
+    assert known.servers == {("ada", ""), ("ada", "starting"), ("ada", "lab")}
+    assert known.active == {("ada", ""), ("ada", "starting")}
+    assert known.by_pod_uid == {"uid-1": ("ada", ""), "uid-2": ("ada", "lab")}
+    assert Key("jhub", "jupyter-ada") in known.active_pods
+    assert "x" not in {key.name for key in known.active_pods}
 
 
 class TestTheWhole:

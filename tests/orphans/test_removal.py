@@ -29,7 +29,7 @@ async def orphan(cluster):
     plant_pod(cluster, "jupyter-bob", username="bob")
     edit_pod(cluster, "jupyter-bob", creationTimestamp=LONG_AGO)
     pod = cluster.database.get(KIND, BOB)
-    return Orphan(resource=PODS, obj=pod, cause="", doubt=None)
+    return Orphan(resource=PODS, obj=pod, server=("bob", ""), cause="", doubt=None)
 
 
 def uid_in(cluster):
