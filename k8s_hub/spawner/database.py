@@ -6,7 +6,7 @@ Reads the rows of other servers and users anew for each call, because these star
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from jupyterhub import orm
 from sqlalchemy import text
@@ -122,8 +122,10 @@ def renewed_access_token(spawner: Any, log_name: str) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerRow:
+_NO_STATE = SavedState()
+
+
+class ServerRow(NamedTuple):
     """One server of one user of the hub."""
 
     username: str
@@ -135,15 +137,15 @@ class ServerRow:
     state: SavedState
 
 
-def all_servers(db: Any) -> list[ServerRow]:
-    """Return the servers of all users of the hub, and the users without one."""
-    rows = db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
+def all_servers(users: Any) -> list[ServerRow]:
+    """Return the servers of all users of the hub, and the users without one; ``users`` is JupyterHub's object of them."""
+    rows = users.db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
     return [
         ServerRow(
             username=username,
             servername=servername,
             is_active=server_id is not None,
-            state=SavedState.load(json.loads(state or "null")),
+            state=_NO_STATE if state is None else SavedState.load(json.loads(state)),
         )
         for username, servername, server_id, state in rows
     ]

@@ -61,7 +61,7 @@ def hub_servers(users: Any) -> HubServers:
     active: set[ServerKey] = set()
     by_pod_uid: dict[str, ServerKey] = {}
     active_pods: set[Key] = set()
-    rows = all_servers(users.db)
+    rows = all_servers(users)
     for row in rows:
         if row.servername is not None:
             server = (row.username, row.servername)

@@ -8,7 +8,7 @@ import pytest
 
 from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import PODS as KIND
-from devkit.testing.runs import NAMESPACE, edit_pod, plant_pod, struck
+from devkit.testing.runs import NAMESPACE, edit_pod, plant_pod, struck, takes
 from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.core.resources import PODS
@@ -200,3 +200,18 @@ async def test_one_look_removes_a_bounded_number(cluster):
         assert most == MOST_REMOVALS
         await asyncio.sleep(FOUND)
         assert len(names(cluster)) == MOST_REMOVALS + 10
+
+
+@pytest.mark.slow
+async def test_500_orphans_among_2000_servers_go_and_no_other_pod(cluster, caplog):
+    takes(cluster, schedule=1e9)
+    plant(cluster, *(f"bob-{n}" for n in range(500)))
+    plant(cluster, *(f"ada-{n}" for n in range(2000)), username="ada")
+    for n in range(500):
+        plant_pod(cluster, f"other-{n}", username="bob", labels={"release": "other"})
+    async with Search(hub("ada")):
+        await asyncio.sleep(FOUND + 500 / MOST_REMOVALS * INTERVAL * 1.2)
+    left = names(cluster)
+    assert not {name for name in left if name.startswith("bob-")}
+    assert len(left) == 2500
+    assert not told(caplog)
