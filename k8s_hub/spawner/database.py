@@ -139,16 +139,21 @@ class ServerRow(NamedTuple):
 
 def all_servers(users: Any) -> list[ServerRow]:
     """Return the servers of all users of the hub, and the users without one; ``users`` is JupyterHub's object of them."""
-    rows = users.db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
-    return [
+    db = users.db
+    is_in_transaction = db.in_transaction()
+    rows = [
         ServerRow(
             username=username,
             servername=servername,
             is_active=server_id is not None,
             state=_NO_STATE if state is None else SavedState.load(json.loads(state)),
         )
-        for username, servername, server_id, state in rows
+        for username, servername, server_id, state in db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
     ]
+    if not is_in_transaction:
+        # An idle hub would leave the transaction of this query open for minutes, which databases may end.
+        db.commit()
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

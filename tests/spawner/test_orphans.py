@@ -325,6 +325,18 @@ class TestWhatTheHubKnows:
             hub.app.users["bob"].spawners[""]._life = life
             assert ("bob", "") in hub_servers(hub.app.users).active
 
+    async def test_the_hubs_transaction_is_left_as_it_was(self, running):
+        async with running() as hub:
+            db, user = hub.app.db, hub.app.users["bob"].orm_user
+            db.commit()
+            hub_servers(hub.app.users)
+            assert not db.in_transaction()
+            user.admin = True
+            hub_servers(hub.app.users)
+            assert db.in_transaction()
+            db.rollback()
+            assert not user.admin
+
     async def test_spawners_of_another_class(self):
         async with RealHub(users=("ada",)) as hub:
             await hub.start_server("ada")
