@@ -105,7 +105,7 @@ class Reconciler:
         for kind in {PODS.kind, *(resource.kind for resource, _ in self.owned)}:
             ORPHANS.labels(kind=kind).set(sum(orphan.resource.kind == kind for orphan in orphans))
         candidates = [orphan for orphan in orphans if self._is_to_go(orphan)]
-        self._log(orphan for orphan in orphans if orphan not in candidates)
+        self._log(orphan for orphan in orphans if not self._is_to_go(orphan))
         if self._is_safe(candidates, found.total, facts.hub):
             await self._remove(candidates, facts)
 
@@ -139,6 +139,8 @@ class Reconciler:
             except Forbidden as error:
                 logger.warning("orphans: %s in %s are not checked: %s", resource, namespace, error)
                 self.owned.remove((resource, namespace))
+            except KubeError as error:
+                logger.debug("orphans: %s in %s cannot be listed now: %s", resource, namespace, error)
         return objects
 
     def _confirmed(self, orphans: Sequence[Orphan]) -> list[Orphan]:

@@ -276,6 +276,19 @@ async def test_a_hub_that_may_not_list_services_looks_for_pods_all_the_same(runn
             assert cluster.faults.hits(refusal) == asked
 
 
+async def test_a_list_of_services_that_fails_keeps_no_pod_from_being_found(running, cluster, caplog):
+    async with running(orphans="remove", services_enabled=True, get_pod_url=own_address):
+        plant_service(cluster, "jupyter-bob")
+        plant_pod(cluster, "jupyter-bob", username="bob")
+        with struck(cluster, AWAY, verb="list", resource="services"):
+            await asyncio.sleep(FOUND)
+        assert names(cluster) == {"jupyter-ada"}
+        assert cluster.database.get(SERVICES, Key(NAMESPACE, "jupyter-bob"))
+        await asyncio.sleep(FOUND)
+        assert not cluster.database.get(SERVICES, Key(NAMESPACE, "jupyter-bob"))
+        assert not told(caplog, "not checked")
+
+
 async def test_a_hub_with_neither_services_nor_secrets_lists_none(running, cluster, witness):
     async with running():
         await asyncio.sleep(FOUND)
