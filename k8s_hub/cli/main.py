@@ -17,6 +17,10 @@ VERBS = {
         "k8s_hub.cli.doctor",
         "check a cluster and a hub for problems, and say how to solve them",
     ),
+    "orphans": (
+        "k8s_hub.cli.orphans",
+        "list pods, Secrets and Services without a server; delete them on request",
+    ),
     "volumes": (
         "k8s_hub.cli.volumes",
         "list claims and their owners; delete claims without an owner on request",

@@ -1,4 +1,4 @@
-"""The pool that all spawners of a process share: connections, informers, event watches and pending deletes.
+"""The pool that all spawners of a process share: connections, informers, event watches, pending deletes and background tasks.
 
 Two hundred concurrent starts open one connection and read one list. Cancelling a caller does not close the others'
 connection, and after a failure the next caller tries again.
@@ -7,9 +7,10 @@ connection, and after a failure the next caller tries again.
 import asyncio
 import gc
 import random
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from k8s_hub.kube.api import KubeApi
@@ -57,6 +58,7 @@ class _Cluster:
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
         self._event_watches: dict[str, EventWatch] = {}
+        self._tasks: list[asyncio.Task[None]] = []
         #: Weak references to the holders of each namespace's informers.
         self._holders: dict[str, WeakSet[object]] = {}
 
@@ -99,12 +101,21 @@ class _Cluster:
             await shared.informer.start()
         return shared.informer
 
+    def informers_of(self, resource: Resource) -> list[Informer]:
+        return [shared.informer for scope, shared in self._informers.items() if scope.resource == resource]
+
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
     def events(self, namespace: str) -> EventWatch:
         if namespace not in self._event_watches:
             self._event_watches[namespace] = EventWatch(self.api, namespace, chance=self._chance)
         return self._event_watches[namespace]
 
     async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pending_deletes.close()
         for watch in self._event_watches.values():
             await watch.close()
@@ -156,6 +167,14 @@ class InformerPool:
         """
         scope = _Scope(resource, namespace, label_selector)
         return await (await self._cluster(settings)).informer(scope, project, index, start=start)
+
+    async def informers_of(self, settings: ConnectionSettings, resource: Resource) -> list[Informer]:
+        """Return the informers of this resource that there are now, of all namespaces."""
+        return (await self._cluster(settings)).informers_of(resource)
+
+    async def run(self, settings: ConnectionSettings, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run the work in a task of its own, which `close` ends."""
+        (await self._cluster(settings)).run(work, name)
 
     async def events(self, settings: ConnectionSettings, namespace: str) -> EventWatch:
         """Return the namespace's shared event watch."""

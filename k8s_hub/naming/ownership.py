@@ -62,12 +62,14 @@ def is_of_hub(obj: Raw, identity: ServerIdentity) -> bool:
 
 def matches_release(obj: Raw, identity: ServerIdentity) -> bool:
     """False only if both sides have a release label and they differ: another hub in the same namespace."""
+    return has_release(obj, identity.release_labels) is not False
+
+
+def has_release(obj: Raw, release_labels: Mapping[str, str]) -> bool | None:
+    """Return whether the object's labels name this release; None if both sides have no release label in common."""
     labels = labels_of(obj)
-    return all(
-        labels[label] == identity.release_labels[label]
-        for label in RELEASE_LABELS
-        if label in labels and label in identity.release_labels
-    )
+    common = [label for label in RELEASE_LABELS if label in labels and label in release_labels]
+    return all(labels[label] == release_labels[label] for label in common) if common else None
 
 
 def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:

@@ -6,7 +6,7 @@ Reads the rows of other servers and users anew for each call, because these star
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from jupyterhub import orm
 from sqlalchemy import text
@@ -23,6 +23,14 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES_NAMING = text(
     "SELECT users.name, spawners.state FROM spawners JOIN users ON users.id = spawners.user_id "
     "WHERE users.id != :user AND spawners.state LIKE :name"
+)
+
+
+# Only a server that runs, or that the hub died with, has a uid in its state.
+_ALL_SERVERS = text(
+    "SELECT users.name, spawners.name, spawners.server_id, "
+    "CASE WHEN spawners.server_id IS NOT NULL OR spawners.state LIKE :uid THEN spawners.state END "
+    "FROM users LEFT JOIN spawners ON spawners.user_id = users.id"
 )
 
 
@@ -112,6 +120,40 @@ def renewed_access_token(spawner: Any, log_name: str) -> str | None:
     except ValueError as error:  # the role of the user does not let them access their own server
         spawner.log.warning("%s: no access token is saved: %s", log_name, error)
         return None
+
+
+_NO_STATE = SavedState()
+
+
+class ServerRow(NamedTuple):
+    """One server of one user of the hub."""
+
+    username: str
+    #: None: the user has no server, not even a stopped one.
+    servername: str | None
+    #: True while the hub has an address of the server, or is about to have one.
+    is_active: bool
+    #: Empty for a server that does not run and has no pod.
+    state: SavedState
+
+
+def all_servers(users: Any) -> list[ServerRow]:
+    """Return the servers of all users of the hub, and the users without one; ``users`` is JupyterHub's object of them."""
+    db = users.db
+    is_in_transaction = db.in_transaction()
+    rows = [
+        ServerRow(
+            username=username,
+            servername=servername,
+            is_active=server_id is not None,
+            state=_NO_STATE if state is None else SavedState.load(json.loads(state)),
+        )
+        for username, servername, server_id, state in db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
+    ]
+    if not is_in_transaction:
+        # An idle hub would leave the transaction of this query open for minutes, which databases may end.
+        db.commit()
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

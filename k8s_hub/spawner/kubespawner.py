@@ -51,6 +51,7 @@ from k8s_hub.spawner.failures import (
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
+from k8s_hub.spawner.orphans import look_for_orphans
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
@@ -148,13 +149,15 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return library.core_v1(InformerPool.for_current_loop().library(connection_settings(self)))
 
     async def _connect(self) -> Cluster:
-        return await self._views.join(
+        cluster = await self._views.join(
             connection_settings(self),
             namespace=self.namespace,
             component=self.component_label,
             with_claims=storage.needs_claims(self),
             with_events=self.events_enabled,
         )
+        await look_for_orphans(self, cluster)
+        return cluster
 
     async def _leave(self) -> None:
         await self._views.leave(connection_settings(self))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from k8s_hub.hub.api import HubApi, UserPage
-from k8s_hub.hub.errors import BadReply, HubForbidden, HubUnavailable
+from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
@@ -50,27 +50,29 @@ class Sources:
 
     async def read(self) -> Inventory:
         """Read everything; raise `HubError` or `KubeError` if any part cannot be read."""
-        await self._check_scopes()
-        claims = await self._list(CLAIMS, MADE_BY_SPAWNERS)
-        return Inventory(claims=claims, mounts=await self.mounts(), users=await self._users())
+        await self.check_scopes()
+        claims = await self.objects(CLAIMS, MADE_BY_SPAWNERS)
+        return Inventory(claims=claims, mounts=await self.mounts(), users=await self.everybody())
 
     async def mounts(self) -> Mapping[Key, tuple[str, ...]]:
         """Return the names of the pods that mount each claim now."""
         mounts: dict[Key, tuple[str, ...]] = {}
-        for pod in await self._list(PODS):
+        for pod in await self.objects(PODS):
             for name in _claims_in(pod):
                 key = Key(key_of(pod).namespace, name)
                 mounts[key] = (*mounts.get(key, ()), key_of(pod).name)
         return mounts
 
-    async def _check_scopes(self) -> None:
+    async def check_scopes(self) -> None:
         """Raise `HubForbidden` if the token does not see everything: the rest would look deleted."""
         held = await retrying(RETRIES, self.hub.scopes, on=HubUnavailable)
         missing = [scope for scope in SCOPES if scope not in held]
         if missing:
             raise HubForbidden(f"The API token lacks the scope {', '.join(missing)} for all users")
 
-    async def _users(self) -> tuple[User, ...]:
+    async def everybody(self) -> tuple[User, ...]:
+        """Return all users of the hub with all their servers and states."""
+
         async def read_page(offset: int) -> UserPage:
             return await retrying(
                 RETRIES,
@@ -83,7 +85,17 @@ class Sources:
             check_complete(user)
         return users
 
-    async def _list(self, resource: Resource, label_selector: str = "") -> list[Raw]:
+    async def user(self, name: str) -> User | None:
+        """Return one user with all servers and their states; None if the hub has no such user."""
+        try:
+            user = await retrying(RETRIES, lambda: self.hub.user(name, with_stopped=True), on=HubUnavailable)
+        except HubNotFound:
+            return None
+        check_complete(user)
+        return user
+
+    async def objects(self, resource: Resource, label_selector: str = "") -> list[Raw]:
+        """Return all objects of the namespaces with this label."""
         found: list[Raw] = []
         for namespace in self.namespaces:
             found += await retrying(

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.claims.lookup import username_of
-from k8s_hub.hub.errors import HubNotFound, HubUnavailable
-from k8s_hub.hub.users import User
 from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.retries import retrying
-from k8s_hub.volumes.inventory import RETRIES, Sources, check_complete
+from k8s_hub.volumes.inventory import RETRIES, Sources
 from k8s_hub.volumes.plan import ClaimFinding, OwnerIndex, PruneOptions, evaluate_claim
 
 BATCH = 20
@@ -73,19 +71,10 @@ async def _reason_to_keep(
         return "it is already gone"
     if uid_of(claim) != uid_of(finding.claim):
         return "a new claim now has its name"
-    owners = OwnerIndex.of(await _user(sources, username_of(claim)), options.templates)
+    username = username_of(claim)
+    user = None if username is None else await sources.user(username)
+    owners = OwnerIndex.of([] if user is None else [user], options.templates)
     return evaluate_claim(claim, mounts.get(finding.key, ()), owners, options).kept_because
-
-
-async def _user(sources: Sources, name: str | None) -> list[User]:
-    if name is None:
-        return []
-    try:
-        user = await retrying(RETRIES, lambda: sources.hub.user(name, with_stopped=True), on=HubUnavailable)
-    except HubNotFound:
-        return []
-    check_complete(user)
-    return [user]
 
 
 async def _delete(

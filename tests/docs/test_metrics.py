@@ -11,6 +11,7 @@ from devkit.chart.values import values_with
 from k8s_hub.culler.metrics import Metrics
 from k8s_hub.diagnosis.diagnosis import Reason
 from k8s_hub.kube import metrics as of_kube
+from k8s_hub.orphans import reconciler
 from k8s_hub.spawner import failures, run_log, stop
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,6 +21,7 @@ METRICS = [
     failures.FAILURES,
     run_log.ENDS,
     stop.STOP_TIMEOUTS,
+    reconciler.ORPHANS,
     of_kube.REQUESTS,
     of_kube.LISTS,
     of_kube.PENDING_DELETES,

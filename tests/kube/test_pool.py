@@ -219,3 +219,29 @@ def test_once_only_so_that_a_later_cycle_is_collected():
     freeze_gc_baseline()
     del cycle
     assert gc.collect() > 0
+
+
+async def test_the_informers_of_a_resource_are_found_in_all_namespaces(pool, settings):
+    first = await pool.informer(settings, PODS, NAMESPACE, project=project)
+    second = await pool.informer(settings, PODS, "other", project=project)
+    await pool.informer(settings, CLAIMS, NAMESPACE, project=project)
+
+    assert await pool.informers_of(settings, PODS) == [first, second]
+
+
+async def test_a_background_task_ends_with_the_pool(pool, settings):
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    await pool.run(settings, work(), name="some work")
+    await begun.wait()
+    assert not ended.is_set()
+    await pool.close()
+
+    assert ended.is_set()

@@ -8,6 +8,7 @@ from k8s_hub.naming.ownership import (
     USERNAME_ANNOTATION,
     Relation,
     ServerIdentity,
+    has_release,
     is_ours,
     relation,
     with_attempt_id,
@@ -94,3 +95,22 @@ def test_an_object_without_annotations_can_be_marked():
     assert with_attempt_id({"metadata": {"annotations": None}}, "m") == {
         "metadata": {"annotations": {ATTEMPT_ANNOTATION: "m"}}
     }
+
+
+@pytest.mark.parametrize(
+    "labels, hub, expected",
+    [
+        ({"release": "jhub"}, {"release": "jhub"}, True),
+        ({"release": "jhub"}, {"release": "other"}, False),
+        ({}, {"release": "jhub"}, None),
+        ({"release": "jhub"}, {}, None),
+        ({"release": "jhub"}, {"app.kubernetes.io/instance": "jhub"}, None),
+        (
+            {"release": "a", "app.kubernetes.io/instance": "b"},
+            {"release": "a", "app.kubernetes.io/instance": "c"},
+            False,
+        ),
+    ],
+)
+def test_whether_the_labels_name_a_release(labels, hub, expected):
+    assert has_release({"metadata": {"labels": labels}}, hub) is expected

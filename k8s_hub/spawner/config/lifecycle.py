@@ -1,11 +1,11 @@
 """The end of a server, and the message on the progress page during a slow start."""
 
-from traitlets import Bool, HasTraits, Integer, TraitError, Unicode, validate
+from traitlets import Bool, Enum, HasTraits, Integer, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 
 class LifecycleTraits(HasTraits):
-    """Grace, time-outs, the removal of ended pods, and the message of a slow start."""
+    """Grace, time-outs, the removal of ended pods and of orphans, and the message of a slow start."""
 
     delete_grace_period = Integer(
         1,
@@ -21,6 +21,20 @@ class LifecycleTraits(HasTraits):
         help="""
         Whether a pod whose server ended by itself is removed. False keeps it for inspection until the
         next start.
+        """,
+    )
+
+    orphans = Enum(
+        ["report", "remove"],
+        "report",
+        config=True,
+        help="""
+        What happens to pods, Secrets and Services of this hub without a server: the hub does not have it, or has
+        stopped it. They are left where a hub died, or lost its database.
+
+        "report": each is logged once, and the metric `k8s_hub_orphans` counts them. "remove": they are deleted, a
+        running pod with the work in it, unless most of the hub's objects would go. Both delete pods that have ended,
+        with `delete_stopped_pods`. Claims are never touched.
         """,
     )
 

@@ -1,0 +1,271 @@
+"""``k8s-hub orphans``: lists pods, Secrets and Services without a server, and deletes them."""
+
+import argparse
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from k8s_hub.cli import sources
+from k8s_hub.clock import utcnow
+from k8s_hub.culler.beside import environment_of_hub
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.errors import HubError
+from k8s_hub.hub.users import User
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES
+from k8s_hub.manifests.metadata import USERNAME_LABEL
+from k8s_hub.naming.ownership import RELEASE_LABELS, USERNAME_ANNOTATION
+from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import annotations_of, metadata_of, uid_of
+from k8s_hub.orphans.plan import Facts, Findings, HubServers, Orphan, doubt_about_the_whole, find_orphans
+from k8s_hub.orphans.removal import remove
+from k8s_hub.retries import retrying
+from k8s_hub.signals import run_until_told
+from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
+from k8s_hub.volumes.inventory import RETRIES, SCOPES, Sources
+
+KUBE_TIMEOUT = 10.0
+"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
+
+HEADINGS = ("OBJECT", "SERVER", "STATE", "AGE", "REASON")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """List or remove. Return 1 with one sentence on stderr after an error, 2 for wrong usage."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    try:
+        where = sources.hub_settings(
+            parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub()
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        return run_until_told(_run(parsed, where))
+    except (HubError, KubeError) as error:
+        print(printable(f"k8s-hub orphans: {error}"), file=sys.stderr)
+        return 1
+
+
+async def _run(parsed: argparse.Namespace, where: HubConnectionSettings) -> None:
+    async with _sources(parsed, where) as found:
+        search = Search(sources=found, component=parsed.component_label, release=parsed.release)
+        findings = await search.look()
+        orphans = sorted(findings.orphans, key=lambda orphan: (orphan.key, orphan.resource.kind))
+        if parsed.action == "list":
+            _list(orphans, is_json=parsed.json)
+        elif not parsed.delete:
+            _show_plan(orphans)
+        else:
+            await _remove(search, orphans, findings.total)
+
+
+@asynccontextmanager
+async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> AsyncIterator[Sources]:
+    connection = await Connection.open(
+        ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
+    )
+    try:
+        async with HubConnection(where) as to_hub:
+            yield Sources(
+                kube=KubeApi(connection),
+                hub=HubApi(to_hub),
+                namespaces=parsed.namespace or [pod_namespace() or "default"],
+            )
+    finally:
+        await connection.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """One reading of cluster and hub, and the second look at single users."""
+
+    sources: Sources
+    component: str
+    release: str | None
+    _users: dict[str, User] = field(default_factory=dict)
+    _pod_uids: frozenset[str] = frozenset()
+
+    async def look(self) -> Findings:
+        """Read the cluster and then the hub, and judge. Raises `HubError` or `KubeError`."""
+        await self.sources.check_scopes()
+        pods = await self.sources.objects(PODS, f"component={self.component}")
+        self._pod_uids = frozenset(map(uid_of, pods))
+        objects = [(PODS, pod) for pod in pods]
+        for resource in (SECRETS, SERVICES):
+            try:
+                found = await self.sources.objects(resource, USERNAME_LABEL)
+            except Forbidden as error:
+                print(printable(f"{resource} were not checked: {error}"), file=sys.stderr)
+                continue
+            # Never more than the metadata: a Secret's data is not needed.
+            objects += [(resource, {"metadata": metadata_of(obj)}) for obj in found]
+        self._users = {user.name: user for user in await self.sources.everybody()}
+        return find_orphans(objects, self.facts())
+
+    def facts(self) -> Facts:
+        """Return what objects are judged by."""
+        return Facts(
+            hub=HubServers.of(self._users.values()),
+            release_labels={} if self.release is None else dict.fromkeys(RELEASE_LABELS, self.release),
+            pod_uids=self._pod_uids,
+            now=utcnow(),
+        )
+
+    async def facts_about(self, orphan: Orphan) -> Facts:
+        """Read the users again who may have the object, and return what objects are judged by now."""
+        for name in {annotations_of(orphan.obj)[USERNAME_ANNOTATION], orphan.server[0]}:
+            user = await self.sources.user(name)
+            self._users.pop(name, None)
+            if user is not None:
+                self._users[name] = user
+        return self.facts()
+
+
+async def _remove(search: Search, orphans: Sequence[Orphan], total: int) -> None:
+    candidates = [orphan for orphan in orphans if orphan.doubt is None]
+    doubt = doubt_about_the_whole(candidates, total, search.facts().hub) if candidates else None
+    if doubt is not None:
+        raise HubError(f"nothing was deleted because {doubt}")
+    deleted = 0
+    for orphan in orphans:
+        kept_because = orphan.doubt
+        if kept_because is None:
+            try:
+                kept_because = await retrying(
+                    RETRIES,
+                    lambda: remove(search.sources.kube, orphan, lambda: search.facts_about(orphan)),  # noqa: B023
+                    on=Unavailable,
+                )
+            except Unavailable as error:
+                print(printable(f"unclear {_described(orphan)}: {error}"), flush=True)
+                raise
+        deleted += kept_because is None
+        line = (
+            f"deleted {_described(orphan)}"
+            if kept_because is None
+            else f"kept    {_described(orphan)} because {kept_because}"
+        )
+        print(printable(line), flush=True)
+    print(f"{counted(deleted, 'object')} deleted, {len(orphans) - deleted} kept.")
+
+
+# --- What is printed ---
+
+
+def _list(orphans: Sequence[Orphan], *, is_json: bool) -> None:
+    if is_json:
+        print(json.dumps({"orphans": [_as_json(orphan) for orphan in orphans]}, indent=2))
+        return
+    rows = [
+        tuple(map(printable, (str(orphan), _server(orphan), _state(orphan), _age(orphan), orphan.cause)))
+        for orphan in orphans
+    ]
+    print(
+        "\n".join([*format_table([HEADINGS, *rows]), f"{counted(len(orphans), 'object')} without a server"])
+    )
+
+
+def _show_plan(orphans: Sequence[Orphan]) -> None:
+    for orphan in orphans:
+        if orphan.doubt is None:
+            print(printable(f"would delete {_described(orphan)}"))
+        else:
+            print(printable(f"keep         {_described(orphan)} because {orphan.doubt}"))
+    count = sum(orphan.doubt is None for orphan in orphans)
+    print(
+        f"{counted(count, 'object')} would be deleted, {len(orphans) - count} kept. "
+        "Nothing was deleted: add --delete to delete."
+    )
+
+
+def _described(orphan: Orphan) -> str:
+    state = f"{_state(orphan)}, " if _state(orphan) != "-" else ""
+    return f"{orphan} ({state}created {_age(orphan)} ago: {orphan.cause})"
+
+
+def _server(orphan: Orphan) -> str:
+    return "/".join(orphan.server).removesuffix("/")
+
+
+def _state(orphan: Orphan) -> str:
+    return str((orphan.obj.get("status") or {}).get("phase") or "-")
+
+
+def _age(orphan: Orphan) -> str:
+    created = timestamps.parse(metadata_of(orphan.obj)["creationTimestamp"])
+    return format_duration(max(utcnow() - created, timedelta()), LETTERS, parts=1)
+
+
+def _as_json(orphan: Orphan) -> dict[str, Any]:
+    return {
+        "kind": orphan.resource.kind,
+        "namespace": orphan.key.namespace,
+        "name": orphan.key.name,
+        "uid": orphan.uid,
+        "user": orphan.server[0],
+        "server": orphan.server[1],
+        "phase": None if _state(orphan) == "-" else _state(orphan),
+        "created": metadata_of(orphan.obj)["creationTimestamp"],
+        "cause": orphan.cause,
+        "may_go": orphan.doubt is None,
+        "kept_because": orphan.doubt,
+    }
+
+
+# --- What is asked for ---
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="k8s-hub orphans",
+        description="Lists pods, Secrets and Services of a hub's servers that the hub does not have or has stopped, "
+        "and deletes them. Claims are never touched.",
+        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
+        "runs in the same pod. The token needs the scopes " + ", ".join(SCOPES) + ".",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="list all objects without a server")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    removing = actions.add_parser(
+        "remove", help="show objects that can be deleted; with --delete, delete them"
+    )
+    act = removing.add_mutually_exclusive_group()
+    act.add_argument(
+        "--delete",
+        action="store_true",
+        help="delete the objects, running pods with the work in them; without this option, nothing is deleted",
+    )
+    act.add_argument("--dry-run", action="store_true", help="only show what --delete would delete (default)")
+    for action in (listing, removing):
+        _add_sources(action)
+    return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--release",
+        metavar="NAME",
+        help="Helm release of this hub; without it, the objects of users that the hub does not have are kept",
+    )
+    parser.add_argument(
+        "--component-label",
+        default="singleuser-server",
+        metavar="VALUE",
+        help="KubeSpawner.component_label (default: %(default)s)",
+    )
+    sources.add_arguments(parser)
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        metavar="NAME",
+        help="namespace of the servers; repeatable (default: this pod's, or default)",
+    )

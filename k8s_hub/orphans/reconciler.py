@@ -1,0 +1,200 @@
+"""Looks for orphans in the hub's process, because only the hub knows which starts and stops are under way.
+
+It reports each orphan once and counts them. It removes pods that have ended and, if the administrator wants it, the others.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from prometheus_client import Gauge
+
+from k8s_hub.clock import utcnow
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.resources import PODS, Resource
+from k8s_hub.kube.informer import Informer
+from k8s_hub.manifests.metadata import USERNAME_LABEL
+from k8s_hub.objects.keys import uid_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.orphans.plan import Facts, HubServers, Orphan, doubt_about_the_whole, find_orphans
+from k8s_hub.orphans.removal import remove
+from k8s_hub.retries import Chance
+
+logger = logging.getLogger(__name__)
+
+ORPHANS = Gauge(
+    "k8s_hub_orphans",
+    "Pods, Secrets and Services of this hub without a server that runs, starts or stops.",
+    ["kind"],
+)
+
+INTERVAL = 60.0
+JITTER = 0.2
+"""Seconds between two looks, and the random share of them that is added."""
+
+SECOND_LOOK = 60.0
+"""Seconds after which an orphan that is still there counts as one."""
+
+MOST_REMOVALS = 20
+"""Removals in one look: each reads the hub's servers again, which takes a hub with 10,000 users some 50 ms."""
+
+PODS_AT_ONCE = 200
+"""Pods that are decoded before other tasks of the hub have their turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanOptions:
+    """What the administrator wants."""
+
+    #: Empty outside a Helm release.
+    release_labels: dict[str, str]
+    #: False: report only.
+    removes_all: bool
+    #: Whether pods that have ended are removed; otherwise they are kept for inspection and never count.
+    removes_ended: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Reconciler:
+    """Owns what was seen and logged of orphans. `run` is its only task."""
+
+    api: KubeApi
+    #: Returns the informers of all namespaces that the hub watches.
+    pods: Callable[[], Awaitable[Sequence[Informer]]]
+    #: What else spawners create, and where; a part that the hub may not list is dropped.
+    owned: list[tuple[Resource, str]]
+    #: Returns what the hub knows now.
+    hub: Callable[[], HubServers]
+    options: OrphanOptions
+    chance: Chance = random.random
+    #: The loop time of the first look that found an orphan, by uid.
+    _first_seen: dict[str, float] = field(default_factory=dict)
+    #: The uids of orphans that were logged: those that stay, and those whose deletion was refused.
+    _logged: set[str] = field(default_factory=set)
+    _doubt: str | None = None
+    _is_crash_logged: bool = False
+
+    async def run(self) -> None:
+        """Look again and again. Never raises."""
+        while True:
+            await asyncio.sleep(INTERVAL * (1 + JITTER * self.chance()))
+            try:
+                await self._look()
+            except KubeError as error:
+                logger.debug("orphans: the cluster did not answer, looking again later: %s", error)
+            except Exception as error:
+                level = logging.DEBUG if self._is_crash_logged else logging.ERROR
+                logger.log(level, "orphans: a look failed because of a bug, going on", exc_info=error)
+                self._is_crash_logged = True
+
+    async def _look(self) -> None:
+        pods, is_complete = await self._pods_in_fresh_views()
+        # Without all pods, what they own would look like orphans.
+        owned = await self._owned_objects() if is_complete else []
+        facts = Facts(
+            hub=self.hub(),
+            release_labels=self.options.release_labels,
+            pod_uids=frozenset(map(uid_of, pods)),
+            now=utcnow(),
+        )
+        found = find_orphans((*((PODS, pod) for pod in pods), *owned), facts)
+        orphans = self._confirmed([orphan for orphan in found.orphans if self._counts(orphan)])
+        for kind in {PODS.kind, *(resource.kind for resource, _ in self.owned)}:
+            ORPHANS.labels(kind=kind).set(sum(orphan.resource.kind == kind for orphan in orphans))
+        candidates = [orphan for orphan in orphans if self._is_to_go(orphan)]
+        self._log(orphan for orphan in orphans if not self._is_to_go(orphan))
+        if self._is_safe(candidates, found.total, facts.hub):
+            await self._remove(candidates, facts)
+
+    # --- What there is ---
+
+    async def _pods_in_fresh_views(self) -> tuple[list[Raw], bool]:
+        """Return the pods, and whether all views are fresh."""
+        pods: list[Raw] = []
+        is_complete = True
+        for informer in await self.pods():
+            if not (informer.is_synced and informer.is_watching):
+                is_complete = False
+                continue
+            for key in informer.view:
+                pod = informer.view.get(key)
+                if pod is not None:
+                    pods.append(pod)
+                    if len(pods) % PODS_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+        return pods, is_complete
+
+    async def _owned_objects(self) -> list[tuple[Resource, Raw]]:
+        objects: list[tuple[Resource, Raw]] = []
+        for resource, namespace in tuple(self.owned):
+            try:
+                pages = self.api.list_pages(resource, namespace, label_selector=USERNAME_LABEL)
+                # Never more than the metadata: a Secret's data is not needed.
+                objects += [
+                    (resource, {"metadata": obj["metadata"]}) async for page in pages for obj in page.items
+                ]
+            except Forbidden as error:
+                logger.warning("orphans: %s in %s are not checked: %s", resource, namespace, error)
+                self.owned.remove((resource, namespace))
+            except KubeError as error:
+                logger.debug("orphans: %s in %s cannot be listed now: %s", resource, namespace, error)
+        return objects
+
+    def _confirmed(self, orphans: Sequence[Orphan]) -> list[Orphan]:
+        """Return those that an earlier look found, too."""
+        now = asyncio.get_running_loop().time()
+        self._first_seen = {orphan.uid: self._first_seen.get(orphan.uid, now) for orphan in orphans}
+        return [orphan for orphan in orphans if now - self._first_seen[orphan.uid] >= SECOND_LOOK]
+
+    # --- What is done about it ---
+
+    def _counts(self, orphan: Orphan) -> bool:
+        return self.options.removes_ended or not orphan.has_ended
+
+    def _is_to_go(self, orphan: Orphan) -> bool:
+        return orphan.doubt is None and (orphan.has_ended or self.options.removes_all)
+
+    def _log(self, orphans: Iterable[Orphan]) -> None:
+        for orphan in orphans:
+            if orphan.uid not in self._logged:
+                self._logged.add(orphan.uid)
+                logger.warning("%s: it has no server: %s. %s", orphan, orphan.cause, _advice(orphan))
+
+    def _is_safe(self, candidates: Sequence[Orphan], total: int, hub: HubServers) -> bool:
+        """Return whether to remove them; log a doubt when it begins."""
+        doubt = doubt_about_the_whole(candidates, total, hub) if candidates else None
+        if doubt is not None and self._doubt is None:
+            logger.error(
+                "orphans: nothing is removed: %s. Check its database, then see `k8s-hub orphans list`", doubt
+            )
+        self._doubt = doubt
+        return doubt is None
+
+    async def _remove(self, candidates: Sequence[Orphan], facts: Facts) -> None:
+        async def facts_now() -> Facts:
+            # Never awaits: nothing can happen between what the hub knows and the request.
+            return replace(facts, hub=self.hub(), now=utcnow())
+
+        not_refused = [orphan for orphan in candidates if orphan.uid not in self._logged]
+        for orphan in not_refused[:MOST_REMOVALS]:
+            try:
+                kept_because = await remove(self.api, orphan, facts_now)
+            except Unavailable:
+                raise
+            except KubeError as error:
+                self._logged.add(orphan.uid)
+                logger.warning("%s: it has no server, and was not deleted: %s", orphan, error)
+                continue
+            if kept_because is None:
+                logger.info("%s: deleted because it had no server: %s", orphan, orphan.cause)
+            else:
+                logger.debug("%s: kept because %s", orphan, kept_because)
+
+
+def _advice(orphan: Orphan) -> str:
+    if orphan.doubt is not None:
+        return f"It is kept because {orphan.doubt}. If it is this hub's, delete it"
+    return "Delete it, or set KubeSpawner.orphans to 'remove'"

@@ -1,0 +1,92 @@
+"""What the hub knows of all its servers, and the start of the search for objects without one."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES, Resource
+from k8s_hub.kube.pool import InformerPool
+from k8s_hub.objects.keys import Key
+from k8s_hub.orphans.plan import HubServers
+from k8s_hub.orphans.reconciler import OrphanOptions, Reconciler
+from k8s_hub.spawner.cluster import Cluster, connection_settings
+from k8s_hub.spawner.database import all_servers
+from k8s_hub.spawner.lifecycle import Failed, Starting
+from k8s_hub.spawner.spec import identity_of
+
+if TYPE_CHECKING:
+    from k8s_hub.hub.users import ServerKey
+
+_IS_STARTED = "k8s_hub_looks_for_orphans"
+"""The key in the hub application's settings which says that the search of this hub was started."""
+
+
+async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
+    """Start the one search of this hub for objects without a server, unless it was started."""
+    settings = getattr(spawner.user, "settings", None)
+    if settings is None or "users" not in settings or settings.get(_IS_STARTED):
+        return
+    settings[_IS_STARTED] = True
+    pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
+    reconciler = Reconciler(
+        api=cluster.api,
+        pods=partial(pool.informers_of, connection, PODS),
+        owned=[(resource, spawner.namespace) for resource in _owned_resources(spawner)],
+        hub=partial(hub_servers, settings["users"]),
+        options=OrphanOptions(
+            release_labels=dict(identity_of(spawner).release_labels),
+            removes_all=spawner.orphans == "remove",
+            removes_ended=spawner.delete_stopped_pods,
+        ),
+    )
+    await pool.run(connection, reconciler.run(), name="orphans")
+
+
+def _owned_resources(spawner: Any) -> Iterator[Resource]:
+    """Yield what pods own. A list for each user's own namespace would be too much: their pods' owner references do."""
+    if spawner.enable_user_namespaces:
+        return
+    if spawner.internal_ssl or spawner.api_token_in_secret or spawner.secret_environment:
+        yield SECRETS
+    if spawner.internal_ssl or spawner.services_enabled:
+        yield SERVICES
+
+
+def hub_servers(users: Any) -> HubServers:
+    """Return the hub's users and servers from its database, and from its spawners what is under way.
+
+    users: JupyterHub's object of all its users.
+    """
+    known: set[ServerKey] = set()
+    active: set[ServerKey] = set()
+    by_pod_uid: dict[str, ServerKey] = {}
+    active_pods: set[Key] = set()
+    rows = all_servers(users)
+    for row in rows:
+        if row.servername is not None:
+            server = (row.username, row.servername)
+            known.add(server)
+            by_pod_uid[row.state.pod_uid or ""] = server
+            if row.is_active:
+                active.add(server)
+                active_pods.add(Key(row.state.namespace or "", row.state.pod_name or ""))
+    for spawner in [spawner for user in users.values() for spawner in user.spawners.values()]:
+        server = (spawner.user.name, spawner.name)
+        if _is_under_way(spawner):
+            active.add(server)
+        if server in active:
+            # A start saves its state only when it returns. Spawners of another class have none of these.
+            active_pods.add(Key(getattr(spawner, "namespace", ""), getattr(spawner, "pod_name", "")))
+            by_pod_uid[getattr(spawner, "pod_id", "")] = server
+    return HubServers(
+        users=frozenset(row.username for row in rows),
+        servers=frozenset(known | active),
+        active=frozenset(active),
+        by_pod_uid={uid: server for uid, server in by_pod_uid.items() if uid},
+        active_pods=frozenset(key for key in active_pods if key.name),
+    )
+
+
+def _is_under_way(spawner: Any) -> bool:
+    """True while a start or stop is pending, or after a start until its stop has removed what it created."""
+    return bool(spawner.pending) or isinstance(getattr(spawner, "_life", None), Starting | Failed)
