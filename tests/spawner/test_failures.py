@@ -1,4 +1,6 @@
 import asyncio
+import json
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -99,6 +101,18 @@ def test_the_status_says_whether_to_try_again_and_none_counts(diagnosis, status)
     assert error.reason == str(diagnosis.reason)
     assert isinstance(error, SpawnException or HTTPError)
     assert not counts(error)
+
+
+def test_each_reason_begins_at_zero_and_not_with_its_first_failure():
+    """Prometheus' increase() does not count the first value of a series."""
+    names = {reason.value for reason in Reason}
+    code = (
+        "import json; from k8s_hub.spawner.failures import FAILURES\n"
+        "samples = [one for family in FAILURES.collect() for one in family.samples if one.name.endswith('_total')]\n"
+        "print(json.dumps({one.labels['reason']: one.value for one in samples}))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert json.loads(printed) == dict.fromkeys(names, 0)
 
 
 def test_failures_are_counted_by_reason():
