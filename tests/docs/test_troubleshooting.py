@@ -56,9 +56,17 @@ def test_the_command_finds_the_lines_of_the_table():
         "[I 2026-07-01 12:00:00,000 k8s_hub.culler.actions] ada: stopped: was idle for 2 h (limit 1 h)",
         "[I 2026-07-01 12:00:00.000 JupyterHub log:192] 204 DELETE /hub/api/users/ada/server (ada@10.1.4.21) 9.90ms",
         "[W 2026-07-01 12:00:00.000 JupyterHub base:1386] User ada server stopped, with exit code: 1",
+        f"[W 2026-07-01 12:00:00.000 JupyterHub run_log:55] {KEY}--gpu: {end_of('evicted')}",
+        "[I 2026-07-01 12:00:00,000 k8s_hub.culler.actions] ada/gpu: stopped: was idle for 2 h (limit 1 h)",
+        "[I 2026-07-01 12:00:00.000 JupyterHub log:192] 204 DELETE /hub/api/users/ada/servers/gpu (ada@10.1.4.21) 9.90ms",
+    ]
+    others = [
         "[I 2026-07-01 12:00:00.000 JupyterHub log:192] 200 GET /hub/api/users/ada (ada@10.1.4.21) 9.90ms",
+        "[W 2026-07-01 12:00:00.000 JupyterHub base:1386] User bob server stopped, with exit code: 1",
+        f"[W 2026-07-01 12:00:00.000 JupyterHub run_log:55] {KEY}lyn: {end_of('evicted')}",
+        "[I 2026-07-01 12:00:00,000 k8s_hub.culler.actions] granada: stopped: was idle for 2 h (limit 1 h)",
     ]
     found = subprocess.run(
-        ["grep", "-E", pattern], input="\n".join(lines), capture_output=True, text=True, check=True
+        ["grep", "-E", pattern], input="\n".join([*lines, *others]), capture_output=True, text=True, check=True
     )
-    assert found.stdout.splitlines() == lines[:-1]
+    assert found.stdout.splitlines() == lines
