@@ -73,6 +73,9 @@ def extra_files(values: Mapping[str, Any]) -> dict[str, str]:
     files = {}
     for file in values["hub"]["extraFiles"].values():
         path = file["mountPath"]
+        if "stringData" in file:
+            files[path] = file["stringData"]
+            continue
         write = {".json": json.dumps, ".yaml": yaml.safe_dump}[Path(path).suffix]
         files[path] = write(file["data"])
     return files

@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from datetime import timedelta
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -297,6 +298,17 @@ def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment)
     assert plan.decider.scopes
     wanted = needs.needs(culls_users=False, is_dry_run=False, of_rules=plan.decider.scopes)
     assert [*needs.lacking([*wanted], held)] == []
+
+
+def test_the_culler_reads_the_functions_of_the_guide_beside_its_other_options(environment):
+    page = (FILES.parent / "docs/howto/culling.md").read_text()
+    (block,) = (block for block in page.split("    ```yaml\n")[1:] if "k8s-hub-culler-functions" in block)
+    functions = yaml.safe_load(block.partition("```")[0])
+    culler = culler_of(values_with(FILES / "culler.yaml", of_the_guide(), functions))
+    assert culler.warn_before == 600
+    hour = timedelta(hours=1)
+    decided = [culler.cull_arbiter_hook(hour, hour, {"name": name}) for name in ("thesis", "")]
+    assert decided == [False, True]
 
 
 def test_the_role_in_the_guide_of_the_doctor_lets_it_see_pods_and_homes():
