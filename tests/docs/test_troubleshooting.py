@@ -67,6 +67,10 @@ def test_the_command_finds_the_lines_of_the_table():
         "[I 2026-07-01 12:00:00,000 k8s_hub.culler.actions] granada: stopped: was idle for 2 h (limit 1 h)",
     ]
     found = subprocess.run(
-        ["grep", "-E", pattern], input="\n".join([*lines, *others]), capture_output=True, text=True, check=True
+        ["grep", "-E", pattern],
+        input="\n".join([*lines, *others]),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert found.stdout.splitlines() == lines
