@@ -29,10 +29,9 @@ except ImportError:  # JupyterHub 5 has no such class and counts every failure
     SpawnException = None
 
 FAILURES = Counter("k8s_hub_spawn_failures_total", "Starts that failed, by the diagnosed reason.", ["reason"])
+# Each series begins at 0: increase() of Prometheus does not count the first value of a series.
 for _reason in Reason:
-    FAILURES.labels(
-        str(_reason)
-    )  # from 0 on, because increase() of Prometheus does not count a series' first value
+    FAILURES.labels(str(_reason))
 
 E = TypeVar("E", bound=BaseException)
 
