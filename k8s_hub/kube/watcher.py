@@ -41,6 +41,7 @@ REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
 would overload the server."""
 
 HEALTHY = 5.0  # seconds after which the end of a watch is regular
+HEALTHY_BEFORE_A_LIST = 60.0  # the same for an end that costs a list
 LOUD = 3  # consecutive failures before one is logged: a single disconnect is normal
 MOST_ODD = 100  # unreadable objects to log at most
 
@@ -224,7 +225,7 @@ class Watcher:
     def _pause_after(self, error: KubeError | None) -> float:
         """Return the seconds to wait after ``error``, or after the regular end of a watch."""
         lasted = asyncio.get_running_loop().time() - self._opened_at  # minus infinity if no watch was opened
-        if lasted >= HEALTHY:
+        if lasted >= (HEALTHY_BEFORE_A_LIST if isinstance(error, RelistRequired) else HEALTHY):
             self._failures.clear()
             self._is_crash_logged = False
             if error is None:

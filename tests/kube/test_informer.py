@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 
 import pytest
 
@@ -443,6 +444,24 @@ async def test_410_in_the_stream_lists_once_at_once(informer, api, cluster, coun
 
     assert await shows(informer, soon) < 0.1
     assert counted("list") == 2
+
+
+async def test_410_after_a_few_seconds_each_time_is_told_and_no_storm_of_lists(
+    informer, cluster, counted, soon, caplog
+):
+    """Each watch lasts long enough to look sound."""
+    await begun(informer, soon)
+    begin = now()
+    while now() < begin + 600:
+        await until(lambda: informer.is_watching)
+        await asyncio.sleep(6)
+        gone = cluster.faults.add(FaultRule(effect=WatchGone(), verb="watch", count=1))
+        await until(partial(cluster.faults.hits, gone))
+
+    assert counted("list") < 50
+    assert "the watch keeps failing, retrying" in caplog.text
+    await asyncio.sleep(100)
+    assert informer.is_watching
 
 
 async def test_410_as_the_reply_lists_once(informer, api, cluster, counted, soon):
