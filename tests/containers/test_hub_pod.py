@@ -110,10 +110,19 @@ def hub_pod(plan, plane, values):
                         *(one for one in arguments if not any(word in one for word in from_chart)),
                     ],
                     "env": [{"name": name, "value": value} for name, value in given.items()],
-                    "volumeMounts": [{"name": "config", "mountPath": str(FOLDER)}],
+                    "volumeMounts": [
+                        {"name": "config", "mountPath": str(FOLDER)},
+                        {"name": "database", "mountPath": "/srv/jupyterhub"},
+                    ],
                 }
             ],
-            "volumes": [{"name": "config", "configMap": {"name": "hub"}}],
+            "volumes": [
+                {"name": "config", "configMap": {"name": "hub"}},
+                {
+                    "name": "database",
+                    "emptyDir": {},
+                },  # a claim in the chart, which the hub's user may write to as well
+            ],
         },
     }
 
