@@ -225,6 +225,7 @@ def culler_options_of(plan: Plan) -> dict[str, Any]:
     """Return the culler's config file, as JSON."""
     return culler_options(
         idle_seconds=plan.settings.idle_seconds,
+        activity_seconds=plan.settings.activity_seconds,
         warn_url=f"http://{LOOPBACK}:{plan.webhook_port}/",
         state_file=str(plan.directory / "culler-state.json"),
         decision_log=str(plan.decision_log),

@@ -58,7 +58,9 @@ def show(c: Config, *, culler_url: str, culler_options: str, is_mini: bool) -> N
         c.KubeSpawner.start_timeout = START_TIMEOUT
 
 
-def culler_options(*, idle_seconds: int, warn_url: str, state_file: str, decision_log: str) -> dict[str, Any]:
+def culler_options(
+    *, idle_seconds: int, activity_seconds: int, warn_url: str, state_file: str, decision_log: str
+) -> dict[str, Any]:
     """Return the culler's config file as JSON: a rule, a warning, and a page with saved state."""
     notice = idle_seconds // 3
     warning = {"warn_before": notice, "warn_url": warn_url} if notice else {}
@@ -69,6 +71,8 @@ def culler_options(*, idle_seconds: int, warn_url: str, state_file: str, decisio
             "keep_longest": LONGER * idle_seconds,  # what a trial can wait for
             "state_file": state_file,
             "decision_log": decision_log,
+            # Else the second run, minutes after the first, would be the end of an outage that spares servers for 5 min.
+            "activity_interval": activity_seconds,
             **warning,
         }
     }

@@ -536,7 +536,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers: an option is invalid: correct it and restart the culler")  # noqa: TRY400 - already printed
+            app.log.error("culler: stops no servers until it is restarted: %s", refused.sentence)  # noqa: TRY400 - the sentence is complete
             try:
                 sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
             except CannotStart as error:

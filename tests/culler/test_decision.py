@@ -321,3 +321,11 @@ def test_facts_of():
     )
     assert facts_of(lab, ada, StateStore(), work()) == everything
     assert facts_of(server("ada"), ada, StateStore()).extended_until is None
+
+
+def test_a_warning_from_before_the_start_is_no_fact():
+    """The culler stopped the server after it, and its user has started it again."""
+    lab = server("ada", "lab")
+    again = replace(lab, started=NOW + timedelta(seconds=1))
+
+    assert facts_of(again, user("ada", again), StateStore()).notice is None

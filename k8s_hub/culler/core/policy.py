@@ -63,8 +63,14 @@ def facts_of(server: Server, user: User, store: HoldStore | None = None, work: W
         user=user,
         work=work,
         extended_until=None if store is None else store.extended_until(user.name, server.name),
-        notice=None if store is None else store.notice(user.name, server.name),
+        notice=None if store is None else _notice_of(server, store.notice(user.name, server.name)),
     )
+
+
+def _notice_of(server: Server, notice: Notice | None) -> Notice | None:
+    """Return a warning, but none from before the server's start: it was about an earlier run."""
+    is_old = notice is not None and server.started is not None and notice.at < server.started
+    return None if is_old else notice
 
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)

@@ -98,6 +98,7 @@ def test_the_culler_accepts_its_options(idle, notice, tmp_path, monkeypatch):
     path = tmp_path / "culler.json"
     options = culler_options(
         idle_seconds=idle,
+        activity_seconds=5,
         warn_url="http://127.0.0.1:1/",
         state_file=str(tmp_path / "state"),
         decision_log="-",
@@ -107,6 +108,7 @@ def test_the_culler_accepts_its_options(idle, notice, tmp_path, monkeypatch):
     culler.initialize([f"--timeout={idle}", f"--config={path}"])
     assert culler.warn_before == notice
     assert culler.keep_longest == 5 * idle
+    assert culler.activity_interval == 5
     assert [rule.name for rule in culler.decider.rules.rules] == ["long work"]
 
 
