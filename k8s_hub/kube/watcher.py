@@ -227,6 +227,7 @@ class Watcher:
         lasted = asyncio.get_running_loop().time() - self._opened_at  # minus infinity if no watch was opened
         if lasted >= (HEALTHY_BEFORE_A_LIST if isinstance(error, RelistRequired) else HEALTHY):
             self._failures.clear()
+        if lasted >= HEALTHY:
             self._is_crash_logged = False
             if error is None:
                 return 0.0
