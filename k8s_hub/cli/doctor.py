@@ -14,15 +14,11 @@ from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
-from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
-
-KUBE_TIMEOUT = 10.0
-"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,9 +46,7 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) 
 async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> list[Finding]:
     async with AsyncExitStack() as stack:
         try:
-            connection = await Connection.open(
-                ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
-            )
+            connection = await sources.open_cluster(parsed)
         except KubeError as error:
             return [wrong("cluster", "API server", str(error))]
         stack.push_async_callback(connection.close)

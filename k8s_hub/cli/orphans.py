@@ -3,23 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from k8s_hub.cli import sources
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.beside import environment_of_hub
-from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.connection import HubConnectionSettings
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.users import User
-from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
-from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
+from k8s_hub.kube.configuration import pod_namespace
+from k8s_hub.kube.core.errors import Forbidden, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES
 from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming.ownership import RELEASE_LABELS, USERNAME_ANNOTATION
@@ -28,12 +23,8 @@ from k8s_hub.objects.keys import annotations_of, metadata_of, uid_of
 from k8s_hub.orphans.plan import Facts, Findings, HubServers, Orphan, doubt_about_the_whole, find_orphans
 from k8s_hub.orphans.removal import remove
 from k8s_hub.retries import retrying
-from k8s_hub.signals import run_until_told
 from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
 from k8s_hub.volumes.inventory import RETRIES, SCOPES, Sources
-
-KUBE_TIMEOUT = 10.0
-"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
 HEADINGS = ("OBJECT", "SERVER", "STATE", "AGE", "REASON")
 
@@ -43,20 +34,15 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = sources.hub_settings(
-            parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub()
-        )
+        where = sources.hub_of(parsed)
     except ValueError as error:
         parser.error(str(error))
-    try:
-        return run_until_told(_run(parsed, where))
-    except (HubError, KubeError) as error:
-        print(printable(f"k8s-hub orphans: {error}"), file=sys.stderr)
-        return 1
+    return sources.run("k8s-hub orphans", _run(parsed, where))
 
 
 async def _run(parsed: argparse.Namespace, where: HubConnectionSettings) -> None:
-    async with _sources(parsed, where) as found:
+    namespaces = parsed.namespace or [pod_namespace() or "default"]
+    async with sources.opened(parsed, where, namespaces) as found:
         search = Search(sources=found, component=parsed.component_label, release=parsed.release)
         findings = await search.look()
         orphans = sorted(findings.orphans, key=lambda orphan: (orphan.key, orphan.resource.kind))
@@ -66,22 +52,6 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings) -> None
             _show_plan(orphans)
         else:
             await _remove(search, orphans, findings.total)
-
-
-@asynccontextmanager
-async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> AsyncIterator[Sources]:
-    connection = await Connection.open(
-        ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
-    )
-    try:
-        async with HubConnection(where) as to_hub:
-            yield Sources(
-                kube=KubeApi(connection),
-                hub=HubApi(to_hub),
-                namespaces=parsed.namespace or [pod_namespace() or "default"],
-            )
-    finally:
-        await connection.close()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,12 +1,27 @@
-"""Options and environment variables by which a command finds the cluster and the hub."""
+"""How a command finds and opens the cluster and the hub."""
 
 import argparse
 import ssl
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from k8s_hub.hub.connection import HubConnectionSettings, internal_ssl_context
-from k8s_hub.text import has_credentials, is_http_url
+from k8s_hub.culler.beside import environment_of_hub
+from k8s_hub.hub.api import HubApi
+from k8s_hub.hub.connection import HubConnection, HubConnectionSettings, internal_ssl_context
+from k8s_hub.hub.errors import HubError
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.configuration import ConnectionSettings
+from k8s_hub.kube.connection import Connection
+from k8s_hub.kube.core.errors import KubeError
+from k8s_hub.signals import run_until_told
+from k8s_hub.text import has_credentials, is_http_url, printable
+from k8s_hub.volumes.inventory import SCOPES, Sources
+
+KUBE_TIMEOUT = 10.0
+"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +39,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="kubeconfig file (default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
     )
+
+
+def hub_of(parsed: argparse.Namespace) -> HubConnectionSettings:
+    """Return the settings of the hub for `opened`; raise ValueError that names the wrong option or variable."""
+    return hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub())
+
+
+async def open_cluster(parsed: argparse.Namespace) -> Connection:
+    """Return an open connection to the API server, which the caller closes; raise KubeError without a cluster."""
+    return await Connection.open(
+        ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
+    )
+
+
+@asynccontextmanager
+async def opened(
+    parsed: argparse.Namespace, where: HubConnectionSettings, namespaces: Sequence[str | None]
+) -> AsyncIterator[Sources]:
+    """Open cluster and hub inside the context."""
+    connection = await open_cluster(parsed)
+    try:
+        async with HubConnection(where) as to_hub:
+            yield Sources(kube=KubeApi(connection), hub=HubApi(to_hub), namespaces=namespaces)
+    finally:
+        await connection.close()
+
+
+def run(command: str, work: Coroutine[Any, Any, None]) -> int:
+    """Run the work; return 1 with one sentence on stderr after an error of hub or cluster."""
+    try:
+        return run_until_told(work)
+    except (HubError, KubeError) as error:
+        print(printable(f"{command}: {error}"), file=sys.stderr)
+        return 1
 
 
 def hub_settings(

@@ -2,28 +2,20 @@
 
 import argparse
 import json
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, assert_never
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.beside import environment_of_hub
-from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.connection import HubConnectionSettings
 from k8s_hub.hub.errors import HubError
-from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.configuration import ConnectionSettings, pod_namespace
-from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.core.errors import KubeError
+from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
-from k8s_hub.signals import run_until_told
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
-from k8s_hub.volumes.inventory import SCOPES, Sources
+from k8s_hub.volumes.inventory import SCOPES
 from k8s_hub.volumes.plan import (
     ClaimFinding,
     OwnerIndex,
@@ -35,30 +27,22 @@ from k8s_hub.volumes.plan import (
 )
 from k8s_hub.volumes.pruning import ClaimDeleted, ClaimKept, ClaimUnclear, Outcome, prune
 
-KUBE_TIMEOUT = 10.0
-"""Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
-
 
 def run(arguments: Sequence[str]) -> int:
     """List or prune. Return 1 with one sentence on stderr after an error, 2 for wrong usage."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        where = sources.hub_settings(
-            parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub()
-        )
+        where = sources.hub_of(parsed)
         options = _options(parsed)
     except ValueError as error:
         parser.error(str(error))
-    try:
-        return run_until_told(_run(parsed, where, options))
-    except (HubError, KubeError) as error:
-        print(printable(f"k8s-hub volumes: {error}"), file=sys.stderr)
-        return 1
+    return sources.run("k8s-hub volumes", _run(parsed, where, options))
 
 
 async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options: PruneOptions) -> None:
-    async with _sources(parsed, where) as found:
+    namespaces = [None] if parsed.all_namespaces else parsed.namespace or [pod_namespace() or "default"]
+    async with sources.opened(parsed, where, namespaces) as found:
         inventory = await found.read()
         owners = OwnerIndex.of(inventory.users, options.templates)
         findings = sorted(
@@ -78,20 +62,6 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options
                 await prune(found, findings, options, report.on_outcome)
             finally:  # also after a signal or an error in the middle
                 report.end(findings)
-
-
-@asynccontextmanager
-async def _sources(parsed: argparse.Namespace, where: HubConnectionSettings) -> AsyncIterator[Sources]:
-    settings = ConnectionSettings(kubeconfig=parsed.kubeconfig, request_timeout=KUBE_TIMEOUT)
-    connection = await Connection.open(settings)
-    try:
-        async with HubConnection(where) as to_hub:
-            namespaces = (
-                [None] if parsed.all_namespaces else parsed.namespace or [pod_namespace() or "default"]
-            )
-            yield Sources(kube=KubeApi(connection), hub=HubApi(to_hub), namespaces=namespaces)
-    finally:
-        await connection.close()
 
 
 # --- What is printed ---

@@ -1,9 +1,6 @@
 """``k8s-hub orphans`` as an admin meets it: a process of its own, beside a hub and a cluster."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ from k8s_hub.cli import orphans
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
-from k8s_hub.volumes.inventory import SCOPES
+from tests.cli.command import Command
 
 pytestmark = pytest.mark.hub
 
@@ -25,18 +22,13 @@ LONG_AGO = "2026-01-01T00:00:00Z"
 RELEASE = {"release": "jhub"}
 
 
-class Place:
+class Place(Command):
     """A hub in which ada's server runs, and the command."""
 
     def __init__(self, hub, cluster, kubeconfig):
+        super().__init__("orphans", hub, kubeconfig)
         self.hub = hub
         self.cluster = cluster
-        self.environment = {
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig),
-            "JUPYTERHUB_API_URL": hub.api_url,
-            "JUPYTERHUB_API_TOKEN": hub.token(scopes=list(SCOPES)),
-        }
 
     def plant(self, name, username, **more):
         plant_pod(self.cluster, name, username=username, **more)
@@ -44,18 +36,6 @@ class Place:
 
     def names(self):
         return {key_of(pod).name for pod in pods(self.cluster) if "deletionTimestamp" not in pod["metadata"]}
-
-    async def run(self, *arguments):
-        """Return exit code, output and errors."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "k8s_hub", "orphans", *arguments),
-            env=self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        return process.returncode, output.decode(), errors.decode()
 
 
 @pytest.fixture

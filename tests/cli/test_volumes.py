@@ -1,11 +1,8 @@
 """``k8s-hub volumes`` as an admin meets it: a process of its own, beside a hub and a cluster."""
 
-import asyncio
 import json
-import os
 import re
 import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,24 +19,19 @@ from k8s_hub.cli import volumes
 from k8s_hub.culler import beside
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import key_of
-from k8s_hub.volumes.inventory import SCOPES
+from tests.cli.command import Command
 from tests.volumes.objects import claim
 
 YEAR_AGO = (datetime.now(UTC) - timedelta(days=400)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251
 
 
-class Place:
+class Place(Command):
     """A hub whose user ada has a home, claims of people who have left, and the command."""
 
     def __init__(self, hub, cluster, kubeconfig):
+        super().__init__("volumes", hub, kubeconfig)
         self.hub = hub
         self.cluster = cluster
-        self.environment = {
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig),
-            "JUPYTERHUB_API_URL": hub.api_url,
-            "JUPYTERHUB_API_TOKEN": hub.token(scopes=list(SCOPES)),
-        }
 
     def plant(self, name, user, server="", created=YEAR_AGO):
         body = claim(name, user, server, namespace=NAMESPACE, release=None, uid=None, created=created)
@@ -52,21 +44,6 @@ class Place:
 
     def claims(self):
         return {key_of(found).name for found in self.cluster.database.all(CLAIMS, NAMESPACE)}
-
-    async def begin(self, *arguments):
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "k8s_hub", "volumes", *arguments),
-            env=self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-
-    async def run(self, *arguments):
-        """Return exit code, output and errors."""
-        process = await self.begin(*arguments)
-        output, errors = await process.communicate()
-        return process.returncode, output.decode(), errors.decode()
 
 
 @pytest.fixture
