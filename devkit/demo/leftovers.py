@@ -30,7 +30,7 @@ def find(marker: str) -> dict[int, str]:
 
 async def wait_until(marker: str, is_so: Callable[[Mapping[int, str]], bool]) -> None:
     """Return once ``is_so`` is true for the found processes. The caller sets the deadline."""
-    while not is_so(find(marker)):  # noqa: ASYNC110 - /proc tells nobody what changes
+    while not is_so(find(marker)):  # noqa: ASYNC110 - /proc has no events
         await asyncio.sleep(LOOK_EVERY)
 
 

@@ -40,7 +40,7 @@ async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_clock):
 
 @pytest.fixture
 def witness(cluster):
-    """What was asked of the API server; behind all faults that are planted earlier."""
+    """A record of the calls to the API server, without those that an earlier fault rule matched."""
     return cluster.faults.add(CallRecorder())
 
 

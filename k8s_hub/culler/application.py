@@ -313,7 +313,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
 
     @property
     def only_shows(self) -> bool:
-        """Whether it shows decisions only: it stops, deletes and warns nobody."""
+        """Whether it only shows decisions, without stops, deletions and warnings."""
         return self.dry_run
 
     @property

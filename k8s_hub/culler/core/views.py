@@ -156,7 +156,7 @@ def state_of(record: DecisionRecord) -> str:
 
 
 def _is_idle(record: DecisionRecord) -> bool:
-    """Return whether nobody has used the server since the warning, although its limit is not over yet."""
+    """Return whether the server was idle since the warning, and its limit is not over yet."""
     return record.is_warned and record.verdict.cause in {Cause.IN_USE, Cause.BUSY}
 
 
