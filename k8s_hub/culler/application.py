@@ -23,7 +23,7 @@ from traitlets.config.loader import ArgumentError, DeferredConfig, LazyConfigVal
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.beside import environment_of_hub
+from k8s_hub.culler.beside import TOKEN, culler_of, environment_of_hub
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
@@ -578,10 +578,20 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     def _without_way(self) -> str:
         """Return what is wrong with warnings that have no way to the users; empty: nothing."""
         sentence = f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set"
-        if self.only_shows:
-            self.log.warning("%s: a culler that stops servers refuses this", sentence)
-            return ""
-        return f"{sentence}: set one of them"
+        if not self.only_shows:
+            return f"{sentence}: set one of them"
+        beside = None if self.dry_run else culler_of(self.url, self.environment.get(TOKEN, "").strip())
+        if beside is None:
+            self.log.warning(
+                "%s: without one of them, a culler stops no servers. Set %s here, too, if the culler has it",
+                sentence,
+                SECRETS["warn_url"],
+            )
+        elif not beside.has_warn_url:
+            return (
+                f"{sentence}, and the culler that runs here has neither: it stops no servers. Set one of them"
+            )
+        return ""
 
     def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})

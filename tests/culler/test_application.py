@@ -586,6 +586,7 @@ def test_a_null_character_is_refused_in_one_sentence(capfd, tmp_path, trait):
     (tmp_path / "c.json").write_text(f'{{"IdleCuller": {{"{trait}": "a\\u0000b"}}}}')
     assert f"{trait} 'a\\x00b' has a null character" in refusal(capfd, "--config=c.json")
 
+
 def refusals(capfd, *arguments: str) -> list[str]:
     """Return all lines that a refused command line prints."""
     with pytest.raises(SystemExit):
