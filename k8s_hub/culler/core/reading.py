@@ -25,7 +25,8 @@ class BadRule(Exception):
 
 def every(*readers: Callable[[], Any]) -> list[Any]:
     """Return what all readers return; raise one BadRule with the mistakes of all that raise it."""
-    values, mistakes = [], []
+    values: list[Any] = []
+    mistakes: list[str] = []
     for read in readers:
         try:
             values.append(read())
@@ -44,11 +45,11 @@ def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> s
 
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     """Return a mapping; refuse keys other than these."""
-    raw = any_mapping(raw, path)
-    unknown = [key for key in raw if key not in keys]
+    given = any_mapping(raw, path)
+    unknown = [key for key in given if key not in keys]
     if unknown:
         raise BadRule(*(f"{below(path, key)}: is unknown{_guess(key, keys)}" for key in unknown))
-    return raw
+    return given
 
 
 def any_mapping(raw: Any, path: str) -> Raw:

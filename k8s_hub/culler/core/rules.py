@@ -38,6 +38,7 @@ class Limits:
     max_age: timedelta | None = None  # its maximum runtime, in use or not; None: none
     busy_limit: timedelta | None = None  # in place of timeout while kernels are busy, if longer; None: none
     exempt: bool = False  # True: never stop the server or delete the user
+    may_be_exempt: bool = False  # exempt only because the token cannot see whether a rule exempts it
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
     admins: bool = True  # False: never delete admins; their servers still stop
@@ -120,12 +121,12 @@ LIMIT_KEYS: Mapping[str, LimitKey] = {
 
 
 def most_lenient(possible: Sequence[Limits]) -> Limits:
-    """Return the longest of each limit, if one of several may apply."""
+    """Return the longest of each limit, if one of several may apply; the first applies if no other does."""
     longest = {
         name: key.most_lenient(getattr(limits, name) for limits in possible)
         for name, key in LIMIT_KEYS.items()
     }
-    return replace(possible[0], **longest)
+    return replace(possible[0], **longest, may_be_exempt=longest["exempt"] and not possible[0].exempt)
 
 
 __all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
@@ -140,6 +141,7 @@ class Doubt:
 
     rule: str
     scope: str  # the scope that would show it
+    exempts: bool = False  # whether the rule exempts what it matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,7 +373,7 @@ class Rules:
             name=None if certain is None else certain.name,
             until=min((change for change in changes if change is not None), default=None),
             doubts=tuple(
-                Doubt(rule=rule.name, scope=scope)
+                Doubt(rule=rule.name, scope=scope, exempts=bool(rule.limits.get("exempt")))
                 for rule in possible
                 for scope in rule.match.scopes
                 if subject.hides(scope)
