@@ -24,6 +24,7 @@ from traitlets.config.loader import ArgumentError, DeferredConfig, LazyConfigVal
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
 from k8s_hub.culler.beside import TOKEN, culler_of, environment_of_hub
+from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
@@ -649,6 +650,18 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             self._refuse(
                 f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
             )
+
+    @property
+    def scope_options(self) -> needs.Options:
+        """The options that need scopes of the token, without URL and token."""
+        return needs.Options(
+            culls_users=self.cull_users,
+            is_dry_run=self.dry_run,
+            of_rules=self.decider.scopes,
+            asks_servers=self.ask_servers,
+            has_template=bool(self.server_url_template),
+            shows_own_token=self.ask_with_own_token,
+        )
 
     # --- Running ---
 

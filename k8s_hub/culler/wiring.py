@@ -390,18 +390,15 @@ class _ScopeLog:
         self._bus.on_missing_scopes(missing)
 
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
-        plan = self._plan
-        wanted = needs.needs(
+        plan, probe = self._plan, self._plan.probe
+        return needs.Options(
             culls_users=plan.sweep_options.cull_users,
             is_dry_run=plan.sweep_options.dry_run,
             of_rules=plan.decider.scopes,
-        )
-        if plan.probe is None:
-            return list(wanted)
-        of_probe = needs.needs_of_probe(
-            has, has_template=bool(plan.probe.url_template), shows_own_token=bool(plan.probe.token)
-        )
-        return [*wanted, *of_probe]
+            asks_servers=probe is not None,
+            has_template=probe is not None and bool(probe.url_template),
+            shows_own_token=probe is not None and bool(probe.token),
+        ).needs(has)
 
 
 @contextmanager
