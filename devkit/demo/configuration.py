@@ -4,6 +4,7 @@ The repository's configuration gets features to show (`showcase`). An administra
 cluster (`fitting`). Both get a service whose token the demo and ``k8s-hub`` use.
 """
 
+import ast
 import json
 import os
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from devkit.demo.fitting import fit
 from devkit.demo.hub_log import TOOLS
 from devkit.demo.leftovers import MARKER
 from devkit.demo.showcase import show
+from k8s_hub.doctor.checks.configuration import near_misses, own_names
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
 SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
@@ -108,6 +110,16 @@ def try_spawner(c: Config) -> None:
         raise
     except Exception:  # noqa: BLE001, S110 - a subclass may need the user that there is not yet
         pass
+
+
+def sections_without_effect(c: Config, path: Path) -> list[str]:
+    """Return a sentence for each section whose class has a typing error in its name; traitlets ignores it."""
+    loaded, left = {*own_names(ast.parse(path.read_bytes()))}, [HasTraits]
+    while left:
+        found = left.pop()
+        loaded.add(found.__name__)
+        left += found.__subclasses__()
+    return [sentence for _, sentence in near_misses(dict.fromkeys(c, 0), own=loaded)]
 
 
 def _mark_servers(c: Config, run: Run) -> None:

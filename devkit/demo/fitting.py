@@ -13,6 +13,7 @@ _HUB = frozenset(
         *("authenticator_class", "base_url", "bind_url", "ip", "port", "public_url", "subdomain_host"),
         *("hub_bind_url", "hub_connect_ip", "hub_connect_url", "hub_ip", "hub_port"),
         *("proxy_class", "ssl_cert", "ssl_key", "internal_ssl"),
+        "cleanup_servers",  # the mini cluster and its pods end with the demo
         *("cookie_secret", "cookie_secret_file", "db_kwargs", "db_url", "pid_file"),
     }
 )

@@ -1,5 +1,6 @@
 """The configuration of the demo's hub: loads another file, and adapts it to this run."""
 
+import logging
 from pathlib import Path
 
 from devkit.demo import configuration, hub_log
@@ -12,3 +13,5 @@ hub_log.quiet()
 hub_log.repeat(c, Path(run.repeated))
 if run.is_own:
     configuration.try_spawner(c)
+    for sentence in configuration.sections_without_effect(c, Path(run.config)):
+        logging.getLogger(hub_log.HUB).warning("%s", sentence)

@@ -9,6 +9,8 @@ import re
 import sys
 from collections import deque
 from pathlib import Path
+from sysconfig import get_paths
+from traceback import format_tb
 from typing import Any, Self
 
 import jupyterhub
@@ -16,6 +18,8 @@ import oauthlib  # type: ignore[import-untyped]
 import tornado
 from traitlets.config import Config
 
+import devkit
+import k8s_hub
 from k8s_hub.text import printable
 
 TOOLS = "demo-tools"
@@ -27,6 +31,12 @@ _ROUTINE = tuple(str(Path(package.__path__[0])) + "/" for package in (jupyterhub
 """These packages warn of single requests and of routes. Their errors count, and so do warnings of all other code."""
 
 _LINE = re.compile(r"\[(?P<level>[DIWEC]) (?P<origin>[^]]*)\] (?P<message>.*)")  # of traitlets and of tornado
+_PLACE = re.compile(r'File "(.*)", line (\d+)')
+_INSTALLED = (
+    *(str(Path(package.__file__ or "").parent) + "/" for package in (devkit, k8s_hub)),
+    *{f"{path}/" for name, path in get_paths().items() if name in {"stdlib", "purelib", "platlib"}},
+)
+"""Folders of code that no administrator wrote."""
 _EXIT = re.compile(r"Service .* exited with status ")
 _LAST_WORDS = 5  # lines
 _REMEMBERED = 20  # exceptions
@@ -92,9 +102,21 @@ class RepeatingHandler(logging.FileHandler):
         said, _, traceback = record.getMessage().partition(_TRACEBACK)
         parts = [" ".join(said.split()).rstrip(":"), *traceback.strip().splitlines()[-1:]]
         exception = record.exc_info[1] if record.exc_info else None
-        if exception is not None and str(exception) not in said:
-            parts.append(f"{type(exception).__name__}: {exception}")
-        return _sentence(record.levelname[0], ": ".join(parts))
+        if exception is not None:
+            traceback = "".join(format_tb(exception.__traceback__))
+            if str(exception) not in said:
+                parts.append(f"{type(exception).__name__}: {exception}")
+        return _sentence(record.levelname[0], ": ".join(parts) + _place_in(traceback))
+
+
+def _place_in(traceback: str) -> str:
+    """Return the last file and line that belong to no package; empty without one."""
+    places = [
+        f" in {path}, line {line}"
+        for path, line in _PLACE.findall(traceback)
+        if Path(path).is_file() and not path.startswith(_INSTALLED)
+    ]
+    return places[-1] if places else ""
 
 
 def _sentence(level: str, message: str) -> str:

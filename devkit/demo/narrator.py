@@ -5,6 +5,8 @@
 
 import asyncio
 import json
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +34,11 @@ from k8s_hub.text import format_duration, printable
 LOOK_EVERY = 0.3  # seconds
 USERS_AT_ONCE = 200
 STOP_IS_TOLD = timedelta(seconds=3)  # how long after a stop the culler's log has it
+START_IS_TOLD = timedelta(seconds=3)  # how long after a failure the REST API shows it
+_TOLD = 20  # failed starts
+_OF_A_START = re.compile(
+    r"The hub's log has an error: (Not starting|Error starting|Unhandled error starting) "
+)
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 Tell = Callable[[str], None]
@@ -208,7 +215,7 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
     idle_after = timedelta(seconds=max(2 * settings.activity_seconds, settings.idle_seconds // 3))
     narrator = Narrator(began=utcnow(), idle_after=idle_after)
     stops = StopLog(plan.decision_log)
-    hub = HubLog(plan.hub_log, plan.repeated)
+    hub, repeats = HubLog(plan.hub_log, plan.repeated), Repeats()
     async with HubConnection(HubConnectionSettings(url=plan.hub_api, token=plan.token)) as connection:
         api = HubApi(connection)
         while True:
@@ -220,8 +227,9 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
                 for happened in narrator.look(users, stops.new(), utcnow()):
                     if happened.kind is Kind.FAILED:
                         happened = replace(happened, detail=await _why_it_failed(plan, happened.key))  # noqa: PLW2901
+                        repeats.told(happened.detail)
                     tell(sentence(happened))
-            for line in hub.new():
+            for line in repeats.left(hub.new(), utcnow()):
                 tell(line)
             await asyncio.sleep(LOOK_EVERY)
 
@@ -254,6 +262,31 @@ async def _why_it_failed(plan: Plan, key: ServerKey) -> str:
     except (aiohttp.ClientError, TimeoutError, ValueError):
         pass
     return ""
+
+
+class Repeats:
+    """Holds what the hub's log says of failed starts for a moment, and drops what was told of them meanwhile."""
+
+    def __init__(self) -> None:
+        self._told: deque[str] = deque(maxlen=_TOLD)
+        self._held: list[tuple[datetime, str]] = []
+
+    def told(self, why: str) -> None:
+        """Note why a start failed, as it was told."""
+        if why:
+            self._told.append(printable(why))
+
+    def left(self, lines: Iterable[str], now: datetime) -> list[str]:
+        """Return the lines to tell now: those about other things at once."""
+        at_once = []
+        for line in lines:
+            if _OF_A_START.match(line):
+                self._held.append((now, line))
+            else:
+                at_once.append(line)
+        held = [(since, line) for since, line in self._held if not any(why in line for why in self._told)]
+        self._held = [(since, line) for since, line in held if now - since < START_IS_TOLD]
+        return at_once + [line for since, line in held if now - since >= START_IS_TOLD]
 
 
 class StopLog:

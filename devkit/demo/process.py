@@ -17,6 +17,8 @@ from pathlib import Path
 from devkit.demo.failure import DemoError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_TRACEBACK = "Traceback (most recent call last):"
+_LOGGED = re.compile(r"\[[DIWEC] [^]]*\] (?P<message>.*)")  # as the hub logs
 _PLACE = re.compile(r'File "(.*)", line (\d+)')
 PROBE_EVERY = 0.1  # seconds
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -106,18 +108,30 @@ class Process:
         return not self.is_running and Path(f"/proc/{self.pid}").exists()
 
     def last_words(self) -> str:
-        """Return the last line of the log, its place in a file beside the command, a hint, and where to read more."""
+        """Return the last line of the log, its place in a file beside the command, a hint, and where to read more.
+
+        Before the last line of a traceback goes what failed.
+        """
         text = self.command.log.read_text(errors="replace").strip()
         last = text.splitlines()[-1].strip() if text else "no output"
-        return f"{last}{self._place_in(text)} ({self.command.log}){_hint(last)}"
+        return f"{_what_failed(text)}{last}{self._place_in(text)} ({self.command.log}){_hint(last)}"
 
     def _place_in(self, text: str) -> str:
-        _, _, traceback = text.rpartition("Traceback (most recent call last):")
+        _, _, traceback = text.rpartition(_TRACEBACK)
         places = [f"{path}, line {line}" for path, line in _PLACE.findall(traceback) if self._is_beside(path)]
         return f" in {places[-1]}" if places else ""
 
     def _is_beside(self, path: str) -> bool:
         return Path(path).parent == self.command.directory
+
+
+def _what_failed(text: str) -> str:
+    """Return the message above the traceback that ends the log; empty if the log ends with something else."""
+    above, _, traceback = text.rpartition(_TRACEBACK)
+    if not above or any(_LOGGED.match(line) for line in traceback.splitlines()):
+        return ""
+    match = _LOGGED.fullmatch(above.rstrip().rpartition("\n")[2].strip())
+    return f"{match['message'].rstrip(':')}: " if match else ""
 
 
 def _hint(last: str) -> str:

@@ -56,6 +56,8 @@ def show(c: Config, *, culler_url: str, culler_options: str, is_mini: bool) -> N
     c.KubeSpawner.profile_list = PROFILES
     if is_mini:
         c.KubeSpawner.start_timeout = START_TIMEOUT
+        # The pods end with the demo. Else the next run reads that somebody else removed them.
+        c.JupyterHub.cleanup_servers = True
 
 
 def culler_options(

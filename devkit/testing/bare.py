@@ -6,6 +6,7 @@ from typing import Any
 from traitlets.config import Config
 
 from k8s_hub import KubeSpawner
+from k8s_hub.culler.core.reading import suggestion
 
 HUB = SimpleNamespace(
     public_host="", api_url="http://hub:8081/hub/api", base_url="/hub/", url="http://hub:8081/hub/"
@@ -20,7 +21,14 @@ def bare_spawner(
     config: Config | None = None,
     **traits: Any,
 ) -> KubeSpawner:
-    """Return a spawner for a user without a database; commits have no effect."""
+    """Return a spawner for a user without a database; commits have no effect.
+
+    Raise TypeError for an unknown option: traitlets would only warn.
+    """
+    known = spawner_class.class_trait_names()
+    for name in traits:
+        if name not in known:
+            raise TypeError(f"{spawner_class.__name__} has no option {name!r}{suggestion(name, known)}")
     user = SimpleNamespace(
         name=username,
         id=7,

@@ -2,13 +2,18 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
+from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.beside import culler_of, environment_of_hub
-from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, wrong
+from k8s_hub.culler.core.needs import Options
+from k8s_hub.doctor.checks import configuration
+from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.hub.api import HubApi
@@ -73,8 +78,41 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             account=parsed.service_account,
             storage_class=parsed.storage_class,
             port=parsed.port,
+            culler_options=parsed.culler_flags,
         )
-        return await findings_of(examination)
+        return [*_of_configuration(parsed.hub_config), *await findings_of(examination)]
+
+
+def _of_configuration(path: Path | None) -> Iterator[Finding]:
+    if path is None:
+        return
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeError) as error:
+        yield unknown(configuration.CHECK, str(path), f"cannot be read: {error}")
+        return
+    yield from configuration.check_sections(text, str(path))
+
+
+def _culler_options(flags: str) -> Options:
+    """Read the flags of a culler, as `k8s-hub cull explain` takes them; exit if they are invalid."""
+    culler = JudgedCuller()
+    try:
+        culler.initialize(shlex.split(flags))
+    except ValueError as error:  # an unmatched quote
+        raise argparse.ArgumentTypeError(f"{flags!r}: {error}") from error
+    return culler.scope_options
+
+
+class JudgedCuller(IdleCuller):
+    """The options of a culler that runs elsewhere."""
+
+    name = "k8s-hub doctor: --culler-flags"
+
+    @property
+    def only_shows(self) -> bool:
+        """True: it warns nobody."""
+        return True
 
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
@@ -100,6 +138,19 @@ def _parser() -> argparse.ArgumentParser:
         "To check users' pods and claims, the token needs the scopes " + ", ".join(SCOPES) + ".",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--culler-flags",
+        type=_culler_options,
+        metavar="FLAGS",
+        help="the culler's flags in quotes, as for cull explain, such as '--config=culler.py --cull-users': judge its "
+        "scopes by them (default: by the default options)",
+    )
+    parser.add_argument(
+        "--hub-config",
+        type=Path,
+        metavar="FILE",
+        help="jupyterhub_config.py: find typing errors in the names of classes; it is not run",
+    )
     sources.add_arguments(parser)
     parser.add_argument(
         "--namespace", metavar="NAME", help="namespace of users' pods (default: this pod's, or default)"

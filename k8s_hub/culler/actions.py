@@ -149,7 +149,7 @@ class Stopping:
     async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
         now = self.now()
         decision = await self.decider.decide(facts_of(server, user, self.store, work), now)
-        return self.outages.held_back(decision, now)
+        return self.outages.held_back(decision, now, self.decider.notice)
 
     async def _stop(self, decision: Decision) -> Outcome:
         clock = asyncio.get_running_loop().time

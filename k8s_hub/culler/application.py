@@ -5,7 +5,8 @@ import os
 import re
 import ssl
 import sys
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from inspect import unwrap
@@ -16,18 +17,19 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from traitlets import Bool, Integer, TraitError, TraitType, Unicode, default
-from traitlets.config import Application
+from traitlets.config import Application, Config
 from traitlets.config.application import LevelFormatter
-from traitlets.config.loader import ArgumentError
+from traitlets.config.loader import ArgumentError, DeferredConfig, LazyConfigValue
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.beside import environment_of_hub
+from k8s_hub.culler.beside import TOKEN, culler_of, environment_of_hub
+from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, parse_rules_file
+from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, every, parse_rules_file
 from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
@@ -78,11 +80,16 @@ _ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
 
 
 class BadOptions(SystemExit):
-    """An option is invalid, and the error was printed."""
+    """Options are invalid, and the errors were printed."""
 
-    def __init__(self, sentence: str, code: int) -> None:
+    def __init__(self, sentences: Sequence[str], code: int) -> None:
         super().__init__(code)
-        self.sentence = sentence
+        self.sentences = tuple(sentences)
+
+    @property
+    def paragraph(self) -> str:
+        """The errors, one after the other."""
+        return ". ".join(self.sentences)
 
 
 class LineFormatter(LevelFormatter):
@@ -150,6 +157,13 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     }
     raise_config_file_errors = True
     _log_formatter_cls = LineFormatter
+    _is_reading = False
+    _read_from = ""  # what errors of the options that are being read begin with
+    _gathers = False  # whether the caller of `_refuse` gathers what others refuse, too
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._invalid: dict[str, str] = {}  # the errors of options, until all are read
+        super().__init__(**kwargs)
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, TraitType[Any, Any]]:
@@ -202,24 +216,52 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             )
         except UsageError as error:
             self._refuse(str(error))
+        self._is_reading = True
         try:
             unwrap(Application.parse_command_line)(self, flags)  # see _load
         except (TraitError, ArgumentError) as error:
             self._refuse(str(error), code=1)
         self._take(self.extra_args)
+        if self._invalid and self.generate_config:
+            self._refuse(*self._invalid.values(), code=1)
         if not self.generate_config:
             self._read_config_file()
-            self._refuse_null_characters()
-            self._refuse_what_contradicts()
+            self._refuse_mistakes()
             self._warn_of_unused()
             if self.log_file_prefix:
                 self._log_to_file()
 
+    def _load_config(
+        self,
+        cfg: Config,
+        section_names: list[str] | None = None,
+        traits: dict[str, TraitType[Any, Any]] | None = None,
+    ) -> None:
+        """Set the options as traitlets does, but note each invalid one: traitlets stops at the first."""
+        if not self._is_reading:
+            super()._load_config(cfg, section_names, traits)
+            return
+        options, valid = self.traits(config=True), Config()
+        for name, given in self._find_my_config(cfg).items():
+            error = self._error_of(given, options[name]) if name in options else ""
+            if error:
+                self._invalid.setdefault(name, self._read_from + error)
+            else:
+                valid[name] = given
+        super()._load_config(Config({type(self).__name__: valid}), None, traits)
+
+    def _error_of(self, given: Any, option: TraitType[Any, Any]) -> str:
+        if isinstance(given, DeferredConfig):  # of a flag
+            given = given.get_value(option)
+        elif isinstance(given, LazyConfigValue):  # such as c.IdleCuller.rules.append(...)
+            given = given.get_value(getattr(self, option.name or ""))
+        try:
+            option._validate(self, given)  # noqa: SLF001 - what setting it does
+        except TraitError as error:
+            return str(error)
+        return ""
+
     def _log_to_file(self) -> None:
-        if not _ROTATION.fullmatch(self.log_rotate_when):
-            self._refuse(
-                f"log_rotate_when must be S, M, H, D, W0 to W6 or midnight, not {self.log_rotate_when!r}"
-            )
         try:
             handler = self._log_file()
         except OSError as error:
@@ -259,6 +301,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             self._refuse(f"config file {self.config_file!r} does not exist")
 
     def _load(self, path: Path) -> None:
+        self._read_from = f"config file {self.config_file!r}: "
         try:
             # Unwrapped: at level DEBUG, traitlets would log the whole configuration with an invalid value.
             unwrap(Application.load_config_file)(self, str(path))
@@ -284,14 +327,37 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
                 IdleCuller.__name__,
             )
 
-    def _refuse(self, sentence: str, *, code: int = 2) -> NoReturn:
-        print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
-        raise BadOptions(sentence, code)
+    def _refuse(self, *sentences: str, code: int = 2) -> NoReturn:
+        if not self._gathers:
+            for sentence in sentences:
+                print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
+        raise BadOptions(sentences, code)
+
+    def _refused_by(self, steps: Iterable[Callable[[], object]]) -> list[str]:
+        """Run all steps; return what they refuse, each once."""
+        sentences: list[str] = []
+        for step in steps:
+            try:
+                with self._gathering():
+                    step()
+            except BadOptions as refused:
+                sentences += refused.sentences
+        return list(dict.fromkeys(sentences))
+
+    @contextmanager
+    def _gathering(self) -> Iterator[None]:
+        before, self._gathers = self._gathers, True
+        try:
+            yield
+        finally:
+            self._gathers = before
 
     # --- The plan ---
 
     def plan(self) -> Plan:
         """Return the checked options. Exit if they contradict each other."""
+        if refused := self._refused_by(self._steps_of_plan()):
+            self._refuse(*refused)
         return Plan(
             hub=self.connection_settings(),
             sweep_options=self.sweep_options,
@@ -310,6 +376,18 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             metrics_port=self.metrics_port,
             page=self._page() if _has_page() else None,
         )
+
+    def _steps_of_plan(self) -> Iterator[Callable[[], object]]:
+        yield lambda: self.decider
+        yield self._checked_url
+        yield self._token
+        yield self._request_timeout
+        if self.ssl_enabled:
+            yield lambda: self._ssl_context(internal_ssl_context)
+        if self.ask_servers:
+            yield self._probe_settings
+        if _has_page():
+            yield self._page
 
     @property
     def only_shows(self) -> bool:
@@ -385,14 +463,18 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         """Return the rules for servers, and those for users."""
         try:
             if not self.rules_file:
-                return Rules.parse(self.rules), Rules.parse_users(self.user_rules, "user_rules")
-            of_servers, of_users = sections(self._content_of_rules_file(), self.rules_file)
-            return (
-                Rules.parse(of_servers, f"{self.rules_file}: rules"),
-                Rules.parse_users(of_users, f"{self.rules_file}: users"),
+                of_servers, of_users, places = self.rules, self.user_rules, ("rules", "user_rules")
+            else:
+                of_servers, of_users = sections(self._content_of_rules_file(), self.rules_file)
+                places = (f"{self.rules_file}: rules", f"{self.rules_file}: users")
+            rules, user_rules = every(
+                lambda: Rules.parse(of_servers, places[0]), lambda: Rules.parse_users(of_users, places[1])
             )
-        except (BadRule, BadRulesFile) as error:
+        except BadRule as error:
+            self._refuse(*error.sentences)
+        except BadRulesFile as error:
             self._refuse(str(error))
+        return rules, user_rules
 
     def _content_of_rules_file(self) -> Any:
         path = Path(self.rules_file)
@@ -426,41 +508,91 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     def _warning(self) -> WarningSettings:
         return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
 
-    def _refuse_null_characters(self) -> None:
-        """Refuse null characters, because Python's own error would not name the option."""
+    def _refuse_mistakes(self) -> None:
+        """Refuse all that is wrong with the options at once, so that nobody corrects them one by one."""
+        mistakes = [*self._invalid.values()]
+        with_null = list(self._with_null_characters())  # no further check can use these
+        mistakes += with_null or [
+            sentence
+            for options, sentence in self._contradictions()
+            if self._invalid.keys().isdisjoint(options)
+        ]
+        if mistakes and not with_null:
+            mistakes += self._refused_by(self._steps_of_plan())
+        if mistakes:
+            self._refuse(*dict.fromkeys(mistakes), code=1 if self._invalid else 2)
+
+    def _contradictions(self) -> Iterator[tuple[Sequence[str], str]]:
+        """Yield options that are wrong together, and the error: void if one of them is invalid by itself."""
+        yield from self._set_twice()
+        yield from self._wrong_alone()
+        yield from self._wrong_warnings()
+
+    def _with_null_characters(self) -> Iterator[str]:
+        """Yield null characters, because Python's own error would not name the option."""
         for name in _FLAGGED:
             value = getattr(self, name)
             if isinstance(value, str) and "\0" in value:
-                self._refuse(f"{name} {quoted(value)} has a null character")
+                yield f"{name} {quoted(value)} has a null character"
 
-    def _refuse_what_contradicts(self) -> None:
+    def _set_twice(self) -> Iterator[tuple[Sequence[str], str]]:
         for name, given in (("rules", self.rules), ("user_rules", self.user_rules)):
             if given and self.rules_file:
-                self._refuse(f"{name} and rules_file {self.rules_file!r} are both set: set only one of them")
+                yield (
+                    (name, "rules_file"),
+                    f"{name} and rules_file {self.rules_file!r} are both set: set only one of them",
+                )
         if self.warn_url and self.warn_hook is not None:
-            self._refuse("warn_url and warn_hook are both set: set only one of them")
+            yield ("warn_url", "warn_hook"), "warn_url and warn_hook are both set: set only one of them"
+
+    def _wrong_alone(self) -> Iterator[tuple[Sequence[str], str]]:
         if self.warn_url and not is_http_url(self.warn_url):
             # Without the value, which may be a secret.
-            self._refuse("warn_url must be a URL such as https://example.org/warnings")
-        has_way = bool(self.warn_url) or self.warn_hook is not None
-        if self.warn_before and not has_way and not self.only_shows:
-            self._refuse(
-                f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set: set one of them"
+            yield ("warn_url",), "warn_url must be a URL such as https://example.org/warnings"
+        if self.log_file_prefix and not _ROTATION.fullmatch(self.log_rotate_when):
+            yield (
+                ("log_rotate_when",),
+                f"log_rotate_when must be S, M, H, D, W0 to W6 or midnight, not {self.log_rotate_when!r}",
             )
+
+    def _wrong_warnings(self) -> Iterator[tuple[Sequence[str], str]]:
+        ways = ("warn_before", "warn_url", "warn_hook")
+        has_way = bool(self.warn_url) or self.warn_hook is not None
+        if self.warn_before and not has_way and (sentence := self._without_way()):
+            yield ways, sentence
         if has_way and not self.warn_before:
-            self._refuse(
-                "warn_url or warn_hook is set, but warn_before is 0: set warn_before to the seconds between warning and stop"
+            yield (
+                ways,
+                "warn_url or warn_hook is set, but warn_before is 0: set warn_before to the seconds between warning and stop",
             )
         if self.warn_before and self.once and not (self.state_file or self.only_shows):
-            self._refuse(
-                f"once with warn_before {self.warn_before} needs a state_file: "
-                "without it, each run would warn again and never stop a server"
+            yield (
+                ("warn_before", "once", "state_file"),
+                f"once with warn_before {self.warn_before} needs a state_file: without it, each run would warn again and never stop a server",
             )
         if self.warn_before >= self.timeout:
-            self._refuse(
-                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}. "
-                "Otherwise the culler would warn active users"
+            yield (
+                ("warn_before", "timeout"),
+                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}. Otherwise the culler would warn active users",
             )
+
+    def _without_way(self) -> str:
+        """Return what is wrong with warnings that have no way to the users; empty: nothing."""
+        sentence = f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set"
+        if not self.only_shows:
+            return f"{sentence}: set one of them"
+        beside = None if self.dry_run else culler_of(self.url, self.environment.get(TOKEN, "").strip())
+        if beside is None:
+            self.log.warning(
+                "%s: without one of them, a culler stops no servers. Set %s here, too, if the culler has it",
+                sentence,
+                SECRETS["warn_url"],
+            )
+        elif not beside.has_warn_url:
+            return (
+                f"{sentence}, and the culler that runs here has neither: it stops no servers. Set one of them"
+            )
+        return ""
 
     def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})
@@ -519,6 +651,18 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
                 f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
             )
 
+    @property
+    def scope_options(self) -> needs.Options:
+        """The options that need scopes of the token, without URL and token."""
+        return needs.Options(
+            culls_users=self.cull_users,
+            is_dry_run=self.dry_run,
+            of_rules=self.decider.scopes,
+            asks_servers=self.ask_servers,
+            has_template=bool(self.server_url_template),
+            shows_own_token=self.ask_with_own_token,
+        )
+
     # --- Running ---
 
     @classmethod
@@ -536,9 +680,10 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
             if page is None:
                 raise
-            app.log.error("culler: stops no servers until it is restarted: %s", refused.sentence)  # noqa: TRY400 - the sentence is complete
+            for sentence in refused.sentences:
+                app.log.error("culler: stops no servers until it is restarted: %s", sentence)  # noqa: TRY400 - the sentence is complete
             try:
-                sys.exit(run_until_told(serve_problem_page(page, refused.sentence, app.hub_pid)))
+                sys.exit(run_until_told(serve_problem_page(page, refused.paragraph, app.hub_pid)))
             except CannotStart as error:
                 app.log.error("%s", error)  # noqa: TRY400 - the message is complete
                 raise refused from None

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k8s_hub.culler.options import SECRETS
+
 PROCESSES = Path("/proc")
 MODULES = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler"})
 """Only the environment of a culler has the culler's token."""
@@ -19,6 +21,7 @@ class RunningCuller:
 
     url: str
     token: str = field(repr=False)
+    has_warn_url: bool = False  # in its environment: the URL itself is a secret that stays there
 
 
 def environment_of_hub() -> Mapping[str, str]:
@@ -44,7 +47,11 @@ def running_cullers() -> Iterator[RunningCuller]:
         if token:
             # A flag overrides the variable; the chart sets both.
             flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
-            yield RunningCuller(url=[environment.get(URL, ""), *flags][-1], token=token)
+            yield RunningCuller(
+                url=[environment.get(URL, ""), *flags][-1],
+                token=token,
+                has_warn_url=bool(environment.get(SECRETS["warn_url"], "").strip()),
+            )
 
 
 def culler_of(url: str, token: str) -> RunningCuller | None:

@@ -71,7 +71,8 @@ class Decider:
         matched = self.user_rules.for_user(user, self.user_limits or self.limits, now)
         of_servers = self.rules.for_user(user, self.limits, now)
         if of_servers.limits.exempt and not matched.limits.exempt:
-            matched = replace(of_servers, limits=replace(matched.limits, exempt=True))
+            exempt = replace(matched.limits, exempt=True, may_be_exempt=of_servers.limits.may_be_exempt)
+            matched = replace(of_servers, limits=exempt)
         return UserDecision(
             user=user, matched=matched, verdict=evaluate_user(user, matched.limits, now), at=now
         )

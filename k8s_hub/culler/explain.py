@@ -12,8 +12,9 @@ from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision, named
-from k8s_hub.culler.core.policy import facts_of
+from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.core.report import Stop
+from k8s_hub.culler.outages import AWAY, Outages, as_swept
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import STOPS_FOR, StateStore
 from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
@@ -92,6 +93,7 @@ class _Explaining:
     now: Clock
     user: User
     store: StateStore
+    outages: Outages
     source: ServerProbe | None  # None: servers are not asked
 
     @classmethod
@@ -101,14 +103,17 @@ class _Explaining:
             scopes = TokenScopes(api.scopes, lambda _has: None)
             source = await open_probe(plan.probe, api, scopes, now, stack)
             await source.refresh()
-        return cls(plan=plan, now=now, user=user, store=store, source=source)
+        outages = Outages(plan.activity_interval, store)
+        return cls(plan=plan, now=now, user=user, store=store, outages=outages, source=source)
 
     async def decide(self, server: Server) -> Decision | None:
         """Return the decision about a server; None: the server is stopped."""
         if server.is_stopped:
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
-        return await self.plan.decider.decide(facts_of(server, self.user, self.store, work), self.now())
+        now, decider = self.now(), self.plan.decider
+        decision = await decider.decide(facts_of(server, self.user, self.store, work), now)
+        return as_swept(decision, now, outages=self.outages, brakes=self.store, notice=decider.notice)
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
         """Yield the output about a server."""
@@ -119,13 +124,22 @@ class _Explaining:
             else:
                 yield from _stopped_text(server, stop, has_stops=self.plan.state_file is not None)
         elif as_json:
-            yield json.dumps({**decision.as_json(_action(decision)), "changes": list(decision.changes())})
+            changes = list(self._changes(decision))
+            yield json.dumps({**decision.as_json(_action(decision)), "changes": changes})
         else:
-            yield from _text(decision)
+            yield from _text(decision, list(self._changes(decision)))
+
+    def _changes(self, decision: Decision) -> Iterator[str]:
+        yield from decision.changes()
+        if decision.verdict.culls and self.plan.state_file is None:
+            yield "After an outage of the hub, or by its brake, the culler may hold the stop back: only a state_file shows this here."
 
     def of_user(self, is_kept_by: Sequence[Server], *, as_json: bool) -> Iterator[str]:
         """Yield the output about the user; while these servers run, the culler does not delete the user."""
-        decision = self.plan.decider.decide_user(self.user, self.now())
+        now = self.now()
+        decision, until = self.plan.decider.decide_user(self.user, now), self.outages.grace_until(now)
+        if until is not None and decision.verdict.culls:
+            decision = decision.held_back(Cause.OUTAGE_GRACE, AWAY, until)
         if as_json:
             yield _user_line(decision, is_kept_by)
         else:
@@ -261,13 +275,12 @@ _SHOWN = (
 _TIMES = frozenset({"started", "last_activity", "last_execution", "kept_until", "warned_at", "due"})
 
 
-def _text(decision: Decision) -> Iterator[str]:
+def _text(decision: Decision, changes: Sequence[str]) -> Iterator[str]:
     yield decision.sentence()
     facts = decision.as_json(_action(decision))
     for key, label in _SHOWN:
         if (value := facts[key]) is not None:
             yield f"  {label + ':':<28}{_shown(key, value)}"
-    changes = list(decision.changes())
     if changes:
         yield "What would change it:"
         yield from (f"  - {change}" for change in changes)

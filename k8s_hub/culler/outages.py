@@ -17,6 +17,10 @@ from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
 
+AWAY = "after its outage, the hub does not know yet which users were active"
+BRAKED = "the brake holds it: too many servers that were just in use would stop at once"
+"""Why stops are held back: these complete the reason of a decision."""
+
 HEARTBEAT_SECONDS = 30.0
 """Interval of the heartbeat requests. One costs the hub less than a millisecond."""
 
@@ -44,7 +48,7 @@ class Contact:
 
 
 class ContactStore(Protocol):
-    """Remembers the last contact across restarts of this process."""
+    """Remembers the contact across restarts of this process, and for other processes."""
 
     @property
     def last_contact(self) -> datetime | None:
@@ -53,6 +57,21 @@ class ContactStore(Protocol):
     @last_contact.setter
     def last_contact(self, at: datetime) -> None:
         """Save the time of an answer."""
+
+    @property
+    def grace_until(self) -> datetime | None:
+        """The end of the last grace period; None: there was none."""
+
+    @grace_until.setter
+    def grace_until(self, until: datetime | None) -> None:
+        """Save it."""
+
+
+class BrakeStore(Protocol):
+    """Remembers which servers the mass-cull guard holds back."""
+
+    def braked_until(self, user: str, server: str) -> datetime | None:
+        """Return when the next sweep stops a server that the guard holds back now; None: it does not."""
 
 
 class Outages:
@@ -64,7 +83,9 @@ class Outages:
     def __init__(self, longest: timedelta | None = None, store: ContactStore | None = None) -> None:
         self._longest = None if longest is None else max(longest, SHORTEST)
         self._store_of_contact = store
-        self._contact = Contact(last=None if store is None else store.last_contact)
+        self._contact = (
+            Contact() if store is None else Contact(last=store.last_contact, grace_until=store.grace_until)
+        )
 
     def answered(self, now: datetime) -> None:
         """Note an answer of the hub."""
@@ -75,22 +96,41 @@ class Outages:
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
+            if self._store_of_contact is not None:
+                self._store_of_contact.grace_until = self._contact.grace_until
         if self._store_of_contact is not None:
             self._store_of_contact.last_contact = now
 
-    def held_back(self, decision: Decision, now: datetime) -> Decision:
-        """Return the decision; during the grace period, one to stop is held back."""
+    def held_back(self, decision: Decision, now: datetime, notice: timedelta | None = None) -> Decision:
+        """Return the decision; during the grace period, the server does not stop before its end.
+
+        notice: the time between warning and stop. Nobody is warned during the grace period.
+        """
         until = self.grace_until(now)
-        if until is None or not decision.verdict.culls:
+        if until is None:
             return decision
-        return decision.held_back(
-            Cause.OUTAGE_GRACE, "after its outage, the hub does not know yet which users were active"
-        )
+        if decision.verdict.culls:
+            return decision.held_back(Cause.OUTAGE_GRACE, AWAY, until)
+        return decision.not_before(until if decision.is_warned or notice is None else until + notice)
 
     def grace_until(self, now: datetime) -> datetime | None:
         """Return the end of the current grace period, or None."""
         until = self._contact.grace_until
-        return until if until is not None and now < until else None
+        if self._longest is None or until is None or now >= until:
+            return None
+        return min(until, now + self._longest)  # a later end comes from a clock that was set back since
+
+
+def as_swept(
+    decision: Decision, now: datetime, *, outages: Outages, brakes: BrakeStore, notice: timedelta | None
+) -> Decision:
+    """Return the decision as a sweep takes it: outages and the mass-cull guard may hold a stop back."""
+    decision = outages.held_back(decision, now, notice)
+    server = decision.facts.server
+    until = brakes.braked_until(server.user, server.name)
+    if until is None or not decision.verdict.culls:
+        return decision
+    return decision.held_back(Cause.MASS_CULL, BRAKED, until)
 
 
 async def heartbeat(

@@ -64,6 +64,8 @@ class _State:
     extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)  # by user
     notices: Mapping[ServerKey, Notice] = field(default_factory=dict)
     last_contact: datetime | None = None
+    grace_until: datetime | None = None
+    brakes: Mapping[ServerKey, datetime] = field(default_factory=dict)  # until the next sweep
     stops: tuple[Stop, ...] = ()  # the newest last
 
 
@@ -208,7 +210,7 @@ class StateStore:
         )
 
     def save_stops(self) -> None:
-        """Write the changes of `stopped` and `runs`."""
+        """Write the changes of `stopped`, `runs` and `braked`."""
         if self._has_unsaved_stops:
             self._store_or_log(self._state)
 
@@ -228,6 +230,28 @@ class StateStore:
         before = self._state.last_contact
         if before is None or abs(at - before) >= CONTACT_STEP:
             self._store_or_log(replace(self._state, last_contact=at))
+
+    @property
+    def grace_until(self) -> datetime | None:
+        """The end of the last grace period after an outage of the hub; None: there was none."""
+        return self._state.grace_until
+
+    @grace_until.setter
+    def grace_until(self, until: datetime | None) -> None:
+        self._store_or_log(replace(self._state, grace_until=until))
+
+    # --- The brake ---
+
+    def braked_until(self, user: str, server: str) -> datetime | None:
+        """Return when the next sweep stops a server that the brake holds back now; None: it does not."""
+        until = self._state.brakes.get((user, server))
+        return until if until is not None and self._now() < until else None
+
+    def braked(self, brakes: Mapping[ServerKey, datetime]) -> None:
+        """Note what the last sweep held back; `save_stops` writes it."""
+        if brakes != self._state.brakes:
+            self._state = replace(self._state, brakes=dict(brakes))
+            self._has_unsaved_stops = True
 
     # --- The file ---
 
@@ -375,6 +399,11 @@ def _json_of(state: _State) -> dict[str, Any]:
             for (user, server), notice in state.notices.items()
         ],
         "stops": [{**asdict(stop), "at": stop.at.isoformat()} for stop in state.stops],
+        "grace_until": state.grace_until and state.grace_until.isoformat(),
+        "brakes": [
+            {"user": user, "server": server, "until": until.isoformat()}
+            for (user, server), until in state.brakes.items()
+        ],
     }
 
 
@@ -382,7 +411,7 @@ def _state_of(raw: Any) -> _State:
     """Read the content of the file; invalid content raises whatever Python raises."""
     if raw["version"] != VERSION:
         raise _OtherVersion(repr(raw["version"]))
-    contact = raw["last_contact"]
+    contact, grace = raw["last_contact"], raw.get("grace_until")
     return _State(
         last_contact=None if contact is None else timestamps.parse(contact),
         extensions={user: tuple(map(_extension_of, extensions)) for user, extensions in raw["keeps"].items()},
@@ -392,7 +421,13 @@ def _state_of(raw: Any) -> _State:
             )
             for each in raw["notices"]
         },
-        stops=tuple(map(_stop_of, raw.get("stops", ()))),  # 0.1.0 had none
+        # 0.1.0 had none of these.
+        stops=tuple(map(_stop_of, raw.get("stops", ()))),
+        grace_until=None if grace is None else timestamps.parse(grace),
+        brakes={
+            (str(each["user"]), str(each["server"])): timestamps.parse(each["until"])
+            for each in raw.get("brakes", ())
+        },
     )
 
 

@@ -32,7 +32,7 @@ from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
 from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
-from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.outages import BRAKED, Outages
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, log_failures, retry
 from k8s_hub.hub.api import UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
@@ -85,6 +85,7 @@ class Sweep:
     warn: Warn | None = None
     throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
+    every: timedelta | None = None  # until the next sweep; None: not known
     on_decision: DecisionListener = lambda _decision, _action: None
     on_user_decision: UserDecisionListener = lambda _decision, _action: None
     history: SweepHistory = field(default_factory=SweepHistory)
@@ -230,7 +231,8 @@ class Sweep:
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Return the decisions after the outage grace and the mass-cull guard."""
         now = self.now()
-        decisions = [self.outages.held_back(decision, now) for decision in decisions]
+        notice = self.decider.notice
+        decisions = [self.outages.held_back(decision, now, notice) for decision in decisions]
         to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
         running = sum(decision.facts.server.ready for decision in decisions)
         held = mass_cull_guard(to_stop, self.history.in_use, running, self.options.brake_percent)
@@ -243,13 +245,9 @@ class Sweep:
             len(held),
             running,
         )
+        until = None if self.every is None else now + self.every
         return [
-            decision.held_back(
-                Cause.MASS_CULL,
-                "the brake holds it: too many servers that were just in use would stop at once",
-            )
-            if server_key(decision) in held
-            else decision
+            decision.held_back(Cause.MASS_CULL, BRAKED, until) if server_key(decision) in held else decision
             for decision in decisions
         ]
 

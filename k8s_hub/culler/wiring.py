@@ -16,7 +16,8 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Pulse, Report, Stop
+from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.report import Pulse, Report, Stop, SweepRecord
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
 from k8s_hub.culler.notifications import Warnings, WarningSettings
@@ -118,8 +119,10 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if not plan.sweep_options.dry_run:
             _remember_stops(store, plan.sweep_options, bus)
         _listen_for_decisions(plan, bus, stack)
+        # Without the store for --once: the time between two such processes is not an outage of the hub.
+        outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
         if not plan.once:
-            await _show(plan, now, api, store, throttle=throttle, bus=bus, stack=stack)
+            await _show(plan, now, api, store, outages, throttle=throttle, bus=bus, stack=stack)
             log.info(
                 "culler: sweeps %s every %s: stops servers that are idle for %s",
                 plan.hub.url,
@@ -135,7 +138,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if plan.probe is not None:
             servers = await open_probe(plan.probe, api, scopes, now, stack)
         service = await _service(
-            plan, now, api, store, servers=servers, throttle=throttle, bus=bus, stack=stack
+            plan, now, api, store, outages, servers=servers, throttle=throttle, bus=bus, stack=stack
         )
         if plan.once:
             return _exit_code(await service.once())
@@ -148,14 +151,13 @@ async def _service(
     now: Clock,
     api: HubApi,
     store: StateStore,
+    outages: Outages,
     *,
     servers: ServerProbe | None,
     throttle: Throttle,
     bus: EventBus,
     stack: AsyncExitStack,
 ) -> CullerService:
-    # Without the store for --once: the time between two such processes is not an outage of the hub.
-    outages = Outages(plan.activity_interval, None if plan.sweep_options.dry_run or plan.once else store)
     warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
     sweep = Sweep(
         api,
@@ -167,6 +169,7 @@ async def _service(
         warn=warn,
         throttle=throttle,
         outages=outages,
+        every=None if plan.once else plan.every,
         on_decision=bus.on_decision,
         on_user_decision=bus.on_user_decision,
     )
@@ -195,10 +198,13 @@ async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only
 
 
 def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> None:
-    """Store each stop, for the page and for `explain`."""
+    """Store each stop, and what the brake holds back, for the page and for `explain`."""
+    brakes: dict[tuple[str, str], datetime] = {}  # of the current sweep
 
     def remember(decision: Decision, action: Action) -> None:
-        server = decision.facts.server
+        server, verdict = decision.facts.server, decision.verdict
+        if verdict.cause is Cause.MASS_CULL and verdict.deadline is not None:
+            brakes[server.user, server.name] = verdict.deadline
         if action in {Action.STOPPED, Action.STOPPING}:
             store.stopped(
                 Stop(
@@ -213,7 +219,12 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
         elif action is not Action.GONE and server.pending != "stop":
             store.runs(server.user, server.name)
 
-    bus.subscribe("state_file", decision=remember, end_of_sweep=lambda _record: store.save_stops())
+    def save(_record: SweepRecord) -> None:
+        store.braked(brakes)
+        brakes.clear()
+        store.save_stops()
+
+    bus.subscribe("state_file", decision=remember, end_of_sweep=save)
 
 
 def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
@@ -239,6 +250,7 @@ async def _show(
     now: Clock,
     api: HubApi,
     store: StateStore,
+    outages: Outages,
     *,
     throttle: Throttle,
     bus: EventBus,
@@ -275,6 +287,7 @@ async def _show(
             board=board,
             decider=plan.decider,
             store=store,
+            outages=outages,
             hub=api,
             now=now,
             is_dry_run=plan.sweep_options.dry_run,
@@ -377,18 +390,15 @@ class _ScopeLog:
         self._bus.on_missing_scopes(missing)
 
     def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
-        plan = self._plan
-        wanted = needs.needs(
+        plan, probe = self._plan, self._plan.probe
+        return needs.Options(
             culls_users=plan.sweep_options.cull_users,
             is_dry_run=plan.sweep_options.dry_run,
             of_rules=plan.decider.scopes,
-        )
-        if plan.probe is None:
-            return list(wanted)
-        of_probe = needs.needs_of_probe(
-            has, has_template=bool(plan.probe.url_template), shows_own_token=bool(plan.probe.token)
-        )
-        return [*wanted, *of_probe]
+            asks_servers=probe is not None,
+            has_template=probe is not None and bool(probe.url_template),
+            shows_own_token=probe is not None and bool(probe.token),
+        ).needs(has)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
+from k8s_hub.culler.core.needs import Need, Options
 from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
 from k8s_hub.doctor.checks.findings import Finding, not_served, unknown, wrong
 from k8s_hub.hub.api import HubApi, Identity, UserPage
@@ -48,6 +49,8 @@ class Examination:
     #: As KubeSpawner.storage_class.
     storage_class: str | None
     port: int
+    #: The options of the culler that need scopes; None: not known.
+    culler_options: Options | None = None
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield the findings of all checks; raise `KubeError` if the API server does not answer."""
@@ -112,7 +115,7 @@ class Examination:
         """Check the scopes of the culler that runs here; without one, those of the token that was given."""
         if self.culler is None:
             whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
-            return list(rights.check_scopes(given.scopes, whose))
+            return list(rights.check_scopes(given.scopes, whose, self._wanted(given)))
         try:
             culler = await self.culler.identity()
         except HubError as error:
@@ -125,7 +128,10 @@ class Examination:
                 )
             ]
         whose = f"{culler.owner}, the culler that runs here"
-        return list(rights.check_scopes(culler.scopes, whose))
+        return list(rights.check_scopes(culler.scopes, whose, self._wanted(culler)))
+
+    def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
+        return None if self.culler_options is None else self.culler_options.needs(held_by.scopes)
 
     async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)

@@ -229,10 +229,14 @@ def _steps(
                 if applied is not None:
                     yield applied
             except TraitError as error:
-                raise WrongChoice(
-                    f"The profile {in_quotes(str(profile['display_name']))} does not work with these choices:"
-                    f" they give {name} an invalid value. Choose something else, or contact your administrator."
-                ) from error
+                named = f"The profile {in_quotes(str(profile['display_name']))}"
+                said = (
+                    f"{named} does not work with these choices: they give {name} an invalid value. "
+                    "Choose something else, or contact your administrator."
+                    if profile.get("profile_options")
+                    else f"{named} gives {name} an invalid value. Contact your administrator."
+                )
+                raise WrongChoice(said) from error
 
 
 def _override_steps(spawner: Any, override: Raw) -> _Steps:

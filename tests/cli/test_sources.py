@@ -136,3 +136,39 @@ def test_a_culler_that_stops_servers_needs_a_token_of_its_own(processes, capsys)
     chart_culler(processes)
     assert ended(["cull", "--once", "--timeout=3600", f"--url={URL}"]) == 2
     assert "JUPYTERHUB_API_TOKEN is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("has_url", [True, False])
+def test_explain_judges_warnings_as_the_culler_that_runs_beside_it(
+    processes, monkeypatch, tmp_path, capfd, has_url
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IDLE_CULLER_WARN_URL", raising=False)
+    monkeypatch.delenv("JUPYTERHUB_SERVICE_URL", raising=False)
+    chart_culler(processes)
+    if has_url:
+        environ = processes / "12" / "environ"
+        environ.write_text(f"{environ.read_text()}IDLE_CULLER_WARN_URL=https://chat.example.org/hook\0")
+        Explain().initialize(["ada", "--warn-before=60"])
+        assert capfd.readouterr().err == ""
+        return
+    with pytest.raises(SystemExit):
+        Explain().initialize(["ada", "--warn-before=60"])
+    said = capfd.readouterr().err
+    assert (
+        "warn_before is 60, but neither warn_url nor warn_hook is set, and the culler that runs here" in said
+    )
+
+
+@pytest.mark.parametrize(("kind", "argument"), [(Explain, "ada"), (IdleCuller, "--dry-run")])
+def test_without_a_culler_beside_it_a_way_to_warn_that_is_not_seen_is_told(
+    processes, monkeypatch, tmp_path, capfd, kind, argument
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IDLE_CULLER_WARN_URL", raising=False)
+    if kind is IdleCuller:  # it is a culler itself, maybe the one that runs here
+        chart_culler(processes)
+    kind().initialize([argument, "--warn-before=60"])
+    said = capfd.readouterr().err
+    assert "neither warn_url nor warn_hook is set: without one of them, a culler stops no servers" in said
+    assert "Set IDLE_CULLER_WARN_URL here, too" in said

@@ -1,5 +1,6 @@
 """IdleCuller: every flag in every spelling, the chart's command lines, the config file, the hook, the mistakes."""
 
+import json
 import logging
 from datetime import datetime, timedelta
 
@@ -584,6 +585,64 @@ def test_a_broken_rules_file_is_one_sentence(capfd, tmp_path, name, text, words)
 def test_a_null_character_is_refused_in_one_sentence(capfd, tmp_path, trait):
     (tmp_path / "c.json").write_text(f'{{"IdleCuller": {{"{trait}": "a\\u0000b"}}}}')
     assert f"{trait} 'a\\x00b' has a null character" in refusal(capfd, "--config=c.json")
+
+
+def refusals(capfd, *arguments: str) -> list[str]:
+    """Return all lines that a refused command line prints."""
+    with pytest.raises(SystemExit):
+        culler(*arguments).plan()
+    return capfd.readouterr().err.strip().splitlines()
+
+
+def test_all_mistakes_of_one_configuration_are_told_at_once(capfd, tmp_path, monkeypatch):
+    """Each run of a culler in a hub's pod takes a restart of the hub."""
+    monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
+    (tmp_path / "c.py").write_text(
+        "c.IdleCuller.timeout = 'soon'\n"
+        "c.IdleCuller.max_agee = 5\n"
+        "c.IdleCuller.concurrency = -1\n"
+        "c.IdleCuller.warn_before = 900\n"
+        "c.IdleCuller.rules_file = 'r.json'\n"
+    )
+    (tmp_path / "r.json").write_text(
+        '{"rules": [{"timeout": "1 hor", "exempt": "yes", "match": {"user": 7, "grup": "a"}}, {"timeot": 60}],'
+        ' "users": [{"timeout": 0}]}'
+    )
+    unknown, *said = refusals(capfd, "--config=c.py", "--brake-percent=101")
+    assert "Config option `max_agee` not recognized by `IdleCuller`." in unknown
+    expected = [
+        ("'brake_percent'", "101"),
+        ("config file 'c.py': ", "'timeout'", "'soon'"),
+        ("config file 'c.py': ", "'concurrency'", "-1"),
+        ("warn_before is 900, but neither warn_url nor warn_hook is set",),
+        ("r.json: rules[0].timeout: '1 hor' is not a duration",),
+        ("r.json: rules[0].exempt: must be true or false, not 'yes'",),
+        ("r.json: rules[0].match.grup: is unknown; did you mean group?",),
+        ("r.json: rules[0].match.user: must be text, not 7",),
+        ("r.json: rules[1].timeot: is unknown; did you mean timeout?",),
+        ("r.json: users[0].timeout: 0 is not a limit",),
+        ("JUPYTERHUB_API_TOKEN is not set",),
+    ]
+    for line, words in zip(said, expected, strict=True):
+        assert line.startswith("idle-culler: ")
+        assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        # warn_before is compared with a timeout that is not the default: no error that the admin did not make.
+        ({"timeout": "soon", "warn_before": 900, "warn_url": "https://example.org/"}, 1),
+        ({"timeout": 9000, "warn_before": 900, "warn_url": "https://example.org/", "max_age": "x"}, 1),
+        ({"max_age": "x", "timeout": 900, "warn_before": 900, "warn_url": "https://example.org/"}, 2),
+        ({"rules": 5, "user_rules": 6, "timeout": -1}, 3),
+        ({"rules": [{"timeout": 60, "schedule": {"hours": "25:00-26:00", "weekdays": "moon"}}]}, 2),
+    ],
+)
+def test_a_mistake_causes_no_error_about_another_option(capfd, tmp_path, options, number):
+    (tmp_path / "c.json").write_text(json.dumps({"IdleCuller": options}))
+    said = refusals(capfd, "--config=c.json")
+    assert len(said) == number, said
 
 
 @pytest.mark.parametrize("section", ["timeout", "IdleCullr", "idle_culler"])

@@ -223,7 +223,7 @@ async def test_what_is_held_back():
     ):
         held = decision.held_back(cause, "not now")
         assert (held.verdict.culls, held.verdict.cause) == (False, cause)
-        assert held.sentence().startswith("ada/lab: kept: was idle for 2 h, but not now")
+        assert held.sentence().startswith("ada/lab: held back: was idle for 2 h, but not now")
         assert words in held.changes()[0]
         assert "A rule with exempt: true would keep it running." not in held.changes()
 

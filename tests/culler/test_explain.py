@@ -4,13 +4,14 @@ import asyncio
 import functools
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 from jupyterhub.orm import User
 
 from devkit.testing.realhub import RealHub
+from k8s_hub.clock import utcnow
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.event_bus import DecisionLog
@@ -334,7 +335,10 @@ async def test_explain_names_the_scope_that_would_show_whether_a_rule_holds(monk
         await start_idle(hub, "alice")
         assert await run(hub, monkeypatch, "alice", "--rules-file=r.json", kind=Explain) == 0
         said = capsys.readouterr().out
-        assert "alice: kept: is exempt by a rule (rule 'instructors' in doubt, rule 'gpu' in doubt)" in said
+        assert (
+            "alice: kept: may be exempt by a rule that the culler cannot check (rule 'instructors' in doubt, rule 'gpu' in doubt)"
+            in said
+        )
         for rule, scope in (("instructors", "read:users:groups"), ("gpu", "admin:server_state")):
             assert (
                 f"The culler cannot tell whether rule '{rule}' matches: the API token lacks the scope {scope}."
@@ -342,6 +346,57 @@ async def test_explain_names_the_scope_that_would_show_whether_a_rule_holds(monk
             )
         assert await run(hub, monkeypatch, "--once", "--rules-file=r.json") == 0
         assert hub.spawner("alice").ready
+
+
+@pytest.mark.parametrize(
+    ("saved", "said", "change"),
+    [
+        (
+            {"grace_until": "{later}"},
+            "alice: held back: was idle for",
+            "unless somebody uses it before then: after the hub's outage, the culler first gives",
+        ),
+        (
+            {"brakes": [{"user": "alice", "server": "", "until": "{later}"}]},
+            "alice: held back: was idle for",
+            "stops it unless somebody uses it before then: the brake holds for one sweep only.",
+        ),
+        (
+            {"brakes": [{"user": "alice", "server": "", "until": "{earlier}"}]},
+            "alice: would be stopped: was idle for",
+            "Activity before the stop keeps it running.",
+        ),
+    ],
+)
+async def test_explain_says_what_the_running_culler_holds_back(
+    monkeypatch, capsys, tmp_path, saved, said, change
+):
+    now = utcnow()
+    times = {"later": now + timedelta(minutes=4), "earlier": now - timedelta(minutes=4)}
+    text = json.dumps(saved)
+    for name, at in times.items():
+        text = text.replace(f"{{{name}}}", at.isoformat())
+    state = {"version": 1, "last_contact": now.isoformat(), "keeps": {}, "notices": [], **json.loads(text)}
+    (tmp_path / "s").write_text(json.dumps(state))
+    async with RealHub() as hub:
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "alice", "--state-file=s", kind=Explain) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(said)
+        assert change in shown
+        assert await run(hub, monkeypatch, "alice", "--state-file=s", "--json", kind=Explain) == 0
+        line = json.loads(capsys.readouterr().out)
+    if "held back" in said:
+        assert (line["verdict"], line["action"]) == ("keep", "kept")
+        assert datetime.fromisoformat(line["due"]) == times["later"]
+    assert json.loads((tmp_path / "s").read_text()) == state, "explain changes nothing"
+
+
+async def test_without_a_state_file_explain_does_not_know_what_is_held_back(monkeypatch, capsys):
+    async with RealHub() as hub:
+        await start_idle(hub, "alice")
+        assert await run(hub, monkeypatch, "alice", kind=Explain) == 0
+    assert "the culler may hold the stop back: only a state_file shows this here." in capsys.readouterr().out
 
 
 async def test_a_dry_run_shows_whom_it_would_delete(monkeypatch, capsys, tmp_path):

@@ -6,10 +6,15 @@ from datetime import timedelta
 import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
+from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import mass_cull_guard
+from k8s_hub.culler.core.report import SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.event_bus import EventBus
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
+from k8s_hub.culler.wiring import _remember_stops
 
 LIMITS = Limits(timeout=timedelta(hours=1))
 
@@ -64,6 +69,39 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
     assert "was idle for 5 h 1 min, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
     assert (report.stopped, report.held_by_guard) == (20, 0)
+
+
+async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
+    hub = InMemoryHub(
+        *(user(f"user{index}", server(f"user{index}", idle=timedelta(minutes=1))) for index in range(20))
+    )
+    clock = [NOW]
+    store = StateStore(None, ExtensionLimits(longest=timedelta(), per_week=0), lambda: clock[0])
+    bus = EventBus()
+    _remember_stops(store, SweepOptions(), bus)
+    sweep = Sweep(
+        hub,
+        SweepOptions(),
+        Decider(limits=LIMITS),
+        lambda: clock[0],
+        every=timedelta(minutes=5),
+        on_decision=bus.on_decision,
+    )
+
+    async def swept():
+        report = await sweep.run()
+        bus.on_sweep(SweepRecord(kind="sweep", begun=clock[0], seconds=1.0, report=report, error=None))
+
+    await swept()
+    assert store.braked_until("user1", "") is None
+    clock[0] += timedelta(hours=5)
+    await swept()
+    assert store.braked_until("user1", "") == clock[0] + timedelta(minutes=5)
+    clock[0] += timedelta(minutes=5)
+    assert store.braked_until("user1", "") is None
+    clock[0] -= timedelta(minutes=1)
+    await swept()
+    assert store.braked_until("user1", "") is None, "it was stopped"
 
 
 async def test_a_sweep_that_stops_what_was_idle_before_is_not_braked():

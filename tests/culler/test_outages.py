@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -9,6 +10,7 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.core.extensions import ExtensionLimits
+from k8s_hub.culler.core.policy import facts_of
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import HEARTBEAT_SECONDS, Contact, Outages, heartbeat
@@ -189,6 +191,44 @@ async def test_a_culler_that_restarts_with_its_hub_remembers_when_it_was_heard(
     culler = Culler(idle, every=3, store=remembered())
     await culler.runs(4)
     assert culler.sweeps == [("look", (0, held_by_grace)), ("sweep", (1 - held_by_grace, held_by_grace))]
+
+
+def test_a_restart_does_not_end_the_grace_and_other_processes_see_it(tmp_path):
+    now = [NOW]
+    store = StateStore(tmp_path / "state.json", KEEPS, lambda: now[0])
+    Outages(INTERVAL, store).answered(NOW)
+    now[0] = NOW + 7 * MINUTE
+    Outages(INTERVAL, store).answered(now[0])
+    store.close()
+
+    again = StateStore(tmp_path / "state.json", KEEPS, lambda: now[0], read_only=True)
+    assert Outages(INTERVAL, again).grace_until(now[0]) == NOW + 12 * MINUTE
+    assert Outages(INTERVAL, again).grace_until(NOW + 12 * MINUTE) is None
+    assert Outages(INTERVAL, again).grace_until(NOW - timedelta(days=1)) == NOW - timedelta(days=1) + INTERVAL
+    assert Outages(None, again).grace_until(now[0]) is None  # activity_interval is 0 now
+
+
+@pytest.mark.parametrize(
+    ("idle", "is_warned", "notice", "deadline"),
+    [
+        (10, False, None, 5),  # due during the grace
+        (1, False, None, 11),  # due after it
+        (10, False, 3, 8),  # nobody is warned during the grace
+        (10, True, 3, 5),
+    ],
+)
+async def test_what_is_due_during_the_grace_stops_at_its_end(idle, is_warned, notice, deadline):
+    one = server("ada", idle=idle * MINUTE)
+    outages = Outages(INTERVAL)
+    for at in (NOW - 10 * MINUTE, NOW):
+        outages.answered(at)
+    decision = await Decider(limits=Limits(timeout=12 * MINUTE)).decide(facts_of(one, user("ada", one)), NOW)
+    held = outages.held_back(
+        replace(decision, is_warned=is_warned), NOW, None if notice is None else notice * MINUTE
+    )
+    assert held.verdict.deadline == NOW + deadline * MINUTE
+    said = "The culler stops no server before"
+    assert any(change.startswith(said) for change in held.changes()) == (deadline != 11)
 
 
 @pytest.mark.looptime

@@ -273,7 +273,8 @@ def test_a_rule_that_may_exempt_does_where_groups_are_hidden():
     """Instructors were stopped because a scope was missing."""
     found = matched([{"name": "instructors", "match": {"group": "instructors"}, "exempt": True}])
     assert found == MatchedRule(
-        limits=replace(DEFAULTS, exempt=True), doubts=(Doubt(rule="instructors", scope=UNKNOWN_GROUPS),)
+        limits=replace(DEFAULTS, exempt=True, may_be_exempt=True),
+        doubts=(Doubt(rule="instructors", scope=UNKNOWN_GROUPS, exempts=True),),
     )
 
 
@@ -335,7 +336,7 @@ def test_that_a_rule_does_not_hold_is_not_known_where_the_state_is_hidden(subjec
     """A default that nobody chose is not asked for, and who evades a limit asks for something else."""
     spared = [{"name": "gpu", "match": {"profile": "gpu"}, "exempt": True}]
     assert matched(spared, subject).limits.exempt
-    assert matched(spared, subject).doubts == (Doubt(rule="gpu", scope=UNKNOWN_STATE),)
+    assert matched(spared, subject).doubts == (Doubt(rule="gpu", scope=UNKNOWN_STATE, exempts=True),)
     strict = [{"name": "gpu", "match": {"profile": "gpu"}, "timeout": "1m"}]
     assert matched(strict, subject).limits == DEFAULTS
 

@@ -121,6 +121,43 @@ async def test_without_a_culler_of_this_hub_the_given_token_is_judged_and_named(
         assert "no culler of this hub runs here" in message
 
 
+GROUP_RULE = '[{"match": {"group": "staff"}, "exempt": true}]'
+
+
+@pytest.mark.parametrize(
+    ("flags", "lacks"),
+    [
+        ("", []),
+        ("--rules-file=r.json --warn-before=60", ["read:users:groups"]),
+        ("--cull-users", ["read:users:activity", "delete:users"]),
+    ],
+)
+async def test_scopes_are_judged_by_the_culler_s_flags(examined, monkeypatch, tmp_path, flags, lacks):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.json").write_text(GROUP_RULE)
+    (tmp_path / "config.py").write_text("c.KubeSpwner.image = 'a'\n")
+    scopes = ["list:users", "read:servers", "delete:servers"]
+    arguments = (f"--culler-flags={flags}", "--hub-config=config.py")
+    async with examined(*arguments, scopes=scopes) as (code, found):
+        status, message = found["culler", "scopes of the token"]
+        assert code == 1
+        assert found["configuration", "config.py, line 1"][0] == "wrong"
+    if lacks:
+        assert status == "wrong"
+        assert lacks[-1] in message
+    else:
+        assert (status, message.endswith(": enough for its options and rules")) == ("ok", True)
+
+
+def test_flags_that_the_culler_refuses_are_wrong_usage(capsys):
+    with pytest.raises(SystemExit):
+        doctor._parser().parse_args(["--culler-flags=--timeout=soon"])
+    assert "k8s-hub doctor: --culler-flags: The 'timeout' trait" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        doctor._parser().parse_args(["--culler-flags='"])
+    assert "No closing quotation" in capsys.readouterr().err
+
+
 async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
     """... and no other account would see more."""
     async with examined() as (_, found):

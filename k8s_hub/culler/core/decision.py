@@ -37,6 +37,9 @@ class Action(StrEnum):
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
 """States that come before every limit and rule."""
 
+HELD = frozenset({Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED})
+"""Causes that keep a server which is due."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -47,6 +50,7 @@ class Decision:
     verdict: Verdict
     at: datetime
     is_warned: bool = False  # its user was warned of the stop at the verdict's deadline
+    held_until: datetime | None = None  # the culler stops no server before, because the hub was away
 
     @property
     def idle(self) -> timedelta | None:
@@ -54,10 +58,27 @@ class Decision:
         since = active_at(self.facts, self.at)
         return None if since is None or since > self.at else self.at - since
 
-    def held_back(self, cause: Cause, why: str) -> Self:
-        """Return the decision to keep it this time, although it is due; ``why`` completes the reason."""
-        reason = f"{self.verdict.reason}, but {why}"
-        return replace(self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason))
+    def held_back(self, cause: Cause, why: str, until: datetime | None = None) -> Self:
+        """Return the decision to keep it this time, although it is due.
+
+        why: completes the reason; until: when it stops if nothing changes, None: not known.
+        """
+        verdict = self.verdict
+        held = replace(
+            verdict,
+            culls=False,
+            cause=cause,
+            reason=f"{verdict.reason}, but {why}",
+            deadline=verdict.deadline if until is None else until,
+        )
+        return replace(self, verdict=held)
+
+    def not_before(self, until: datetime) -> Self:
+        """Return the decision about a server that is not due yet: it does not stop before this time."""
+        deadline = self.verdict.deadline
+        if deadline is None or deadline >= until:
+            return self
+        return replace(self, verdict=replace(self.verdict, deadline=until), held_until=until)
 
     def record(self, action: Action) -> "DecisionRecord":
         """Return the record for decision log, dry run, `explain` and page."""
@@ -78,6 +99,7 @@ class Decision:
             extended_until=facts.extended_until,
             warned_at=None if facts.notice is None else facts.notice.at,
             is_warned=self.is_warned,
+            held_until=self.held_until,
         )
 
     def as_json(self, action: Action) -> dict[str, Any]:
@@ -86,7 +108,8 @@ class Decision:
 
     def sentence(self, fate: str = "") -> str:
         """Return it in one line with limit and rule, for logs, dry run and `explain`; fate: what came of it."""
-        fate = fate or ("would be stopped" if self.verdict.culls else "kept")
+        kept = "held back" if self.verdict.cause in HELD else "kept"
+        fate = fate or ("would be stopped" if self.verdict.culls else kept)
         return _sentence(self.subject, fate, self.verdict.reason, self._limits_in_words())
 
     @property
@@ -154,13 +177,21 @@ class Decision:
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
             case Cause.MASS_CULL:
-                yield "The next sweep stops it unless somebody uses it before then: the brake holds for one sweep only."
+                at = f", at about {self._clock(verdict.deadline)}," if self._stops_later else ""
+                yield (
+                    f"The next sweep{at} stops it unless somebody uses it before then: the brake holds for one sweep only."
+                )
             case Cause.OUTAGE_GRACE:
-                yield "The culler decides again once servers have had time to report activity after the hub's outage."
+                yield (
+                    f"Stops at {self._clock(verdict.deadline)} unless somebody uses it before then: after the hub's "
+                    "outage, the culler first gives servers time to report activity."
+                )
             case Cause.UNPROBED:
                 yield "A later sweep asks it what it runs, and decides again."
             case _:
                 pass  # _changes_of_age has its maximum runtime
+        if self.held_until is not None:
+            yield f"The culler stops no server before {self._clock(self.held_until)}, because the hub was away."
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
             yield "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), or got no answer."
 
@@ -235,6 +266,10 @@ class Decision:
         return end is not None and verdict.deadline == end
 
     @property
+    def _stops_later(self) -> bool:
+        return self.verdict.deadline is not None and self.verdict.deadline > self.at
+
+    @property
     def _is_busy(self) -> bool:
         return self.facts.work is not None and self.facts.work.busy > 0
 
@@ -265,6 +300,7 @@ class DecisionRecord:
     extended_until: datetime | None
     warned_at: datetime | None
     is_warned: bool  # of the stop at the verdict's deadline
+    held_until: datetime | None  # the culler stops no server before, because the hub was away
 
     @property
     def runtime_ends(self) -> datetime | None:
@@ -314,6 +350,13 @@ class UserDecision:
     def subject(self) -> str:
         """The user, as logs show it."""
         return f"user {self.user.name}"
+
+    def held_back(self, cause: Cause, why: str, until: datetime) -> Self:
+        """Return the decision to keep the user until then, although the user is due; ``why`` completes the reason."""
+        reason = f"{self.verdict.reason}, but {why}"
+        return replace(
+            self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason, deadline=until)
+        )
 
     def as_json(self, action: Action) -> dict[str, Any]:
         """Return it as JSON, with the keys of `DecisionRecord.as_json` that a user has; ``server`` is null."""
@@ -374,7 +417,8 @@ def _doubts_in_words(matched: MatchedRule) -> Iterator[str]:
     for doubt in matched.doubts:
         yield (
             f"The culler cannot tell whether {named(doubt.rule)} matches: the API token lacks the scope {doubt.scope}. "
-            "Without it, the longer limit applies, and a rule that may exempt does exempt."
+            "Without it, the longer limit applies, and a rule that may exempt does exempt. Add it to the role of the "
+            "culler's service (load_roles)."
         )
 
 

@@ -68,6 +68,27 @@ def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a culler that need scopes."""
+
+    culls_users: bool
+    is_dry_run: bool
+    of_rules: Sequence[str]
+    asks_servers: bool
+    has_template: bool = False
+    shows_own_token: bool = False
+
+    def needs(self, has: Collection[str]) -> list[Need]:
+        """Return everything that they need beside the scopes of the token."""
+        wanted = list(needs(culls_users=self.culls_users, is_dry_run=self.is_dry_run, of_rules=self.of_rules))
+        if self.asks_servers:
+            wanted += needs_of_probe(
+                has, has_template=self.has_template, shows_own_token=self.shows_own_token
+            )
+        return wanted
+
+
 def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
     """Yield a message for each scope that gives the culler's token more power than culling needs."""
     if TOKENS in has:

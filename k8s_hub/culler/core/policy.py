@@ -192,7 +192,7 @@ def is_warned(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) 
 def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
     """Decide whether to delete one user without servers."""
     if limits.exempt:
-        return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
+        return Verdict.keep(Cause.EXEMPT, _exempt(limits))
     if user.admin and not limits.admins:
         return Verdict.keep(Cause.EXEMPT, "is an admin")
     since = _known(user.created if user.last_activity is None else user.last_activity)
@@ -235,8 +235,16 @@ def _by_state(server: Server, limits: Limits) -> Verdict | None:
         kind = "named" if server.name else "default"
         return Verdict.keep(Cause.EXEMPT, f"is a {kind} server, and cull_{kind}_servers is false")
     if limits.exempt:
-        return Verdict.keep(Cause.EXEMPT, "is exempt by a rule")
+        return Verdict.keep(Cause.EXEMPT, _exempt(limits))
     return None
+
+
+def _exempt(limits: Limits) -> str:
+    return (
+        "may be exempt by a rule that the culler cannot check"
+        if limits.may_be_exempt
+        else "is exempt by a rule"
+    )
 
 
 def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,29 @@ from k8s_hub.text import quoted
 
 
 class BadRule(Exception):
-    """An invalid rule; the message begins with the path of the key, such as ``rules[2].match.user``."""
+    """Mistakes in rules; each message begins with the path of the key, such as ``rules[2].match.user``."""
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """One message for each mistake."""
+        return self.args
+
+    def __str__(self) -> str:
+        return "; ".join(self.sentences)
+
+
+def every(*readers: Callable[[], Any]) -> list[Any]:
+    """Return what all readers return; raise one BadRule with the mistakes of all that raise it."""
+    values: list[Any] = []
+    mistakes: list[str] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except BadRule as error:
+            mistakes += error.sentences
+    if mistakes:
+        raise BadRule(*mistakes)
+    return values
 
 
 def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
@@ -23,13 +45,22 @@ def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> s
 
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     """Return a mapping; refuse keys other than these."""
+    given = any_mapping(raw, path)
+    unknown = [key for key in given if key not in keys]
+    if unknown:
+        raise BadRule(*(f"{below(path, key)}: is unknown{_guess(key, keys)}" for key in unknown))
+    return given
+
+
+def any_mapping(raw: Any, path: str) -> Raw:
+    """Return a mapping with any keys."""
     if not isinstance(raw, Mapping):
         raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
-    for key in raw:
-        if key not in keys:
-            guess = suggestion(key, keys) or f"; known keys are {', '.join(sorted(keys))}"
-            raise BadRule(f"{below(path, key)}: is unknown{guess}")
-    return raw
+    return {**raw}
+
+
+def _guess(key: Any, keys: Collection[str]) -> str:
+    return suggestion(key, keys) or f"; known keys are {', '.join(sorted(keys))}"
 
 
 def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:

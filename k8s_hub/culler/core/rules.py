@@ -14,7 +14,16 @@ from typing import Any, Self
 
 from k8s_hub.claims.saved_state import AppliedOptions, SavedState
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.core.reading import BadRule, below, mapping, one_or_more, text, truth
+from k8s_hub.culler.core.reading import (
+    BadRule,
+    any_mapping,
+    below,
+    every,
+    mapping,
+    one_or_more,
+    text,
+    truth,
+)
 from k8s_hub.culler.core.schedule import Schedule, parse_schedule
 from k8s_hub.hub.users import Server, User, state_in, unpacked
 from k8s_hub.objects.raw import Raw
@@ -29,6 +38,7 @@ class Limits:
     max_age: timedelta | None = None  # its maximum runtime, in use or not; None: none
     busy_limit: timedelta | None = None  # in place of timeout while kernels are busy, if longer; None: none
     exempt: bool = False  # True: never stop the server or delete the user
+    may_be_exempt: bool = False  # exempt only because the token cannot see whether a rule exempts it
     default_servers: bool = True  # False: default servers are exempt
     named_servers: bool = True  # False: named servers are exempt
     admins: bool = True  # False: never delete admins; their servers still stop
@@ -111,12 +121,12 @@ LIMIT_KEYS: Mapping[str, LimitKey] = {
 
 
 def most_lenient(possible: Sequence[Limits]) -> Limits:
-    """Return the longest of each limit, if one of several may apply."""
+    """Return the longest of each limit, if one of several may apply; the first applies if no other does."""
     longest = {
         name: key.most_lenient(getattr(limits, name) for limits in possible)
         for name, key in LIMIT_KEYS.items()
     }
-    return replace(possible[0], **longest)
+    return replace(possible[0], **longest, may_be_exempt=longest["exempt"] and not possible[0].exempt)
 
 
 __all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
@@ -131,6 +141,7 @@ class Doubt:
 
     rule: str
     scope: str  # the scope that would show it
+    exempts: bool = False  # whether the rule exempts what it matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +320,11 @@ class Rules:
     def _parse(cls, raw: Any, path: str, section: "_Section") -> Self:
         if not isinstance(raw, list | tuple):
             raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
-        rules = tuple(_rule(item, f"{path}[{index}]", index, section) for index, item in enumerate(raw))
+        rules = tuple(
+            every(
+                *(partial(_rule, item, f"{path}[{index}]", index, section) for index, item in enumerate(raw))
+            )
+        )
         _refuse_doubles(rules, path)
         _refuse_unreachable(rules, path)
         return cls(rules)
@@ -358,7 +373,7 @@ class Rules:
             name=None if certain is None else certain.name,
             until=min((change for change in changes if change is not None), default=None),
             doubts=tuple(
-                Doubt(rule=rule.name, scope=scope)
+                Doubt(rule=rule.name, scope=scope, exempts=bool(rule.limits.get("exempt")))
                 for rule in possible
                 for scope in rule.match.scopes
                 if subject.hides(scope)
@@ -423,13 +438,15 @@ def sections(raw: Any, path: str) -> tuple[Any, Any]:
 
 def _rule(raw: Any, path: str, index: int, section: _Section) -> Rule:
     others = ("name", "match", "schedule") if section.has_schedules else ("name", "match")
-    raw = mapping(raw, path, keys=(*others, *section.limit_keys))
-    return Rule(
-        name=_name(raw["name"], f"{path}.name") if "name" in raw else f"{section.name}[{index}]",
-        limits=_limits(raw, path, section),
-        match=_match(raw["match"], f"{path}.match", section) if "match" in raw else Match(),
-        schedule=parse_schedule(raw["schedule"], f"{path}.schedule") if "schedule" in raw else None,
+    given = any_mapping(raw, path)
+    _, name, limits, match, schedule = every(
+        lambda: mapping(given, path, keys=(*others, *section.limit_keys)),
+        lambda: _name(given["name"], f"{path}.name") if "name" in given else f"{section.name}[{index}]",
+        lambda: _limits(given, path, section, others),
+        lambda: _match(given["match"], f"{path}.match", section) if "match" in given else Match(),
+        lambda: parse_schedule(given["schedule"], f"{path}.schedule") if "schedule" in given else None,
     )
+    return Rule(name=name, limits=limits, match=match, schedule=schedule)
 
 
 def _name(raw: Any, path: str) -> str:
@@ -439,33 +456,36 @@ def _name(raw: Any, path: str) -> str:
     return name
 
 
-def _limits(raw: Raw, path: str, section: _Section) -> Raw:
-    limits = {}
-    for name, key in section.limit_keys.items():
-        if name not in raw:
-            continue
-        limits[name] = key.read(raw[name], below(path, name))
-        if limits[name] is None and not key.may_be_never:
-            raise BadRule(f"{below(path, name)}: {quoted(raw[name])} is not a limit; {section.instead}")
-    if not limits:
+def _limits(raw: Raw, path: str, section: _Section, others: Sequence[str]) -> Raw:
+    given = [name for name in section.limit_keys if name in raw]
+    read = every(*(partial(_limit, raw[name], below(path, name), name, section) for name in given))
+    limits = dict(zip(given, read, strict=True))
+    if not limits and raw.keys() <= set(others):  # an unknown key may be a limit with a mistake in its name
         raise BadRule(f"{path}: sets no limit; set one of {', '.join(section.limit_keys)}")
     if limits.get("exempt") and len(limits) > 1:
-        others = ", ".join(name for name in limits if name != "exempt")
-        raise BadRule(f"{path}.exempt: true cannot be combined with {others}")
+        more = ", ".join(name for name in limits if name != "exempt")
+        raise BadRule(f"{path}.exempt: true cannot be combined with {more}")
     return limits
+
+
+def _limit(raw: Any, path: str, name: str, section: _Section) -> Any:
+    key = section.limit_keys[name]
+    limit = key.read(raw, path)
+    if limit is None and not key.may_be_never:
+        raise BadRule(f"{path}: {quoted(raw)} is not a limit; {section.instead}")
+    return limit
 
 
 def _match(raw: Any, path: str, section: _Section) -> Match:
     if raw is None:  # a key without a value, as templates render it
         return Match()
-    raw = mapping(raw, path, keys=section.match_keys)
-    return Match(
-        tuple(
-            (name, MATCH_KEYS[name].read(raw[name], f"{path}.{name}"))
-            for name in section.match_keys
-            if name in raw
-        )
+    raw = any_mapping(raw, path)
+    given = [name for name in section.match_keys if name in raw]
+    _, *wanted = every(
+        lambda: mapping(raw, path, keys=section.match_keys),
+        *(partial(MATCH_KEYS[name].read, raw[name], f"{path}.{name}") for name in given),
     )
+    return Match(tuple(zip(given, wanted, strict=True)))
 
 
 def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from k8s_hub.culler.core.reading import BadRule, mapping, one_or_more, suggestion, text
+from k8s_hub.culler.core.reading import BadRule, every, mapping, one_or_more, suggestion, text
 from k8s_hub.text import quoted
 
 _PLACES = {
@@ -179,14 +179,13 @@ def _window(raw: Any, path: str) -> Window:
     raw = mapping(raw, path, keys=("time_zone", "weekdays", "dates", "hours"))
     if not raw.keys() & {"weekdays", "dates", "hours"}:
         raise BadRule(f"{path}: needs weekdays, dates or hours")
-    begin, end = _hours(raw["hours"], f"{path}.hours") if "hours" in raw else (0, _DAY)
-    return Window(
-        zone=zone_named(text(raw.get("time_zone", "UTC"), f"{path}.time_zone"), f"{path}.time_zone"),
-        weekdays=_weekdays(raw["weekdays"], f"{path}.weekdays") if "weekdays" in raw else EVERY_DAY,
-        dates=_dates(raw["dates"], f"{path}.dates") if "dates" in raw else (),
-        begin=begin,
-        end=end,
+    (begin, end), zone, weekdays, dates = every(
+        lambda: _hours(raw["hours"], f"{path}.hours") if "hours" in raw else (0, _DAY),
+        lambda: zone_named(text(raw.get("time_zone", "UTC"), f"{path}.time_zone"), f"{path}.time_zone"),
+        lambda: _weekdays(raw["weekdays"], f"{path}.weekdays") if "weekdays" in raw else EVERY_DAY,
+        lambda: _dates(raw["dates"], f"{path}.dates") if "dates" in raw else (),
     )
+    return Window(zone=zone, weekdays=weekdays, dates=dates, begin=begin, end=end)
 
 
 def _dates(raw: Any, path: str) -> tuple[Span, ...]:

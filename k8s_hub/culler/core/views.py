@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from k8s_hub.culler.core.decision import Action, DecisionRecord
+from k8s_hub.culler.core import needs
+from k8s_hub.culler.core.decision import HELD, Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
 from k8s_hub.culler.core.report import Stop, SweepRecord, format_seconds
+from k8s_hub.culler.core.rules import MatchedRule
 from k8s_hub.text import Message, counted, format_duration, printable
 
 PER_PAGE = 100
@@ -47,6 +49,10 @@ _NEVER = {
     Cause.BUSY: "Does not stop automatically while its kernels are busy.",
     Cause.SPARED: "Does not stop for now. Each sweep decides again.",
 }
+
+
+_HIDDEN = {needs.GROUPS: "{} groups", needs.STATE: "{} choice of a profile"}
+"""What a scope shows, of "your" or another's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +217,8 @@ def _limit_to_offer(record: DecisionRecord, limits: ExtensionLimits, now: dateti
 def why_not(record: DecisionRecord, now: datetime, length: timedelta = timedelta()) -> Message | None:
     """Return why this server cannot be extended by ``length``, apart from the user's quota; None: it can."""
     if record.verdict.cause is Cause.EXEMPT:
-        return ("It needs no extension: it is exempt.",)
+        why = "it does not stop automatically" if record.matched.limits.may_be_exempt else "it is exempt"
+        return (f"It needs no extension: {why}.",)
     if record.verdict.cause in {Cause.PENDING, Cause.NOT_READY}:
         return ("You can extend it once it is ready.",)
     end = record.runtime_ends
@@ -335,16 +342,47 @@ def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[st
             if is_dry_run
             else ("Stops at the next sweep.", "")
         )
-    if verdict.cause in {Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED}:
-        return "Does not stop this time. A later sweep decides again.", ""
     if verdict.cause is Cause.PENDING:
         return _PENDING.get(record.pending or "", "It is changing."), ""
+    if verdict.cause in HELD:
+        return _held(record, is_own=is_own)
     if verdict.deadline is None:
-        return _NEVER.get(verdict.cause, "Does not stop automatically."), ""
+        return _never(record, is_own=is_own), ""
     return "Stops at", _condition(record, is_own=is_own)
 
 
+def _held(record: DecisionRecord, *, is_own: bool) -> tuple[str, str]:
+    """Return what happens to a server that is due and held back."""
+    deadline = record.verdict.deadline
+    if deadline is None or deadline <= record.at:
+        return "Held back. A later sweep decides again.", ""
+    return "Held back. Stops at", _condition(record, is_own=is_own)
+
+
+def _never(record: DecisionRecord, *, is_own: bool) -> str:
+    if record.verdict.cause is Cause.EXEMPT and record.matched.limits.may_be_exempt:
+        return _unless_seen(record.matched, is_own=is_own)
+    return _NEVER.get(record.verdict.cause, "Does not stop automatically.")
+
+
+def _unless_seen(matched: MatchedRule, *, is_own: bool) -> str:
+    """Return that a server stays because the token cannot see whether a rule exempts it; to admins, what to do."""
+    scopes = dict.fromkeys(doubt.scope for doubt in matched.doubts if doubt.exempts)
+    whose = "your" if is_own else "its user's"
+    hidden = " and ".join(_HIDDEN[scope].format(whose) for scope in scopes)
+    said = f"Does not stop automatically: the culler is not allowed to see {hidden}, which a rule needs."
+    cure = f" Add {' and '.join(scopes)} to the scopes of the culler's role (load_roles)."
+    return said if is_own else said + cure
+
+
 def _condition(record: DecisionRecord, *, is_own: bool) -> str:
+    held = (
+        "" if record.held_until is None else " The culler stops no server earlier, because the hub was away."
+    )
+    return _unless(record, is_own=is_own) + held
+
+
+def _unless(record: DecisionRecord, *, is_own: bool) -> str:
     verdict = record.verdict
     if verdict.deadline == record.runtime_ends or (
         record.runtime_ends is not None and record.runtime_ends <= record.at

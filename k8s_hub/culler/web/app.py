@@ -18,6 +18,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.report import Board
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import (
     POLICY,
@@ -60,6 +61,7 @@ async def serve_page(
     store: StateStore,
     hub: PageHub,
     now: Callable[[], datetime],
+    outages: Outages | None = None,
     is_dry_run: bool = False,
 ) -> AsyncIterator[None]:
     """Serve the pages until the context ends; raise OSError if the address cannot be used."""
@@ -70,6 +72,7 @@ async def serve_page(
         store=store,
         hub=hub,
         now=now,
+        outages=outages or Outages(),
         is_dry_run=is_dry_run,
         login=_login(settings),
     )

@@ -18,6 +18,7 @@ from k8s_hub.culler.core.policy import facts_of
 from k8s_hub.culler.core.report import Board, Stop
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import LoggedOnce
+from k8s_hub.culler.outages import Outages, as_swept
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
 from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound
@@ -60,6 +61,7 @@ class Site(PageContext):
     hub: PageHub
     now: Callable[[], datetime]
     is_dry_run: bool
+    outages: Outages = field(default_factory=Outages)
     log_once: LoggedOnce = field(default_factory=LoggedOnce)
 
 
@@ -125,7 +127,15 @@ class _ServerHandler(PageHandler):
         site = self.site
         try:
             facts = facts_of(server, user, site.store, site.board.work(user.name, server.name))
-            return (await site.decider.decide(facts, site.now())).record(Action.KEPT)
+            now = site.now()
+            decision = as_swept(
+                await site.decider.decide(facts, now),
+                now,
+                outages=site.outages,
+                brakes=site.store,
+                notice=site.decider.notice,
+            )
+            return decision.record(Action.KEPT)
         except Exception as error:  # noqa: BLE001 - the arbiter hook may raise anything
             site.log_once(f"page: {server}: no decision", error)
             return None

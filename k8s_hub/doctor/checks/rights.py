@@ -1,9 +1,9 @@
 """Rights: what the hub's account may do, compared with what the hub needs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k8s_hub.culler.core.needs import lacking, needs
+from k8s_hub.culler.core.needs import Need, lacking, needs
 from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 
 CHECK = "rights"
@@ -79,8 +79,13 @@ SCOPES_CHECK = "culler"
 SUBJECT = "scopes of the token"
 
 
-def check_scopes(held: Collection[str] | None, whose: str = "") -> Iterator[Finding]:
-    """Check the token's scopes; None without a token. whose: the token, as the findings name it."""
+def check_scopes(
+    held: Collection[str] | None, whose: str = "", wanted: Sequence[Need] | None = None
+) -> Iterator[Finding]:
+    """Check the token's scopes; None without a token.
+
+    whose: the token, as the findings name it; wanted: what the culler's options need, None: they are not known.
+    """
     if held is None:
         yield unknown(
             SCOPES_CHECK,
@@ -89,7 +94,7 @@ def check_scopes(held: Collection[str] | None, whose: str = "") -> Iterator[Find
             advice="run doctor in the hub's pod, or set JUPYTERHUB_API_TOKEN to the culler's token",
         )
         return
-    wanted = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))
+    default = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))
     missing = [
         wrong(
             SCOPES_CHECK,
@@ -97,6 +102,11 @@ def check_scopes(held: Collection[str] | None, whose: str = "") -> Iterator[Find
             f"{whose}: {sentence}",
             advice="add it to the role of the culler's service (load_roles)",
         )
-        for sentence in lacking(wanted, held)
+        for sentence in lacking(default if wanted is None else wanted, held)
     ]
-    yield from missing or [fine(SCOPES_CHECK, SUBJECT, f"{whose}: enough, unless rules or options need more")]
+    enough = (
+        "enough for the default options: give the culler's own as --culler-flags"
+        if wanted is None
+        else "enough for its options and rules"
+    )
+    yield from missing or [fine(SCOPES_CHECK, SUBJECT, f"{whose}: {enough}")]

@@ -12,8 +12,9 @@ from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.policy import Cause, Facts, Notice, Work, facts_of
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
-from k8s_hub.culler.core.rules import Limits
+from k8s_hub.culler.core.rules import Limits, Rules
 from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.web.app import _login
 from k8s_hub.text import message_text
 
@@ -74,6 +75,78 @@ async def seen(limits=LIMITS, *, action=Action.KEPT, **how):
 async def test_the_fate_in_words(how, fate, condition):
     row = views.row(await seen(**how))
     assert (row.fate, row.condition) == (fate, condition)
+
+
+STAFF = {"name": "staff", "match": {"group": "staff"}, "exempt": True}
+GPU = {"name": "gpu", "match": {"profile": "gpu"}, "timeout": "2h"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "groups", "is_own", "fate"),
+    [
+        (
+            [STAFF, GPU],
+            None,
+            True,
+            "Does not stop automatically: the culler is not allowed to see your groups, which a rule needs.",
+        ),
+        (
+            [STAFF],
+            None,
+            False,
+            "Does not stop automatically: the culler is not allowed to see its user's groups, which a rule needs. Add read:users:groups to the scopes of the culler's role (load_roles).",
+        ),
+        ([STAFF], ("staff",), True, "Does not stop automatically: it is exempt."),
+        ([STAFF, {"exempt": True}], None, True, "Does not stop automatically: it is exempt."),
+    ],
+)
+async def test_a_server_that_may_be_exempt_is_not_called_exempt(rules, groups, is_own, fate):
+    """Without the scope read:users:groups, everybody read that a rule exempts them."""
+    one = server("alice", idle=2 * HOUR)
+    owner = replace(user("alice", one), groups=groups)
+    decision = await Decider(limits=LIMITS, rules=Rules.parse(rules)).decide(facts_of(one, owner), NOW)
+    row = views.row(decision.record(Action.KEPT), is_own=is_own)
+    assert (row.fate, row.condition, row.state) == (fate, "", "exempt")
+    assert decision.verdict.reason == (
+        "is exempt by a rule"
+        if fate.endswith("exempt.")
+        else "may be exempt by a rule that the culler cannot check"
+    )
+    why = "it is exempt." if fate.endswith("exempt.") else "it does not stop automatically."
+    assert message_text(views.why_not(row.record, NOW)) == f"It needs no extension: {why}"
+
+
+SOON = NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("idle", "deadline", "fate", "condition"),
+    [
+        (2 * HOUR, SOON, "Held back. Stops at", "unless you use it before then."),
+        (
+            HOUR - timedelta(minutes=1),
+            SOON,
+            "Stops at",
+            "unless you use it before then. The culler stops no server earlier, because the hub was away.",
+        ),
+        (timedelta(0), NOW + HOUR, "Stops at", "unless you use it before then."),
+    ],
+)
+async def test_after_an_outage_the_page_counts_to_the_time_of_the_stop(idle, deadline, fate, condition):
+    outages = Outages(timedelta(minutes=5))
+    for at in (NOW - HOUR, NOW):
+        outages.answered(at)
+    record = outages.held_back(await decided(idle=idle), NOW).record(Action.KEPT)
+    row = views.row(record)
+    assert (record.verdict.deadline, row.fate, row.condition) == (deadline, fate, condition)
+
+
+async def test_what_the_brake_holds_stops_at_the_next_sweep():
+    held = (await decided(idle=2 * HOUR)).held_back(Cause.MASS_CULL, "the brake holds it", SOON)
+    row = views.row(held.record(Action.KEPT), is_own=False)
+    assert (row.fate, row.condition) == ("Held back. Stops at", "unless somebody uses it before then.")
+    unknown = views.row((await decided(idle=2 * HOUR)).held_back(Cause.UNPROBED, "").record(Action.KEPT))
+    assert (unknown.fate, unknown.condition) == ("Held back. A later sweep decides again.", "")
 
 
 WARNING = timedelta(minutes=20)

@@ -268,3 +268,31 @@ def test_a_subclass_that_needs_a_user_is_no_mistake():
     c = Config()
     c.JupyterHub.spawner_class = NeedsUser
     configuration.try_spawner(c)
+
+
+def test_a_class_with_a_typing_error_is_told(run, tmp_path, monkeypatch, caplog):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from k8s_hub import KubeSpawner\n"
+        "class CubeSpawner(KubeSpawner): pass\n"
+        "c.CubeSpawner.image = 'a'\n"
+        "c.KubeSpwner.mem_limit = '1G'\n"
+    )
+    logger = logging.getLogger(HUB)
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "handlers", [])
+    loaded(run(path, is_own=True), monkeypatch)
+    for handler in logger.handlers:
+        handler.close()
+    said = [record.getMessage() for record in caplog.records if record.name == HUB]
+    assert said == ["c.KubeSpwner: no such class; did you mean KubeSpawner?"]
+
+
+def test_the_hub_of_the_demo_stops_servers_whose_pods_end_with_it(run, tmp_path, monkeypatch):
+    c, _ = loaded(run(), monkeypatch)
+    assert c.JupyterHub.cleanup_servers
+    path = tmp_path / "own.py"
+    path.write_text("c.JupyterHub.cleanup_servers = False")
+    own, outcome = loaded(run(path, is_own=True), monkeypatch)
+    assert "cleanup_servers" not in own.JupyterHub
+    assert outcome.left_out == ["JupyterHub.cleanup_servers"]

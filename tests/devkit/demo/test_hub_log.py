@@ -1,6 +1,7 @@
 """What the terminal repeats of the hub's log: errors, warnings about settings, and how services end."""
 
 import logging
+import traceback
 
 import jupyterhub
 import pytest
@@ -163,3 +164,20 @@ def test_what_a_running_service_prints_is_its_own_affair(log):
     path, new = log
     path.write_text("GET / 200\n" * 9 + "[I 2026-11-30 07:21:20.072 JupyterHub app:1] is now running\n")
     assert new() == []
+
+
+def test_an_error_in_an_administrators_file_has_its_place(logger, repeated, tmp_path):
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text("import json\n\n\ndef hook():\n    return json.loads('{')\n")
+    space = {}
+    exec(compile(hooks.read_text(), str(hooks), "exec"), space)
+    for _ in range(2):
+        try:
+            space["hook"]()
+        except ValueError as error:
+            failure = error
+    text = "".join(traceback.format_exception(failure))
+    logger.error("ada: hook failed, reference 1: %s", text)
+    logger.error("Uncaught exception", exc_info=failure)
+    said = repeated()
+    assert [line.endswith(f" in {hooks}, line 5") for line in said] == [True, True], said

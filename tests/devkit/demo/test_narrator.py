@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devkit.demo.narrator import Happening, Kind, Narrator, StopLog, sentence, warning_sentence
+from devkit.demo.narrator import Happening, Kind, Narrator, Repeats, StopLog, sentence, warning_sentence
 from k8s_hub.hub.users import user_of
 
 BEGAN = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -162,3 +162,28 @@ def test_a_line_that_is_still_written_is_read_later(tmp_path):
     assert log.new() == {}
     path.write_text(whole)
     assert log.new() == {("ada", "gpu"): "was idle for 1 min"}
+
+
+LINE = "The hub's log has an error: Not starting ada's server : 400 SpawnException(reason=hook): "
+
+
+def test_a_failed_start_is_told_once():
+    repeats = Repeats()
+    other = "The hub's log warns: something else"
+    assert repeats.left([LINE + "The image does not exist. [image]", other], at(0)) == [other]
+    repeats.told("The image does not exist.")
+    assert repeats.left([], at(1)) == []
+    assert repeats.left([], at(60)) == []
+    # The next one the other way round.
+    repeats.told("It took too long.")
+    assert repeats.left([LINE + "It took too long. [timeout]"], at(70)) == []
+
+
+def test_a_failed_start_that_nobody_saw_is_told_from_the_log():
+    repeats = Repeats()
+    assert repeats.left([LINE + "boo"], at(0)) == []
+    repeats.told("")
+    repeats.told("of another start")
+    assert repeats.left([], at(2)) == []
+    assert repeats.left([], at(3)) == [LINE + "boo"]
+    assert repeats.left([], at(4)) == []

@@ -97,6 +97,30 @@ async def test_the_place_of_a_mistake_in_a_file_beside_it_is_told(command, tmp_p
         await process.wait_until_ready(never, deadline=10)
 
 
+HEAD = "[C 2026-11-30 13:33:34.837 JupyterHub app:3771] Failed to start service announcer"
+TRACE = "Traceback (most recent call last):\n  File x, line 1\nFileNotFoundError: 'no-such-program'"
+ENDED = "[C 2026-11-30 13:33:35.837 JupyterHub app:3771] Cannot connect to service announcer"
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            f"{HEAD}\n{TRACE}\n    \n",
+            "Failed to start service announcer: FileNotFoundError: 'no-such-program' (",
+        ),
+        (f"out of step\n{TRACE}", "FileNotFoundError: 'no-such-program' ("),
+        (f"{HEAD}\n{TRACE}\n{ENDED}\n", f"{ENDED} ("),
+        (HEAD, f"{HEAD} ("),
+    ],
+)
+async def test_what_failed_is_told_before_the_last_line_of_a_traceback(command, printed, told):
+    """A service whose program is missing ends the hub, and the exception does not name the service."""
+    process = await Process.start(command(f"print({printed!r})", name="hub"))
+    await process.wait()
+    assert process.last_words().startswith(told)
+
+
 async def test_a_process_that_is_never_ready_is_told_after_the_deadline(command):
     process = await Process.start(command("import time; time.sleep(60)", name="hub"))
     with pytest.raises(DemoError, match="the hub is not ready after 0 s: no output"):
