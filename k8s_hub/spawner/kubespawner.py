@@ -129,7 +129,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
             self._home_name = HomeName(
-                template=self.pvc_name_template, by_template=self._named_by("pvc_name_template")
+                template=self.pvc_name_template, template_name=self._named_by("pvc_name_template")
             )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
@@ -209,7 +209,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     def get_state(self) -> dict[str, Any]:
         """Return the names: a later run then finds the pod and the claim even if the configuration changed."""
-        home = self._home_name.remembered
+        home = self._home_name.remembered_name
         saved = replace(
             self._saved,
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
@@ -599,7 +599,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                     cluster, self._spec(), HubDatabase.of(self), policy=policy, log=self.log
                 )
             if self.delete_pvc and self.storage_pvc_ensure:
-                name = self._home_name.remembered or await self._existing_home() or self.pvc_name
+                name = self._home_name.remembered_name or await self._existing_home() or self.pvc_name
                 cluster = await self._connect()
                 await storage.delete_home(
                     cluster, self._spec(), name, HubDatabase.of(self), policy=policy, log=self.log
@@ -619,7 +619,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         Refuses only if the files would stay behind, or if the cluster does not say whether there are any.
         """
-        if not self.storage_pvc_ensure or self._home_name.remembered is not None:
+        if not self.storage_pvc_ensure or self._home_name.remembered_name is not None:
             return
         try:
             home = await self._existing_home()

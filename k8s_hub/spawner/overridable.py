@@ -226,7 +226,7 @@ class Overridable(
 
     @pvc_name.setter
     def pvc_name(self, name: str) -> None:
-        self._home_name = replace(self._home_name, assigned=name)
+        self._home_name = replace(self._home_name, assigned_name=name)
 
     def _name_objects(self) -> None:
         self.pod_name = self._named_by("pod_name_template")

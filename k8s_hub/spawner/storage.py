@@ -58,10 +58,10 @@ def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
     """Return everything that the choice of the home claim depends on."""
     return HomeRequest(
         identity=spec.identity,
-        template_name=spec.home.by_template,
+        template_name=spec.home.template_name,
         scope=scope_of(spec.home.template),
-        assigned_name=spec.home.assigned,
-        remembered_name=spec.home.remembered,
+        assigned_name=spec.home.assigned_name,
+        remembered_name=spec.home.remembered_name,
         legacy_names=_legacy_names(spec.home.template, spec.fields) if spec.handles_legacy_names else (),
         taken=frozenset().union(*(state.claims for state in database.states_of_other_servers().values())),
         known_since=database.known_since(),
@@ -117,7 +117,7 @@ async def delete_home(
         claim,
         identity=spec.identity,
         scope=scope_of(spec.home.template),
-        is_remembered=name == spec.home.remembered,
+        is_remembered=name == spec.home.remembered_name,
         siblings=_siblings(spec, database),
         other_users=database.users_with_claim(name, key.namespace),
     )
