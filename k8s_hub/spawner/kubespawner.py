@@ -60,7 +60,7 @@ from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
-    Run,
+    LatestRun,
     create_pod,
     ensure_claim,
     refusals,
@@ -71,7 +71,7 @@ from k8s_hub.spawner.start import (
     until_serving,
     until_synced,
 )
-from k8s_hub.spawner.stop import Removal, delete_later
+from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._views = Views(self.namespace)
         library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
-        self._run = Run(RunLog(self.log))
+        self._run = LatestRun(RunLog(self.log))
         #: The uid of this server's pod; "" before its first pod. Subclasses and hooks may read it.
         self.pod_id = ""
         #: The names of the extra claims that this server used last, by the administrator's names for them.
@@ -395,9 +395,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
-            async with storage.in_turn(spec, attempt, secure.pod, claims) as turn:
+            async with storage.placement_lock(spec, attempt, secure.pod, claims) as lock:
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = turn.created = await create_pod(attempt, placed)
+                pod = lock.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listeners[key_of(pod)] = self
             owned = [*self._owned_objects(pod), *self._resolver.environment_secret(secure.content)]
@@ -570,7 +570,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except ConfigurationError as error:
             self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return
-        removal = Removal(
+        deletion = PodDeletion(
             cluster=cluster,
             key=self._own_pod.key,
             is_own=self._own_pod.is_own,
@@ -580,7 +580,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             uncertain_attempt=uncertain,
             owned_objects=self._owned_keys(),
         )
-        await removal.run(self._own_pod.all_in(cluster.pods.view))
+        await deletion.run(self._own_pod.all_in(cluster.pods.view))
         self._run.creates.settle(uncertain)
         self._life = lifecycle.stopped(self._life)
         await self._leave()

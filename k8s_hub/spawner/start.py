@@ -96,7 +96,7 @@ class PendingCreates:
 
 
 @dataclass(slots=True)
-class Run:
+class LatestRun:
     """What a spawner keeps of its server's latest run, apart from its `Life`; the spawner owns it."""
 
     log: RunLog
@@ -135,7 +135,7 @@ LOOK_AGAIN = 5.0
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod missing from the view: it has another component label, or is new."""
 
-FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two requests to a server that does not answer yet: the first and the longest pause."""
 
 ASKING = RetryPolicy(deadline=math.inf)
@@ -303,7 +303,7 @@ async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     if not is_new or lasting >= GracePeriods().missing_object:
         raise refused(attempt, refusal, "Pod", pod.name) from refusal
     attempt.emit(new_namespace(pod.namespace, refusal.message))
-    await asyncio.sleep(FIRST_KNOCK)
+    await asyncio.sleep(FIRST_PAUSE)
 
 
 async def until_seen(attempt: Attempt, pod: Raw) -> None:
@@ -341,28 +341,28 @@ async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
     """Return once the server answers; fail as soon as the pod ends, or after ``seconds``."""
-    look, wakeup, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
+    look, wakeup, probing = _looking_at(attempt, pod, (), None), asyncio.Event(), _ProbeLoop(probe)
     clock = asyncio.get_running_loop().time
     begun = clock()
-    async with knocks.running(wakeup):
+    async with probing.running(wakeup):
         with attempt.cluster.pods.subscribe(key_of(pod), wakeup=wakeup):
-            while not knocks.have_an_answer():
+            while not probing.has_answer():
                 wakeup.clear()
                 seen = look()
                 if not isinstance(seen, Diagnosis):
-                    seen = server_silent(seen, knocks.silence)
+                    seen = server_silent(seen, probing.silence)
                 waited = clock() - begun
                 if waited >= seconds:
                     seen = at_deadline(seen, timedelta(seconds=waited))
                 if seen.fatal:
                     raise SpawnFailed(seen)
-                if knocks.has_asked:
+                if probing.has_asked:
                     attempt.emit(seen)
                 if not await _wait_for(wakeup, min(LOOK_AGAIN, seconds - waited)):
                     await attempt.cluster.check_watches(key_of(pod))
 
 
-class _Knocks:
+class _ProbeLoop:
     """Asks a server repeatedly, in a separate task, so that a hanging request does not block the look at its pod."""
 
     def __init__(self, probe: Probe) -> None:
@@ -372,7 +372,7 @@ class _Knocks:
         #: The reason why there is no usable answer yet.
         self.silence = f"{probe.url} has not responded to the first request"
 
-    def have_an_answer(self) -> bool:
+    def has_answer(self) -> bool:
         """Tell whether the server has answered; raise an exception of the asking task."""
         if self._task is None or not self._task.done():
             return False
@@ -382,21 +382,21 @@ class _Knocks:
     @asynccontextmanager
     async def running(self, wakeup: asyncio.Event) -> AsyncIterator[None]:
         """Ask while the body runs, and set the event after each answer."""
-        task = self._task = asyncio.create_task(self._knock(wakeup))
+        task = self._task = asyncio.create_task(self._probe_until_answered(wakeup))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _knock(self, wakeup: asyncio.Event) -> None:
-        pause = FIRST_KNOCK
+    async def _probe_until_answered(self, wakeup: asyncio.Event) -> None:
+        pause = FIRST_PAUSE
         try:
             while (silence := await self._probe.ask()) is not None:
                 self.silence, self.has_asked = silence, True
                 wakeup.set()
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LAST_KNOCK)
+                pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             wakeup.set()
 

@@ -229,7 +229,7 @@ async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) 
 # --- Node ---
 
 
-class Turn:
+class PlacementLock:
     """Places a user's servers that share claims one at a time: each must see where the last one went."""
 
     def __init__(self) -> None:
@@ -238,29 +238,29 @@ class Turn:
         self.created: Raw | None = None
 
 
-_turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
+_placement_locks: WeakValueDictionary[tuple[str, str, str], PlacementLock] = WeakValueDictionary()
 """By API server, namespace and user; an entry lives while any of the user's servers starts."""
 
 
 @asynccontextmanager
-async def in_turn(
+async def placement_lock(
     spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
-) -> AsyncIterator[Turn]:
-    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the turn."""
-    turn = Turn()
+) -> AsyncIterator[PlacementLock]:
+    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the lock."""
+    lock = PlacementLock()
     if not (spec.is_placed_beside_others and spec.shares_claims):
-        yield turn
+        yield lock
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
-    turn = _turns.setdefault(whose, turn)
-    # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
+    lock = _placement_locks.setdefault(whose, lock)
+    # Before the lock: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
     await start.make_room(attempt, spec.pod_name)
-    # Before the turn too: a user reads about this wait for another server's node, but not about one for the turn.
+    # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
     await _until_known(attempt, _mounted(pod, claims))
-    async with turn.lock:
-        if turn.created is not None:
-            await start.until_seen(attempt, turn.created)
-        yield turn
+    async with lock.lock:
+        if lock.created is not None:
+            await start.until_seen(attempt, lock.created)
+        yield lock
 
 
 async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
