@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,10 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
-from traitlets import observe
-from traitlets.utils.bunch import Bunch
 
 from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
 from k8s_hub.claims.home import HomeName, UseExisting, choose_home
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.obstacles import foreign_namespace, no_cluster
@@ -43,11 +40,9 @@ from k8s_hub.spawner.database import HubDatabase, renewed_access_token
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
+    SpawnOutcome,
     administrators_code,
-    explain_timeout,
     failure_of,
-    keep_from_count,
-    spawn_url,
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
@@ -56,6 +51,7 @@ from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
+from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
@@ -102,10 +98,6 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
 class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
-    _spawn: "asyncio.Future[Any] | None" = None
-    #: The hub's settings, with its count of failures; None before the first spawn.
-    _hub_settings: MutableMapping[str, Any] | None = None
-
     def __init_subclass__(cls) -> None:
         """Supervise a subclass's own start() too, with its code around super().start()."""
         super().__init_subclass__()
@@ -120,6 +112,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
         self._run = LatestRun(RunLog(self.log))
+        self._outcome = SpawnOutcome()
+        self.observe(self._outcome.note_handler, "handler")
         #: The uid of this server's pod; "" before its first pod. Subclasses and hooks may read it.
         self.pod_id = ""
         #: The names of the extra claims that this server used last, by the administrator's names for them.
@@ -128,8 +122,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             if self.enable_user_namespaces:
                 self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
             self._name_objects()
-            self._home_name = HomeName(
-                template=self.pvc_name_template, template_name=self._named_by("pvc_name_template")
+            self._remembered = Remembered(
+                HomeName(template=self.pvc_name_template, template_name=self._named_by("pvc_name_template"))
             )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
@@ -179,7 +173,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             hub_namespace=self.hub_namespace,
             slug_scheme=self.slug_scheme,
             pod_name=self.pod_name,
-            home=self._home_name,
+            home=self._remembered.home,
             handles_legacy_names=self.handle_legacy_names,
             extra_claims=parse_extra_claims(self.extra_claims),
             extra_claim_names=self.extra_claim_names,
@@ -197,28 +191,17 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if saved.namespace:
             self.namespace = saved.namespace
         self.dns_name = saved.dns_name or self.dns_name
-        self._saved = replace(
-            saved,
-            version=saved.version or COMPATIBLE_VERSION,
-            namespace=saved.namespace or self._saved.namespace,
-        )
-        if saved.pvc_name and self.remember_pvc_name:
-            self._home_name = self._home_name.found(saved.pvc_name)
+        self._remembered.load(saved, with_home=self.remember_pvc_name)
         if self.remember_pvc_name:
             self.extra_claim_names = dict(saved.extra_claims)
 
     def get_state(self) -> dict[str, Any]:
         """Return the names: a later run then finds the pod and the claim even if the configuration changed."""
-        home = self._home_name.remembered_name
-        saved = replace(
-            self._saved,
-            # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
-            version=self._saved.version if home is None else COMPATIBLE_VERSION,
+        saved = self._remembered.state(
             pod_name=self.pod_name,
-            pod_uid=self.pod_id or None,
-            namespace=self.namespace if not self.enable_user_namespaces else self._saved.namespace,
+            pod_uid=self.pod_id,
+            namespace=self._remembered.namespace if self.enable_user_namespaces else self.namespace,
             dns_name=self.dns_name,
-            pvc_name=home,
             extra_claims=self.extra_claim_names,
             url=known_url(self.server),
         )
@@ -234,7 +217,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self.log.warning("%s: cannot renew the names: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
-        self._saved = replace(self._saved, applied_options=None, access_token=None)
+        self._remembered.forget_run()
         self._life = lifecycle.cleared(self._life)
         self._run.log = RunLog(self.log)
         # The hub clears the state before it prepares a start, when browser tabs already listen.
@@ -257,25 +240,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     @property
     def _spawn_future(self) -> "asyncio.Future[Any] | None":
         """The current spawn, or the last one if it failed. JupyterHub sets it."""
-        return self._spawn
+        return self._outcome.spawn
 
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
-        self._spawn = spawn
-        if spawn is not None:
-            spawn.add_done_callback(self._judge)
-
-    def _judge(self, spawn: "asyncio.Future[Any]") -> None:
-        explain_timeout(spawn, timedelta(seconds=self.start_timeout), again=spawn_url(self))
-        if self._hub_settings is not None:
-            keep_from_count(spawn, self._hub_settings, type(self))
-
-    @observe("handler")
-    def _note_settings(self, change: Bunch) -> None:
-        # The hub removes the handler before the spawn is done.
-        if change.new is not None:
-            self._hub_settings = change.new.settings
+        self._outcome.follow(spawn, self)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -337,8 +307,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.start_succeeded()
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
-            token = renewed_access_token(self, self._log_name)
-            self._saved = replace(self._saved, access_token=token or self._saved.access_token)
+            self._remembered.renew_token(renewed_access_token(self, self._log_name))
         return url
 
     async def _url_in_time(self, started: datetime) -> str:
@@ -380,10 +349,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         await until_synced(attempt, attempt.cluster.pods)
         if storage.needs_claims(self):
             await until_synced(attempt, attempt.cluster.claims)
-        is_known = self.user_namespace_allow_existing or self._saved.namespace == self.namespace
+        is_known = self.user_namespace_allow_existing or self._remembered.namespace == self.namespace
         if not (is_known or may_use(existing, attempt, HubDatabase.of(self))):
             raise SpawnFailed(foreign_namespace(self.namespace))
-        self._saved = replace(self._saved, namespace=self.namespace)
+        self._remembered.use_namespace(self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         async with attempt.cluster.following() as feed:
             self._run.feed = feed
@@ -443,7 +412,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
         choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
         claim = await ensure_claim(attempt, choose, self._claim, feed)
-        self._home_name = self._home_name.found(key_of(claim).name)
+        self._remembered.find_home(key_of(claim).name)
         if self.storage_grow:
             await storage.grow(attempt, claim, self.storage_capacity)
         return claim
@@ -599,7 +568,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                     cluster, self._spec(), HubDatabase.of(self), policy=policy, log=self.log
                 )
             if self.delete_pvc and self.storage_pvc_ensure:
-                name = self._home_name.remembered_name or await self._existing_home() or self.pvc_name
+                name = self._remembered.home.remembered_name or await self._existing_home() or self.pvc_name
                 cluster = await self._connect()
                 await storage.delete_home(
                     cluster, self._spec(), name, HubDatabase.of(self), policy=policy, log=self.log
@@ -619,7 +588,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         Refuses only if the files would stay behind, or if the cluster does not say whether there are any.
         """
-        if not self.storage_pvc_ensure or self._home_name.remembered_name is not None:
+        if not self.storage_pvc_ensure or self._remembered.home.remembered_name is not None:
             return
         try:
             home = await self._existing_home()
@@ -636,13 +605,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             await self._leave()
         if home is None:
             return
-        if not self.remember_pvc_name and scope_of(self._home_name.template) is Scope.SERVER:
+        if not self.remember_pvc_name and scope_of(self._remembered.home.template) is Scope.SERVER:
             raise HTTPError(
                 409,
                 f"The server {old_name!r} was not renamed to {new_name!r} because its files would stay behind: "
                 "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
-        self._home_name = self._home_name.found(home)
+        self._remembered.find_home(home)
         HubDatabase.of(self).save_state(self.get_state())
 
     async def _existing_home(self) -> str | None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.utils import maybe_future
 from traitlets import HasTraits, default
 
-from k8s_hub.claims.home import HomeName
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
+from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.kube.configuration import pod_namespace
@@ -54,8 +53,10 @@ from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.failures import SpawnFailed, administrators_code
 from k8s_hub.spawner.owned_objects import OwnedObject
+from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.resolve import Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
+from k8s_hub.spawner.start import LatestRun
 from k8s_hub.text import is_http_url, kind_of
 
 if TYPE_CHECKING:
@@ -85,13 +86,8 @@ class Overridable(
     #: The DNS name from the template; a hook or a subclass may have set `dns_name` to another one.
     _named_dns_name: str
     secret_name: str
-    _home_name: HomeName
-    #: The parts of the saved state that have no attribute: the version, the namespace, the applied options and
-    #: the access token. The namespace is one that this server has used, not one that refused it. The options
-    #: are those that the start applied from the profiles; None without profiles.
-    _saved = SavedState(version=COMPATIBLE_VERSION)
-    #: The last refused choice, which the form shows again.
-    _refused: Raw | None = None
+    _remembered: Remembered
+    _run: LatestRun
 
     # --- Profiles and the form ---
 
@@ -112,7 +108,7 @@ class Overridable(
         except UnusableProfiles as error:
             self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
-        return user_choices.render_profiles(profiles, self, self._refused)
+        return user_choices.render_profiles(profiles, self, self._run.refused)
 
     @default("options_from_form")
     def _options_from_form_default(self) -> Any:
@@ -142,12 +138,12 @@ class Overridable(
             profiles = self._get_initialized_profile_list(self.profile_list)
             select(profiles, user_options, user_choices.person_of(self, profiles))
         except (WrongChoice, UnusableProfiles) as error:
-            self._refused = user_choices.to_show_again(user_options)
+            self._run.refused = user_choices.to_show_again(user_options)
             refusal = user_choices.refusal(error)
             if refusal.detail:
                 self.log.warning("%s: %s", self._log_name, refusal.detail)
             raise user_choices.bad_request(refusal.sentence) from None
-        self._refused = None
+        self._run.refused = None
         return user_options
 
     async def load_user_options(self) -> None:
@@ -163,7 +159,7 @@ class Overridable(
                 self._note_applied(AppliedOptions() if self.profile_list else None, self.user_options)
 
     def _note_applied(self, options: AppliedOptions | None, ignored: Collection[str]) -> None:
-        self._saved = replace(self._saved, applied_options=options)
+        self._remembered.apply_options(options)
         if ignored and not self.apply_user_options:
             names = user_choices.name_list(ignored)
             self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
@@ -222,11 +218,11 @@ class Overridable(
     @property
     def pvc_name(self) -> str:
         """The name of the home claim; assigning a name chooses the claim that the server uses."""
-        return self._home_name.current
+        return self._remembered.home.current
 
     @pvc_name.setter
     def pvc_name(self, name: str) -> None:
-        self._home_name = replace(self._home_name, assigned_name=name)
+        self._remembered.assign_home(name)
 
     def _name_objects(self) -> None:
         self.pod_name = self._named_by("pod_name_template")
@@ -358,14 +354,10 @@ class Overridable(
 
     def _claim(self, name: str) -> Raw:
         """Return the home claim to create under this name, with `pvc_name` set to it meanwhile."""
-        named = self._home_name
-        self.pvc_name = name
-        try:
+        with self._remembered.home_assigned(name):
             if not self._overrides("get_pvc_manifest"):
                 return build_claim(self._resolver.claim_inputs())
             return self._from_subclass("get_pvc_manifest")
-        finally:
-            self._home_name = named
 
     def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
         """Return the objects to create after this pod."""

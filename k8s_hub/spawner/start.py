@@ -106,6 +106,8 @@ class LatestRun:
     feed: EventSubscription | None = None
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
+    #: The user's last refused choice, which the form shows again.
+    refused: Raw | None = None
 
     def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
         """Emit a diagnosis and return it if it is new; redact a failure, because the cluster may quote the pod."""
