@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from html import escape
+from inspect import iscoroutine
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 
@@ -301,6 +302,21 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 # --- Sentences ---
+
+
+def wrong_result(name: str, returned: Any, expected: str) -> SpawnFailed:
+    """Return the failure of a start whose hook, or overridden method, returned something else than expected."""
+    if iscoroutine(returned):
+        returned.close()
+    what = "None" if returned is None else f"a {type(returned).__name__}"
+    return SpawnFailed(
+        Diagnosis.failed(
+            Stage.REQUEST,
+            Reason.INVALID,
+            f"Your server could not start because a setting of this hub is not valid. {CONTACT}",
+            detail=f"{name} returned {what}, and not {expected}",
+        )
+    )
 
 
 def _invalid_setting(error: SettingError) -> Diagnosis:

@@ -33,7 +33,7 @@ from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import lifecycle, preflight, security, storage
-from k8s_hub.spawner.address import Address, known_host, known_url
+from k8s_hub.spawner.address import host_in_row, url_in_row
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.database import HubDatabase, renewed_access_token
@@ -45,6 +45,7 @@ from k8s_hub.spawner.failures import (
     failure_of,
 )
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
+from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans
 from k8s_hub.spawner.overridable import Overridable
@@ -53,6 +54,7 @@ from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, loo
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
+from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
@@ -120,10 +122,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.extra_claim_names: dict[str, str] = {}
         if self.user is not None:
             if self.enable_user_namespaces:
-                self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
+                self.namespace = slugs.namespace(self._resolver.name_by("user_namespace_template"))
             self._name_objects()
             self._remembered = Remembered(
-                HomeName(template=self.pvc_name_template, template_name=self._named_by("pvc_name_template"))
+                HomeName(
+                    template=self.pvc_name_template, template_name=self._resolver.name_by("pvc_name_template")
+                )
             )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
@@ -165,6 +169,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             attempt_id=lifecycle.attempt_of(self._life),
         )
 
+    @property
+    def _manifests(self) -> ManifestBuilder:
+        return ManifestBuilder(
+            spawner=self, resolver=self._resolver, remembered=self._remembered, port_of=self._get_pod_port
+        )
+
     def _spec(self) -> ServerSpec:
         """Return the server's spec from the current settings."""
         return ServerSpec(
@@ -203,7 +213,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             namespace=self._remembered.namespace if self.enable_user_namespaces else self.namespace,
             dns_name=self.dns_name,
             extra_claims=self.extra_claim_names,
-            url=known_url(self.server),
+            url=url_in_row(self.server),
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -327,8 +337,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 attempt = await self._attempt(started)
                 with refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
-                    whole = await attempt.asking(lambda: self._whole(attempt.cluster, pod))
-                url = self._address_of(whole)
+                    whole = await attempt.asking(partial(whole_pod, self, attempt.cluster, pod))
+                url = url_of(self, whole)
                 probe = Probe.by(self, url)
                 await until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
@@ -345,7 +355,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._settle_dns_name()
         existing = None
         if self.enable_user_namespaces:
-            existing = await ensure_namespace(attempt, self._namespace_to_create())
+            existing = await ensure_namespace(attempt, self._manifests.namespace())
         await until_synced(attempt, attempt.cluster.pods)
         if storage.needs_claims(self):
             await until_synced(attempt, attempt.cluster.claims)
@@ -357,7 +367,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         async with attempt.cluster.following() as feed:
             self._run.feed = feed
             claims = await self._ensure_claims(attempt, feed)
-            manifest = await self._pod()
+            manifest = await self._manifests.pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.pending_deletes.withdraw_matching(self._own_pod.key)
             subscribe(feed, PODS, self._own_pod.key)
@@ -369,7 +379,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 pod = lock.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listeners[key_of(pod)] = self
-            owned = [*self._owned_objects(pod), *self._resolver.environment_secret(secure.content)]
+            owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
@@ -411,7 +421,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
         choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
-        claim = await ensure_claim(attempt, choose, self._claim, feed)
+        claim = await ensure_claim(attempt, choose, self._manifests.home_claim, feed)
         self._remembered.find_home(key_of(claim).name)
         if self.storage_grow:
             await storage.grow(attempt, claim, self.storage_capacity)
@@ -481,7 +491,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 cluster,
                 self._own_pod,
                 self._life,
-                known_host(self.server),
+                host_in_row(self.server),
                 request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
@@ -495,7 +505,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         match found:
             case NoPod():
                 # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
-                code, how = end_without_pod(self._life, known_host(self.server))
+                code, how = end_without_pod(self._life, host_in_row(self.server))
                 if how:
                     self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how)
                 return code
@@ -517,7 +527,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.pod_id = uid_of(found.pod)
         cluster.pods.listeners[key_of(found.pod)] = self
         if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
-            await self._sync_address(cluster, found.pod)
+            await sync_address(self, cluster, found.pod)
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
@@ -547,7 +557,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
             uncertain_attempt=uncertain,
-            owned_objects=self._owned_keys(),
+            owned_objects=self._manifests.owned_keys(),
         )
         await deletion.run(self._own_pod.all_in(cluster.pods.view))
         self._run.creates.settle(uncertain)
@@ -629,39 +639,6 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     # --- Address ---
 
-    async def _sync_address(self, cluster: Cluster, pod: Raw) -> None:
-        """Save the pod's current address for the hub: a restarted node gives its pods new addresses.
-
-        The hub updates its routes at its next check.
-        """
-        url = await self._known_url(cluster, pod)
-        if url is None:
-            return
-        address, server = Address.of(url), self.server
-        if address != Address(server.proto, server.ip, server.port):
-            self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), url, server.host)
-            HubDatabase.of(self).save_address(server, address)
-
-    async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
-        """Return the URL at which a pod's server listens; None if it is unknown.
-
-        A failing hook or template must neither end a poll nor keep the hub from starting. This method logs the
-        failure, and the hub keeps the address it has.
-        """
-        try:
-            async with asyncio.timeout(self.k8s_api_request_timeout):
-                return self._address_of(await self._whole(cluster, pod))
-        except (KubeError, TimeoutError) as error:
-            self.log.debug("%s: its address is not known: %s", key_of(pod), error)
-        except Exception:
-            self.log.exception("%s: its address is not known", key_of(pod))
-        return None
-
-    async def _whole(self, cluster: Cluster, pod: Raw) -> Raw:
-        """Return the whole pod if an administrator's code makes its URL, else the kept part of it."""
-        is_asked_for = self.get_pod_url is not None or self._overrides("_get_pod_url")
-        return await cluster.whole(pod) if is_asked_for else pod
-
     async def get_url(self) -> str:
         """Return the server's URL after a restart of the hub: from the pod, else the one that the hub has.
 
@@ -682,5 +659,5 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except Exception:
             self.log.exception("%s: its address is not known", self._log_name)
             return known
-        address = await self._known_url(attempt.cluster, serving)
+        address = await known_url(self, attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"

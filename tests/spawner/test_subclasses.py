@@ -565,7 +565,7 @@ async def test_a_hook_may_mix_models_and_dicts():
         pod.spec.containers[0].volume_mounts += [{"name": "home", "mountPath": "/home"}]
         return pod
 
-    manifest = await bare_spawner(modify_pod_hook=add_containers)._pod()
+    manifest = await bare_spawner(modify_pod_hook=add_containers)._manifests.pod()
 
     assert [each["name"] for each in manifest["spec"]["initContainers"]] == ["first", "second"]
     assert manifest["spec"]["initContainers"][0]["securityContext"] == {"runAsUser": 0}
