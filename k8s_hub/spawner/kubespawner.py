@@ -8,21 +8,18 @@ from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 
-from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
-from k8s_hub.claims.home import HomeName, UseExisting, choose_home
+from k8s_hub.claims.extra import parse_extra_claims
+from k8s_hub.claims.home import HomeName
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.obstacles import foreign_namespace, no_cluster
-from k8s_hub.diagnosis.pod_life import end_in_words, is_ready_to_serve
-from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.pod_life import end_in_words
 from k8s_hub.kube import library
 from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
@@ -44,7 +41,7 @@ from k8s_hub.spawner.failures import (
     administrators_code,
     failure_of,
 )
-from k8s_hub.spawner.lifecycle import Life, Running, Starting
+from k8s_hub.spawner.lifecycle import Life, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans
@@ -53,14 +50,14 @@ from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
-from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
+from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
     LatestRun,
+    begin,
     create_pod,
-    ensure_claim,
     refusals,
     requested,
     subscribe,
@@ -147,18 +144,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return library.core_v1(InformerPool.for_current_loop().library(connection_settings(self)))
 
     async def _connect(self) -> Cluster:
-        cluster = await self._views.join(
-            connection_settings(self),
-            namespace=self.namespace,
-            component=self.component_label,
-            with_claims=storage.needs_claims(self),
-            with_events=self.events_enabled,
-        )
+        cluster = await self._views.join(self, with_claims=storage.needs_claims(self))
         await look_for_orphans(self, cluster)
         return cluster
-
-    async def _leave(self) -> None:
-        await self._views.leave(connection_settings(self))
 
     @property
     def _own_pod(self) -> OwnPod:
@@ -328,7 +316,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             async with limit:
                 # Before the first request to the cluster, only an administrator's function can take long.
-                self._emit(requested(started))
+                self._run.emit(self._log_name, requested(started))
                 with security.protected(self):
                     await self.load_user_options()
                 # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
@@ -394,61 +382,26 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             cluster = await self._connect()
         except ConfigurationError as error:
             raise SpawnFailed(no_cluster(str(error))) from error
-        return Attempt(
-            cluster=cluster,
-            identity=identity_of(self),
-            attempt_id=uuid4().hex,
-            started=started,
-            grace_seconds=self.delete_grace_period,
-            creates=self._run.creates,
-            emit=self._emit,
-            add_events=self._run.progress.add_events,
-            diagnose=partial(
-                diagnose,
-                site_rules=tuple(self.diagnosis_rules),
-                on_error=self._log_broken_rule,
-            ),
-        )
-
-    def _log_broken_rule(self, rule: Callable[..., object], error: Exception) -> None:
-        BROKEN_CODE.log_once(self.log, f"diagnosis rule {name_of(rule)}", error)
+        return begin(self, cluster, self._run, started)
 
     async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, home first; create those that are missing."""
-        claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
-        extras = parse_extra_claims(self.extra_claims)
-        return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
-
-    async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
-        choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
-        claim = await ensure_claim(attempt, choose, self._manifests.home_claim, feed)
-        self._remembered.find_home(key_of(claim).name)
-        if self.storage_grow:
-            await storage.grow(attempt, claim, self.storage_capacity)
-        return claim
-
-    async def _ensure_extra_claim(
-        self, extra: ExtraClaim, attempt: Attempt, feed: "EventSubscription | None"
-    ) -> Raw:
-        template_name = self._expand_user_properties(extra.name_template)
-        request = storage.extra_claim_request(self._spec(), extra, template_name, HubDatabase.of(self))
-        claim = await ensure_claim(
-            attempt,
-            partial(choose_extra, request, extra.name),
-            partial(self._resolver.extra_claim, extra),
-            feed,
-        )
-        self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
-        if self.storage_grow:
-            await storage.grow(attempt, claim, extra.capacity)
-        return claim
-
-    def _emit(self, diagnosis: Diagnosis) -> None:
-        emitted = self._run.emit(diagnosis)
-        if emitted is not None:
-            # Only the user needs the normal steps: in a burst of starts they would hide the unusual ones.
-            level = logging.DEBUG if emitted.reason is None else logging.INFO
-            self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
+        claims = []
+        if self.storage_pvc_ensure:
+            home = await storage.ensure_home(
+                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, feed
+            )
+            self._remembered.find_home(key_of(home).name)
+            await storage.grow(attempt, home, self.storage_capacity if self.storage_grow else None)
+            claims.append(home)
+        for extra in parse_extra_claims(self.extra_claims):
+            claim = await storage.ensure_extra_claim(
+                attempt, self._spec(), extra, HubDatabase.of(self), resolver=self._resolver, feed=feed
+            )
+            self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
+            await storage.grow(attempt, claim, extra.capacity if self.storage_grow else None)
+            claims.append(claim)
+        return claims
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab gets all of it."""
@@ -477,7 +430,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             code = await self._exit_code()
             if code is not None and not isinstance(self._life, Starting):
-                await self._leave()
+                await self._views.leave(self)
         except Exception:  # noqa: BLE001 - log_poll_failure logs it
             self._run.log.log_poll_failure(self._log_name)
         return code
@@ -516,18 +469,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
-            case PodAlive():
-                await self._note_alive(cluster, found)
+            case PodAlive(pod=pod, entry=entry):
+                self._run.log.log_trouble(pod, lifecycle.last_seen(self._life))
+                self._life = lifecycle.seen_alive(self._life, entry)
+                self.pod_id = uid_of(pod)
+                cluster.pods.listeners[key_of(pod)] = self
+                await sync_address(self, cluster, pod)
         return None
-
-    async def _note_alive(self, cluster: Cluster, found: PodAlive) -> None:
-        before = self._life.seen if isinstance(self._life, Running) else None
-        self._run.log.log_trouble(found.pod, {} if before is None else before.kept)
-        self._life = lifecycle.seen_alive(self._life, found.entry)
-        self.pod_id = uid_of(found.pod)
-        cluster.pods.listeners[key_of(found.pod)] = self
-        if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
-            await sync_address(self, cluster, found.pod)
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
@@ -562,7 +510,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         await deletion.run(self._own_pod.all_in(cluster.pods.view))
         self._run.creates.settle(uncertain)
         self._life = lifecycle.stopped(self._life)
-        await self._leave()
+        await self._views.leave(self)
 
     async def delete_forever(self) -> None:
         """Delete the extra claims of a permanently removed server or user and, with `delete_pvc`, the home.
@@ -589,7 +537,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._log_name,
                 error,
             )
-        await self._leave()
+        await self._views.leave(self)
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 
@@ -612,7 +560,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 "Try again later.",
             ) from error
         finally:
-            await self._leave()
+            await self._views.leave(self)
         if home is None:
             return
         if not self.remember_pvc_name and scope_of(self._remembered.home.template) is Scope.SERVER:
@@ -632,10 +580,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
             await until_synced(attempt, attempt.cluster.claims)
-        choice = choose_home(
-            storage.home_request(self._spec(), HubDatabase.of(self)), attempt.cluster.claims.view
-        )
-        return choice.name if isinstance(choice, UseExisting) else None
+        return storage.existing_home(attempt, self._spec(), HubDatabase.of(self))
 
     # --- Address ---
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
@@ -53,10 +54,12 @@ async def known_url(spawner: Overridable, cluster: Cluster, pod: Raw) -> str | N
 
 
 async def sync_address(spawner: Overridable, cluster: Cluster, pod: Raw) -> None:
-    """Save the pod's current address for the hub: a restarted node gives its pods new addresses.
+    """Save the current address of a pod that serves, for the hub: a restarted node gives its pods new addresses.
 
     The hub updates its routes at its next check.
     """
+    if spawner.server is None or not spawner.server.ip or not is_ready_to_serve(pod):
+        return
     url = await known_url(spawner, cluster, pod)
     if url is None:
         return

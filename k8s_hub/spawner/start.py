@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, assert_never
+from uuid import uuid4
 
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
@@ -53,7 +54,8 @@ from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
-from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.run_log import RunLog, log_broken_rule
+from k8s_hub.spawner.spec import identity_of
 
 
 class PendingCreates:
@@ -109,10 +111,12 @@ class LatestRun:
     #: The user's last refused choice, which the form shows again.
     refused: Raw | None = None
 
-    def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Emit a diagnosis and return it if it is new; redact a failure, because the cluster may quote the pod."""
+    def emit(self, server: str, diagnosis: Diagnosis) -> None:
+        """Emit a diagnosis, and log it if it is new; redact a failure, because the cluster may quote the pod."""
         said = diagnosis if diagnosis.reason is None else redacted(diagnosis, self.secrets)
-        return self.progress.emit(said)
+        emitted = self.progress.emit(said)
+        if emitted is not None:
+            self.log.log_diagnosis(server, emitted)
 
     def at_deadline(self, start_timeout: float) -> Diagnosis:
         """Return why the start has not ended in time, with the limit that the administrator configured."""
@@ -180,6 +184,25 @@ class Attempt:
     def key(self, name: str) -> Key:
         """Return the key of an object in the server's namespace."""
         return Key(self.identity.namespace, name)
+
+
+def begin(spawner: Any, cluster: Cluster, run: LatestRun, started: datetime) -> Attempt:
+    """Return a new start of a spawner's server."""
+    return Attempt(
+        cluster=cluster,
+        identity=identity_of(spawner),
+        attempt_id=uuid4().hex,
+        started=started,
+        grace_seconds=spawner.delete_grace_period,
+        creates=run.creates,
+        emit=partial(run.emit, spawner._log_name),  # noqa: SLF001 - as the hub's own log names it
+        add_events=run.progress.add_events,
+        diagnose=partial(
+            diagnose,
+            site_rules=tuple(spawner.diagnosis_rules),
+            on_error=partial(log_broken_rule, spawner.log),
+        ),
+    )
 
 
 def requested(started: datetime) -> Diagnosis:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -10,8 +10,8 @@ from typing import Any, assert_never
 from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
-from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, may_delete_extra
-from k8s_hub.claims.home import HomeRequest, LegacyName, legacy_names
+from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, choose_extra, may_delete_extra
+from k8s_hub.claims.home import HomeRequest, LegacyName, UseExisting, choose_home, legacy_names
 from k8s_hub.claims.lookup import missing_growth
 from k8s_hub.claims.placement import (
     Anywhere,
@@ -28,6 +28,7 @@ from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
+from k8s_hub.kube.event_subscription import EventSubscription
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
@@ -38,6 +39,7 @@ from k8s_hub.spawner import start
 from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.resolve import Resolver
 from k8s_hub.spawner.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
@@ -90,6 +92,41 @@ def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
         return legacy_names(template, fields)
     except TemplateError:
         return ()  # a subclass has its own fields
+
+
+async def ensure_home(
+    attempt: start.Attempt,
+    spec: ServerSpec,
+    database: HubDatabase,
+    manifest: Callable[[str], Raw],
+    feed: EventSubscription | None,
+) -> Raw:
+    """Return the server's home; create it from ``manifest(name)`` if it is missing."""
+    return await start.ensure_claim(
+        attempt, partial(choose_home, home_request(spec, database)), manifest, feed
+    )
+
+
+async def ensure_extra_claim(
+    attempt: start.Attempt,
+    spec: ServerSpec,
+    extra: ExtraClaim,
+    database: HubDatabase,
+    *,
+    resolver: Resolver,
+    feed: EventSubscription | None,
+) -> Raw:
+    """Return one of the server's extra claims; create it if it is missing."""
+    request = extra_claim_request(spec, extra, resolver.expand(extra.name_template), database)
+    return await start.ensure_claim(
+        attempt, partial(choose_extra, request, extra.name), partial(resolver.extra_claim, extra), feed
+    )
+
+
+def existing_home(attempt: start.Attempt, spec: ServerSpec, database: HubDatabase) -> str | None:
+    """Return the name of the server's home in the view of claims; None if it has none."""
+    choice = choose_home(home_request(spec, database), attempt.cluster.claims.view)
+    return choice.name if isinstance(choice, UseExisting) else None
 
 
 # --- Deletion ---
@@ -188,7 +225,10 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
 
 
 async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None:
-    """Request the configured size once if the claim requests less; the start continues whatever the result."""
+    """Request the configured size once if the claim requests less; None requests nothing.
+
+    The start continues whatever the result.
+    """
     if missing_growth(claim, capacity) is None:
         return
     key = key_of(claim)
