@@ -1,12 +1,12 @@
 """The parts of one server: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
-from traitlets import HasTraits, default
+from traitlets import HasTraits
 
 from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.kube.configuration import pod_namespace
@@ -25,10 +25,9 @@ from k8s_hub.objects.keys import owned_by
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import UnusableProfiles, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
-from k8s_hub.profiles.listing import in_order
-from k8s_hub.profiles.selection import WrongChoice, profile_of, select, unknown_to
+from k8s_hub.profiles.selection import WrongChoice, select, unknown_to
 from k8s_hub.spawner import user_choices
-from k8s_hub.spawner.address import alt_name, in_url
+from k8s_hub.spawner.address import in_url
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
 from k8s_hub.spawner.config.cluster import ClusterTraits
@@ -81,10 +80,6 @@ class Overridable(
 
     # --- Profiles and the form ---
 
-    @default("options_form")
-    def _default_options_form(self) -> Any:
-        return self._render_options_form_dynamically if self.profile_list else ""
-
     async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
         """Return the current form: the user's groups and last choice may have changed since the last time."""
         with administrators_code("KubeSpawner.profile_list"):
@@ -99,10 +94,6 @@ class Overridable(
             self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
         return user_choices.render_profiles(profiles, self, self._run.refused)
-
-    @default("options_from_form")
-    def _options_from_form_default(self) -> Any:
-        return self._options_from_form
 
     def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
         """Return the form's fields as user_options, without judging them."""
@@ -146,22 +137,13 @@ class Overridable(
                     self._validate_user_options(profiles)
                 await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
             else:
-                self._note_applied(AppliedOptions() if self.profile_list else None, self.user_options)
-
-    def _note_applied(self, options: AppliedOptions | None, ignored: Collection[str]) -> None:
-        self._remembered.apply_options(options)
-        if ignored and not self.apply_user_options:
-            names = user_choices.name_list(ignored)
-            self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
+                self._remembered.apply_options(AppliedOptions() if self.profile_list else None)
+                user_choices.log_ignored(self, self.user_options)
 
     def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
         """Raise a ValueError with a sentence if the initialised profiles do not allow the options."""
         if profile_list:
             select(profile_list, self.user_options, user_choices.person_of(self, profile_list))
-
-    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
-        """Return the initialised profile with this slug; the default profile without a slug."""
-        return profile_of(profile_list, slug, user_choices.person_of(self, profile_list))
 
     def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
         """Apply a profile and the choices of its options.
@@ -172,7 +154,8 @@ class Overridable(
         person = user_choices.person_of(self, profile_list)
         selection = select(profile_list, options, person, templates=user_choices.EXPANDED_LATER)
         applied = AppliedOptions(profile=str(selection.profile["slug"]), options=selection.chosen)
-        self._note_applied(applied, unknown_to(selection.profile, self.user_options))
+        self._remembered.apply_options(applied)
+        user_choices.log_ignored(self, unknown_to(selection.profile, self.user_options))
         return user_choices.apply_all(selection.overrides, selection.profile, self._apply_overrides)
 
     def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
@@ -193,10 +176,6 @@ class Overridable(
         if profile_list is not self.profile_list:  # the trait's validator has warned about that one
             self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
         return user_choices.usable_profiles(self, profiles, faults)
-
-    def _sorted_dict_values(self, src: Any) -> Any:
-        """Return a dictionary's values in the order of its keys; return anything else unchanged."""
-        return in_order(src) if isinstance(src, dict) else src
 
     # --- Names ---
 
@@ -267,7 +246,6 @@ class Overridable(
         """Makes the inputs of manifests through the methods that subclasses override."""
         return Resolver(
             spawner=self,
-            metadata=metadata_inputs(self),
             expand=self._expand_user_properties,
             expand_all=self._expand_all,
             common_labels=self._build_common_labels,
@@ -351,19 +329,6 @@ class Overridable(
             **sign_certificate(self.internal_certs_location, name, [*local, *alt_names]),
             "cafile": self.internal_trust_bundles[SERVERS_AUTHORITY],
         }
-
-    @default("ssl_alt_names")
-    def _default_ssl_alt_names(self) -> list[str]:
-        """Return the names that the hub may call the pod by, for its certificate."""
-        self._settle_dns_name()
-        name, namespace = self.service_name, self.namespace
-        service = [self.dns_name, name, f"{name}.{namespace}", f"{name}.{namespace}.svc"]
-        configured = self._resolver.connect_host()
-        return [*(f"DNS:{each}" for each in service), *([alt_name(configured)] if configured else [])]
-
-    @default("ssl_alt_names_include_local")
-    def _default_ssl_alt_names_include_local(self) -> bool:
-        return False
 
     def _get_pod_port(self, pod: Raw) -> int:
         ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())

@@ -103,8 +103,6 @@ class Resolver:
 
     #: Has the options as attributes; callables get it as their argument.
     spawner: Any
-    #: The inputs of all labels and annotations.
-    metadata: metadata.MetadataInputs
     #: The steps: expand one template, expand all in nested lists and dictionaries, build labels and annotations.
     expand: Callable[[str], str]
     expand_all: Callable[[Any], Any]
@@ -172,7 +170,7 @@ class Resolver:
         shared = self.common_labels(self.expanded("storage_extra_labels"))
         return ClaimInputs(
             pvc_name=spawner.pvc_name,
-            labels=metadata.claim_labels(self.metadata, shared),
+            labels=metadata.claim_labels(metadata_inputs(spawner), shared),
             annotations=self.annotations(self.expanded("storage_extra_annotations")),
             storage_capacity=spawner.storage_capacity,
             storage_class=spawner.storage_class,
