@@ -362,9 +362,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
-            async with storage.placement_lock(spec, attempt, secure.pod, claims) as lock:
+            async with storage.placement_lock(spec, attempt, secure.pod, claims) as placement:
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = lock.created = await create_pod(attempt, placed)
+                pod = placement.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listeners[key_of(pod)] = self
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]

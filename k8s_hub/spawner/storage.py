@@ -287,20 +287,20 @@ async def placement_lock(
     spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
 ) -> AsyncIterator[PlacementLock]:
     """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the lock."""
-    lock = PlacementLock()
+    placement = PlacementLock()
     if not (spec.is_placed_beside_others and spec.shares_claims):
-        yield lock
+        yield placement
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
-    lock = _placement_locks.setdefault(whose, lock)
+    placement = _placement_locks.setdefault(whose, placement)
     # Before the lock: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
     await start.make_room(attempt, spec.pod_name)
     # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
     await _until_known(attempt, _mounted(pod, claims))
-    async with lock.lock:
-        if lock.created is not None:
-            await start.until_seen(attempt, lock.created)
-        yield lock
+    async with placement.lock:
+        if placement.created is not None:
+            await start.until_seen(attempt, placement.created)
+        yield placement
 
 
 async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
