@@ -628,3 +628,14 @@ async def test_an_ordinary_subclass_is_not_commented_on(spawner_class, caplog):
     bare_spawner(spawner_class=spawner_class, config=Config())
 
     assert caplog.messages == []
+
+
+def test_labels_by_default_may_have_the_pods_name():
+    """A spawner is named before anything asks for its labels."""
+
+    class Labels(KubeSpawner):
+        @default("common_labels")
+        def _with_pod(self):
+            return {"pod": self.pod_name}
+
+    assert bare_spawner(spawner_class=Labels).common_labels == {"pod": "jupyter-ada"}
