@@ -470,7 +470,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
             case PodAlive(pod=pod, entry=entry):
-                self._run.log.log_trouble(pod, lifecycle.last_seen(self._life))
+                self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
                 self._life = lifecycle.seen_alive(self._life, entry)
                 self.pod_id = uid_of(pod)
                 cluster.pods.listeners[key_of(pod)] = self

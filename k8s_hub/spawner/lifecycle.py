@@ -109,7 +109,7 @@ def seen_alive(life: Life, pod: Entry | None) -> Life:
     return life if isinstance(life, Starting | Failed) else Running(pod)
 
 
-def last_seen(life: Life) -> Raw:
+def last_seen_alive(life: Life) -> Raw:
     """Return the pod as poll() last saw it alive; empty before."""
     return life.seen.kept if isinstance(life, Running) and life.seen is not None else {}
 
