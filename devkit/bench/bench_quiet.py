@@ -148,10 +148,10 @@ async def run_pods(spawners: list[KubeSpawner], nodes: list[str]) -> int:
     async def run(spawner: KubeSpawner, node: str) -> None:
         async with turns:
             # Named in a claim that nobody will bind: the controller manager has nothing to say about it.
-            claim = spawner._claim(spawner.pvc_name)
+            claim = spawner._manifests.home_claim(spawner.pvc_name)
             volume = {"storageClassName": "", "volumeName": "of-another-cluster"}
             await api.create(CLAIMS, spawner.namespace, {**claim, "spec": {**claim["spec"], **volume}})
-            pod = await spawner._pod()
+            pod = await spawner._manifests.pod()
             spec = {**pod["spec"], "nodeName": node}
             await api.create(PODS, spawner.namespace, {**pod, "spec": spec})
 

@@ -30,7 +30,7 @@ SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DemoRun:
     """What the hub's configuration needs to know about one run of the demo. It is passed in the environment."""
 
     config: str  # absolute path of the loaded file
@@ -71,7 +71,7 @@ class Outcome:
         return cls(**json.loads(path.read_text()))
 
 
-def complete(c: Config, run: Run) -> None:
+def complete(c: Config, run: DemoRun) -> None:
     """Adapt ``c`` to this run, and write the outcome."""
     left_out: Sequence[str] = ()
     if run.is_own:
@@ -122,7 +122,7 @@ def sections_without_effect(c: Config, path: Path) -> list[str]:
     return [sentence for _, sentence in near_misses(dict.fromkeys(c, 0), own=loaded)]
 
 
-def _mark_servers(c: Config, run: Run) -> None:
+def _mark_servers(c: Config, run: DemoRun) -> None:
     """Mark servers with this run, and let them report activity often, also in the sections of subclasses."""
     ours = {MARKER: run.marker, "JUPYTERHUB_ACTIVITY_INTERVAL": str(run.activity_seconds)}
     c.KubeSpawner.environment.update(ours)
@@ -131,7 +131,7 @@ def _mark_servers(c: Config, run: Run) -> None:
             section["environment"].update(ours)
 
 
-def _mark_services(c: Config, run: Run) -> None:
+def _mark_services(c: Config, run: DemoRun) -> None:
     """Mark the services: the hub passes them the variables of their own, not its environment."""
     for service in _items(c.JupyterHub.services):
         if isinstance(service, dict) and service.get("command"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from devkit.demo import configuration, hub_log
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub reads this as a script
-run = configuration.Run.of_environment()
+run = configuration.DemoRun.of_environment()
 load_subconfig(run.config)  # type: ignore[name-defined]  # noqa: F821 - as above
 configuration.complete(c, run)
 hub_log.quiet()

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from devkit.demo.configuration import Run
+from devkit.demo.configuration import DemoRun
 from devkit.demo.leftovers import MARKER
 from devkit.demo.login import PASSWORD
 from devkit.demo.process import Command
@@ -193,8 +193,8 @@ def _completed(plan: Plan, hub: Command) -> Command:
     )
 
 
-def _run_of(plan: Plan) -> Run:
-    return Run(
+def _run_of(plan: Plan) -> DemoRun:
+    return DemoRun(
         config=str(plan.settings.hub_config.absolute()),
         is_own=plan.settings.is_own_config,
         is_mini=plan.settings.kubeconfig is None,

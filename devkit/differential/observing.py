@@ -190,7 +190,7 @@ class _Observer:
         """Return the pod that would be created."""
         spawner = self._spawner
         if not isinstance(spawner, peers.Theirs):
-            return to_json(await spawner._pod())
+            return to_json(await spawner._manifests.pod())
         pod = await spawner.get_pod_manifest()
         if spawner.modify_pod_hook:
             pod = await maybe_future(spawner.modify_pod_hook(spawner, pod))

@@ -50,23 +50,23 @@ class HomeName:
 
     template: str
     """The template at the time when the server's names were resolved. Later changes have no effect."""
-    by_template: str
+    template_name: str
     """The template's name for this server."""
-    remembered: str | None = None
+    remembered_name: str | None = None
     """The claim that was used last: from the saved state, or found since."""
-    assigned: str | None = None
+    assigned_name: str | None = None
     """Set by a hook, a profile or a subclass since the claim was last found."""
 
     @property
     def current(self) -> str:
         """The name that counts."""
-        if self.assigned is not None:
-            return self.assigned
-        return self.by_template if self.remembered is None else self.remembered
+        if self.assigned_name is not None:
+            return self.assigned_name
+        return self.template_name if self.remembered_name is None else self.remembered_name
 
     def found(self, name: str) -> "HomeName":
         """Return a copy for a home that was found, or created, under this name."""
-        return replace(self, remembered=name, assigned=None)
+        return replace(self, remembered_name=name, assigned_name=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

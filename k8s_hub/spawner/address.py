@@ -37,11 +37,11 @@ def in_url(host: str) -> str:
         return host
 
 
-def known_url(server: Any) -> str | None:
+def url_in_row(server: Any) -> str | None:
     """Return the URL in the hub's row of a server, even from an earlier spawner; None before the hub knows it."""
     return server.url if server is not None and server.ip else None
 
 
-def known_host(server: Any) -> str | None:
+def host_in_row(server: Any) -> str | None:
     """Return the IP or host name in the hub's row of a server; "" before the hub knows it, None without a row."""
     return None if server is None else server.ip or ""

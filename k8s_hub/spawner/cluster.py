@@ -83,19 +83,13 @@ class Views:
         self._shared_namespace = shared_namespace
         self._joined: set[str] = set()
 
-    async def join(
-        self,
-        settings: ConnectionSettings,
-        *,
-        namespace: str,
-        component: str,
-        with_claims: bool,
-        with_events: bool,
-    ) -> Cluster:
-        """Return the cluster, with the views of the namespace.
+    async def join(self, spawner: Any, *, with_claims: bool) -> Cluster:
+        """Return the cluster, with the views of the spawner's current namespace.
 
         Raises ConfigurationError if no cluster is configured.
         """
+        settings, namespace = connection_settings(spawner), spawner.namespace
+        component, with_events = spawner.component_label, spawner.events_enabled
         self._joined.add(namespace)
         await InformerPool.for_current_loop().hold(settings, namespace, self)
         return await _cluster(
@@ -106,8 +100,9 @@ class Views:
             with_events=with_events,
         )
 
-    async def leave(self, settings: ConnectionSettings) -> None:
+    async def leave(self, spawner: Any) -> None:
         """Close the views of a user's own namespace, unless another of its servers needs them."""
+        settings = connection_settings(spawner)
         for namespace in self._joined - {self._shared_namespace}:
             self._joined.discard(namespace)
             await InformerPool.for_current_loop().release(settings, namespace, self)

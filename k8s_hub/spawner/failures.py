@@ -10,13 +10,16 @@ import traceback
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from html import escape
+from inspect import iscoroutine
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from prometheus_client import Counter
 from tornado.web import HTTPError
+from traitlets.utils.bunch import Bunch
 
 from k8s_hub.diagnosis.diagnosis import NOT_STARTED, Diagnosis, Reason, Stage, redacted_text
 from k8s_hub.diagnosis.messages import CONTACT
@@ -144,6 +147,31 @@ def spawn_url(spawner: Any) -> str:
 
 
 # --- The hub's count ---
+
+
+class SpawnOutcome:
+    """The hub's future of one server's spawn, and the hub's count of failures; the spawner owns it."""
+
+    def __init__(self) -> None:
+        #: The current spawn, or the last one if it failed.
+        self.spawn: asyncio.Future[Any] | None = None
+        self._hub_settings: MutableMapping[str, Any] | None = None
+
+    def note_handler(self, change: Bunch) -> None:
+        """Keep the hub's settings, which have its count: the hub removes the handler before the spawn is done."""
+        if change.new is not None:
+            self._hub_settings = change.new.settings
+
+    def follow(self, spawn: "asyncio.Future[Any] | None", spawner: Any) -> None:
+        """Judge this spawn of the spawner once it is done, before the callbacks that are added later."""
+        self.spawn = spawn
+        if spawn is not None:
+            spawn.add_done_callback(partial(self._judge, spawner))
+
+    def _judge(self, spawner: Any, spawn: "asyncio.Future[Any]") -> None:
+        explain_timeout(spawn, timedelta(seconds=spawner.start_timeout), again=spawn_url(spawner))
+        if self._hub_settings is not None:
+            keep_from_count(spawn, self._hub_settings, type(spawner))
 
 
 _COUNTS = "k8s_hub_counts"
@@ -274,6 +302,21 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 # --- Sentences ---
+
+
+def wrong_result(name: str, returned: Any, expected: str) -> SpawnFailed:
+    """Return the failure of a start whose hook, or overridden method, returned something else than expected."""
+    if iscoroutine(returned):
+        returned.close()
+    what = "None" if returned is None else f"a {type(returned).__name__}"
+    return SpawnFailed(
+        Diagnosis.failed(
+            Stage.REQUEST,
+            Reason.INVALID,
+            f"Your server could not start because a setting of this hub is not valid. {CONTACT}",
+            detail=f"{name} returned {what}, and not {expected}",
+        )
+    )
 
 
 def _invalid_setting(error: SettingError) -> Diagnosis:

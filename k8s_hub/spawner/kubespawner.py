@@ -2,30 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
-from traitlets import observe
-from traitlets.utils.bunch import Bunch
 
-from k8s_hub.claims.extra import ExtraClaim, choose_extra, parse_extra_claims
-from k8s_hub.claims.home import HomeName, UseExisting, choose_home
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, SavedState
+from k8s_hub.claims.extra import parse_extra_claims
+from k8s_hub.claims.home import HomeName
+from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.obstacles import foreign_namespace, no_cluster
-from k8s_hub.diagnosis.pod_life import end_in_words, is_ready_to_serve
-from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.pod_life import end_in_words
 from k8s_hub.kube import library
 from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
@@ -36,33 +30,34 @@ from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import lifecycle, preflight, security, storage
-from k8s_hub.spawner.address import Address, known_host, known_url
+from k8s_hub.spawner.address import host_in_row, url_in_row
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.database import HubDatabase, renewed_access_token
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
+    SpawnOutcome,
     administrators_code,
-    explain_timeout,
     failure_of,
-    keep_from_count,
-    spawn_url,
 )
-from k8s_hub.spawner.lifecycle import Life, Running, Starting
+from k8s_hub.spawner.lifecycle import Life, Starting
+from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
-from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
+from k8s_hub.spawner.remembered import Remembered
+from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
     Attempt,
-    Run,
+    LatestRun,
+    begin,
     create_pod,
-    ensure_claim,
     refusals,
     requested,
     subscribe,
@@ -71,7 +66,7 @@ from k8s_hub.spawner.start import (
     until_serving,
     until_synced,
 )
-from k8s_hub.spawner.stop import Removal, delete_later
+from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
@@ -102,10 +97,6 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
 class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
-    _spawn: "asyncio.Future[Any] | None" = None
-    #: The hub's settings, with its count of failures; None before the first spawn.
-    _hub_settings: MutableMapping[str, Any] | None = None
-
     def __init_subclass__(cls) -> None:
         """Supervise a subclass's own start() too, with its code around super().start()."""
         super().__init_subclass__()
@@ -119,17 +110,21 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._views = Views(self.namespace)
         library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
-        self._run = Run(RunLog(self.log))
+        self._run = LatestRun(RunLog(self.log))
+        self._outcome = SpawnOutcome()
+        self.observe(self._outcome.note_handler, "handler")
         #: The uid of this server's pod; "" before its first pod. Subclasses and hooks may read it.
         self.pod_id = ""
         #: The names of the extra claims that this server used last, by the administrator's names for them.
         self.extra_claim_names: dict[str, str] = {}
         if self.user is not None:
             if self.enable_user_namespaces:
-                self.namespace = slugs.namespace(self._named_by("user_namespace_template"))
+                self.namespace = slugs.namespace(self._resolver.name_by("user_namespace_template"))
             self._name_objects()
-            self._home_name = HomeName(
-                template=self.pvc_name_template, by_template=self._named_by("pvc_name_template")
+            self._remembered = Remembered(
+                HomeName(
+                    template=self.pvc_name_template, template_name=self._resolver.name_by("pvc_name_template")
+                )
             )
         if self.security_profile:
             options = {name: getattr(self, name) for name in security.DECISIVE}
@@ -149,18 +144,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return library.core_v1(InformerPool.for_current_loop().library(connection_settings(self)))
 
     async def _connect(self) -> Cluster:
-        cluster = await self._views.join(
-            connection_settings(self),
-            namespace=self.namespace,
-            component=self.component_label,
-            with_claims=storage.needs_claims(self),
-            with_events=self.events_enabled,
-        )
+        cluster = await self._views.join(self, with_claims=storage.needs_claims(self))
         await look_for_orphans(self, cluster)
         return cluster
-
-    async def _leave(self) -> None:
-        await self._views.leave(connection_settings(self))
 
     @property
     def _own_pod(self) -> OwnPod:
@@ -171,6 +157,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             attempt_id=lifecycle.attempt_of(self._life),
         )
 
+    @property
+    def _manifests(self) -> ManifestBuilder:
+        return ManifestBuilder(
+            spawner=self, resolver=self._resolver, remembered=self._remembered, port_of=self._get_pod_port
+        )
+
     def _spec(self) -> ServerSpec:
         """Return the server's spec from the current settings."""
         return ServerSpec(
@@ -179,7 +171,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             hub_namespace=self.hub_namespace,
             slug_scheme=self.slug_scheme,
             pod_name=self.pod_name,
-            home=self._home_name,
+            home=self._remembered.home,
             handles_legacy_names=self.handle_legacy_names,
             extra_claims=parse_extra_claims(self.extra_claims),
             extra_claim_names=self.extra_claim_names,
@@ -197,30 +189,19 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if saved.namespace:
             self.namespace = saved.namespace
         self.dns_name = saved.dns_name or self.dns_name
-        self._saved = replace(
-            saved,
-            version=saved.version or COMPATIBLE_VERSION,
-            namespace=saved.namespace or self._saved.namespace,
-        )
-        if saved.pvc_name and self.remember_pvc_name:
-            self._home_name = self._home_name.found(saved.pvc_name)
+        self._remembered.load(saved, with_home=self.remember_pvc_name)
         if self.remember_pvc_name:
             self.extra_claim_names = dict(saved.extra_claims)
 
     def get_state(self) -> dict[str, Any]:
         """Return the names: a later run then finds the pod and the claim even if the configuration changed."""
-        home = self._home_name.remembered
-        saved = replace(
-            self._saved,
-            # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
-            version=self._saved.version if home is None else COMPATIBLE_VERSION,
+        saved = self._remembered.state(
             pod_name=self.pod_name,
-            pod_uid=self.pod_id or None,
-            namespace=self.namespace if not self.enable_user_namespaces else self._saved.namespace,
+            pod_uid=self.pod_id,
+            namespace=self._remembered.namespace if self.enable_user_namespaces else self.namespace,
             dns_name=self.dns_name,
-            pvc_name=home,
             extra_claims=self.extra_claim_names,
-            url=known_url(self.server),
+            url=url_in_row(self.server),
         )
         return {**super().get_state(), **saved.dump()}
 
@@ -234,7 +215,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self.log.warning("%s: cannot renew the names: %s", self._log_name, error)
         self.pod_id = ""
         self._start_future = None
-        self._saved = replace(self._saved, applied_options=None, access_token=None)
+        self._remembered.forget_run()
         self._life = lifecycle.cleared(self._life)
         self._run.log = RunLog(self.log)
         # The hub clears the state before it prepares a start, when browser tabs already listen.
@@ -257,25 +238,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     @property
     def _spawn_future(self) -> "asyncio.Future[Any] | None":
         """The current spawn, or the last one if it failed. JupyterHub sets it."""
-        return self._spawn
+        return self._outcome.spawn
 
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
-        self._spawn = spawn
-        if spawn is not None:
-            spawn.add_done_callback(self._judge)
-
-    def _judge(self, spawn: "asyncio.Future[Any]") -> None:
-        explain_timeout(spawn, timedelta(seconds=self.start_timeout), again=spawn_url(self))
-        if self._hub_settings is not None:
-            keep_from_count(spawn, self._hub_settings, type(self))
-
-    @observe("handler")
-    def _note_settings(self, change: Bunch) -> None:
-        # The hub removes the handler before the spawn is done.
-        if change.new is not None:
-            self._hub_settings = change.new.settings
+        self._outcome.follow(spawn, self)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -337,8 +305,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.start_succeeded()
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
-            token = renewed_access_token(self, self._log_name)
-            self._saved = replace(self._saved, access_token=token or self._saved.access_token)
+            self._remembered.renew_token(renewed_access_token(self, self._log_name))
         return url
 
     async def _url_in_time(self, started: datetime) -> str:
@@ -349,7 +316,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             async with limit:
                 # Before the first request to the cluster, only an administrator's function can take long.
-                self._emit(requested(started))
+                self._run.emit(self._log_name, requested(started))
                 with security.protected(self):
                     await self.load_user_options()
                 # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
@@ -358,8 +325,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 attempt = await self._attempt(started)
                 with refusals(attempt, PODS.kind, self.pod_name):
                     pod = await self._launch(attempt)
-                    whole = await attempt.asking(lambda: self._whole(attempt.cluster, pod))
-                url = self._address_of(whole)
+                    whole = await attempt.asking(partial(whole_pod, self, attempt.cluster, pod))
+                url = url_of(self, whole)
                 probe = Probe.by(self, url)
                 await until_answering(attempt, pod, probe, seconds=self.http_timeout)
         except TimeoutError:
@@ -376,31 +343,31 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._settle_dns_name()
         existing = None
         if self.enable_user_namespaces:
-            existing = await ensure_namespace(attempt, self._namespace_to_create())
+            existing = await ensure_namespace(attempt, self._manifests.namespace())
         await until_synced(attempt, attempt.cluster.pods)
         if storage.needs_claims(self):
             await until_synced(attempt, attempt.cluster.claims)
-        is_known = self.user_namespace_allow_existing or self._saved.namespace == self.namespace
+        is_known = self.user_namespace_allow_existing or self._remembered.namespace == self.namespace
         if not (is_known or may_use(existing, attempt, HubDatabase.of(self))):
             raise SpawnFailed(foreign_namespace(self.namespace))
-        self._saved = replace(self._saved, namespace=self.namespace)
+        self._remembered.use_namespace(self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         async with attempt.cluster.following() as feed:
             self._run.feed = feed
             claims = await self._ensure_claims(attempt, feed)
-            manifest = await self._pod()
+            manifest = await self._manifests.pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.pending_deletes.withdraw_matching(self._own_pod.key)
             subscribe(feed, PODS, self._own_pod.key)
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
-            async with storage.in_turn(spec, attempt, secure.pod, claims) as turn:
+            async with storage.placement_lock(spec, attempt, secure.pod, claims) as placement:
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = turn.created = await create_pod(attempt, placed)
+                pod = placement.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listeners[key_of(pod)] = self
-            owned = [*self._owned_objects(pod), *self._resolver.environment_secret(secure.content)]
+            owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
@@ -415,61 +382,26 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             cluster = await self._connect()
         except ConfigurationError as error:
             raise SpawnFailed(no_cluster(str(error))) from error
-        return Attempt(
-            cluster=cluster,
-            identity=identity_of(self),
-            attempt_id=uuid4().hex,
-            started=started,
-            grace_seconds=self.delete_grace_period,
-            creates=self._run.creates,
-            emit=self._emit,
-            add_events=self._run.progress.add_events,
-            diagnose=partial(
-                diagnose,
-                site_rules=tuple(self.diagnosis_rules),
-                on_error=self._log_broken_rule,
-            ),
-        )
-
-    def _log_broken_rule(self, rule: Callable[..., object], error: Exception) -> None:
-        BROKEN_CODE.log_once(self.log, f"diagnosis rule {name_of(rule)}", error)
+        return begin(self, cluster, self._run, started)
 
     async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, home first; create those that are missing."""
-        claims = [await self._ensure_home(attempt, feed)] if self.storage_pvc_ensure else []
-        extras = parse_extra_claims(self.extra_claims)
-        return claims + [await self._ensure_extra_claim(extra, attempt, feed) for extra in extras]
-
-    async def _ensure_home(self, attempt: Attempt, feed: "EventSubscription | None") -> Raw:
-        choose = partial(choose_home, storage.home_request(self._spec(), HubDatabase.of(self)))
-        claim = await ensure_claim(attempt, choose, self._claim, feed)
-        self._home_name = self._home_name.found(key_of(claim).name)
-        if self.storage_grow:
-            await storage.grow(attempt, claim, self.storage_capacity)
-        return claim
-
-    async def _ensure_extra_claim(
-        self, extra: ExtraClaim, attempt: Attempt, feed: "EventSubscription | None"
-    ) -> Raw:
-        template_name = self._expand_user_properties(extra.name_template)
-        request = storage.extra_claim_request(self._spec(), extra, template_name, HubDatabase.of(self))
-        claim = await ensure_claim(
-            attempt,
-            partial(choose_extra, request, extra.name),
-            partial(self._resolver.extra_claim, extra),
-            feed,
-        )
-        self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
-        if self.storage_grow:
-            await storage.grow(attempt, claim, extra.capacity)
-        return claim
-
-    def _emit(self, diagnosis: Diagnosis) -> None:
-        emitted = self._run.emit(diagnosis)
-        if emitted is not None:
-            # Only the user needs the normal steps: in a burst of starts they would hide the unusual ones.
-            level = logging.DEBUG if emitted.reason is None else logging.INFO
-            self.log.log(level, "%s: %s %s", self._log_name, emitted.sentence, emitted.detail)
+        claims = []
+        if self.storage_pvc_ensure:
+            home = await storage.ensure_home(
+                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, feed
+            )
+            self._remembered.find_home(key_of(home).name)
+            await storage.grow(attempt, home, self.storage_capacity if self.storage_grow else None)
+            claims.append(home)
+        for extra in parse_extra_claims(self.extra_claims):
+            claim = await storage.ensure_extra_claim(
+                attempt, self._spec(), extra, HubDatabase.of(self), resolver=self._resolver, feed=feed
+            )
+            self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
+            await storage.grow(attempt, claim, extra.capacity if self.storage_grow else None)
+            claims.append(claim)
+        return claims
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what the user reads while the server starts; every browser tab gets all of it."""
@@ -498,7 +430,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         try:
             code = await self._exit_code()
             if code is not None and not isinstance(self._life, Starting):
-                await self._leave()
+                await self._views.leave(self)
         except Exception:  # noqa: BLE001 - log_poll_failure logs it
             self._run.log.log_poll_failure(self._log_name)
         return code
@@ -512,7 +444,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 cluster,
                 self._own_pod,
                 self._life,
-                known_host(self.server),
+                host_in_row(self.server),
                 request_timeout=self.k8s_api_request_timeout,
             )
         except (KubeError, TimeoutError) as error:
@@ -526,7 +458,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         match found:
             case NoPod():
                 # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
-                code, how = end_without_pod(self._life, known_host(self.server))
+                code, how = end_without_pod(self._life, host_in_row(self.server))
                 if how:
                     self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how)
                 return code
@@ -537,18 +469,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
-            case PodAlive():
-                await self._note_alive(cluster, found)
+            case PodAlive(pod=pod, entry=entry):
+                self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
+                self._life = lifecycle.seen_alive(self._life, entry)
+                self.pod_id = uid_of(pod)
+                cluster.pods.listeners[key_of(pod)] = self
+                await sync_address(self, cluster, pod)
         return None
-
-    async def _note_alive(self, cluster: Cluster, found: PodAlive) -> None:
-        before = self._life.seen if isinstance(self._life, Running) else None
-        self._run.log.log_trouble(found.pod, {} if before is None else before.kept)
-        self._life = lifecycle.seen_alive(self._life, found.entry)
-        self.pod_id = uid_of(found.pod)
-        cluster.pods.listeners[key_of(found.pod)] = self
-        if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
-            await self._sync_address(cluster, found.pod)
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
@@ -570,7 +497,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except ConfigurationError as error:
             self.log.error("%s: cannot stop the server: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return
-        removal = Removal(
+        deletion = PodDeletion(
             cluster=cluster,
             key=self._own_pod.key,
             is_own=self._own_pod.is_own,
@@ -578,12 +505,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             retry_seconds=self.k8s_api_request_retry_timeout,
             timeout=self.stop_timeout,
             uncertain_attempt=uncertain,
-            owned_objects=self._owned_keys(),
+            owned_objects=self._manifests.owned_keys(),
         )
-        await removal.run(self._own_pod.all_in(cluster.pods.view))
+        await deletion.run(self._own_pod.all_in(cluster.pods.view))
         self._run.creates.settle(uncertain)
         self._life = lifecycle.stopped(self._life)
-        await self._leave()
+        await self._views.leave(self)
 
     async def delete_forever(self) -> None:
         """Delete the extra claims of a permanently removed server or user and, with `delete_pvc`, the home.
@@ -599,7 +526,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                     cluster, self._spec(), HubDatabase.of(self), policy=policy, log=self.log
                 )
             if self.delete_pvc and self.storage_pvc_ensure:
-                name = self._home_name.remembered or await self._existing_home() or self.pvc_name
+                name = self._remembered.home.remembered_name or await self._existing_home() or self.pvc_name
                 cluster = await self._connect()
                 await storage.delete_home(
                     cluster, self._spec(), name, HubDatabase.of(self), policy=policy, log=self.log
@@ -610,7 +537,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._log_name,
                 error,
             )
-        await self._leave()
+        await self._views.leave(self)
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 
@@ -619,7 +546,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         Refuses only if the files would stay behind, or if the cluster does not say whether there are any.
         """
-        if not self.storage_pvc_ensure or self._home_name.remembered is not None:
+        if not self.storage_pvc_ensure or self._remembered.home.remembered_name is not None:
             return
         try:
             home = await self._existing_home()
@@ -633,16 +560,16 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 "Try again later.",
             ) from error
         finally:
-            await self._leave()
+            await self._views.leave(self)
         if home is None:
             return
-        if not self.remember_pvc_name and scope_of(self._home_name.template) is Scope.SERVER:
+        if not self.remember_pvc_name and scope_of(self._remembered.home.template) is Scope.SERVER:
             raise HTTPError(
                 409,
                 f"The server {old_name!r} was not renamed to {new_name!r} because its files would stay behind: "
                 "KubeSpawner.remember_pvc_name is off. Contact your administrator.",
             )
-        self._home_name = self._home_name.found(home)
+        self._remembered.find_home(home)
         HubDatabase.of(self).save_state(self.get_state())
 
     async def _existing_home(self) -> str | None:
@@ -653,45 +580,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         async with asyncio.timeout(self.k8s_api_request_retry_timeout):
             attempt = await self._attempt(utcnow())
             await until_synced(attempt, attempt.cluster.claims)
-        choice = choose_home(
-            storage.home_request(self._spec(), HubDatabase.of(self)), attempt.cluster.claims.view
-        )
-        return choice.name if isinstance(choice, UseExisting) else None
+        return storage.existing_home(attempt, self._spec(), HubDatabase.of(self))
 
     # --- Address ---
-
-    async def _sync_address(self, cluster: Cluster, pod: Raw) -> None:
-        """Save the pod's current address for the hub: a restarted node gives its pods new addresses.
-
-        The hub updates its routes at its next check.
-        """
-        url = await self._known_url(cluster, pod)
-        if url is None:
-            return
-        address, server = Address.of(url), self.server
-        if address != Address(server.proto, server.ip, server.port):
-            self.log.info("%s: the server listens at %s now, not at %s", key_of(pod), url, server.host)
-            HubDatabase.of(self).save_address(server, address)
-
-    async def _known_url(self, cluster: Cluster, pod: Raw) -> str | None:
-        """Return the URL at which a pod's server listens; None if it is unknown.
-
-        A failing hook or template must neither end a poll nor keep the hub from starting. This method logs the
-        failure, and the hub keeps the address it has.
-        """
-        try:
-            async with asyncio.timeout(self.k8s_api_request_timeout):
-                return self._address_of(await self._whole(cluster, pod))
-        except (KubeError, TimeoutError) as error:
-            self.log.debug("%s: its address is not known: %s", key_of(pod), error)
-        except Exception:
-            self.log.exception("%s: its address is not known", key_of(pod))
-        return None
-
-    async def _whole(self, cluster: Cluster, pod: Raw) -> Raw:
-        """Return the whole pod if an administrator's code makes its URL, else the kept part of it."""
-        is_asked_for = self.get_pod_url is not None or self._overrides("_get_pod_url")
-        return await cluster.whole(pod) if is_asked_for else pod
 
     async def get_url(self) -> str:
         """Return the server's URL after a restart of the hub: from the pod, else the one that the hub has.
@@ -713,5 +604,5 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except Exception:
             self.log.exception("%s: its address is not known", self._log_name)
             return known
-        address = await self._known_url(attempt.cluster, serving)
+        address = await known_url(self, attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.kube.core.store import Entry
+from k8s_hub.objects.raw import Raw
 
 UNFINISHED_START = 300.0
 """Seconds that poll() waits for the cluster's answer about a server if the hub died during its start."""
@@ -106,6 +107,11 @@ def cleared(life: Life) -> Life:
 def seen_alive(life: Life, pod: Entry | None) -> Life:
     """poll() has seen the pod alive."""
     return life if isinstance(life, Starting | Failed) else Running(pod)
+
+
+def last_seen_alive(life: Life) -> Raw:
+    """Return the pod as poll() last saw it alive; empty before."""
+    return life.seen.kept if isinstance(life, Running) and life.seen is not None else {}
 
 
 def unanswered(life: Life) -> Life:

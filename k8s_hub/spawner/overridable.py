@@ -1,44 +1,33 @@
 """The parts of one server: names, environment, the manifests that subclasses may change, and its address."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from inspect import iscoroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
-from traitlets import HasTraits, default
+from traitlets import HasTraits
 
-from k8s_hub.claims.home import HomeName
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
-from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import CONTACT
+from k8s_hub.claims.saved_state import AppliedOptions
 from k8s_hub.kube.configuration import pod_namespace
-from k8s_hub.kube.core.resources import SECRETS, SERVICES, Resource
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.casing import ManifestError
-from k8s_hub.manifests.checks import checked, checked_pod
 from k8s_hub.manifests.claim import build_claim
-from k8s_hub.manifests.owned import environment_secret_name
 from k8s_hub.manifests.pod import NOTEBOOK_PORT_NAME, build_pod
 from k8s_hub.naming import slugs
 from k8s_hub.naming.templates import (
-    TemplateError,
     expand,
     expand_all,
-    expand_dns_name,
-    expand_host,
     fill,
     in_setting,
 )
-from k8s_hub.objects.keys import Key, owned_by, reference_to_pod
+from k8s_hub.objects.keys import owned_by
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import UnusableProfiles, usable
 from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
-from k8s_hub.profiles.listing import in_order
-from k8s_hub.profiles.selection import WrongChoice, profile_of, select, unknown_to
+from k8s_hub.profiles.selection import WrongChoice, select, unknown_to
 from k8s_hub.spawner import user_choices
-from k8s_hub.spawner.address import alt_name, in_url
+from k8s_hub.spawner.address import in_url
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
 from k8s_hub.spawner.config.cluster import ClusterTraits
@@ -52,11 +41,12 @@ from k8s_hub.spawner.config.scheduling import SchedulingTraits
 from k8s_hub.spawner.config.security import SecurityTraits
 from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
-from k8s_hub.spawner.failures import SpawnFailed, administrators_code
-from k8s_hub.spawner.owned_objects import OwnedObject
+from k8s_hub.spawner.failures import administrators_code
+from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.resolve import Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
-from k8s_hub.text import is_http_url, kind_of
+from k8s_hub.spawner.start import LatestRun
+from k8s_hub.text import kind_of
 
 if TYPE_CHECKING:
     from jupyterhub.spawner import Spawner as Base
@@ -85,19 +75,10 @@ class Overridable(
     #: The DNS name from the template; a hook or a subclass may have set `dns_name` to another one.
     _named_dns_name: str
     secret_name: str
-    _home_name: HomeName
-    #: The parts of the saved state that have no attribute: the version, the namespace, the applied options and
-    #: the access token. The namespace is one that this server has used, not one that refused it. The options
-    #: are those that the start applied from the profiles; None without profiles.
-    _saved = SavedState(version=COMPATIBLE_VERSION)
-    #: The last refused choice, which the form shows again.
-    _refused: Raw | None = None
+    _remembered: Remembered
+    _run: LatestRun
 
     # --- Profiles and the form ---
-
-    @default("options_form")
-    def _default_options_form(self) -> Any:
-        return self._render_options_form_dynamically if self.profile_list else ""
 
     async def _render_options_form_dynamically(self, current_spawner: Any) -> str:  # noqa: ARG002 - it is self
         """Return the current form: the user's groups and last choice may have changed since the last time."""
@@ -112,11 +93,7 @@ class Overridable(
         except UnusableProfiles as error:
             self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
-        return user_choices.render_profiles(profiles, self, self._refused)
-
-    @default("options_from_form")
-    def _options_from_form_default(self) -> Any:
-        return self._options_from_form
+        return user_choices.render_profiles(profiles, self, self._run.refused)
 
     def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
         """Return the form's fields as user_options, without judging them."""
@@ -136,18 +113,18 @@ class Overridable(
 
     def _possible(self, user_options: Any) -> Any:
         """Return the options unless they are certainly wrong; if code may still change them, only start() judges."""
-        if not (isinstance(user_options, dict) and user_choices.is_final(self, self._overrides)):
+        if not (isinstance(user_options, dict) and user_choices.is_final(self, partial(is_overridden, self))):
             return user_options
         try:
             profiles = self._get_initialized_profile_list(self.profile_list)
             select(profiles, user_options, user_choices.person_of(self, profiles))
         except (WrongChoice, UnusableProfiles) as error:
-            self._refused = user_choices.to_show_again(user_options)
+            self._run.refused = user_choices.to_show_again(user_options)
             refusal = user_choices.refusal(error)
             if refusal.detail:
                 self.log.warning("%s: %s", self._log_name, refusal.detail)
             raise user_choices.bad_request(refusal.sentence) from None
-        self._refused = None
+        self._run.refused = None
         return user_options
 
     async def load_user_options(self) -> None:
@@ -160,22 +137,13 @@ class Overridable(
                     self._validate_user_options(profiles)
                 await maybe_future(self._load_profile(self.user_options.get(PROFILE), profiles))
             else:
-                self._note_applied(AppliedOptions() if self.profile_list else None, self.user_options)
-
-    def _note_applied(self, options: AppliedOptions | None, ignored: Collection[str]) -> None:
-        self._saved = replace(self._saved, applied_options=options)
-        if ignored and not self.apply_user_options:
-            names = user_choices.name_list(ignored)
-            self.log.info("%s: no profile knows these user_options: %s", self._log_name, names)
+                self._remembered.apply_options(AppliedOptions() if self.profile_list else None)
+                user_choices.log_ignored(self, self.user_options)
 
     def _validate_user_options(self, profile_list: Sequence[Raw]) -> None:
         """Raise a ValueError with a sentence if the initialised profiles do not allow the options."""
         if profile_list:
             select(profile_list, self.user_options, user_choices.person_of(self, profile_list))
-
-    def _get_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
-        """Return the initialised profile with this slug; the default profile without a slug."""
-        return profile_of(profile_list, slug, user_choices.person_of(self, profile_list))
 
     def _load_profile(self, slug: str | None, profile_list: Sequence[Raw]) -> Awaitable[None] | None:
         """Apply a profile and the choices of its options.
@@ -186,7 +154,8 @@ class Overridable(
         person = user_choices.person_of(self, profile_list)
         selection = select(profile_list, options, person, templates=user_choices.EXPANDED_LATER)
         applied = AppliedOptions(profile=str(selection.profile["slug"]), options=selection.chosen)
-        self._note_applied(applied, unknown_to(selection.profile, self.user_options))
+        self._remembered.apply_options(applied)
+        user_choices.log_ignored(self, unknown_to(selection.profile, self.user_options))
         return user_choices.apply_all(selection.overrides, selection.profile, self._apply_overrides)
 
     def _apply_overrides(self, spawner_override: dict[str, Any]) -> Awaitable[None] | None:
@@ -208,10 +177,6 @@ class Overridable(
             self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
         return user_choices.usable_profiles(self, profiles, faults)
 
-    def _sorted_dict_values(self, src: Any) -> Any:
-        """Return a dictionary's values in the order of its keys; return anything else unchanged."""
-        return in_order(src) if isinstance(src, dict) else src
-
     # --- Names ---
 
     @property
@@ -222,30 +187,21 @@ class Overridable(
     @property
     def pvc_name(self) -> str:
         """The name of the home claim; assigning a name chooses the claim that the server uses."""
-        return self._home_name.current
+        return self._remembered.home.current
 
     @pvc_name.setter
     def pvc_name(self, name: str) -> None:
-        self._home_name = replace(self._home_name, assigned=name)
+        self._remembered.assign_home(name)
 
     def _name_objects(self) -> None:
-        self.pod_name = self._named_by("pod_name_template")
-        self.dns_name = self._named_dns_name = self._dns_name()
-        self.secret_name = self._named_by("secret_name_template")
-
-    def _named_by(self, setting: str) -> str:
-        """Return the name that a setting's template gives; a TemplateError names the setting."""
-        with in_setting(setting):
-            return self._expand_user_properties(getattr(self, setting))
+        self.pod_name = self._resolver.name_by("pod_name_template")
+        self.dns_name = self._named_dns_name = self._resolver.dns_name()
+        self.secret_name = self._resolver.name_by("secret_name_template")
 
     @property
     def service_name(self) -> str:
         """The name of the pod's Service: the pod's own name if it is valid for a Service."""
         return slugs.service(self.pod_name)
-
-    def _dns_name(self) -> str:
-        with in_setting("dns_name_template"):
-            return expand_dns_name(self.dns_name_template, name=self.service_name, namespace=self.namespace)
 
     def _settle_dns_name(self) -> None:
         """Renew the DNS name if a hook or a profile has changed the namespace or the pod's name.
@@ -255,7 +211,7 @@ class Overridable(
         if not isinstance(self.pod_name, str):
             raise ManifestError(f"must be a string, not {kind_of(self.pod_name)}", "pod_name")
         if self.dns_name == self._named_dns_name:
-            self.dns_name = self._named_dns_name = self._dns_name()
+            self.dns_name = self._named_dns_name = self._resolver.dns_name()
 
     def _expand_user_properties(self, template: str, slug_scheme: str | None = None) -> str:
         """Return a template with its fields filled in; a subclass may add its own fields."""
@@ -290,7 +246,6 @@ class Overridable(
         """Makes the inputs of manifests through the methods that subclasses override."""
         return Resolver(
             spawner=self,
-            metadata=metadata_inputs(self),
             expand=self._expand_user_properties,
             expand_all=self._expand_all,
             common_labels=self._build_common_labels,
@@ -344,88 +299,6 @@ class Overridable(
         """Return the V1Namespace to create for the user if it is missing; subclasses change what this returns."""
         return to_model(self._resolver.namespace(), "V1Namespace")
 
-    async def _pod(self) -> Raw:
-        """Return the pod to create; make model objects only for subclasses and hooks that want them."""
-        if not self._overrides("get_pod_manifest") and self.modify_pod_hook is None:
-            return build_pod(await self._resolver.pod_inputs())
-        name = f"{type(self).__name__}.get_pod_manifest"
-        pod = await maybe_future(self.get_pod_manifest())
-        if self.modify_pod_hook is not None:
-            name = "KubeSpawner.modify_pod_hook"
-            with administrators_code(name):
-                pod = await maybe_future(self.modify_pod_hook(self, pod))
-        return _returned_object(pod, name, checked_pod)
-
-    def _claim(self, name: str) -> Raw:
-        """Return the home claim to create under this name, with `pvc_name` set to it meanwhile."""
-        named = self._home_name
-        self.pvc_name = name
-        try:
-            if not self._overrides("get_pvc_manifest"):
-                return build_claim(self._resolver.claim_inputs())
-            return self._from_subclass("get_pvc_manifest")
-        finally:
-            self._home_name = named
-
-    def _owned_objects(self, pod: Raw) -> list[OwnedObject]:
-        """Return the objects to create after this pod."""
-        owned = []
-        if self.internal_ssl:
-            owned.append(OwnedObject(resource=SECRETS, manifest=self._secret_for(pod)))
-        if self.internal_ssl or self.services_enabled:
-            owned.append(OwnedObject(resource=SERVICES, manifest=self._service_for(pod)))
-        return owned
-
-    def _owned_keys(self) -> list[tuple[Resource, Key]]:
-        """Return the objects that the running pod may own, in case the cluster ignores owner references."""
-        keys: list[tuple[Resource, Key]] = []
-        if self.internal_ssl:
-            with suppress(TemplateError):  # then there is no Secret
-                keys.append((SECRETS, Key(self.namespace, self._named_by("secret_name_template"))))
-        if self.internal_ssl or self.services_enabled:
-            keys.append((SERVICES, Key(self.namespace, self.service_name)))
-        if self.api_token_in_secret or self.secret_environment:
-            keys.append((SECRETS, Key(self.namespace, environment_secret_name(self.pod_name))))
-        return keys
-
-    def _secret_for(self, pod: Raw) -> Raw:
-        if not self._overrides("get_secret_manifest"):
-            return self._resolver.certificate_secret()
-        return self._from_subclass("get_secret_manifest", _owner(pod))
-
-    def _service_for(self, pod: Raw) -> Raw:
-        port = self._get_pod_port(pod)
-        if not self._overrides("get_service_manifest"):
-            return self._resolver.service(port)
-        return self._from_subclass("get_service_manifest", _owner(pod), port)
-
-    def _namespace_to_create(self) -> Raw:
-        if not self._overrides("get_namespace_manifest"):
-            return self._resolver.namespace()
-        return self._from_subclass("get_namespace_manifest")
-
-    def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(Overridable, method)
-
-    def _from_subclass(self, method: str, *given: Any) -> Raw:
-        return _returned_object(getattr(self, method)(*given), f"{type(self).__name__}.{method}")
-
-    def _address_of(self, pod: Raw) -> str:
-        """Return the URL at which a running pod's server listens.
-
-        Raises SpawnFailed if a hook, a subclass or a setting gives something that is not a URL.
-        """
-        url = self._get_pod_url(pod)
-        if is_http_url(url):
-            return url
-        if self.get_pod_url is not None:
-            by = "KubeSpawner.get_pod_url"
-        elif self._overrides("_get_pod_url"):
-            by = f"{type(self).__name__}._get_pod_url"
-        else:
-            by = "KubeSpawner.pod_connect_ip"
-        raise _wrong_hook(by, url, "a URL such as http://10.0.0.1:8888; it cannot be async")
-
     def _get_pod_url(self, pod: Raw) -> str:
         if self.get_pod_url is not None:
             with administrators_code("KubeSpawner.get_pod_url"):
@@ -433,17 +306,13 @@ class Overridable(
             return url
         scheme = "https" if self.internal_ssl else "http"
         # The configured host, else the Service, else the pod itself.
-        if configured := self._connect_host():
+        if configured := self._resolver.connect_host():
             host = in_url(configured)
         elif self.internal_ssl or self.services_enabled:
             host = self.dns_name
         else:
             host = in_url(pod["status"]["podIP"])
         return f"{scheme}://{host}:{self._get_pod_port(pod)}"
-
-    def _connect_host(self) -> str:
-        with in_setting("pod_connect_ip"):
-            return expand_host(self.pod_connect_ip, self._expand_user_properties)
 
     async def create_certs(self) -> dict[str, str]:
         """Return the paths of the new key, certificate and authority of this server, for ``internal_ssl``.
@@ -461,19 +330,6 @@ class Overridable(
             "cafile": self.internal_trust_bundles[SERVERS_AUTHORITY],
         }
 
-    @default("ssl_alt_names")
-    def _default_ssl_alt_names(self) -> list[str]:
-        """Return the names that the hub may call the pod by, for its certificate."""
-        self._settle_dns_name()
-        name, namespace = self.service_name, self.namespace
-        service = [self.dns_name, name, f"{name}.{namespace}", f"{name}.{namespace}.svc"]
-        configured = self._connect_host()
-        return [*(f"DNS:{each}" for each in service), *([alt_name(configured)] if configured else [])]
-
-    @default("ssl_alt_names_include_local")
-    def _default_ssl_alt_names_include_local(self) -> bool:
-        return False
-
     def _get_pod_port(self, pod: Raw) -> int:
         ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
         return next(
@@ -481,29 +337,6 @@ class Overridable(
         )
 
 
-def _returned_object(value: Any, by: str, check: Callable[[Any], Raw] = checked) -> Raw:
-    """Return as JSON the object that an administrator's code returned, if the API server could create it."""
-    if not isinstance(value, dict) and not hasattr(value, "attribute_map"):
-        raise _wrong_hook(by, value, "the object to create")
-    try:
-        return check(to_json(value))
-    except ManifestError as error:
-        raise error.within(f"{by}: " if error.place else by) from None
-
-
-def _wrong_hook(name: str, returned: Any, expected: str) -> SpawnFailed:
-    if iscoroutine(returned):
-        returned.close()
-    what = "None" if returned is None else f"a {type(returned).__name__}"
-    return SpawnFailed(
-        Diagnosis.failed(
-            Stage.REQUEST,
-            Reason.INVALID,
-            f"Your server could not start because a setting of this hub is not valid. {CONTACT}",
-            detail=f"{name} returned {what}, and not {expected}",
-        )
-    )
-
-
-def _owner(pod: Raw) -> Any:
-    return to_model(reference_to_pod(pod), "V1OwnerReference")
+def is_overridden(spawner: Overridable, method: str) -> bool:
+    """Tell whether a subclass of KubeSpawner overrides this method."""
+    return getattr(type(spawner), method) is not getattr(Overridable, method)

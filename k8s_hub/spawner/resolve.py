@@ -1,4 +1,4 @@
-"""Turns a spawner's options into the inputs of manifests: expands templates and awaits callables.
+"""Turns a spawner's options into names and the inputs of manifests: expands templates and awaits callables.
 
 Reads each option once, and only when it is needed: an administrator's function may change the options that
 follow.
@@ -26,7 +26,7 @@ from k8s_hub.manifests.owned import (
 )
 from k8s_hub.manifests.pod import PodInputs
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.naming.templates import in_setting
+from k8s_hub.naming.templates import expand_dns_name, expand_host, in_setting
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.credentials import read_certificates
@@ -99,12 +99,10 @@ def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
-    """Makes the inputs of manifests from a spawner's options; subclasses of the spawner may override each step."""
+    """Makes names and the inputs of manifests from a spawner's options; subclasses of the spawner may override each step."""
 
     #: Has the options as attributes; callables get it as their argument.
     spawner: Any
-    #: The inputs of all labels and annotations.
-    metadata: metadata.MetadataInputs
     #: The steps: expand one template, expand all in nested lists and dictionaries, build labels and annotations.
     expand: Callable[[str], str]
     expand_all: Callable[[Any], Any]
@@ -116,6 +114,24 @@ class Resolver:
         """Return an option with all its templates expanded."""
         with in_setting(name):
             return self.expand_all(getattr(self.spawner, name))
+
+    def name_by(self, setting: str) -> str:
+        """Return the name that a setting's template gives; a TemplateError names the setting."""
+        with in_setting(setting):
+            return self.expand(getattr(self.spawner, setting))
+
+    def dns_name(self) -> str:
+        """Return the DNS name that the template gives."""
+        spawner = self.spawner
+        with in_setting("dns_name_template"):
+            return expand_dns_name(
+                spawner.dns_name_template, name=spawner.service_name, namespace=spawner.namespace
+            )
+
+    def connect_host(self) -> str:
+        """Return the host by which the hub reaches the pod; empty if none is configured."""
+        with in_setting("pod_connect_ip"):
+            return expand_host(self.spawner.pod_connect_ip, self.expand)
 
     async def pod_inputs(self) -> PodInputs:
         """Resolve all inputs of the pod's manifest."""
@@ -154,7 +170,7 @@ class Resolver:
         shared = self.common_labels(self.expanded("storage_extra_labels"))
         return ClaimInputs(
             pvc_name=spawner.pvc_name,
-            labels=metadata.claim_labels(self.metadata, shared),
+            labels=metadata.claim_labels(metadata_inputs(spawner), shared),
             annotations=self.annotations(self.expanded("storage_extra_annotations")),
             storage_capacity=spawner.storage_capacity,
             storage_class=spawner.storage_class,

@@ -1,6 +1,7 @@
 """The log lines about one run of a server: the hub itself knows only an exit code."""
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache, partial
 from inspect import unwrap
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
+from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.diagnosis.pod_life import is_on_lost_node, last_exit, notebook_status, restarts
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
@@ -58,6 +60,12 @@ def name_of(code: Any) -> str:
 
 BROKEN_CODE = BrokenCode()
 
+
+def log_broken_rule(log: logging.Logger, rule: Callable[..., object], error: Exception) -> None:
+    """Log once that one of a site's diagnosis rules raised."""
+    BROKEN_CODE.log_once(log, f"diagnosis rule {name_of(rule)}", error)
+
+
 ENDS = Counter(
     "k8s_hub_server_ends_total",
     "Servers that ended without a stop by the hub, by Kubernetes' reason; Removed: the pod is gone.",
@@ -72,6 +80,12 @@ class RunLog:
         self._log = log
         self._is_end_logged = False
         self._is_poll_failure_logged = False
+
+    def log_diagnosis(self, server: str, diagnosis: Diagnosis) -> None:
+        """Log what the user reads about a start."""
+        # Only the user needs the normal steps: in a burst of starts they would hide the unusual ones.
+        level = logging.DEBUG if diagnosis.reason is None else logging.INFO
+        self._log.log(level, "%s: %s %s", server, diagnosis.sentence, diagnosis.detail)
 
     def log_end(self, level: int, pod: Key, reason: str, how: str) -> None:
         """Log how the run ended, and count it by Kubernetes' reason."""

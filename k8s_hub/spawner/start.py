@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, assert_never
+from uuid import uuid4
 
 from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
@@ -53,7 +54,8 @@ from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
-from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.run_log import RunLog, log_broken_rule
+from k8s_hub.spawner.spec import identity_of
 
 
 class PendingCreates:
@@ -96,7 +98,7 @@ class PendingCreates:
 
 
 @dataclass(slots=True)
-class Run:
+class LatestRun:
     """What a spawner keeps of its server's latest run, apart from its `Life`; the spawner owns it."""
 
     log: RunLog
@@ -106,11 +108,15 @@ class Run:
     feed: EventSubscription | None = None
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
+    #: The user's last refused choice, which the form shows again.
+    refused: Raw | None = None
 
-    def emit(self, diagnosis: Diagnosis) -> Diagnosis | None:
-        """Emit a diagnosis and return it if it is new; redact a failure, because the cluster may quote the pod."""
+    def emit(self, server: str, diagnosis: Diagnosis) -> None:
+        """Emit a diagnosis, and log it if it is new; redact a failure, because the cluster may quote the pod."""
         said = diagnosis if diagnosis.reason is None else redacted(diagnosis, self.secrets)
-        return self.progress.emit(said)
+        emitted = self.progress.emit(said)
+        if emitted is not None:
+            self.log.log_diagnosis(server, emitted)
 
     def at_deadline(self, start_timeout: float) -> Diagnosis:
         """Return why the start has not ended in time, with the limit that the administrator configured."""
@@ -135,7 +141,7 @@ LOOK_AGAIN = 5.0
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod missing from the view: it has another component label, or is new."""
 
-FIRST_KNOCK, LAST_KNOCK = 0.1, 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two requests to a server that does not answer yet: the first and the longest pause."""
 
 ASKING = RetryPolicy(deadline=math.inf)
@@ -178,6 +184,25 @@ class Attempt:
     def key(self, name: str) -> Key:
         """Return the key of an object in the server's namespace."""
         return Key(self.identity.namespace, name)
+
+
+def begin(spawner: Any, cluster: Cluster, run: LatestRun, started: datetime) -> Attempt:
+    """Return a new start of a spawner's server."""
+    return Attempt(
+        cluster=cluster,
+        identity=identity_of(spawner),
+        attempt_id=uuid4().hex,
+        started=started,
+        grace_seconds=spawner.delete_grace_period,
+        creates=run.creates,
+        emit=partial(run.emit, spawner._log_name),  # noqa: SLF001 - as the hub's own log names it
+        add_events=run.progress.add_events,
+        diagnose=partial(
+            diagnose,
+            site_rules=tuple(spawner.diagnosis_rules),
+            on_error=partial(log_broken_rule, spawner.log),
+        ),
+    )
 
 
 def requested(started: datetime) -> Diagnosis:
@@ -303,7 +328,7 @@ async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     if not is_new or lasting >= GracePeriods().missing_object:
         raise refused(attempt, refusal, "Pod", pod.name) from refusal
     attempt.emit(new_namespace(pod.namespace, refusal.message))
-    await asyncio.sleep(FIRST_KNOCK)
+    await asyncio.sleep(FIRST_PAUSE)
 
 
 async def until_seen(attempt: Attempt, pod: Raw) -> None:
@@ -341,28 +366,28 @@ async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
     """Return once the server answers; fail as soon as the pod ends, or after ``seconds``."""
-    look, wakeup, knocks = _looking_at(attempt, pod, (), None), asyncio.Event(), _Knocks(probe)
+    look, wakeup, probing = _looking_at(attempt, pod, (), None), asyncio.Event(), _ProbeLoop(probe)
     clock = asyncio.get_running_loop().time
     begun = clock()
-    async with knocks.running(wakeup):
+    async with probing.running(wakeup):
         with attempt.cluster.pods.subscribe(key_of(pod), wakeup=wakeup):
-            while not knocks.have_an_answer():
+            while not probing.has_answer():
                 wakeup.clear()
                 seen = look()
                 if not isinstance(seen, Diagnosis):
-                    seen = server_silent(seen, knocks.silence)
+                    seen = server_silent(seen, probing.silence)
                 waited = clock() - begun
                 if waited >= seconds:
                     seen = at_deadline(seen, timedelta(seconds=waited))
                 if seen.fatal:
                     raise SpawnFailed(seen)
-                if knocks.has_asked:
+                if probing.has_asked:
                     attempt.emit(seen)
                 if not await _wait_for(wakeup, min(LOOK_AGAIN, seconds - waited)):
                     await attempt.cluster.check_watches(key_of(pod))
 
 
-class _Knocks:
+class _ProbeLoop:
     """Asks a server repeatedly, in a separate task, so that a hanging request does not block the look at its pod."""
 
     def __init__(self, probe: Probe) -> None:
@@ -372,7 +397,7 @@ class _Knocks:
         #: The reason why there is no usable answer yet.
         self.silence = f"{probe.url} has not responded to the first request"
 
-    def have_an_answer(self) -> bool:
+    def has_answer(self) -> bool:
         """Tell whether the server has answered; raise an exception of the asking task."""
         if self._task is None or not self._task.done():
             return False
@@ -382,21 +407,21 @@ class _Knocks:
     @asynccontextmanager
     async def running(self, wakeup: asyncio.Event) -> AsyncIterator[None]:
         """Ask while the body runs, and set the event after each answer."""
-        task = self._task = asyncio.create_task(self._knock(wakeup))
+        task = self._task = asyncio.create_task(self._probe_until_answered(wakeup))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _knock(self, wakeup: asyncio.Event) -> None:
-        pause = FIRST_KNOCK
+    async def _probe_until_answered(self, wakeup: asyncio.Event) -> None:
+        pause = FIRST_PAUSE
         try:
             while (silence := await self._probe.ask()) is not None:
                 self.silence, self.has_asked = silence, True
                 wakeup.set()
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LAST_KNOCK)
+                pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             wakeup.set()
 

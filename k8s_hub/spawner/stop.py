@@ -30,13 +30,13 @@ LATE_COMMIT = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """The removal of one server's pod."""
+class PodDeletion:
+    """The deletion of one server's pod, with the objects that the pod owns."""
 
     cluster: Cluster
     #: The key of the pod, if it exists.
     key: Key
-    #: True only for this server's objects; a removal deletes nothing else.
+    #: True only for this server's objects; the stop deletes nothing else.
     is_own: Callable[[Raw], bool]
     grace_seconds: int
     #: Seconds to retry one request before leaving it to the background.

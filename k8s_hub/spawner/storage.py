@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -10,8 +10,8 @@ from typing import Any, assert_never
 from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
-from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, may_delete_extra
-from k8s_hub.claims.home import HomeRequest, LegacyName, legacy_names
+from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, choose_extra, may_delete_extra
+from k8s_hub.claims.home import HomeRequest, LegacyName, UseExisting, choose_home, legacy_names
 from k8s_hub.claims.lookup import missing_growth
 from k8s_hub.claims.placement import (
     Anywhere,
@@ -28,6 +28,7 @@ from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
+from k8s_hub.kube.event_subscription import EventSubscription
 from k8s_hub.manifests.affinity import bound_to_node
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
@@ -38,6 +39,7 @@ from k8s_hub.spawner import start
 from k8s_hub.spawner.cluster import Cluster, mounting
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.resolve import Resolver
 from k8s_hub.spawner.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
@@ -58,10 +60,10 @@ def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
     """Return everything that the choice of the home claim depends on."""
     return HomeRequest(
         identity=spec.identity,
-        template_name=spec.home.by_template,
+        template_name=spec.home.template_name,
         scope=scope_of(spec.home.template),
-        assigned_name=spec.home.assigned,
-        remembered_name=spec.home.remembered,
+        assigned_name=spec.home.assigned_name,
+        remembered_name=spec.home.remembered_name,
         legacy_names=_legacy_names(spec.home.template, spec.fields) if spec.handles_legacy_names else (),
         taken=frozenset().union(*(state.claims for state in database.states_of_other_servers().values())),
         known_since=database.known_since(),
@@ -92,6 +94,41 @@ def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
         return ()  # a subclass has its own fields
 
 
+async def ensure_home(
+    attempt: start.Attempt,
+    spec: ServerSpec,
+    database: HubDatabase,
+    manifest: Callable[[str], Raw],
+    feed: EventSubscription | None,
+) -> Raw:
+    """Return the server's home; create it from ``manifest(name)`` if it is missing."""
+    return await start.ensure_claim(
+        attempt, partial(choose_home, home_request(spec, database)), manifest, feed
+    )
+
+
+async def ensure_extra_claim(
+    attempt: start.Attempt,
+    spec: ServerSpec,
+    extra: ExtraClaim,
+    database: HubDatabase,
+    *,
+    resolver: Resolver,
+    feed: EventSubscription | None,
+) -> Raw:
+    """Return one of the server's extra claims; create it if it is missing."""
+    request = extra_claim_request(spec, extra, resolver.expand(extra.name_template), database)
+    return await start.ensure_claim(
+        attempt, partial(choose_extra, request, extra.name), partial(resolver.extra_claim, extra), feed
+    )
+
+
+def existing_home(attempt: start.Attempt, spec: ServerSpec, database: HubDatabase) -> str | None:
+    """Return the name of the server's home in the view of claims; None if it has none."""
+    choice = choose_home(home_request(spec, database), attempt.cluster.claims.view)
+    return choice.name if isinstance(choice, UseExisting) else None
+
+
 # --- Deletion ---
 
 
@@ -117,7 +154,7 @@ async def delete_home(
         claim,
         identity=spec.identity,
         scope=scope_of(spec.home.template),
-        is_remembered=name == spec.home.remembered,
+        is_remembered=name == spec.home.remembered_name,
         siblings=_siblings(spec, database),
         other_users=database.users_with_claim(name, key.namespace),
     )
@@ -188,7 +225,10 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
 
 
 async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None:
-    """Request the configured size once if the claim requests less; the start continues whatever the result."""
+    """Request the configured size once if the claim requests less; None requests nothing.
+
+    The start continues whatever the result.
+    """
     if missing_growth(claim, capacity) is None:
         return
     key = key_of(claim)
@@ -229,7 +269,7 @@ async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) 
 # --- Node ---
 
 
-class Turn:
+class PlacementLock:
     """Places a user's servers that share claims one at a time: each must see where the last one went."""
 
     def __init__(self) -> None:
@@ -238,29 +278,29 @@ class Turn:
         self.created: Raw | None = None
 
 
-_turns: WeakValueDictionary[tuple[str, str, str], Turn] = WeakValueDictionary()
+_placement_locks: WeakValueDictionary[tuple[str, str, str], PlacementLock] = WeakValueDictionary()
 """By API server, namespace and user; an entry lives while any of the user's servers starts."""
 
 
 @asynccontextmanager
-async def in_turn(
+async def placement_lock(
     spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
-) -> AsyncIterator[Turn]:
-    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the turn."""
-    turn = Turn()
+) -> AsyncIterator[PlacementLock]:
+    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the lock."""
+    placement = PlacementLock()
     if not (spec.is_placed_beside_others and spec.shares_claims):
-        yield turn
+        yield placement
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
-    turn = _turns.setdefault(whose, turn)
-    # Before the turn: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
+    placement = _placement_locks.setdefault(whose, placement)
+    # Before the lock: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
     await start.make_room(attempt, spec.pod_name)
-    # Before the turn too: a user reads about this wait for another server's node, but not about one for the turn.
+    # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
     await _until_known(attempt, _mounted(pod, claims))
-    async with turn.lock:
-        if turn.created is not None:
-            await start.until_seen(attempt, turn.created)
-        yield turn
+    async with placement.lock:
+        if placement.created is not None:
+            await start.until_seen(attempt, placement.created)
+        yield placement
 
 
 async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:

@@ -329,6 +329,16 @@ def name_list(keys: Collection[str]) -> str:
     return f"{', '.join(_shown(keys))}{more}"
 
 
+def log_ignored(spawner: Any, names: Collection[str]) -> None:
+    """Log the user_options that nothing applies."""
+    if names and not spawner.apply_user_options:
+        spawner.log.info(
+            "%s: no profile knows these user_options: %s",
+            spawner._log_name,  # noqa: SLF001 - as the hub's own log names it
+            name_list(names),
+        )
+
+
 def _shown(keys: Collection[str]) -> list[str]:
     return [sanitized(str(key), _SHOWN) for key in nsmallest(_LISTED, keys, key=str)]
 

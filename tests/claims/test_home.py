@@ -33,17 +33,17 @@ KNOWN = {"ada": SIGNED_UP, "bob": SIGNED_UP}
 
 # Where the name came from
 
-NAMED = HomeName(template=PER_USER, by_template="claim-ada")
+NAMED = HomeName(template=PER_USER, template_name="claim-ada")
 
 
 @pytest.mark.parametrize(
     ("names", "current"),
     [
         ({}, "claim-ada"),
-        ({"remembered": "claim-old"}, "claim-old"),
-        ({"assigned": "project-x"}, "project-x"),
-        ({"remembered": "claim-old", "assigned": "project-x"}, "project-x"),
-        ({"remembered": "claim-old", "assigned": ""}, ""),
+        ({"remembered_name": "claim-old"}, "claim-old"),
+        ({"assigned_name": "project-x"}, "project-x"),
+        ({"remembered_name": "claim-old", "assigned_name": "project-x"}, "project-x"),
+        ({"remembered_name": "claim-old", "assigned_name": ""}, ""),
     ],
 )
 def test_of_the_names_of_a_home_the_one_that_was_said_last_counts(names, current):
@@ -51,9 +51,9 @@ def test_of_the_names_of_a_home_the_one_that_was_said_last_counts(names, current
 
 
 def test_a_home_that_was_found_is_remembered_and_no_longer_assigned():
-    found = replace(NAMED, assigned="project-x").found("project-x")
+    found = replace(NAMED, assigned_name="project-x").found("project-x")
 
-    assert found == replace(NAMED, remembered="project-x")
+    assert found == replace(NAMED, remembered_name="project-x")
 
 
 # Rule 1: a name set by a hook, a profile or a subclass

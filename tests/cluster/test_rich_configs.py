@@ -161,8 +161,10 @@ async def test_the_api_server_accepts_all_of_it(
             accepted("secrets", spawner.get_secret_manifest(OWNER), spawner.namespace)
             accepted("services", spawner.get_service_manifest(OWNER, 8888), spawner.namespace)
         if spawner.storage_pvc_ensure:
-            accepted("persistentvolumeclaims", spawner._claim(spawner.pvc_name), spawner.namespace)
-        pod = accepted("pods", await spawner._pod(), spawner.namespace)
+            accepted(
+                "persistentvolumeclaims", spawner._manifests.home_claim(spawner.pvc_name), spawner.namespace
+            )
+        pod = accepted("pods", await spawner._manifests.pod(), spawner.namespace)
         expect_of(rich, pod, spawner)
 
 
@@ -196,4 +198,4 @@ async def test_a_field_that_there_is_not_is_refused(accepted, fresh_namespace):
     """Otherwise the tests above would say nothing."""
     spawner = bare_spawner(namespace=fresh_namespace, extra_container_config={"imagePullPolice": "Always"})
     with pytest.raises(pytest.fail.Exception, match="imagePullPolice"):
-        accepted("pods", await spawner._pod(), fresh_namespace)
+        accepted("pods", await spawner._manifests.pod(), fresh_namespace)

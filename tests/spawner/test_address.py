@@ -8,6 +8,7 @@ from cryptography import x509
 
 from devkit.testing.bare import bare_spawner
 from k8s_hub.spawner.failures import SpawnFailed
+from k8s_hub.spawner.server_url import url_of
 
 
 def pod(address="10.0.0.7"):
@@ -69,14 +70,14 @@ def test_a_hook_decides_before_all_else():
 def test_a_hook_that_returns_no_url_is_told(url):
     spawner = bare_spawner(get_pod_url=lambda *_: url)
     with pytest.raises(SpawnFailed) as failed:
-        spawner._address_of(pod())
+        url_of(spawner, pod())
     assert failed.value.diagnosis.sentence.endswith("Contact your administrator.")
     assert failed.value.diagnosis.detail.startswith("KubeSpawner.get_pod_url returned ")
 
 
 def test_a_setting_that_makes_no_url_is_told():
     with pytest.raises(SpawnFailed) as failed:
-        bare_spawner(pod_connect_ip="{username}:port:x")._address_of(pod())
+        url_of(bare_spawner(pod_connect_ip="{username}:port:x"), pod())
     assert "KubeSpawner.pod_connect_ip" in failed.value.diagnosis.detail
 
 

@@ -10,6 +10,7 @@ from tornado.web import HTTPError
 from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.testing.runs import NO_WAIT, failed_start, pods, sentence_of
 from k8s_hub import KubeSpawner
+from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -426,7 +427,7 @@ async def test_a_subclass_that_tries_again_counts_what_is_ours(hub, cluster, mon
             except HTTPError:
                 return await super().start()
 
-    monkeypatch.setattr(KubeSpawner, "_owned_objects", None)
+    monkeypatch.setattr(ManifestBuilder, "owned_objects", None)
     async with hub(hub=NO_WAIT, spawner_class=Tries) as hub:
         error = await failed_start(hub)
         assert "because of an error in the hub" in sentence_of(error)

@@ -19,6 +19,7 @@ from devkit.testing.runs import (
     takes,
 )
 from k8s_hub import KubeSpawner
+from k8s_hub.spawner.manifest_builder import ManifestBuilder
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -114,7 +115,7 @@ async def test_a_cluster_that_is_busy_does_not_count(hub, cluster, effect):
 
 async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):
     """Nobody foresaw it, so that the hub may be started anew; the user has a reference that the log explains."""
-    monkeypatch.setattr(KubeSpawner, "_owned_objects", None)
+    monkeypatch.setattr(ManifestBuilder, "owned_objects", None)
     async with hub(hub=NO_WAIT, consecutive_failure_limit=0) as hub:
         for count in (1, 2):
             error = await failed_start(hub)

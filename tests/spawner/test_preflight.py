@@ -343,7 +343,7 @@ def test_any_value_of_any_setting_makes_a_pod_or_is_told(hook, name, value):
         return
     told = list(unusable(spawner._resolver, name, getattr(spawner, name)))
     try:
-        pod = asyncio.run(spawner._pod())
+        pod = asyncio.run(spawner._manifests.pod())
         security.secrets_in(pod, spawner)
         secured = security.secured(pod, security.Protection.of(spawner), spawner.api_token)
         mounted_claims(secured.pod)

@@ -21,7 +21,11 @@ def test_it_stays_as_it_was():
         "default",
     )
     assert before.extra_claims == ()
-    assert (after.home.assigned, after.pod_name, after.identity.namespace) == ("mine", "other", "elsewhere")
+    assert (after.home.assigned_name, after.pod_name, after.identity.namespace) == (
+        "mine",
+        "other",
+        "elsewhere",
+    )
     assert [extra.name for extra in after.extra_claims] == ["scratch"]
 
 

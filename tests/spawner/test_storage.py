@@ -767,7 +767,7 @@ async def test_a_home_with_a_suffix_that_could_not_be_created_is_looked_for_agai
     """The name of an attempt is nobody's wish: the next start chooses anew."""
     plant_claim(cluster, "claim-ada", use="", user="")
     taken = Run("ada", "gpu", pvc_name_template="claim-{username}-{servername}")
-    assert taken.spawner._claim("claim-ada--2")["metadata"]["name"] == "claim-ada--2"
+    assert taken.spawner._manifests.home_claim("claim-ada--2")["metadata"]["name"] == "claim-ada--2"
 
     assert taken.spawner.pvc_name == "claim-ada-gpu"
 

@@ -565,7 +565,7 @@ async def test_a_hook_may_mix_models_and_dicts():
         pod.spec.containers[0].volume_mounts += [{"name": "home", "mountPath": "/home"}]
         return pod
 
-    manifest = await bare_spawner(modify_pod_hook=add_containers)._pod()
+    manifest = await bare_spawner(modify_pod_hook=add_containers)._manifests.pod()
 
     assert [each["name"] for each in manifest["spec"]["initContainers"]] == ["first", "second"]
     assert manifest["spec"]["initContainers"][0]["securityContext"] == {"runAsUser": 0}
@@ -628,3 +628,14 @@ async def test_an_ordinary_subclass_is_not_commented_on(spawner_class, caplog):
     bare_spawner(spawner_class=spawner_class, config=Config())
 
     assert caplog.messages == []
+
+
+def test_labels_by_default_may_have_the_pods_name():
+    """A spawner is named before anything asks for its labels."""
+
+    class Labels(KubeSpawner):
+        @default("common_labels")
+        def _with_pod(self):
+            return {"pod": self.pod_name}
+
+    assert bare_spawner(spawner_class=Labels).common_labels == {"pod": "jupyter-ada"}

@@ -11,7 +11,6 @@ from devkit.minicluster.statuses import conflict, status_body
 from devkit.testing.bare import bare_spawner
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import NO_WAIT, Run, failed_start, sentence_of, sentences, struck, takes
-from k8s_hub import KubeSpawner
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key, key_of, uid_of
@@ -339,14 +338,7 @@ async def test_a_namespace_without_any_rights_is_one_sentence_and_leaves_nothing
 
 async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
     """The user reads why; then there is a new one."""
-    said = []
-
-    class Told(KubeSpawner):
-        def _emit(self, diagnosis):
-            said.append(diagnosis.sentence)
-            super()._emit(diagnosis)
-
-    async with hub(spawner_class=Told, **OWN) as hub:
+    async with hub(**OWN) as hub:
         await hub.start_server("ada", "gpu")
         await hub.wait_ready("ada", "gpu")
         old = namespace(cluster, "user-ada")
@@ -354,6 +346,7 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(hub, cluster):
         delete(cluster.database, NAMESPACES, old, utcnow())
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=60)
+        said = [event["message"] async for event in hub.spawner("ada").progress()]
     assert '(namespace "user-ada") is being deleted.' in " ".join(said)
     assert uid_of(namespace(cluster, "user-ada")) != uid_of(old)
 

@@ -50,7 +50,7 @@ def make_place(plane: ControlPlane) -> Place:
 async def objects(namespace: str, port: int) -> tuple[Any, Any]:
     """Return a user's claim and pod as they are created, with NAME for the user's name."""
     spawner = bare_spawner(NAME, config=Config(chart_traits()), namespace=namespace, port=port)
-    return spawner._claim(spawner.pvc_name), await spawner._pod()
+    return spawner._manifests.home_claim(spawner.pvc_name), await spawner._manifests.pod()
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Names that subclasses and hooks of KubeSpawner use: some still work, others say what to use instead."""
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from k8s_hub.kube import library
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of, metadata_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.profiles.listing import in_order
+from k8s_hub.profiles.selection import profile_of
 from k8s_hub.spawner.compat.models import to_json
 from k8s_hub.spawner.run_log import warn_once
+from k8s_hub.spawner.user_choices import person_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,6 +103,14 @@ class RemovedNames:
         if callable(self.profile_list):
             return self._render_options_form_dynamically
         return self._render_options_form(self.profile_list) if self.profile_list else ""
+
+    def _get_profile(self: Any, slug: str | None, profile_list: Sequence[Raw]) -> Raw:
+        """Return the initialised profile with this slug; the default profile without a slug."""
+        return profile_of(profile_list, slug, person_of(self, profile_list))
+
+    def _sorted_dict_values(self, src: Any) -> Any:
+        """Return a dictionary's values in the order of its keys; return anything else unchanged."""
+        return in_order(src) if isinstance(src, dict) else src
 
     async def _start_watching_pods(self, replace: bool = False) -> None:
         """Do nothing: the spawner watches by itself."""

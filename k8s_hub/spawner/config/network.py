@@ -1,7 +1,11 @@
 """The network address of a user's server."""
 
-from traitlets import Bool, HasTraits, Integer, Unicode, validate
+from typing import Any
+
+from traitlets import Bool, HasTraits, Integer, Unicode, default, validate
 from traitlets.utils.bunch import Bunch
+
+from k8s_hub.spawner.address import alt_name
 
 _USUAL_PORT = 8888
 
@@ -65,6 +69,19 @@ class NetworkTraits(HasTraits):
         They are there only with `JupyterHub.internal_ssl`.
         """,
     )
+
+    @default("ssl_alt_names")
+    def _default_ssl_alt_names(self: Any) -> list[str]:
+        """Return the names that the hub may call the pod by, for its certificate."""
+        self._settle_dns_name()
+        name, namespace = self.service_name, self.namespace
+        service = [self.dns_name, name, f"{name}.{namespace}", f"{name}.{namespace}.svc"]
+        configured = self._resolver.connect_host()
+        return [*(f"DNS:{each}" for each in service), *([alt_name(configured)] if configured else [])]
+
+    @default("ssl_alt_names_include_local")
+    def _default_ssl_alt_names_include_local(self) -> bool:
+        return False
 
     @validate("port")
     def _zero_is_the_usual(self, proposal: Bunch) -> int:

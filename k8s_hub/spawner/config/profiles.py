@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from traitlets import Callable, Dict, HasTraits, List, TraitError, TraitType, Unicode, validate
+from traitlets import Callable, Dict, HasTraits, List, TraitError, TraitType, Unicode, default, validate
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.objects.raw import Raw
@@ -75,6 +75,14 @@ class ProfileTraits(HasTraits):
         The first one found is used; without any, the form that comes with the spawner.
         """,
     )
+
+    @default("options_form")
+    def _default_options_form(self: Any) -> Any:
+        return self._render_options_form_dynamically if self.profile_list else ""
+
+    @default("options_from_form")
+    def _options_from_form_default(self: Any) -> Any:
+        return self._options_from_form
 
     @validate("profile_list")
     def _is_a_list(self, proposal: Bunch) -> Any:

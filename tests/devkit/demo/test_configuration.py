@@ -10,7 +10,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from devkit.demo import configuration
-from devkit.demo.configuration import Outcome, Run, complete
+from devkit.demo.configuration import DemoRun, Outcome, complete
 from devkit.demo.fitting import fit
 from devkit.demo.hub_log import HUB
 from devkit.demo.leftovers import MARKER
@@ -26,7 +26,7 @@ def run(tmp_path):
     """A function that makes a run whose outcome is written into the test's folder."""
 
     def make(config=REPOSITORY / "jupyterhub_config.py", *, is_own=False, is_mini=True):
-        return Run(
+        return DemoRun(
             config=str(config),
             is_own=is_own,
             is_mini=is_mini,
