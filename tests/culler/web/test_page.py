@@ -171,7 +171,7 @@ async def test_a_user_sees_nothing_of_others():
 
 
 async def test_a_warned_server_is_not_called_in_use():
-    said = '<span class="cause">warned</span>: it was active 50 min ago, and the culler warned its user'
+    said = '<span class="cause">warned</span>: it was active 50 min ago, and the culler sent a warning'
     async with (
         page_of(users=("admin", "alice"), notice=timedelta(minutes=20)) as site,
         Visitor(site, "admin") as admin,
