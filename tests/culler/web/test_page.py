@@ -406,8 +406,7 @@ async def test_after_a_stop_the_page_says_what_when_and_why_and_starts_it_again(
         }
         text = " ".join(shown.words.split())
         assert (
-            "The culler stopped it at 2026-07-01 11:53 UTC (7 min ago): it was idle for 1 h. Your files are kept"
-            in text
+            "The culler stopped it at 11:53 UTC (7 min ago): it was idle for 1 h. Your files are kept" in text
         )
         assert "secret" not in shown.text
         assert not site.hub.spawner("alice").ready
