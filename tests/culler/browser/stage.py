@@ -26,6 +26,7 @@ PHONE = {"width": 390, "height": 844}
 SWEEP_EVERY = 2  # seconds
 IMAGES = REPOSITORY / "docs" / "images"
 AXE = REPOSITORY / "proxy/node_modules/axe-core/axe.min.js"
+END = "Math.max(...[...document.body.children].map(each => each.getBoundingClientRect().bottom))"
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
@@ -165,7 +166,8 @@ async def look(page: Page, name: str, *, part: str = "html", keeps_phone: bool =
         await page.set_viewport_size(dict(size))
         if os.environ.get("SCREENSHOTS", "").lower() in YES and (size is DESKTOP or keeps_phone):
             ending = "-phone" if size is PHONE else ""
-            await page.screenshot(path=IMAGES / f"{name}{ending}.png")
+            clip = {"x": 0, "y": 0, **size, "height": min(size["height"], await page.evaluate(END) + 24)}
+            await page.screenshot(path=IMAGES / f"{name}{ending}.png", clip=clip)
 
 
 async def assert_readable(page: Page, name: str, *, part: str = "html") -> None:

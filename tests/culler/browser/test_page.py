@@ -86,7 +86,7 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             await eventually(lambda: _shows_the_stop(first), seconds=MARGIN)
             assert "Your files are kept" in await first.locator("[data-stop]").inner_text()
             assert "UTC" not in await first.inner_text("body"), "all times are the reader's own"
-            await assert_readable(first, "the page after a stop")
+            await look(first, "culler-stopped", keeps_phone=False)
             await first.get_by_role("link", name="Start").click()
             await first.wait_for_url("**/user/ada/lab**", wait_until="commit")
 
