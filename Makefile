@@ -57,7 +57,7 @@ test-browser: $(VENV)/.ready proxy/node_modules/.ready  # JupyterLab and the cul
 	$(BIN)/pytest -m browser --override-ini=testpaths=tests/culler/browser --numprocesses=2 --dist=worksteal $(ARGS)
 
 pictures:  # docs/images anew, by the browser tests that look at pages; needs Debian's pngquant
-	SCREENSHOTS=1 $(MAKE) --no-print-directory test-browser ARGS="-k readable"
+	SCREENSHOTS=1 $(MAKE) --no-print-directory test-browser ARGS="-k 'readable or warned'"
 	pngquant --force --strip --ext .png docs/images/*.png
 
 test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs Go, and for containers root

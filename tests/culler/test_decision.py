@@ -79,7 +79,7 @@ def work(*, busy: int = 0, tabs: int = 0, silent: timedelta = 2 * HOUR) -> Work:
         ),
         (
             {"idle": HOUR, "notice": MINUTE, "rules": []},
-            "ada/lab: kept: was idle for 1 h, but the culler warns its user first (limit 1 h)",
+            "ada/lab: kept: was idle for 1 h, but the culler sends a warning first (limit 1 h)",
         ),
     ],
 )
@@ -140,11 +140,11 @@ async def test_sentence(case, sentence):
         ),
         (
             {"idle": HOUR, "notice": 5 * MINUTE, "rules": []},
-            ["Stops at 12:05 UTC unless somebody uses it before then: the culler warned its user.", NO_RULE],
+            ["Stops at 12:05 UTC unless somebody uses it before then: the culler sent a warning.", NO_RULE],
         ),
         (
             {"limits": Limits(timeout=HOUR, max_age=3 * HOUR), "notice": 5 * MINUTE, "rules": []},
-            ["Stops at 12:05 UTC even if in use: the culler warned its user.", NO_RULE],
+            ["Stops at 12:05 UTC even if in use: the culler sent a warning.", NO_RULE],
         ),
         (
             {"hook": lambda **_: False, "rules": []},
@@ -263,7 +263,7 @@ async def test_record():
         "action": "kept",
         "verdict": "keep",
         "cause": "warned",
-        "reason": "was idle for 2 h, but the culler warns its user first",
+        "reason": "was idle for 2 h, but the culler sends a warning first",
         "rule": "gpu",
         "rules_in_doubt": [],
         "since": "2026-07-01T10:00:00Z",

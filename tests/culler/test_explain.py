@@ -189,7 +189,7 @@ async def test_what_warns_nobody_needs_no_target_of_warnings(monkeypatch, capsys
         assert await run(hub, monkeypatch, *arguments, "--warn-before=600", kind=kind) == 0
         assert hub.spawner("alice").ready
     assert "alice: kept: was idle for" in (said := capsys.readouterr().out)
-    assert "but the culler warns its user first" in said
+    assert "but the culler sends a warning first" in said
 
 
 async def test_one_server_that_cannot_be_explained_costs_no_other(monkeypatch, capsys, tmp_path):

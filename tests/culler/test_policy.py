@@ -388,7 +388,7 @@ def test_nothing_is_stopped_without_a_warning():
     idle = server("a")
     unwarned = evaluate(facts(idle), LIMITS, NOW, notice=NOTICE)
     assert (unwarned.culls, unwarned.cause, unwarned.deadline) == (False, Cause.WARNED, NOW + NOTICE)
-    assert unwarned.reason == "was idle for 2 h, but the culler warns its user first"
+    assert unwarned.reason == "was idle for 2 h, but the culler sends a warning first"
     assert wants_notice(facts(idle), unwarned, NOW, NOTICE)
 
 
@@ -397,7 +397,7 @@ def test_a_warning_takes_its_time():
     early = facts(idle, notice=told(idle.last_activity, NOTICE - SECOND))
     verdict = evaluate(early, LIMITS, NOW, notice=NOTICE)
     assert (verdict.cause, verdict.deadline) == (Cause.WARNED, NOW + SECOND)
-    assert verdict.reason == "was idle for 1 h, but the culler warned its user only 9 min 59 s ago"
+    assert verdict.reason == "was idle for 1 h, but the culler sent a warning only 9 min 59 s ago"
     assert not wants_notice(early, verdict, NOW, NOTICE)
     assert evaluate(facts(idle, notice=told(idle.last_activity, NOTICE)), LIMITS, NOW, notice=NOTICE).culls
 

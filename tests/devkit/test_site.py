@@ -1,6 +1,7 @@
 """Links between places of the repository lead to the same places of the site."""
 
 import pytest
+from markdown import markdown
 from mkdocs.config import load_config
 from mkdocs.structure.files import get_files
 from mkdocs.structure.pages import Page
@@ -57,3 +58,9 @@ def test_a_file_that_the_site_lacks_is_in_the_repository_or_text(build):
 def test_each_page_ends_with_the_version():
     config = site.on_config(load_config(str(ROOT / "mkdocs.yml")))
     assert config.copyright.startswith(f"k8s_hub {__version__}, ")
+
+
+def test_steps_below_a_list_are_numbered():
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    extensions = {"extensions": config.markdown_extensions, "extension_configs": config.mdx_configs}
+    assert "<ol>" in markdown("- what to know\n\n1. the first step", **extensions)

@@ -167,9 +167,9 @@ class Decision:
             case Cause.EXTENDED | Cause.IN_USE | Cause.BUSY if not self._is_by_age:
                 yield from self._what_it_waits_for()
             case Cause.WARNED if self._is_by_age:
-                yield f"Stops at {self._clock(verdict.deadline)} even if in use: the culler warned its user."
+                yield f"Stops at {self._clock(verdict.deadline)} even if in use: the culler sent a warning."
             case Cause.WARNED:
-                yield f"Stops at {self._clock(verdict.deadline)} unless somebody uses it before then: the culler warned its user."
+                yield f"Stops at {self._clock(verdict.deadline)} unless somebody uses it before then: the culler sent a warning."
             case Cause.IDLE:
                 yield "Activity before the stop keeps it running."
             case Cause.OLD:

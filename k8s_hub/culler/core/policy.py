@@ -306,9 +306,9 @@ def _by_age(
 
 def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
     if warned_at is None:
-        wait = "but the culler warns its user first"
+        wait = "but the culler sends a warning first"
     elif now - warned_at < notice:
-        wait = f"but the culler warned its user only {format_duration(now - warned_at)} ago"
+        wait = f"but the culler sent a warning only {format_duration(now - warned_at)} ago"
     else:
         return verdict
     return replace(

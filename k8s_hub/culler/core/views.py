@@ -145,7 +145,7 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
     return Row(
         record=record,
         state=state_of(record),
-        reason=f"{record.verdict.reason}, and the culler warned its user"
+        reason=f"{record.verdict.reason}, and the culler sent a warning"
         if _is_idle(record)
         else record.verdict.reason,
         fate=fate,

@@ -70,9 +70,10 @@ def _element(at: datetime, text: str, mark: Markup = Markup()) -> Markup:  # noq
     return Markup('<time datetime="{}"{}>{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", mark, text)
 
 
-def _message(message: Message) -> Markup:
+@pass_context
+def _message(context: Context, message: Message) -> Markup:
     """Return a sentence with its times as elements."""
-    return Markup().join(_time(part) if isinstance(part, datetime) else part for part in message)
+    return Markup().join(_clock(context, part) if isinstance(part, datetime) else part for part in message)
 
 
 @pass_context

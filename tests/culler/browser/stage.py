@@ -1,5 +1,6 @@
 """The stage: the demo's processes with a culler of the test's choice, and people who use chromium."""
 
+import itertools
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 SWEEP_EVERY = 2  # seconds
 IMAGES = REPOSITORY / "docs" / "images"
+AXE = REPOSITORY / "proxy/node_modules/axe-core/axe.min.js"
+END = "Math.max(...[...document.body.children].map(each => each.getBoundingClientRect().bottom))"
 PATIENCE = 60.0  # seconds for a page; a slow machine with much to do needs 20
 
 CORE = ("list:users", "read:servers", "delete:servers")
@@ -156,15 +159,34 @@ class Person:
         await self.page.context.close()
 
 
-async def look(page: Page, name: str, *, keeps_phone: bool = True) -> None:
-    """Nothing is wider than the screen, a wide and a narrow one; SCREENSHOTS=1 keeps pictures in docs/images."""
+async def look(page: Page, name: str, *, part: str = "html", keeps_phone: bool = True) -> None:
+    """Assert that everybody can read the page; SCREENSHOTS=1 keeps pictures in docs/images."""
+    await assert_readable(page, name, part=part)
     for size in (DESKTOP, PHONE):
         await page.set_viewport_size(dict(size))
-        width = await page.evaluate("document.documentElement.scrollWidth")
-        assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
         if os.environ.get("SCREENSHOTS", "").lower() in YES and (size is DESKTOP or keeps_phone):
             ending = "-phone" if size is PHONE else ""
-            await page.screenshot(path=IMAGES / f"{name}{ending}.png")
+            clip = {"x": 0, "y": 0, **size, "height": min(size["height"], await page.evaluate(END) + 24)}
+            await page.screenshot(path=IMAGES / f"{name}{ending}.png", clip=clip)
+
+
+async def assert_readable(page: Page, name: str, *, part: str = "html") -> None:
+    """Nothing is wider than the screen, and axe finds no fault in ``part``: wide and narrow, dark and light."""
+    for theme, size in itertools.product(("dark", "light"), (DESKTOP, PHONE)):
+        # Without motion a new colour is there at once.
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        await page.set_viewport_size(dict(size))
+        await page.locator(f"html[data-bs-theme={theme}]").wait_for()
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], f"{name} is {width} pixels wide at {size['width']}"
+        assert not await _faults(page, part), f"{name}, {theme}, {size['width']} pixels wide"
+
+
+async def _faults(page: Page, part: str) -> list[str]:
+    """Return the rules of axe that the part of the page violates, and where; a selector is the part."""
+    await page.evaluate(AXE.read_text())
+    report = await page.evaluate("part => axe.run(part)", part)
+    return [f"{rule['help']}: {node['html']}" for rule in report["violations"] for node in rule["nodes"]]
 
 
 def decision_log(directory: Path) -> Path:

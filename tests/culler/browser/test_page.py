@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from devkit.testing.eventually import eventually
 from k8s_hub.clock import utcnow
 from k8s_hub.objects.timestamps import parse
-from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling, look
+from tests.culler.browser.stage import CORE, SECOND_SOURCE, SWEEP_EVERY, Culling, assert_readable, look
 
 pytestmark = pytest.mark.browser
 
@@ -73,6 +73,7 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             await second.get_by_role("button", name="Extend").first.click()
             assert "used your one extension" in await second.get_by_role("alert").inner_text()
             assert await second.get_by_role("button", name="Extend Default server for").count() == 0
+            await assert_readable(second, "the page that refuses an extension")
 
             await on.wait_until_gone("ada", seconds=KEEP + MARGIN)
             assert utcnow() >= extended_until
@@ -85,6 +86,7 @@ async def test_who_is_warned_keeps_the_server_and_not_for_ever(stage, tmp_path):
             await eventually(lambda: _shows_the_stop(first), seconds=MARGIN)
             assert "Your files are kept" in await first.locator("[data-stop]").inner_text()
             assert "UTC" not in await first.inner_text("body"), "all times are the reader's own"
+            await look(first, "culler-stopped", keeps_phone=False)
             await first.get_by_role("link", name="Start").click()
             await first.wait_for_url("**/user/ada/lab**", wait_until="commit")
 
@@ -133,6 +135,7 @@ async def test_both_pages_are_readable_at_both_widths(stage):
 
         response = await ada.page.goto(on.page_url + "all")
         assert response.status == 403
+        await assert_readable(ada.page, "the page of an error")
         assert "grace" not in await ada.page.inner_text("body")
 
 

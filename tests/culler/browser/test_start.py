@@ -50,7 +50,7 @@ async def test_the_pages_of_a_start_are_readable_at_both_widths(stage):
         await page.check("[value=ds]")
         await page.get_by_label("Image", exact=True).select_option("Other image...")
         await page.get_by_label("Other image").fill("pangeo/pangeo-notebook:2026.10.01")
-        await look(page, "profiles")
+        await look(page, "profiles", part="#k8s-hub-profiles")
 
         await page.set_viewport_size(DESKTOP)
         await page.check("[value=gpu]")
@@ -58,12 +58,12 @@ async def test_the_pages_of_a_start_are_readable_at_both_widths(stage):
         waiting = page.get_by_text("Your server is waiting for a machine with 2 GPUs.").first
         await waiting.wait_for()
         await page.locator("summary").click()
-        await look(page, "progress", keeps_phone=False)
+        await look(page, "progress", part="#progress-details", keeps_phone=False)
 
         # Below the bar, and in the log of events.
         again = page.get_by_role("link", name="Try again").first
         await again.wait_for()
         assert "No machine with 2 GPUs became available within 30 s." in await page.inner_text("body")
-        await look(page, "failed-spawn", keeps_phone=False)
+        await look(page, "failed-spawn", part="#progress-details", keeps_phone=False)
         await again.click()
         await page.get_by_role("heading", name="Server Options").wait_for()

@@ -156,9 +156,9 @@ WARNING = timedelta(minutes=20)
     ("idle", "warned", "state", "reason"),
     [
         (50, None, "in use", "was active 50 min ago"),
-        (50, 5, "warned", "was active 50 min ago, and the culler warned its user"),
+        (50, 5, "warned", "was active 50 min ago, and the culler sent a warning"),
         (50, 60, "in use", "was active 50 min ago"),  # used after the warning
-        (65, 5, "warned", "was idle for 1 h 5 min, but the culler warned its user only 5 min ago"),
+        (65, 5, "warned", "was idle for 1 h 5 min, but the culler sent a warning only 5 min ago"),
         (65, 25, "idle", "was idle for 1 h 5 min"),
     ],
 )
