@@ -713,5 +713,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except Exception:
             self.log.exception("%s: its address is not known", self._log_name)
             return known
+        # The hub saves a state only after a start or stop of its own, and commits after this call.
+        HubDatabase.of(self).save_state(self.get_state())
         address = await self._known_url(attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"
