@@ -35,7 +35,7 @@ from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import lifecycle, preflight, security, storage
+from k8s_hub.spawner import last_end, lifecycle, preflight, security, storage
 from k8s_hub.spawner.address import Address, known_host, known_url
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
@@ -285,7 +285,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def get_options_form(self) -> Any:
         """Return the form; report an exception of an administrator's code like a failed start."""
         with self._supervised(), administrators_code("KubeSpawner.options_form"):
-            return await super().get_options_form()
+            form = await super().get_options_form()
+        self._run.has_shown_end = bool(form)
+        return last_end.above_form(form, self._saved.last_end)
 
     async def apply_group_overrides(self) -> None:
         """Apply the administrator's overrides for the user's groups."""
@@ -335,6 +337,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         finally:
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
+        self._saved = replace(self._saved, last_end=None)
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
             token = renewed_access_token(self, self._log_name)
@@ -477,7 +480,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             remind_after=self.slow_spawn_message_threshold,
             remind_every=self.slow_spawn_message_frequency,
         )
-        async for item in shown(self, updates):
+        end = None if self._run.has_shown_end else self._saved.last_end
+        async for item in last_end.before_progress(end, shown(self, updates)):
             yield item
 
     @property
@@ -527,12 +531,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             case NoPod():
                 # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
                 code, how = end_without_pod(self._life, known_host(self.server))
-                if how:
-                    self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how)
+                if how and self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how):
+                    self._saved = replace(self._saved, last_end=last_end.end_of_missing_pod(how))
                 return code
             case PodEnded(pod=pod, end=end):
                 level = logging.WARNING if end.code else logging.INFO
-                self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end))
+                if self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end)):
+                    self._saved = replace(self._saved, last_end=last_end.end_of_pod(pod, end))
                 # Somebody may be draining the node: another delete would cut the pod's grace period short.
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")

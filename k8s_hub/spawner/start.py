@@ -114,6 +114,8 @@ class Run:
     creates: PendingCreates = field(default_factory=PendingCreates)
     #: The events of the start; None before it, or if the spawner does not watch events.
     feed: EventSubscription | None = None
+    #: True once a form has shown how the last server ended.
+    has_shown_end: bool = False
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
 
