@@ -59,6 +59,7 @@ from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.run_log import BROKEN_CODE, RunLog, name_of
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
+    LOOK_AGAIN,
     Attempt,
     Run,
     create_pod,
@@ -103,6 +104,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     """Spawns each of a user's servers as one pod with one retained claim."""
 
     _spawn: "asyncio.Future[Any] | None" = None
+    #: True while a change waits for the hub to listen.
+    _is_change_due = False
     #: The hub's settings, with its count of failures; None before the first spawn.
     _hub_settings: MutableMapping[str, Any] | None = None
 
@@ -338,6 +341,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
         self._saved = replace(self._saved, last_end=None)
+        self._is_watched = True
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
             token = renewed_access_token(self, self._log_name)
@@ -552,14 +556,24 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.seen_alive(self._life, found.entry)
         self.pod_id = uid_of(found.pod)
         cluster.pods.listeners[key_of(found.pod)] = self
+        self._is_watched = found.entry is not None
         if self.server is not None and self.server.ip and is_ready_to_serve(found.pod):
             await self._sync_address(cluster, found.pod)
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
+        if not self._poll_callback:
+            return
         # Without callbacks the hub would not hear of an end, and its own poll stops after the first that it does not hear of.
-        if self._poll_callback and self._callbacks and not self.pending:
+        if self._callbacks and not self.pending:
             IOLoop.current().add_callback(self.poll_and_notify)
+        elif not self._is_change_due:
+            self._is_change_due = True
+            IOLoop.current().call_later(LOOK_AGAIN, self._change_again)
+
+    def _change_again(self) -> None:
+        self._is_change_due = False
+        self.object_changed()
 
     # --- Stop ---
 

@@ -1,11 +1,22 @@
 """The end of a server, and the message on the progress page during a slow start."""
 
-from traitlets import Bool, Enum, HasTraits, Integer, TraitError, Unicode, validate
+from traitlets import Bool, Enum, HasTraits, Integer, TraitError, Unicode, default, validate
 from traitlets.utils.bunch import Bunch
+
+WATCHED, UNWATCHED = 300, 30
+"""Seconds between two polls of a server whose end the watch reports, and of another: JupyterHub's own default."""
 
 
 class LifecycleTraits(HasTraits):
     """Grace, time-outs, the removal of ended pods and of orphans, and the message of a slow start."""
+
+    #: Whether the view of pods shows this server's pod and its changes.
+    _is_watched = False
+
+    @default("poll_interval")
+    def _poll_rarely_if_watched(self) -> int:
+        # The hub asks for it when it begins to poll: after a start, and after its own restart.
+        return WATCHED if self._is_watched else UNWATCHED
 
     delete_grace_period = Integer(
         1,
