@@ -24,6 +24,7 @@ COMMAND = "make reference"
 DIFFERENT = {
     "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
     "surely this server's",
+    "poll_interval": "the watch of pods tells the hub of an end at once; a value that you set counts",
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for, and `{waited}`",
     "slow_spawn_message_frequency": "unset, so that a slow start is not spoken of every 5 seconds",
 }
@@ -58,6 +59,9 @@ SPECIAL_DEFAULTS = {
     "options_from_form": "for the form of `profile_list`",
     "ssl_alt_names": "the names of the pod's Service",
 }
+
+OWN_DEFAULTS = {"poll_interval": "`300`; `30` for a server that no watch shows"}
+"""Defaults here that depend on the run of a server."""
 
 COUNTED = {"Hook", "Profile", "Resource"}
 """Topics with a plural heading."""
@@ -108,7 +112,8 @@ def _row(name: str, theirs: Any, ours: Any) -> Row:
                 f"{name} of KubeSpawner does not exist here; add it, or say why not in DROPPED"
             )
         return Row(name, kinds(original), "", f"**dropped**: {DROPPED[name]}")
-    default, original_default = (_default(name, side) for side in (ours, theirs))
+    default = OWN_DEFAULTS.get(name) or _default(name, ours)
+    original_default = _default(name, theirs)
     is_same = (kinds(original), original_default) == (kinds(here), default)
     if is_same == (name in DIFFERENT):
         raise UnexplainedError(

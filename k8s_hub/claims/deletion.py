@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.claims.lookup import servername_of, username_of
-from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, ServerIdentity, is_ours, matches_release
+from k8s_hub.naming.ownership import (
+    EXTRA_CLAIM_ANNOTATION,
+    ServerIdentity,
+    is_of_namesake,
+    is_ours,
+    matches_release,
+)
 from k8s_hub.naming.templates import Scope
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -85,6 +91,7 @@ def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope) -> str | None:
         (not uid_of(claim), "it has no uid: the delete could hit a later claim of the same name"),
         (owner is None, "it has no username annotation"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),
+        (is_of_namesake(claim, identity), "it belongs to a renamed user, who had this name before"),
         (not matches_release(claim, identity), "it belongs to another release"),
         (key_of(claim).namespace != identity.namespace, "it is in another namespace"),
         (EXTRA_CLAIM_ANNOTATION in annotations_of(claim), "it is not a home claim"),

@@ -25,7 +25,16 @@ from typing import Protocol, TypeAlias
 
 from k8s_hub.claims.lookup import ClaimLookup, username_of
 from k8s_hub.naming import slugs
-from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, ServerIdentity, is_ours, matches_release
+from k8s_hub.naming.ownership import (
+    EXTRA_CLAIM_ANNOTATION,
+    ServerIdentity,
+    has_user_id,
+    is_of_namesake,
+    is_of_user,
+    is_ours,
+    matches_release,
+    user_id_of,
+)
 from k8s_hub.naming.templates import Names, Scope, expand
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of
@@ -84,6 +93,8 @@ class Create:
 
     name: str
     why: Why
+    missing: str | None = None
+    """The claim that the saved state names, and that was not found: a view may lack it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,24 +194,29 @@ def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
 
 
 def _annotated(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
-    own = (
-        claim
-        for claim in claims.find(request.identity.username)
-        if _is_candidate(request, claim) and _is_own(request, claim)
-    )
+    user_id = request.identity.user_id
+    found = [*claims.find(request.identity.username)]
+    if user_id is not None:
+        found += claims.find(user_id.number)
+    own = (claim for claim in found if _is_candidate(request, claim) and _is_own(request, claim))
     claim = min(own, key=_likelihood, default=None)
     return None if claim is None else UseExisting(name=key_of(claim).name, claim=claim, why=Why.ANNOTATED)
 
 
 def _new(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
-    name = request.template_name
+    name, missing = request.template_name, _missing(request, claims)
     existing = _named(request, claims, name, Why.TEMPLATE)
     if _is_taken(request, name) or (existing is not None and _is_of_renamed_user(request, existing.claim)):
         free = (other for other in _numbered(name) if _is_free(request, claims, other))
-        return Create(name=next(free), why=Why.TEMPLATE_TAKEN)
+        return Create(name=next(free), why=Why.TEMPLATE_TAKEN, missing=missing)
     if existing is not None:
         return _refuse(request, existing.claim)
-    return Create(name=name, why=Why.FIRST)
+    return Create(name=name, why=Why.FIRST, missing=missing)
+
+
+def _missing(request: HomeRequest, claims: ClaimLookup) -> str | None:
+    name = request.remembered_name
+    return None if name is None or _named(request, claims, name, Why.REMEMBERED) else name
 
 
 def _named(request: HomeRequest, claims: ClaimLookup, name: str, why: Why) -> UseExisting | None:
@@ -214,9 +230,9 @@ def _is_taken(request: HomeRequest, name: str) -> bool:
 
 
 def _is_of_other_user(request: HomeRequest, claim: Raw) -> bool:
-    """True if the claim is another user's home. A claim that all users share has the annotation of its first user."""
+    """True if the claim is another user's home. A claim that all users share has the annotations of its first user."""
     is_shared = request.scope is Scope.EVERYBODY
-    return not is_shared and username_of(claim) not in (None, request.identity.username)
+    return not (is_shared or username_of(claim) is None or is_of_user(claim, request.identity))
 
 
 def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
@@ -227,15 +243,24 @@ def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
     """
     if not _is_of_other_user(request, claim):
         return False
+    if user_id_of(claim) in request.identity.other_users:
+        return True
     known = request.living_users.get(username_of(claim) or "")
     created = _created(claim)
     return known is not None and (created is None or created >= known)
 
 
 def _is_of_renamed_user(request: HomeRequest, claim: Raw) -> bool:
-    """True if the claim is older than this user, and the saved state of another user's server names it."""
+    """True if the claim is of a user who had this user's name before.
+
+    Either its id says so, or it is older than this user, and the saved state of another user's server names it.
+    """
+    if request.scope is Scope.EVERYBODY or has_user_id(claim, request.identity):
+        return False
+    if is_of_namesake(claim, request.identity):
+        return True
     known, created = request.known_since, _created(claim)
-    if request.scope is Scope.EVERYBODY or known is None or created is None:
+    if known is None or created is None:
         return False
     return created < known and key_of(claim).name in request.taken_by_others
 
@@ -259,7 +284,7 @@ def _is_own(request: HomeRequest, claim: Raw) -> bool:
     if request.scope is Scope.SERVER:
         return is_ours(claim, request.identity)
     return (
-        username_of(claim) == request.identity.username
+        is_of_user(claim, request.identity)
         and key_of(claim).namespace == request.identity.namespace
         and matches_release(claim, request.identity)
     )

@@ -3,20 +3,20 @@
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
-from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, user_id_of
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import Key, annotations_of, is_dying
 from k8s_hub.objects.raw import Raw
 
 
 class ClaimLookup(Protocol):
-    """The lookups that `choose_home` needs, such as the view of a claim informer with the index ``usernames_of``."""
+    """The lookups that `choose_home` needs, such as the view of a claim informer with the index ``owners_of``."""
 
     def get(self, key: Key, /) -> Raw | None:
         """Return the claim of that name."""
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
-        """Return the claims whose annotation names this user, in any namespace."""
+        """Return the claims whose annotations have this user's name or number, in any namespace."""
 
 
 def username_of(claim: Raw) -> str | None:
@@ -29,10 +29,10 @@ def servername_of(claim: Raw) -> str:
     return annotations_of(claim).get(SERVERNAME_ANNOTATION, "")
 
 
-def usernames_of(claim: Raw) -> tuple[str, ...]:
-    """Return the values of the claim in an index by user."""
-    username = username_of(claim)
-    return () if username is None else (username,)
+def owners_of(claim: Raw) -> tuple[Hashable, ...]:
+    """Return the values of the claim in an index by user: the user's name at its creation, and their number."""
+    username, user_id = username_of(claim), user_id_of(claim)
+    return tuple(each for each in (username, None if user_id is None else user_id.number) if each is not None)
 
 
 def missing_growth(claim: Raw, capacity: str | None) -> str | None:

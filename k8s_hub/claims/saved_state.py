@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from k8s_hub.objects import timestamps
 from k8s_hub.profiles.fields import PROFILE, unlisted_key
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the key, not the token
@@ -18,6 +20,9 @@ UNKNOWN_VERSION = "unknown"
 
 APPLIED_OPTIONS = "applied_options"
 """The key of the applied profile and options. KubeSpawner does not use this key."""
+
+LAST_END = "last_end"
+"""The key of how the last server ended. KubeSpawner does not use this key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,32 @@ class AppliedOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastEnd:
+    """The end of a server without a stop by the hub. Its user reads it until the next start has succeeded."""
+
+    #: Aware.
+    at: datetime
+    #: Completes "Your last server ended at 3:12 PM: ...".
+    cause: str
+
+    @classmethod
+    def load(cls, saved: object) -> "LastEnd | None":
+        """Parse the value in a saved state; None if it has none."""
+        match saved:
+            case {"at": str(at), "cause": str(cause)}:
+                try:
+                    return cls(at=timestamps.parse(at), cause=cause)
+                except ValueError:
+                    return None
+            case _:
+                return None
+
+    def dump(self) -> dict[str, str]:
+        """Return it as JSON."""
+        return {"at": timestamps.format_seconds(self.at), "cause": self.cause}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedState:
     """The saved state of one server; None for whatever is not in it."""
 
@@ -74,6 +105,8 @@ class SavedState:
     applied_options: AppliedOptions | None = None
     #: A token for this server only, valid while it runs, for programs that ask the server.
     access_token: str | None = field(default=None, repr=False)
+    #: None unless the last server ended by itself.
+    last_end: LastEnd | None = None
     #: None where there is no state.
     version: str | None = None
 
@@ -96,6 +129,7 @@ class SavedState:
             url=text("url"),
             applied_options=AppliedOptions.load(state.get(APPLIED_OPTIONS)),
             access_token=text(ACCESS_TOKEN),
+            last_end=LastEnd.load(state.get(LAST_END)),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
 
@@ -118,6 +152,7 @@ class SavedState:
             "url": self.url,
             APPLIED_OPTIONS: None if self.applied_options is None else self.applied_options.dump(),
             ACCESS_TOKEN: self.access_token,
+            LAST_END: None if self.last_end is None else self.last_end.dump(),
         }
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import assert_never
 
@@ -51,6 +52,25 @@ _EVICTIONS = frozenset(
         "NodeLost",
     }
 )
+_NO_ANSWER = "its machine stopped responding"
+_SHUT_DOWN = "its machine was shut down"
+_MADE_ROOM = "the cluster needed its place for something more important"
+_ENDS_FOR_USERS = {
+    "DeadlineExceeded": "it reached the longest time that its settings allow",
+    "Deleted": "it was deleted from the cluster",
+    "DeletionByPodGC": "its machine was removed",
+    "DeletionByTaintManager": _NO_ANSWER,
+    "Evicted": "its machine ran short of memory or disk space",
+    "EvictionByEvictionAPI": "the cluster needed to empty its machine, for example for maintenance",
+    "NodeLost": _NO_ANSWER,
+    "NodeShutdown": _SHUT_DOWN,
+    "Preempting": _MADE_ROOM,
+    "PreemptionByKubeScheduler": _MADE_ROOM,
+    "PreemptionByScheduler": _MADE_ROOM,
+    "Shutdown": _SHUT_DOWN,
+    "Terminated": _SHUT_DOWN,
+    "TerminationByKubelet": "its machine was shut down or ran short of resources",
+}
 # What the kubelet says when a pod has written more than it may, in all, in one container, or into one volume.
 _OWN_DISK_LIMITS = (
     re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>\w+)"),
@@ -88,7 +108,7 @@ def out_of_memory(seen: Observation) -> Diagnosis | None:
         container
     ):
         return None
-    limit = _memory_limit(seen)
+    limit = _memory_limit(seen.pod or {})
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.OUT_OF_MEMORY,
@@ -169,6 +189,24 @@ def not_created(container: str, words: str) -> Diagnosis:
     )
 
 
+def end_for_user(pod: Raw, life: Ended) -> str:
+    """Return why a running server ended, for its user: completes "Your last server ended at 3:12 PM: ..."."""
+    if life.reason == _OUT_OF_MEMORY:
+        limit = _memory_limit(pod)
+        return f"it needed more memory than its limit{f' of {limit}' if limit else ''}"
+    if used := _disk_limit(life):
+        return f"it used more than its limit of {used}"
+    if life.reason in _ENDS_FOR_USERS:
+        return _ENDS_FOR_USERS[life.reason]
+    return f"it crashed (exit code {life.code})" if life.code else "it shut down by itself"
+
+
+def ended_at(pod: Raw) -> datetime | None:
+    """Return when the server's container ended; None if its status does not say."""
+    finished = last_exit(notebook_status(pod) or {}).get("finishedAt")
+    return parse_time(finished) if finished else None
+
+
 def tries_in_words(container: Raw) -> str:
     """Return how often a container was tried, if more than once."""
     restarts = int(container.get("restartCount") or 0)
@@ -211,23 +249,30 @@ def _ended(seen: Observation, pod: Raw, life: Ended) -> Diagnosis:
 
 
 def _evicted(pod: Raw, life: Ended) -> Diagnosis:
-    for pattern in _OWN_DISK_LIMITS:
-        if found := pattern.search(life.message):
-            volume = found.groupdict().get("volume")
-            where = f' on its volume "{volume}"' if volume else ""
-            return _failed_pod(
-                pod,
-                life,
-                Reason.EVICTED,
-                f"Your server used more than its limit of {_size(found['limit'])} of temporary disk space{where}, "
-                "so the cluster stopped it. Choose a larger server, or contact your administrator.",
-            )
+    if used := _disk_limit(life):
+        return _failed_pod(
+            pod,
+            life,
+            Reason.EVICTED,
+            f"Your server used more than its limit of {used}, "
+            "so the cluster stopped it. Choose a larger server, or contact your administrator.",
+        )
     return _failed_pod(
         pod,
         life,
         Reason.EVICTED,
         "Your server was evicted while it was starting. Start it again.",
     )
+
+
+def _disk_limit(life: Ended) -> str:
+    """Return the limit of temporary disk space that an evicted server has exceeded; empty if it did not."""
+    for pattern in _OWN_DISK_LIMITS:
+        if found := pattern.search(life.message):
+            volume = found.groupdict().get("volume")
+            where = f' on its volume "{volume}"' if volume else ""
+            return f"{_size(found['limit'])} of temporary disk space{where}"
+    return ""
 
 
 def _is_refused(pod: Raw, life: Ended) -> bool:
@@ -381,9 +426,9 @@ def _size(limit: str) -> str:
         return limit
 
 
-def _memory_limit(seen: Observation) -> str:
-    name = notebook_name(seen.pod or {})
-    for container in seen.spec.get("containers") or ():
+def _memory_limit(pod: Raw) -> str:
+    name = notebook_name(pod)
+    for container in (pod.get("spec") or {}).get("containers") or ():
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         if container.get("name") == name and limit:
             return _size(limit)

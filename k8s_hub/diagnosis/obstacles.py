@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized, listed
 from k8s_hub.diagnosis.pod_life import is_on_lost_node
-from k8s_hub.naming.ownership import USERNAME_ANNOTATION
+from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
@@ -19,6 +19,17 @@ def foreign_pod(pod: Raw) -> Diagnosis:
 def foreign_object(obj: Raw, kind: str) -> Diagnosis:
     """An object of another owner has a name that this server needs. It is never touched."""
     return _foreign(kind.lower(), obj)
+
+
+def namesakes_object(obj: Raw, kind: str) -> Diagnosis:
+    """An object of a user who had this user's name before a rename. It is never touched."""
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.FOREIGN_OBJECT,
+        "Your server could not start because another user, who had your name before, has a server of the same "
+        f"name. Try again when that server has stopped. {CONTACT}",
+        detail=f"{kind.lower()} {key_of(obj)} belongs to a renamed user: see its annotation {USER_ID_ANNOTATION}",
+    )
 
 
 def leftover(obj: Raw, kind: str) -> Diagnosis:

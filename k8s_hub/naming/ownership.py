@@ -1,10 +1,12 @@
 """Who owns an object, in the terms of ``docs/lifecycle.md``: ours, this attempt's, older, dying, foreign."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
+from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
@@ -12,6 +14,9 @@ USERNAME_ANNOTATION = "hub.jupyter.org/username"
 """Also the name of a label, whose value is a slug of the user's name."""
 
 SERVERNAME_ANNOTATION = "hub.jupyter.org/servername"
+USER_ID_ANNOTATION = "hub.jupyter.org/user-id"
+"""A `UserId`: who the object was made for, whatever their name is now."""
+
 ATTEMPT_ANNOTATION = "hub.jupyter.org/start-attempt"
 """The id of the start that created the object."""
 
@@ -25,6 +30,36 @@ RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserId:
+    """One user of one hub's database: no rename changes this, and no other user ever has it."""
+
+    number: int
+    """The key of the row. Another database counts from 1 again, so it identifies nobody alone."""
+    created: datetime
+    """When the hub added the user (aware)."""
+
+    def __str__(self) -> str:
+        return f"{self.number}@{self.created.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the id in an annotation; None if it is none."""
+        number, _, created = text.partition("@")
+        try:
+            return cls(number=int(number), created=timestamps.parse(created))
+        except ValueError:
+            return None
+
+    def is_same(self, other: "UserId") -> bool:
+        """Compare two ids. MySQL and MariaDB keep only the seconds, so the hub has others after a restart."""
+        if self.number != other.number:
+            return False
+        has_fractions = self.created.microsecond and other.created.microsecond
+        difference = abs(self.created - other.created)
+        return not difference if has_fractions else difference < timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerIdentity:
     """One server of one user of one hub."""
 
@@ -32,6 +67,10 @@ class ServerIdentity:
     username: str
     servername: str
     release_labels: Mapping[str, str]
+    #: None: the hub cannot say.
+    user_id: UserId | None = None
+    #: The ids of the hub's other users.
+    other_users: Container[UserId] = field(default=(), compare=False, repr=False)
 
 
 class Relation(Enum):
@@ -48,10 +87,38 @@ def is_ours(obj: Raw, identity: ServerIdentity) -> bool:
     annotations = annotations_of(obj)
     return (
         key_of(obj).namespace == identity.namespace
-        and annotations.get(USERNAME_ANNOTATION) == identity.username
         and annotations.get(SERVERNAME_ANNOTATION, "") == identity.servername
+        and is_of_user(obj, identity)
         and matches_release(obj, identity)
     )
+
+
+def user_id_of(obj: Raw) -> UserId | None:
+    """Return the id of the user that the object was made for; None if KubeSpawner or an earlier version made it."""
+    return UserId.parse(annotations_of(obj).get(USER_ID_ANNOTATION, ""))
+
+
+def has_user_id(obj: Raw, identity: ServerIdentity) -> bool:
+    """True if the object was certainly made for this server's user, perhaps under an earlier name."""
+    user_id = user_id_of(obj)
+    return user_id is not None and identity.user_id is not None and user_id.is_same(identity.user_id)
+
+
+def is_of_namesake(obj: Raw, identity: ServerIdentity) -> bool:
+    """True if the object names this user, and was made for another one, who had the name before a rename."""
+    has_name = annotations_of(obj).get(USERNAME_ANNOTATION) == identity.username
+    return has_name and not has_user_id(obj, identity) and user_id_of(obj) in identity.other_users
+
+
+def is_of_user(obj: Raw, identity: ServerIdentity) -> bool:
+    """True if the object belongs to this server's user: by the user's id, else by the name.
+
+    An id that no user has is of an earlier database or of a deleted user: then the name counts.
+    """
+    if has_user_id(obj, identity):
+        return True
+    has_name = annotations_of(obj).get(USERNAME_ANNOTATION) == identity.username
+    return has_name and not is_of_namesake(obj, identity)
 
 
 def is_of_hub(obj: Raw, identity: ServerIdentity) -> bool:
@@ -85,5 +152,14 @@ def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
 
 def with_attempt_id(obj: Raw, attempt_id: str) -> dict[str, Any]:
     """Return a copy of the object with the id of a start."""
-    annotations = {**annotations_of(obj), ATTEMPT_ANNOTATION: attempt_id}
+    return _annotated(obj, ATTEMPT_ANNOTATION, attempt_id)
+
+
+def with_user_id(obj: Raw, user_id: UserId | None) -> Raw:
+    """Return a copy of the object with the id of its user, by which it is found after a rename."""
+    return obj if user_id is None else _annotated(obj, USER_ID_ANNOTATION, str(user_id))
+
+
+def _annotated(obj: Raw, name: str, value: str) -> dict[str, Any]:
+    annotations = {**annotations_of(obj), name: value}
     return {**obj, "metadata": {**metadata_of(obj), "annotations": annotations}}

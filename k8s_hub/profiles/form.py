@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup, escape
 
+from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.fields import PROFILE, UNLISTED_CHOICE, field_name, unlisted_key
 from k8s_hub.profiles.listing import OTHER, choices_of, options_of, unlisted_choice_of
 from k8s_hub.profiles.selection import NOTHING_OFFERED, is_given, means
+from k8s_hub.text import format_time
 
 
 def render_form(profiles: Sequence[Raw], user_options: Raw, *, nothing: str = NOTHING_OFFERED) -> str:
@@ -21,6 +24,14 @@ def render_form(profiles: Sequence[Raw], user_options: Raw, *, nothing: str = NO
     Without profiles it shows the text ``nothing``. All braces are escaped, so the hub cannot take the form for a template.
     """
     return _template().render(profiles=profiles, user_options=user_options, nothing=nothing)
+
+
+def render_last_end(at: datetime, cause: str) -> str:
+    """Return the notice above a form that says how the user's last server ended, in the reader's own time zone."""
+    environment = _template().environment
+    return environment.get_template("last-end.html").render(
+        moment=timestamps.format_seconds(at), time=format_time(at), cause=cause
+    )
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_hub.claims.lookup import usernames_of
+from k8s_hub.claims.lookup import owners_of
 from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.diagnosis.projection import project_claim, project_pod
 from k8s_hub.kube.api import KubeApi
@@ -16,7 +16,7 @@ from k8s_hub.kube.event_subscription import EventSubscription, EventWatch
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, user_id_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
@@ -127,16 +127,16 @@ async def _cluster(
             index=found_by,
         ),
         claims=await pool.informer(
-            settings, CLAIMS, namespace, project=project_claim, index=usernames_of, start=with_claims
+            settings, CLAIMS, namespace, project=project_claim, index=owners_of, start=with_claims
         ),
         events=await pool.events(settings, namespace) if with_events else None,
         pending_deletes=await pool.pending_deletes(settings),
     )
 
 
-def owner(username: str, servername: str) -> Hashable:
-    """Return the index key of one server's pods in the view of pods."""
-    return (username, servername)
+def owner(user: str | int, servername: str) -> Hashable:
+    """Return the index key of one server's pods in the view of pods, by the user's name or number."""
+    return (user, servername)
 
 
 def mounting(username: str, claim: Key) -> Hashable:
@@ -149,9 +149,10 @@ def mounting(username: str, claim: Key) -> Hashable:
 
 def found_by(pod: Raw) -> Iterable[Hashable]:
     """Return the index keys of a pod: the server in its annotations, and each claim that it mounts."""
-    annotations, namespace = annotations_of(pod), key_of(pod).namespace
-    username = annotations.get(USERNAME_ANNOTATION)
+    annotations, namespace, user_id = annotations_of(pod), key_of(pod).namespace, user_id_of(pod)
+    username, servername = annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, "")
     if username is None:
         return ()
+    by_number = () if user_id is None else (owner(user_id.number, servername),)
     claims = (mounting(username, Key(namespace, name)) for name in mounted_claims(pod))
-    return (owner(username, annotations.get(SERVERNAME_ANNOTATION, "")), *claims)
+    return (owner(username, servername), *by_number, *claims)

@@ -12,6 +12,7 @@ from jupyterhub import orm
 from sqlalchemy import text
 
 from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.naming.ownership import UserId
 from k8s_hub.spawner.address import Address
 
 NOTE = ": for services that ask it what it runs"
@@ -52,6 +53,10 @@ class HubDatabase:
     def known_since(self) -> datetime | None:
         """Return when the hub added the user (aware); None if the database is too old to say."""
         return _created(self.user.orm_user)
+
+    def user_id(self) -> UserId | None:
+        """Return what identifies the user beyond renames; None if the database is too old to say."""
+        return _id_of(self.user.id, self.known_since())
 
     def group_names(self) -> frozenset[str]:
         """Return the names of the user's groups."""
@@ -102,6 +107,11 @@ class HubDatabase:
         return sorted(
             {user for user, state in states if name in state.claims and state.namespace in {None, namespace}}
         )
+
+    @property
+    def other_users(self) -> "_OtherUsers":
+        """The ids of the hub's other users, looked up one by one."""
+        return _OtherUsers(self.user)
 
     @property
     def living_users(self) -> "_LivingUsers":
@@ -157,6 +167,18 @@ def all_servers(users: Any) -> list[ServerRow]:
 
 
 @dataclass(frozen=True, slots=True)
+class _OtherUsers:
+    user: Any
+
+    def __contains__(self, user_id: object) -> bool:
+        if not isinstance(user_id, UserId) or user_id.number == self.user.id:
+            return False
+        row = self.user.db.get(orm.User, user_id.number)
+        known = None if row is None else _id_of(row.id, _created(row))
+        return known is not None and known.is_same(user_id)
+
+
+@dataclass(frozen=True, slots=True)
 class _LivingUsers:
     db: Any
 
@@ -172,6 +194,10 @@ class _TakenByOthers:
 
     def __contains__(self, name: object) -> bool:
         return bool(self.database.users_with_claim(str(name), self.namespace))
+
+
+def _id_of(number: int, created: datetime | None) -> UserId | None:
+    return None if created is None else UserId(number=number, created=created)
 
 
 def _created(user: Any) -> datetime | None:

@@ -13,6 +13,7 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
+from traitlets import default
 
 from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.claims.home import HomeName
@@ -29,7 +30,7 @@ from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import lifecycle, preflight, security, storage
+from k8s_hub.spawner import last_end, lifecycle, preflight, security, storage
 from k8s_hub.spawner.address import host_in_row, url_in_row
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
@@ -54,6 +55,7 @@ from k8s_hub.spawner.run_log import RunLog
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
+    LOOK_AGAIN,
     Attempt,
     LatestRun,
     begin,
@@ -75,6 +77,9 @@ if TYPE_CHECKING:
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
+
+POLL_WATCHED, POLL_UNWATCHED = 300, 30
+"""Seconds between two polls of a server whose end the watch reports, and of another: JupyterHub's own default."""
 
 
 def _until_last_words(timeout: float) -> float:
@@ -253,7 +258,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     async def get_options_form(self) -> Any:
         """Return the form; report an exception of an administrator's code like a failed start."""
         with self._supervised(), administrators_code("KubeSpawner.options_form"):
-            return await super().get_options_form()
+            form = await super().get_options_form()
+        self._run.has_shown_end = bool(form)
+        return last_end.above_form(form, self._remembered.last_end)
 
     async def apply_group_overrides(self) -> None:
         """Apply the administrator's overrides for the user's groups."""
@@ -303,6 +310,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         finally:
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
+        self._remembered.last_end = None
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
             self._remembered.renew_token(renewed_access_token(self, self._log_name))
@@ -409,7 +417,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             remind_after=self.slow_spawn_message_threshold,
             remind_every=self.slow_spawn_message_frequency,
         )
-        async for item in shown(self, updates):
+        end = None if self._run.has_shown_end else self._remembered.last_end
+        async for item in last_end.before_progress(end, shown(self, updates)):
             yield item
 
     @property
@@ -459,12 +468,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             case NoPod():
                 # Read the row again: a stop may have ended meanwhile, and then the hub has none for the server.
                 code, how = end_without_pod(self._life, host_in_row(self.server))
-                if how:
-                    self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how)
+                if how and self._run.log.log_end(logging.WARNING, self._own_pod.key, "Removed", how):
+                    self._remembered.last_end = last_end.end_of_missing_pod(how)
                 return code
             case PodEnded(pod=pod, end=end):
                 level = logging.WARNING if end.code else logging.INFO
-                self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end))
+                if self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end)):
+                    self._remembered.last_end = last_end.end_of_pod(pod, end)
                 # Somebody may be draining the node: another delete would cut the pod's grace period short.
                 if self.delete_stopped_pods and not is_dying(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
@@ -479,9 +489,23 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
+        if not self._poll_callback:
+            return
         # Without callbacks the hub would not hear of an end, and its own poll stops after the first that it does not hear of.
-        if self._poll_callback and self._callbacks and not self.pending:
+        if self._callbacks and not self.pending:
             IOLoop.current().add_callback(self.poll_and_notify)
+        elif not self._run.is_change_due:
+            self._run.is_change_due = True
+            IOLoop.current().call_later(LOOK_AGAIN, self._change_again)
+
+    def _change_again(self) -> None:
+        self._run.is_change_due = False
+        self.object_changed()
+
+    @default("poll_interval")
+    def _poll_rarely_if_watched(self) -> int:
+        # The hub asks for it when it begins to poll: after a start, and after its own restart.
+        return POLL_WATCHED if lifecycle.is_watched(self._life) else POLL_UNWATCHED
 
     # --- Stop ---
 
@@ -604,5 +628,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except Exception:
             self.log.exception("%s: its address is not known", self._log_name)
             return known
+        # The hub saves a state only after a start or stop of its own, and commits after this call.
+        HubDatabase.of(self).save_state(self.get_state())
         address = await known_url(self, attempt.cluster, serving)
         return known if address is None else f"{address}{self.server.base_url}"

@@ -51,6 +51,8 @@ class Running:
 
     #: The pod as poll() last saw it alive; None before.
     seen: Entry | None = None
+    #: Whether the view of pods shows the pod, and so every change of it.
+    is_watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,17 @@ def cleared(life: Life) -> Life:
 
 def seen_alive(life: Life, pod: Entry | None) -> Life:
     """poll() has seen the pod alive."""
-    return life if isinstance(life, Starting | Failed) else Running(pod)
+    return life if isinstance(life, Starting | Failed) else Running(pod, is_watched=pod is not None)
 
 
 def last_seen_alive(life: Life) -> Raw:
     """Return the pod as poll() last saw it alive; empty before."""
     return life.seen.kept if isinstance(life, Running) and life.seen is not None else {}
+
+
+def is_watched(life: Life) -> bool:
+    """Tell whether the watch reports this server's end."""
+    return isinstance(life, Running) and life.is_watched
 
 
 def unanswered(life: Life) -> Life:

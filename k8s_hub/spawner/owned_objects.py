@@ -7,7 +7,7 @@ from functools import partial
 
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
 from k8s_hub.kube.core.resources import Resource
-from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, with_attempt_id
+from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.start import Attempt, create_or_find, delete
@@ -49,7 +49,7 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
         "annotations": {USERNAME_ANNOTATION: identity.username, **servername, **annotations_of(manifest)},
     }
     typed = {"apiVersion": resource.api_version, "kind": resource.kind, **manifest, "metadata": metadata}
-    return with_attempt_id(owned_by(typed, reference_to_pod(pod)), attempt.attempt_id)
+    return attempt.marked(owned_by(typed, reference_to_pod(pod)))
 
 
 async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> None:

@@ -19,6 +19,9 @@ from k8s_hub.spawner.spec import OwnPod
 CONFIRMING = RetryPolicy(deadline=math.inf)
 """The time that a poll may take is the only limit."""
 
+UNFINISHED = "the hub died in the middle of its start, before there was a pod"
+REMOVED = "its pod was removed by somebody else"
+
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
@@ -79,9 +82,9 @@ def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
     if address is None:
         return 0, ""
     if _was_being_started(life, address):
-        return 1, "the hub died in the middle of its start, before there was a pod"
+        return 1, UNFINISHED
     if address or isinstance(life, Running):
-        return 1, "its pod was removed by somebody else"
+        return 1, REMOVED
     return 1, ""  # the start failed before there was a pod, and logged the reason
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from k8s_hub.claims.home import HomeName
-from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, SavedState
+from k8s_hub.claims.saved_state import COMPATIBLE_VERSION, AppliedOptions, LastEnd, SavedState
 
 
 class Remembered:
@@ -24,6 +24,15 @@ class Remembered:
     def namespace(self) -> str | None:
         """The namespace that this server has used last, not one that refused it."""
         return self._saved.namespace
+
+    @property
+    def last_end(self) -> LastEnd | None:
+        """How the last server ended if the hub did not stop it; None once a start has succeeded."""
+        return self._saved.last_end
+
+    @last_end.setter
+    def last_end(self, end: LastEnd | None) -> None:
+        self._saved = replace(self._saved, last_end=end)
 
     def load(self, saved: SavedState, *, with_home: bool) -> None:
         """Take over the state that an earlier run saved; the name of its home only ``with_home``."""

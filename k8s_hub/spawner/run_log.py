@@ -87,12 +87,14 @@ class RunLog:
         level = logging.DEBUG if diagnosis.reason is None else logging.INFO
         self._log.log(level, "%s: %s %s", server, diagnosis.sentence, diagnosis.detail)
 
-    def log_end(self, level: int, pod: Key, reason: str, how: str) -> None:
-        """Log how the run ended, and count it by Kubernetes' reason."""
-        if not self._is_end_logged:
-            self._is_end_logged = True
-            ENDS.labels(reason).inc()
-            self._log.log(level, "%s: the server has ended: %s", pod, how)
+    def log_end(self, level: int, pod: Key, reason: str, how: str) -> bool:
+        """Log how the run ended, and count it by Kubernetes' reason; return False if that was done before."""
+        if self._is_end_logged:
+            return False
+        self._is_end_logged = True
+        ENDS.labels(reason).inc()
+        self._log.log(level, "%s: the server has ended: %s", pod, how)
+        return True
 
     def log_poll_failure(self, server: str) -> None:
         """Log the current exception, which a poll must not raise."""

@@ -17,6 +17,7 @@ from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.cluster import owner
+from k8s_hub.spawner.database import HubDatabase
 
 _names_of = lru_cache(maxsize=1000)(Names.of)  # a start needs these eight times
 
@@ -36,12 +37,14 @@ def template_fields(
 
 def identity_of(spawner: Any) -> ServerIdentity:
     """Return the identity of a spawner's server."""
-    labels = spawner.common_labels
+    labels, database = spawner.common_labels, HubDatabase.of(spawner)
     return ServerIdentity(
         namespace=spawner.namespace,
         username=spawner.user.name,
         servername=spawner.name,
         release_labels={label: labels[label] for label in RELEASE_LABELS if label in labels},
+        user_id=database.user_id(),
+        other_users=database.other_users,
     )
 
 
@@ -58,7 +61,7 @@ class OwnPod:
     attempt_id: str | None = None
 
     def is_own(self, pod: Raw) -> bool:
-        """Recognise a pod of this server by its annotations, or, if its user was renamed since, by its uid or start."""
+        """Recognise a pod of this server by its annotations, its uid or its start: its user may have another name now."""
         return (
             is_ours(pod, self.server)
             or (bool(self.uid) and uid_of(pod) == self.uid)
@@ -69,9 +72,13 @@ class OwnPod:
 
     def all_in(self, pods: View) -> list[Raw]:
         """Return this server's pods in the view, the one with its name first: the others may have old names."""
-        named, annotated = pods.get(self.key), pods.find(owner(self.server.username, self.server.servername))
-        others = (pod for pod in annotated if key_of(pod) != self.key)
-        return [pod for pod in (named, *others) if pod is not None and self.is_own(pod)]
+        server, found = self.server, {self.key: pods.get(self.key)}
+        owners = [owner(server.username, server.servername)]
+        if server.user_id is not None:
+            owners.append(owner(server.user_id.number, server.servername))
+        for each in owners:
+            found |= {key_of(pod): pod for pod in pods.find(each)}
+        return [pod for pod in found.values() if pod is not None and self.is_own(pod)]
 
     def first_in(self, pods: View) -> Raw | None:
         """Return this server's pod by its name, else by its annotations."""

@@ -32,6 +32,7 @@ from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
     cluster_silent,
     foreign_pod,
+    namesakes_object,
     new_namespace,
     previous_server,
     vanished_pod,
@@ -46,11 +47,20 @@ from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, U
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription, Involved
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import Relation, ServerIdentity, relation, with_attempt_id
+from k8s_hub.naming.ownership import (
+    Relation,
+    ServerIdentity,
+    has_user_id,
+    is_of_namesake,
+    is_ours,
+    relation,
+    with_attempt_id,
+    with_user_id,
+)
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner.cluster import Cluster
+from k8s_hub.spawner.cluster import Cluster, owner
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.progress import Progress
 from k8s_hub.spawner.readiness import Probe
@@ -106,6 +116,10 @@ class LatestRun:
     creates: PendingCreates = field(default_factory=PendingCreates)
     #: The events of the start; None before it, or if the spawner does not watch events.
     feed: EventSubscription | None = None
+    #: True once a form has shown how the last server ended.
+    has_shown_end: bool = False
+    #: True while a change of the pod waits for the hub to listen.
+    is_change_due: bool = False
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
     #: The user's last refused choice, which the form shows again.
@@ -180,6 +194,10 @@ class Attempt:
         """Create an object; if this start is cancelled meanwhile, a stop has to remove the object."""
         request = self.cluster.api.create(resource, namespace, body)
         return await self.creates.run(request, attempt_id=self.attempt_id)
+
+    def marked(self, manifest: Raw) -> Raw:
+        """Return the manifest with the ids of the user and of this start."""
+        return with_attempt_id(with_user_id(manifest, self.identity.user_id), self.attempt_id)
 
     def key(self, name: str) -> Key:
         """Return the key of an object in the server's namespace."""
@@ -256,7 +274,9 @@ async def ensure_claim(
                 if feed is not None and _is_pending(claim):
                     await feed.backfill()
                 return claim
-            case Create(name=name):
+            case Create(name=name, missing=missing):
+                if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
+                    continue
                 created = await _create_claim(attempt, manifest(name), feed)
                 if created is not None:
                     return created
@@ -264,21 +284,43 @@ async def ensure_claim(
                 assert_never(choice)
 
 
+async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
+    """Return True once the view shows a claim that it lacked; False if there is no such claim."""
+    if await _get(attempt, CLAIMS, claim) is None:
+        return False
+    attempt.cluster.claims.reopen(f"it lacked {claim}")
+    await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=math.inf)
+    return True
+
+
 async def make_room(attempt: Attempt, name: str) -> None:
-    """Remove an older pod of this server that the view shows under this name; return when it is gone."""
+    """Remove older pods of this server that the view shows; return when they are gone."""
     key = attempt.key(name)
+    await _clear_earlier_names(attempt, key)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
         if relation(existing, attempt.identity, attempt.attempt_id) not in {Relation.OLDER, Relation.DYING}:
             return
         await _clear_away(attempt, existing)
 
 
+async def _clear_earlier_names(attempt: Attempt, key: Key) -> None:
+    """Remove this server's pods with other names, from before a rename of its user; return when they are gone."""
+    identity = attempt.identity
+    if identity.user_id is None:
+        return
+    for pod in tuple(attempt.cluster.pods.view.find(owner(identity.user_id.number, identity.servername))):
+        # Another hub of this namespace may have a user of this name, but never one of this id.
+        if key_of(pod) != key and has_user_id(pod, identity) and is_ours(pod, identity):
+            await _clear_away(attempt, pod)
+
+
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
-    """Return the pod of this attempt; delete an older pod of this server, and leave another's untouched."""
+    """Return the pod of this attempt; delete older pods of this server, and leave another's untouched."""
+    await _clear_earlier_names(attempt, attempt.key(key_of(manifest).name))
     return await create_or_find(
         attempt,
         PODS,
-        with_attempt_id(manifest, attempt.attempt_id),
+        attempt.marked(manifest),
         make_room=partial(_clear_away, attempt),
         foreign=foreign_pod,
         on_forbidden=partial(_until_set_up, attempt, attempt.key(key_of(manifest).name)),
@@ -315,6 +357,8 @@ async def create_or_find(
         match relation(existing, attempt.identity, attempt.attempt_id):
             case Relation.THIS_ATTEMPT:
                 return existing
+            case Relation.FOREIGN if is_of_namesake(existing, attempt.identity):
+                raise SpawnFailed(namesakes_object(existing, resource.kind))
             case Relation.FOREIGN:
                 raise SpawnFailed(foreign(existing))
             case Relation.OLDER | Relation.DYING:
@@ -519,9 +563,10 @@ async def _wait_for(wakeup: asyncio.Event, seconds: float) -> bool:
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
     """Return the new claim; None if the view now shows a claim with that name."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    body = with_user_id(manifest, attempt.identity.user_id)
     subscribe(feed, CLAIMS, key)
     try:
-        return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, manifest))
+        return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, body))
     except Conflict:
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None

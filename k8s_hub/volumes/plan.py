@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Self, TypeVar
 
 from k8s_hub.claims.home import legacy_names
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
-from k8s_hub.naming.ownership import RELEASE_LABELS
+from k8s_hub.naming.ownership import RELEASE_LABELS, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of, uid_of
@@ -64,6 +65,8 @@ class OwnerIndex:
     users: Mapping[str, User]
     #: Their names in lower case: a hub's normalisation of names may have changed.
     small_names: frozenset[str]
+    #: Users by the second in which the hub added them: a claim has that time beside an earlier name of its user.
+    created: Mapping[datetime, tuple[User, ...]]
     #: Servers by the claim in their saved state.
     homes: Mapping[Key, tuple[Server, ...]]
     #: The same for saved states without a namespace.
@@ -77,11 +80,14 @@ class OwnerIndex:
     def of(cls, users: Iterable[User], templates: Sequence[str] = ()) -> Self:
         """Index the users. Their servers must be complete and their states visible."""
         by_name = {user.name: user for user in users}
+        created: dict[datetime, tuple[User, ...]] = {}
         homes: dict[Key, tuple[Server, ...]] = {}
         anywhere: dict[str, tuple[Server, ...]] = {}
         guesses: dict[str, tuple[str, ...]] = {}
         pods: dict[str, tuple[str, ...]] = {}
         for user in by_name.values():
+            if user.created is not None:
+                _append(created, user.created.replace(microsecond=0), user)
             servers = {server.name: server for server in user.servers or ()}
             for server in servers.values():
                 state = SavedState.load(server.state)
@@ -99,12 +105,25 @@ class OwnerIndex:
                     _append(guesses, name, f"{user.name}/{servername}" if servername else user.name)
         return cls(
             users=by_name,
+            created=created,
             small_names=frozenset(name.lower() for name in by_name),
             homes=homes,
             homes_anywhere=anywhere,
             guesses=guesses,
             pods=pods,
         )
+
+    def renamed(self, claim: Raw) -> User | None:
+        """Return the user whom the claim was made for, whatever their name is now."""
+        user_id = user_id_of(claim)
+        if user_id is None:
+            return None
+        second = user_id.created.replace(microsecond=0)
+        nearby = (self.created.get(second + timedelta(seconds=more), ()) for more in (-1, 0, 1))
+        for user in chain.from_iterable(nearby):
+            if user.created and replace(user_id, created=user.created).is_same(user_id):
+                return user
+        return None
 
     def users_of(self, key: Key) -> tuple[Server, ...]:
         """Return the servers whose saved state names the claim."""
@@ -184,7 +203,8 @@ def _ownership(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> tup
     owner = f"{username}/{servername}" if servername else username
     user = owners.users.get(username)
     if user is None:
-        return Ownership.GONE_USER, owner
+        renamed = owners.renamed(claim)
+        return (Ownership.GONE_USER, owner) if renamed is None else (Ownership.SERVER, renamed.name)
     if servername and user.server(servername) is None:
         return Ownership.GONE_SERVER, owner
     return Ownership.SERVER, owner

@@ -1,8 +1,16 @@
 """Claims and requests for the tests, with the names of one namespace and release."""
 
+from datetime import UTC, datetime
+
 from k8s_hub.claims.home import HomeRequest, legacy_names
-from k8s_hub.claims.lookup import usernames_of
-from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, ServerIdentity
+from k8s_hub.claims.lookup import owners_of
+from k8s_hub.naming.ownership import (
+    SERVERNAME_ANNOTATION,
+    USER_ID_ANNOTATION,
+    USERNAME_ANNOTATION,
+    ServerIdentity,
+    UserId,
+)
 from k8s_hub.naming.templates import Names, expand, scope_of
 from k8s_hub.objects.keys import key_of
 
@@ -35,8 +43,29 @@ def claim(
     }
 
 
-def identity(user="ada", server=""):
-    return ServerIdentity(namespace=NAMESPACE, username=user, servername=server, release_labels=RELEASE)
+def user_id(number, second=0, microsecond=5):
+    return UserId(number=number, created=datetime(2025, 1, 1, 0, 0, second, microsecond, tzinfo=UTC))
+
+
+def made_for(user_id, **annotations):
+    """Return the annotations of an object that was made for this user."""
+    return {USER_ID_ANNOTATION: str(user_id), **annotations}
+
+
+class Users:
+    """The hub's other users."""
+
+    def __init__(self, *user_ids):
+        self._user_ids = user_ids
+
+    def __contains__(self, user_id):
+        return user_id is not None and any(each.is_same(user_id) for each in self._user_ids)
+
+
+def identity(user="ada", server="", **more):
+    return ServerIdentity(
+        namespace=NAMESPACE, username=user, servername=server, release_labels=RELEASE, **more
+    )
 
 
 def request(user="ada", server="", *, template="claim-{user_server}", userid=7, **changed):
@@ -63,7 +92,7 @@ class ListedClaims:
         return self._claims.get(key)
 
     def find(self, value, /):
-        return [claim for claim in self._claims.values() if value in usernames_of(claim)]
+        return [claim for claim in self._claims.values() if value in owners_of(claim)]
 
 
 def listed(*claims):

@@ -6,7 +6,7 @@ from k8s_hub.claims.deletion import Deletable, Kept, Sibling, may_delete
 from k8s_hub.claims.home import legacy_names
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.naming.templates import Names, Scope, scope_of
-from tests.claims.objects import claim, identity
+from tests.claims.objects import Users, claim, identity, made_for, user_id
 
 HOME = claim("claim-ada", "ada")
 
@@ -188,3 +188,11 @@ def test_what_may_go_is_of_this_user_and_release_and_used_by_nobody_else(
         if scope is Scope.SERVER:
             assert candidate == claim("c", user, server) or is_remembered
             assert "c" not in {other.claim for other in siblings}
+
+
+def test_the_claim_of_a_renamed_user_stays_when_the_new_user_of_the_name_goes():
+    home = claim("claim-ada", "ada", annotations=made_for(user_id(7)))
+    whose = identity("ada", user_id=user_id(8), other_users=Users(user_id(7)))
+    assert may_delete(home, identity=whose, scope=Scope.SERVER) == Kept(
+        reason="it belongs to a renamed user, who had this name before"
+    )

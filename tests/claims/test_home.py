@@ -14,7 +14,7 @@ from k8s_hub.claims.lookup import username_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, is_ours
 from k8s_hub.naming.templates import Names, Scope
 from k8s_hub.objects.keys import annotations_of, key_of
-from tests.claims.objects import claim, identity, listed, request
+from tests.claims.objects import Users, claim, identity, listed, made_for, request, user_id
 
 SHARED = "shared-home"
 PER_USER = "claim-{username}"
@@ -139,6 +139,59 @@ def test_rules_3_to_5_a_new_user_does_not_get_the_home_of_a_renamed_one():
 def test_rule_3_a_user_who_is_older_than_the_claim_keeps_it_whoever_else_has_it_in_state():
     asked = request("bob", known_since=SIGNED_UP, taken_by_others={"claim-bob"})
     assert chosen(asked, claim("claim-bob", "bob")) == (UseExisting, "claim-bob", Why.TEMPLATE)
+
+
+# A user's id, which outlasts every name
+
+BOB, ADA = user_id(7), user_id(8)
+
+
+def by_id(username, own=BOB, others=(ADA,), server="", **changed):
+    known = identity(username, server, user_id=own, other_users=Users(*others))
+    return request(username, server, **{"identity": known, **changed})
+
+
+@pytest.mark.parametrize("server", ["", "gpu"])
+def test_the_home_of_a_renamed_user_is_found_without_a_state(server):
+    home = claim("claim-old", "bob", server, annotations=made_for(BOB))
+    other = claim("claim-other", "bob", "tpu", annotations=made_for(BOB))
+    assert chosen(by_id("robert", server=server), home, other) == (UseExisting, "claim-old", Why.ANNOTATED)
+
+
+def test_a_renamed_users_servers_find_the_home_that_they_share():
+    home = claim("claim-bob", "bob", annotations=made_for(BOB))
+    asked = by_id("robert", server="gpu", template=PER_USER)
+    assert chosen(asked, home) == (UseExisting, "claim-bob", Why.ANNOTATED)
+
+
+@pytest.mark.parametrize("stranger", [user_id(7, second=1), user_id(7, microsecond=6), user_id(9)])
+def test_a_claim_of_another_database_is_not_found_by_its_number(stranger):
+    """The users of a new database are numbered from 1 again."""
+    home = claim("claim-bob", "bob", annotations=made_for(stranger))
+    assert chosen(by_id("robert"), home) == (Create, "claim-robert", Why.FIRST)
+
+
+def test_a_claim_of_another_database_is_found_by_its_name():
+    home = claim("claim-bob", "bob", annotations=made_for(user_id(1)))
+    assert chosen(by_id("bob"), home) == (UseExisting, "claim-bob", Why.TEMPLATE)
+
+
+@pytest.mark.parametrize("remembered", [None, "claim-bob"])
+def test_the_new_user_of_a_name_gets_no_claim_of_the_renamed_one(remembered):
+    home = claim("claim-bob", "bob", annotations=made_for(ADA))
+    asked = by_id("bob", remembered_name=remembered, living_users={"bob": SIGNED_UP})
+    assert chosen(asked, home) == (Create, "claim-bob--2", Why.TEMPLATE_TAKEN)
+
+
+def test_a_claim_that_all_users_share_is_everybodys_whoever_was_the_first():
+    home = claim(SHARED, "bob", annotations=made_for(ADA))
+    assert chosen(by_id("bob", template=SHARED), home) == (UseExisting, SHARED, Why.TEMPLATE)
+
+
+def test_a_home_that_is_ours_by_its_id_is_ours_although_the_old_name_is_somebody_elses():
+    home = claim("claim-old", "ada", annotations=made_for(BOB))
+    asked = by_id("bob", remembered_name="claim-old", living_users={"ada": SIGNED_UP})
+    assert chosen(asked, home) == (UseExisting, "claim-old", Why.REMEMBERED)
 
 
 def test_rule_3_a_name_that_is_used_again_meets_the_old_files():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from k8s_hub.claims.lookup import missing_growth, username_of, usernames_of
-from tests.claims.objects import claim
+from k8s_hub.claims.lookup import missing_growth, owners_of, username_of
+from tests.claims.objects import claim, made_for, user_id
 
 HOME = claim("claim-ada", "ada")
 PLAIN = claim("prepared")
@@ -11,12 +11,14 @@ PLAIN = claim("prepared")
 
 def test_a_claim_is_filed_under_its_user():
     assert username_of(HOME) == "ada"
-    assert usernames_of(HOME) == ("ada",)
+    assert owners_of(HOME) == ("ada",)
+    marked = claim("claim-ada", "ada", annotations=made_for(user_id(7)))
+    assert owners_of(marked) == ("ada", 7)
 
 
 def test_a_claim_without_annotation_is_nobodys():
     assert username_of(PLAIN) is None
-    assert usernames_of(PLAIN) == ()
+    assert owners_of(PLAIN) == ()
 
 
 def sized(size="10Gi", **more):

@@ -1,8 +1,10 @@
 """What is read of a saved state, and what is written; tests/spawner has the states of every era."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from k8s_hub.claims.saved_state import UNKNOWN_VERSION, SavedState
+from k8s_hub.claims.saved_state import UNKNOWN_VERSION, LastEnd, SavedState
 
 
 def test_state_of_kubespawner_7_loads_and_dumps_the_same():
@@ -31,3 +33,15 @@ def test_no_state_says_nothing():
 @pytest.mark.parametrize("junk", [None, 7, "", [], {"a": 1}])
 def test_a_field_that_is_no_text_counts_as_missing(junk):
     assert SavedState.load({"pod_name": junk, "kubespawner_version": "7.0.0"}).pod_name is None
+
+
+def test_the_end_of_the_last_server_is_kept():
+    end = LastEnd(at=datetime(2026, 7, 1, 12, tzinfo=UTC), cause="it crashed (exit code 1)")
+    dumped = SavedState(last_end=end).dump()
+    assert dumped == {"last_end": {"at": "2026-07-01T12:00:00Z", "cause": "it crashed (exit code 1)"}}
+    assert SavedState.load(dumped).last_end == end
+
+
+@pytest.mark.parametrize("junk", [7, {}, {"at": "today", "cause": "x"}, {"at": "2026-07-01T12:00:00Z"}])
+def test_anything_else_is_no_end(junk):
+    assert SavedState.load({"last_end": junk}).last_end is None

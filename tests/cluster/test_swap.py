@@ -239,9 +239,10 @@ def _home(pod: Mapping[str, Any]) -> str:
 
 
 def _shape(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod as the API server has completed it, without tokens, place and the mark of one start."""
+    """The pod as the API server has completed it, without tokens, place and the ids of user and start."""
     metadata, spec = pod["metadata"], pod["spec"]
-    annotations = {key: text for key, text in metadata["annotations"].items() if "start-attempt" not in key}
+    ids = {"hub.jupyter.org/start-attempt", "hub.jupyter.org/user-id"}
+    annotations = {key: text for key, text in metadata["annotations"].items() if key not in ids}
     containers = []
     for container in spec["containers"]:
         env = {one["name"]: one.get("value", "") for one in container["env"] if "TOKEN" not in one["name"]}

@@ -1,8 +1,12 @@
 """Rules about the ends of a server and of its pod."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.ends import end_for_user, ended_at
+from k8s_hub.diagnosis.pod_life import judge_pod
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.samples import (
     CRASH_LOOP,
@@ -351,3 +355,48 @@ class TestAProbe:
     def test_that_failed_has_not_ended_a_server_that_crashed_by_itself(self):
         crashed = placed(container(waiting=CRASH_LOOP, restarts=3, last=ERROR), phase="Running")
         assert told(crashed, self.UNHEALTHY, second=60)[1] is Reason.CRASH
+
+
+class TestTheEndOfARunningServer:
+    """In words for its user, who reads "Your last server ended at 3:12 PM: ..."."""
+
+    @pytest.mark.parametrize(
+        "ended, words",
+        [
+            (
+                limited(container(terminated=OUT_OF_MEMORY), limit="2Gi"),
+                "it needed more memory than its limit of 2 GiB",
+            ),
+            (placed(container(terminated=OUT_OF_MEMORY)), "it needed more memory than its limit"),
+            (placed(container(terminated=POLITE)), "it shut down by itself"),
+            (
+                refused("Evicted", "The node was low on resource: memory."),
+                "its machine ran short of memory or disk space",
+            ),
+            (
+                refused(
+                    "Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
+                ),
+                "it used more than its limit of 1 GiB of temporary disk space",
+            ),
+            (refused("NodeLost", "Node mini was lost"), "its machine stopped responding"),
+            (
+                refused("Terminated", "Pod was terminated in response to shutdown."),
+                "its machine was shut down",
+            ),
+            (
+                refused("DeadlineExceeded", "Pod was active"),
+                "it reached the longest time that its settings allow",
+            ),
+            (refused("OutOfcpu", "no room"), "it crashed (exit code 1)"),
+        ],
+    )
+    def test_says_why(self, ended, words):
+        if "Failed" not in str(ended["status"]):
+            ended["spec"]["restartPolicy"] = "Never"
+        assert end_for_user(ended, judge_pod(ended)) == words
+
+    def test_says_when(self):
+        ended = placed(container(terminated={**OUT_OF_MEMORY, "finishedAt": "2026-07-01T12:00:00Z"}))
+        assert ended_at(ended) == datetime(2026, 7, 1, 12, tzinfo=UTC)
+        assert ended_at(refused("Evicted", "")) is None

@@ -1,17 +1,24 @@
 import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from k8s_hub.naming.ownership import (
     ATTEMPT_ANNOTATION,
     SERVERNAME_ANNOTATION,
+    USER_ID_ANNOTATION,
     USERNAME_ANNOTATION,
     Relation,
     ServerIdentity,
+    UserId,
     has_release,
+    is_of_namesake,
     is_ours,
     relation,
+    user_id_of,
     with_attempt_id,
+    with_user_id,
 )
 
 DEFAULT = ServerIdentity(
@@ -114,3 +121,66 @@ def test_an_object_without_annotations_can_be_marked():
 )
 def test_whether_the_labels_name_a_release(labels, hub, expected):
     assert has_release({"metadata": {"labels": labels}}, hub) is expected
+
+
+# --- Users beyond renames ---
+
+CREATED = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+ADA = UserId(number=7, created=CREATED)
+ADAS = replace(DEFAULT, user_id=ADA)
+
+
+def test_a_user_id_is_read_as_it_was_written():
+    assert str(ADA) == "7@2026-07-01T12:00:00.250000Z"
+    elsewhere = CREATED.astimezone(timezone(timedelta(hours=2)))
+    assert str(UserId(number=7, created=elsewhere)) == str(ADA)
+    assert user_id_of(with_user_id(pod(), ADA)) == ADA
+
+
+@pytest.mark.parametrize("text", ["", "7", "7@", "ada@2026-07-01T12:00:00Z", "7@2026-07-01T12:00:00", "@"])
+def test_anything_else_is_no_user_id(text):
+    assert UserId.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    "other, is_same",
+    [
+        ({}, True),
+        ({"number": 8}, False),
+        ({"created": CREATED + timedelta(microseconds=1)}, False),
+        # A database without fractions cuts or rounds them.
+        ({"created": CREATED.replace(microsecond=0)}, True),
+        ({"created": CREATED.replace(microsecond=0) + timedelta(seconds=1)}, True),
+        ({"created": CREATED.replace(microsecond=0) - timedelta(seconds=1)}, False),
+    ],
+)
+def test_the_same_user(other, is_same):
+    other = replace(ADA, **other)
+    assert ADA.is_same(other) is other.is_same(ADA) is is_same
+
+
+def test_a_pod_of_a_renamed_user_is_ours():
+    earlier = with_user_id(pod(annotations={USERNAME_ANNOTATION: "earlier"}), ADA)
+    assert is_ours(earlier, ADAS)
+    assert not is_ours(earlier, replace(ADAS, servername="gpu"))
+    assert not is_ours(earlier, replace(ADAS, namespace="other"))
+    assert not is_ours(earlier, replace(ADAS, release_labels={"release": "staging"}))
+    assert not is_ours(earlier, replace(ADAS, user_id=replace(ADA, number=8)))
+    assert not is_ours(earlier, DEFAULT)
+
+
+def test_a_pod_of_another_database_is_ours_by_its_name():
+    assert is_ours(with_user_id(pod(), replace(ADA, number=1)), ADAS)
+
+
+def test_a_pod_of_another_user_of_the_hub_is_foreign_also_if_it_has_our_users_name():
+    others = with_user_id(pod(), replace(ADA, number=8))
+    whose = replace(ADAS, other_users=[replace(ADA, number=8)])
+    assert is_of_namesake(others, whose)
+    assert relation(others, whose, "m1") is Relation.FOREIGN
+    assert not is_of_namesake(pod(annotations={USERNAME_ANNOTATION: "bob"}), whose)
+    assert not is_of_namesake(pod(), whose)
+
+
+def test_without_an_id_nothing_is_marked():
+    assert USER_ID_ANNOTATION not in with_user_id(pod(), None)["metadata"]["annotations"]

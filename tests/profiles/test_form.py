@@ -1,5 +1,6 @@
 """The form: KubeSpawner's names of fields, a label for everything, and nothing that acts by itself."""
 
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import jinja2
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_hub.profiles.fields import options_from_fields
-from k8s_hub.profiles.form import bare, cleaned, render_form
+from k8s_hub.profiles.form import bare, cleaned, render_form, render_last_end
 from k8s_hub.profiles.listing import initialised
 from k8s_hub.profiles.selection import NOTHING_OFFERED
 from tests.profiles.samples import profiles
@@ -294,3 +295,11 @@ def test_nothing_gets_through_that_could_act_or_break_the_page(text):
     reader.feed(cleaned(text))
     reader.close()
     assert reader.open == []
+
+
+def test_the_end_of_the_last_server_is_text_whatever_its_cause():
+    notice = render_last_end(datetime(2026, 7, 1, 12, 5, tzinfo=UTC), "it used {{ 7 * 7 }} of <b>disk</b>")
+    shown = jinja2.Template(notice).render()
+    assert "Your last server ended at " in shown
+    assert '<time datetime="2026-07-01T12:05:00Z">2026-07-01 12:05 UTC</time>' in shown
+    assert "it used &#123;&#123; 7 * 7 }} of &lt;b&gt;disk&lt;/b&gt;." in shown

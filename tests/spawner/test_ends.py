@@ -120,3 +120,57 @@ async def test_an_end_and_a_stop_at_once_are_one(hub, cluster):
         await hub.start_server("ada")
         await hub.wait_ready("ada")
         assert len(pods(cluster)) == 1
+
+
+async def test_an_end_before_the_hub_listens_is_heard_of_soon_after(hub, cluster, monkeypatch):
+    """The server has answered the hub, and its pod goes while the hub adds the route."""
+    async with hub() as hub:
+        add_user = hub.app.proxy.add_user
+
+        async def slowly(*args):
+            await removed(cluster)
+            await asyncio.sleep(1)
+            await add_user(*args)
+
+        monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
+        await hub.start_server("ada")
+        await eventually(lambda: not is_known(hub), seconds=10)
+
+
+# --- How often the hub asks ---
+
+
+def interval(hub, user="ada"):
+    return hub.spawner(user)._poll_callback.callback_time / 1000
+
+
+async def restarted(hub, cluster, *, is_away=False):
+    await hub.kill()
+    await restart_process()
+    if is_away:
+        await cluster.go_away()
+    await hub.boot()
+    await hub.wait_ready("ada")
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"), [({}, 300), ({"poll_interval": 45}, 45)], ids=["unset", "set"]
+)
+async def test_a_server_that_the_watch_shows_is_polled_rarely(hub, cluster, options, seconds):
+    async with hub(**options) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert interval(hub) == seconds
+        await restarted(hub, cluster)
+        assert interval(hub) == seconds
+
+
+@pytest.mark.parametrize("options", [{"component_label": "other"}, {}], ids=["not in the view", "no view"])
+async def test_a_server_that_no_watch_shows_is_polled_as_often_as_by_jupyterhub(hub, cluster, options):
+    """Its pod has another component label since the hub's restart, or the API server was away."""
+    async with hub() as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        hub.config.KubeSpawner.update(options)
+        await restarted(hub, cluster, is_away=not options)
+        assert interval(hub) == 30

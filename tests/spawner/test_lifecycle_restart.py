@@ -129,7 +129,8 @@ async def test_hub_restart_spawn_was_running__api_up(hub, cluster, looptime, opt
         assert 40 <= looptime <= 42
         assert [uid_of(each) for each in pods(cluster)] == [uid_of(pod)]
         assert hub.spawner("ada").server.ip == pods(cluster)[0]["status"]["podIP"]
-        assert hub.spawner("ada").get_state()["pod_name"] == "jupyter-ada"
+        assert hub.app.users["ada"].orm_spawners[""].state["pod_name"] == "jupyter-ada"
+        assert hub.app.users["ada"].orm_spawners[""].state["pod_uid"] == uid_of(pod)
 
         await hub.stop_server("ada")
         await hub.wait_stopped("ada")

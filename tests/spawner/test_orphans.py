@@ -386,3 +386,32 @@ async def test_there_is_one_search_for_all_spawners_and_it_ends_with_the_hub(run
         await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready)
         assert [task.get_name() for task in asyncio.all_tasks()].count("orphans") == 1
     assert "orphans" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+@pytest.mark.parametrize("is_given_up", [False, True], ids=["the stop still waits", "the stop has given up"])
+async def test_a_stop_that_a_hub_could_not_deliver_before_its_end_is_noticed_by_the_next(
+    running, cluster, caplog, is_given_up
+):
+    """The hub is told to end while the API server is away: it cancels the stop, and has no server any more."""
+    async with running(hub=NO_WAIT, k8s_api_request_retry_timeout=30) as hub:
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        await cluster.go_away()
+        await hub.stop_server("bob")
+        if is_given_up:
+            await hub.wait_stopped("bob", seconds=60)
+        await hub.kill()
+        await restart_process()
+        await cluster.come_back()
+        await hub.boot()
+
+        await asyncio.sleep(FOUND)
+        [message] = told(caplog)
+        assert "jupyter-bob: it has no server: the hub has stopped the server bob" in message
+        assert counted() == 1
+
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        assert names(cluster) == {"jupyter-ada", "jupyter-bob"}
+        await asyncio.sleep(3 * 60)
+        assert counted() == 0

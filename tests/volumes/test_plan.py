@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8s_hub.claims.lookup import username_of
-from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
+from k8s_hub.hub.users import user_of
+from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, USER_ID_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.volumes.plan import OwnerIndex, Ownership, PruneOptions, plan
 from tests.volumes.objects import claim, server, user
@@ -301,3 +302,24 @@ def test_nothing_goes_that_anybody_may_miss(claims, users, release, mounts):
         assert not living or found.ownership is Ownership.GONE_SERVER
         assert found.key.name != "course"
         assert users
+
+
+# --- Renamed users ---
+
+
+@pytest.mark.parametrize(
+    "created", ["2026-01-01T00:00:00.250000Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"]
+)
+def test_the_claim_of_a_renamed_user_is_theirs_without_a_state(created):
+    """The last two are the times of databases without fractions."""
+    lovelace = user_of({"name": "lovelace", "created": created, "servers": {}})
+    made = claim("claim-bob", "bob", annotations={USER_ID_ANNOTATION: "7@2026-01-01T00:00:00.250000Z"})
+    found = finding(made, users=(ADA, lovelace))
+    assert (found.ownership, found.owner) == (Ownership.SERVER, "lovelace")
+    assert found.kept_because == "it belongs to lovelace"
+
+
+def test_the_claim_of_a_user_who_has_gone_may_go_although_others_came_in_the_same_second():
+    other = user_of({"name": "zoe", "created": "2026-01-01T00:00:00.260000Z", "servers": {}})
+    made = claim("claim-bob", "bob", annotations={USER_ID_ANNOTATION: "7@2026-01-01T00:00:00.250000Z"})
+    assert finding(made, users=(ADA, other)).deletable

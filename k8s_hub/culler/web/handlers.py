@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 from tornado.web import HTTPError
 
+from k8s_hub.claims.saved_state import LastEnd, SavedState
 from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionRefused, can_extend
@@ -73,6 +74,9 @@ class Decided:
     servers: Sequence[Server]  # running, starting or stopping
     records: Mapping[str, DecisionRecord]  # by server name; without failed decisions
     stopped: Sequence[str] = ()  # names of stopped servers
+    ends: Mapping[str, LastEnd] = field(
+        default_factory=dict
+    )  # of those that ended by themselves, if the token shows it
 
 
 class _ServerHandler(PageHandler):
@@ -113,7 +117,8 @@ class _ServerHandler(PageHandler):
     async def decided(self, name: str) -> Decided:
         """Decide about a user's servers now. Raise HubError or TimeoutError."""
         async with asyncio.timeout(HUB_SECONDS):
-            user, stopped = without_stopped(await self.site.hub.user(name, with_stopped=True))
+            everything = await self.site.hub.user(name, with_stopped=True)
+        user, stopped = without_stopped(everything)
         servers = sorted(user.servers or (), key=lambda server: server.name)
         records = {server.name: await self._decided(server, user) for server in servers}
         return Decided(
@@ -121,6 +126,7 @@ class _ServerHandler(PageHandler):
             servers=servers,
             records={server: each for server, each in records.items() if each is not None},
             stopped=stopped,
+            ends=_ends_of(everything),
         )
 
     async def _decided(self, server: Server, user: User) -> DecisionRecord | None:
@@ -154,7 +160,7 @@ class _ServerHandler(PageHandler):
             decided = Decided(user=owner, servers=(), records={}, stopped=())
         except (HubError, TimeoutError):
             self.set_status(503)
-            self._show_cards(owner, self.site.board.servers_of(owner), (), error=(AWAY,), is_known=False)
+            self._show_cards(owner, self.site.board.servers_of(owner), (), {}, error=(AWAY,), is_known=False)
             return
         seen = [
             decided.records.get(each.name) or self.site.board.seen(decided.user, each.name) or each
@@ -164,7 +170,7 @@ class _ServerHandler(PageHandler):
             self.set_status(500)
             error = (UNDECIDED,)
         done = self._done(decided, after, self.get_argument("server", "", strip=False))
-        self._show_cards(decided.user, seen, decided.stopped, error=error, done=done)
+        self._show_cards(decided.user, seen, decided.stopped, decided.ends, error=error, done=done)
 
     def _done(self, decided: Decided, after: str, server: str) -> Message:
         """Return what a form did, if store or hub confirm it: anybody can make up an address."""
@@ -186,6 +192,7 @@ class _ServerHandler(PageHandler):
         owner: str,
         servers: Sequence[DecisionRecord | Server],
         stopped: Sequence[str],
+        ends: Mapping[str, LastEnd],
         *,
         error: Message = (),
         done: Message = (),
@@ -206,7 +213,7 @@ class _ServerHandler(PageHandler):
             current="user" if self.is_own(owner) else None,
             cards=cards,
             stops=[
-                self._stop_card(owner, server, stop, number)
+                self._stop_card(owner, server, stop, ends.get(server), number)
                 for number, (server, stop) in enumerate(
                     [*((stop.server, stop) for stop in stops), *((server, None) for server in others)],
                     len(cards) + 1,
@@ -244,13 +251,16 @@ class _ServerHandler(PageHandler):
 
         return self.part("card", views.name_of(record.user, record.server), values)
 
-    def _stop_card(self, owner: str, server: str, stop: Stop | None, number: int) -> Markup:
-        """Return the card of a stopped server; stop: the culler's stop, if that was the last."""
+    def _stop_card(
+        self, owner: str, server: str, stop: Stop | None, end: LastEnd | None, number: int
+    ) -> Markup:
+        """Return the card of a stopped server; stop: the culler's stop, if that was the last; end: its own end."""
 
         def values() -> dict[str, Any]:
             return {
                 "title": views.title_of(server),
                 "stop": stop,
+                "end": end,
                 "number": number,
                 "whose": "Your" if self.is_own(owner) else "The",
                 "start_url": f"{self.hub_url}spawn/{_path_of(owner, server)}",
@@ -432,6 +442,16 @@ class StopHandler(_ServerHandler):
         )
         self.site.store.runs(owner, server)  # the culler's earlier stop is no longer the last one
         return 200, ""
+
+
+def _ends_of(user: User) -> dict[str, LastEnd]:
+    """Return how the user's stopped servers ended, if that was by themselves and the token shows the saved state."""
+    ends = {
+        server.name: SavedState.load(server.state).last_end
+        for server in user.servers or ()
+        if server.is_stopped
+    }
+    return {name: end for name, end in ends.items() if end is not None}
 
 
 def _path_of(owner: str, server: str) -> str:

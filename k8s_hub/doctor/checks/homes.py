@@ -17,7 +17,7 @@ from k8s_hub.claims.home import (
     choose_home,
     legacy_names,
 )
-from k8s_hub.claims.lookup import usernames_of
+from k8s_hub.claims.lookup import owners_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.doctor.checks.findings import Finding, Status, fine, noted, unknown, wrong
 from k8s_hub.hub.users import User
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """The claims of a namespace, by name and by user."""
+    """The claims of a namespace, by name and by owner."""
 
     by_key: Mapping[Key, Raw]
     by_user: Mapping[Hashable, Sequence[Raw]]
@@ -56,7 +56,7 @@ class Claims:
         return self.by_key.get(key)
 
     def find(self, value: Hashable, /) -> Iterable[Raw]:
-        """Return the claims whose annotation names this user."""
+        """Return the claims whose annotations have this user's name or number."""
         return self.by_user.get(value, ())
 
 
@@ -65,8 +65,8 @@ def indexed(claims: Iterable[Raw]) -> Claims:
     by_key, by_user = {}, defaultdict[Hashable, list[Raw]](list)
     for claim in claims:
         by_key[key_of(claim)] = claim
-        for username in usernames_of(claim):
-            by_user[username].append(claim)
+        for owner in owners_of(claim):
+            by_user[owner].append(claim)
     return Claims(by_key=by_key, by_user=by_user)
 
 

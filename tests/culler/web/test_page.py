@@ -13,7 +13,7 @@ from k8s_hub.culler.core.policy import Notice, Work
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.web.base import page_policy
-from tests.culler.web.visiting import NOW, ROBOT_TOKEN, Visitor, page_of
+from tests.culler.web.visiting import NOW, ROBOT_TOKEN, SCOPES, Visitor, page_of
 
 pytestmark = pytest.mark.hub
 
@@ -389,6 +389,22 @@ def stop(site, user, server="", **more):
             **more,
         )
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sees_states", [True, False])
+async def test_the_page_says_how_a_server_ended_by_itself_if_its_token_shows_the_state(sees_states):
+    scopes = [*SCOPES, "admin:server_state"] if sees_states else SCOPES
+    async with page_of(scopes=scopes) as site, Visitor(site, "alice") as alice:
+        spawner = site.hub.app.users["alice"].get_spawner("")
+        end = {"at": "2026-07-01T11:53:00Z", "cause": "it needed more memory than its limit of 2 GiB"}
+        spawner.orm_spawner.state = {"last_end": end}
+        site.hub.app.db.commit()
+        del site.hub.app.users["alice"].spawners[""]
+        text = " ".join((await alice.login()).words.split())
+        said = "It ended at 2026-07-01 11:53 UTC (7 min ago): it needed more memory than its limit of 2 GiB."
+        assert (said in text) is sees_states
+        assert ("Not running." in text) is not sees_states
 
 
 @pytest.mark.slow
