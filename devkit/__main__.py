@@ -7,6 +7,10 @@ from k8s_hub.cli.main import parser_of, run_verb
 
 VERBS = {
     "demo": ("devkit.demo.command", "the whole story on this machine: log in, work, go idle, come back"),
+    "perturb": (
+        "devkit.perturb.command",
+        "kill the hub at each of its writes, and judge what is left",
+    ),
     "cluster": (
         "devkit.minicluster.command",
         "a mini Kubernetes cluster for trials; prints the path of its kubeconfig",

@@ -98,6 +98,8 @@ class Pass:
     """The API server answers; `then` is called once the whole reply is with the client's kernel."""
 
     then: Callable[[], None] = nothing
+    #: Tells of each line of a reply, such as an event of a watch, whether it is passed on; None passes all.
+    keep: Callable[[bytes], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,13 @@ class Status:
 
     code: int
     retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The proxy answers with this JSON in the API server's place."""
+
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ class Mute:
     """The request is passed on, and nothing comes back: no reply, no end."""
 
 
-Fate = Pass | Delay | Status | DropRequest | DropReply | Mute
+Fate = Pass | Delay | Status | Answer | DropRequest | DropReply | Mute
 Decide = Callable[[ApiRequest], Awaitable[Fate]]
 
 
@@ -194,6 +203,8 @@ class FaultProxy:
         match fate:
             case Status(code, retry_after):
                 return _refusal(code, retry_after)
+            case Answer(body):
+                return web.Response(body=body, content_type="application/json")
             case DropRequest():
                 exchange.reset()
                 return web.Response()
@@ -211,13 +222,18 @@ class FaultProxy:
                 fate.then()
                 exchange.reset()
                 return web.Response()
-            response = await self._pass_back(incoming, exchange, reply)
+            keep = fate.keep if isinstance(fate, Pass) else None
+            response = await self._pass_back(incoming, exchange, reply, keep)
         if isinstance(fate, Pass):
             fate.then()
         return response
 
     async def _pass_back(
-        self, incoming: web.BaseRequest, exchange: Exchange, reply: aiohttp.ClientResponse
+        self,
+        incoming: web.BaseRequest,
+        exchange: Exchange,
+        reply: aiohttp.ClientResponse,
+        keep: Callable[[bytes], bool] | None,
     ) -> web.StreamResponse:
         headers = [(key, value) for key, value in reply.headers.items() if key.lower() not in HOP_BY_HOP]
         response = web.StreamResponse(status=reply.status, headers=dict(headers))
@@ -225,8 +241,8 @@ class FaultProxy:
             response.content_length = int(reply.headers["Content-Length"])
         if not exchange.is_muted:
             await response.prepare(incoming)
-        async for chunk in reply.content.iter_any():
-            if not exchange.is_muted:
+        async for chunk in reply.content.iter_any() if keep is None else reply.content:
+            if not exchange.is_muted and (keep is None or keep(chunk)):
                 await response.write(chunk)
         if exchange.is_muted:
             await asyncio.Event().wait()  # until the client gives up, or somebody cuts it
