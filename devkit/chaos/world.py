@@ -239,7 +239,8 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """Run a world with logs in an existing folder; `traits` go over the chart's configuration. Nothing runs afterwards."""
     async with AsyncExitStack() as stack:
-        plane = stack.enter_context(control_plane(node_count=4, logs=folder))
+        # In a thread, because another world may run in this loop.
+        plane = await asyncio.to_thread(stack.enter_context, control_plane(node_count=4, logs=folder))
         made = plane.layout.credentials
         network = await stack.enter_async_context(
             fault_proxy(

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from devkit.perturb.campaign import Report, Stage, opened, run_kills
-from devkit.perturb.cases import coverage
+from devkit.perturb.cases import coverage, uncovered
 from devkit.perturb.scenarios import PLAIN, SCENARIOS, Scenario, Setting
 from devkit.perturb.views import VIEW_CASES, run_views
 from devkit.realcluster.build import ClusterUnavailableError
@@ -28,6 +28,8 @@ def run(arguments: Sequence[str]) -> int:
     except ClusterUnavailableError as error:
         print(error)
         return 1
+    if not parsed.only:  # else even the server that keeps views open makes writes that no case has
+        report.gaps += uncovered(report.requests, report.cases)
     print("", *coverage(report.cases, report.results), sep="\n")
     _print_findings(report)
     total = f"{len(report.results)} cases on hub {parsed.hub} in {time.monotonic() - begun:.0f} s"

@@ -44,6 +44,8 @@ class Setting:
     options: dict[str, Any] = field(hash=False)
     #: Whether it has all rights, or those that the chart gives it.
     may_do_all: bool = False
+    #: Whether the cluster removes what a pod owned; where it does, it is often faster than the hub.
+    collects_garbage: bool = True
 
 
 HOME = {
@@ -54,12 +56,14 @@ HOME = {
     "orphans": "remove",
     "delete_grace_period": 1,
     "start_timeout": 20,
+    "http_timeout": 5,
 }
 EXTRA = {
     "name_template": "scratch-{user_server}",
     "capacity": "1Gi",
     "mount_path": "/scratch",
     "keep": "with-server",
+    "storage_class": "growing",
 }
 ALL_VOLUMES = {
     "extra_claims": {"scratch": EXTRA},
@@ -70,7 +74,9 @@ ALL_VOLUMES = {
 OWN_NAMESPACES = {"enable_user_namespaces": True, "user_namespace_template": "of-{username}"}
 
 PLAIN = Setting("plain", HOME)
-OWNED = Setting("owned", {**HOME, "services_enabled": True, "api_token_in_secret": True})
+OWNED = Setting(
+    "owned", {**HOME, "services_enabled": True, "api_token_in_secret": True}, collects_garbage=False
+)
 NAMESPACES = Setting("namespaces", {**HOME, **OWN_NAMESPACES}, may_do_all=True)
 VOLUMES = Setting("volumes", {**HOME, **ALL_VOLUMES}, may_do_all=True)
 BY_HAND = Setting("by-hand", {**HOME, "orphans": "report"})

@@ -5,9 +5,11 @@ The cases are data, `SpoiledViews` is what the fault proxy decides about lists a
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from itertools import count
 
 from devkit.chaos.fault_proxy import Answer, ApiRequest, Fate, Pass, Status, pass_all
 from devkit.chaos.world import World
@@ -16,7 +18,7 @@ from devkit.perturb.campaign import Stage
 from devkit.perturb.invariants import CLAIMS, PODS, Violation
 from devkit.perturb.scenarios import PLAIN, Scenario, Step
 from devkit.testing.eventually import eventually
-from k8s_hub.objects.keys import uid_of
+from k8s_hub.objects.keys import is_dying, uid_of
 
 AGE = 30.0
 """Seconds that an old view is old when the hub decides."""
@@ -36,7 +38,7 @@ class Fault(StrEnum):
     BACK = "back"
     """The watches end, and the next list is an earlier one; the watch that follows it hears nothing at first."""
     MISSED = "missed"
-    """One event is lost; all others come."""
+    """An object comes or goes, and the views do not hear of it; all else comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +103,15 @@ class SpoiledViews:
     """The lists and watches of pods and claims, as the hub hears them."""
 
     world: World
-    is_silent: bool = False
+    #: The watches that hear nothing, by their number.
+    silent: set[int] = field(default_factory=set)
+    #: Whether those that are opened now hear nothing.
+    opens_silent: bool = False
     #: A part of the one event that gets lost, such as the name of its object; None: nothing does.
     loses: bytes | None = None
     _past: dict[str, bytes] = field(default_factory=dict)
     _opened: set[str] = field(default_factory=set)
+    _numbers: Iterator[int] = field(default_factory=count)
     _must_list: set[str] = field(default_factory=set)
 
     async def decide(self, request: ApiRequest) -> Fate:
@@ -119,7 +125,10 @@ class SpoiledViews:
                 return Answer(self._past[resource])
             if request.verb == "watch":
                 self._opened.add(resource)
-                return Pass(keep=self._keeps)
+                number = next(self._numbers)
+                if self.opens_silent:
+                    self.silent.add(number)
+                return Pass(keep=partial(self._keeps, number))
         return Pass()
 
     async def intercept(self) -> None:
@@ -137,20 +146,29 @@ class SpoiledViews:
 
     async def go_back(self) -> None:
         """Have the hub see what was remembered, and hear nothing of later."""
-        self.is_silent, self._must_list = True, set(LISTS)
+        self.opens_silent, self._must_list = True, set(LISTS)
         await self.intercept()
+        self.opens_silent = False
 
     def heal(self) -> None:
         """End what makes the views old; a lost event stays lost."""
-        if self.is_silent:
-            self.is_silent = False
+        if self.silent:
+            self.silent.clear()
             self.world.network.cut("watch")
 
-    def _keeps(self, line: bytes) -> bool:
-        if self.loses is not None and self.loses in line and json.loads(line)["type"] in {"ADDED", "DELETED"}:
-            self.loses = None
-            return False
-        return not self.is_silent
+    def fall_silent(self) -> None:
+        """Have the watches that are open hear nothing; those that are opened later hear everything."""
+        self.silent = set(range(next(self._numbers)))
+
+    def _keeps(self, watch: int, line: bytes) -> bool:
+        if self.loses is not None and self.loses in line:
+            event = json.loads(line)
+            if event["type"] in {"ADDED", "DELETED"}:
+                self.loses = None
+                return False
+            if is_dying(event["object"]):  # the deletion begins: it is of the event that gets lost
+                return False
+        return watch not in self.silent
 
 
 async def run_view_case(stage: Stage, case: ViewCase) -> list[Violation]:
@@ -170,11 +188,11 @@ async def _run(stage: Stage, case: ViewCase, views: SpoiledViews) -> list[Violat
     await actor.do_all(case.seen)
     match case.fault:
         case Fault.OLD:
-            views.is_silent = True
+            views.fall_silent()
         case Fault.BACK:
             await views.remember()
         case Fault.MISSED:
-            views.loses = actor.user.encode()
+            views.loses = f'-{actor.user}"'.encode()  # the end of its objects' names
     await actor.do_all(case.unseen)
     match case.fault:
         case Fault.OLD:
@@ -188,6 +206,8 @@ async def _run(stage: Stage, case: ViewCase, views: SpoiledViews) -> list[Violat
         pods = actor.pods() if step is Step.START else pods
     views.heal()
     found = await stage.settled(actor)
+    if views.loses is not None:
+        found.append(Violation("not struck", "no event was lost"))
     if case.keeps_pod and set(map(uid_of, pods)) != set(map(uid_of, actor.pods())):
         found.append(
             Violation("the pod was lost", f"{len(pods)} before, {len(actor.pods())} now, or another one")
@@ -196,8 +216,7 @@ async def _run(stage: Stage, case: ViewCase, views: SpoiledViews) -> list[Violat
 
 
 async def run_views(stage: Stage, *, cases: Iterable[ViewCase], say: Callable[[str], None]) -> None:
-    """Run the cases, beside a server that keeps the views open."""
-    keeper = await stage.actor(Scenario("keeper", PLAIN, (), (START,), ()))
-    await keeper.do(START)
+    """Run the cases."""
+    await stage.keep_one()
     for case in cases:
         say(await stage.reported(str(case), run_view_case(stage, case)))
