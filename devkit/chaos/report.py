@@ -39,8 +39,8 @@ def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict
         "violations": [asdict(each) | {"after": facts.fault_before(each.at)} for each in violations],
         "violations per 1,000 operations": per_thousand(violations, len(operations)),
         "healing": {
-            kind: asdict(healing(seconds))
-            for kind, seconds in [*heals.items(), ("all", sum(heals.values(), []))]
+            **{kind: asdict(healing(seconds)) for kind, seconds in heals.items()},
+            "all": asdict(healing([each for seconds in heals.values() for each in seconds])),
         },
     }
 
