@@ -193,7 +193,7 @@ async def _copy_databases(stage: Stage) -> None:
 async def plant_foreign_objects(stage: Stage) -> None:
     """Create what a hub of another release in the namespace would have, for users of the same names."""
     for number in range(3):
-        metadata = {
+        metadata: dict[str, Any] = {
             "labels": {
                 "app.kubernetes.io/instance": FOREIGN_RELEASE,
                 "release": FOREIGN_RELEASE,
@@ -210,12 +210,13 @@ async def plant_foreign_objects(stage: Stage) -> None:
         name = f"{FOREIGN_RELEASE}-u{number:03}"
         container = {"name": "notebook", "image": "example.test/notebook:1"}
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-        for plural, spec in {
+        specs: dict[str, dict[str, Any]] = {
             "pods": {"spec": {"containers": [container]}},
             "persistentvolumeclaims": {"spec": claim},
             "secrets": {"stringData": {"a": "b"}},
             "services": {"spec": {"ports": [{"port": 80}]}},
-        }.items():
+        }
+        for plural, spec in specs.items():
             await stage.admin(
                 "POST", f"{stage.core}/{plural}", {"metadata": {**metadata, "name": name}, **spec}
             )
@@ -230,10 +231,10 @@ async def _gather_the_rest(world: World, observer: Observer, recorder: Recorder)
         state = "there" if found in {metadata["uid"], "missing"} else f"it has the uid {found}"
         recorder.add(Canary(server=change.server, name=change.name, found=state))
     hub_log = world.hub.process.log.read_text(errors="replace")
-    for event in culls_in(hub_log.splitlines()):
-        recorder.add(event)
-    for event in requests_in(world.audit_log.read_text().splitlines(), world.namespace):
-        recorder.add(event)
+    for cull in culls_in(hub_log.splitlines()):
+        recorder.add(cull)
+    for request in requests_in(world.audit_log.read_text().splitlines(), world.namespace):
+        recorder.add(request)
     secrets = _secrets(world, observer)
     places = {path.name: path.read_text(errors="replace") for path in world.folder.glob("*.log")}
     places.pop("audit.log", None)

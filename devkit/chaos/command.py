@@ -18,6 +18,9 @@ from devkit.realcluster.process import ProcessFailedError
 def run(arguments: Sequence[str]) -> int:
     """Return 0 without violations, 1 with some, 2 for wrong usage."""
     given = parser().parse_args(arguments)
+    if given.table:
+        print(report.markdown([json.loads(path.read_text()) for path in given.table]))
+        return 0
     if (given.spawner, given.hub) not in ENVIRONMENTS:
         print(f"--spawner {given.spawner} --hub {given.hub}: there is no such environment", file=sys.stderr)
         return 2
@@ -54,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     add("--faults", nargs="+", choices=FAULTS, default=[], metavar="FAULT", help="only these, in this order")
     add("--folder", type=Path, help="for logs and figures; it is emptied first")
     add("--judge", action="store_true", help="judge what an earlier run wrote down; run nothing")
+    add(
+        "--table",
+        type=Path,
+        nargs="+",
+        metavar="REPORT",
+        help="print tables of these report.json; run nothing",
+    )
     return made
 
 

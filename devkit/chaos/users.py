@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -18,7 +19,7 @@ SERVERS = ("", "lab", "gpu")
 SLOWEST_START = 100.0
 """Seconds that a person watches a start at most; longer than any start may take."""
 ACTIVITY_SECONDS = 5.0
-NONSENSE = (
+NONSENSE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/users/{user}/servers/{long}", {}),
     ("POST", "/users/{user}/servers/a%2Fb", {}),
     ("POST", "/users/nobody-of-this-name/server", {}),
@@ -223,7 +224,7 @@ class Person:
         message = _words(reply) if reply.status >= 400 else ""
         return self._note(operation, status=reply.status, message=message)
 
-    def _note(self, operation: Operation, **values: object) -> Operation:
+    def _note(self, operation: Operation, **values: Any) -> Operation:
         done = replace(operation, end=now(), **values)
         self.recorder.add(done)
         return done

@@ -173,6 +173,11 @@ class World:
             reply.raise_for_status()
             return list((await reply.json())["items"])
 
+    def kill_cullers(self) -> None:
+        """Kill all cullers that run."""
+        for culler in self.cullers:
+            culler.kill()
+
     def make_culler(self, *flags: str) -> Process:
         """Return an idle culler, not started; it is killed at the end."""
         log = self.folder / f"culler-{len(self.cullers)}.log"
@@ -253,7 +258,7 @@ async def open_world(
         admin = await stack.enter_async_context(admin_session(plane))
         hub = await stack.enter_async_context(_hub(subject, plane, namespace, network, folder, traits or {}))
         world = World(plane=plane, namespace=namespace, folder=folder, network=network, hub=hub, admin=admin)
-        stack.callback(lambda: [culler.kill() for culler in world.cullers])
+        stack.callback(world.kill_cullers)
         await hub.start()
         yield world
 
