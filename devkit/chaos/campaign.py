@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,10 @@ def _culler_flags(plan: Plan) -> list[str]:
 async def _play_faults(plan: Plan, stage: Stage, recorder: Recorder) -> None:
     """One fault at a time, with peace between, until the time is over."""
     deadline = now() + plan.minutes * 60
-    order = schedule(plan.seed)
-    if plan.faults:
-        order.names = plan.faults
+    order = cycle(plan.faults) if plan.faults else schedule(plan.seed)
     await asyncio.sleep(PEACE_SECONDS)
     while now() < deadline:
-        kind, begin = order.next(), now()
+        kind, begin = next(order), now()
         print(f"{kind} ...", file=sys.stderr, flush=True)
         note = await FAULTS[kind](stage)
         recorder.add(Fault(kind=kind, begin=begin, end=now(), note=note))
