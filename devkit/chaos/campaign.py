@@ -64,7 +64,7 @@ class Plan:
 
 async def run(plan: Plan) -> list[Event]:
     """Run a campaign; return all that was written down. It is in `record.jsonl`, too."""
-    with (plan.folder / "record.jsonl").open("w", encoding="utf-8") as file:
+    with (plan.folder / "record.jsonl").open("w", buffering=1, encoding="utf-8") as file:
         recorder = Recorder(file)
         async with open_world(plan.subject, plan.folder) as world:
             recorder.add(

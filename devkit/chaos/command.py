@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--seed", type=int, default=1, help="draws load and faults")
     add("--minutes", type=float, default=5, help="how long faults are played")
-    add("--users", type=int, default=60)
-    add("--rate", type=float, default=4, help="operations a second, wanted by all users together")
+    add("--users", type=int, default=40)
+    add("--rate", type=float, default=3, help="operations a second, wanted by all users together")
     add("--spawner", choices=SPAWNERS, default="k8s_hub", help="with its own culler")
     add("--hub", type=int, choices=(5, 6), default=6, help="major version of JupyterHub")
     add("--faults", nargs="+", choices=FAULTS, default=[], metavar="FAULT", help="only these, in this order")

@@ -97,6 +97,8 @@ class Sample:
     servers: dict[str, str] | None
     #: The targets of the proxy's routes by server; None: not known.
     routes: dict[str, str] | None = None
+    #: The share of the time since the last sample in which the hub waited for a processor.
+    starved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict
         "starts by outcome": dict(Counter(each.outcome for each in starts).most_common()),
         "failed starts by fault": failed_starts(facts),
         "requests": len(facts.of(Request)),
+        "starved": round(facts.starved(facts.start.at, facts.end), 2),
         "violations": [asdict(each) | {"after": facts.fault_before(each.at)} for each in violations],
         "violations per 1,000 operations": per_thousand(violations, len(operations)),
         "healed in": healed,
@@ -82,6 +83,7 @@ def text(figures: dict[str, Any]) -> str:
     who = f"{begin['spawner']} on JupyterHub {begin['hub']}, seed {begin['seed']}, {begin['users']} users"
     lines = [
         f"{who}: {figures['operations']:,} operations, {figures['requests']:,} requests of the hub",
+        f"the hub waited for a processor in {figures['starved']:.0%} of the time",
         f"operations: {_counts(figures['operations by verb'])}",
         f"starts: {_counts(figures['starts by outcome'])}",
         f"failed starts by fault: {_counts(figures['failed starts by fault'])}",

@@ -113,6 +113,13 @@ def test_a_view_that_is_not_fresh(life, state):
     )
 
 
+def test_a_hub_that_got_no_processor_is_not_blamed_for_being_late():
+    late = samples(160, 175, "spawn")
+    starved = [replace(sample, starved=0.6) for sample in late]
+    assert violations(pod(100, gone=300), late) == {("stale view", "u1/")}
+    assert violations(pod(100, gone=300), starved) == set()
+
+
 @pytest.mark.parametrize("resource", ["pods", "secrets", "services"])
 def test_an_object_without_a_server(resource):
     assert ("object without a server", "u1/") in violations(change(100, resource=resource))
