@@ -86,6 +86,7 @@ async def run(plan: Plan) -> list[Event]:
 
 async def _soak(plan: Plan, world: World, recorder: Recorder) -> None:
     observer = Observer(world=world, recorder=recorder)
+    world.servers.is_there = observer.has_pod_at
 
     def make_culler() -> Process:
         return world.make_culler(*_culler_flags(plan))

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.judge:
         events = record.read(folder / "record.jsonl")
     else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
@@ -35,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
         except (ClusterUnavailableError, ProcessFailedError) as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 130
     facts = checker.Facts(events)
     violations = checker.judge(facts)
     figures = report.summary(facts, violations, _command(given))

@@ -78,6 +78,10 @@ class Observer:
             self.present[change.uid] = change
         self.recorder.add(change)
 
+    def has_pod_at(self, address: str) -> bool:
+        """Return whether a pod that has this address has not ended."""
+        return any(each.address == address and not each.is_over for each in self.present.values())
+
     async def sample(self) -> None:
         """Write down what the hub shows, for ever."""
         last, waited = now(), 0.0

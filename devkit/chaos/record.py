@@ -83,9 +83,14 @@ class Change:
     attempt: str = ""
 
     @property
+    def is_over(self) -> bool:
+        """True for a pod that is gone or has ended."""
+        return self.kind == "DELETED" or self.phase in {"Failed", "Succeeded"}
+
+    @property
     def is_alive(self) -> bool:
         """True for a pod that is neither being deleted nor over."""
-        return not self.is_dying and self.kind != "DELETED" and self.phase not in {"Failed", "Succeeded"}
+        return not self.is_dying and not self.is_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
