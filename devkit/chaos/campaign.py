@@ -30,7 +30,7 @@ from devkit.chaos.users import Person, people
 from devkit.chaos.world import Subject, World, open_world
 from devkit.realcluster.process import Process, ProcessFailedError
 
-PEACE_SECONDS = 25.0
+PEACE_SECONDS = 20.0
 """Between two faults."""
 COPY_SECONDS = 15.0
 KEPT_COPIES = 5  # so that the oldest is a minute old

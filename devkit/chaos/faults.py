@@ -27,7 +27,7 @@ from devkit.chaos.world import World
 from devkit.realcluster.controlplane import RBAC
 from devkit.realcluster.process import Process
 
-SECONDS = 15.0
+SECONDS = 12.0
 """How long most faults last."""
 AWAY_SECONDS = 20.0
 

@@ -83,6 +83,8 @@ class Person:
     renames: int = 0
     #: The servers in which this person works.
     used: set[str] = field(default_factory=set)
+    #: The servers that this person takes for running.
+    running: set[str] = field(default_factory=set)
     #: Set when the load is to end.
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,7 +99,13 @@ class Person:
                 async with asyncio.timeout(step.wait):
                     await self.is_over.wait()
                     return
-            await self.do(step)
+            await self.do(self._wise(step))
+
+    def _wise(self, step: Step) -> Step:
+        """Return what most people do in place of starting a server that runs already."""
+        if step.verb in {"start", "cancel"} and step.server in self.running and self.chance.random() < 0.8:
+            return replace(step, verb="stop" if "stop" in KINDS[self.kind] else "look")
+        return step
 
     async def work(self) -> None:
         """Use the servers that were started, for ever, as a notebook does that runs: the hub hears of it."""
@@ -147,6 +155,8 @@ class Person:
                 await self._ask("cancel", step.server, "DELETE", self._path(step.server))
         outcome, message = await watching
         outcome = "cancelled" if is_cancelled and outcome != "ready" else outcome
+        if outcome == "ready":
+            self.running.add(step.server)
         return self._note(operation, status=reply.status, outcome=outcome, message=message)
 
     async def _watch(self, server: str) -> tuple[str, str]:
@@ -169,6 +179,7 @@ class Person:
 
     async def _stop(self, step: Step) -> Operation:
         self.used.discard(step.server)
+        self.running.discard(step.server)
         body = {"remove": True} if step.verb == "remove" and step.server else None
         return await self._ask(step.verb, step.server, "DELETE", self._path(step.server), body)
 
