@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from devkit.chaos.users import Person, people
 from devkit.chaos.world import Subject, World, open_world
 from devkit.realcluster.process import Process, ProcessFailedError
 
-PEACE_SECONDS = 25.0
+PEACE_SECONDS = 20.0
 """Between two faults."""
 COPY_SECONDS = 15.0
 KEPT_COPIES = 5  # so that the oldest is a minute old
@@ -63,7 +64,7 @@ class Plan:
 
 async def run(plan: Plan) -> list[Event]:
     """Run a campaign; return all that was written down. It is in `record.jsonl`, too."""
-    with (plan.folder / "record.jsonl").open("w", encoding="utf-8") as file:
+    with (plan.folder / "record.jsonl").open("w", buffering=1, encoding="utf-8") as file:
         recorder = Recorder(file)
         async with open_world(plan.subject, plan.folder) as world:
             recorder.add(
@@ -85,6 +86,7 @@ async def run(plan: Plan) -> list[Event]:
 
 async def _soak(plan: Plan, world: World, recorder: Recorder) -> None:
     observer = Observer(world=world, recorder=recorder)
+    world.servers.is_there = observer.has_pod_at
 
     def make_culler() -> Process:
         return world.make_culler(*_culler_flags(plan))
@@ -124,12 +126,10 @@ def _culler_flags(plan: Plan) -> list[str]:
 async def _play_faults(plan: Plan, stage: Stage, recorder: Recorder) -> None:
     """One fault at a time, with peace between, until the time is over."""
     deadline = now() + plan.minutes * 60
-    order = schedule(plan.seed)
-    if plan.faults:
-        order.names = plan.faults
+    order = cycle(plan.faults) if plan.faults else schedule(plan.seed)
     await asyncio.sleep(PEACE_SECONDS)
     while now() < deadline:
-        kind, begin = order.next(), now()
+        kind, begin = next(order), now()
         print(f"{kind} ...", file=sys.stderr, flush=True)
         note = await FAULTS[kind](stage)
         recorder.add(Fault(kind=kind, begin=begin, end=now(), note=note))
@@ -193,7 +193,7 @@ async def _copy_databases(stage: Stage) -> None:
 async def plant_foreign_objects(stage: Stage) -> None:
     """Create what a hub of another release in the namespace would have, for users of the same names."""
     for number in range(3):
-        metadata = {
+        metadata: dict[str, Any] = {
             "labels": {
                 "app.kubernetes.io/instance": FOREIGN_RELEASE,
                 "release": FOREIGN_RELEASE,
@@ -210,12 +210,13 @@ async def plant_foreign_objects(stage: Stage) -> None:
         name = f"{FOREIGN_RELEASE}-u{number:03}"
         container = {"name": "notebook", "image": "example.test/notebook:1"}
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-        for plural, spec in {
+        specs: dict[str, dict[str, Any]] = {
             "pods": {"spec": {"containers": [container]}},
             "persistentvolumeclaims": {"spec": claim},
             "secrets": {"stringData": {"a": "b"}},
             "services": {"spec": {"ports": [{"port": 80}]}},
-        }.items():
+        }
+        for plural, spec in specs.items():
             await stage.admin(
                 "POST", f"{stage.core}/{plural}", {"metadata": {**metadata, "name": name}, **spec}
             )
@@ -230,10 +231,10 @@ async def _gather_the_rest(world: World, observer: Observer, recorder: Recorder)
         state = "there" if found in {metadata["uid"], "missing"} else f"it has the uid {found}"
         recorder.add(Canary(server=change.server, name=change.name, found=state))
     hub_log = world.hub.process.log.read_text(errors="replace")
-    for event in culls_in(hub_log.splitlines()):
-        recorder.add(event)
-    for event in requests_in(world.audit_log.read_text().splitlines(), world.namespace):
-        recorder.add(event)
+    for cull in culls_in(hub_log.splitlines()):
+        recorder.add(cull)
+    for request in requests_in(world.audit_log.read_text().splitlines(), world.namespace):
+        recorder.add(request)
     secrets = _secrets(world, observer)
     places = {path.name: path.read_text(errors="replace") for path in world.folder.glob("*.log")}
     places.pop("audit.log", None)

@@ -1,6 +1,7 @@
 """The judge: from what was written down to violations, one function for each invariant. It trusts neither hub nor spawner.
 
 A fault excuses what happens from its begin until `SETTLE` seconds after its end; what lasts longer is a violation.
+A hub that other programs of the machine keep from running is not blamed for being late.
 """
 
 from collections import defaultdict
@@ -30,6 +31,8 @@ T = TypeVar("T")
 SETTLE = 10.0
 SEEN_SECONDS = 5.0
 """Within which a change of a pod must have reached the hub, in peace."""
+STARVED = 0.25
+"""The share of the time in which a hub may wait for a processor and still has to be in time."""
 SAMPLE_SLACK = 3.0
 """Seconds that a sample of the hub and the observer's clock may differ."""
 HTTP_TIMEOUT = 20.0
@@ -148,6 +151,11 @@ class Facts:
         """Return whether no fault excuses what happens at this time."""
         return not any(fault.begin <= at <= fault.end + settle for fault in self.faults)
 
+    def starved(self, begin: float, end: float) -> float:
+        """Return the share of a time in which the hub waited for a processor."""
+        shares = [sample.starved for sample in self.samples if begin <= sample.at <= end]
+        return sum(shares) / len(shares) if shares else 0.0
+
     def fault_at(self, begin: float, end: float) -> str:
         """Return the kind of a fault that was on in this time; "" in peace."""
         return next((each.kind for each in self.faults if each.begin <= end and begin <= each.end), "")
@@ -231,7 +239,9 @@ def stopped_while_it_runs(facts: Facts) -> Iterator[Violation]:
 
 def stale_views(facts: Facts) -> Iterator[Violation]:
     """In peace the hub hears of a change of a pod in seconds."""
-    yield from _in_peace(facts, {READY_BUT_GONE, START_UNSEEN, STOP_UNSEEN}, "stale view")
+    for late in _in_peace(facts, {READY_BUT_GONE, START_UNSEEN, STOP_UNSEEN}, "stale view"):
+        if facts.starved(late.at - SETTLE, late.at) < STARVED:
+            yield late
 
 
 def orphans(facts: Facts) -> Iterator[Violation]:

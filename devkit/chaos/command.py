@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from devkit.realcluster.process import ProcessFailedError
 def run(arguments: Sequence[str]) -> int:
     """Return 0 without violations, 1 with some, 2 for wrong usage."""
     given = parser().parse_args(arguments)
+    if given.table:
+        print(report.markdown([json.loads(path.read_text()) for path in given.table]))
+        return 0
     if (given.spawner, given.hub) not in ENVIRONMENTS:
         print(f"--spawner {given.spawner} --hub {given.hub}: there is no such environment", file=sys.stderr)
         return 2
@@ -25,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.judge:
         events = record.read(folder / "record.jsonl")
     else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
@@ -32,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
         except (ClusterUnavailableError, ProcessFailedError) as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 130
     facts = checker.Facts(events)
     violations = checker.judge(facts)
     figures = report.summary(facts, violations, _command(given))
@@ -47,13 +54,20 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--seed", type=int, default=1, help="draws load and faults")
     add("--minutes", type=float, default=5, help="how long faults are played")
-    add("--users", type=int, default=60)
-    add("--rate", type=float, default=4, help="operations a second, wanted by all users together")
+    add("--users", type=int, default=40)
+    add("--rate", type=float, default=3, help="operations a second, wanted by all users together")
     add("--spawner", choices=SPAWNERS, default="k8s_hub", help="with its own culler")
     add("--hub", type=int, choices=(5, 6), default=6, help="major version of JupyterHub")
     add("--faults", nargs="+", choices=FAULTS, default=[], metavar="FAULT", help="only these, in this order")
     add("--folder", type=Path, help="for logs and figures; it is emptied first")
     add("--judge", action="store_true", help="judge what an earlier run wrote down; run nothing")
+    add(
+        "--table",
+        type=Path,
+        nargs="+",
+        metavar="REPORT",
+        help="print tables of these report.json; run nothing",
+    )
     return made
 
 

@@ -6,7 +6,7 @@ Each is a function that plays one fault in a world and returns, once it is over,
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from devkit.chaos.world import World
 from devkit.realcluster.controlplane import RBAC
 from devkit.realcluster.process import Process
 
-SECONDS = 15.0
+SECONDS = 12.0
 """How long most faults last."""
 AWAY_SECONDS = 20.0
 
@@ -323,21 +323,8 @@ FAULTS: dict[str, Play] = {
 }
 
 
-def schedule(seed: int) -> "Schedule":
-    """Return the order of faults for a seed: each comes before any comes twice."""
-    return Schedule(random.Random(f"{seed}/faults"))
-
-
-@dataclass
-class Schedule:
-    """An endless order of faults."""
-
-    chance: random.Random
-    names: Sequence[str] = tuple(FAULTS)
-    _waiting: list[str] = field(default_factory=list)
-
-    def next(self) -> str:
-        """Return the name of the next fault."""
-        if not self._waiting:
-            self._waiting = self.chance.sample(self.names, len(self.names))
-        return self._waiting.pop()
+def schedule(seed: int) -> Iterator[str]:
+    """Yield the names of faults for a seed, without end: each comes before any comes twice."""
+    chance = random.Random(f"{seed}/faults")
+    while True:
+        yield from chance.sample(tuple(FAULTS), len(FAULTS))

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -22,7 +23,7 @@ c.KubeSpawner.init_containers = [as_model(each) for each in c.KubeSpawner.init_c
 be_in_a_pod(Path(settings["account"]), settings["environment"])
 
 
-def fast_and_safe_enough(connection: object, _record: object) -> None:
+def fast_and_safe_enough(connection: Any, _record: object) -> None:
     """WAL, as hubs with a file have it; a killed process loses nothing, and nobody pulls the machine's plug."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=OFF")

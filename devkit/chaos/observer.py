@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -77,11 +78,20 @@ class Observer:
             self.present[change.uid] = change
         self.recorder.add(change)
 
+    def has_pod_at(self, address: str) -> bool:
+        """Return whether a pod that has this address has not ended."""
+        return any(each.address == address and not each.is_over for each in self.present.values())
+
     async def sample(self) -> None:
         """Write down what the hub shows, for ever."""
+        last, waited = now(), 0.0
         while True:
             begin = now()
-            self.recorder.add(await self._sample())
+            sample = await self._sample()
+            last_waited, waited = waited, waited_for_processor(self.world.hub.process.pid)
+            starved = max(0.0, waited - last_waited) / (sample.at - last)
+            self.recorder.add(replace(sample, starved=round(starved, 3)))
+            last = sample.at
             await asyncio.sleep(max(0.1, SAMPLE_SECONDS - (now() - begin)))
 
     async def _sample(self) -> Sample:
@@ -121,9 +131,14 @@ async def mark(world: World, claim: Change) -> None:
         await reply.read()
 
 
-def _deleted(change: Change) -> Change:
-    from dataclasses import replace
+def waited_for_processor(pid: int | None) -> float:
+    """Return for how many seconds a process's first thread could have run and did not get a processor."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
+
+def _deleted(change: Change) -> Change:
     return replace(change, kind="DELETED", at=now())
 
 

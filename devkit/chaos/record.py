@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 from k8s_hub.clock import utcnow
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
@@ -83,9 +85,14 @@ class Change:
     attempt: str = ""
 
     @property
+    def is_over(self) -> bool:
+        """True for a pod that is gone or has ended."""
+        return self.kind == "DELETED" or self.phase in {"Failed", "Succeeded"}
+
+    @property
     def is_alive(self) -> bool:
         """True for a pod that is neither being deleted nor over."""
-        return not self.is_dying and self.kind != "DELETED" and self.phase not in {"Failed", "Succeeded"}
+        return not self.is_dying and not self.is_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ class Sample:
     servers: dict[str, str] | None
     #: The targets of the proxy's routes by server; None: not known.
     routes: dict[str, str] | None = None
+    #: The share of the time since the last sample in which the hub waited for a processor.
+    starved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,9 +234,6 @@ _CULL = re.compile(
 
 def culls_in(hub_log: Iterable[str]) -> Iterator[Cull]:
     """Return the stops that the hub's log says a culler asked for."""
-    from datetime import UTC, datetime
-    from urllib.parse import unquote
-
     for line in hub_log:
         found = _CULL.match(line)
         if found:
@@ -239,8 +245,6 @@ def culls_in(hub_log: Iterable[str]) -> Iterator[Cull]:
 
 def requests_in(audit_log: Iterable[str], namespace: str) -> Iterator[Request]:
     """Return the requests of the hub's account; a watch appears at its start and at its end."""
-    from datetime import datetime
-
     for line in audit_log:
         event = json.loads(line)
         if event["user"]["username"] == f"system:serviceaccount:{namespace}:hub":

@@ -24,9 +24,10 @@ class Healing:
 def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict[str, Any]:
     """Return all figures of a campaign."""
     operations = [each for each in facts.operations if each.verb != "activity"]
+    healed = [(fault.kind, heal_seconds(facts, number)) for number, fault in enumerate(facts.faults)]
     heals: dict[str, list[float | None]] = defaultdict(list)
-    for number, fault in enumerate(facts.faults):
-        heals[fault.kind].append(heal_seconds(facts, number))
+    for kind, seconds in healed:
+        heals[kind].append(seconds)
     starts = [each for each in operations if each.verb == "start"]
     return {
         "command": command,
@@ -36,11 +37,13 @@ def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict
         "starts by outcome": dict(Counter(each.outcome for each in starts).most_common()),
         "failed starts by fault": failed_starts(facts),
         "requests": len(facts.of(Request)),
+        "starved": round(facts.starved(facts.start.at, facts.end), 2),
         "violations": [asdict(each) | {"after": facts.fault_before(each.at)} for each in violations],
         "violations per 1,000 operations": per_thousand(violations, len(operations)),
+        "healed in": healed,
         "healing": {
-            kind: asdict(healing(seconds))
-            for kind, seconds in [*heals.items(), ("all", sum(heals.values(), []))]
+            **{kind: asdict(healing(seconds)) for kind, seconds in heals.items()},
+            "all": asdict(healing([seconds for _, seconds in healed])),
         },
     }
 
@@ -80,6 +83,7 @@ def text(figures: dict[str, Any]) -> str:
     who = f"{begin['spawner']} on JupyterHub {begin['hub']}, seed {begin['seed']}, {begin['users']} users"
     lines = [
         f"{who}: {figures['operations']:,} operations, {figures['requests']:,} requests of the hub",
+        f"the hub waited for a processor in {figures['starved']:.0%} of the time",
         f"operations: {_counts(figures['operations by verb'])}",
         f"starts: {_counts(figures['starts by outcome'])}",
         f"failed starts by fault: {_counts(figures['failed starts by fault'])}",
@@ -109,3 +113,57 @@ def _line(violation: dict[str, Any], begin: float) -> str:
     at = f"{violation['at'] - begin:.0f} s"
     where = f"{violation['server']}: " if violation["server"] else ""
     return f"  {at:>6}  {violation['invariant']}: {where}{violation['what']} (after: {violation['after']})"
+
+
+def markdown(reports: Sequence[dict[str, Any]]) -> str:
+    """Return tables of many campaigns, with a column for each spawner, for docs/reliability.md."""
+    by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for each in reports:
+        by_subject[f"{each['begin']['spawner']}, JupyterHub {each['begin']['hub']}"].append(each)
+    columns = [_Column(name, campaigns) for name, campaigns in sorted(by_subject.items())]
+    header = [f"| | {' | '.join(column.name for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    invariants = sorted({name for column in columns for name in column.violations})
+    faults = sorted({name for column in columns for name in column.healings})
+    rows = [
+        _row("seeds", [", ".join(map(str, column.seeds)) for column in columns]),
+        _row("operations", [f"{column.operations:,}" for column in columns]),
+        _row("starts that failed, with a reason", [str(column.failed) for column in columns]),
+        *(_row(name, [column.rate(name) for column in columns]) for name in invariants),
+    ]
+    healings = [_row(name, [column.healing(name) for column in columns]) for name in faults]
+    return "\n".join([*header, *rows, "", *header, *healings])
+
+
+class _Column:
+    """The campaigns of one subject."""
+
+    def __init__(self, name: str, campaigns: Sequence[dict[str, Any]]) -> None:
+        self.name = name
+        self.seeds = sorted({each["begin"]["seed"] for each in campaigns})
+        self.operations = sum(each["operations"] for each in campaigns)
+        self.failed = sum(each["starts by outcome"].get("failed", 0) for each in campaigns)
+        self.violations = Counter(one["invariant"] for each in campaigns for one in each["violations"])
+        self.healings: dict[str, list[float | None]] = defaultdict(list)
+        for each in campaigns:
+            for kind, seconds in each["healed in"]:
+                self.healings[kind].append(seconds)
+                self.healings["all faults"].append(seconds)
+
+    def rate(self, invariant: str) -> str:
+        """Return the violations and how many there are per 1,000 operations."""
+        count = self.violations[invariant]
+        return f"{count} ({1000 * count / self.operations:.2f})" if count else "0"
+
+    def healing(self, kind: str) -> str:
+        """Return p50, p95 and the longest, and how often it was not healed."""
+        if kind not in self.healings:
+            return ""
+        figures = healing(self.healings[kind])
+        unhealed = (
+            f"; not {figures.unhealed} of {figures.faults}" if figures.unhealed else f" ({figures.faults})"
+        )
+        return f"{figures.p50} / {figures.p95} / {figures.longest}{unhealed}"
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"

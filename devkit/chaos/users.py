@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -18,7 +19,7 @@ SERVERS = ("", "lab", "gpu")
 SLOWEST_START = 100.0
 """Seconds that a person watches a start at most; longer than any start may take."""
 ACTIVITY_SECONDS = 5.0
-NONSENSE = (
+NONSENSE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/users/{user}/servers/{long}", {}),
     ("POST", "/users/{user}/servers/a%2Fb", {}),
     ("POST", "/users/nobody-of-this-name/server", {}),
@@ -82,6 +83,8 @@ class Person:
     renames: int = 0
     #: The servers in which this person works.
     used: set[str] = field(default_factory=set)
+    #: The servers that this person takes for running.
+    running: set[str] = field(default_factory=set)
     #: Set when the load is to end.
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,7 +99,13 @@ class Person:
                 async with asyncio.timeout(step.wait):
                     await self.is_over.wait()
                     return
-            await self.do(step)
+            await self.do(self._wise(step))
+
+    def _wise(self, step: Step) -> Step:
+        """Return what most people do in place of starting a server that runs already."""
+        if step.verb in {"start", "cancel"} and step.server in self.running and self.chance.random() < 0.8:
+            return replace(step, verb="stop" if "stop" in KINDS[self.kind] else "look")
+        return step
 
     async def work(self) -> None:
         """Use the servers that were started, for ever, as a notebook does that runs: the hub hears of it."""
@@ -146,6 +155,8 @@ class Person:
                 await self._ask("cancel", step.server, "DELETE", self._path(step.server))
         outcome, message = await watching
         outcome = "cancelled" if is_cancelled and outcome != "ready" else outcome
+        if outcome == "ready":
+            self.running.add(step.server)
         return self._note(operation, status=reply.status, outcome=outcome, message=message)
 
     async def _watch(self, server: str) -> tuple[str, str]:
@@ -168,6 +179,7 @@ class Person:
 
     async def _stop(self, step: Step) -> Operation:
         self.used.discard(step.server)
+        self.running.discard(step.server)
         body = {"remove": True} if step.verb == "remove" and step.server else None
         return await self._ask(step.verb, step.server, "DELETE", self._path(step.server), body)
 
@@ -223,7 +235,7 @@ class Person:
         message = _words(reply) if reply.status >= 400 else ""
         return self._note(operation, status=reply.status, message=message)
 
-    def _note(self, operation: Operation, **values: object) -> Operation:
+    def _note(self, operation: Operation, **values: Any) -> Operation:
         done = replace(operation, end=now(), **values)
         self.recorder.add(done)
         return done

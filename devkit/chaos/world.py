@@ -11,8 +11,7 @@ import shutil
 import signal
 import socket
 import sqlite3
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from devkit.chaos.fault_proxy import FaultProxy, fault_proxy
 from devkit.demo.settings import find_node, find_proxy, free_port
 from devkit.realcluster.controlplane import ControlPlane, control_plane
 from devkit.realcluster.process import Process
+from devkit.testing.realhub import Answer
 
 ROOT = Path(__file__).parents[2]
 SPAWNERS = {"k8s_hub": "k8s_hub.KubeSpawner", "kubespawner": "kubespawner.KubeSpawner"}
@@ -61,6 +61,36 @@ class Subject:
         """The command of its idle culler."""
         module = "k8s_hub.culler" if self.spawner == "k8s_hub" else "jupyterhub_idle_culler"
         return (str(self.python), "-m", module)
+
+
+@dataclass(kw_only=True)
+class Servers:
+    """Plays all users' servers: it answers at every loopback address for which `is_there` says so."""
+
+    port: int
+    is_there: Callable[[str], bool] = lambda _address: True
+
+
+class _Server(Answer):
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        if not self._servers.is_there(transport.get_extra_info("sockname")[0]):
+            transport.abort()
+
+
+@asynccontextmanager
+async def _servers() -> AsyncIterator[Servers]:
+    servers = Servers(port=free_port())
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: _Server(servers), "0.0.0.0", servers.port
+    )
+    try:
+        yield servers
+    finally:
+        listener.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +189,7 @@ class World:
     folder: Path
     network: FaultProxy
     hub: Hub
+    servers: Servers
     #: The API server with the administrator's rights, past the fault proxy.
     admin: aiohttp.ClientSession
     cullers: list[Process] = field(default_factory=list)
@@ -172,6 +203,11 @@ class World:
         async with self.admin.get(f"/api/v1/namespaces/{self.namespace}/{plural}") as reply:
             reply.raise_for_status()
             return list((await reply.json())["items"])
+
+    def kill_cullers(self) -> None:
+        """Kill all cullers that run."""
+        for culler in self.cullers:
+            culler.kill()
 
     def make_culler(self, *flags: str) -> Process:
         """Return an idle culler, not started; it is killed at the end."""
@@ -252,9 +288,19 @@ async def open_world(
         )
         namespace = plane.make_namespace(f"chaos-{secrets.token_hex(4)}")
         admin = await stack.enter_async_context(admin_session(plane))
-        hub = await stack.enter_async_context(_hub(subject, plane, namespace, network, folder, traits or {}))
-        world = World(plane=plane, namespace=namespace, folder=folder, network=network, hub=hub, admin=admin)
-        stack.callback(lambda: [culler.kill() for culler in world.cullers])
+        servers = await stack.enter_async_context(_servers())
+        making = _hub(subject, plane, namespace, network, folder, servers.port, traits or {})
+        hub = await stack.enter_async_context(making)
+        world = World(
+            plane=plane,
+            namespace=namespace,
+            folder=folder,
+            network=network,
+            hub=hub,
+            servers=servers,
+            admin=admin,
+        )
+        stack.callback(world.kill_cullers)
         await hub.start()
         yield world
 
@@ -266,11 +312,11 @@ async def _hub(
     namespace: str,
     network: FaultProxy,
     folder: Path,
+    server_port: int,
     traits: Mapping[str, Mapping[str, Any]],
 ) -> AsyncIterator[Hub]:
-    """Give a hub that is not started, with its proxy and the listener that plays all users' servers."""
-    names = ("hub", "proxy", "proxy_api", "servers")
-    ports = {name: free_port() for name in names}
+    """Give a hub that is not started, with its proxy."""
+    ports = {name: free_port() for name in ("hub", "proxy", "proxy_api")}
     tokens = {name: secrets.token_hex(16) for name in ("users", "culler", "proxy")}
     url = f"http://127.0.0.1:{ports['hub']}"
     account = folder / "account"
@@ -286,7 +332,7 @@ async def _hub(
         }
     }
     settings = {
-        "traits": hub_traits(namespace, ports["servers"], ports, tokens),
+        "traits": hub_traits(namespace, server_port, ports, tokens),
         "account": str(account),
         "environment": {
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
@@ -296,7 +342,7 @@ async def _hub(
     for section, values in [*own.items(), *traits.items()]:
         settings["traits"].setdefault(section, {}).update(values)
     write_settings(folder, settings)
-    with _kept_running(_listener(ports["servers"], folder), proxy := _proxy(ports, tokens, url, folder)):
+    with _kept_running(proxy := _proxy(ports, tokens, url, folder)):
         async with aiohttp.ClientSession(
             headers={"Authorization": f"token {tokens['users']}"}, connector=aiohttp.TCPConnector(limit=0)
         ) as session:
@@ -317,13 +363,13 @@ async def _hub(
 
 
 @contextlib.contextmanager
-def _kept_running(*processes: Process) -> Iterator[None]:
-    """Run processes for the context; they may be killed and started again in it."""
-    with contextlib.ExitStack() as stack:
-        for process in processes:
-            process.start()
-            stack.callback(process.kill)
+def _kept_running(process: Process) -> Iterator[None]:
+    """Run a process for the context; it may be killed and started again in it."""
+    process.start()
+    try:
         yield
+    finally:
+        process.kill()
 
 
 def _hub_process(subject: Subject, url: str, folder: Path) -> Process:
@@ -352,15 +398,6 @@ def _proxy(ports: Mapping[str, int], tokens: Mapping[str, str], hub_url: str, fo
         ],
         log=folder / "proxy.log",
         is_ready=lambda: _listens(api_port),
-    )
-
-
-def _listener(port: int, folder: Path) -> Process:
-    return Process(
-        name="servers",
-        command=[sys.executable, "-m", "devkit.bench.beside.listener", str(port)],
-        log=folder / "servers.log",
-        is_ready=lambda: is_healthy(f"http://127.0.0.1:{port}"),
     )
 
 

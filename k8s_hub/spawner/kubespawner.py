@@ -81,6 +81,9 @@ LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
 
+CANCEL_SECONDS = 5.0
+"""Seconds after a cancelled start until the hub has stopped the server, or never will."""
+
 
 def _until_last_words(timeout: float) -> float:
     return timeout - min(LAST_WORDS, timeout * LAST_WORDS_SHARE)
@@ -329,8 +332,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.start_begun(self._life)
         try:
             url = await self._url_in_time(utcnow())
-        except BaseException:
+        except BaseException as error:
             self._life = lifecycle.start_failed(self._life)
+            if isinstance(error, asyncio.CancelledError):
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
             raise
         finally:
             self._run.progress.end()
@@ -340,6 +345,22 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             token = renewed_access_token(self, self._log_name)
             self._saved = replace(self._saved, access_token=token or self._saved.access_token)
         return url
+
+    async def _stop_if_forgotten(self) -> None:
+        """Have the hub stop a server whose start was cancelled, if it has not.
+
+        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then, as on a
+        hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready.
+        """
+        if self.user.spawners.get(self.name) is not self:
+            return
+        if self.pending:
+            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+        elif self.ready and not isinstance(self._life, Running):
+            self.log.warning(
+                "%s: stopping the server: its start was cancelled, and the hub kept it", self._log_name
+            )
+            await self.user.stop(self.name)
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
