@@ -26,6 +26,9 @@ SETTLED = 60.0
 CALM = 0.5
 """Seconds for which it must stay right."""
 
+RESCUED = "deleted because it had no server"
+"""What the hub's log says of an orphan."""
+
 SPAWNER = "devkit.perturb.spawner.PerturbedSpawner"
 RULES = [{"apiGroups": [""], "resources": ["*"], "verbs": ["*"]}]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -40,8 +43,6 @@ class Report:
     results: dict[str, str] = field(default_factory=dict)
     #: By the name of the case or scenario.
     violations: dict[str, list[str]] = field(default_factory=dict)
-    #: Cases after which only the search for orphans removed what was left.
-    rescued: list[str] = field(default_factory=list)
     #: Differences between audit log and scenarios, and writes that no case has.
     gaps: list[str] = field(default_factory=list)
     #: Everything that the hubs asked for.
@@ -131,8 +132,8 @@ class Stage:
         await actor.do_all(scenario.then)
         found = await self.settled(actor) or await self.again(actor)
         found += invariants.always(self.history, actor.trial)
-        if "deleted because it had no server" in hub_log(self.world)[mark:]:
-            self.report.rescued.append(str(case))
+        if Step.PLANT not in scenario.setup and RESCUED in hub_log(self.world)[mark:]:
+            found.append(Violation("without a server", "only the search for orphans removed what was left"))
         return found
 
     async def _prepared(self, scenario: Scenario) -> Actor:

@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 def run(arguments: Sequence[str]) -> int:
     """Return 0 if every invariant held and every write has its cases."""
     parsed = _parser().parse_args(arguments)
-    shutil.rmtree(parsed.folder, ignore_errors=True)
     begun, report = time.monotonic(), Report()
     try:
         asyncio.run(_run(parsed, report))
@@ -64,6 +63,7 @@ async def _run(parsed: argparse.Namespace, report: Report) -> None:
 
 def _folder(parent: Path, name: str) -> Path:
     folder = parent / name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
@@ -77,12 +77,6 @@ def _print_findings(report: Report) -> None:
         print(f"\n{name}", *(f"  {line}" for line in lines), sep="\n")
     for gap in report.gaps:
         print(f"\n{gap}")
-    if report.rescued:
-        print(
-            "\nThe search for orphans removed what was left of:",
-            *(f"  {name}" for name in report.rescued),
-            sep="\n",
-        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,5 +93,5 @@ def _parser() -> argparse.ArgumentParser:
         "--case", default="", metavar="TEXT", help="cases with this in their name, such as 'committed'"
     )
     parser.add_argument("--lanes", type=int, default=2, help="how many hubs run at once")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".perturb", help="for logs, emptied first")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".perturb", help="for the logs of this run")
     return parser
