@@ -3,6 +3,7 @@
 `python -m devkit.perturb.spawner VERB ...` runs a command of k8s-hub with the same patience.
 """
 
+import logging
 import sys
 from datetime import timedelta
 
@@ -14,6 +15,10 @@ GRACE = 4.0
 
 plan.GRACE = timedelta(seconds=GRACE)
 reconciler.INTERVAL = reconciler.SECOND_LOOK = 1.0
+
+# Into the hub's log, for the campaign: JupyterHub shows other packages' warnings only.
+logging.getLogger(reconciler.__name__).setLevel(logging.INFO)
+logging.getLogger(reconciler.__name__).addHandler(logging.StreamHandler())
 
 NO_MACHINE = {"no": "such-machine"}
 
