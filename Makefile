@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 docs pictures messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+.PHONY: help demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -67,6 +67,10 @@ test-cluster: $(VENV)/.ready proxy/node_modules/.ready  # real Kubernetes: needs
 test-python314 test-python315: test-python3%: $(VENV)/.ready  # the wheel on Debian testing's Python, with JupyterHub 5.5; needs root
 	$(BIN)/python -m devkit.realcluster.debianpython 3.$* $(ARGS)
 
+perturb: $(VENV)/.ready proxy/node_modules/.ready  # kill the hub at each of its writes to a real API server, and judge what is left; needs Go
+	$(BIN)/python -m devkit.realcluster.build
+	$(BIN)/python -m devkit perturb --hub $(HUB) $(ARGS)
+
 docs: $(VENV)/.ready docs/javascripts/mermaid.min.js  # the pages as a site, in site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -75,6 +79,10 @@ messages: $(VENV)/.ready  # every text that users, administrators and readers of
 
 reference: $(VENV)/.ready  # pages of docs/reference, from the options of KubeSpawner and of this package
 	$(BIN)/python -W ignore -m devkit.reference
+
+chaos: $(VENV)/.ready .venv-peer/.ready proxy/node_modules/.ready  # a hub under load and faults, judged; ARGS="--seed 1 --minutes 5"; needs Go
+	$(BIN)/python -m devkit.realcluster.build
+	$(BIN)/python -m devkit chaos --hub $(HUB) $(ARGS)
 
 cluster-up: $(VENV)/.ready  # a real cluster with containers, in the background; needs Go and root
 	$(BIN)/python -m devkit.realcluster up --hub $(HUB)

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from k8s_hub.cli.main import parser_of, run_verb
 
 VERBS = {
+    "chaos": (
+        "devkit.chaos.command",
+        "a hub under load and faults, on a real API server, and what went wrong",
+    ),
     "demo": ("devkit.demo.command", "the whole story on this machine: log in, work, go idle, come back"),
+    "perturb": (
+        "devkit.perturb.command",
+        "kill the hub at each of its writes, and judge what is left",
+    ),
     "cluster": (
         "devkit.minicluster.command",
         "a mini Kubernetes cluster for trials; prints the path of its kubeconfig",

@@ -63,10 +63,23 @@ class MuteWatch:
     """An open watch sends nothing more, from its next line on, and does not end: the network swallows its packets."""
 
 
+@dataclass(frozen=True, slots=True)
+class EventLost:
+    """An open watch does not send its next line; all later ones come."""
+
+
 Effect: TypeAlias = (
-    Slow | CommitAfterDisconnect | ReplyLost | RequestLost | Refuse | CutWatch | WatchGone | MuteWatch
+    Slow
+    | CommitAfterDisconnect
+    | ReplyLost
+    | RequestLost
+    | Refuse
+    | CutWatch
+    | WatchGone
+    | MuteWatch
+    | EventLost
 )
-StreamEffect: TypeAlias = CutWatch | WatchGone | MuteWatch
+StreamEffect: TypeAlias = CutWatch | WatchGone | MuteWatch | EventLost
 
 
 def too_many_requests(retry_after_seconds: int = 1) -> Refuse:

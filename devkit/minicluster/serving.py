@@ -22,6 +22,7 @@ from devkit.minicluster.faults import (
     CommitAfterDisconnect,
     CutWatch,
     Effect,
+    EventLost,
     Faults,
     MuteWatch,
     Refuse,
@@ -113,7 +114,7 @@ class Api:
         self, http: web.BaseRequest, request: Request, effect: Effect | None
     ) -> web.StreamResponse:
         match effect:
-            case None | CutWatch() | WatchGone() | MuteWatch():
+            case None | CutWatch() | WatchGone() | MuteWatch() | EventLost():
                 return await self._perform(http, request)
             case Slow(seconds=seconds):
                 await asyncio.sleep(seconds)
@@ -211,6 +212,8 @@ class Api:
                         break
                     case MuteWatch():
                         await asyncio.Event().wait()  # until the client leaves
+                    case EventLost():
+                        await response.write(b"".join(lines[1:]))
                     case None:
                         if lines:
                             await response.write(b"".join(lines))

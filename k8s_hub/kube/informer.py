@@ -3,7 +3,8 @@
 Expected flow (`k8s_hub.kube.watcher`)
     1. It reads the first list in pages, then opens a watch at the list's version.
     2. When a watch ends or breaks, it resumes at the last version, without a list.
-    3. It lists again only if it cannot resume: the server no longer knows the version (410), or an event could not be read.
+    3. It lists again only if it cannot resume: the server no longer knows the version (410), or an event could not be read
+       or got lost.
 
 Guarantees
     It never gives up: it retries every failure after a capped, jittered pause.
@@ -13,6 +14,7 @@ Guarantees
     A waiter wakes at changes of its own keys. Cancelling it leaves nothing behind.
     It never blocks the event loop for long.
     While somebody waits for an object, a watch that is open but hears nothing more is noticed within 10 s (`check`).
+    Polls notice an object whose end the watch has lost, one object a second (`confirm_next`).
 
 Caveats
     A view shows the past. If it is stale, a missing object is unknown, not gone: check `staleness` and `is_watching`, wait
@@ -98,7 +100,9 @@ class Informer:
         self._closed = False
         #: By the key of the object that each listens to, as long as somebody else keeps the listener.
         self.listeners = WeakValueDictionary[Key, Listener]()
-        self._next_check = -math.inf  # loop time
+        self._next_check = self._next_confirmation = -math.inf  # loop time
+        self._reopened_for: Key | None = None  # by the last check
+        self._unconfirmed: list[Key] = []  # whose turn comes until all have had theirs
 
     def __str__(self) -> str:
         return f"{self._resource} in {self._namespace or 'all namespaces'}"
@@ -227,9 +231,39 @@ class Informer:
         except KubeError:
             return True
         if await self._catches_up(key, version):
+            self._reopened_for = None
             return True
-        self._watcher.reopen(f"it was silent for {self.staleness():.0f} s and missed a change of {key}")
+        # To resume does not bring back an event that got lost.
+        is_lost, self._reopened_for = self._reopened_for == key, key
+        self._watcher.reopen(
+            f"it was silent for {self.staleness():.0f} s and missed a change of {key}", with_list=is_lost
+        )
         return False
+
+    async def confirm_next(self) -> None:
+        """Ask about the next object with a listener; list again if the view shows it and it does not exist any more.
+
+        A watch that has lost the event of an end never repairs that. This asks about one object each second, in turn,
+        however many callers there are.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self.is_watching or now < self._next_confirmation:
+            return
+        self._next_confirmation = now + BETWEEN_CHECKS
+        self._unconfirmed = self._unconfirmed or list(self.listeners)
+        key = self._unconfirmed.pop() if self._unconfirmed else None
+        entry = None if key is None else self.view.entry(key)
+        if key is None or entry is None:
+            return
+        try:
+            if uid_of(await self._api.get(self._resource, key)) == entry.uid:
+                return
+        except NotFound:
+            pass
+        except KubeError:
+            return
+        if not await self._changes(key, lambda: self.view.entry(key) is not entry):
+            self._watcher.reopen(f"it has lost the end of {key}", with_list=True)
 
     def reopen(self, why: str) -> None:
         """Open the watch again. ``why`` is for the log."""
@@ -237,9 +271,15 @@ class Informer:
 
     async def _catches_up(self, key: Key, version: str | None) -> bool:
         """Tell whether the view shows, at once or soon, the object of this version; None: that it is gone."""
+        if version is None:
+            return await self._changes(key, lambda: self.view.get(key) is None)
+        return await self._changes(key, lambda: self.view.has_seen(version))
+
+    async def _changes(self, key: Key, has_changed: Callable[[], bool]) -> bool:
+        """Tell whether this is so at once, or soon after a change of the object."""
         with self.subscribe(key, wakeup=asyncio.Event()) as wakeup, suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
-                while not (self.view.get(key) is None if version is None else self.view.has_seen(version)):
+                while not has_changed():
                     await wakeup.wait()
                     wakeup.clear()
                 return True

@@ -104,7 +104,7 @@ class Watcher:
         self._chance = chance
         self.state: State = Empty()
         self.last_event_at = -math.inf  # loop time of the last data from the server
-        self.failure: KubeError | None = None  # the last attempt's error; None while a watch is open
+        self.failure: KubeError | None = None  # the last attempt's error; None once a list or a watch answers
         self._opened_at = math.inf  # loop time at which the current or last watch was opened
         # By policy, since a watch lasted: those of an outage do not delay the list that follows it.
         self._failures = Counter[RetryPolicy]()
@@ -112,6 +112,7 @@ class Watcher:
         self._is_crash_logged = False
         self._odd: set[str] = set()  # unreadable objects in the log
         self._open_until: asyncio.Timeout | None = None  # of the open watch; `reopen` lets it expire
+        self._must_list = False  # after that
 
     async def run(self) -> None:
         """Start from scratch, and repeat attempts."""
@@ -124,10 +125,11 @@ class Watcher:
                 return
             await asyncio.sleep(self._pause_after(self.failure))
 
-    def reopen(self, why: str) -> None:
-        """Close the open watch, if any, and resume at its version. ``why`` is for the log."""
+    def reopen(self, why: str, *, with_list: bool = False) -> None:
+        """Close the open watch, if any, and resume at its version, or list again. ``why`` is for the log."""
         if self._open_until is not None and self._open_until.when() is None:
             logger.warning("%s: opening the watch again: %s", self._name, why)
+            self._must_list = with_list
             self._open_until.reschedule(asyncio.get_running_loop().time())
 
     def note_odd(self, odd: Odd) -> None:
@@ -164,6 +166,8 @@ class Watcher:
             )
             if self._from_now:  # only its version counts: a watch without one would replay all the past
                 return Listed(page.resource_version)
+            # From here on the server's answers count: a list tells of ends, which polls then ask about.
+            self.failure = None
             # A turn of the loop between decoding a page and taking it in: each is a long piece of work.
             await asyncio.sleep(0)
             self._take(page)
@@ -186,6 +190,8 @@ class Watcher:
                     self._note_opened(listed)
                     await self._read(stream)
             except TimeoutError as error:
+                if self._must_list:
+                    raise RelistRequired("the watch has lost an event", reason="Lost") from error
                 raise Unavailable(
                     "the watch was silent while the cluster changed", reason="Silent"
                 ) from error

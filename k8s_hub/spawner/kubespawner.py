@@ -42,7 +42,7 @@ from k8s_hub.spawner.failures import (
     administrators_code,
     failure_of,
 )
-from k8s_hub.spawner.lifecycle import Life, Starting
+from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans
@@ -80,6 +80,9 @@ LAST_WORDS_SHARE = 0.05
 
 POLL_WATCHED, POLL_UNWATCHED = 300, 30
 """Seconds between two polls of a server whose end the watch reports, and of another: JupyterHub's own default."""
+
+CANCEL_SECONDS = 5.0
+"""Seconds after a cancelled start until the hub has stopped the server, or never will."""
 
 
 def _until_last_words(timeout: float) -> float:
@@ -304,8 +307,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.start_begun(self._life)
         try:
             url = await self._url_in_time(utcnow())
-        except BaseException:
+        except BaseException as error:
             self._life = lifecycle.start_failed(self._life)
+            if isinstance(error, asyncio.CancelledError):
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
             raise
         finally:
             self._run.progress.end()
@@ -315,6 +320,22 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             # This never awaits, so no cancellation can come in between.
             self._remembered.renew_token(renewed_access_token(self, self._log_name))
         return url
+
+    async def _stop_if_forgotten(self) -> None:
+        """Have the hub stop a server whose start was cancelled, if it has not.
+
+        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then, as on a
+        hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready.
+        """
+        if self.user.spawners.get(self.name) is not self:
+            return
+        if self.pending:
+            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+        elif self.ready and not isinstance(self._life, Running):
+            self.log.warning(
+                "%s: stopping the server: its start was cancelled, and the hub kept it", self._log_name
+            )
+            await self.user.stop(self.name)
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""

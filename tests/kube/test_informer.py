@@ -8,6 +8,7 @@ import pytest
 
 from devkit.minicluster.faults import (
     CutWatch,
+    EventLost,
     FaultRule,
     MuteWatch,
     Refuse,
@@ -307,6 +308,80 @@ async def test_a_waiter_for_an_end_that_the_watch_did_not_hear_of(informer, api,
     await wait
 
     assert now() - begin < 10
+
+
+@pytest.fixture
+def lose(cluster):
+    """The open watch loses its next event; it hears all others."""
+    return lambda: cluster.faults.add(FaultRule(effect=EventLost(), verb="watch", count=1))
+
+
+async def test_a_waiter_for_an_end_whose_event_got_lost(informer, api, cluster, lose, counted, soon):
+    """The watch resumes behind the lost event: only a list repairs that."""
+    created = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    wait = asyncio.create_task(informer.wait_gone(key(), uid_of(created), deadline=soon(60)))
+    await asyncio.sleep(0.1)
+    lose()
+    remove(cluster, "ada")
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    begin = now()
+
+    await wait
+
+    assert now() - begin < 20
+    assert counted("list") == 2
+
+
+class Polled:
+    """Somebody whose polls have objects confirmed."""
+
+    def object_changed(self):
+        pass
+
+
+async def test_an_object_whose_end_got_lost_is_found_when_its_turn_comes(
+    informer, api, cluster, lose, counted, soon
+):
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    lose()
+    remove(cluster, "ada")
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    await shows(informer, soon, "bob")
+    assert informer.view.get(key()) is not None
+    informer.listeners.update(listening := {key(name): Polled() for name in ("ada", "bob")})
+
+    for _ in listening:
+        await informer.confirm_next()
+        await asyncio.sleep(5)
+
+    assert informer.view.get(key()) is None
+    assert counted("list") == 2
+
+
+async def test_objects_that_exist_cost_one_request_each_second(informer, api, counted, soon):
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    informer.listeners[key()] = listener = Polled()
+
+    for _ in range(30):
+        await informer.confirm_next()
+        await asyncio.sleep(0.1)
+
+    assert counted("get") == 3
+    assert counted("list") == 1
+    assert counted("watch") == 1
+    del listener
+
+
+async def test_nothing_is_asked_about_objects_without_a_listener(informer, api, counted, soon):
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+
+    await informer.confirm_next()
+
+    assert counted("get") == 0
 
 
 async def test_a_quiet_watch_stays_open(informer, api, counted, soon):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
+from devkit.minicluster.faults import EventLost, FaultRule, WatchGone
 from devkit.minicluster.resources import PODS
 from devkit.minicluster.runtime import Exit
 from devkit.testing.eventually import eventually
@@ -79,6 +80,42 @@ async def test_a_restarted_hub_hears_of_it_too(hub, cluster):
 
         await ended(cluster)
         await eventually(lambda: not is_known(hub), seconds=1)
+
+
+async def test_polls_hear_of_an_end_whose_event_got_lost(hub, cluster):
+    """No later event repairs that, and neither does a watch that resumes."""
+    async with hub(**RARELY) as hub:
+        for user in ("ada", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        cluster.faults.add(FaultRule(effect=EventLost(), verb="watch", resource="pods", count=1))
+        await removed(cluster)
+        edit_pod(cluster, "jupyter-bob", labels={"component": "singleuser-server", "touched": "yes"})
+
+        await eventually(lambda: not is_known(hub), seconds=900)  # the second poll
+        assert is_known(hub, "bob")
+
+
+async def test_the_list_after_lost_history_tells_of_an_end_at_once(hub, cluster):
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        cluster.faults.add(FaultRule(effect=WatchGone(), verb="watch", resource="pods", count=1))
+        await removed(cluster)
+
+        await eventually(lambda: not is_known(hub), seconds=10)
+
+
+async def test_polls_of_many_servers_ask_about_one_each_second(hub, cluster):
+    async with hub(poll_interval=10, poll_jitter=0) as hub:
+        for user in ("ada", "bob"):
+            await hub.start_server(user)
+            await hub.wait_ready(user)
+        await asyncio.sleep(35)  # between two polls
+        witness = cluster.faults.add(CallRecorder())
+
+        await asyncio.gather(*(hub.spawner(user).poll() for user in ("ada", "bob") * 20))
+        assert len(witness.calls) == 1
 
 
 async def test_the_end_of_another_users_server_is_not_asked_about(hub, cluster):

@@ -16,10 +16,14 @@ from devkit.minicluster.faults import CommitAfterDisconnect, ReplyLost, Slow, to
 from devkit.minicluster.resources import CLAIMS
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, plant_pod, pods, restart_process, struck, takes
+from k8s_hub import KubeSpawner
 from k8s_hub.objects.keys import key_of, uid_of
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
+"""The hub answers at once; a start goes on behind it."""
 
 PROMPT = 0.1
 """Seconds of loop time in which a cancelled start must have ended: the hub gives it one."""
@@ -268,3 +272,45 @@ async def test_start_cancelled__commit_after_disconnect(cluster, cut_off, second
     """The API server carries out what it has begun, for up to a minute."""
     effect = CommitAfterDisconnect(seconds=seconds)
     await check(cluster, cut_off, trouble=lambda: struck(cluster, effect, "create", count=1))
+
+
+class LateToCancel(KubeSpawner):
+    """As on a hub that gets no processor: its cancelled start ends after the second that the hub waits for it."""
+
+    async def start(self):
+        try:
+            return await super().start()
+        except asyncio.CancelledError:
+            await asyncio.sleep(3)
+            raise
+
+
+async def test_a_cancelled_start_that_ends_too_late_for_the_hub_is_stopped(hub, cluster):
+    """The hub answers 500, does not stop the server, and shows it as ready."""
+    async with hub(spawner_class=LateToCancel, mem_guarantee="4T", hub=NO_WAIT) as hub:
+        await hub.start_server("ada")
+        await eventually(lambda: pods(cluster))
+
+        assert await hub.stop_server("ada") == 500
+        await eventually(lambda: hub.spawner("ada").ready)
+
+        await hub.wait_stopped("ada")
+        assert pods(cluster) == []
+
+
+@pytest.mark.parametrize("spawner_class, answer", [(KubeSpawner, 204), (LateToCancel, 500)])
+async def test_a_server_that_is_started_again_after_a_cancellation_runs_on(
+    hub, cluster, spawner_class, answer
+):
+    async with hub(spawner_class=spawner_class, hub=NO_WAIT) as hub:
+        takes(cluster, start=2)
+        await hub.start_server("ada")
+        await eventually(lambda: pods(cluster))
+        assert await hub.stop_server("ada") == answer
+        await hub.wait_stopped("ada")
+
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await asyncio.sleep(60)
+        assert hub.spawner("ada").ready
+        assert len(pods(cluster)) == 1

@@ -35,7 +35,7 @@ def configure(c: Any) -> None:
     probe = Probe()
     for section, values in settings["traits"].items():
         c[section].update(values)
-    c.KubeSpawner.init_containers = [_model(each) for each in c.KubeSpawner.init_containers]
+    c.KubeSpawner.init_containers = [as_model(each) for each in c.KubeSpawner.init_containers]
     c.JupyterHub.update(
         {
             "spawner_class": noted(_imported(settings["spawner"]), probe.returned),
@@ -60,7 +60,7 @@ def configure(c: Any) -> None:
     c.KubeSpawner.port = settings["port"]
     c.QuietSpawner.listener_url = f"http://127.0.0.1:{settings['port']}"
     JupyterHub.memory_routes = {}
-    _be_in_a_pod(settings)
+    be_in_a_pod(Path(settings["account"]), settings["environment"])
     asyncio.get_running_loop().create_task(probe.run(settings["probe"]), name="probe")
 
 
@@ -69,7 +69,7 @@ def _imported(path: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def _model(container: Mapping[str, Any]) -> Any:
+def as_model(container: Mapping[str, Any]) -> Any:
     """Return the container as the object that the chart puts into the configuration."""
     from kubernetes_asyncio import client
 
@@ -87,15 +87,14 @@ def _model(container: Mapping[str, Any]) -> Any:
     )
 
 
-def _be_in_a_pod(settings: Mapping[str, Any]) -> None:
-    """Have the spawners find the cluster as they do in a pod: by environment and mounted files.
+def be_in_a_pod(folder: Path, environment: Mapping[str, str]) -> None:
+    """Have the spawners find the cluster as they do in a pod: by environment and the folder of mounted files.
 
     With a kubeconfig KubeSpawner reads it anew, in a thread and a loop of its own, for each spawner it makes.
     """
     from kubernetes_asyncio.config import incluster_config
 
-    folder = Path(settings["account"])
-    os.environ.update(settings["environment"])
+    os.environ.update(environment)
     incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
     incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
     try:

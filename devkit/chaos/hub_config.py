@@ -1,0 +1,32 @@
+"""The jupyterhub_config.py of a hub under faults, for k8s_hub and KubeSpawner alike."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+sys.path.append(
+    str(Path(__file__).parents[2])
+)  # behind an installed k8s_hub, of which KubeSpawner's hub has none
+
+from devkit.bench.beside.inside import as_model, be_in_a_pod
+
+settings = json.loads(Path(os.environ["CHAOS_SETTINGS"]).read_text())
+c = get_config()
+for section, values in settings["traits"].items():
+    c[section].update(values)
+c.KubeSpawner.init_containers = [as_model(each) for each in c.KubeSpawner.init_containers]
+be_in_a_pod(Path(settings["account"]), settings["environment"])
+
+
+def fast_and_safe_enough(connection: Any, _record: object) -> None:
+    """WAL, as hubs with a file have it; a killed process loses nothing, and nobody pulls the machine's plug."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+event.listen(Engine, "connect", fast_and_safe_enough)
