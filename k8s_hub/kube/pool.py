@@ -204,13 +204,16 @@ class InformerPool:
         for client in self._library.values():
             await client.close()
         self._library.clear()
-        opening = list(self._clusters.values())
-        self._clusters.clear()
-        for task in opening:
+        opening = dict(self._clusters)
+        for task in opening.values():
             task.cancel()
-        for opened in await asyncio.gather(*opening, return_exceptions=True):
+        for opened in await asyncio.gather(*opening.values(), return_exceptions=True):
             if isinstance(opened, _Cluster):
                 await opened.close()
+        # Forgotten last: the work that has to end must not open another connection meanwhile.
+        for settings, task in opening.items():
+            if self._clusters.get(settings) is task:
+                del self._clusters[settings]
 
     async def _cluster(self, settings: ConnectionSettings) -> _Cluster:
         task = self._clusters.get(settings)

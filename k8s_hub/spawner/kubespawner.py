@@ -45,7 +45,7 @@ from k8s_hub.spawner.failures import (
 from k8s_hub.spawner.lifecycle import Life, Running, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
-from k8s_hub.spawner.orphans import look_for_orphans
+from k8s_hub.spawner.orphans import look_for_orphans, look_for_orphans_soon
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
@@ -140,6 +140,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.user is not None:
             is_made = type(self).__init__ is KubeSpawner.__init__
             preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
+            look_for_orphans_soon(self)
 
     # --- Cluster ---
 

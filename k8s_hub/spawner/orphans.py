@@ -1,9 +1,12 @@
 """What the hub knows of all its servers, and the start of the search for objects without one."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from k8s_hub.kube.core.errors import ConfigurationError
 from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES, Resource
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key
@@ -17,8 +20,32 @@ from k8s_hub.spawner.spec import identity_of
 if TYPE_CHECKING:
     from k8s_hub.hub.users import ServerKey
 
+_BEGINS = "k8s_hub_begins_to_look_for_orphans"
+"""The key in the hub application's settings of the task that starts the search of this hub."""
+
 _IS_STARTED = "k8s_hub_looks_for_orphans"
 """The key in the hub application's settings which says that the search of this hub was started."""
+
+
+def look_for_orphans_soon(spawner: Any) -> None:
+    """Start the search with the first spawner that the hub makes: where no server runs, none may ever be started or polled.
+
+    With namespaces of users, the search waits for the first that a server uses.
+    """
+    settings = getattr(spawner.user, "settings", {})
+    if _BEGINS in settings or "users" not in settings or spawner.enable_user_namespaces:
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the hub makes its spawners within its loop
+        return
+    settings[_BEGINS] = loop.create_task(_begin(spawner), name="orphans begin")
+
+
+async def _begin(spawner: Any) -> None:
+    # Without a cluster, the first start says so.
+    with suppress(ConfigurationError):
+        await spawner._connect()  # noqa: SLF001 - it calls look_for_orphans
 
 
 async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:

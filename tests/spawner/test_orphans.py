@@ -117,6 +117,14 @@ async def test_an_orphan_is_reported_once_and_counted(running, cluster, caplog):
         assert len(told(caplog)) == 1
 
 
+async def test_a_hub_where_no_server_runs_looks_once_somebody_visits(hub, cluster, caplog):
+    plant_pod(cluster, "jupyter-bob", username="bob")
+    async with hub(orphans="remove") as hub:
+        assert hub.app.users["ada"].spawner  # as the home page does
+        await asyncio.sleep(FOUND)
+        assert names(cluster) == set()
+
+
 async def test_an_orphan_is_removed_where_that_is_wanted(running, cluster, caplog):
     caplog.set_level(logging.INFO)
     async with running(orphans="remove"):
