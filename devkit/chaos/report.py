@@ -21,7 +21,7 @@ class Healing:
     unhealed: int
 
 
-def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict[str, Any]:
+def summary(facts: Facts, violations: Sequence[Violation]) -> dict[str, Any]:
     """Return all figures of a campaign."""
     operations = [each for each in facts.operations if each.verb != "activity"]
     healed = [(fault.kind, heal_seconds(facts, number)) for number, fault in enumerate(facts.faults)]
@@ -30,7 +30,6 @@ def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict
         heals[kind].append(seconds)
     starts = [each for each in operations if each.verb == "start"]
     return {
-        "command": command,
         "begin": asdict(facts.start),
         "operations": len(operations),
         "operations by verb": dict(Counter(each.verb for each in operations).most_common()),
@@ -95,7 +94,7 @@ def text(figures: dict[str, Any]) -> str:
         + (_counts(figures["violations per 1,000 operations"]) if figures["violations"] else "none"),
         *(_line(each, begin["at"]) for each in figures["violations"]),
         "",
-        f"again: {figures['command']}",
+        f"again: {begin['command']}",
     ]
     return "\n".join(lines)
 

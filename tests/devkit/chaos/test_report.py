@@ -16,6 +16,7 @@ START = Start(
     idle_timeout=60,
     cull_every=10,
     start_timeout=60,
+    command="the command",
 )
 
 
@@ -45,7 +46,7 @@ def test_a_page_says_what_was_done_what_went_wrong_and_how_to_repeat_it():
     fault = Fault(kind="quota", begin=10, end=20)
     facts = checker.Facts([START, start, failed, activity, *seen, fault, End(load=50, at=60)])
     violation = Violation(invariant="stale view", at=22, server="u1/", what="for 9 s")
-    figures = json.loads(json.dumps(report.summary(facts, [violation], "the command")))
+    figures = json.loads(json.dumps(report.summary(facts, [violation])))
     assert figures["operations"] == 2
     assert figures["failed starts by fault"] == {"quota": 1}
     assert figures["healing"]["quota"]["p50"] == pytest.approx(3.0)
