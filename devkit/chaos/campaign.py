@@ -50,6 +50,7 @@ class Plan:
     #: Operations a second that the users want, all together.
     rate: float
     folder: Path
+    command: str
     #: Only these faults; all if empty.
     faults: tuple[str, ...] = ()
     idle_timeout: float = 60.0
@@ -78,6 +79,7 @@ async def run(plan: Plan) -> list[Event]:
                     idle_timeout=plan.idle_timeout,
                     cull_every=plan.cull_every,
                     start_timeout=plan.start_timeout,
+                    command=plan.command,
                 )
             )
             await _soak(plan, world, recorder)

@@ -37,8 +37,8 @@ SAMPLE_SLACK = 3.0
 """Seconds that a sample of the hub and the observer's clock may differ."""
 HTTP_TIMEOUT = 20.0
 WINDOW = 10.0
-REQUESTS_A_SECOND = 30
-REQUESTS_AN_OPERATION = 25
+REQUESTS_A_SECOND = 10
+REQUESTS_AN_OPERATION = 5
 """What a hub may ask of the API server in a window of time, on top of each other."""
 RELEASE = "jhub"
 HUB_FAULTS = frozenset({"hub killed", "hub frozen", "database back by a minute"})

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
             return 130
     facts = checker.Facts(events)
     violations = checker.judge(facts)
-    figures = report.summary(facts, violations, _command(given))
+    figures = report.summary(facts, violations)
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(report.text(figures))
     print(f"logs, record.jsonl and report.json: {folder}")
@@ -79,6 +79,7 @@ def _plan(given: argparse.Namespace, folder: Path) -> campaign.Plan:
         users=given.users,
         rate=given.rate,
         folder=folder,
+        command=_command(given),
         faults=tuple(given.faults),
     )
 

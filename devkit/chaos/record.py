@@ -42,6 +42,8 @@ class Start:
     idle_timeout: float
     cull_every: float
     start_timeout: float
+    #: What runs it again.
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

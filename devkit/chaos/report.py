@@ -3,25 +3,28 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from devkit.chaos.checker import Facts, Violation, heal_seconds
 from devkit.chaos.record import Request
 
+ALL = "all faults"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healing:
-    """How long a kind of fault was felt after its end; seconds."""
+    """How long a kind of fault was felt after its end; seconds, None if it always was until the next."""
 
     faults: int
-    p50: float
-    p95: float
-    longest: float
+    p50: float | None
+    p95: float | None
+    longest: float | None
     #: Faults that were still felt when the next one began.
     unhealed: int
 
 
-def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict[str, Any]:
+def summary(facts: Facts, violations: Sequence[Violation]) -> dict[str, Any]:
     """Return all figures of a campaign."""
     operations = [each for each in facts.operations if each.verb != "activity"]
     healed = [(fault.kind, heal_seconds(facts, number)) for number, fault in enumerate(facts.faults)]
@@ -30,7 +33,6 @@ def summary(facts: Facts, violations: Sequence[Violation], command: str) -> dict
         heals[kind].append(seconds)
     starts = [each for each in operations if each.verb == "start"]
     return {
-        "command": command,
         "begin": asdict(facts.start),
         "operations": len(operations),
         "operations by verb": dict(Counter(each.verb for each in operations).most_common()),
@@ -65,8 +67,8 @@ def healing(seconds: Sequence[float | None]) -> Healing:
     """Return the figures of some faults."""
     healed = sorted(each for each in seconds if each is not None)
 
-    def percentile(share: float) -> float:
-        return round(healed[min(int(share * len(healed)), len(healed) - 1)], 1) if healed else float("nan")
+    def percentile(share: float) -> float | None:
+        return round(healed[max(ceil(share * len(healed)) - 1, 0)], 1) if healed else None
 
     return Healing(
         faults=len(seconds),
@@ -88,20 +90,21 @@ def text(figures: dict[str, Any]) -> str:
         f"starts: {_counts(figures['starts by outcome'])}",
         f"failed starts by fault: {_counts(figures['failed starts by fault'])}",
         "",
-        f"{'fault':<30}{'times':>6}{'p50':>8}{'p95':>8}{'max':>8}  not healed",
+        f"{'fault':<30}{'times':>6}{'p50':>9}{'p95':>9}{'max':>9}  not healed",
         *(_healing_line(kind, heal) for kind, heal in figures["healing"].items()),
         "",
         "violations per 1,000 operations: "
         + (_counts(figures["violations per 1,000 operations"]) if figures["violations"] else "none"),
         *(_line(each, begin["at"]) for each in figures["violations"]),
         "",
-        f"again: {figures['command']}",
+        f"again: {begin['command']}",
     ]
     return "\n".join(lines)
 
 
 def _healing_line(kind: str, heal: dict[str, Any]) -> str:
-    seconds = "".join(f"{heal[name]:>7} s" for name in ("p50", "p95", "longest"))
+    figures = ("-" if heal[name] is None else f"{heal[name]} s" for name in ("p50", "p95", "longest"))
+    seconds = "".join(f"{figure:>9}" for figure in figures)
     return f"{kind:<30}{heal['faults']:>6}{seconds}  {heal['unhealed'] or ''}".rstrip()
 
 
@@ -123,7 +126,9 @@ def markdown(reports: Sequence[dict[str, Any]]) -> str:
     columns = [_Column(name, campaigns) for name, campaigns in sorted(by_subject.items())]
     header = [f"| | {' | '.join(column.name for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
     invariants = sorted({name for column in columns for name in column.violations})
-    faults = sorted({name for column in columns for name in column.healings})
+    faults = sorted(
+        {name for column in columns for name in column.healings}, key=lambda name: (name != ALL, name)
+    )
     rows = [
         _row("seeds", [", ".join(map(str, column.seeds)) for column in columns]),
         _row("operations", [f"{column.operations:,}" for column in columns]),
@@ -147,7 +152,7 @@ class _Column:
         for each in campaigns:
             for kind, seconds in each["healed in"]:
                 self.healings[kind].append(seconds)
-                self.healings["all faults"].append(seconds)
+                self.healings[ALL].append(seconds)
 
     def rate(self, invariant: str) -> str:
         """Return the violations and how many there are per 1,000 operations."""
@@ -155,14 +160,17 @@ class _Column:
         return f"{count} ({1000 * count / self.operations:.2f})" if count else "0"
 
     def healing(self, kind: str) -> str:
-        """Return p50, p95 and the longest, and how often it was not healed."""
-        if kind not in self.healings:
+        """Return p50, p95 and the longest, of how many faults, and how many of them were not healed."""
+        seconds = self.healings.get(kind, ())
+        if not seconds:
             return ""
-        figures = healing(self.healings[kind])
-        unhealed = (
-            f"; not {figures.unhealed} of {figures.faults}" if figures.unhealed else f" ({figures.faults})"
-        )
-        return f"{figures.p50} / {figures.p95} / {figures.longest}{unhealed}"
+        figures = healing(seconds)
+        if not figures.unhealed:
+            return f"{figures.p50} / {figures.p95} / {figures.longest} ({figures.faults})"
+        unhealed = f"{figures.unhealed} of {figures.faults} not healed"
+        if figures.unhealed == figures.faults:
+            return unhealed
+        return f"{figures.p50} / {figures.p95} / {figures.longest}; {unhealed}"
 
 
 def _row(name: str, cells: Iterable[str]) -> str:

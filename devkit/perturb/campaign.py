@@ -132,7 +132,8 @@ class Stage:
         await actor.do_all(scenario.then)
         found = await self.settled(actor) or await self.again(actor)
         found += invariants.always(self.history, actor.trial)
-        if Step.PLANT not in scenario.setup and RESCUED in hub_log(self.world)[mark:]:
+        needs_search = Step.PLANT in scenario.setup or not scenario.setting.collects_garbage
+        if RESCUED in hub_log(self.world)[mark:] and not needs_search:
             found.append(Violation("without a server", "only the search for orphans removed what was left"))
         return found
 

@@ -224,6 +224,8 @@ class RealHub:
             for spawner in user.spawners.values():
                 spawner.stop_polling()
         await self._cancel_tasks()
+        for user in app._trait_values.get("users", {}).values():
+            user.spawners.clear()  # its memory is gone: a timer that still comes finds nothing
         await _close_http_client()
         if "db" in app._trait_values:
             app.db.close()
