@@ -106,7 +106,7 @@ async def test_a_wrong_choice_brings_the_form_back_with_a_sentence_and_what_was_
         assert error_in(text) == 'Error: The option "image" cannot be "evil/x": Must be pangeo/NAME.'
         assert 'value="evil/x"' in text
         assert '<option value="2" selected>' in text
-        assert witness.calls == []
+        assert {call.verb for call in witness.calls} <= {"list", "watch"}
         assert hub.failure_count == 0
         assert not hub.spawner("ada")._failed
 
