@@ -221,6 +221,15 @@ async def test_a_home_of_that_name_is_refused_in_a_sentence(cluster):
     assert pods(cluster) == []
 
 
+async def test_a_saved_name_that_is_a_home_by_now_leads_to_a_new_claim(cluster, witness):
+    """... and not to requests without an end: the view has shown that claim all the time."""
+    plant_claim(cluster, "restored", use="")
+    await Run(state={"extra_claims": {"scratch": "restored"}}, extra_claims=[SCRATCH]).start()
+    (pod,) = pods(cluster)
+    assert mounted(pod)["/scratch"] == "scratch--ada"
+    assert len([call for call in witness.calls if call.verb == "get"]) < 5
+
+
 async def test_a_refused_claim_is_named_to_the_user(cluster):
     words = "exceeded quota: q, requested: requests.storage=5Gi, used: requests.storage=1Gi, limited: requests.storage=2Gi"
     refused = Refuse(code=403, body={"kind": "Status", "code": 403, "reason": "Forbidden", "message": words})
