@@ -387,6 +387,18 @@ async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cl
     assert "affinity" not in pod_of(cluster, "")["spec"]
 
 
+async def test_a_server_from_before_a_rename_of_its_user_binds_too(hub, cluster):
+    async with hub(**SHARED) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.api("PATCH", "/users/ada", json={"name": "lovelace"})
+        await hub.start_server("lovelace", "gpu")
+        await hub.wait_ready("lovelace", "gpu")
+
+        assert len(claim_names(cluster)) == 1
+        assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
+
+
 async def test_an_extra_claim_binds_as_the_home_does(cluster):
     extra = [{**SCRATCH, "name_template": "scratch-{username}"}]
     await Run("ada", "gpu", extra_claims=extra).start()
