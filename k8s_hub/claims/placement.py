@@ -7,8 +7,8 @@ from typing import TypeAlias
 from k8s_hub.claims.extra import READ_WRITE_ONCE, READ_WRITE_ONCE_POD
 from k8s_hub.naming.ownership import (
     SERVERNAME_ANNOTATION,
-    USERNAME_ANNOTATION,
     ServerIdentity,
+    is_of_user,
     matches_release,
 )
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of
@@ -102,10 +102,9 @@ def _modes(claim: Raw) -> set[str]:
 
 
 def _is_holder(pod: Raw, identity: ServerIdentity) -> bool:
-    annotations = annotations_of(pod)
     return (
-        annotations.get(USERNAME_ANNOTATION) == identity.username
-        and annotations.get(SERVERNAME_ANNOTATION, "") != identity.servername
+        is_of_user(pod, identity)
+        and annotations_of(pod).get(SERVERNAME_ANNOTATION, "") != identity.servername
         and key_of(pod).namespace == identity.namespace
         and matches_release(pod, identity)
         and not is_dying(pod)

@@ -114,6 +114,9 @@ class JudgedCuller(IdleCuller):
         """True: it warns nobody."""
         return True
 
+    def _log_to_file(self) -> None:
+        """Do nothing: the file is the culler's."""
+
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""

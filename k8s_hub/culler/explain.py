@@ -47,6 +47,9 @@ class Explain(IdleCuller):
     def page_for_problems(self, arguments: Sequence[str]) -> None:
         """Return None: this command serves no page."""
 
+    def _log_to_file(self) -> None:
+        """Do nothing: the file is the running culler's."""
+
     def _take(self, arguments: Sequence[str]) -> None:
         if self.generate_config:
             return

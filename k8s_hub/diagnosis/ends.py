@@ -203,7 +203,10 @@ def end_for_user(pod: Raw, life: Ended) -> str:
 
 def ended_at(pod: Raw) -> datetime | None:
     """Return when the server's container ended; None if its status does not say."""
-    finished = last_exit(notebook_status(pod) or {}).get("finishedAt")
+    container = notebook_status(pod) or {}
+    if state_of(container, "running"):
+        return None  # the last exit was before a restart
+    finished = last_exit(container).get("finishedAt")
     return parse_time(finished) if finished else None
 
 

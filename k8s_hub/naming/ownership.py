@@ -28,6 +28,9 @@ EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
 
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
+_NUMBERS = range(1, 2**31)
+"""Keys of rows. A database may raise an error for others, and an annotation can have any."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserId:
@@ -46,9 +49,10 @@ class UserId:
         """Return the id in an annotation; None if it is none."""
         number, _, created = text.partition("@")
         try:
-            return cls(number=int(number), created=timestamps.parse(created))
+            user_id = cls(number=int(number), created=timestamps.parse(created))
         except ValueError:
             return None
+        return user_id if user_id.number in _NUMBERS else None
 
     def is_same(self, other: "UserId") -> bool:
         """Compare two ids. MySQL and MariaDB keep only the seconds, so the hub has others after a restart."""

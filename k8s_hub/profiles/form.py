@@ -1,4 +1,4 @@
-"""The profile form: HTML without scripts and libraries, with KubeSpawner's field names."""
+"""The profile form: HTML without scripts and libraries, with KubeSpawner's field names, and the notice above it."""
 
 import html
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ class Cluster:
     api: KubeApi
     #: Users' pods, by key and by `found_by`.
     pods: Informer
-    #: All claims of the namespace, by key and by user name; not started before a server needs a claim.
+    #: All claims of the namespace, by key and by `owners_of`; not started before a server needs a claim.
     claims: Informer
     #: None if the spawner does not watch events.
     events: EventWatch | None
@@ -139,20 +139,23 @@ def owner(user: str | int, servername: str) -> Hashable:
     return (user, servername)
 
 
-def mounting(username: str, claim: Key) -> Hashable:
-    """Return the index key of one user's pods that mount a claim, in the view of pods.
+def mounting(user: str | int, claim: Key) -> Hashable:
+    """Return the index key of one user's pods that mount a claim, in the view of pods, by the user's name or number.
 
     The key includes the user: all users' pods may mount one claim, and reading ten thousand would block the loop.
     """
-    return ("claim", username, *claim)
+    return ("claim", user, *claim)
 
 
 def found_by(pod: Raw) -> Iterable[Hashable]:
-    """Return the index keys of a pod: the server in its annotations, and each claim that it mounts."""
+    """Return the index keys of a pod, by its user's name and number: its server, and each claim that it mounts."""
     annotations, namespace, user_id = annotations_of(pod), key_of(pod).namespace, user_id_of(pod)
     username, servername = annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, "")
     if username is None:
         return ()
-    by_number = () if user_id is None else (owner(user_id.number, servername),)
-    claims = (mounting(username, Key(namespace, name)) for name in mounted_claims(pod))
-    return (owner(username, servername), *by_number, *claims)
+    users = (username,) if user_id is None else (username, user_id.number)
+    claims = [Key(namespace, name) for name in mounted_claims(pod)]
+    return (
+        *(owner(user, servername) for user in users),
+        *(mounting(user, claim) for user in users for claim in claims),
+    )

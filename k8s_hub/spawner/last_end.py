@@ -27,7 +27,10 @@ def end_of_missing_pod(how: str) -> LastEnd:
 
 def above_form(form: Any, end: LastEnd | None) -> Any:
     """Return the form with the last server's end above it; an empty form stays empty, because the hub then shows none."""
-    return render_last_end(end.at, end.cause) + form if form and end is not None else form
+    if not form or end is None:
+        return form
+    # No sum: a form of Markup would escape the notice.
+    return f"{render_last_end(end.at, end.cause)}{form}"
 
 
 async def before_progress(

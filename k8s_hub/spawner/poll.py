@@ -62,7 +62,7 @@ async def look(
     starting. Raises KubeError or TimeoutError if the cluster cannot say.
     """
     if isinstance(life, Running) and life.seen is not None and cluster.pods.view.entry(own.key) is life.seen:
-        # Neither does an entry whose pod has gone unseen. If there is one, the list that follows has the hub poll again.
+        # The entry is the same, too, if the watch has lost the pod's end. The list that follows then has the hub poll again.
         await cluster.pods.confirm_next()
         return Unchanged()
     async with asyncio.timeout(_seconds_to_wait(cluster, life, address, request_timeout)):

@@ -285,8 +285,10 @@ async def ensure_claim(
 
 
 async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
-    """Return True once the view shows a claim that it lacked; False if there is no such claim."""
-    if await _get(attempt, CLAIMS, claim) is None:
+    """Return True once the view shows a claim that it lacked; False if it lacks none."""
+    # The view may show one that was refused: it has become another volume.
+    is_seen = attempt.cluster.claims.view.get(claim) is not None
+    if is_seen or await _get(attempt, CLAIMS, claim) is None:
         return False
     attempt.cluster.claims.reopen(f"it lacked {claim}")
     await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=math.inf)

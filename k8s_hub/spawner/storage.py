@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, assert_never
 from weakref import WeakValueDictionary
 
@@ -352,7 +353,15 @@ async def _until_known(
 
 def _plan(attempt: start.Attempt, claims: Sequence[Raw]) -> Placement:
     pods, identity = attempt.cluster.pods.view, attempt.identity
-    return plan_placement(identity, claims, lambda claim: pods.find(mounting(identity.username, claim)))
+    users: list[str | int] = [identity.username]
+    if identity.user_id is not None:
+        users.append(identity.user_id.number)
+
+    def found(claim: Key) -> Iterator[Raw]:
+        """Yield the user's pods that mount the claim, those from before a rename, too; one may come twice."""
+        return chain.from_iterable(pods.find(mounting(user, claim)) for user in users)
+
+    return plan_placement(identity, claims, found)
 
 
 def _beside(pod: Raw, beside: SameNode) -> Raw:

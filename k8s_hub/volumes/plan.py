@@ -113,14 +113,16 @@ class OwnerIndex:
             pods=pods,
         )
 
-    def renamed(self, claim: Raw) -> User | None:
+    def made_for(self, claim: Raw) -> User | None:
         """Return the user whom the claim was made for, whatever their name is now."""
         user_id = user_id_of(claim)
         if user_id is None:
             return None
         second = user_id.created.replace(microsecond=0)
         nearby = (self.created.get(second + timedelta(seconds=more), ()) for more in (-1, 0, 1))
-        for user in chain.from_iterable(nearby):
+        # The named user first: a database without fractions may have several of one second.
+        named = self.users.get(username_of(claim) or "")
+        for user in chain(() if named is None else (named,), *nearby):
             if user.created and replace(user_id, created=user.created).is_same(user_id):
                 return user
         return None
@@ -201,10 +203,12 @@ def _ownership(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> tup
     if username is None:
         return Ownership.NOBODY, ""
     owner = f"{username}/{servername}" if servername else username
+    made_for = owners.made_for(claim)
+    if made_for is not None and made_for.name != username:
+        return Ownership.SERVER, made_for.name
     user = owners.users.get(username)
     if user is None:
-        renamed = owners.renamed(claim)
-        return (Ownership.GONE_USER, owner) if renamed is None else (Ownership.SERVER, renamed.name)
+        return Ownership.GONE_USER, owner
     if servername and user.server(servername) is None:
         return Ownership.GONE_SERVER, owner
     return Ownership.SERVER, owner

@@ -227,6 +227,12 @@ def test_explain_asks_for_one_user(capsys, arguments):
     assert "USER or USER/SERVER" in capsys.readouterr().err
 
 
+def test_explain_leaves_the_log_file_to_the_running_culler(tmp_path):
+    for path in (tmp_path / "cull.log", tmp_path / "absent" / "cull.log"):
+        Explain().initialize(["ada", f"--log_file_prefix={path}"])
+    assert not (tmp_path / "cull.log").exists()
+
+
 def test_explain_refuses_a_name_that_is_no_text(capsys):
     with pytest.raises(SystemExit) as caught:
         Explain().initialize(["\udcff"])

@@ -400,3 +400,9 @@ class TestTheEndOfARunningServer:
         ended = placed(container(terminated={**OUT_OF_MEMORY, "finishedAt": "2026-07-01T12:00:00Z"}))
         assert ended_at(ended) == datetime(2026, 7, 1, 12, tzinfo=UTC)
         assert ended_at(refused("Evicted", "")) is None
+
+    def test_an_earlier_exit_of_a_container_that_runs_again_is_not_when(self):
+        """A drained node takes away a server that the kubelet restarted hours ago."""
+        earlier = {**OUT_OF_MEMORY, "finishedAt": "2026-07-01T09:00:00Z"}
+        drained = placed(container(running={"startedAt": "2026-07-01T09:00:05Z"}, last=earlier))
+        assert ended_at(drained) is None

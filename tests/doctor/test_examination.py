@@ -158,6 +158,13 @@ def test_flags_that_the_culler_refuses_are_wrong_usage(capsys):
     assert "No closing quotation" in capsys.readouterr().err
 
 
+def test_the_culler_s_log_file_is_left_to_the_culler(tmp_path):
+    """It may be in a folder that only the culler's container has."""
+    for path in (tmp_path / "cull.log", tmp_path / "absent" / "cull.log"):
+        doctor._parser().parse_args([f"--culler-flags=--log_file_prefix={path}"])
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
     """... and no other account would see more."""
     async with examined() as (_, found):

@@ -142,6 +142,11 @@ def test_anything_else_is_no_user_id(text):
     assert UserId.parse(text) is None
 
 
+@pytest.mark.parametrize("number", [0, -7, 2**31, 2**63])
+def test_a_number_that_no_row_can_have_is_no_user_id(number):
+    assert UserId.parse(f"{number}@2026-07-01T12:00:00Z") is None  # databases raise OverflowError, or worse
+
+
 @pytest.mark.parametrize(
     "other, is_same",
     [

@@ -1,6 +1,7 @@
 """The user of a server that ended by itself reads when and why, until the next start has succeeded."""
 
 import pytest
+from markupsafe import Markup
 
 from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import PODS
@@ -73,6 +74,15 @@ async def test_the_form_says_how_the_last_server_ended(limited, cluster, is_rest
         assert f'<time datetime="{ENDED_AT}">2099-12-31 23:48 UTC</time>: {CAUSE}.</p>' in form
         assert form.index("Your last server ended") < form.index("Choose a server")
         assert "Your last server ended" not in await first_message(hub, cluster)
+
+
+async def test_the_markup_above_a_form_of_markup_stays_markup(limited, cluster):
+    """`str + Markup` would escape the first."""
+    async with limited(options_form=lambda _spawner: Markup("<b>Choose</b>")) as hub:
+        await run_until_end(hub, cluster)
+        form = await next_spawner(hub).get_options_form()
+        assert form.startswith("<p ")
+        assert form.endswith("<b>Choose</b>")
 
 
 async def test_without_a_form_the_progress_page_says_it_first(limited, cluster):

@@ -221,6 +221,15 @@ async def test_a_home_of_that_name_is_refused_in_a_sentence(cluster):
     assert pods(cluster) == []
 
 
+async def test_a_saved_name_that_is_a_home_by_now_leads_to_a_new_claim(cluster, witness):
+    """... and not to requests without an end: the view has shown that claim all the time."""
+    plant_claim(cluster, "restored", use="")
+    await Run(state={"extra_claims": {"scratch": "restored"}}, extra_claims=[SCRATCH]).start()
+    (pod,) = pods(cluster)
+    assert mounted(pod)["/scratch"] == "scratch--ada"
+    assert len([call for call in witness.calls if call.verb == "get"]) < 5
+
+
 async def test_a_refused_claim_is_named_to_the_user(cluster):
     words = "exceeded quota: q, requested: requests.storage=5Gi, used: requests.storage=1Gi, limited: requests.storage=2Gi"
     refused = Refuse(code=403, body={"kind": "Status", "code": 403, "reason": "Forbidden", "message": words})
@@ -376,6 +385,18 @@ async def test_a_second_server_goes_where_the_claim_is_and_its_user_reads_why(cl
         in await sentences(second)
     )
     assert "affinity" not in pod_of(cluster, "")["spec"]
+
+
+async def test_a_server_from_before_a_rename_of_its_user_binds_too(hub, cluster):
+    async with hub(**SHARED) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        await hub.api("PATCH", "/users/ada", json={"name": "lovelace"})
+        await hub.start_server("lovelace", "gpu")
+        await hub.wait_ready("lovelace", "gpu")
+
+        assert len(claim_names(cluster)) == 1
+        assert annotations_of(pod_of(cluster, "gpu"))[SAME_NODE_ANNOTATION] == ""
 
 
 async def test_an_extra_claim_binds_as_the_home_does(cluster):

@@ -323,3 +323,23 @@ def test_the_claim_of_a_user_who_has_gone_may_go_although_others_came_in_the_sam
     other = user_of({"name": "zoe", "created": "2026-01-01T00:00:00.260000Z", "servers": {}})
     made = claim("claim-bob", "bob", annotations={USER_ID_ANNOTATION: "7@2026-01-01T00:00:00.250000Z"})
     assert finding(made, users=(ADA, other)).deletable
+
+
+MADE_FOR_LOVELACE = {USER_ID_ANNOTATION: "7@2026-01-01T00:00:00.250000Z"}
+LOVELACE = user_of({"name": "lovelace", "created": "2026-01-01T00:00:00.250000Z", "servers": {}})
+
+
+def test_the_claim_of_a_renamed_user_is_theirs_although_a_new_user_has_the_old_name():
+    new_bob = user_of({"name": "bob", "created": "2026-06-01T00:00:00.500000Z", "servers": {}})
+    made = claim("claim-bob--gpu", "bob", "gpu", annotations=MADE_FOR_LOVELACE)
+    found = finding(made, users=(ADA, LOVELACE, new_bob))
+    assert (found.ownership, found.owner) == (Ownership.SERVER, "lovelace")
+    assert not found.deletable
+
+
+def test_of_two_users_of_one_second_the_named_one_has_the_claim():
+    """A database without fractions tells them apart by nothing else."""
+    second = "2026-01-01T00:00:00Z"
+    bob, zoe = (user_of({"name": name, "created": second, "servers": {}}) for name in ("bob", "zoe"))
+    made = claim("claim-bob", "bob", annotations=MADE_FOR_LOVELACE)
+    assert finding(made, users=(ADA, zoe, bob)).owner == "bob"
