@@ -179,7 +179,7 @@ def _of_template(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None
     home = _named(request, claims, request.template_name, Why.TEMPLATE)
     if home is None or _is_of_other_user(request, home.claim) or _is_of_renamed_user(request, home.claim):
         return None
-    return home
+    return None if _is_outdone(request, claims, home.claim) else home
 
 
 def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
@@ -187,20 +187,31 @@ def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
         home
         for legacy in request.legacy_names
         if (home := _named(request, claims, legacy.name, Why.LEGACY))
-        if _is_candidate(request, home.claim)
+        if _is_candidate(request, home.claim) and not _is_outdone(request, claims, home.claim)
         if _is_own(request, home.claim) or (legacy.is_unmistakable and _is_of_nobody(request, home.claim))
     )
     return next(homes, None)
 
 
 def _annotated(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+    own = (claim for claim in _own_claims(request, claims) if not _is_outdone(request, claims, claim))
+    claim = min(own, key=_likelihood, default=None)
+    return None if claim is None else UseExisting(name=key_of(claim).name, claim=claim, why=Why.ANNOTATED)
+
+
+def _own_claims(request: HomeRequest, claims: ClaimLookup) -> Iterator[Raw]:
     user_id = request.identity.user_id
     found = [*claims.find(request.identity.username)]
     if user_id is not None:
         found += claims.find(user_id.number)
-    own = (claim for claim in found if _is_candidate(request, claim) and _is_own(request, claim))
-    claim = min(own, key=_likelihood, default=None)
-    return None if claim is None else UseExisting(name=key_of(claim).name, claim=claim, why=Why.ANNOTATED)
+    return (claim for claim in found if _is_candidate(request, claim) and _is_own(request, claim))
+
+
+def _is_outdone(request: HomeRequest, claims: ClaimLookup, claim: Raw) -> bool:
+    """True for a claim of a deleted user who had this name, if there is one that was certainly made for this user."""
+    if request.scope is Scope.EVERYBODY or user_id_of(claim) is None or has_user_id(claim, request.identity):
+        return False
+    return any(has_user_id(own, request.identity) for own in _own_claims(request, claims))
 
 
 def _new(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:

@@ -176,6 +176,14 @@ def test_a_claim_of_another_database_is_found_by_its_name():
     assert chosen(by_id("bob"), home) == (UseExisting, "claim-bob", Why.TEMPLATE)
 
 
+@pytest.mark.parametrize("template", ["claim-{user_server}", "files-{user_server}"])
+def test_ones_own_claim_counts_more_than_that_of_a_deleted_user_of_the_name(template):
+    earlier = claim("claim-bob", "bob", annotations=made_for(user_id(1)), created="2025-01-01T00:00:00Z")
+    own = claim("claim-bob--2", "bob", annotations=made_for(BOB))
+    asked = by_id("bob", template=template)
+    assert chosen(asked, earlier, own) == (UseExisting, "claim-bob--2", Why.ANNOTATED)
+
+
 @pytest.mark.parametrize("remembered", [None, "claim-bob"])
 def test_the_new_user_of_a_name_gets_no_claim_of_the_renamed_one(remembered):
     home = claim("claim-bob", "bob", annotations=made_for(ADA))
