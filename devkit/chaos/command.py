@@ -58,7 +58,14 @@ def parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=3, help="operations a second, wanted by all users together")
     add("--spawner", choices=SPAWNERS, default="k8s_hub", help="with its own culler")
     add("--hub", type=int, choices=(5, 6), default=6, help="major version of JupyterHub")
-    add("--faults", nargs="+", choices=FAULTS, default=[], metavar="FAULT", help="only these, in this order")
+    add(
+        "--faults",
+        nargs="+",
+        choices=FAULTS,
+        default=[],
+        metavar="FAULT",
+        help="only these, in this order: " + ", ".join(FAULTS),
+    )
     add("--folder", type=Path, help="for logs and figures; it is emptied first")
     add("--judge", action="store_true", help="judge what an earlier run wrote down; run nothing")
     add(

@@ -167,7 +167,7 @@ def _introduction(plan: Plan, seconds: float) -> Iterator[str]:
     yield ""
     yield from _commands(plan, outcome)
     if plan.settings.kubeconfig is None:
-        yield "Ignore doctor's advice to use an administrator's kubeconfig: the mini cluster has no rights to check."
+        yield "If doctor advises an administrator's kubeconfig, ignore that: the mini cluster has no rights to check."
     yield ""
     yield f"Logs{_and_files(plan.settings)} are in {plan.settings.directory}. Press Ctrl-C to stop."
     yield _what_it_is_not(plan.settings)

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from devkit.chaos.world import World
 from devkit.perturb.invariants import CLAIMS, PODS, Change, Told, Trial, of_user, present
-from devkit.perturb.scenarios import COMMANDS, Scenario, Step
-from devkit.perturb.spawner import GRACE
+from devkit.perturb.scenarios import COMMANDS, ORPHAN_GRACE, Scenario, Step
 from devkit.realcluster.credentials import write_kubeconfig
 from devkit.testing.eventually import eventually
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
@@ -78,7 +77,7 @@ class Actor:
             case Step.WAIT_GONE:
                 await self._until(lambda: self._has_pods(0), "its pod is not gone")
             case Step.WAIT:
-                await asyncio.sleep(GRACE + 3)
+                await asyncio.sleep(ORPHAN_GRACE + 3)
             case Step.PRUNE | Step.REMOVE_ORPHANS:
                 await self.run_command(step)
             case _:
@@ -226,7 +225,7 @@ class Actor:
 
     async def until_old(self) -> None:
         """Wait until what was planted can be an orphan."""
-        await asyncio.sleep(GRACE + 1)
+        await asyncio.sleep(ORPHAN_GRACE + 1)
 
     async def _ask(self, method: str, path: str, body: Any = None) -> None:
         reply = await self.world.hub.api(method, path, body if body is not None else {})

@@ -5,6 +5,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+ORPHAN_GRACE = 4.0
+"""Seconds from which an object without a server counts as an orphan, in the hubs of the campaign."""
+
 
 class Step(StrEnum):
     """What a user, an administrator or the cluster does. Each step waits for its end."""

@@ -7,13 +7,13 @@ import logging
 import sys
 from datetime import timedelta
 
+from devkit.perturb.scenarios import ORPHAN_GRACE
 from k8s_hub import KubeSpawner
 from k8s_hub.cli.main import main
 from k8s_hub.orphans import plan, reconciler
 
-GRACE = 4.0
-
-plan.GRACE = timedelta(seconds=GRACE)
+# For this process: only a hub, or a command, under test imports this module.
+plan.GRACE = timedelta(seconds=ORPHAN_GRACE)
 reconciler.INTERVAL = reconciler.SECOND_LOOK = 1.0
 
 # Into the hub's log, for the campaign: JupyterHub shows other packages' warnings only.

@@ -262,7 +262,11 @@ class ClosedHandler(PageHandler):
         self.show_error(
             "The culler is not running",
             "The culler has a problem: it stops no servers, and you cannot extend servers. "
-            + ("It starts again once you have corrected this:" if by_admin else "Tell your administrator."),
+            + (
+                "Correct this, and restart the hub, or the culler if it runs apart:"
+                if by_admin
+                else "Tell your administrator."
+            ),
             details=printable(self.site.problem) if by_admin else "",
         )
 

@@ -50,7 +50,7 @@ def test_an_introduction_and_ctrl_c(demo, tmp_path):
     assert "The culler warns after 40 s without activity and stops the server after 1 min." in text
     assert "/services/idle-culler/all ." in text
     assert f"Logs and users' files are in {tmp_path}/demo. Press Ctrl-C to stop." in text
-    assert "Ignore doctor's advice to use an administrator's kubeconfig" in text
+    assert "If doctor advises an administrator's kubeconfig" in text
     assert "isolates processes no further than the operating system does" in text
 
     demo.send_signal(signal.SIGINT)
