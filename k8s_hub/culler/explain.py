@@ -226,6 +226,7 @@ def _stopped_text(server: Server, stop: Stop | None, *, has_stops: bool) -> Iter
         yield f"  The culler stopped it at {format_second(stop.at)}: it {stop.reason}{rule}."
     elif has_stops:
         yield f"  The state file has no stop of it by the culler within the last {format_duration(STOPS_FOR)}."
+        yield "  The hub's log says how a server ended otherwise, and its user's next spawn page does."
     else:
         yield "  Only the culler's log says whether the culler stopped it: state_file is not set."
 

@@ -156,6 +156,7 @@ async def test_explain_says_where_a_stop_would_be_recorded(monkeypatch, capsys):
         assert capsys.readouterr().out.splitlines() == [
             "alice: stopped",
             "  The state file has no stop of it by the culler within the last 7 days.",
+            "  The hub's log says how a server ended otherwise, and its user's next spawn page does.",
         ]
 
 
