@@ -62,7 +62,7 @@ async def _run(parsed: argparse.Namespace, report: Report) -> None:
 
 
 def _folder(parent: Path, name: str) -> Path:
-    folder = parent / name
+    folder = parent.absolute() / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
