@@ -98,7 +98,7 @@ class Story:
         await self.hub.app.users["ada"].save_auth_state({"access_token": SECRETS["auth state"]})
         await self.hub.start_server("ada", options={"note": SECRETS["user option"]})
         spawner = self.hub.spawner("ada")
-        self.tokens.add(spawner.api_token)
+        self.tokens |= {spawner.api_token} - {""}  # a start that failed at once has none any more
         spawn, reading = spawner._spawn_future, asyncio.create_task(self._read(spawner))
         if spawn is not None:
             await asyncio.wait([spawn])
