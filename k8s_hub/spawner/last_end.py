@@ -9,8 +9,14 @@ from k8s_hub.diagnosis.ends import end_for_user, ended_at
 from k8s_hub.diagnosis.pod_life import Ended
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.form import render_last_end
-from k8s_hub.spawner.poll import UNFINISHED
+from k8s_hub.spawner.poll import REMOVED, UNFINISHED
 from k8s_hub.text import format_duration
+
+_CAUSES = {
+    UNFINISHED: "JupyterHub was restarted while it was starting",
+    REMOVED: "it was deleted from the cluster",
+}
+"""What the user reads, by what the log says."""
 
 
 def end_of_pod(pod: Raw, end: Ended) -> LastEnd:
@@ -20,9 +26,7 @@ def end_of_pod(pod: Raw, end: Ended) -> LastEnd:
 
 def end_of_missing_pod(how: str) -> LastEnd:
     """Return the end of a server without a pod; ``how`` is from `poll.end_without_pod`."""
-    if how == UNFINISHED:
-        return LastEnd(at=utcnow(), cause="JupyterHub was restarted while it was starting")
-    return LastEnd(at=utcnow(), cause="it was deleted from the cluster")
+    return LastEnd(at=utcnow(), cause=_CAUSES[how])
 
 
 def above_form(form: Any, end: LastEnd | None) -> Any:
