@@ -51,6 +51,16 @@ async def run_once(hub, user, server):
     await hub.wait_stopped(user, server)
 
 
+async def running_but_forgotten(hub, cluster, server):
+    """Start ada's server, lose its row, rename her; return its pod and the name of its claim."""
+    await hub.start_server("ada", server)
+    await hub.wait_ready("ada", server)
+    (pod,), (home,) = pods(cluster), claim_names(cluster)
+    await forget(hub, "ada", server)
+    await rename(hub, "ada", "lovelace")
+    return pod, home
+
+
 async def is_the_only_one(hub, cluster, user, server, home):
     """Start the server if it does not run: it has one pod and this home, and leaves no pod behind."""
     await hub.start_server(user, server)
@@ -140,11 +150,7 @@ async def test_a_reply_to_a_create_is_lost_and_the_user_renamed(hub, cluster, se
 async def test_a_pod_that_the_hub_forgot_is_replaced_under_the_new_name(hub, cluster, server):
     """A hub with an older database has no row of the server: its pod goes before there is another one."""
     async with hub() as hub:
-        await hub.start_server("ada", server)
-        await hub.wait_ready("ada", server)
-        (pod,), home = pods(cluster), *claim_names(cluster)
-        await forget(hub, "ada", server)
-        await rename(hub, "ada", "lovelace")
+        pod, home = await running_but_forgotten(hub, cluster, server)
 
         await hub.start_server("lovelace", server)
         await hub.wait_ready("lovelace", server)
@@ -212,11 +218,7 @@ async def test_a_database_from_before_the_rename(hub, cluster, server, is_runnin
 @SERVERS
 async def test_a_new_user_of_the_old_name_gets_no_home_and_no_pod_of_the_renamed_one(hub, cluster, server):
     async with hub() as hub:
-        await hub.start_server("ada", server)
-        await hub.wait_ready("ada", server)
-        (pod,), home = pods(cluster), *claim_names(cluster)
-        await forget(hub, "ada", server)
-        await rename(hub, "ada", "lovelace")
+        pod, home = await running_but_forgotten(hub, cluster, server)
         await hub.api("POST", "/users/ada")
 
         await hub.start_server("ada", server)
