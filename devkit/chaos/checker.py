@@ -88,7 +88,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was written down, sorted."""
+    """The recorded events of a campaign, and what follows from them."""
 
     events: Sequence[Event]
 

@@ -1,6 +1,6 @@
 """An HTTP proxy between a hub and its API server that plays a bad network or a bad API server.
 
-For each request it asks `decide`, and does to it what the returned fate says. What is open can be cut or muted later.
+It calls `decide` for each request and applies the fate that this returns. Open connections can be cut or muted later.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ be_in_a_pod(Path(settings["account"]), settings["environment"])
 
 
 def fast_and_safe_enough(connection: Any, _record: object) -> None:
-    """WAL, as hubs with a file have it; a killed process loses nothing, and nobody pulls the machine's plug."""
+    """Set WAL, as for a hub with SQLite in a file: a killed process loses no commit. Power failures are not tested."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=OFF")
 

@@ -22,15 +22,15 @@ ACTIVITY_SECONDS = 5.0
 NONSENSE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/users/{user}/servers/{long}", {}),
     ("POST", "/users/{user}/servers/a%2Fb", {}),
-    ("POST", "/users/nobody-of-this-name/server", {}),
+    ("POST", "/users/no-such-user/server", {}),
     ("POST", "/users/{user}/server", {"user_options": "no object"}),
     ("DELETE", "/users/{user}/servers/never-made", None),
     ("PATCH", "/users/{user}", {"name": ""}),
     ("GET", "/users/{user}/servers/never-made/progress", None),
 )
 
-#: The weights of what people do, by their kind. Who is renamed never gives a server's name up, so that one person's
-#: server of a name is one server, and its home one home.
+#: The weights of a person's steps, by kind. A person who is renamed never removes a named server: each of their servers
+#: then has one home for the whole campaign.
 KINDS: Mapping[str, Mapping[str, float]] = {
     "busy": {"start": 8, "stop": 6, "cancel": 3, "remove": 1, "look": 1, "nonsense": 1},
     "steady": {"start": 4, "look": 1},

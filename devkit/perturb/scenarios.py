@@ -1,4 +1,4 @@
-"""What is done in each case, as data: the hub's settings, what comes before, what the kill strikes, and its writes."""
+"""The scenarios as data: the hub's settings, the steps before, the step that the kill strikes, and the writes of that step."""
 
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
