@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import k8s_hub
+
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "k8s_hub"
+PACKAGE = Path(k8s_hub.__file__).parent
 LIST = Path(__file__).with_name("bugs.toml")
 LOAD = ("--minutes", "0.5", "--users", "30", "--rate", "4", "--idle-timeout", "30")
 """For one fault and the peace around it: a soak takes two and a half minutes."""
