@@ -24,6 +24,7 @@ from k8s_hub.objects.timestamps import format_seconds
 from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE, name_of
+from k8s_hub.spawner.start_queue import Place
 from k8s_hub.text import format_duration
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
@@ -263,6 +264,9 @@ async def shown(spawner: Any, updates: AsyncIterator[Update | Waited]) -> AsyncI
                     message=latest.sentence,
                 )
                 yield {"progress": latest.percent, "message": message}
+            case Place() as place:
+                async for message in place.messages():
+                    yield {"progress": 0, "message": message}
             case PodEvent(event=latest_event) if formatter is not None:
                 yield await _decorated(spawner, percent, _formatted(formatter, latest_event), latest_event)
             case PodEvent(event=latest_event):

@@ -68,8 +68,10 @@ from k8s_hub.spawner.start import (
     until_serving,
     until_synced,
 )
+from k8s_hub.spawner.start_queue import StartLimits, queue_for
 from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
+from k8s_hub.text import counted
 
 if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
@@ -280,7 +282,30 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             await super()._run_apply_user_options(options_for_hub(self, user_options))
 
     def run_pre_spawn_hook(self) -> Awaitable[Any] | None:
-        """Run an administrator's hook; return an awaitable if the hook is async."""
+        """Wait in the queue for starts, then run an administrator's hook; return None if there is nothing to await.
+
+        JupyterHub's `start_timeout` begins after this call.
+        """
+        limits = StartLimits(concurrent_starts=self.concurrent_starts, start_rate=self.start_rate)
+        if not limits or not (start := asyncio.current_task()):
+            return self._run_hook()
+        place = queue_for(limits).join(self.user.name, start)
+        if not place.may_begin.done():
+            self._run.progress.queue(place)
+            ahead, _ = place.queue.outlook(place)
+            self.log.info(
+                "%s: waits in the queue for starts, %s ahead", self._log_name, counted(ahead, "start")
+            )
+
+        async def in_turn() -> None:
+            await place.may_begin
+            hook = self._run_hook()
+            if hook is not None:
+                await hook
+
+        return in_turn()
+
+    def _run_hook(self) -> Awaitable[Any] | None:
         with self._supervised(), administrators_code("KubeSpawner.pre_spawn_hook"):
             result = super().run_pre_spawn_hook()
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from k8s_hub.diagnosis.diagnosis import Diagnosis, advance
 from k8s_hub.objects.keys import metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.start_queue import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Waited:
     latest: Diagnosis
 
 
-Update: TypeAlias = Diagnosis | PodEvent
+Update: TypeAlias = Place | Diagnosis | PodEvent
 
 
 class Progress:
@@ -56,6 +57,11 @@ class Progress:
             self._updates.append(update)
             self._wake()
         return update
+
+    def queue(self, place: Place) -> None:
+        """Add the start's place in the queue, which its listeners follow until the start begins."""
+        self._updates.append(place)
+        self._wake()
 
     def add_events(self, events: Iterable[Raw]) -> None:
         """Add all events so far; each event counts once, even if Kubernetes repeats it."""

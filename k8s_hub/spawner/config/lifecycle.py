@@ -1,6 +1,6 @@
 """The end of a server, and the message on the progress page during a slow start."""
 
-from traitlets import Bool, Enum, HasTraits, Integer, TraitError, Unicode, validate
+from traitlets import Bool, Enum, Float, HasTraits, Integer, TraitError, Unicode, validate
 from traitlets.utils.bunch import Bunch
 
 
@@ -44,6 +44,29 @@ class LifecycleTraits(HasTraits):
         help="""
         Seconds that a stop waits for the pod to be gone. After that the cause is logged and the API server
         finishes alone; the next start waits for it.
+        """,
+    )
+
+    concurrent_starts = Integer(
+        0,
+        min=0,
+        config=True,
+        help="""
+        How many servers of the hub start at once. Later starts wait in a queue, and their users read their place. The
+        servers of one user take turns with those of others, and waiting does not count against `start_timeout`. 0: no
+        limit.
+
+        JupyterHub refuses starts beyond its own limit with 429: set `JupyterHub.concurrent_spawn_limit` to 0 (chart:
+        `hub.concurrentSpawnLimit`).
+        """,
+    )
+
+    start_rate = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="""
+        How many starts of the hub begin per second; others wait in the same queue. 0: no limit.
         """,
     )
 
