@@ -27,6 +27,13 @@ c.KubeSpawner.volumes = {"home": {"name": "home", "persistentVolumeClaim": {"cla
 c.KubeSpawner.volume_mounts = {"home": {"name": "home", "mountPath": "/home/jovyan"}}
 c.KubeSpawner.fs_gid = 100  # the image's group may write to the volume
 
+# --- Database, for SQLite on a local disk: a commit, and with it the whole hub, does not wait for the disk ---
+
+write_ahead = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+c.JupyterHub.db_kwargs = {
+    "pool_events": [(lambda database, _: database.executescript(write_ahead), "connect")]
+}
+
 # --- Restarts: users stay connected while the hub is away ---
 
 c.JupyterHub.cleanup_servers = False

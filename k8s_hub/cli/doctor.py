@@ -15,6 +15,7 @@ from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
 from k8s_hub.doctor.checks.homes import Settings
+from k8s_hub.doctor.database import findings_of_database
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
@@ -80,7 +81,11 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             port=parsed.port,
             culler_options=parsed.culler_flags,
         )
-        return [*_of_configuration(parsed.hub_config), *await findings_of(examination)]
+        return [
+            *_of_configuration(parsed.hub_config),
+            *findings_of_database(parsed.db_url),
+            *await findings_of(examination),
+        ]
 
 
 def _of_configuration(path: Path | None) -> Iterator[Finding]:
@@ -153,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="jupyterhub_config.py: find typing errors in the names of classes; it is not run",
+    )
+    parser.add_argument(
+        "--db-url",
+        metavar="URL",
+        help="JupyterHub.db_url: measure how long the hub waits for SQLite's disk (default: jupyterhub.sqlite in this "
+        "directory, if it is here)",
     )
     sources.add_arguments(parser)
     parser.add_argument(

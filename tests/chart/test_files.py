@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 from jupyterhub.app import JupyterHub
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Engine
 
 from devkit.chart.evaluation import CULLER, evaluate
 from devkit.chart.values import FILES, extra_files, schema, values_with
@@ -86,6 +88,40 @@ def test_the_spawner_is_switched_and_the_pod_stays_as_it_is():
     assert after.JupyterHub.spawner_class == "k8s_hub.KubeSpawner"
     assert as_json(after.KubeSpawner) == {**as_json(before.KubeSpawner), "delete_pvc": False}
     assert after.JupyterHub.services == before.JupyterHub.services
+
+
+@pytest.mark.parametrize("name", ["spawner", "large-hub"])
+@pytest.mark.parametrize(
+    ("mount", "pragmas"),
+    [
+        ("/dev/sdb /srv/jupyterhub ext4 rw 0 0", ("wal", 1)),
+        ("10.0.0.1:/ /srv/jupyterhub nfs4 rw 0 0", ("delete", 2)),
+        ("10.0.0.1:/ /home nfs4 rw 0 0", ("wal", 1)),
+    ],
+)
+def test_sqlite_gets_a_write_ahead_log_where_its_disk_is_no_network_volume(
+    name, mount, pragmas, tmp_path, monkeypatch
+):
+    piece = values_with(FILES / f"{name}.yaml")["hub"]["extraConfig"]["40-k8s-hub-sqlite"]
+    exec(piece, pieces := {})
+    monkeypatch.setattr(Path, "read_text", lambda _: f"overlay / overlay rw 0 0\n{mount}\n")
+    try:
+        engine = create_engine(f"sqlite:///{tmp_path}/hub.sqlite")
+        with engine.connect() as connection:
+            found = [
+                connection.execute(text(f"PRAGMA {one}")).scalar() for one in ("journal_mode", "synchronous")
+            ]
+        engine.dispose()
+    finally:
+        event.remove(Engine, "connect", pieces["write_ahead"])
+    assert tuple(found) == pragmas
+
+
+def test_the_piece_for_sqlite_leaves_other_databases_alone():
+    piece = values_with(FILES / "spawner.yaml")["hub"]["extraConfig"]["40-k8s-hub-sqlite"]
+    exec(piece, pieces := {})
+    event.remove(Engine, "connect", pieces["write_ahead"])
+    pieces["write_ahead"](object(), None)  # it has no method of SQLite's
 
 
 @pytest.fixture

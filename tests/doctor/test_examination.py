@@ -165,6 +165,12 @@ def test_the_culler_s_log_file_is_left_to_the_culler(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_the_hub_s_database_is_among_the_findings(examined, tmp_path):
+    async with examined(f"--db-url=sqlite:///{tmp_path}/absent.sqlite") as (code, found):
+        assert code == 0
+        assert found["database", f"{tmp_path}/absent.sqlite"][0] == "unknown"
+
+
 async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
     """... and no other account would see more."""
     async with examined() as (_, found):

@@ -152,6 +152,34 @@ async def fill(plane: ControlPlane, namespace: str, count: int, port: int) -> No
             await asyncio.sleep(2)
 
 
+async def empty(plane: ControlPlane, namespace: str) -> None:
+    """Remove the namespace's pods and claims; return when no pod is left.
+
+    Pods of earlier measurements take the place of later ones: those that fit on no node wait until their start fails.
+    """
+    path = f"/api/v1/namespaces/{namespace}"
+    async with session(plane) as admin:
+        for plural in ("pods", "persistentvolumeclaims"):
+            async with admin.delete(f"{path}/{plural}", params={"gracePeriodSeconds": "0"}) as reply:
+                reply.raise_for_status()
+        while True:
+            async with admin.get(f"{path}/pods", params={"limit": "1"}) as reply:
+                if not (await reply.json())["items"]:
+                    return
+            await asyncio.sleep(1)
+
+
+async def unschedulable(plane: ControlPlane, namespace: str) -> int:
+    """Return how many pods of the namespace the scheduler has found no node for, at least at first."""
+    query = {"fieldSelector": "reason=FailedScheduling"}
+    async with (
+        session(plane) as admin,
+        admin.get(f"/api/v1/namespaces/{namespace}/events", params=query) as reply,
+    ):
+        events = (await reply.json())["items"]
+    return len({event["involvedObject"]["uid"] for event in events})
+
+
 async def size_of_list(plane: ControlPlane, namespace: str) -> int:
     """Return how many bytes a list of all pods has."""
     async with session(plane) as admin, admin.get(f"/api/v1/namespaces/{namespace}/pods") as reply:

@@ -12,11 +12,13 @@ from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
+import yaml
 
 from devkit.bench.beside import inside, usage
 from devkit.bench.beside.chart import chart_traits
 from devkit.bench.beside.cluster import Place
-from devkit.bench.beside.plan import ROOT, Subject
+from devkit.bench.beside.plan import ROOT, Database, Subject
+from devkit.chart.values import FILES
 from devkit.demo.settings import free_port
 from devkit.realcluster.controlplane import ControlPlane
 from devkit.realcluster.process import Process
@@ -86,10 +88,15 @@ async def running_hub(
     *,
     port: int,
     log: Path,
+    disk: Path | None,
     environment: Mapping[str, str],
 ) -> AsyncIterator[Hub]:
-    """A hub with the subject's spawner and the chart's values; users' servers listen at ``port``."""
-    with tempfile.TemporaryDirectory(prefix="k8s-hub-bench-", dir=_in_memory()) as name:
+    """A hub with the subject's spawner and the chart's values; users' servers listen at ``port``.
+
+    disk: where a database in a file is; None is the folder for temporary files.
+    """
+    where = _in_memory() if subject.database is Database.MEMORY else disk
+    with tempfile.TemporaryDirectory(prefix="k8s-hub-bench-", dir=where) as name:
         folder = Path(name)
         settings = _settings(subject, plane, place, port, folder)
         (folder / "settings.json").write_text(json.dumps(settings))
@@ -125,6 +132,7 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
         "traits": chart_traits(),
         "url": f"http://127.0.0.1:{free_port()}",
         "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
+        "piece": _write_ahead() if subject.database is Database.WRITE_AHEAD else "",
         "token": secrets.token_hex(16),
         "namespace": place.namespace,
         "port": port,
@@ -135,6 +143,13 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
             "KUBERNETES_SERVICE_PORT": str(plane.layout.ports.apiserver),
         },
     }
+
+
+def _write_ahead() -> str:
+    """Return the piece of the hub's configuration that this package recommends for SQLite."""
+    values = yaml.safe_load((FILES / "spawner.yaml").read_text())
+    piece: str = values["hub"]["extraConfig"]["40-k8s-hub-sqlite"]
+    return piece
 
 
 def _in_memory() -> Path | None:

@@ -59,6 +59,7 @@ def configure(c: Any) -> None:
     c.KubeSpawner.namespace = settings["namespace"]
     c.KubeSpawner.port = settings["port"]
     c.QuietSpawner.listener_url = f"http://127.0.0.1:{settings['port']}"
+    exec(compile(settings["piece"], "hub.extraConfig", "exec"), {})
     JupyterHub.memory_routes = {}
     be_in_a_pod(Path(settings["account"]), settings["environment"])
     asyncio.get_running_loop().create_task(probe.run(settings["probe"]), name="probe")

@@ -29,7 +29,8 @@ async def rush(users: Sequence[str], act: Callable[[str], Awaitable[bool]], *, a
         nonlocal failures
         for user in mine:
             begin = monotonic()
-            failures += not await act(user)
+            is_well = await act(user)
+            failures += not is_well
             latencies.append(monotonic() - begin)
 
     begin = monotonic()

@@ -53,13 +53,28 @@ class Field:
         return self._crowd
 
     @asynccontextmanager
+    async def place(self) -> AsyncIterator[Place]:
+        """A namespace for one measurement, whose pods are gone afterwards."""
+        place = cluster.make_place(self.plane)
+        try:
+            yield place
+        finally:
+            await cluster.empty(self.plane, place.namespace)
+
+    @asynccontextmanager
     async def hub(self, subject: Subject, part: str, place: Place, figures: Figures) -> AsyncIterator[Hub]:
         """A hub of the subject's; at the end its slow callbacks are among the figures, if they are counted."""
         log = self.logs / f"hub-{subject.name.replace(' ', '-')}-{part}-{place.namespace}.log"
         limit = self.plan.slow_callbacks
         watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject is OURS else {}
         async with running_hub(
-            subject, self.plane, place, port=self.port, log=log, environment=watched
+            subject,
+            self.plane,
+            place,
+            port=self.port,
+            log=log,
+            disk=self.plan.disk,
+            environment=watched,
         ) as hub:
             yield hub
         if watched:
@@ -71,7 +86,7 @@ class Field:
 async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
     """Few start at a time, many at once, nothing happens, all are stopped."""
     plan, users, figures = here.plan, _names("user", count), {}
-    async with here.hub(subject, "burst", cluster.make_place(here.plane), figures) as hub:
+    async with here.place() as place, here.hub(subject, "burst", place, figures) as hub:
         figures |= await _few(hub, plan.few)
         await hub.add_users(users)
         await hub.read_probe()
@@ -79,6 +94,7 @@ async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
         started = await rush(users, hub.start, at_once=plan.at_once)
         figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
         figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+        figures |= {"burst.unschedulable": await cluster.unschedulable(here.plane, place.namespace)}
         await asyncio.sleep(SETTLING)
         figures |= {
             "memory.resident": hub.memory.resident,
@@ -95,7 +111,8 @@ async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
 async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
     """What `measure_burst` does, without a hub."""
     few, users = _names("few", here.plan.few), _names("user", count)
-    rushes = await _run_script(here, few=few, started=users, stopped=users)
+    async with here.place() as place:
+        rushes = await _run_script(here, place, few=few, started=users, stopped=users)
     return (
         _of_rush("few", rushes["few"])
         | _of_rush("burst", rushes["started"])
@@ -106,13 +123,17 @@ async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
 async def measure_together(here: Field, subject: Subject, count: int) -> Figures:
     """Many start at once in a hub without pods, while a script makes as many pods."""
     users, figures = _names("user", count), {}
-    async with here.hub(subject, "together", cluster.make_place(here.plane), figures) as hub:
+    async with (
+        here.place() as beside,
+        here.place() as place,
+        here.hub(subject, "together", place, figures) as hub,
+    ):
         await hub.add_users(users)
         await hub.read_probe()
         cpu = hub.cpu
         started, scripted = await asyncio.gather(
             rush(users, hub.start, at_once=here.plan.at_once),
-            _run_script(here, few=[], started=users, stopped=[]),
+            _run_script(here, beside, few=[], started=users, stopped=[]),
         )
         figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
         figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
@@ -120,10 +141,9 @@ async def measure_together(here: Field, subject: Subject, count: int) -> Figures
 
 
 async def _run_script(
-    here: Field, *, few: list[str], started: list[str], stopped: list[str]
+    here: Field, place: Place, *, few: list[str], started: list[str], stopped: list[str]
 ) -> dict[str, Rush]:
-    """Have the bare script do its work in a new namespace."""
-    place = cluster.make_place(here.plane)
+    """Have the bare script do its work."""
     claim, pod = await cluster.objects(place.namespace, here.port)
     task = {
         "url": here.plane.url,
@@ -146,8 +166,8 @@ async def _run_script(
 
 async def measure_slow(here: Field, subject: Subject) -> Figures:
     """Measure the time from a running pod to the return of start(), with pods that take 3 to 8 seconds."""
-    users, place, figures = _names("slow", here.plan.slow_users), cluster.make_place(here.plane), {}
-    async with here.hub(subject, "slow", place, figures) as hub:
+    users, figures = _names("slow", here.plan.slow_users), {}
+    async with here.place() as place, here.hub(subject, "slow", place, figures) as hub:
         await hub.add_users(users)
         with cluster.slow_pods(here.plane):
             async with cluster.observed(here.plane, place.namespace) as ready:

@@ -2,10 +2,19 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
+
+
+class Database(Enum):
+    """Where a hub's SQLite database is, and how it writes."""
+
+    MEMORY = auto()
+    FILE = auto()  # on a disk, as the chart has it
+    WRITE_AHEAD = auto()  # on a disk, with the piece of helm-values/spawner.yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +26,7 @@ class Subject:
     environment: str
     #: module:class
     spawner: str | None
+    database: Database = Database.MEMORY
 
 
 HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="devkit.testing.realhub:QuietSpawner")
@@ -26,8 +36,15 @@ HUB_AND_SCRIPT = Subject(name="hub and script", environment=".venv", spawner=HUB
 
 PEER = Subject(name="kubespawner", environment=".venv-peer", spawner="kubespawner:KubeSpawner")
 OURS = Subject(name="k8s_hub", environment=".venv", spawner="k8s_hub:KubeSpawner")
-SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS)
-"""In the order of their turns; who comes later finds more in the cluster."""
+ON_DISK = (
+    replace(PEER, name="kubespawner file", database=Database.FILE),
+    replace(OURS, name="k8s_hub file", database=Database.FILE),
+    replace(OURS, name="k8s_hub WAL", database=Database.WRITE_AHEAD),
+)
+"""The same with a database in a file: how long the disk holds up the hub."""
+
+SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS, *ON_DISK)
+"""In the order of their turns."""
 
 PARTS = ("burst", "slow", "crowd")
 
@@ -46,6 +63,8 @@ class Plan:
     slow_callbacks: int
     #: Whether claims get volumes; see `cluster.without_storage`.
     volumes: bool
+    #: The folder for databases in a file; None: the one for temporary files.
+    disk: Path | None
     subjects: tuple[Subject, ...]
     parts: tuple[str, ...]
     json: Path | None
@@ -72,6 +91,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         help="count k8s_hub's callbacks of so many milliseconds; costs time",
     )
     add("--volumes", action="store_true", help="have the cluster provide each claim's volume")
+    add("--disk", type=Path, help="folder for the databases in a file (default: the one for temporary files)")
     add("--json", type=Path, help="write all figures to this file, too")
     add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
     given = parser.parse_args(arguments)
@@ -86,6 +106,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         parts=tuple(given.only),
         slow_callbacks=given.slow_callbacks,
         volumes=given.volumes,
+        disk=given.disk,
         json=given.json,
         logs=given.logs,
     )

@@ -58,6 +58,7 @@ ROWS = (
     Row("latency in the burst, p95", "burst.p95", "s", (of_peer(0.65),)),
     Row("burst start: longest stall of the hub", "burst.stall", "ms"),
     Row("burst start: failures", "burst.failures", "", (at_most(0),)),
+    Row("burst start: pods without a place", "burst.unschedulable", "", (at_most(0),)),
     Row("quiet: hub CPU", "quiet.cpu", "%", (above_hub(0.5, "%"),)),
     Row("quiet: longest stall of the hub", "quiet.stall", "ms", (above_hub(50, "ms"),)),
     Row("quiet: of it processor time", "quiet.stall_cpu", "ms"),

@@ -21,6 +21,16 @@ async def test_so_many_act_at_a_time_and_the_next_as_soon_as_one_is_done():
     assert (len(made.latencies), made.failures) == (7, 1)
 
 
+async def test_failures_at_the_same_time_are_all_counted():
+    everybody = asyncio.Barrier(3)
+
+    async def act(_user):
+        await everybody.wait()
+        return False
+
+    assert (await rush(["user-1", "user-2", "user-3"], act, at_once=3)).failures == 3
+
+
 async def test_nobody_takes_no_time():
     async def act(_user):
         raise AssertionError
