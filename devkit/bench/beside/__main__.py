@@ -18,7 +18,16 @@ import aiohttp
 from devkit.bench.beside import cluster, measures
 from devkit.bench.beside.hub import is_healthy
 from devkit.bench.beside.measures import Field, Figures
-from devkit.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, HUB_AND_SCRIPT, OURS, PEER, Subject, parse
+from devkit.bench.beside.plan import (
+    BARE_SCRIPT,
+    CLASSES,
+    HUB_ALONE,
+    HUB_AND_SCRIPT,
+    OURS,
+    PEER,
+    Subject,
+    parse,
+)
 from devkit.bench.beside.table import Results, table
 from devkit.demo.settings import free_port
 from devkit.realcluster.build import ClusterUnavailableError
@@ -36,6 +45,8 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
         for subject in plan.subjects:
             measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
+    for subject in CLASSES if "class" in plan.parts else ():
+        yield f"a class of {plan.class_users:,}", subject, measures.measure_class(field, subject)
     for subject in plan.subjects if "slow" in plan.parts else ():
         if subject in {PEER, OURS}:
             yield "slow pods", subject, measures.measure_slow(field, subject)
@@ -78,7 +89,7 @@ def main() -> int:
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="k8s-hub-bench-"))
             )
             logs.mkdir(parents=True, exist_ok=True)
-            count = cluster.nodes_for(max(plan.users) + plan.few)
+            count = cluster.nodes_for(max(*plan.users, plan.class_users) + plan.few)
             plane = stack.enter_context(control_plane(node_count=count, logs=logs))
             if not plan.volumes:
                 stack.enter_context(cluster.without_storage(plane))

@@ -42,6 +42,8 @@ class Hub:
     """A running hub and a session that may start and stop everybody's server."""
 
     process: Process
+    #: Without "/hub".
+    url: str
     session: aiohttp.ClientSession
     probe: Path
 
@@ -121,7 +123,7 @@ async def running_hub(
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as session:
-                yield Hub(process, session, Path(settings["probe"]))
+                yield Hub(process, settings["url"], session, Path(settings["probe"]))
         finally:
             process.kill()
 
@@ -132,6 +134,7 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
         "traits": chart_traits(),
         "url": f"http://127.0.0.1:{free_port()}",
         "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
+        "more": subject.more,
         "piece": _write_ahead() if subject.database is Database.WRITE_AHEAD else "",
         "token": secrets.token_hex(16),
         "namespace": place.namespace,

@@ -59,6 +59,8 @@ def configure(c: Any) -> None:
     c.KubeSpawner.namespace = settings["namespace"]
     c.KubeSpawner.port = settings["port"]
     c.QuietSpawner.listener_url = f"http://127.0.0.1:{settings['port']}"
+    for section, values in settings["more"].items():
+        c[section].update(values)
     exec(compile(settings["piece"], "hub.extraConfig", "exec"), {})
     JupyterHub.memory_routes = {}
     be_in_a_pod(Path(settings["account"]), settings["environment"])

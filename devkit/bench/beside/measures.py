@@ -5,6 +5,7 @@ Names are `situation.figure`; times are in the unit that `table` prints.
 
 import asyncio
 import json
+import math
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from devkit.bench.beside import cluster
+from devkit.bench.beside.arrival import arrive
 from devkit.bench.beside.cluster import Place
 from devkit.bench.beside.hub import Hub, Reading, running_hub
 from devkit.bench.beside.load import Rush, rush
@@ -179,6 +181,29 @@ async def measure_slow(here: Field, subject: Subject) -> Figures:
         "slow.p95": spread.p95,
         "slow.longest": spread.longest,
         "slow.failures": started.failures,
+    }
+
+
+async def measure_class(here: Field, subject: Subject) -> Figures:
+    """Have a class arrive, while somebody asks for the hub's health."""
+    plan, users, figures = here.plan, _names("pupil", here.plan.class_users), {}
+    async with here.place() as place, here.hub(subject, "class", place, figures) as hub:
+        await hub.add_users(users)
+        await hub.start(users.pop())
+        cpu = hub.cpu
+        seen = await arrive(hub, users, seconds=plan.class_seconds)
+        figures |= {"class.cpu": 1000 * (hub.cpu - cpu) / len(users)}
+    health = sorted(seen.health)
+    return figures | {
+        "class.wall": seen.wall,
+        "class.refused": seen.statuses[429],
+        "class.failures": seen.failures,
+        "class.told": Spread.of(seen.told).p95 if seen.told else math.nan,
+        "class.ready.p50": Spread.of(seen.ready).p50,
+        "class.ready.p95": Spread.of(seen.ready).p95,
+        "class.health.p50": 1000 * health[len(health) // 2],
+        "class.health.p99": 1000 * health[len(health) * 99 // 100],
+        "class.health.longest": 1000 * health[-1],
     }
 
 

@@ -1,10 +1,11 @@
 """What is compared, with how many users; all that a person can choose."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,6 +28,8 @@ class Subject:
     #: module:class
     spawner: str | None
     database: Database = Database.MEMORY
+    #: Settings of the hub's configuration by class, beside those of all.
+    more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
 
 HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="devkit.testing.realhub:QuietSpawner")
@@ -43,10 +46,29 @@ ON_DISK = (
 )
 """The same with a database in a file: how long the disk holds up the hub."""
 
+_NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
+_LIMIT = 64  # the chart's
+REFUSED = replace(
+    PEER, name="kubespawner 64", more={"JupyterHub": {**_NO_WAIT, "concurrent_spawn_limit": _LIMIT}}
+)
+QUEUED = replace(
+    OURS,
+    name="k8s_hub queue 64",
+    more={"JupyterHub": _NO_WAIT, "KubeSpawner": {"concurrent_starts": _LIMIT}},
+)
+CLASSES = (
+    replace(HUB_ALONE, name="hub alone, class", more={"JupyterHub": _NO_WAIT}),
+    replace(PEER, name="kubespawner, no limit", more={"JupyterHub": _NO_WAIT}),
+    REFUSED,
+    replace(OURS, name="k8s_hub, no limit", more={"JupyterHub": _NO_WAIT}),
+    QUEUED,
+)
+"""Whose hubs a class arrives at."""
+
 SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS, *ON_DISK)
 """In the order of their turns."""
 
-PARTS = ("burst", "slow", "crowd")
+PARTS = ("burst", "class", "slow", "crowd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,9 @@ class Plan:
     quiet_seconds: float
     slow_users: int
     crowd: int
+    #: How many users arrive as a class, and within how many seconds.
+    class_users: int
+    class_seconds: float
     #: Milliseconds; 0 means that they are not counted, which costs the hub time.
     slow_callbacks: int
     #: Whether claims get volumes; see `cluster.without_storage`.
@@ -81,6 +106,8 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--few", type=int, default=60, help="users who start three at a time, before the burst")
     add("--quiet-seconds", type=float, default=60, help="how long the running servers are left alone")
     add("--slow-users", type=int, default=100, help="users whose pods take 3 to 8 seconds")
+    add("--class-users", type=int, default=1000, help="users who ask for a server in the same seconds")
+    add("--class-seconds", type=float, default=10, help="the seconds in which they come")
     add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
     add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
@@ -102,6 +129,8 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         quiet_seconds=given.quiet_seconds,
         slow_users=given.slow_users,
         crowd=given.crowd,
+        class_users=given.class_users,
+        class_seconds=given.class_seconds,
         subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
         parts=tuple(given.only),
         slow_callbacks=given.slow_callbacks,

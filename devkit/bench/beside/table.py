@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from devkit.bench.beside.plan import BARE_SCRIPT, HUB_ALONE, OURS, PEER, SUBJECTS
+from devkit.bench.beside.plan import BARE_SCRIPT, CLASSES, HUB_ALONE, OURS, PEER, QUEUED, SUBJECTS
 
 Results = dict[str, dict[str, Mapping[str, float]]]
 """Situation, subject, figure."""
@@ -59,6 +59,16 @@ ROWS = (
     Row("burst start: longest stall of the hub", "burst.stall", "ms"),
     Row("burst start: failures", "burst.failures", "", (at_most(0),)),
     Row("burst start: pods without a place", "burst.unschedulable", "", (at_most(0),)),
+    Row("class, until all are ready", "class.wall", "s"),
+    Row("class: refused with 429", "class.refused", "", (at_most(0),)),
+    Row("class: failures", "class.failures", "", (at_most(0),)),
+    Row("class: first message of the spawner, p95", "class.told", "s", (at_most(2, "s"),)),
+    Row("class: ready, p50", "class.ready.p50", "s"),
+    Row("class: ready, p95", "class.ready.p95", "s"),
+    Row("class: GET /hub/health, p50", "class.health.p50", "ms"),
+    Row("class: GET /hub/health, p99", "class.health.p99", "ms", (at_most(200, "ms"),)),
+    Row("class: GET /hub/health, longest", "class.health.longest", "ms"),
+    Row("class: hub CPU per start", "class.cpu", "ms"),
     Row("quiet: hub CPU", "quiet.cpu", "%", (above_hub(0.5, "%"),)),
     Row("quiet: longest stall of the hub", "quiet.stall", "ms", (above_hub(50, "ms"),)),
     Row("quiet: of it processor time", "quiet.stall_cpu", "ms"),
@@ -94,7 +104,7 @@ ROWS = (
 
 def table(situation: str, figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """Yield a situation's table as Markdown."""
-    names = [subject.name for subject in SUBJECTS if subject.name in figures]
+    names = [subject.name for subject in (*SUBJECTS, *CLASSES) if subject.name in figures]
     yield _line([situation, *names, "aim of k8s_hub", "reached"])
     yield "|---|" + "--:|" * len(names) + "---|---|"
     for row in ROWS:
@@ -109,7 +119,7 @@ def verdict(row: Row, seen: Seen) -> str:
     """Return "yes", or the limit that is exceeded; nothing where there is none, or nothing to compare with."""
     try:
         limits = [aim.limit(seen) for aim in row.aims]
-        ours = seen[OURS.name]
+        ours = seen[QUEUED.name if QUEUED.name in seen else OURS.name]
     except KeyError:
         return ""
     if not limits:
