@@ -5,8 +5,9 @@ idle-culler 1.4 read its flags with tornado, version 2.0 with traitlets.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from difflib import get_close_matches
 from types import MappingProxyType
+
+from k8s_hub.text import nearest
 
 
 class UsageError(Exception):
@@ -97,8 +98,8 @@ def _is_flag(argument: str) -> bool:
 
 
 def _suggestion(name: str, known: AbstractSet[str]) -> str:
-    similar = get_close_matches(name, known, n=1)
-    return f"; did you mean {_dashed(similar[0])}?" if similar else "; --help lists all flags"
+    similar = nearest(name, known)
+    return f"; did you mean {_dashed(similar)}?" if similar else "; --help lists all flags"
 
 
 def _dashed(name: str) -> str:

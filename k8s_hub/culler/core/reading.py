@@ -3,12 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from k8s_hub.objects.raw import Raw
-from k8s_hub.text import quoted
+from k8s_hub.text import nearest, quoted
 
 
 class BadRule(Exception):
@@ -37,12 +36,6 @@ def every(*readers: Callable[[], Any]) -> list[Any]:
     return values
 
 
-def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
-    """Return a suggestion as the end of a sentence, or an empty string."""
-    similar = get_close_matches(word, known, n=1, cutoff=likeness) if isinstance(word, str) else []
-    return f"; did you mean {similar[0]}?" if similar else ""
-
-
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     """Return a mapping; refuse keys other than these."""
     given = any_mapping(raw, path)
@@ -60,7 +53,8 @@ def any_mapping(raw: Any, path: str) -> Raw:
 
 
 def _guess(key: Any, keys: Collection[str]) -> str:
-    return suggestion(key, keys) or f"; known keys are {', '.join(sorted(keys))}"
+    similar = nearest(key, keys)
+    return f"; did you mean {similar}?" if similar else f"; known keys are {', '.join(sorted(keys))}"
 
 
 def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from k8s_hub.culler.core.reading import BadRule, every, mapping, one_or_more, suggestion, text
-from k8s_hub.text import quoted
+from k8s_hub.culler.core.reading import BadRule, every, mapping, one_or_more, text
+from k8s_hub.text import nearest, quoted
 
 _PLACES = {
     "PST PDT PT": "America/Los_Angeles",
@@ -84,7 +84,8 @@ def _guess(name: str) -> str:
         return f"; did you mean {min(same)}?"
     # Suggest places only: a similar abbreviation or offset would be another time.
     places = [zone for zone in zones if "/" in zone and not zone.startswith("Etc/")]
-    return suggestion(name, places, likeness=0.8) or ", such as Europe/Berlin"
+    similar = nearest(name, places, likeness=0.8)
+    return f"; did you mean {similar}?" if similar else ", such as Europe/Berlin"
 
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
