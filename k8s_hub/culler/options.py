@@ -327,6 +327,24 @@ WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook
 """Options for the config file only."""
 
 
+class Options(
+    LimitOptions,
+    UserOptions,
+    ProbeOptions,
+    WarningOptions,
+    CareOptions,
+    MonitoringOptions,
+    LogOptions,
+    HubOptions,
+):
+    """All options."""
+
+    @property
+    def only_shows(self) -> bool:
+        """Whether the culler only shows decisions, without stops, deletions and warnings."""
+        return self.dry_run
+
+
 def option_names(group: type[HasTraits]) -> list[str]:
     """Return the names of a group's options in source order."""
     options = group.class_traits(config=True)

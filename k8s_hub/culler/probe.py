@@ -118,7 +118,7 @@ _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """How to ask single-user servers; raise BadTemplate if ``url_template`` is invalid."""
+    """How to ask single-user servers; raise BadOption if ``url_template`` is invalid."""
 
     token: str = field(default="", repr=False)  # sent to servers without a token of their own; empty: never
     timeout_seconds: float = 5.0  # for one server; the hub has the same time to make a token

@@ -1,34 +1,31 @@
-"""Connects the parts of the culler: makes a running service from a plan, the checked configuration."""
+"""Connects the parts of the culler: makes a running service from a plan."""
 
 import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.policy import Cause
 from k8s_hub.culler.core.report import Pulse, Report, Stop, SweepRecord
-from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
-from k8s_hub.culler.notifications import Warnings, WarningSettings
+from k8s_hub.culler.notifications import Warnings
 from k8s_hub.culler.outages import Outages, heartbeat
+from k8s_hub.culler.plan import Plan
 from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.throttling import Throttle
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import format_duration, printable
@@ -50,26 +47,6 @@ TRY_AGAIN = timedelta(seconds=15)
 
 class CannotStart(Exception):
     """A file or port of the options is not available; the message is for the admin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The checked configuration. None and empty values switch a part off."""
-
-    hub: HubConnectionSettings
-    sweep_options: SweepOptions
-    decider: Decider
-    every: timedelta
-    activity_interval: timedelta | None
-    probe: ProbeSettings | None
-    warning: WarningSettings | None
-    extension_limits: ExtensionLimits
-    state_file: Path | None
-    once: bool
-    decision_log: str
-    metrics_ip: str
-    metrics_port: int
-    page: PageSettings | None
 
 
 async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
@@ -379,26 +356,15 @@ class _ScopeLog:
         self._logged: frozenset[str] = frozenset()
 
     def __call__(self, has: frozenset[str]) -> None:
-        missing = tuple(needs.lacking(self._wanted(has), has))
-        probe = self._plan.probe
-        dangers = needs.dangers(has, shows_own_token=probe is not None and bool(probe.token))
+        options = self._plan.scope_options
+        missing = tuple(needs.lacking(options.needs(has), has))
+        dangers = needs.dangers(has, shows_own_token=options.shows_own_token)
         sentences = (*missing, *dangers)
         for sentence in sentences:
             if sentence not in self._logged:
                 log.warning("%s", sentence)
         self._logged = frozenset(sentences)
         self._bus.on_missing_scopes(missing)
-
-    def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
-        plan, probe = self._plan, self._plan.probe
-        return needs.Options(
-            culls_users=plan.sweep_options.cull_users,
-            is_dry_run=plan.sweep_options.dry_run,
-            of_rules=plan.decider.scopes,
-            asks_servers=probe is not None,
-            has_template=probe is not None and bool(probe.url_template),
-            shows_own_token=probe is not None and bool(probe.token),
-        ).needs(has)
 
 
 @contextmanager

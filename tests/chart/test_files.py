@@ -106,7 +106,7 @@ def culler_of(values, config=None):
         words = [word.replace(path, Path(path).name) for word in words]
     culler = IdleCuller()
     culler.initialize(words)
-    culler.plan()
+    assert culler.plan()
     return culler
 
 
@@ -357,7 +357,7 @@ def assert_runs(values, codes, names):
     assert ("admin:server_state" in role["scopes"]) is has_page
     assert culler.timeout == 3600
     reads_the_file = culler.config_file.endswith("k8s-hub-culler.json")
-    assert bool(culler.decider.rules.rules) is (reads_the_file and "guide" in names)
+    assert bool(culler.plan().decider.rules.rules) is (reads_the_file and "guide" in names)
     assert (culler.plan().warning is not None) is (reads_the_file and "guide" in names)
     assert (culler.activity_interval == 600) is (reads_the_file and "large-hub" in names)
     if "guide of 0.1.0" not in names:

@@ -17,8 +17,8 @@ from jupyterhub.utils import make_ssl_context
 
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW, server
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.core.probing import BadTemplate
 from k8s_hub.culler.probe import (
     AT_ONCE,
     LAST_USE,
@@ -338,7 +338,7 @@ async def test_the_routes_are_those_of_the_last_refresh(caplog):
 
 
 def test_a_bad_template_is_refused_when_the_settings_are_made():
-    with pytest.raises(BadTemplate, match="server_url_template"):
+    with pytest.raises(BadOption, match="server_url_template"):
         ProbeSettings(token="", url_template="http://{user}")
 
 
