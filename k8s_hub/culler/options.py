@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, TraitType, Unicode, default
 
-LONGEST = 1_000_000_000
-"""In seconds: 31 years. A longer time is a mistake, and would lead to dates that do not exist."""
+from k8s_hub.culler.core.rules import LONGEST
 
 
 class _SecretText(Unicode[str, Any]):

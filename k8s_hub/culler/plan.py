@@ -15,11 +15,12 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
+from k8s_hub.culler.core.probing import Template
 from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file
-from k8s_hub.culler.core.rules import LIMIT_KEYS, Limits, Rules, sections
+from k8s_hub.culler.core.rules import LIMIT_KEYS, LONGEST, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
-from k8s_hub.culler.options import LONGEST, SECRETS, Options
+from k8s_hub.culler.options import SECRETS, Options
 from k8s_hub.culler.probe import ProbeSettings
 from k8s_hub.culler.service import SPREAD_PART
 from k8s_hub.culler.sweep import SweepOptions
@@ -255,7 +256,7 @@ def _probe(options: Options, token: str) -> ProbeSettings:
         timeout_seconds=options.ask_timeout,
         concurrency=options.ask_concurrency,
         per_sweep=options.ask_limit,
-        url_template=options.server_url_template,
+        template=Template.parse(options.server_url_template) if options.server_url_template else None,
         ssl_context=_ssl_context(options, servers_ssl_context),
     )
 

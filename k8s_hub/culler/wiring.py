@@ -87,12 +87,12 @@ async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | No
 async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
         bus = EventBus()
-        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.on_reply)))
+        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.reply)))
         for sentence in plan.decider.rules.surprises:
             log.warning("%s", sentence)
         store = await open_store(plan, now, stack, read_only=plan.sweep_options.dry_run)
         throttle = Throttle(plan.sweep_options.concurrency)
-        bus.subscribe("pace", reply=lambda method, code, seconds: throttle.on_reply(code, seconds, method))
+        bus.reply.subscribe("pace", lambda method, code, seconds: throttle.on_reply(code, seconds, method))
         if not plan.sweep_options.dry_run:
             _remember_stops(store, plan.sweep_options, bus)
         _listen_for_decisions(plan, bus, stack)
@@ -147,8 +147,8 @@ async def _service(
         throttle=throttle,
         outages=outages,
         every=None if plan.once else plan.every,
-        on_decision=bus.on_decision,
-        on_user_decision=bus.on_user_decision,
+        on_decision=bus.decision,
+        on_user_decision=bus.user_decision,
     )
     return CullerService(
         sweep.look,
@@ -156,7 +156,7 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_sweep=bus.on_sweep,
+        on_sweep=bus.end_of_sweep,
     )
 
 
@@ -201,7 +201,8 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
         brakes.clear()
         store.save_stops()
 
-    bus.subscribe("state_file", decision=remember, end_of_sweep=save)
+    bus.decision.subscribe("state_file", remember)
+    bus.end_of_sweep.subscribe("state_file", save)
 
 
 def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
@@ -213,9 +214,11 @@ def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> N
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        bus.subscribe("decision_log", decision=written, user_decision=written)
+        bus.decision.subscribe("decision_log", written)
+        bus.user_decision.subscribe("decision_log", written)
     if plan.sweep_options.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        bus.subscribe("dry run", decision=_print, user_decision=_print)
+        bus.decision.subscribe("dry run", _print)
+        bus.user_decision.subscribe("dry run", _print)
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
@@ -238,10 +241,10 @@ async def _show(
         from k8s_hub.culler.metrics import Metrics, serving
 
         metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
-        bus.subscribe(
-            "metrics", decision=metrics.on_decision, end_of_sweep=metrics.on_sweep, reply=metrics.on_reply
-        )
-        bus.subscribe("health", end_of_sweep=pulse.on_sweep)
+        bus.decision.subscribe("metrics", metrics.on_decision)
+        bus.end_of_sweep.subscribe("metrics", metrics.on_sweep)
+        bus.reply.subscribe("metrics", metrics.on_reply)
+        bus.end_of_sweep.subscribe("health", pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -253,12 +256,9 @@ async def _show(
         from k8s_hub.culler.web.app import serve_page
 
         board = Board()
-        bus.subscribe(
-            "page",
-            decision=board.on_decision,
-            end_of_sweep=board.on_sweep,
-            missing_scopes=partial(setattr, board, "missing_scopes"),
-        )
+        bus.decision.subscribe("page", board.on_decision)
+        bus.end_of_sweep.subscribe("page", board.on_sweep)
+        bus.missing_scopes.subscribe("page", partial(setattr, board, "missing_scopes"))
         page = serve_page(
             plan.page,
             board=board,
@@ -364,7 +364,7 @@ class _ScopeLog:
             if sentence not in self._logged:
                 log.warning("%s", sentence)
         self._logged = frozenset(sentences)
-        self._bus.on_missing_scopes(missing)
+        self._bus.missing_scopes(missing)
 
 
 @contextmanager

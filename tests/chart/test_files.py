@@ -296,7 +296,7 @@ def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment)
     held = {scope for role in roles for scope in role["scopes"]}
     plan = culler_of(values).plan()
     assert plan.decider.scopes
-    wanted = needs.needs(culls_users=False, is_dry_run=False, of_rules=plan.decider.scopes)
+    wanted = needs.Options(of_rules=plan.decider.scopes).needs(held)
     assert [*needs.lacking([*wanted], held)] == []
 
 

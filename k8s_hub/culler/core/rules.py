@@ -121,8 +121,6 @@ def most_lenient(possible: Sequence[Limits]) -> Limits:
     return replace(possible[0], **longest, may_be_exempt=longest["exempt"] and not possible[0].exempt)
 
 
-__all__ = ["BadOption", "Doubt", "MatchedRule", "Rule", "Rules"]
-
 LONGEST_WORD = 100_000
 """In characters: patterns see only this much of a choice, because users can send texts of any length."""
 
