@@ -1,8 +1,9 @@
 """Formats values for people: untrusted text, durations, times, amounts and tables."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,11 @@ def printable(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def nearest(word: object, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Return the known word that is most like this one, for "did you mean ...?"; empty: none is like it."""
+    return next(iter(get_close_matches(str(word), known, n=1, cutoff=likeness)), "")
 
 
 def is_http_url(value: object) -> bool:

@@ -15,6 +15,7 @@ from k8s_hub.text import (
     format_table,
     format_time,
     message_text,
+    nearest,
     printable,
     quoted,
 )
@@ -143,3 +144,11 @@ def test_columns_of_a_table_are_as_wide_as_they_need_to_be():
         "ada          5 d",
         "christopher",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "likeness", "found"),
+    [("timeot", 0.6, "timeout"), ("timeot", 0.99, ""), ("memory", 0.6, ""), (7, 0.6, "")],
+)
+def test_the_nearest_of_the_known_words(word, likeness, found):
+    assert nearest(word, ["timeout", "max_age"], likeness=likeness) == found

@@ -6,7 +6,7 @@ from typing import Any
 from traitlets.config import Config
 
 from k8s_hub import KubeSpawner
-from k8s_hub.culler.core.reading import suggestion
+from k8s_hub.text import nearest
 
 HUB = SimpleNamespace(
     public_host="", api_url="http://hub:8081/hub/api", base_url="/hub/", url="http://hub:8081/hub/"
@@ -28,7 +28,9 @@ def bare_spawner(
     known = spawner_class.class_trait_names()
     for name in traits:
         if name not in known:
-            raise TypeError(f"{spawner_class.__name__} has no option {name!r}{suggestion(name, known)}")
+            similar = nearest(name, known)
+            hint = f"; did you mean {similar}?" if similar else ""
+            raise TypeError(f"{spawner_class.__name__} has no option {name!r}{hint}")
     user = SimpleNamespace(
         name=username,
         id=7,

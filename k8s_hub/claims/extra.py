@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +14,7 @@ from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_
 from k8s_hub.objects import quantities
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import nearest
 
 KEEP_ANNOTATION = "hub.jupyter.org/keep"
 """On an extra claim: its `RetentionPolicy`."""
@@ -167,8 +167,8 @@ def _parse(place: str, entry: Any, default: Mapping[str, Any]) -> ExtraClaim:
     given = {**default, **entry}
     for key in given:
         if key not in known:
-            nearest = get_close_matches(str(key), known, n=1)
-            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+            similar = nearest(key, known)
+            hint = f" (did you mean {similar}?)" if similar else ""
             raise ValueError(f"{place}.{key}: unknown key{hint}; the keys are {', '.join(known)}")
     for key in ("name", "capacity", "mount_path"):
         if key not in given:

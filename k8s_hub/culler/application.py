@@ -2,19 +2,14 @@
 
 import logging
 import os
-import re
-import ssl
 import sys
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from datetime import datetime
 from inspect import unwrap
 from logging.handlers import RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from traitlets import Bool, Integer, TraitError, TraitType, Unicode, default
 from traitlets.config import Application, Config
@@ -23,45 +18,17 @@ from traitlets.config.loader import ArgumentError, DeferredConfig, LazyConfigVal
 
 from k8s_hub._version import __version__
 from k8s_hub.clock import utcnow
-from k8s_hub.culler.beside import TOKEN, culler_of, environment_of_hub
+from k8s_hub.culler.beside import environment_of_hub
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.core.extensions import ExtensionLimits
-from k8s_hub.culler.core.flags import UsageError, normalised
-from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
-from k8s_hub.culler.core.probing import BadTemplate
-from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, every, parse_rules_file
-from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
-from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.notifications import WarningSettings
-from k8s_hub.culler.options import (
-    GROUPS,
-    LONGEST,
-    PARTS,
-    SECRETS,
-    WITHOUT_FLAG,
-    CareOptions,
-    HubOptions,
-    LimitOptions,
-    LogOptions,
-    MonitoringOptions,
-    ProbeOptions,
-    UserOptions,
-    WarningOptions,
-    help_lines,
-    option_names,
-)
+from k8s_hub.culler.core.flags import normalised
+from k8s_hub.culler.core.mistakes import BadOption, every
+from k8s_hub.culler.core.page_settings import PageSettings, has_page
+from k8s_hub.culler.options import GROUPS, PARTS, SECRETS, WITHOUT_FLAG, Options, help_lines, option_names
 from k8s_hub.culler.parent import hub_that_started_us
-from k8s_hub.culler.probe import ProbeSettings
-from k8s_hub.culler.service import SPREAD_PART
-from k8s_hub.culler.sweep import SweepOptions
-from k8s_hub.culler.wiring import CannotStart, Plan, serve, serve_problem_page
-from k8s_hub.hub.connection import (
-    HubConnectionSettings,
-    internal_ssl_context,
-    servers_ssl_context,
-)
+from k8s_hub.culler.plan import Plan, contradictions, decider_of, make_plan, rules_of, scope_options
+from k8s_hub.culler.wiring import CannotStart, serve, serve_problem_page
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import has_credentials, is_http_url, printable, quoted
+from k8s_hub.text import is_http_url, printable, quoted
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -74,9 +41,6 @@ _OPTIONS: Mapping[str, TraitType[Any, Any]] = {
 }
 _FLAGGED = [name for name in _OPTIONS if name not in WITHOUT_FLAG]
 _SWITCHES = [name for name in _FLAGGED if isinstance(_OPTIONS[name], Bool)]
-
-
-_ROTATION = re.compile("[SMHD]|W[0-6]|midnight", re.IGNORECASE)
 
 
 class BadOptions(SystemExit):
@@ -108,17 +72,7 @@ def _flag(trait: str) -> str:
     return trait.replace("_", "-")
 
 
-class IdleCuller(
-    LimitOptions,
-    UserOptions,
-    ProbeOptions,
-    WarningOptions,
-    CareOptions,
-    MonitoringOptions,
-    LogOptions,
-    HubOptions,
-    Application,
-):
+class IdleCuller(Options, Application):
     """Stops idle servers of a JupyterHub. Volumes stay."""
 
     clock: Callable[[], datetime] = staticmethod(utcnow)
@@ -159,7 +113,6 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     _log_formatter_cls = LineFormatter
     _is_reading = False
     _read_from = ""  # what errors of the options that are being read begin with
-    _gathers = False  # whether the caller of `_refuse` gathers what others refuse, too
 
     def __init__(self, **kwargs: Any) -> None:
         self._invalid: dict[str, str] = {}  # the errors of options, until all are read
@@ -205,31 +158,74 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     # --- Reading the configuration ---
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
-        """Read flags and the config file; flags override the file. Exit if one is invalid."""
-        arguments = sys.argv[1:] if argv is None else argv
-        try:
-            flags = normalised(
-                arguments,
-                switches=_OF_TRAITLETS | set(self.flags),
-                valued=set(self.aliases) | _trait_flags(),
-                secrets=_secret_flags(),
-            )
-        except UsageError as error:
-            self._refuse(str(error))
+        """Read flags and the config file; flags override the file. Exit with all mistakes."""
+        flags, mistakes = normalised(
+            sys.argv[1:] if argv is None else argv,
+            switches=_OF_TRAITLETS | set(self.flags),
+            valued=set(self.aliases) | _trait_flags(),
+            secrets=_secret_flags(),
+        )
         self._is_reading = True
         try:
             unwrap(Application.parse_command_line)(self, flags)  # see _load
+            if mistakes:  # an argument may be the value of a flag that was left out
+                self._read_config_file()
+            else:
+                every(lambda: self._take(self.extra_args), self._read_config_file)
         except (TraitError, ArgumentError) as error:
-            self._refuse(str(error), code=1)
-        self._take(self.extra_args)
-        if self._invalid and self.generate_config:
-            self._refuse(*self._invalid.values(), code=1)
-        if not self.generate_config:
-            self._read_config_file()
-            self._refuse_mistakes()
-            self._warn_of_unused()
-            if self.log_file_prefix:
-                self._log_to_file()
+            self._refuse(*mistakes, str(error), code=1)
+        except BadOption as error:
+            mistakes += error.sentences
+        is_complete = (
+            not mistakes
+        )  # otherwise options may be missing, and no mistake may blame their defaults
+        mistakes += self._invalid.values()
+        if self.generate_config:
+            self._refuse_any(mistakes)
+            return
+        if is_complete:
+            mistakes += contradictions(self, self.environment, invalid=self._invalid)
+        if mistakes:
+            mistakes += self._mistakes_of_plan(is_complete=is_complete)
+        self._refuse_any(mistakes)
+        self._warn_of_unused()
+        if self.log_file_prefix:
+            self._log_to_file()
+
+    def _mistakes_of_plan(self, *, is_complete: bool) -> Sequence[str]:
+        """Return what `plan` would refuse; if options may be missing, of the rules only."""
+        try:
+            if is_complete:
+                make_plan(self, self.environment)
+            else:
+                rules_of(self)
+        except BadOption as error:
+            return error.sentences
+        return ()
+
+    def _refuse_any(self, mistakes: Sequence[str]) -> None:
+        if mistakes:
+            self._refuse(*mistakes, code=1 if self._invalid else 2)
+
+    def plan(self) -> Plan:
+        """Return the checked configuration. Exit with all mistakes."""
+        try:
+            return make_plan(self, self.environment)
+        except BadOption as error:
+            self._refuse(*error.sentences)
+
+    @property
+    def scope_options(self) -> needs.Options:
+        """The options that need scopes of the token; exit if the rules are invalid."""
+        try:
+            return scope_options(self, decider_of(self))
+        except BadOption as error:
+            self._refuse(*error.sentences)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables with URL and token. What only shows decisions also takes those of a culler that runs beside it."""
+        return environment_of_hub() if self.only_shows else os.environ
 
     def _load_config(
         self,
@@ -289,16 +285,18 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     def _take(self, arguments: Sequence[str]) -> None:
         """Read the positional arguments."""
         if arguments:
-            self._refuse(f"unexpected argument {arguments[0]!r}")
+            raise BadOption(f"unexpected argument {arguments[0]!r}")
 
     def _read_config_file(self) -> None:
+        if self.generate_config:
+            return
         path = Path(self.config_file)
         if path.suffix not in {".py", ".json"}:
-            self._refuse(f"config must name a .py or .json file, not {self.config_file!r}")
+            raise BadOption(f"config must name a .py or .json file, not {self.config_file!r}")
         if path.is_file():
             self._load(path)
         elif self.config_file != DEFAULT_CONFIG_FILE:
-            self._refuse(f"config file {self.config_file!r} does not exist")
+            raise BadOption(f"config file {self.config_file!r} does not exist")
 
     def _load(self, path: Path) -> None:
         self._read_from = f"config file {self.config_file!r}: "
@@ -306,7 +304,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             # Unwrapped: at level DEBUG, traitlets would log the whole configuration with an invalid value.
             unwrap(Application.load_config_file)(self, str(path))
         except TraitError as error:
-            self._refuse(f"config file {self.config_file!r}: {error}", code=1)
+            raise BadOption(f"config file {self.config_file!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - the admin's Python file may raise anything
             lines = [
                 step.lineno
@@ -314,7 +312,9 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
                 if Path(step.filename).name == path.name
             ]
             where = f", line {lines[-1]}" if lines else ""
-            self._refuse(f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}")
+            raise BadOption(
+                f"config file {self.config_file!r}{where}: {type(error).__name__}: {error}"
+            ) from None
         self._check_sections()
 
     def _check_sections(self) -> None:
@@ -327,341 +327,16 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
                 IdleCuller.__name__,
             )
 
-    def _refuse(self, *sentences: str, code: int = 2) -> NoReturn:
-        if not self._gathers:
-            for sentence in sentences:
-                print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
-        raise BadOptions(sentences, code)
-
-    def _refused_by(self, steps: Iterable[Callable[[], object]]) -> list[str]:
-        """Run all steps; return what they refuse, each once."""
-        sentences: list[str] = []
-        for step in steps:
-            try:
-                with self._gathering():
-                    step()
-            except BadOptions as refused:
-                sentences += refused.sentences
-        return list(dict.fromkeys(sentences))
-
-    @contextmanager
-    def _gathering(self) -> Iterator[None]:
-        before, self._gathers = self._gathers, True
-        try:
-            yield
-        finally:
-            self._gathers = before
-
-    # --- The plan ---
-
-    def plan(self) -> Plan:
-        """Return the checked options. Exit if they contradict each other."""
-        if refused := self._refused_by(self._steps_of_plan()):
-            self._refuse(*refused)
-        return Plan(
-            hub=self.connection_settings(),
-            sweep_options=self.sweep_options,
-            decider=self.decider,
-            every=self.every,
-            activity_interval=_time(self.activity_interval),
-            probe=self._probe_settings() if self.ask_servers else None,
-            warning=self._warning() if self.warn_before and not self.only_shows else None,
-            extension_limits=ExtensionLimits(
-                longest=timedelta(seconds=self.keep_longest), per_week=self.keep_per_week
-            ),
-            state_file=Path(self.state_file) if self.state_file else None,
-            once=self.once,
-            decision_log=self.decision_log,
-            metrics_ip=self.metrics_ip,
-            metrics_port=self.metrics_port,
-            page=self._page() if _has_page() else None,
-        )
-
-    def _steps_of_plan(self) -> Iterator[Callable[[], object]]:
-        yield lambda: self.decider
-        yield self._checked_url
-        yield self._token
-        yield self._request_timeout
-        if self.ssl_enabled:
-            yield lambda: self._ssl_context(internal_ssl_context)
-        if self.ask_servers:
-            yield self._probe_settings
-        if _has_page():
-            yield self._page
-
-    @property
-    def only_shows(self) -> bool:
-        """Whether it only shows decisions, without stops, deletions and warnings."""
-        return self.dry_run
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The variables with URL and token. What only shows decisions also takes those of a culler that runs beside it."""
-        return environment_of_hub() if self.only_shows else os.environ
-
-    @property
-    def sweep_options(self) -> SweepOptions:
-        """The options of each sweep."""
-        return SweepOptions(
-            concurrency=self.concurrency,
-            page_size=self.api_page_size,
-            cull_users=self.cull_users,
-            remove_named_servers=self.remove_named_servers,
-            dry_run=self.dry_run,
-            brake_percent=self.brake_percent,
-            spread=self.every * SPREAD_PART if self.spread else timedelta(),
-        )
-
-    @property
-    def decider(self) -> Decider:
-        """The decider, with all limits and rules."""
-        limits = Limits(
-            **{
-                name: key.read(int(getattr(self, name)), name)  # traitlets accepts False as an integer
-                for name, key in LIMIT_KEYS.items()
-                if self.has_trait(name)
-            },
-            default_servers=self.cull_default_servers,
-            named_servers=self.cull_named_servers,
-            admins=self.cull_admin_users,
-        )
-        (rules, user_rules), notice = self._rules(), _time(self.warn_before)
-        for rule in rules.rules:
-            timeout = rule.limits.get("timeout")
-            if notice is not None and timeout is not None and timeout <= notice:
-                self._refuse(
-                    f"warn_before must be less than the timeout of each rule, not {self.warn_before}: the timeout of "
-                    f"{rule.name} is {int(timeout.total_seconds())}. Otherwise the culler would warn active users"
-                )
-        return Decider(
-            limits=limits,
-            rules=rules,
-            user_limits=self._user_limits(limits) if self._has_user_limits else None,
-            user_rules=user_rules,
-            hook=self.cull_arbiter_hook,
-            notice=notice,
-        )
-
-    @property
-    def _has_user_limits(self) -> bool:
-        return self.user_timeout is not None or self.user_max_age is not None
-
-    def _user_limits(self, limits: Limits) -> Limits:
-        """Return the limits for deleting users; by default those of servers, without rules."""
-        return replace(
-            limits,
-            timeout=limits.timeout if self.user_timeout is None else timedelta(seconds=self.user_timeout),
-            max_age=limits.max_age if self.user_max_age is None else _time(self.user_max_age),
-        )
-
-    @property
-    def every(self) -> timedelta:
-        """The time between two sweeps."""
-        return timedelta(seconds=self.cull_every or max(1, self.timeout // 2))
-
-    def _rules(self) -> tuple[Rules, Rules]:
-        """Return the rules for servers, and those for users."""
-        try:
-            if not self.rules_file:
-                of_servers, of_users, places = self.rules, self.user_rules, ("rules", "user_rules")
-            else:
-                of_servers, of_users = sections(self._content_of_rules_file(), self.rules_file)
-                places = (f"{self.rules_file}: rules", f"{self.rules_file}: users")
-            rules, user_rules = every(
-                lambda: Rules.parse(of_servers, places[0]), lambda: Rules.parse_users(of_users, places[1])
-            )
-        except BadRule as error:
-            self._refuse(*error.sentences)
-        except BadRulesFile as error:
-            self._refuse(str(error))
-        return rules, user_rules
-
-    def _content_of_rules_file(self) -> Any:
-        path = Path(self.rules_file)
-        if path.suffix not in RULES_FILES:
-            self._refuse(f"rules_file {str(path)!r} must be a .yaml or .json file")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            self._refuse(f"rules_file {str(path)!r} cannot be read: {error.strerror}")
-        return parse_rules_file(content, path)
-
-    def _probe_settings(self) -> ProbeSettings:
-        try:
-            return ProbeSettings(
-                token=self._token() if self.ask_with_own_token else "",
-                timeout_seconds=self.ask_timeout,
-                concurrency=self.ask_concurrency,
-                per_sweep=self.ask_limit,
-                url_template=self.server_url_template,
-                ssl_context=self._ssl_context(servers_ssl_context) if self.ssl_enabled else None,
-            )
-        except BadTemplate as error:
-            self._refuse(str(error))
-
-    def _page(self) -> PageSettings:
-        try:
-            return PageSettings.of(os.environ, api_url=self._checked_url(), token=self._token())
-        except BadPageSettings as error:
-            self._refuse(str(error))
-
-    def _warning(self) -> WarningSettings:
-        return WarningSettings(url=self.warn_url, hook=self.warn_hook, keep_url=_keep_url())
-
-    def _refuse_mistakes(self) -> None:
-        """Refuse all that is wrong with the options at once, so that nobody corrects them one by one."""
-        mistakes = [*self._invalid.values()]
-        with_null = list(self._with_null_characters())  # no further check can use these
-        mistakes += with_null or [
-            sentence
-            for options, sentence in self._contradictions()
-            if self._invalid.keys().isdisjoint(options)
-        ]
-        if mistakes and not with_null:
-            mistakes += self._refused_by(self._steps_of_plan())
-        if mistakes:
-            self._refuse(*dict.fromkeys(mistakes), code=1 if self._invalid else 2)
-
-    def _contradictions(self) -> Iterator[tuple[Sequence[str], str]]:
-        """Yield options that are wrong together, and the error: void if one of them is invalid by itself."""
-        yield from self._set_twice()
-        yield from self._wrong_alone()
-        yield from self._wrong_warnings()
-
-    def _with_null_characters(self) -> Iterator[str]:
-        """Yield null characters, because Python's own error would not name the option."""
-        for name in _FLAGGED:
-            value = getattr(self, name)
-            if isinstance(value, str) and "\0" in value:
-                yield f"{name} {quoted(value)} has a null character"
-
-    def _set_twice(self) -> Iterator[tuple[Sequence[str], str]]:
-        for name, given in (("rules", self.rules), ("user_rules", self.user_rules)):
-            if given and self.rules_file:
-                yield (
-                    (name, "rules_file"),
-                    f"{name} and rules_file {self.rules_file!r} are both set: set only one of them",
-                )
-        if self.warn_url and self.warn_hook is not None:
-            yield ("warn_url", "warn_hook"), "warn_url and warn_hook are both set: set only one of them"
-
-    def _wrong_alone(self) -> Iterator[tuple[Sequence[str], str]]:
-        if self.warn_url and not is_http_url(self.warn_url):
-            # Without the value, which may be a secret.
-            yield ("warn_url",), "warn_url must be a URL such as https://example.org/warnings"
-        if self.log_file_prefix and not _ROTATION.fullmatch(self.log_rotate_when):
-            yield (
-                ("log_rotate_when",),
-                f"log_rotate_when must be S, M, H, D, W0 to W6 or midnight, not {self.log_rotate_when!r}",
-            )
-
-    def _wrong_warnings(self) -> Iterator[tuple[Sequence[str], str]]:
-        ways = ("warn_before", "warn_url", "warn_hook")
-        has_way = bool(self.warn_url) or self.warn_hook is not None
-        if self.warn_before and not has_way and (sentence := self._without_way()):
-            yield ways, sentence
-        if has_way and not self.warn_before:
-            yield (
-                ways,
-                "warn_url or warn_hook is set, but warn_before is 0: set warn_before to the seconds between warning and stop",
-            )
-        if self.warn_before and self.once and not (self.state_file or self.only_shows):
-            yield (
-                ("warn_before", "once", "state_file"),
-                f"once with warn_before {self.warn_before} needs a state_file: without it, each run would warn again and never stop a server",
-            )
-        if self.warn_before >= self.timeout:
-            yield (
-                ("warn_before", "timeout"),
-                f"warn_before must be less than timeout ({self.timeout}), not {self.warn_before}. Otherwise the culler would warn active users",
-            )
-
-    def _without_way(self) -> str:
-        """Return what is wrong with warnings that have no way to the users; empty: nothing."""
-        sentence = f"warn_before is {self.warn_before}, but neither warn_url nor warn_hook is set"
-        if not self.only_shows:
-            return f"{sentence}: set one of them"
-        beside = None if self.dry_run else culler_of(self.url, self.environment.get(TOKEN, "").strip())
-        if beside is None:
-            self.log.warning(
-                "%s: without one of them, a culler stops no servers. Set %s here, too, if the culler has it",
-                sentence,
-                SECRETS["warn_url"],
-            )
-        elif not beside.has_warn_url:
-            return (
-                f"{sentence}, and the culler that runs here has neither: it stops no servers. Set one of them"
-            )
-        return ""
-
     def _warn_of_unused(self) -> None:
         given = self.config.get(IdleCuller.__name__, {})
         for name, needed in PARTS.items():
             if given.get(name) and not getattr(self, needed):
                 self.log.warning("%s is set, but has no effect without %s", name, needed)
 
-    def connection_settings(self) -> HubConnectionSettings:
-        """Return how to reach the hub. Exit if an option for it is missing or invalid."""
-        return HubConnectionSettings(
-            url=self._checked_url(),
-            token=self._token(),
-            request_timeout=self._request_timeout(),
-            ssl_context=self._ssl_context(internal_ssl_context) if self.ssl_enabled else None,
-        )
-
-    def _checked_url(self) -> str:
-        if not self.url:
-            self._refuse(
-                "the hub's URL is not set: set --url or JUPYTERHUB_API_URL, such as http://localhost:8081/hub/api"
-            )
-        if has_credentials(self.url):
-            self._refuse(
-                "url must be a URL such as http://localhost:8081/hub/api, without user and password: the API token "
-                "replaces them in the Authorization header"
-            )
-        if not is_http_url(self.url):
-            self._refuse(f"url must be a URL such as http://localhost:8081/hub/api, not {self.url!r}")
-        return self.url
-
-    def _token(self) -> str:
-        token = self.environment.get("JUPYTERHUB_API_TOKEN", "").strip()
-        if not token:
-            self._refuse(
-                "JUPYTERHUB_API_TOKEN is not set: set it to the API token of the service. The hub sets it for services that it starts"
-            )
-        if not (token.isascii() and token.isprintable()):
-            self._refuse("JUPYTERHUB_API_TOKEN holds a character that cannot be part of a token")
-        return token
-
-    def _request_timeout(self) -> int:
-        written = os.environ.get("JUPYTERHUB_REQUEST_TIMEOUT", "")
-        digits = (written.strip() or "60").removeprefix("+")
-        # Compare the length first: int() refuses very long numbers.
-        if not digits.isdecimal() or len(digits) > len(str(LONGEST)) or int(digits) == 0:
-            self._refuse(
-                f"JUPYTERHUB_REQUEST_TIMEOUT must be a whole number of seconds, not {quoted(written)}"
-            )
-        return int(digits)
-
-    def _ssl_context(self, of: Callable[[Path], ssl.SSLContext]) -> ssl.SSLContext:
-        try:
-            return of(Path(self.internal_certs_location))
-        except OSError as error:
-            self._refuse(
-                f"ssl-enabled needs the hub's certificates in {self.internal_certs_location!r}: {error}"
-            )
-
-    @property
-    def scope_options(self) -> needs.Options:
-        """The options that need scopes of the token, without URL and token."""
-        return needs.Options(
-            culls_users=self.cull_users,
-            is_dry_run=self.dry_run,
-            of_rules=self.decider.scopes,
-            asks_servers=self.ask_servers,
-            has_template=bool(self.server_url_template),
-            shows_own_token=self.ask_with_own_token,
-        )
+    def _refuse(self, *sentences: str, code: int = 2) -> NoReturn:
+        for sentence in dict.fromkeys(sentences):
+            print(printable(f"{self.name}: {sentence}"), file=sys.stderr)  # noqa: T201 - usage, before any log
+        raise BadOptions(sentences, code)
 
     # --- Running ---
 
@@ -690,13 +365,13 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
 
     def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
         """Return the settings of this service's page, or None if the environment names no valid one."""
-        if not _has_page() or "--once" in arguments:
+        if not has_page(os.environ) or "--once" in arguments:
             return None
         api_url = os.environ.get("JUPYTERHUB_API_URL", "")
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()
         try:
             page = PageSettings.of(os.environ, api_url=api_url, token=token)
-        except BadPageSettings:
+        except BadOption:
             return None
         return page if token and is_http_url(api_url) else None
 
@@ -734,24 +409,3 @@ def _secret_flags() -> dict[str, str]:
         for name, variable in SECRETS.items()
         for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
-
-
-def _time(seconds: int) -> timedelta | None:
-    """Return a duration; 0 means none."""
-    return timedelta(seconds=seconds) if seconds else None
-
-
-def _has_page() -> bool:
-    """Return whether this service has an address; some hubs give a service without one port 0."""
-    url = os.environ.get("JUPYTERHUB_SERVICE_URL", "")
-    try:
-        return bool(url) and urlsplit(url).port != 0
-    except ValueError:
-        return True  # PageSettings reports the error
-
-
-def _keep_url() -> str | None:
-    """Return the URL of the page; without a host if the hub does not know its public URL."""
-    if not _has_page():
-        return None
-    return os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_SERVICE_PREFIX")

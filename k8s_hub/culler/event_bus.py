@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
-from typing import Any, ParamSpec
+from typing import Any, Generic, ParamSpec
 
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.report import SweepRecord
@@ -52,62 +52,34 @@ def guarded(name: str, listener: Callable[P, object]) -> Callable[P, None]:
     return call
 
 
-class EventBus:
-    """Owns the listeners. Each has a name, which the log shows if the listener raises."""
+class Event(Generic[P]):
+    """One kind of event: call it to emit one. Each listener has a name, which the log shows if it raises."""
 
     def __init__(self) -> None:
-        self._decisions: list[DecisionListener] = []
-        self._user_decisions: list[UserDecisionListener] = []
-        self._sweeps: list[Callable[[SweepRecord], object]] = []
-        self._replies: list[Callable[[str, int, float], object]] = []
-        self._missing_scopes: list[Callable[[tuple[str, ...]], object]] = []
+        self._listeners: list[Callable[P, None]] = []
 
-    def subscribe(
-        self,
-        name: str,
-        *,
-        decision: DecisionListener | None = None,
-        user_decision: UserDecisionListener | None = None,
-        end_of_sweep: Callable[[SweepRecord], object] | None = None,
-        reply: Callable[[str, int, float], object] | None = None,
-        missing_scopes: Callable[[tuple[str, ...]], object] | None = None,
-    ) -> None:
-        """Add listeners. ``reply`` gets method, code (0: no answer) and seconds; ``missing_scopes`` a message per scope."""
-        if decision is not None:
-            self._decisions.append(guarded(name, decision))
-        if user_decision is not None:
-            self._user_decisions.append(guarded(name, user_decision))
-        if end_of_sweep is not None:
-            self._sweeps.append(guarded(name, end_of_sweep))
-        if reply is not None:
-            self._replies.append(guarded(name, reply))
-        if missing_scopes is not None:
-            self._missing_scopes.append(guarded(name, missing_scopes))
+    def subscribe(self, name: str, listener: Callable[P, object]) -> None:
+        """Add a listener."""
+        self._listeners.append(guarded(name, listener))
 
-    def on_decision(self, decision: Decision, action: Action) -> None:
-        """Emit a decision about a server, with the resulting action."""
-        for listener in self._decisions:
-            listener(decision, action)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Emit an event."""
+        for listener in self._listeners:
+            listener(*args, **kwargs)
 
-    def on_user_decision(self, decision: UserDecision, action: Action) -> None:
-        """Emit a decision about a user, with the resulting action."""
-        for listener in self._user_decisions:
-            listener(decision, action)
 
-    def on_sweep(self, record: SweepRecord) -> None:
-        """Emit the record of a finished sweep."""
-        for listener in self._sweeps:
-            listener(record)
+class EventBus:
+    """Owns the listeners of a culler."""
 
-    def on_reply(self, method: str, code: int, seconds: float) -> None:
-        """Emit an answer of the hub."""
-        for listener in self._replies:
-            listener(method, code, seconds)
-
-    def on_missing_scopes(self, messages: tuple[str, ...]) -> None:
-        """Emit the messages about missing scopes; called when they change."""
-        for listener in self._missing_scopes:
-            listener(messages)
+    def __init__(self) -> None:
+        self.decision = Event[[Decision, Action]]()
+        self.user_decision = Event[[UserDecision, Action]]()
+        #: The record of a finished sweep.
+        self.end_of_sweep = Event[[SweepRecord]]()
+        #: An answer of the hub: method, code (0: no answer) and seconds.
+        self.reply = Event[[str, int, float]]()
+        #: A message for each scope that the token lacks; emitted when they change.
+        self.missing_scopes = Event[[tuple[str, ...]]]()
 
 
 # --- The decision log ---

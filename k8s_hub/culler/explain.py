@@ -12,12 +12,14 @@ from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision, named
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.core.report import Stop
 from k8s_hub.culler.outages import AWAY, Outages, as_swept
+from k8s_hub.culler.plan import Plan
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import STOPS_FOR, StateStore
-from k8s_hub.culler.wiring import Clock, Plan, TokenScopes, open_probe, open_store
+from k8s_hub.culler.wiring import Clock, TokenScopes, open_probe, open_store
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubNotFound
@@ -54,11 +56,11 @@ class Explain(IdleCuller):
         if self.generate_config:
             return
         if len(arguments) != 1 or not arguments[0].partition("/")[0]:
-            self._refuse(f"name one user or server, as USER or USER/SERVER, not {' '.join(arguments)!r}")
+            raise BadOption(f"name one user or server, as USER or USER/SERVER, not {' '.join(arguments)!r}")
         try:
             arguments[0].encode()
         except UnicodeEncodeError:
-            self._refuse(f"{arguments[0]!r} is not UTF-8: no user or server has such a name")
+            raise BadOption(f"{arguments[0]!r} is not UTF-8: no user or server has such a name") from None
         self.user, _, server = arguments[0].partition("/")
         self.server = server if "/" in arguments[0] else None
 

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
@@ -81,7 +81,7 @@ def _quoted(name: str) -> str:
     return "`" + "".join(f"\\x{ord(each):02x}" if each in "`<>&" else each for each in printable(name)) + "`"
 
 
-class Warnings:
+class Warnings(AbstractAsyncContextManager["Warnings"]):
     """Sends the warnings; owns the HTTP session of the webhook."""
 
     def __init__(self, settings: WarningSettings) -> None:
@@ -91,15 +91,7 @@ class Warnings:
             cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def __call__(self, decision: Decision, stop_at: datetime) -> bool:

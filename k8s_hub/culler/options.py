@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 from traitlets import Bool, Callable, Enum, HasTraits, Integer, List, TraitError, TraitType, Unicode, default
 
-LONGEST = 1_000_000_000
-"""In seconds: 31 years. A longer time is a mistake, and would lead to dates that do not exist."""
+from k8s_hub.culler.core.rules import LONGEST
 
 
 class _SecretText(Unicode[str, Any]):
@@ -325,6 +324,24 @@ SECRETS: Mapping[str, str] = {"warn_url": "IDLE_CULLER_WARN_URL"}
 
 WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook", *SECRETS})
 """Options for the config file only."""
+
+
+class Options(
+    LimitOptions,
+    UserOptions,
+    ProbeOptions,
+    WarningOptions,
+    CareOptions,
+    MonitoringOptions,
+    LogOptions,
+    HubOptions,
+):
+    """All options."""
+
+    @property
+    def only_shows(self) -> bool:
+        """Whether the culler only shows decisions, without stops, deletions and warnings."""
+        return self.dry_run
 
 
 def option_names(group: type[HasTraits]) -> list[str]:

@@ -15,11 +15,11 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import aiohttp
 from yarl import URL
@@ -118,19 +118,14 @@ _OF_THE_SERVER = frozenset({Silence.UNREACHABLE, Silence.SLOW})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """How to ask single-user servers; raise BadTemplate if ``url_template`` is invalid."""
+    """How to ask single-user servers."""
 
     token: str = field(default="", repr=False)  # sent to servers without a token of their own; empty: never
     timeout_seconds: float = 5.0  # for one server; the hub has the same time to make a token
     concurrency: int = 20  # servers to ask at the same time
     per_sweep: int = 1000  # servers to ask in one sweep
-    url_template: str = ""  # for servers without an address in their state; empty: none
+    template: Template | None = None  # of the addresses of servers without one in their state
     ssl_context: ssl.SSLContext | None = None  # None: the certificate authorities of the system
-    template: Template | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        if self.url_template:
-            object.__setattr__(self, "template", Template.parse(self.url_template))
 
 
 class _NoAnswer(Exception):
@@ -139,7 +134,7 @@ class _NoAnswer(Exception):
         self.kind = kind
 
 
-class ServerProbe:
+class ServerProbe(AbstractAsyncContextManager["ServerProbe"]):
     """Asks servers what they run; owns the HTTP session, the routes of one sweep, and the count of failures by kind.
 
     scopes: returns the scopes of the culler's token, or raises HubError; None: the token has all.
@@ -173,15 +168,7 @@ class ServerProbe:
             connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True, limit=0, force_close=True),
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def refresh(self) -> None:

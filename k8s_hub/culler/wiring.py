@@ -1,34 +1,31 @@
-"""Connects the parts of the culler: makes a running service from a plan, the checked configuration."""
+"""Connects the parts of the culler: makes a running service from a plan."""
 
 import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.policy import Cause
 from k8s_hub.culler.core.report import Pulse, Report, Stop, SweepRecord
-from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
-from k8s_hub.culler.notifications import Warnings, WarningSettings
+from k8s_hub.culler.notifications import Warnings
 from k8s_hub.culler.outages import Outages, heartbeat
+from k8s_hub.culler.plan import Plan
 from k8s_hub.culler.probe import ProbeSettings, ServerProbe, ServerTokens
 from k8s_hub.culler.service import CullerService, parent_is_gone, run_while
 from k8s_hub.culler.state import BadStateFile, StateFileInUse, StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.culler.throttling import Throttle
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
+from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError, HubUnavailable
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.text import format_duration, printable
@@ -50,26 +47,6 @@ TRY_AGAIN = timedelta(seconds=15)
 
 class CannotStart(Exception):
     """A file or port of the options is not available; the message is for the admin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The checked configuration. None and empty values switch a part off."""
-
-    hub: HubConnectionSettings
-    sweep_options: SweepOptions
-    decider: Decider
-    every: timedelta
-    activity_interval: timedelta | None
-    probe: ProbeSettings | None
-    warning: WarningSettings | None
-    extension_limits: ExtensionLimits
-    state_file: Path | None
-    once: bool
-    decision_log: str
-    metrics_ip: str
-    metrics_port: int
-    page: PageSettings | None
 
 
 async def serve(plan: Plan, now: Clock, hub_pid: int | None = None) -> int:
@@ -110,12 +87,12 @@ async def serve_problem_page(page: PageSettings, problem: str, hub_pid: int | No
 async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
     async with AsyncExitStack() as stack:
         bus = EventBus()
-        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.on_reply)))
+        api = HubApi(await stack.enter_async_context(HubConnection(plan.hub, on_reply=bus.reply)))
         for sentence in plan.decider.rules.surprises:
             log.warning("%s", sentence)
         store = await open_store(plan, now, stack, read_only=plan.sweep_options.dry_run)
         throttle = Throttle(plan.sweep_options.concurrency)
-        bus.subscribe("pace", reply=lambda method, code, seconds: throttle.on_reply(code, seconds, method))
+        bus.reply.subscribe("pace", lambda method, code, seconds: throttle.on_reply(code, seconds, method))
         if not plan.sweep_options.dry_run:
             _remember_stops(store, plan.sweep_options, bus)
         _listen_for_decisions(plan, bus, stack)
@@ -170,8 +147,8 @@ async def _service(
         throttle=throttle,
         outages=outages,
         every=None if plan.once else plan.every,
-        on_decision=bus.on_decision,
-        on_user_decision=bus.on_user_decision,
+        on_decision=bus.decision,
+        on_user_decision=bus.user_decision,
     )
     return CullerService(
         sweep.look,
@@ -179,7 +156,7 @@ async def _service(
         every=plan.every,
         now=now,
         heartbeat=partial(heartbeat, api.version, outages, now),
-        on_sweep=bus.on_sweep,
+        on_sweep=bus.end_of_sweep,
     )
 
 
@@ -224,7 +201,8 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
         brakes.clear()
         store.save_stops()
 
-    bus.subscribe("state_file", decision=remember, end_of_sweep=save)
+    bus.decision.subscribe("state_file", remember)
+    bus.end_of_sweep.subscribe("state_file", save)
 
 
 def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> None:
@@ -236,9 +214,11 @@ def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> N
                 f"decision_log {plan.decision_log!r} cannot be written: {error.strerror}"
             ) from None
         stack.callback(written.close)
-        bus.subscribe("decision_log", decision=written, user_decision=written)
+        bus.decision.subscribe("decision_log", written)
+        bus.user_decision.subscribe("decision_log", written)
     if plan.sweep_options.dry_run and plan.decision_log != STANDARD_OUTPUT:
-        bus.subscribe("dry run", decision=_print, user_decision=_print)
+        bus.decision.subscribe("dry run", _print)
+        bus.user_decision.subscribe("dry run", _print)
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
@@ -261,10 +241,10 @@ async def _show(
         from k8s_hub.culler.metrics import Metrics, serving
 
         metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
-        bus.subscribe(
-            "metrics", decision=metrics.on_decision, end_of_sweep=metrics.on_sweep, reply=metrics.on_reply
-        )
-        bus.subscribe("health", end_of_sweep=pulse.on_sweep)
+        bus.decision.subscribe("metrics", metrics.on_decision)
+        bus.end_of_sweep.subscribe("metrics", metrics.on_sweep)
+        bus.reply.subscribe("metrics", metrics.on_reply)
+        bus.end_of_sweep.subscribe("health", pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -276,12 +256,9 @@ async def _show(
         from k8s_hub.culler.web.app import serve_page
 
         board = Board()
-        bus.subscribe(
-            "page",
-            decision=board.on_decision,
-            end_of_sweep=board.on_sweep,
-            missing_scopes=partial(setattr, board, "missing_scopes"),
-        )
+        bus.decision.subscribe("page", board.on_decision)
+        bus.end_of_sweep.subscribe("page", board.on_sweep)
+        bus.missing_scopes.subscribe("page", partial(setattr, board, "missing_scopes"))
         page = serve_page(
             plan.page,
             board=board,
@@ -379,26 +356,15 @@ class _ScopeLog:
         self._logged: frozenset[str] = frozenset()
 
     def __call__(self, has: frozenset[str]) -> None:
-        missing = tuple(needs.lacking(self._wanted(has), has))
-        probe = self._plan.probe
-        dangers = needs.dangers(has, shows_own_token=probe is not None and bool(probe.token))
+        options = self._plan.scope_options
+        missing = tuple(needs.lacking(options.needs(has), has))
+        dangers = needs.dangers(has, shows_own_token=options.shows_own_token)
         sentences = (*missing, *dangers)
         for sentence in sentences:
             if sentence not in self._logged:
                 log.warning("%s", sentence)
         self._logged = frozenset(sentences)
-        self._bus.on_missing_scopes(missing)
-
-    def _wanted(self, has: frozenset[str]) -> list[needs.Need]:
-        plan, probe = self._plan, self._plan.probe
-        return needs.Options(
-            culls_users=plan.sweep_options.cull_users,
-            is_dry_run=plan.sweep_options.dry_run,
-            of_rules=plan.decider.scopes,
-            asks_servers=probe is not None,
-            has_template=probe is not None and bool(probe.url_template),
-            shows_own_token=probe is not None and bool(probe.token),
-        ).needs(has)
+        self._bus.missing_scopes(missing)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ class Examination:
         return list(rights.check_scopes(culler.scopes, whose, self._wanted(culler)))
 
     def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
-        return None if self.culler_options is None else self.culler_options.needs(held_by.scopes)
+        return None if self.culler_options is None else tuple(self.culler_options.needs(held_by.scopes))
 
     async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
         claims = await self._if_allowed(CLAIMS, self.settings.namespace)

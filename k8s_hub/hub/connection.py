@@ -4,10 +4,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -64,7 +64,7 @@ def _context(certificates: Path, authority: str) -> ssl.SSLContext:
     return context
 
 
-class HubConnection:
+class HubConnection(AbstractAsyncContextManager["HubConnection"]):
     """Owns the HTTP session; raises `HubError` for everything that is not a success."""
 
     def __init__(self, settings: HubConnectionSettings, on_reply: OnReply | None = None) -> None:
@@ -77,15 +77,7 @@ class HubConnection:
             connector=aiohttp.TCPConnector(ssl=settings.ssl_context or True, limit=0),
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def request(

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import random
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -113,15 +114,16 @@ class _Cluster:
         return self._event_watches[namespace]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.pending_deletes.close()
-        for watch in self._event_watches.values():
-            await watch.close()
-        for shared in self._informers.values():
-            await shared.informer.close()
-        await self._connection.close()
+        async with AsyncExitStack() as stack:  # in reverse order, and all of it even if a part raises
+            stack.push_async_callback(self._connection.close)
+            for shared in self._informers.values():
+                stack.push_async_callback(shared.informer.close)
+            for watch in self._event_watches.values():
+                stack.push_async_callback(watch.close)
+            stack.push_async_callback(self.pending_deletes.close)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 _pools: "dict[asyncio.AbstractEventLoop, InformerPool]" = {}
@@ -201,19 +203,18 @@ class InformerPool:
 
     async def close(self) -> None:
         """End all tasks and connections. The pool can then be used again from scratch."""
-        for client in self._library.values():
-            await client.close()
-        self._library.clear()
         opening = dict(self._clusters)
-        for task in opening.values():
-            task.cancel()
-        for opened in await asyncio.gather(*opening.values(), return_exceptions=True):
-            if isinstance(opened, _Cluster):
-                await opened.close()
-        # Forgotten last: the work that has to end must not open another connection meanwhile.
-        for settings, task in opening.items():
-            if self._clusters.get(settings) is task:
-                del self._clusters[settings]
+        async with AsyncExitStack() as stack:  # in reverse order, and all of it even if a part raises
+            # Forgotten last: the work that has to end must not open another connection meanwhile.
+            for settings, task in opening.items():
+                stack.callback(self._forget, settings, task)
+                task.cancel()
+            for client in self._library.values():
+                stack.push_async_callback(client.close)
+            self._library.clear()
+            for opened in await asyncio.gather(*opening.values(), return_exceptions=True):
+                if isinstance(opened, _Cluster):
+                    stack.push_async_callback(opened.close)
 
     async def _cluster(self, settings: ConnectionSettings) -> _Cluster:
         task = self._clusters.get(settings)
@@ -232,5 +233,9 @@ class InformerPool:
 
     def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:
         # Asking for the exception also marks it as seen: all who waited may have been cancelled.
-        if (task.cancelled() or task.exception()) and self._clusters.get(settings) is task:
+        if task.cancelled() or task.exception():
+            self._forget(settings, task)
+
+    def _forget(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:
+        if self._clusters.get(settings) is task:
             del self._clusters[settings]

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from enum import Enum, StrEnum
 from string import Formatter
 from typing import Any, Self
 
 from k8s_hub.naming import slugs
+from k8s_hub.text import nearest
 
 
 class SettingError(ValueError):
@@ -189,8 +189,8 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     try:
         return template.format(**values)
     except KeyError as error:
-        nearest = get_close_matches(str(error.args[0]), values, n=1)
-        hint = f" (did you mean {{{nearest[0]}}}?)" if nearest else ""
+        similar = nearest(error.args[0], values)
+        hint = f" (did you mean {{{similar}}}?)" if similar else ""
         fault = f"has an unknown field{hint}"
     except (ValueError, IndexError, AttributeError, TypeError):
         fault = "is a malformed template"

@@ -5,7 +5,6 @@ Whatever KubeSpawner accepts or ignores is accepted here.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import chain
 from typing import Any
 
@@ -20,7 +19,7 @@ from k8s_hub.profiles.listing import (
     with_places,
 )
 from k8s_hub.profiles.selection import filled_in
-from k8s_hub.text import kind_of
+from k8s_hub.text import kind_of, nearest
 
 FOREIGN_RULES = ("allowed_groups", "allowed_users")
 """Keys that KubeSpawner ignores and that administrators' functions may use. k8s_hub 0.1 restricted access by them."""
@@ -102,8 +101,8 @@ def unknown_overrides(
     """Yield a message for each override of an unknown option; ``options`` are candidates for "did you mean"."""
     for place, name, _ in overridden(profiles):
         if not is_known(name):
-            similar = get_close_matches(name, options, n=1)
-            hint = f"; did you mean {similar[0]}?" if similar else "; it is set, but only hooks can use it"
+            similar = nearest(name, options)
+            hint = f"; did you mean {similar}?" if similar else "; it is set, but only hooks can use it"
             yield f"{place}: is not an option of the spawner{hint}"
 
 

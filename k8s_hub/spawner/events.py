@@ -8,7 +8,6 @@ of the pod for the user. The names are those of KubeSpawner's module `kubespawne
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from html import escape
 from typing import Any
 
@@ -25,7 +24,7 @@ from k8s_hub.spawner.config.kinds import OneOf
 from k8s_hub.spawner.progress import PodEvent, Update, Waited
 from k8s_hub.spawner.run_log import BROKEN_CODE, name_of
 from k8s_hub.spawner.start_queue import Place
-from k8s_hub.text import format_duration
+from k8s_hub.text import format_duration, nearest
 
 FIELDS = ("reportingComponent", "fieldPath", "reason", "message", "type")
 """The fields of an event that a rule can match."""
@@ -170,8 +169,8 @@ def _check(place: str, rule: object) -> None:
 
 def _check_pattern(place: str, field: object, pattern: object) -> None:
     if field not in FIELDS:
-        near = get_close_matches(str(field), FIELDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(FIELDS)}"
+        similar = nearest(field, FIELDS)
+        hint = f"; did you mean {similar!r}?" if similar else f"; there are {', '.join(FIELDS)}"
         raise TraitError(f"{place}: events are not matched by a field of this name{hint}")
     if not isinstance(pattern, str | re.Pattern):
         raise TraitError(f"{place}: {pattern!r} is neither a text nor a compiled regular expression")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,20 @@ from k8s_hub.spawner.spec import identity_of
 if TYPE_CHECKING:
     from k8s_hub.hub.users import ServerKey
 
-_BEGINS = "k8s_hub_begins_to_look_for_orphans"
-"""The key in the hub application's settings of the task that starts the search of this hub."""
 
-_IS_STARTED = "k8s_hub_looks_for_orphans"
-"""The key in the hub application's settings which says that the search of this hub was started."""
+@dataclass
+class _Search:
+    """The one search of a hub, in the settings of its application."""
+
+    beginning: asyncio.Task[None] | None = None
+    is_started: bool = False
+
+
+def _search_of(spawner: Any) -> _Search | None:
+    """Return the search of the spawner's hub; None: there is no hub, only a spawner."""
+    settings = getattr(spawner.user, "settings", {})
+    search: _Search = settings.setdefault("k8s_hub_search_for_orphans", _Search())
+    return search if "users" in settings else None
 
 
 def look_for_orphans_soon(spawner: Any) -> None:
@@ -32,14 +42,14 @@ def look_for_orphans_soon(spawner: Any) -> None:
 
     With namespaces of users, the search waits for the first that a server uses.
     """
-    settings = getattr(spawner.user, "settings", {})
-    if _BEGINS in settings or "users" not in settings or spawner.enable_user_namespaces:
+    search = _search_of(spawner)
+    if search is None or search.beginning is not None or spawner.enable_user_namespaces:
         return
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # the hub makes its spawners within its loop
         return
-    settings[_BEGINS] = loop.create_task(_begin(spawner), name="orphans begin")
+    search.beginning = loop.create_task(_begin(spawner), name="orphans begin")
 
 
 async def _begin(spawner: Any) -> None:
@@ -50,16 +60,16 @@ async def _begin(spawner: Any) -> None:
 
 async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
     """Start the one search of this hub for objects without a server, unless it was started."""
-    settings = getattr(spawner.user, "settings", None)
-    if settings is None or "users" not in settings or settings.get(_IS_STARTED):
+    search = _search_of(spawner)
+    if search is None or search.is_started:
         return
-    settings[_IS_STARTED] = True
+    search.is_started = True
     pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
     reconciler = Reconciler(
         api=cluster.api,
         pods=partial(pool.informers_of, connection, PODS),
         owned=[(resource, spawner.namespace) for resource in _owned_resources(spawner)],
-        hub=partial(hub_servers, settings["users"]),
+        hub=partial(hub_servers, spawner.user.settings["users"]),
         options=OrphanOptions(
             release_labels=dict(identity_of(spawner).release_labels),
             removes_all=spawner.orphans == "remove",

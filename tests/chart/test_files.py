@@ -142,7 +142,7 @@ def culler_of(values, config=None):
         words = [word.replace(path, Path(path).name) for word in words]
     culler = IdleCuller()
     culler.initialize(words)
-    culler.plan()
+    assert culler.plan()
     return culler
 
 
@@ -332,7 +332,7 @@ def test_the_roles_of_the_guide_have_the_scopes_that_its_rules_need(environment)
     held = {scope for role in roles for scope in role["scopes"]}
     plan = culler_of(values).plan()
     assert plan.decider.scopes
-    wanted = needs.needs(culls_users=False, is_dry_run=False, of_rules=plan.decider.scopes)
+    wanted = needs.Options(of_rules=plan.decider.scopes).needs(held)
     assert [*needs.lacking([*wanted], held)] == []
 
 
@@ -393,7 +393,7 @@ def assert_runs(values, codes, names):
     assert ("admin:server_state" in role["scopes"]) is has_page
     assert culler.timeout == 3600
     reads_the_file = culler.config_file.endswith("k8s-hub-culler.json")
-    assert bool(culler.decider.rules.rules) is (reads_the_file and "guide" in names)
+    assert bool(culler.plan().decider.rules.rules) is (reads_the_file and "guide" in names)
     assert (culler.plan().warning is not None) is (reads_the_file and "guide" in names)
     assert (culler.activity_interval == 600) is (reads_the_file and "large-hub" in names)
     if "guide of 0.1.0" not in names:

@@ -128,7 +128,7 @@ def test_a_dry_run_asks_with_it(processes, monkeypatch, tmp_path, switch):
     chart_culler(processes)
     culler = IdleCuller()
     culler.initialize(["--once", "--timeout=3600", *switch])
-    settings = culler.connection_settings()
+    settings = culler.plan().hub
     assert (settings.url, settings.token) == (URL, "of-the-culler")
 
 

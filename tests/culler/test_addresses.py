@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from devkit.testing.inmemoryhub import server
-from k8s_hub.culler.core.probing import Addresses, BadTemplate, Template
+from k8s_hub.culler.core.mistakes import BadOption
+from k8s_hub.culler.core.probing import Addresses, Template
 
 
 def known(user="ada", name="", *, url=None, **state):
@@ -118,7 +119,7 @@ def test_a_state_that_is_no_host_name_is_no_address():
     ],
 )
 def test_a_template_that_makes_no_sense_is_refused_by_its_key(template, words):
-    with pytest.raises(BadTemplate, match=f"^server_url_template.*{words}"):
+    with pytest.raises(BadOption, match=f"^server_url_template.*{words}"):
         Template.parse(template)
 
 
@@ -126,5 +127,5 @@ def test_a_template_that_makes_no_sense_is_refused_by_its_key(template, words):
     "template", ["http://ada:hush@{pod_name}:8888", "ada:hush@{pod_name", "ftp://ada:hush@x"]
 )
 def test_a_password_in_a_template_is_not_shown(template):
-    with pytest.raises(BadTemplate, match=r"^server_url_template .* without user and password$"):
+    with pytest.raises(BadOption, match=r"^server_url_template .* without user and password$"):
         Template.parse(template)

@@ -36,13 +36,13 @@ def culler(*arguments: str) -> IdleCuller:
 @pytest.mark.parametrize("option", ["max_age", "busy_limit"])
 def test_false_in_the_config_file_is_no_limit(tmp_path, option):
     (tmp_path / "config.py").write_text(f"c.IdleCuller.{option} = False")
-    limits = culler(f"--config={tmp_path / 'config.py'}", "--url=http://hub/hub/api").decider.limits
+    limits = culler(f"--config={tmp_path / 'config.py'}", "--url=http://hub/hub/api").plan().decider.limits
     assert getattr(limits, option) is None
 
 
 async def verdict_of(app: IdleCuller, subject: Server, now: datetime) -> Verdict:
     facts = Facts(server=subject, user=user(subject.user, subject))
-    return (await app.decider.decide(facts, now)).verdict
+    return (await app.plan().decider.decide(facts, now)).verdict
 
 
 def refusal(capfd, *arguments: str) -> str:
@@ -58,10 +58,12 @@ def refusal(capfd, *arguments: str) -> str:
 
 def test_defaults():
     app = culler()
-    assert app.sweep_options == SweepOptions(concurrency=10)
-    assert app.decider == Decider(limits=Limits(timeout=timedelta(seconds=600), busy_limit=timedelta(days=1)))
-    assert app.every == timedelta(seconds=300)
-    settings = app.connection_settings()
+    assert app.plan().sweep_options == SweepOptions(concurrency=10)
+    assert app.plan().decider == Decider(
+        limits=Limits(timeout=timedelta(seconds=600), busy_limit=timedelta(days=1))
+    )
+    assert app.plan().every == timedelta(seconds=300)
+    settings = app.plan().hub
     assert (settings.url, settings.token, settings.request_timeout) == (URL, "secret", 60)
     assert "secret" not in repr(settings)
 
@@ -136,7 +138,7 @@ def test_command_lines_of_the_chart(values):
     ]
     app = culler(*arguments)
     timeout = values["timeout"] or 600
-    assert app.decider == Decider(
+    assert app.plan().decider == Decider(
         limits=Limits(
             timeout=timedelta(seconds=timeout),
             max_age=timedelta(seconds=values["maxAge"]) if values["maxAge"] else None,
@@ -148,17 +150,17 @@ def test_command_lines_of_the_chart(values):
     assert (plan.probe, plan.warning, plan.page, plan.state_file) == (None, None, None, None)
     assert not plan.decision_log
     assert not plan.metrics_port
-    assert app.sweep_options == SweepOptions(
+    assert app.plan().sweep_options == SweepOptions(
         concurrency=values["concurrency"] or 10,
         cull_users=values["users"],
         remove_named_servers=values["removeNamedServers"],
     )
-    assert app.every == timedelta(seconds=values["every"] or timeout // 2)
+    assert app.plan().every == timedelta(seconds=values["every"] or timeout // 2)
 
 
 @pytest.mark.parametrize(("timeout", "every"), [(1, 1), (3, 1), (600, 300)])
 def test_sweeps_come_at_half_the_timeout_but_not_faster_than_each_second(timeout, every):
-    assert culler(f"--timeout={timeout}").every == timedelta(seconds=every)
+    assert culler(f"--timeout={timeout}").plan().every == timedelta(seconds=every)
 
 
 def test_the_config_file_is_read_and_flags_go_before_it(tmp_path):
@@ -194,7 +196,7 @@ def test_a_generated_config_file_is_a_config_file(tmp_path, capsys):
     ]:
         assert f"# c.IdleCuller.{trait} = " in text
     (tmp_path / "generated.py").write_text(text)
-    assert culler("--config=generated.py").sweep_options == culler().sweep_options
+    assert culler("--config=generated.py").plan().sweep_options == culler().plan().sweep_options
 
 
 def test_the_public_name():
@@ -331,7 +333,7 @@ def test_a_webhook_comes_from_the_environment_or_the_config_file_which_goes_firs
         [f"-warn-url={HOOK}"],
         ["--warn-url="],
         ["--warn-url"],
-        ["--once", f"--warn-url={HOOK}", "--timeout=soon"],
+        ["--once", f"--warn-url={HOOK}", "--concurrency=5"],
     ],
 )
 def test_a_webhook_on_the_command_line_is_refused_without_being_shown(capfd, arguments):
@@ -407,7 +409,7 @@ def test_a_request_timeout_without_end_is_one_sentence(capfd, monkeypatch):
 def test_a_request_timeout_is_read_as_idle_culler_does(monkeypatch, value, seconds):
     """A compose file writes ${TIMEOUT:-} for none."""
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", value)
-    assert culler().connection_settings().request_timeout == seconds
+    assert culler().plan().hub.request_timeout == seconds
 
 
 @pytest.mark.parametrize(
@@ -437,11 +439,7 @@ def test_a_url_with_user_and_password_is_refused_without_showing_them(
 
 
 def test_an_at_sign_in_the_path_is_no_password():
-    assert (
-        culler("--url=http://hub:8081/user@example.org/hub/api")
-        .connection_settings()
-        .url.endswith("/hub/api")
-    )
+    assert culler("--url=http://hub:8081/user@example.org/hub/api").plan().hub.url.endswith("/hub/api")
 
 
 # --- Command lines of idle-culler 1.4 ---
@@ -465,7 +463,7 @@ def test_an_at_sign_in_the_path_is_no_password():
 def test_flags_of_earlier_versions(arguments, expected):
     app = culler(*arguments)
     assert {name: getattr(app, name) for name in expected} == expected
-    assert app.plan()
+    assert app.plan().once is ("--once" in arguments)
 
 
 @pytest.mark.parametrize(
@@ -504,7 +502,7 @@ def test_a_log_that_cannot_be_is_one_sentence(capfd, arguments, words):
 
 
 def user_limits(*arguments):
-    decider = culler(*arguments).decider
+    decider = culler(*arguments).plan().decider
     return decider.user_limits or decider.limits
 
 
@@ -522,7 +520,7 @@ def test_rules_of_servers_change_no_limit_of_users_and_rules_of_users_do(tmp_pat
     (tmp_path / "r.yaml").write_text(
         "rules:\n  - {timeout: 15m}\nusers:\n  - {match: {user: 'tmp-*'}, timeout: 1d}\n"
     )
-    decider = culler("--timeout=3600", "--rules-file=r.yaml").decider
+    decider = culler("--timeout=3600", "--rules-file=r.yaml").plan().decider
     assert decider.decide_user(user("ada"), NOW).matched.limits.timeout == timedelta(hours=1)
     assert decider.decide_user(user("tmp-1"), NOW).matched.limits.timeout == timedelta(days=1)
 
@@ -645,6 +643,48 @@ def test_a_mistake_causes_no_error_about_another_option(capfd, tmp_path, options
     assert len(said) == number, said
 
 
+RULES = {"users": [{"timeot": 60}], "rules": [{"match": {"grup": "a"}, "timeout": "1 hor"}]}
+OF_RULES = [
+    "r.json: rules[0].timeout: '1 hor' is not a duration",
+    "r.json: rules[0].match.grup: is unknown; did you mean group?",
+    "r.json: users[0].timeot: is unknown; did you mean timeout?",
+]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--timout", "3"], ["unknown flag '--timout'; did you mean --timeout?"]),
+        # Perhaps the URL and a longer timeout were meant.
+        (["--ulr=http://x/", "--warn-before=900"], ["unknown flag '--ulr'; did you mean --url?"]),
+        (["--zzz", "--warn-url=https://a/"], ["unknown flag '--zzz'", "--warn-url is not a flag"]),
+        (["--cull-every"], ["--cull-every needs a value"]),
+        (["--timout=3", "--concurrency=-1"], ["unknown flag '--timout=3'", "'concurrency'"]),
+        (["3600"], ["unexpected argument '3600'"]),
+        (["--config=none.py"], ["config file 'none.py' does not exist"]),
+        (
+            ["--config=raises.py", "--timout=3"],
+            ["unknown flag '--timout=3'", "config file 'raises.py', line 1"],
+        ),
+    ],
+)
+def test_a_mistake_in_the_flags_hides_none_in_the_rules(capfd, tmp_path, monkeypatch, flags, expected):
+    monkeypatch.delenv("JUPYTERHUB_API_URL")
+    (tmp_path / "raises.py").write_text("1 / 0")
+    (tmp_path / "r.json").write_text(json.dumps(RULES))
+    said = refusals(capfd, "--rules-file=r.json", *flags)
+    for line, words in zip(said, [*expected, *OF_RULES], strict=True):
+        assert words in line
+
+
+def test_a_mistake_in_the_url_hides_none_of_the_page(capfd, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:1/")
+    said = refusals(capfd, "--url=hub")
+    assert "url must be a URL" in said[0]
+    assert "JUPYTERHUB_SERVICE_NAME is not set" in said[1]
+
+
 @pytest.mark.parametrize("section", ["timeout", "IdleCullr", "idle_culler"])
 def test_a_section_of_the_config_file_without_effect_is_told(capfd, tmp_path, section):
     """traitlets itself tells of unknown options only, and what was meant as a limit would be none."""
@@ -680,7 +720,10 @@ def test_rules_come_from_one_place(capfd, tmp_path):
     (tmp_path / "idle_culler_config.py").write_text(f"c.IdleCuller.rules = [{rule}]")
     (tmp_path / "rules.yaml").write_text("- match: {user: a*}\n  timeout: 15m\n")
     (tmp_path / "none.py").write_text("")
-    assert culler("--rules-file=rules.yaml", "--config=none.py").decider.rules == culler().decider.rules
+    assert (
+        culler("--rules-file=rules.yaml", "--config=none.py").plan().decider.rules
+        == culler().plan().decider.rules
+    )
     assert "rules_file 'rules.yaml'" in refusal(capfd, "--rules-file=rules.yaml")
 
 
@@ -689,7 +732,7 @@ def test_a_rule_with_a_timeout_below_the_warning_is_refused(capfd, tmp_path, mon
     monkeypatch.setenv("IDLE_CULLER_WARN_URL", HOOK)
     printed = refusal(capfd, "--rules-file=r.json", "--timeout=3600", "--warn-before=900")
     assert "not 900: the timeout of nights is 900" in printed
-    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899").decider.notice
+    assert culler("--rules-file=r.json", "--timeout=3600", "--warn-before=899").plan().decider.notice
 
 
 def test_help_shows_each_option_once(capsys):
@@ -724,7 +767,7 @@ def test_a_missing_token_is_one_sentence(capfd, monkeypatch):
 def test_a_token_may_end_with_a_newline(monkeypatch):
     """Many a Secret was made with echo."""
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret\n")
-    assert culler().connection_settings().token == "secret"
+    assert culler().plan().hub.token == "secret"
 
 
 def test_what_cannot_be_a_token_is_not_shown(capfd, monkeypatch):
@@ -744,10 +787,10 @@ def test_a_missing_url_is_one_sentence(capfd, monkeypatch):
 )
 def test_plain_numbers_of_yaml_are_read(tmp_path, written, seconds):
     (tmp_path / "r.yaml").write_text(f"- timeout: {written}\n")
-    (rule,) = culler("--rules-file=r.yaml").decider.rules.rules
+    (rule,) = culler("--rules-file=r.yaml").plan().decider.rules.rules
     assert rule.limits == {"timeout": timedelta(seconds=seconds)}
 
 
 def test_the_request_timeout_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", "7")
-    assert culler().connection_settings().request_timeout == 7
+    assert culler().plan().hub.request_timeout == 7

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.culler.core.reading import BadRule
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.rules import parse_duration, parse_limit
 
 
@@ -62,7 +62,7 @@ def test_what_is_meant(written, meant):
     ],
 )
 def test_what_makes_no_sense_is_refused_with_path_and_value(written):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         parse_duration(written, "rules[0].timeout")
     assert str(refused.value) == (
         f"rules[0].timeout: {written!r} is not a duration such as 900 (seconds), 15m or 1d 12h"
@@ -71,7 +71,7 @@ def test_what_makes_no_sense_is_refused_with_path_and_value(written):
 
 @pytest.mark.parametrize("written", [-1, 1_000_000_001, "1700w", 10**30, "9999999999"])
 def test_what_is_out_of_bounds_is_refused_with_path_and_value(written):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         parse_limit(written, "rules[0].max_age")
     assert str(refused.value) == f"rules[0].max_age: {written!r} is not between one second and 31 years"
 
@@ -79,12 +79,12 @@ def test_what_is_out_of_bounds_is_refused_with_path_and_value(written):
 @pytest.mark.parametrize("written", [0, "0", "0s", "0h 0m", "never"])
 def test_never(written):
     assert parse_limit(written) is None
-    with pytest.raises(BadRule):
+    with pytest.raises(BadOption):
         parse_duration(written)
 
 
 def test_a_number_that_cannot_even_be_written_is_refused():
-    with pytest.raises(BadRule, match=r"^timeout: a number without end is not between"):
+    with pytest.raises(BadOption, match=r"^timeout: a number without end is not between"):
         parse_duration(10**5000, "timeout")
 
 
@@ -103,6 +103,6 @@ def test_a_duration_in_all_units_is_the_same_as_in_seconds(seconds):
 @given(st.one_of(st.text(), st.text("0123456789 wdhmsin"), st.integers(), st.floats(), st.none()))
 def test_junk_is_refused_or_a_duration_within_bounds(junk):
     for read in (parse_duration, parse_limit):
-        with suppress(BadRule):
+        with suppress(BadOption):
             duration = read(junk)
             assert duration is None or timedelta() < duration <= timedelta(seconds=1_000_000_000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_hub.culler.core.flags import UsageError, normalised
+from k8s_hub.culler.core.flags import normalised
 
 SWITCHES = {"cull-users", "help", "h"}
 VALUED = {"cull-users", "timeout", "cull-every", "url", "logging", "log-level", "IdleCuller.cull_users"}
@@ -47,7 +47,7 @@ VALUED = {"cull-users", "timeout", "cull-every", "url", "logging", "log-level", 
     ],
 )
 def test_all_spellings(given, expected):
-    assert normalised(given, switches=SWITCHES, valued=VALUED) == expected
+    assert normalised(given, switches=SWITCHES, valued=VALUED) == (expected, [])
 
 
 WORDS = {
@@ -62,11 +62,12 @@ WORDS = {
 @pytest.mark.parametrize("together", [True, False])
 def test_words_for_true_and_false(meant, word, together):
     given = [f"--cull-users={word}"] if together else ["--cull-users", word]
-    assert normalised(given, switches=SWITCHES, valued=VALUED) == [f"--cull-users={meant}"]
+    assert normalised(given, switches=SWITCHES, valued=VALUED) == ([f"--cull-users={meant}"], [])
 
 
 def test_another_word_is_left_to_be_refused():
-    assert normalised(["--cull-users=maybe"], switches=SWITCHES, valued=VALUED) == ["--cull-users=maybe"]
+    given = ["--cull-users=maybe"]
+    assert normalised(given, switches=SWITCHES, valued=VALUED) == (given, [])
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,12 @@ def test_another_word_is_left_to_be_refused():
     ],
 )
 def test_mistakes(given, sentence):
-    with pytest.raises(UsageError) as caught:
-        normalised(given, switches=SWITCHES, valued=VALUED)
-    assert str(caught.value) == sentence
+    assert normalised(given, switches=SWITCHES, valued=VALUED)[1] == [sentence]
+
+
+def test_a_mistake_hides_no_other_flag():
+    arguments, mistakes = normalised(
+        ["--timout", "3", "--url=a", "--zzz", "--timeout=60"], switches=SWITCHES, valued=VALUED
+    )
+    assert arguments[-2:] == ["--url=a", "--timeout=60"]
+    assert len(mistakes) == 2

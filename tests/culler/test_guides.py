@@ -16,8 +16,9 @@ from devkit.chart.evaluation import CULLER_SCOPES
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Decision
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import Cause, Facts, Verdict
-from k8s_hub.culler.core.rules import BadRule, Limits, MatchedRule, Rules, sections
+from k8s_hub.culler.core.rules import Limits, MatchedRule, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.metrics import Metrics
 from k8s_hub.culler.notifications import warning_payload
@@ -143,7 +144,7 @@ def test_the_guide_says_what_each_scope_can_do():
 
 def test_the_guide_explains_every_key_of_a_match():
     table = CULLING.read_text().split("| key of `match` |")[1].split("\n\n")[0]
-    with pytest.raises(BadRule, match="known keys are ") as refused:
+    with pytest.raises(BadOption, match="known keys are ") as refused:
         Rules.parse([{"match": {"xyz": "*"}, "timeout": 1}])
     keys = str(refused.value).rpartition("known keys are ")[2].split(", ")
     assert set(keys) == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
@@ -152,7 +153,7 @@ def test_the_guide_explains_every_key_of_a_match():
 def test_what_makes_no_sense_is_refused_as_the_guide_shows():
     (shown,) = (text.strip() for text in blocks(CULLING, "text"))
     fine = {"match": {"user": "ada"}, "timeout": 1}
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         Rules.parse([fine, fine, {"match": {"usr": "ada"}, "timeout": 1}])
     assert str(refused.value) == shown
 

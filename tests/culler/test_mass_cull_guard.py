@@ -85,12 +85,12 @@ async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
         Decider(limits=LIMITS),
         lambda: clock[0],
         every=timedelta(minutes=5),
-        on_decision=bus.on_decision,
+        on_decision=bus.decision,
     )
 
     async def swept():
         report = await sweep.run()
-        bus.on_sweep(SweepRecord(kind="sweep", begun=clock[0], seconds=1.0, report=report, error=None))
+        bus.end_of_sweep(SweepRecord(kind="sweep", begun=clock[0], seconds=1.0, report=report, error=None))
 
     await swept()
     assert store.braked_until("user1", "") is None

@@ -18,7 +18,6 @@ from jupyterhub.utils import make_ssl_context
 from devkit.demo.settings import free_port
 from devkit.testing.inmemoryhub import NOW, server
 from k8s_hub.culler.core.policy import Work
-from k8s_hub.culler.core.probing import BadTemplate
 from k8s_hub.culler.probe import (
     AT_ONCE,
     LAST_USE,
@@ -335,11 +334,6 @@ async def test_the_routes_are_those_of_the_last_refresh(caplog):
                 await servers.refresh()
                 assert await servers.work(hidden) == work
         assert "lacks the scope proxy" in caplog.text
-
-
-def test_a_bad_template_is_refused_when_the_settings_are_made():
-    with pytest.raises(BadTemplate, match="server_url_template"):
-        ProbeSettings(token="", url_template="http://{user}")
 
 
 def test_the_token_is_not_shown():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.claims.saved_state import AppliedOptions
-from k8s_hub.culler.core.reading import BadRule
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.rules import Doubt, Limits, MatchedRule, Rules, sections
 
 DEFAULTS = Limits(
@@ -389,7 +389,7 @@ def test_a_file_has_rules_for_servers_and_for_users():
     ],
 )
 def test_refusals_of_rules_for_users(written, sentence):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         Rules.parse_users(written)
     assert str(refused.value) == sentence
 
@@ -405,7 +405,7 @@ def test_a_file_may_hold_the_list_or_a_mapping_with_it():
 
 
 def test_refusals_name_the_file():
-    with pytest.raises(BadRule, match=r"^culling\.yaml: rules\[0\]\.timeuot: is unknown"):
+    with pytest.raises(BadOption, match=r"^culling\.yaml: rules\[0\]\.timeuot: is unknown"):
         Rules.parse([{"timeuot": 5}], "culling.yaml: rules")
 
 
@@ -496,13 +496,13 @@ def test_refusals_name_the_file():
     ],
 )
 def test_refusals_begin_with_the_path(written, sentence):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         Rules.parse(written)
     assert str(refused.value) == sentence
 
 
 def test_what_is_shown_of_a_value_is_short_and_can_be_printed():
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         Rules.parse([{"timeout": "\ud800" * 10_000}])
     assert len(str(refused.value)) < 500
     assert str(refused.value).encode()
@@ -512,7 +512,7 @@ def test_a_value_that_holds_itself_is_refused():
     """An anchor in YAML can say so."""
     endless = []
     endless.append(endless)
-    with pytest.raises(BadRule, match=r"^rules\[0\]: must be a mapping"):
+    with pytest.raises(BadOption, match=r"^rules\[0\]: must be a mapping"):
         Rules.parse(endless)
 
 
@@ -558,7 +558,7 @@ JUNK = st.recursive(
 
 @given(st.one_of(JUNK, st.lists(st.dictionaries(KEYS, JUNK, max_size=4), max_size=3)), st.text(max_size=5))
 def test_junk_is_refused_or_can_be_asked(junk, name):
-    with suppress(BadRule):
+    with suppress(BadOption):
         rules = Rules.parse(junk)
         owner = replace(user(name), groups=(name,))
         for state in (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8s_hub.culler.core.reading import BadRule
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.rules import Rules
 from k8s_hub.culler.core.schedule import _PLACES, DAYS, Schedule, parse_schedule
 
@@ -332,7 +332,7 @@ def test_dates_that_are_over_never_come_again():
     ],
 )
 def test_what_is_suggested_for_what_is_no_zone_is_the_same_clock(written, guess):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         schedule(hours="08:00-18:00", time_zone=written)
     assert str(refused.value) == f"schedule.time_zone: {written!r} is not a time zone{guess}"
 
@@ -433,7 +433,7 @@ def test_a_place_or_a_clock_with_summer_time_is_no_surprise(zone):
     ],
 )
 def test_refusals_name_the_key_and_the_value(written, sentence):
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(BadOption) as refused:
         parse_schedule(written, "s")
     assert str(refused.value) == sentence
 
@@ -452,7 +452,7 @@ def test_refusals_name_the_key_and_the_value(written, sentence):
     )
 )
 def test_junk_is_refused_or_a_schedule(junk):
-    with suppress(BadRule):
+    with suppress(BadOption):
         made = parse_schedule(junk, "s")
         assert isinstance(made, Schedule)
         made.next_change(datetime(2026, 7, 1, tzinfo=UTC))

@@ -79,7 +79,7 @@ def named(sentences):
 
 
 def test_cull_users_names_the_scope_that_shows_when_users_were_created():
-    wanted = list(needs.needs(culls_users=True, is_dry_run=False, of_rules=()))
+    wanted = list(needs.Options(culls_users=True).needs(CORE))
     has = CORE | {"read:users:name", "read:users:activity", "delete:users"}
     (sentence,) = lacking(wanted, has)
     assert sentence.startswith("The API token lacks the scope read:users: ")
@@ -95,7 +95,7 @@ def test_cull_users_names_the_scope_that_shows_when_users_were_created():
     ],
 )
 def test_what_rules_need_is_named_with_what_happens_until_then(scope, words):
-    (sentence,) = lacking(needs.needs(culls_users=False, is_dry_run=False, of_rules=[scope]), CORE)
+    (sentence,) = lacking(needs.Options(of_rules=[scope]).needs(CORE), CORE)
     assert f"lacks the scope {scope}: {words}" in sentence
     assert "the longer limit applies" in sentence
 
@@ -121,8 +121,8 @@ def test_what_rules_need_is_named_with_what_happens_until_then(scope, words):
     ],
 )
 def test_what_asking_servers_needs(has, options, names):
-    wanted = needs.needs_of_probe(has, **{"has_template": False, "shows_own_token": False, **options})
-    assert named(lacking(wanted, has)) == names
+    wanted = needs.Options(asks_servers=True, **options).needs(has)
+    assert named(lacking(wanted, has | CORE)) == names
 
 
 @pytest.mark.parametrize(

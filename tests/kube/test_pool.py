@@ -112,6 +112,24 @@ async def test_closing_ends_everything_and_the_pool_can_begin_again(pool, settin
     await again.wait_synced(deadline=soon())
 
 
+async def test_closing_ends_the_rest_where_one_part_cannot_be_closed(pool, settings):
+    class Broken:
+        async def close(self):
+            raise RuntimeError("cannot close")
+
+    other = replace(settings, request_timeout=settings.request_timeout + 1)
+    for each in (settings, other):
+        await pool.informer(each, PODS, NAMESPACE, project=project)
+    pool.library(settings).rest_client = Broken()  # of the client library
+    assert "informer of pods in hub" in tasks()
+
+    with pytest.raises(RuntimeError, match="cannot close"):
+        await pool.close()
+
+    assert "informer of pods in hub" not in tasks()
+    assert await pool.api(settings)
+
+
 async def test_closing_while_a_connection_is_being_opened(pool, settings):
     caller = asyncio.create_task(pool.api(settings))
     await asyncio.sleep(0)

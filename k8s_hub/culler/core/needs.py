@@ -1,6 +1,6 @@
 """Scopes: which ones the configuration needs and why, and which ones the token should not have."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from k8s_hub.hub.users import missing_scopes
@@ -27,25 +27,6 @@ class Need:
     without: str
 
 
-def needs(*, culls_users: bool, is_dry_run: bool, of_rules: Sequence[str]) -> Iterator[Need]:
-    """Yield the needs of everything but asking servers; ``of_rules``: GROUPS, STATE or both."""
-    yield Need(scope=LIST, without="the culler finds no users")
-    yield Need(scope=SERVERS, without="the culler sees no servers")
-    if not is_dry_run:
-        yield Need(scope=STOP, without="the culler cannot stop servers")
-    if culls_users:
-        yield Need(scope=ACTIVITY, without="cull_users deletes no users")
-        yield Need(
-            scope=CREATED,
-            without="cull_users does not see when users were created: it deletes no user without activity, "
-            "and user_max_age has no effect",
-        )
-        if not is_dry_run:
-            yield Need(scope=DELETE_USERS, without="cull_users deletes no users")
-    for scope in of_rules:
-        yield Need(scope=scope, without=_WITHOUT[scope])
-
-
 _DOUBT = ". If such a rule may match, the longer limit applies, and a rule that may exempt does exempt"
 _WITHOUT = {
     GROUPS: f"the culler cannot tell whether rules for groups match{_DOUBT}",
@@ -54,39 +35,51 @@ _WITHOUT = {
 }
 
 
-def needs_of_probe(has: Collection[str], *, has_template: bool, shows_own_token: bool) -> Iterator[Need]:
-    """Yield what asking servers needs beside these scopes; there are several ways."""
-    has_address = has_template or ROUTES in has
-    opens_all = TOKENS in has or (shows_own_token and ACCESS in has)
-    if not (has_address and opens_all):
-        yield Need(
-            scope=STATE, without="ask_servers asks no servers, and only the hub's record of activity counts"
-        )
-    if shows_own_token:
-        yield Need(
-            scope=ACCESS, without="ask_with_own_token has no effect: the culler's own token opens no server"
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of a culler that need scopes."""
 
-    culls_users: bool
-    is_dry_run: bool
-    of_rules: Sequence[str]
-    asks_servers: bool
+    culls_users: bool = False
+    is_dry_run: bool = False
+    of_rules: Sequence[str] = ()  # GROUPS, STATE or both
+    asks_servers: bool = False
     has_template: bool = False
     shows_own_token: bool = False
 
-    def needs(self, has: Collection[str]) -> list[Need]:
-        """Return everything that they need beside the scopes of the token."""
-        wanted = list(needs(culls_users=self.culls_users, is_dry_run=self.is_dry_run, of_rules=self.of_rules))
-        if self.asks_servers:
-            wanted += needs_of_probe(
-                has, has_template=self.has_template, shows_own_token=self.shows_own_token
+    def needs(self, has: Collection[str]) -> Iterator[Need]:
+        """Yield everything that they need beside the scopes of the token."""
+        yield Need(scope=LIST, without="the culler finds no users")
+        yield Need(scope=SERVERS, without="the culler sees no servers")
+        if not self.is_dry_run:
+            yield Need(scope=STOP, without="the culler cannot stop servers")
+        if self.culls_users:
+            yield Need(scope=ACTIVITY, without="cull_users deletes no users")
+            yield Need(
+                scope=CREATED,
+                without="cull_users does not see when users were created: it deletes no user without activity, "
+                "and user_max_age has no effect",
             )
-        return wanted
+            if not self.is_dry_run:
+                yield Need(scope=DELETE_USERS, without="cull_users deletes no users")
+        for scope in self.of_rules:
+            yield Need(scope=scope, without=_WITHOUT[scope])
+        if self.asks_servers:
+            yield from self._needs_of_probe(has)
+
+    def _needs_of_probe(self, has: Collection[str]) -> Iterator[Need]:
+        """Yield what asking servers needs; there are several ways."""
+        has_address = self.has_template or ROUTES in has
+        opens_all = TOKENS in has or (self.shows_own_token and ACCESS in has)
+        if not (has_address and opens_all):
+            yield Need(
+                scope=STATE,
+                without="ask_servers asks no servers, and only the hub's record of activity counts",
+            )
+        if self.shows_own_token:
+            yield Need(
+                scope=ACCESS,
+                without="ask_with_own_token has no effect: the culler's own token opens no server",
+            )
 
 
 def dangers(has: Collection[str], *, shows_own_token: bool) -> Iterator[str]:
@@ -113,10 +106,12 @@ def opens_servers(has: Collection[str]) -> bool:
     return any(scope.partition("!")[0] == ACCESS for scope in has)
 
 
-def lacking(wanted: Sequence[Need], has: Collection[str]) -> Iterator[str]:
+def lacking(wanted: Iterable[Need], has: Collection[str]) -> Iterator[str]:
     """Yield one message for each missing scope."""
-    reasons = {need.scope: need.without for need in reversed(wanted)}
-    for missing in missing_scopes([need.scope for need in wanted], has):
+    reasons: dict[str, str] = {}
+    for need in wanted:
+        reasons.setdefault(need.scope, need.without)
+    for missing in missing_scopes(list(reasons), has):
         if missing.partly:
             yield f"The API token has the scope {missing}: for all others, {reasons[missing.name]}"
         else:

@@ -7,9 +7,7 @@ from ipaddress import ip_address
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-
-class BadPageSettings(Exception):
-    """The environment is invalid; the message names the variable and its value."""
+from k8s_hub.culler.core.mistakes import BadOption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +30,10 @@ class PageSettings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *, api_url: str, token: str) -> Self:
-        """Read the environment; raise BadPageSettings."""
+        """Read the environment; raise BadOption."""
         name = environ.get("JUPYTERHUB_SERVICE_NAME", "")
         if not name:
-            raise BadPageSettings(
+            raise BadOption(
                 "JUPYTERHUB_SERVICE_NAME is not set: set it to the name of the service in c.JupyterHub.services"
             )
         ip, port = _address(environ.get("JUPYTERHUB_SERVICE_URL", ""))
@@ -66,7 +64,7 @@ def _address(url: str) -> tuple[str, int]:
         host, port = None, None
     if not host or not port:
         shown = url.rpartition("@")[2]  # without a user and password
-        raise BadPageSettings(
+        raise BadOption(
             f"JUPYTERHUB_SERVICE_URL must be a URL with a port such as http://127.0.0.1:10101, not {shown!r}"
         )
     if host == "localhost":
@@ -88,7 +86,7 @@ def _scopes(raw: str, name: str) -> frozenset[str]:
         return frozenset({f"access:services!service={name}"})
     scopes = _decoded(raw)
     if not isinstance(scopes, list) or not scopes or not all(isinstance(scope, str) for scope in scopes):
-        raise BadPageSettings(f"JUPYTERHUB_OAUTH_ACCESS_SCOPES must be a list of scopes, not {raw!r}")
+        raise BadOption(f"JUPYTERHUB_OAUTH_ACCESS_SCOPES must be a list of scopes, not {raw!r}")
     return frozenset(scopes)
 
 
@@ -97,3 +95,12 @@ def _decoded(raw: str) -> Any:
         return json.loads(raw)
     except ValueError:
         return None
+
+
+def has_page(environ: Mapping[str, str]) -> bool:
+    """Return whether this service has an address; some hubs give a service without one port 0."""
+    url = environ.get("JUPYTERHUB_SERVICE_URL", "")
+    try:
+        return bool(url) and urlsplit(url).port != 0
+    except ValueError:
+        return True  # PageSettings reports the error

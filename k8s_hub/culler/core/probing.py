@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import EARLIEST, Cause, Facts, Work, evaluate
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.hub.users import Server, ServerKey
@@ -31,10 +32,6 @@ HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 SCHEMES = frozenset({"http", "https"})
 
 
-class BadTemplate(Exception):
-    """The template is invalid; the message begins with its key, ``server_url_template``."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """A checked template of addresses, such as ``http://{pod_name}.{namespace}.svc:8888``."""
@@ -45,13 +42,13 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        """Read a template; raise BadTemplate."""
+        """Read a template; raise BadOption."""
         if has_credentials(text):
-            raise BadTemplate("server_url_template must be scheme, host and port, without user and password")
+            raise BadOption("server_url_template must be scheme, host and port, without user and password")
         _check_fields(text)
         url = _split(text)
         if url is None or url.path not in {"", "/"} or url.query or url.fragment:
-            raise BadTemplate(
+            raise BadOption(
                 f"server_url_template must be scheme, host and port, such as http://{{pod_name}}.example:8888, not {text!r}"
             )
         return cls(scheme=url.scheme, host=url.hostname or "", port=url.port)
@@ -95,16 +92,16 @@ def _check_fields(text: str) -> None:
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:
-        raise BadTemplate(f"server_url_template {text!r} is malformed: {error}") from None
+        raise BadOption(f"server_url_template {text!r} is malformed: {error}") from None
     for literal, name, spec, conversion in parts:
         if "{" in literal or "}" in literal:
-            raise BadTemplate(
+            raise BadOption(
                 f"server_url_template {text!r} has a single brace; write a field such as {{pod_name}}"
             )
         if name is not None and (name not in OF_THE_STATE | OF_THE_NAMES or spec or conversion):
             known = ", ".join(sorted(OF_THE_STATE | OF_THE_NAMES))
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise BadTemplate(
+            raise BadOption(
                 f"server_url_template {text!r} has the unknown field {shown!r}; known fields are {known}"
             )
 

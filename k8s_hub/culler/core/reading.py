@@ -1,46 +1,14 @@
-"""Read the rules file and the values of rules. Errors name the place of the mistake."""
+"""Read the rules file and the values of rules. A BadOption names the place of the mistake."""
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.objects.raw import Raw
-from k8s_hub.text import quoted
-
-
-class BadRule(Exception):
-    """Mistakes in rules; each message begins with the path of the key, such as ``rules[2].match.user``."""
-
-    @property
-    def sentences(self) -> Sequence[str]:
-        """One message for each mistake."""
-        return self.args
-
-    def __str__(self) -> str:
-        return "; ".join(self.sentences)
-
-
-def every(*readers: Callable[[], Any]) -> list[Any]:
-    """Return what all readers return; raise one BadRule with the mistakes of all that raise it."""
-    values: list[Any] = []
-    mistakes: list[str] = []
-    for read in readers:
-        try:
-            values.append(read())
-        except BadRule as error:
-            mistakes += error.sentences
-    if mistakes:
-        raise BadRule(*mistakes)
-    return values
-
-
-def suggestion(word: Any, known: Collection[str], *, likeness: float = 0.6) -> str:
-    """Return a suggestion as the end of a sentence, or an empty string."""
-    similar = get_close_matches(word, known, n=1, cutoff=likeness) if isinstance(word, str) else []
-    return f"; did you mean {similar[0]}?" if similar else ""
+from k8s_hub.text import nearest, quoted
 
 
 def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
@@ -48,19 +16,20 @@ def mapping(raw: Any, path: str, *, keys: Collection[str]) -> Raw:
     given = any_mapping(raw, path)
     unknown = [key for key in given if key not in keys]
     if unknown:
-        raise BadRule(*(f"{below(path, key)}: is unknown{_guess(key, keys)}" for key in unknown))
+        raise BadOption(*(f"{below(path, key)}: is unknown{_guess(key, keys)}" for key in unknown))
     return given
 
 
 def any_mapping(raw: Any, path: str) -> Raw:
     """Return a mapping with any keys."""
     if not isinstance(raw, Mapping):
-        raise BadRule(f"{path}: must be a mapping, not {quoted(raw)}")
+        raise BadOption(f"{path}: must be a mapping, not {quoted(raw)}")
     return {**raw}
 
 
 def _guess(key: Any, keys: Collection[str]) -> str:
-    return suggestion(key, keys) or f"; known keys are {', '.join(sorted(keys))}"
+    similar = nearest(key, keys)
+    return f"; did you mean {similar}?" if similar else f"; known keys are {', '.join(sorted(keys))}"
 
 
 def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -69,7 +38,7 @@ def one_or_more(raw: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, raw
         return
     if not raw:
-        raise BadRule(f"{path}: is an empty list; remove the key instead")
+        raise BadOption(f"{path}: is an empty list; remove the key instead")
     yield from ((f"{path}[{index}]", item) for index, item in enumerate(raw))
 
 
@@ -77,14 +46,14 @@ def text(raw: Any, path: str) -> str:
     """Return a text; refuse an unquoted number or boolean."""
     if not isinstance(raw, str):
         hint = "; put it in quotes" if isinstance(raw, bool | int | float) else ""
-        raise BadRule(f"{path}: must be text, not {quoted(raw)}{hint}")
+        raise BadOption(f"{path}: must be text, not {quoted(raw)}{hint}")
     return raw
 
 
 def truth(raw: Any, path: str) -> bool:
     """Return a boolean."""
     if not isinstance(raw, bool):
-        raise BadRule(f"{path}: must be true or false, not {quoted(raw)}")
+        raise BadOption(f"{path}: must be true or false, not {quoted(raw)}")
     return raw
 
 
@@ -101,17 +70,16 @@ RULES_FILES = frozenset({".yaml", ".yml", ".json"})
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
-class BadRulesFile(Exception):
-    """The file cannot be read; the message begins with its name and, if known, the line."""
-
-
 def parse_rules_file(content: bytes, path: Path) -> Any:
-    """Return the content of a rules file, YAML or JSON by its suffix; raise BadRulesFile."""
+    """Return the content of a rules file, YAML or JSON by its suffix.
+
+    Raise BadOption; the message begins with the file's name and, if known, the line.
+    """
     named = f"rules_file {str(path)!r}"
     try:
         written = content.decode()
     except UnicodeDecodeError as error:
-        raise BadRulesFile(f"{named} is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise BadOption(f"{named} is not UTF-8: {error.reason} at byte {error.start}") from None
     return _json(written, named) if path.suffix == ".json" else _yaml(written, named)
 
 
@@ -120,18 +88,18 @@ def _json(written: str, named: str) -> Any:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise BadRulesFile(f"{named} has the key {key!r} twice in one place")
+                raise BadOption(f"{named} has the key {key!r} twice in one place")
             found[key] = value
         return found
 
     try:
         return json.loads(written, object_pairs_hook=unambiguous)
     except json.JSONDecodeError as error:
-        raise BadRulesFile(f"{named}, line {error.lineno}: {error.msg}") from None
+        raise BadOption(f"{named}, line {error.lineno}: {error.msg}") from None
     except RecursionError:
-        raise BadRulesFile(f"{named} is nested too deeply") from None
+        raise BadOption(f"{named} is nested too deeply") from None
     except ValueError as error:  # a number with too many digits
-        raise BadRulesFile(f"{named}: {error}") from None
+        raise BadOption(f"{named}: {error}") from None
 
 
 def _yaml(written: str, named: str) -> Any:
@@ -143,9 +111,9 @@ def _yaml(written: str, named: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        raise BadRulesFile(f"{named}{where}: {problem}") from None
+        raise BadOption(f"{named}{where}: {problem}") from None
     except (RecursionError, ValueError) as error:  # a tagged value that is not a number, for instance
-        raise BadRulesFile(f"{named}: {error}") from None
+        raise BadOption(f"{named}: {error}") from None
 
 
 def _loader(named: str) -> Any:
@@ -165,13 +133,13 @@ def _loader(named: str) -> Any:
                 return super().construct_yaml_timestamp(node)
             except (ValueError, AttributeError):  # AttributeError: a tagged value that is not a time
                 line, written = node.start_mark.line + 1, quoted(node.value)
-                raise BadRulesFile(f"{named}, line {line}: {written} is not a date") from None
+                raise BadOption(f"{named}, line {line}: {written} is not a date") from None
 
         def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
             written = self.construct_scalar(node)
             if _PLAIN_NUMBER.fullmatch(written) is None:
                 line = node.start_mark.line + 1
-                raise BadRulesFile(
+                raise BadOption(
                     f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
                     "write a duration as 1h 30m, a text in quotes, and a number without leading zeros"
                 )
@@ -195,5 +163,5 @@ def _refuse_doubles(keys: Iterable[Any], named: str) -> None:
             continue
         if key.value in seen:
             line = key.start_mark.line + 1
-            raise BadRulesFile(f"{named}, line {line}: the key {key.value!r} appears twice")
+            raise BadOption(f"{named}, line {line}: the key {key.value!r} appears twice")
         seen.add(key.value)

@@ -14,16 +14,8 @@ from typing import Any, Self
 
 from k8s_hub.claims.saved_state import AppliedOptions, SavedState
 from k8s_hub.culler.core import needs
-from k8s_hub.culler.core.reading import (
-    BadRule,
-    any_mapping,
-    below,
-    every,
-    mapping,
-    one_or_more,
-    text,
-    truth,
-)
+from k8s_hub.culler.core.mistakes import BadOption, every
+from k8s_hub.culler.core.reading import any_mapping, below, mapping, one_or_more, text, truth
 from k8s_hub.culler.core.schedule import Schedule, parse_schedule
 from k8s_hub.hub.users import Server, User, state_in, unpacked
 from k8s_hub.objects.raw import Raw
@@ -61,17 +53,17 @@ _SECONDS = re.compile("0|[1-9][0-9]{0,9}")  # not 010, which some read as 8
 
 
 def parse_duration(raw: Any, path: str = "duration") -> timedelta:
-    """Read a duration of a second or more; raise BadRule with ``path``."""
+    """Read a duration of a second or more; raise BadOption with ``path``."""
     seconds = _seconds_in(raw)
     if seconds is None:
-        raise BadRule(f"{path}: {quoted(raw)} is not a duration such as 900 (seconds), 15m or 1d 12h")
+        raise BadOption(f"{path}: {quoted(raw)} is not a duration such as 900 (seconds), 15m or 1d 12h")
     if not 0 < seconds <= LONGEST:
-        raise BadRule(f"{path}: {quoted(raw)} is not between one second and 31 years")
+        raise BadOption(f"{path}: {quoted(raw)} is not between one second and 31 years")
     return timedelta(seconds=seconds)
 
 
 def parse_limit(raw: Any, path: str = "duration") -> timedelta | None:
-    """Read a duration; "never" and 0 are None. Raise BadRule with ``path``."""
+    """Read a duration; "never" and 0 are None. Raise BadOption with ``path``."""
     return None if raw == NEVER or _seconds_in(raw) == 0 else parse_duration(raw, path)
 
 
@@ -106,7 +98,7 @@ def _longest(durations: Iterable[timedelta | None]) -> timedelta | None:
 class LimitKey:
     """A key of rules that sets the field of this name in `Limits`; the option of this name is its default."""
 
-    read: Callable[[Any, str], Any] = parse_limit  # gets the raw value and its path; raises BadRule
+    read: Callable[[Any, str], Any] = parse_limit  # gets the raw value and its path; raises BadOption
     most_lenient: Callable[[Iterable[Any]], Any] = _longest  # chooses from the values of several rules
     may_be_never: bool = True
     is_for_users: bool = True  # rules for deleting users have it, too
@@ -128,8 +120,6 @@ def most_lenient(possible: Sequence[Limits]) -> Limits:
     }
     return replace(possible[0], **longest, may_be_exempt=longest["exempt"] and not possible[0].exempt)
 
-
-__all__ = ["BadRule", "Doubt", "MatchedRule", "Rule", "Rules"]
 
 LONGEST_WORD = 100_000
 """In characters: patterns see only this much of a choice, because users can send texts of any length."""
@@ -210,13 +200,13 @@ def _globs(raw: Any, path: str, *, may_be_empty: bool = False) -> Globs:
 def _glob(raw: Any, path: str, *, may_be_empty: bool) -> re.Pattern[str]:
     glob = text(raw, path)
     if not glob and not may_be_empty:
-        raise BadRule(f'{path}: is empty, which matches nothing; "*" matches everything')
+        raise BadOption(f'{path}: is empty, which matches nothing; "*" matches everything')
     return re.compile(translate(glob))
 
 
 def _globs_of_options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
     if not isinstance(raw, Mapping) or not raw:
-        raise BadRule(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
+        raise BadOption(f"{path}: must be a mapping of options to their values, not {quoted(raw)}")
     return tuple(
         (text(name, below(path, name)), _globs(value, below(path, name))) for name, value in raw.items()
     )
@@ -226,7 +216,7 @@ def _globs_of_options(raw: Any, path: str) -> tuple[tuple[str, Globs], ...]:
 class MatchKey:
     """A key of ``match``."""
 
-    read: Callable[[Any, str], Any]  # raw value and path to the wanted value; raises BadRule
+    read: Callable[[Any, str], Any]  # raw value and path to the wanted value; raises BadOption
     fits: Callable[[Any, Subject], bool | None]  # wanted value and subject to the answer; None: unknown
     scope: str | None = None  # needed to know the answer
     is_for_users: bool = True  # about the user, not about a server
@@ -308,18 +298,18 @@ class Rules:
 
     @classmethod
     def parse(cls, raw: Any, path: str = "rules") -> Self:
-        """Read rules for servers, a list or a mapping with the key ``rules``; raise BadRule."""
+        """Read rules for servers, a list or a mapping with the key ``rules``; raise BadOption."""
         return cls._parse(sections(raw, path)[0], path, _SERVERS)
 
     @classmethod
     def parse_users(cls, raw: Any, path: str = "users") -> Self:
-        """Read a list of rules for deleting users; raise BadRule."""
+        """Read a list of rules for deleting users; raise BadOption."""
         return cls._parse(raw, path, _USERS)
 
     @classmethod
     def _parse(cls, raw: Any, path: str, section: "_Section") -> Self:
         if not isinstance(raw, list | tuple):
-            raise BadRule(f"{path}: must be a list of rules, not {quoted(raw)}")
+            raise BadOption(f"{path}: must be a list of rules, not {quoted(raw)}")
         rules = tuple(
             every(
                 *(partial(_rule, item, f"{path}[{index}]", index, section) for index, item in enumerate(raw))
@@ -452,7 +442,7 @@ def _rule(raw: Any, path: str, index: int, section: _Section) -> Rule:
 def _name(raw: Any, path: str) -> str:
     name = text(raw, path).strip()
     if not name:
-        raise BadRule(f"{path}: is empty")
+        raise BadOption(f"{path}: is empty")
     return name
 
 
@@ -461,10 +451,10 @@ def _limits(raw: Raw, path: str, section: _Section, others: Sequence[str]) -> Ra
     read = every(*(partial(_limit, raw[name], below(path, name), name, section) for name in given))
     limits = dict(zip(given, read, strict=True))
     if not limits and raw.keys() <= set(others):  # an unknown key may be a limit with a mistake in its name
-        raise BadRule(f"{path}: sets no limit; set one of {', '.join(section.limit_keys)}")
+        raise BadOption(f"{path}: sets no limit; set one of {', '.join(section.limit_keys)}")
     if limits.get("exempt") and len(limits) > 1:
         more = ", ".join(name for name in limits if name != "exempt")
-        raise BadRule(f"{path}.exempt: true cannot be combined with {more}")
+        raise BadOption(f"{path}.exempt: true cannot be combined with {more}")
     return limits
 
 
@@ -472,7 +462,7 @@ def _limit(raw: Any, path: str, name: str, section: _Section) -> Any:
     key = section.limit_keys[name]
     limit = key.read(raw, path)
     if limit is None and not key.may_be_never:
-        raise BadRule(f"{path}: {quoted(raw)} is not a limit; {section.instead}")
+        raise BadOption(f"{path}: {quoted(raw)} is not a limit; {section.instead}")
     return limit
 
 
@@ -493,7 +483,7 @@ def _refuse_doubles(rules: Sequence[Rule], path: str) -> None:
     seen: dict[str, int] = {}
     for index, rule in enumerate(rules):
         if rule.name in seen:
-            raise BadRule(
+            raise BadOption(
                 f"{path}[{index}].name: {quoted(rule.name)} is already the name of {path}[{seen[rule.name]}]"
             )
         seen[rule.name] = index
@@ -503,6 +493,6 @@ def _refuse_unreachable(rules: Sequence[Rule], path: str) -> None:
     """Refuse rules after one that always matches everything."""
     for index, rule in enumerate(rules[:-1]):
         if rule.match == Match() and rule.schedule is None:
-            raise BadRule(
+            raise BadOption(
                 f"{path}[{index + 1}]: never applies, because {path}[{index}] matches everything; put that rule last"
             )

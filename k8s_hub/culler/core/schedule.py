@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from k8s_hub.culler.core.reading import BadRule, every, mapping, one_or_more, suggestion, text
-from k8s_hub.text import quoted
+from k8s_hub.culler.core.mistakes import BadOption, every
+from k8s_hub.culler.core.reading import mapping, one_or_more, text
+from k8s_hub.text import nearest, quoted
 
 _PLACES = {
     "PST PDT PT": "America/Los_Angeles",
@@ -47,11 +48,11 @@ _TURNED_AROUND = re.compile("Etc/GMT([+-])([0-9]+)")
 
 
 def zone_named(name: str, path: str) -> ZoneInfo:
-    """Return a time zone; raise BadRule with ``path``."""
+    """Return a time zone; raise BadOption with ``path``."""
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):  # unknown, an invalid name, or not a zone file
-        raise BadRule(f"{path}: {quoted(name)} is not a time zone{_guess(name.strip())}") from None
+        raise BadOption(f"{path}: {quoted(name)} is not a time zone{_guess(name.strip())}") from None
 
 
 def surprise(name: str) -> str | None:
@@ -84,7 +85,8 @@ def _guess(name: str) -> str:
         return f"; did you mean {min(same)}?"
     # Suggest places only: a similar abbreviation or offset would be another time.
     places = [zone for zone in zones if "/" in zone and not zone.startswith("Etc/")]
-    return suggestion(name, places, likeness=0.8) or ", such as Europe/Berlin"
+    similar = nearest(name, places, likeness=0.8)
+    return f"; did you mean {similar}?" if similar else ", such as Europe/Berlin"
 
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -168,7 +170,7 @@ class Schedule:
 
 
 def parse_schedule(raw: Any, path: str) -> Schedule:
-    """Read a window or a list of windows; raise BadRule with ``path``."""
+    """Read a window or a list of windows; raise BadOption with ``path``."""
     return Schedule(tuple(_window(item, where) for where, item in one_or_more(raw, path)))
 
 
@@ -178,7 +180,7 @@ def parse_schedule(raw: Any, path: str) -> Schedule:
 def _window(raw: Any, path: str) -> Window:
     raw = mapping(raw, path, keys=("time_zone", "weekdays", "dates", "hours"))
     if not raw.keys() & {"weekdays", "dates", "hours"}:
-        raise BadRule(f"{path}: needs weekdays, dates or hours")
+        raise BadOption(f"{path}: needs weekdays, dates or hours")
     (begin, end), zone, weekdays, dates = every(
         lambda: _hours(raw["hours"], f"{path}.hours") if "hours" in raw else (0, _DAY),
         lambda: zone_named(text(raw.get("time_zone", "UTC"), f"{path}.time_zone"), f"{path}.time_zone"),
@@ -199,11 +201,11 @@ def _span(raw: Any, path: str) -> Span:
     try:
         span = Span(date.fromisoformat(first), date.fromisoformat(last or first))
     except ValueError:
-        raise BadRule(
+        raise BadOption(
             f"{path}: {quoted(written)} is not a date or range such as 2026-07-15 or 2026-07-13 to 2026-07-17"
         ) from None
     if not _EARLIEST <= span.first <= span.last <= _LATEST:
-        raise BadRule(f"{path}: {quoted(written)} ends before it begins, or is not between 2000 and 2199")
+        raise BadOption(f"{path}: {quoted(written)} ends before it begins, or is not between 2000 and 2199")
     return span
 
 
@@ -222,7 +224,7 @@ def _days(words: str, path: str) -> Iterator[int]:
 def _day(word: str, path: str) -> int:
     name = word.strip().lower()
     if name not in DAYS:
-        raise BadRule(
+        raise BadOption(
             f"{path}: {quoted(word)} is not a day; days are {', '.join(DAYS)}, and ranges such as mon-fri"
         )
     return DAYS.index(name)
@@ -232,13 +234,13 @@ def _hours(raw: Any, path: str) -> tuple[int, int]:
     written = text(raw, path)
     match = _HOURS.fullmatch("".join(written.split()))
     if match is None:
-        raise BadRule(f"{path}: {quoted(written)} is not a range of hours such as 22:00-06:00")
+        raise BadOption(f"{path}: {quoted(written)} is not a range of hours such as 22:00-06:00")
     begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
     begin, end = begin_hour * 60 + begin_minute, end_hour * 60 + end_minute
     if max(begin_minute, end_minute) > 59 or begin >= _DAY or end > _DAY:
-        raise BadRule(f"{path}: {quoted(written)} has an invalid time; times are 00:00 to 24:00")
+        raise BadOption(f"{path}: {quoted(written)} has an invalid time; times are 00:00 to 24:00")
     if begin == end:
-        raise BadRule(f"{path}: {quoted(written)} is empty; for the whole day, write 00:00-24:00")
+        raise BadOption(f"{path}: {quoted(written)} is empty; for the whole day, write 00:00-24:00")
     return begin, end
 
 

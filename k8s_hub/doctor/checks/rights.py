@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k8s_hub.culler.core.needs import Need, lacking, needs
+from k8s_hub.culler.core.needs import Need, Options, lacking
 from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 
 CHECK = "rights"
@@ -94,7 +94,6 @@ def check_scopes(
             advice="run doctor in the hub's pod, or set JUPYTERHUB_API_TOKEN to the culler's token",
         )
         return
-    default = tuple(needs(culls_users=False, is_dry_run=False, of_rules=()))
     missing = [
         wrong(
             SCOPES_CHECK,
@@ -102,7 +101,7 @@ def check_scopes(
             f"{whose}: {sentence}",
             advice="add it to the role of the culler's service (load_roles)",
         )
-        for sentence in lacking(default if wanted is None else wanted, held)
+        for sentence in lacking(Options().needs(held) if wanted is None else wanted, held)
     ]
     enough = (
         "enough for the default options: give the culler's own as --culler-flags"

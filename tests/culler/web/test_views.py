@@ -9,7 +9,8 @@ from devkit.testing.inmemoryhub import NOW, server, user
 from k8s_hub.culler.core import views
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota
-from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
+from k8s_hub.culler.core.mistakes import BadOption
+from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.policy import Cause, Facts, Notice, Work, facts_of
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
 from k8s_hub.culler.core.rules import Limits, Rules
@@ -420,7 +421,7 @@ def test_settings_from_the_environment():
     ],
 )
 def test_settings_that_make_no_sense(key, value):
-    with pytest.raises(BadPageSettings, match=key) as refused:
+    with pytest.raises(BadOption, match=key) as refused:
         settings(**{key: value})
     assert value in str(refused.value)
 
@@ -447,6 +448,6 @@ def test_the_login_returns_to_the_address_that_the_hub_expects(given, expected):
 
 
 def test_a_password_in_an_address_is_not_shown():
-    with pytest.raises(BadPageSettings) as refused:
+    with pytest.raises(BadOption) as refused:
         settings(JUPYTERHUB_SERVICE_URL="http://me:s3cret@localhost")
     assert "not 'localhost'" in str(refused.value)

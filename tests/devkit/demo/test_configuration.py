@@ -19,6 +19,7 @@ from devkit.demo.settings import REPOSITORY
 from devkit.demo.showcase import PROFILES, culler_options
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.plan import rules_of
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_the_culler_accepts_its_options(idle, notice, tmp_path, monkeypatch):
     assert culler.warn_before == notice
     assert culler.keep_longest == 5 * idle
     assert culler.activity_interval == 5
-    assert [rule.name for rule in culler.decider.rules.rules] == ["long work"]
+    assert [rule.name for rule in rules_of(culler)[0].rules] == ["long work"]
 
 
 OWN = """
