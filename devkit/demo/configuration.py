@@ -26,7 +26,10 @@ from devkit.demo.showcase import show
 from k8s_hub.doctor.checks.configuration import near_misses, own_names
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
-SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
+SCOPES = (
+    *("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state"),
+    *("list:services", "read:services"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
 
+PAGE_SECONDS = 5.0
+"""The culler's page answers within this time."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Return 0 if nothing is wrong, 1 if something is, 2 for wrong usage."""
@@ -57,10 +60,13 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         stack.push_async_callback(connection.close)
         hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
         beside = None if where is None else culler_of(where.url, where.token)
-        culler = None
+        culler = culler_page = None
         if where is not None and beside is not None:
             as_culler = replace(where, token=beside.token)
             culler = HubApi(await stack.enter_async_context(HubConnection(as_culler)))
+            if beside.page:
+                as_page = replace(as_culler, url=beside.page, request_timeout=PAGE_SECONDS)
+                culler_page = await stack.enter_async_context(HubConnection(as_page))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
@@ -74,6 +80,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             kube=KubeApi(connection),
             hub=hub,
             culler=culler,
+            culler_page=culler_page,
             settings=settings,
             account=parsed.service_account,
             storage_class=parsed.storage_class,

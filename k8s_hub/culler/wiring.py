@@ -257,14 +257,15 @@ async def _show(
     stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, if configured."""
+    pulse = Pulse(plan.every, now)
+    bus.subscribe("health", end_of_sweep=pulse.on_sweep)
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving
 
-        metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
+        metrics = Metrics(slots=lambda: throttle.slots)
         bus.subscribe(
             "metrics", decision=metrics.on_decision, end_of_sweep=metrics.on_sweep, reply=metrics.on_reply
         )
-        bus.subscribe("health", end_of_sweep=pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -290,6 +291,7 @@ async def _show(
             outages=outages,
             hub=api,
             now=now,
+            health=pulse.health,
             is_dry_run=plan.sweep_options.dry_run,
         )
         await _had(stack, page, _address_of(plan.page))

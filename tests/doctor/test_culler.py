@@ -1,0 +1,40 @@
+"""Whether the culler runs and sweeps, as the doctor judges it."""
+
+import pytest
+
+from k8s_hub.culler.beside import ProcessState
+from k8s_hub.doctor.checks.culler import check_health, check_services
+from k8s_hub.doctor.checks.findings import Status
+from k8s_hub.hub.api import Service
+
+CULLER = Service(name="culler", command=("k8s-hub", "cull"), pid=7)
+OTHER = Service(name="other", command=("announcements",), pid=8)
+
+
+@pytest.mark.parametrize(
+    ("service", "state", "status"),
+    [
+        (CULLER, ProcessState.RUNS, Status.FINE),
+        (CULLER, ProcessState.ENDED, Status.WRONG),
+        (CULLER, ProcessState.ABSENT, Status.UNKNOWN),
+        (Service(name="culler", command=("k8s-hub", "cull"), pid=0), ProcessState.RUNS, Status.WRONG),
+    ],
+)
+def test_a_culler_of_the_hub_is_judged_by_its_process(service, state, status):
+    (found,) = check_services([OTHER, service], {7: state, 8: ProcessState.RUNS}.get)
+    assert (found.status, "culler" in found.message) == (status, True)
+
+
+def test_a_hub_that_starts_no_culler_is_noted():
+    (found,) = check_services([OTHER], {}.get)
+    assert found.status is Status.NOTED
+
+
+def test_a_culler_is_as_its_page_says():
+    found = check_health("service culler", {"healthy": False, "reason": "no sweep has succeeded for 15 min"})
+    assert found.status is Status.WRONG
+    assert found.message == "service culler stops no servers: no sweep has succeeded for 15 min"
+    found = check_health(
+        "service culler", {"healthy": True, "reason": "the last successful sweep ended 3 s ago"}
+    )
+    assert found.status is Status.FINE
