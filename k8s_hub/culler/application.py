@@ -30,7 +30,7 @@ from k8s_hub.culler.core.flags import UsageError, normalised
 from k8s_hub.culler.core.page_settings import BadPageSettings, PageSettings
 from k8s_hub.culler.core.probing import BadTemplate
 from k8s_hub.culler.core.reading import RULES_FILES, BadRulesFile, every, parse_rules_file
-from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, sections
+from k8s_hub.culler.core.rules import LIMIT_KEYS, BadRule, Limits, Rules, parse_duration, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
 from k8s_hub.culler.options import (
@@ -258,7 +258,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         try:
             option._validate(self, given)  # noqa: SLF001 - what setting it does
         except TraitError as error:
-            return str(error)
+            return f"{error}{_unit(given, option)}"
         return ""
 
     def _log_to_file(self) -> None:
@@ -734,6 +734,17 @@ def _secret_flags() -> dict[str, str]:
         for name, variable in SECRETS.items()
         for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
+
+
+def _unit(given: Any, option: TraitType[Any, Any]) -> str:
+    """Return how to write a duration for an option in seconds, which takes no other unit; empty for all else."""
+    if not isinstance(option, Integer) or "seconds" not in str(option.help).lower() or isinstance(given, int):
+        return ""
+    try:
+        meant = int(parse_duration(given).total_seconds())
+    except BadRule:
+        return " It is a number of seconds."
+    return f" It is a number of seconds: did you mean {meant}?"
 
 
 def _time(seconds: int) -> timedelta | None:
