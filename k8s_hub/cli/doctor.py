@@ -3,13 +3,13 @@
 import argparse
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from k8s_hub.cli import numbers, sources
-from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.application import BadOptions, IdleCuller
 from k8s_hub.culler.beside import culler_of, environment_of_hub
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
@@ -81,6 +81,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             hub=hub,
             culler=culler,
             culler_page=culler_page,
+            mistakes_in=_mistakes_in,
             settings=settings,
             account=parsed.service_account,
             storage_class=parsed.storage_class,
@@ -123,6 +124,34 @@ class JudgedCuller(IdleCuller):
 
     def _log_to_file(self) -> None:
         """Do nothing: the file is the culler's."""
+
+
+class _JudgedFlags(JudgedCuller):
+    """The flags of a culler by themselves: its folder, its files and its variables are not known."""
+
+    _gathers = True
+
+    def _read_config_file(self) -> None:
+        """Do nothing."""
+
+    def _contradictions(self) -> Iterator[tuple[Sequence[str], str]]:
+        """Yield nothing: the config file may have the rest."""
+        return iter(())
+
+    def _steps_of_plan(self) -> Iterator[Callable[[], object]]:
+        """Yield nothing, as above."""
+        return iter(())
+
+    def _warn_of_unused(self) -> None:
+        """Do nothing, as above."""
+
+
+def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
+    try:
+        _JudgedFlags().initialize(list(flags))
+    except BadOptions as refused:
+        return refused.sentences
+    return ()
 
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:

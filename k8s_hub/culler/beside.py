@@ -76,11 +76,17 @@ def culler_of(url: str, token: str) -> RunningCuller | None:
 
 def is_culler(words: Sequence[str]) -> bool:
     """Return whether this is the command of a culler: a module, or ``k8s-hub cull``."""
-    if MODULES & set(words):
-        return True
-    ours = {"k8s-hub", "k8s_hub"}
-    is_ours = any(Path(program).name in ours and verb == "cull" for program, verb in pairwise(words))
-    return is_ours and "explain" not in words
+    return bool(MODULES & set(words)) or flags_of(words) is not None
+
+
+def flags_of(words: Sequence[str]) -> Sequence[str] | None:
+    """Return the flags in the command of a culler of this package; None for other commands."""
+    for at, (before, word) in enumerate(pairwise(["", *words])):
+        is_verb = word == "cull" and Path(before).name in {"k8s-hub", "k8s_hub"}
+        if word == "k8s_hub.culler" or is_verb:
+            flags = words[at + 1 :]
+            return None if is_verb and flags[:1] == ["explain"] else flags
+    return None
 
 
 def state_of(pid: int) -> ProcessState:

@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
-from k8s_hub.culler.beside import state_of
+from k8s_hub.culler.beside import is_culler, state_of
 from k8s_hub.culler.core.needs import Need, Options
-from k8s_hub.doctor.checks import culler, homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks import homes, idle_culler, network, pods, rights, storage, versions
 from k8s_hub.doctor.checks.findings import Finding, not_served, unknown, wrong
 from k8s_hub.hub.api import SERVICE_SCOPES, HubApi, Identity, UserPage
 from k8s_hub.hub.connection import HubConnection
@@ -47,6 +47,7 @@ class Examination:
     culler: HubApi | None
     #: To the page of that culler; None: it has none.
     culler_page: HubConnection | None
+    mistakes_in: idle_culler.MistakesIn
     settings: homes.Settings
     #: A service account of the namespace; None: the account that runs the command.
     account: str | None
@@ -120,9 +121,9 @@ class Examination:
         if self.culler is None:
             whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
             of_token = rights.check_scopes(given.scopes, whose, self._wanted(given))
-            return [*await self._of_services(given), *of_token]
+            return await self._of_services(given, list(of_token))
         try:
-            culler_is = await self.culler.identity()
+            culler = await self.culler.identity()
         except HubError as error:
             return [
                 wrong(
@@ -132,9 +133,9 @@ class Examination:
                     advice="restart the hub and its services: the culler has a token that the hub does not know",
                 )
             ]
-        whose = f"{culler_is.owner}, the culler that runs here"
-        of_token = rights.check_scopes(culler_is.scopes, whose, self._wanted(culler_is))
-        return [*await self._of_page(culler_is.owner), *of_token]
+        whose = f"{culler.owner}, the culler that runs here"
+        of_token = rights.check_scopes(culler.scopes, whose, self._wanted(culler))
+        return [*await self._of_page(culler.owner), *of_token]
 
     async def _of_page(self, owner: str) -> Sequence[Finding]:
         """Ask the page of the culler that runs here how the culler is."""
@@ -143,15 +144,21 @@ class Examination:
         try:
             reply = await self.culler_page.request("GET", "/health", scope="none")
         except HubError:
-            return [unknown(culler.CHECK, culler.SWEEPS, f"{owner}: its page does not say whether it sweeps")]
-        return [culler.check_health(owner, reply.body if isinstance(reply.body, Mapping) else {})]
+            return [
+                unknown(
+                    idle_culler.CHECK, idle_culler.SWEEPS, f"{owner}: its page does not say whether it sweeps"
+                )
+            ]
+        return [idle_culler.check_health(owner, reply.body if isinstance(reply.body, Mapping) else {})]
 
-    async def _of_services(self, given: Identity) -> Sequence[Finding]:
-        """Ask the hub which cullers it has started, because none of them runs here."""
-        missing = [scope for scope in SERVICE_SCOPES if scope not in given.scopes]
-        if self.hub is None or missing:
-            return [culler.not_seen(missing)]
-        return list(culler.check_services(await self.hub.services(), state_of))
+    async def _of_services(self, given: Identity, of_token: list[Finding]) -> Sequence[Finding]:
+        """Ask the hub which cullers it has started, because none runs here; of_token: void for the token of another service."""
+        if self.hub is None or not given.scopes.issuperset(SERVICE_SCOPES):
+            return [idle_culler.not_seen(), *of_token]
+        cullers = [each for each in await self.hub.services() if is_culler(each.command)]
+        is_of_another = bool(cullers) and given.owner not in {f"service {each.name}" for each in cullers}
+        found = idle_culler.check_cullers(cullers, state_of, self.mistakes_in)
+        return [*found, *([] if is_of_another else of_token)]
 
     def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
         return None if self.culler_options is None else self.culler_options.needs(held_by.scopes)

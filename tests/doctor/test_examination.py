@@ -278,14 +278,26 @@ async def found_by_doctor(hub, monkeypatch, scopes=(*ALL, *SERVICE_SCOPES)):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-async def test_a_culler_that_has_ended_is_wrong(monkeypatch):
-    async with with_culler() as (hub, pid):
-        os.kill(pid, signal.SIGKILL)
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ([], "the last lines of the service in the hub's log say why"),
+        (["--timeout=soon"], "The 'timeout' trait of"),
+        (["--timout=3600"], "unknown flag '--timout=3600'; did you mean --timeout?"),
+        (["--config=in-its-folder.py", "--warn-before=60"], "the last lines of the service"),
+    ],
+)
+async def test_a_culler_that_has_ended_is_wrong(monkeypatch, flags, why):
+    async with with_culler(*flags) as (hub, pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         await eventually(lambda: beside_us.state_of(pid) is beside_us.ProcessState.ENDED)
         code, found = await found_by_doctor(hub, monkeypatch)
         assert code == 1
         status, message = found["culler", "process"]
-        assert (status, message.startswith("service culler has ended by itself")) == ("wrong", True)
+        assert status == "wrong"
+        assert message.startswith(f"service culler has ended by itself, and stops no servers: {why}")
+        assert ("culler", "scopes of the token") not in found, "the token is of somebody else"
 
         code, found = await found_by_doctor(hub, monkeypatch, scopes=ALL)
         assert code == 0

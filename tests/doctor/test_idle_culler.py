@@ -3,12 +3,12 @@
 import pytest
 
 from k8s_hub.culler.beside import ProcessState
-from k8s_hub.doctor.checks.culler import check_health, check_services
 from k8s_hub.doctor.checks.findings import Status
+from k8s_hub.doctor.checks.idle_culler import check_cullers, check_health
 from k8s_hub.hub.api import Service
 
 CULLER = Service(name="culler", command=("k8s-hub", "cull"), pid=7)
-OTHER = Service(name="other", command=("announcements",), pid=8)
+MISTAKE = "unknown flag '--timout'"
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,13 @@ OTHER = Service(name="other", command=("announcements",), pid=8)
     ],
 )
 def test_a_culler_of_the_hub_is_judged_by_its_process(service, state, status):
-    (found,) = check_services([OTHER, service], {7: state, 8: ProcessState.RUNS}.get)
-    assert (found.status, "culler" in found.message) == (status, True)
+    (found,) = check_cullers([service], {7: state}.get, lambda _: [MISTAKE])
+    assert (found.status, "service culler" in found.message) == (status, True)
+    assert found.message.endswith(MISTAKE) is (status is Status.WRONG)
 
 
 def test_a_hub_that_starts_no_culler_is_noted():
-    (found,) = check_services([OTHER], {}.get)
+    (found,) = check_cullers([], {}.get, lambda _: [])
     assert found.status is Status.NOTED
 
 
