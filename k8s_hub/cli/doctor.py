@@ -126,7 +126,7 @@ class JudgedCuller(IdleCuller):
         """Do nothing: the file is the culler's."""
 
 
-class _JudgedFlags(JudgedCuller):
+class JudgedFlags(JudgedCuller):
     """The flags of a culler by themselves: its folder, its files and its variables are not known."""
 
     _gathers = True
@@ -148,7 +148,7 @@ class _JudgedFlags(JudgedCuller):
 
 def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
     try:
-        _JudgedFlags().initialize(list(flags))
+        JudgedFlags().initialize(list(flags))
     except BadOptions as refused:
         return refused.sentences
     return ()
