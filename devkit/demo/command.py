@@ -192,6 +192,9 @@ def _about_own_config(plan: Plan, seconds: float, outcome: Outcome) -> Iterator[
     yield f"Log in under any name, with {_password(plan)}. Each server is the JupyterLab of this environment."
     if outcome.left_out:
         yield f"The demo replaces these settings: {', '.join(outcome.left_out)}."
+    if outcome.culler_page:
+        page = plan.url + outcome.culler_page
+        yield f"The culler's page is  {page} . Admins see all servers at  {page}all ."
     yield f"To start afresh, stop the demo and run  rm -r {shlex.quote(str(plan.settings.directory))}"
 
 
@@ -213,15 +216,14 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
 
 
 def _explain_command(k8s_hub: str, outcome: Outcome) -> str:
-    """Return the command with the folder and the variables of the culler, without changing those of the terminal."""
+    """Return the command with the folder, the variables and the token of the culler, so that it answers as the culler does.
+
+    Those of the terminal stay as they are.
+    """
     arguments = ["cull", "explain", "ada", *outcome.culler_flags]
-    first = []
-    if outcome.culler_variables:
-        first.append(shlex.join([".", outcome.culler_variables]))
+    first = [shlex.join([".", outcome.culler_variables])]
     if outcome.culler_directory not in {"", str(Path.cwd())}:
         first.append(shlex.join(["cd", outcome.culler_directory]))
-    if not first:
-        return shlex.join([k8s_hub, *arguments])
     return f"({' && '.join([*first, shlex.join([str(Path(k8s_hub).absolute()), *arguments])])})"
 
 

@@ -26,7 +26,10 @@ from devkit.demo.showcase import show
 from k8s_hub.doctor.checks.configuration import near_misses, own_names
 
 VARIABLE = "K8S_HUB_DEMO_RUN"
-SCOPES = ("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state")
+SCOPES = (
+    *("list:users", "read:users", "read:servers", "delete:servers", "admin:server_state"),
+    *("list:services", "read:services"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class DemoRun:
     culler_url: str
     culler_options: str  # the culler's config file
     outcome: str  # path for the outcome
-    culler_variables: str  # path for a script with the variables of the culler's service
+    culler_variables: str  # path for a script with the variables and the token of the culler's service
     repeated: str  # path for what the terminal repeats of the hub's log
 
     def as_environment(self) -> dict[str, str]:
@@ -63,7 +66,10 @@ class Outcome:
     has_culler: bool = True
     culler_flags: Sequence[str] = ()
     culler_directory: str = ""  # where its relative paths begin; empty: it has none
-    culler_variables: str = ""  # a script that exports the variables of its service; empty: it has none
+    culler_variables: str = (
+        ""  # a script that exports the variables of its service, with its token; empty: no culler
+    )
+    culler_page: str = ""  # its path below the URL for users; empty: it has none
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -79,8 +85,8 @@ def complete(c: Config, run: DemoRun) -> None:
     else:
         show(c, culler_url=run.culler_url, culler_options=run.culler_options, is_mini=run.is_mini)
     culler = cullers.first(_items(c.JupyterHub.services))
-    if culler is not None and culler.variables:
-        Path(run.culler_variables).write_text(cullers.script(culler.variables))
+    if culler is not None:
+        _write_for_its_owner(Path(run.culler_variables), cullers.script(culler.variables))
     _mark_servers(c, run)
     _mark_services(c, run)
     c.JupyterHub.services.append({"name": TOOLS, "api_token": run.token})
@@ -90,9 +96,16 @@ def complete(c: Config, run: DemoRun) -> None:
         has_culler=culler is not None,
         culler_flags=culler.flags if culler else (),
         culler_directory=culler.directory if culler and run.is_own else "",
-        culler_variables=run.culler_variables if culler and culler.variables else "",
+        culler_variables=run.culler_variables if culler else "",
+        culler_page=culler.page if culler else "",
     )
     Path(run.outcome).write_text(json.dumps(asdict(outcome)))
+
+
+def _write_for_its_owner(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 class _Chosen(HasTraits):  # type: ignore[misc, unused-ignore]

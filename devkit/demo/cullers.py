@@ -1,10 +1,13 @@
 """The cullers among the services of a hub: where they look for it, and what `k8s-hub cull explain` needs to know."""
 
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from k8s_hub.culler.beside import TOKEN
 
 _PROGRAMS = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler", "cull"})
 _URL_FLAGS = frozenset({"--url", "--IdleCuller.url"})
@@ -16,18 +19,23 @@ class Culler:
 
     flags: Sequence[str]
     directory: str  # absolute; relative paths in its options begin there
-    variables: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)  # with its token
+    page: str = ""  # the path of its page below the URL for users; empty: it has none
 
 
 def first(services: Sequence[Any]) -> Culler | None:
-    """Return the first culler among the hub's services; None without one."""
+    """Return the first culler among the hub's services, with a token if it has none; None without a culler."""
     for service in services:
         flags = _flags(service)
         if flags is not None:
+            variables = {name: str(value) for name, value in (service.get("environment") or {}).items()}
+            # The hub would make a token that only the culler knows: explain must see what the culler sees.
+            token = service["api_token"] = service.get("api_token") or secrets.token_hex(16)
             return Culler(
                 flags=flags,
                 directory=str(Path(service.get("cwd") or "").absolute()),
-                variables={name: str(value) for name, value in (service.get("environment") or {}).items()},
+                variables={**variables, TOKEN: token},
+                page=f"/services/{service.get('name')}/" if service.get("url") else "",
             )
     return None
 

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from sysconfig import get_paths
 from traceback import format_tb
@@ -37,7 +38,13 @@ _INSTALLED = (
     *{f"{path}/" for name, path in get_paths().items() if name in {"stdlib", "purelib", "platlib"}},
 )
 """Folders of code that no administrator wrote."""
+_START = re.compile(r"(Not|Error) starting (?P<user>.+?)'s server( (?P<server>.*?))?: ", re.DOTALL)
+"""Of JupyterHub 6 and 5; the latter does not name the server."""
 _EXIT = re.compile(r"Service .* exited with status ")
+_STOPPED = re.compile(r"(?P<server>.+?): stopped: (?P<why>.+)")
+_WARNED = re.compile(r"(?P<server>.+?): user warned: stops at (?P<stop_at>\S+): .+")
+_CULLING = re.compile(r"Culling server (?P<server>.+?) \((?:age: .+?, )?(?P<why>inactive for .+)\)")
+"""Of jupyterhub-idle-culler."""
 _LAST_WORDS = 5  # lines
 _REMEMBERED = 20  # exceptions
 
@@ -99,6 +106,9 @@ class RepeatingHandler(logging.FileHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the sentence: the message, and of a traceback the exception."""
+        failed = _failed_start(record)
+        if failed:
+            return failed
         said, _, traceback = record.getMessage().partition(_TRACEBACK)
         parts = [" ".join(said.split()).rstrip(":"), *traceback.strip().splitlines()[-1:]]
         exception = record.exc_info[1] if record.exc_info else None
@@ -107,6 +117,20 @@ class RepeatingHandler(logging.FileHandler):
             if str(exception) not in said:
                 parts.append(f"{type(exception).__name__}: {exception}")
         return _sentence(record.levelname[0], ": ".join(parts) + _place_in(traceback))
+
+
+def _failed_start(record: logging.LogRecord) -> str:
+    """Return why a start failed, as its user reads it; empty for other records."""
+    match, error = _START.match(record.getMessage()), sys.exc_info()[1]
+    why = getattr(error, "jupyterhub_message", None) or getattr(error, "message", None)
+    if match is None or not why:
+        return ""
+    return printable(did_not_start(match["user"], match["server"] or "", " ".join(str(why).split())))
+
+
+def did_not_start(user: str, server: str, why: str = "") -> str:
+    """Return that a server did not start; server: "" is the user's default server."""
+    return f"{user}'s server" + (f' "{server}"' if server else "") + f" did not start. {why}"
 
 
 def _place_in(traceback: str) -> str:
@@ -177,6 +201,39 @@ class HubLog:
             self._printed.clear()
             return said
         return []
+
+
+class CullerLog:
+    """Reads what a culler says in the hub's log as it grows: whom it warned, and what it stopped and why."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+        self._warnings: list[Mapping[str, str]] = []
+
+    def new(self) -> dict[tuple[str, str], str]:
+        """Return the servers that the culler has stopped since the last call, and why."""
+        stops = {}
+        for line in self._lines.new():
+            match = _LINE.match(_decoded(line))
+            if match is None or match["level"] != "I":
+                continue
+            is_ours = "k8s_hub.culler." in match["origin"]
+            if stop := (_STOPPED if is_ours else _CULLING).fullmatch(match["message"]):
+                stops[_key_of(stop["server"])] = stop["why"] if is_ours else f"was {stop['why']}"
+            elif is_ours and (warned := _WARNED.fullmatch(match["message"])):
+                user, server = _key_of(warned["server"])
+                self._warnings.append({"user": user, "server": server, "stop_at": warned["stop_at"]})
+        return stops
+
+    def warnings(self) -> Sequence[Mapping[str, str]]:
+        """Return the warnings that `new` has read since the last call, as a webhook gets them."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+
+def _key_of(server: str) -> tuple[str, str]:
+    user, _, name = server.partition("/")
+    return user, name
 
 
 def _decoded(line: bytes) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from devkit.demo.gather import gather
-from devkit.demo.hub_log import HubLog, Lines
+from devkit.demo.hub_log import CullerLog, HubLog, Lines, did_not_start
 from devkit.demo.plan import Plan
 from devkit.demo.webhook import Warnings
 from k8s_hub.claims.saved_state import SavedState
@@ -34,10 +34,12 @@ from k8s_hub.text import format_duration, printable
 LOOK_EVERY = 0.3  # seconds
 USERS_AT_ONCE = 200
 STOP_IS_TOLD = timedelta(seconds=3)  # how long after a stop the culler's log has it
-START_IS_TOLD = timedelta(seconds=3)  # how long after a failure the REST API shows it
+START_IS_TOLD = timedelta(seconds=1)  # how long after a failure the REST API shows it, at the latest
+PROFILE_IS_SAVED = timedelta(seconds=1)  # how long after its beginning a start has saved the profile
 _TOLD = 20  # failed starts
 _OF_A_START = re.compile(
     r"The hub's log has an error: (Not starting|Error starting|Unhandled error starting) "
+    r"|.*'s server( \".*\")? did not start\. "
 )
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
@@ -65,6 +67,7 @@ class Happening:
     server: str = ""  # "" is the user's default server
     length: timedelta = timedelta()  # of the start, or of the time without activity
     is_back: bool = False  # the server ran before
+    has_files: bool = False  # it has a volume
     detail: str = ""  # the profile, or the reason of the stop or failure
 
     @property
@@ -78,7 +81,9 @@ class _Life:
     """The last seen state of a running server."""
 
     began: datetime
+    is_told: bool = False  # its start, or that it is ready
     is_ready: bool = False
+    has_files: bool = False
     is_idle: bool = False
 
 
@@ -91,8 +96,13 @@ class Narrator:
         self._present: set[str] = set()
         self._lives: dict[ServerKey, _Life] = {}
         self._ran: set[ServerKey] = set()
-        self._gone: dict[ServerKey, datetime] = {}  # stopped servers, by the user or the culler
+        self._gone: dict[ServerKey, tuple[datetime, _Life]] = {}  # stopped servers, by the user or the culler
         self._culled: dict[ServerKey, str] = {}
+
+    @property
+    def starting(self) -> set[ServerKey]:
+        """The servers that were starting at the last look."""
+        return {key for key, life in self._lives.items() if not life.is_ready}
 
     def look(
         self, users: Sequence[User], culled: Mapping[ServerKey, str], now: datetime
@@ -117,34 +127,37 @@ class Narrator:
     def _vanished(self, key: ServerKey, now: datetime) -> Iterator[Happening]:
         life = self._lives.pop(key)
         if life.is_ready:
-            self._gone[key] = now
+            self._gone[key] = now, life
         else:
             yield Happening(kind=Kind.FAILED, user=key[0], server=key[1])
 
     def _who_stopped(self, now: datetime) -> Iterator[Happening]:
-        for key, since in list(self._gone.items()):
+        for key, (since, life) in list(self._gone.items()):
             reason = self._culled.pop(key, None)
             if reason is None and now - since < STOP_IS_TOLD:
                 continue
             del self._gone[key]
             kind = Kind.STOPPED if reason is None else Kind.CULLED
-            yield Happening(kind=kind, user=key[0], server=key[1], detail=reason or "")
+            yield Happening(
+                kind=kind, user=key[0], server=key[1], detail=reason or "", has_files=life.has_files
+            )
 
     def _seen(self, key: ServerKey, server: Server, now: datetime) -> Iterator[Happening]:
-        life = self._lives.get(key)
-        if life is None:
-            life = _Life(began=now)
-            if not server.ready:
-                yield Happening(
-                    kind=Kind.START, user=server.user, server=server.name, detail=_profile(server)
-                )
+        life = self._lives.get(key) or _Life(began=now)
+        state = SavedState.load(server.state)
+        life = replace(life, has_files=bool(state.claims))
+        if not server.ready and not life.is_told:
+            profile = _profile(state)
+            if profile or not _has_chosen(server) or now - life.began >= PROFILE_IS_SAVED:
+                yield Happening(kind=Kind.START, user=server.user, server=server.name, detail=profile)
+                life = replace(life, is_told=True)
         if server.ready and not life.is_ready:
             yield Happening(
                 kind=Kind.READY,
                 user=server.user,
                 server=server.name,
                 length=now - life.began,
-                is_back=key in self._ran,
+                is_back=key in self._ran and life.has_files,
             )
             self._ran.add(key)
             life = replace(life, is_ready=True)
@@ -155,10 +168,16 @@ class Narrator:
         self._lives[key] = replace(life, is_idle=is_idle)
 
 
-def _profile(server: Server) -> str:
+def _profile(state: SavedState) -> str:
     """Return the profile that the start applied; the hub also remembers choices that have no effect any more."""
-    applied = SavedState.load(server.state).applied_options
+    applied = state.applied_options
     return applied.profile if applied is not None and isinstance(applied.profile, str) else ""
+
+
+def _has_chosen(server: Server) -> bool:
+    """Return whether the user chose a profile, which the start will save if it has an effect."""
+    options = server.raw.get("user_options")
+    return isinstance(options, Mapping) and bool(options.get("profile"))
 
 
 def sentence(happened: Happening) -> str:
@@ -166,6 +185,7 @@ def sentence(happened: Happening) -> str:
     who = happened.user
     server = f"{who}'s server" + (f' "{happened.server}"' if happened.server else "")
     length = format_duration(happened.length)
+    kept = " The files are kept." if happened.has_files else ""
     match happened.kind:
         case Kind.LOGIN:
             said = f"{who} logged in."
@@ -176,15 +196,17 @@ def sentence(happened: Happening) -> str:
         case Kind.READY:
             said = f"{server} is ready after {length}."
         case Kind.FAILED:
-            said = f"{server} " + (
-                f"did not start. {happened.detail}" if happened.detail else "stopped before it was ready."
+            said = (
+                did_not_start(who, happened.server, happened.detail)
+                if happened.detail
+                else f"{server} stopped before it was ready."
             )
         case Kind.IDLE:
             said = f"{server} is idle: no activity for {length}."
         case Kind.CULLED:
-            said = f"The culler stopped {server}: it {happened.detail}. The files are kept."
+            said = f"The culler stopped {server}: it {happened.detail}.{kept}"
         case Kind.STOPPED:
-            said = f"{server} stopped. The files are kept."
+            said = f"{server} stopped.{kept}"
     return printable(said)
 
 
@@ -214,7 +236,8 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
     settings = plan.settings
     idle_after = timedelta(seconds=max(2 * settings.activity_seconds, settings.idle_seconds // 3))
     narrator = Narrator(began=utcnow(), idle_after=idle_after)
-    stops = StopLog(plan.decision_log)
+    # Somebody's own culler need not write decisions, but it logs.
+    culler = CullerLog(plan.hub_log) if settings.is_own_config else StopLog(plan.decision_log)
     hub, repeats = HubLog(plan.hub_log, plan.repeated), Repeats()
     async with HubConnection(HubConnectionSettings(url=plan.hub_api, token=plan.token)) as connection:
         api = HubApi(connection)
@@ -222,16 +245,29 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
             try:
                 users = await _users(api)
             except HubError:  # the hub is busy, or ends, which `Stack.watch` reports
-                pass
-            else:
-                for happened in narrator.look(users, stops.new(), utcnow()):
-                    if happened.kind is Kind.FAILED:
-                        happened = replace(happened, detail=await _why_it_failed(plan, happened.key))  # noqa: PLW2901
-                        repeats.told(happened.detail)
-                    tell(sentence(happened))
-            for line in repeats.left(hub.new(), utcnow()):
+                users = None
+            # After the REST API: the hub logs why a start failed before the server vanishes from there.
+            at_once, now = repeats.at_once(hub.new(), utcnow()), utcnow()
+            if users is not None:
+                stops = culler.new()
+                for happened in narrator.look(users, stops, now):
+                    tell(await _told(plan, happened, repeats))
+                for warning in culler.warnings():
+                    tell(warning_sentence(warning))
+            for line in [*at_once, *repeats.left(now, narrator.starting)]:
                 tell(line)
             await asyncio.sleep(LOOK_EVERY)
+
+
+async def _told(plan: Plan, happened: Happening, repeats: "Repeats") -> str:
+    """Return the sentence; of a failed start, the hub's log has the reason, or the progress page."""
+    if happened.kind is not Kind.FAILED:
+        return sentence(happened)
+    if (line := repeats.take(happened.key)) is not None:
+        return line
+    why = await _why_it_failed(plan, happened.key)
+    repeats.told(why)
+    return sentence(replace(happened, detail=why))
 
 
 async def _users(api: HubApi) -> list[User]:
@@ -276,21 +312,35 @@ class Repeats:
         if why:
             self._told.append(printable(why))
 
-    def left(self, lines: Iterable[str], now: datetime) -> list[str]:
-        """Return the lines to tell now: those about other things at once."""
-        at_once = []
-        for line in lines:
-            if _OF_A_START.match(line):
-                self._held.append((now, line))
-            else:
-                at_once.append(line)
-        held = [(since, line) for since, line in self._held if not any(why in line for why in self._told)]
-        self._held = [(since, line) for since, line in held if now - since < START_IS_TOLD]
-        return at_once + [line for since, line in held if now - since >= START_IS_TOLD]
+    def at_once(self, lines: Iterable[str], now: datetime) -> list[str]:
+        """Return the lines about other things, and hold those about starts."""
+        lines = list(lines)
+        self._held += [(now, line) for line in lines if _OF_A_START.match(line)]
+        return [line for line in lines if not _OF_A_START.match(line)]
+
+    def take(self, key: ServerKey) -> str | None:
+        """Return what is held of this server, and hold it no more; None: nothing is."""
+        of_server = [held for held in self._held if held[1].startswith(did_not_start(*key))]
+        if not of_server:
+            return None
+        self._held.remove(of_server[-1])
+        return of_server[-1][1]
+
+    def left(self, now: datetime, starting: Collection[ServerKey] = ()) -> list[str]:
+        """Return the lines to tell now; those about servers that are still starting are told when these vanish."""
+        awaited = tuple(did_not_start(*key) for key in starting)
+        self._held = [held for held in self._held if not any(why in held[1] for why in self._told)]
+        due = [
+            (since, line)
+            for since, line in self._held
+            if now - since >= START_IS_TOLD and not line.startswith(awaited)
+        ]
+        self._held = [held for held in self._held if held not in due]
+        return [line for _, line in due]
 
 
 class StopLog:
-    """Reads the culler's decision log as it grows; a configuration without one leaves the file out."""
+    """Reads the decision log of the demo's culler as it grows."""
 
     def __init__(self, path: Path) -> None:
         self._lines = Lines(path)
@@ -303,3 +353,7 @@ class StopLog:
             for record in records
             if record["action"] in {Action.STOPPED, Action.STOPPING}
         }
+
+    def warnings(self) -> Sequence[Mapping[str, str]]:
+        """Return nothing: the demo's culler sends its warnings to the demo."""
+        return ()

@@ -114,6 +114,8 @@ class Process:
         """
         text = self.command.log.read_text(errors="replace").strip()
         last = text.splitlines()[-1].strip() if text else "no output"
+        if logged := _LOGGED.fullmatch(last):
+            last = logged["message"]
         return f"{_what_failed(text)}{last}{self._place_in(text)} ({self.command.log}){_hint(last)}"
 
     def _place_in(self, text: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from k8s_hub.cli import numbers, sources
-from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.application import BadOptions, IdleCuller
 from k8s_hub.culler.beside import culler_of, environment_of_hub
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
@@ -25,6 +26,9 @@ from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
+
+PAGE_SECONDS = 5.0
+"""The culler's page answers within this time."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -58,10 +62,13 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         stack.push_async_callback(connection.close)
         hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
         beside = None if where is None else culler_of(where.url, where.token)
-        culler = None
+        culler = culler_page = None
         if where is not None and beside is not None:
             as_culler = replace(where, token=beside.token)
             culler = HubApi(await stack.enter_async_context(HubConnection(as_culler)))
+            if beside.page:
+                as_page = replace(as_culler, url=beside.page, request_timeout=PAGE_SECONDS)
+                culler_page = await stack.enter_async_context(HubConnection(as_page))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
             release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
@@ -75,6 +82,8 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             kube=KubeApi(connection),
             hub=hub,
             culler=culler,
+            culler_page=culler_page,
+            mistakes_in=_mistakes_in,
             settings=settings,
             account=parsed.service_account,
             storage_class=parsed.storage_class,
@@ -121,6 +130,32 @@ class JudgedCuller(IdleCuller):
 
     def _log_to_file(self) -> None:
         """Do nothing: the file is the culler's."""
+
+
+class JudgedFlags(JudgedCuller):
+    """The flags of a culler by themselves: its folder, its files and its variables are not known."""
+
+    def _read_config_file(self) -> None:
+        """Do nothing."""
+
+    def _mistakes_together(self, _mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:  # noqa: ARG002
+        """Return none: the config file may have the rest."""
+        return ()
+
+    def _warn_of_unused(self) -> None:
+        """Do nothing, as above."""
+
+    def _refuse(self, *sentences: str, code: int = 2) -> NoReturn:
+        """Print nothing: the finding has the sentences."""
+        raise BadOptions(sentences, code)
+
+
+def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
+    try:
+        JudgedFlags().initialize(list(flags))
+    except BadOptions as refused:
+        return refused.sentences
+    return ()
 
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:

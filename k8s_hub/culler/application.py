@@ -23,6 +23,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.flags import normalised
 from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
+from k8s_hub.culler.core.rules import parse_duration
 from k8s_hub.culler.options import GROUPS, PARTS, SECRETS, WITHOUT_FLAG, Options, help_lines, option_names
 from k8s_hub.culler.parent import hub_that_started_us
 from k8s_hub.culler.plan import Plan, contradictions, decider_of, make_plan, rules_of, scope_options
@@ -176,21 +177,26 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             self._refuse(*mistakes, str(error), code=1)
         except BadOption as error:
             mistakes += error.sentences
-        is_complete = (
-            not mistakes
-        )  # otherwise options may be missing, and no mistake may blame their defaults
+        # Otherwise options may be missing, and no mistake may blame their defaults.
+        is_complete = not mistakes
         mistakes += self._invalid.values()
         if self.generate_config:
             self._refuse_any(mistakes)
             return
-        if is_complete:
-            mistakes += contradictions(self, self.environment, invalid=self._invalid)
-        if mistakes:
-            mistakes += self._mistakes_of_plan(is_complete=is_complete)
+        mistakes += self._mistakes_together(mistakes, is_complete=is_complete)
         self._refuse_any(mistakes)
         self._warn_of_unused()
         if self.log_file_prefix:
             self._log_to_file()
+
+    def _mistakes_together(self, mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:
+        """Return what is wrong with options that are valid by themselves; ``mistakes`` are those found before."""
+        found: list[str] = []
+        if is_complete:
+            found += contradictions(self, self.environment, invalid=self._invalid)
+        if mistakes or found:
+            found += self._mistakes_of_plan(is_complete=is_complete)
+        return found
 
     def _mistakes_of_plan(self, *, is_complete: bool) -> Sequence[str]:
         """Return what `plan` would refuse; if options may be missing, of the rules only."""
@@ -254,7 +260,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         try:
             option._validate(self, given)  # noqa: SLF001 - what setting it does
         except TraitError as error:
-            return str(error)
+            return f"{error}{_unit(given, option)}"
         return ""
 
     def _log_to_file(self) -> None:
@@ -409,3 +415,14 @@ def _secret_flags() -> dict[str, str]:
         for name, variable in SECRETS.items()
         for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
+
+
+def _unit(given: Any, option: TraitType[Any, Any]) -> str:
+    """Return how to write a duration for an option in seconds, which takes no other unit; empty for all else."""
+    if not isinstance(option, Integer) or "seconds" not in str(option.help).lower() or isinstance(given, int):
+        return ""
+    try:
+        meant = int(parse_duration(given).total_seconds())
+    except BadOption:
+        return " It is a number of seconds."
+    return f" It is a number of seconds: did you mean {meant}?"

@@ -1,8 +1,10 @@
 """Find the cullers that run beside this process, as in the hub's pod: their URLs and tokens."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import pairwise
 from pathlib import Path
 
 from k8s_hub.culler.options import SECRETS
@@ -15,12 +17,21 @@ URL = "JUPYTERHUB_API_URL"
 TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the name of the variable
 
 
+class ProcessState(Enum):
+    """The state of a culler's process."""
+
+    RUNS = auto()
+    ENDED = auto()  # its parent has not noticed yet
+    ABSENT = auto()  # no culler of this machine has this id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningCuller:
     """How a running culler reaches its hub."""
 
     url: str
     token: str = field(repr=False)
+    page: str = ""  # the address of its page, without the hub's proxy; empty: it has none
     has_warn_url: bool = False  # in its environment: the URL itself is a secret that stays there
 
 
@@ -37,7 +48,7 @@ def running_cullers() -> Iterator[RunningCuller]:
     for process in sorted(PROCESSES.glob("[0-9]*")):
         try:
             words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
-            if not MODULES & set(words):
+            if not is_culler(words):
                 continue
             entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
         except OSError:  # the process ended, or belongs to another user
@@ -50,6 +61,7 @@ def running_cullers() -> Iterator[RunningCuller]:
             yield RunningCuller(
                 url=[environment.get(URL, ""), *flags][-1],
                 token=token,
+                page=_page_in(environment),
                 has_warn_url=bool(environment.get(SECRETS["warn_url"], "").strip()),
             )
 
@@ -60,6 +72,39 @@ def culler_of(url: str, token: str) -> RunningCuller | None:
     of_token = (culler for culler in cullers if culler.token == token)
     of_hub = (culler for culler in cullers if _place(culler.url) == _place(url))
     return next(of_token, None) or next(of_hub, None)
+
+
+def is_culler(words: Sequence[str]) -> bool:
+    """Return whether this is the command of a culler: a module, or ``k8s-hub cull``."""
+    return bool(MODULES & set(words)) or flags_of(words) is not None
+
+
+def flags_of(words: Sequence[str]) -> Sequence[str] | None:
+    """Return the flags in the command of a culler of this package; None for other commands."""
+    for at, (before, word) in enumerate(pairwise(["", *words])):
+        is_verb = word == "cull" and Path(before).name in {"k8s-hub", "k8s_hub"}
+        if word == "k8s_hub.culler" or is_verb:
+            flags = words[at + 1 :]
+            return None if is_verb and flags[:1] == ["explain"] else flags
+    return None
+
+
+def state_of(pid: int) -> ProcessState:
+    """Return the state of a culler's process by its id."""
+    process = PROCESSES / str(pid)
+    try:
+        if (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z":
+            return ProcessState.ENDED
+        words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+    except OSError:
+        return ProcessState.ABSENT
+    return ProcessState.RUNS if is_culler(words) else ProcessState.ABSENT
+
+
+def _page_in(environment: Mapping[str, str]) -> str:
+    service = environment.get("JUPYTERHUB_SERVICE_URL", "").rstrip("/")
+    prefix = environment.get("JUPYTERHUB_SERVICE_PREFIX", "")
+    return service + prefix if service and prefix else ""
 
 
 def _place(url: str) -> str:

@@ -27,7 +27,15 @@ from k8s_hub.culler.actions import (
     unstopped,
 )
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.policy import Cause, Notice, Work, facts_of, mass_cull_guard, wants_notice
+from k8s_hub.culler.core.policy import (
+    Cause,
+    Notice,
+    Work,
+    facts_of,
+    foreseen_stop,
+    mass_cull_guard,
+    wants_notice,
+)
 from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
 from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
@@ -38,6 +46,7 @@ from k8s_hub.hub.api import UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
 from k8s_hub.hub.users import Server, User, packed
+from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
 
@@ -278,6 +287,8 @@ class Sweep:
         stop_at = max(verdict.deadline or now, now + (self.decider.notice or timedelta()))
         if self.warn is not None and await self.warn(decision, stop_at):
             given: Notice | None = Notice(at=now, since=verdict.since or now)
+            _, why = foreseen_stop(decision.facts, decision.matched.limits, stop_at, now)
+            log.info("%s: user warned: stops at %s: %s", server, timestamps.format_seconds(stop_at), why)
         else:
             given = self.history.could_not_warn(decision)
             if given is not None:

@@ -237,14 +237,15 @@ async def _show(
     stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, if configured."""
+    pulse = Pulse(plan.every, now)
+    bus.end_of_sweep.subscribe("health", pulse.on_sweep)
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving
 
-        metrics, pulse = Metrics(slots=lambda: throttle.slots), Pulse(plan.every, now)
+        metrics = Metrics(slots=lambda: throttle.slots)
         bus.decision.subscribe("metrics", metrics.on_decision)
         bus.end_of_sweep.subscribe("metrics", metrics.on_sweep)
         bus.reply.subscribe("metrics", metrics.on_reply)
-        bus.end_of_sweep.subscribe("health", pulse.on_sweep)
         address = f"metrics_port {plan.metrics_port} on {plan.metrics_ip or 'all addresses'}"
         await _had(
             stack,
@@ -267,6 +268,7 @@ async def _show(
             outages=outages,
             hub=api,
             now=now,
+            health=pulse.health,
             is_dry_run=plan.sweep_options.dry_run,
         )
         await _had(stack, page, _address_of(plan.page))

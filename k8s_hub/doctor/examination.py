@@ -7,10 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from k8s_hub._version import __version__
+from k8s_hub.culler.beside import is_culler, state_of
 from k8s_hub.culler.core.needs import Need, Options
-from k8s_hub.doctor.checks import homes, network, pods, rights, storage, versions
+from k8s_hub.doctor.checks import homes, idle_culler, network, pods, rights, storage, versions
 from k8s_hub.doctor.checks.findings import Finding, not_served, unknown, wrong
-from k8s_hub.hub.api import HubApi, Identity, UserPage
+from k8s_hub.hub.api import SERVICE_SCOPES, HubApi, Identity, UserPage
+from k8s_hub.hub.connection import HubConnection
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
@@ -43,6 +45,9 @@ class Examination:
     hub: HubApi | None
     #: With the token of a culler of this hub that runs beside the command; None: there is none.
     culler: HubApi | None
+    #: To the page of that culler; None: it has none.
+    culler_page: HubConnection | None
+    mistakes_in: idle_culler.MistakesIn
     settings: homes.Settings
     #: A service account of the namespace; None: the account that runs the command.
     account: str | None
@@ -112,10 +117,11 @@ class Examination:
             yield found
 
     async def _of_culler(self, given: Identity) -> Sequence[Finding]:
-        """Check the scopes of the culler that runs here; without one, those of the token that was given."""
+        """Check the culler that runs here, and its scopes; without one, the hub's services and the token that was given."""
         if self.culler is None:
             whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
-            return list(rights.check_scopes(given.scopes, whose, self._wanted(given)))
+            of_token = rights.check_scopes(given.scopes, whose, self._wanted(given))
+            return await self._of_services(given, list(of_token))
         try:
             culler = await self.culler.identity()
         except HubError as error:
@@ -128,7 +134,31 @@ class Examination:
                 )
             ]
         whose = f"{culler.owner}, the culler that runs here"
-        return list(rights.check_scopes(culler.scopes, whose, self._wanted(culler)))
+        of_token = rights.check_scopes(culler.scopes, whose, self._wanted(culler))
+        return [*await self._of_page(culler.owner), *of_token]
+
+    async def _of_page(self, owner: str) -> Sequence[Finding]:
+        """Ask the page of the culler that runs here how the culler is."""
+        if self.culler_page is None:
+            return ()
+        try:
+            reply = await self.culler_page.request("GET", "/health", scope="none")
+        except HubError:
+            return [
+                unknown(
+                    idle_culler.CHECK, idle_culler.SWEEPS, f"{owner}: its page does not say whether it sweeps"
+                )
+            ]
+        return [idle_culler.check_health(owner, reply.body if isinstance(reply.body, Mapping) else {})]
+
+    async def _of_services(self, given: Identity, of_token: list[Finding]) -> Sequence[Finding]:
+        """Ask the hub which cullers it has started, because none runs here; of_token: void for the token of another service."""
+        if self.hub is None or not given.scopes.issuperset(SERVICE_SCOPES):
+            return [idle_culler.not_seen(), *of_token]
+        cullers = [each for each in await self.hub.services() if is_culler(each.command)]
+        is_of_another = bool(cullers) and given.owner not in {f"service {each.name}" for each in cullers}
+        found = idle_culler.check_cullers(cullers, state_of, self.mistakes_in)
+        return [*found, *([] if is_of_another else of_token)]
 
     def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
         return None if self.culler_options is None else tuple(self.culler_options.needs(held_by.scopes))

@@ -45,6 +45,19 @@ class Identity:
     scopes: frozenset[str]  # implied ones included; a filter is a part of the scope's name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of the hub."""
+
+    name: str
+    command: tuple[str, ...]  # empty: the hub does not start it
+    pid: int  # 0: the hub has not started it
+
+
+SERVICE_SCOPES = ("list:services", "read:services")
+"""To read the hub's services with their commands and processes."""
+
+
 class HubApi:
     """The calls of the REST API that programs beside the hub need."""
 
@@ -73,6 +86,13 @@ class HubApi:
         kind, name = said.get("kind"), said.get("name")
         is_named = isinstance(kind, str) and isinstance(name, str)
         return Identity(owner=f"{kind} {name}" if is_named else "an unknown owner", scopes=frozenset(scopes))
+
+    async def services(self) -> tuple[Service, ...]:
+        """Return the hub's services."""
+        reply = await self._connection.request("GET", "/services", scope=" and ".join(SERVICE_SCOPES))
+        if not isinstance(reply.body, Mapping):
+            raise BadReply("the hub's reply has no services")
+        return tuple(_service_of(str(name), raw) for name, raw in reply.body.items())
 
     async def page(
         self, *, offset: int, limit: int, state: UserState = UserState.ALL, with_stopped: bool = False
@@ -150,6 +170,16 @@ class HubApi:
     async def delete_user(self, name: str) -> None:
         """Delete a user. Their servers must be stopped."""
         await self._connection.request("DELETE", f"/users/{_path_part(name)}", scope="delete:users")
+
+
+def _service_of(name: str, raw: Any) -> Service:
+    said = raw if isinstance(raw, Mapping) else {}
+    command, pid = said.get("command"), said.get("pid")
+    return Service(
+        name=name,
+        command=tuple(map(str, command)) if isinstance(command, list) else (),
+        pid=pid if isinstance(pid, int) else 0,
+    )
 
 
 def _stopped(is_wanted: bool) -> dict[str, str]:

@@ -172,3 +172,37 @@ def test_without_a_culler_beside_it_a_way_to_warn_that_is_not_seen_is_told(
     said = capfd.readouterr().err
     assert "neither warn_url nor warn_hook is set: without one of them, a culler stops no servers" in said
     assert "Set IDLE_CULLER_WARN_URL here, too" in said
+
+
+# --- The processes of cullers ---
+
+
+@pytest.mark.parametrize(
+    ("command", "is_culler"),
+    [
+        (["python3", "-m", "k8s_hub.culler"], True),
+        (["python3", "-m", "jupyterhub_idle_culler", "--timeout=9"], True),
+        (["/bin/python3", "/bin/k8s-hub", "cull", "--timeout=9"], True),
+        (["python3", "-m", "k8s_hub", "cull"], True),
+        (["python3", "-m", "k8s_hub", "cull", "explain", "ada"], False),
+        (["k8s-hub", "volumes", "list"], False),
+        ([], False),
+    ],
+)
+def test_the_command_of_a_culler(command, is_culler):
+    assert beside.is_culler(command) is is_culler
+
+
+def test_the_state_of_a_culler_s_process(processes):
+    chart_culler(processes)
+    started(processes, 13, ["python3", "-m", "jupyterhub"])
+    started(processes, 14, [])
+    for number, state in ((12, "S"), (13, "S"), (14, "Z")):
+        (processes / str(number) / "stat").write_text(f"{number} (a (strange) name) {state} 1 1")
+    states = [beside.state_of(number) for number in (12, 13, 14, 15)]
+    assert states == [
+        beside.ProcessState.RUNS,
+        beside.ProcessState.ABSENT,
+        beside.ProcessState.ENDED,
+        beside.ProcessState.ABSENT,
+    ]

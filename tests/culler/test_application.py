@@ -260,7 +260,8 @@ async def test_without_a_hook_the_timeout_decides():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--timeout=soon"], ["timeout", "'soon'"]),
+        (["--timeout=soon"], ["timeout", "'soon'", "It is a number of seconds."]),
+        (["--max-age=8h"], ["max_age", "'8h'. It is a number of seconds: did you mean 28800?"]),
         (["--timeout=0"], ["timeout", "0"]),
         (["--timeout", "-3"], ["timeout", "-3"]),
         (["--cull-every=-1"], ["cull_every", "-1"]),

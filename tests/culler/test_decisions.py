@@ -4,7 +4,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import aiohttp
@@ -14,7 +14,7 @@ from devkit.demo.settings import free_port
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core.decision import Action
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Board
+from k8s_hub.culler.core.report import Board, Pulse
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
@@ -179,6 +179,7 @@ async def shown_on_pages(row):
                 store=row.store(None),
                 hub=HubApi(connection),
                 now=lambda: row.now,
+                health=Pulse(timedelta(minutes=5), lambda: row.now).health,
             ),
             aiohttp.ClientSession(headers={"Authorization": f"token {PERSON_TOKEN}"}) as person,
         ):

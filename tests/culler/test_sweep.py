@@ -19,6 +19,7 @@ from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable, Refused
+from k8s_hub.objects import timestamps
 
 LIMITS = Limits(timeout=timedelta(hours=1))
 BUSY = timedelta(minutes=1)
@@ -723,9 +724,13 @@ async def test_a_user_is_warned_once_and_the_server_stopped_when_its_time_is_up(
     assert [(each.warned, each.stopped) for each in reports] == [(0, 0), (1, 0), (0, 0), (0, 1)]
 
 
-async def test_nobody_is_stopped_unwarned_even_if_the_time_is_up_long_since():
+async def test_nobody_is_stopped_unwarned_even_if_the_time_is_up_long_since(caplog):
+    caplog.set_level("INFO")
     warned = Warned(InMemoryHub(user("a", server("a"))), True)
     reports = await warned.sweeps(3)
+    stop_at = timestamps.format_seconds(NOW + timedelta(minutes=10))
+    (line,) = [each for each in caplog.messages if "warned: " in each]
+    assert line.startswith(f"a: user warned: stops at {stop_at}: was idle for ")
     assert warned.warn.told == [("a", NOW + timedelta(minutes=10))]
     assert [(each.warned, each.stopped) for each in reports] == [(1, 0), (0, 0), (0, 1)]
 

@@ -3,18 +3,26 @@
 import contextlib
 import io
 import json
+import os
+import signal
+import sys
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import aiohttp
 import pytest
 from jupyterhub import orm
 
+from devkit.demo.settings import free_port
 from devkit.minicluster.resources import CLAIMS
+from devkit.testing.eventually import eventually
 from devkit.testing.realhub import RealHub
 from devkit.testing.runs import HOME, NAMESPACE, listening_cluster
 from k8s_hub import KubeSpawner
 from k8s_hub.cli import doctor
+from k8s_hub.culler import beside as beside_us
 from k8s_hub.doctor.examination import SCOPES
+from k8s_hub.hub.api import SERVICE_SCOPES
 from k8s_hub.objects.keys import Key
 
 pytestmark = pytest.mark.hub
@@ -174,7 +182,7 @@ async def test_the_hub_s_database_is_among_the_findings(examined, tmp_path):
 async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
     """... and no other account would see more."""
     async with examined() as (_, found):
-        unknown = [key for key, one in found.items() if one[0] == "unknown"]
+        unknown = [key for key, one in found.items() if one[0] == "unknown" and key[0] != "culler"]
         why = [found[key][1] for key in unknown[1:]]
     assert why == [
         f"this API server has no {what}, like the demo's mini cluster"
@@ -251,3 +259,92 @@ async def test_a_running_server_of_a_renamed_user_is_no_leftover(examined):
     async with examined(meanwhile=rename) as (code, found):
         assert code == 0
         assert found["pods", "servers' pods"][0] == "ok"
+
+
+# --- A culler that the hub starts ---
+
+
+@asynccontextmanager
+async def with_culler(*flags, page=False):
+    """A hub that starts a culler, and a function that examines both with a token of another service."""
+    service = {"name": "culler", "command": [sys.executable, "-m", "k8s_hub.culler", *flags]}
+    if page:
+        service["url"] = f"http://127.0.0.1:{free_port()}"
+    roles = [{"name": "culler", "services": ["culler"], "scopes": ALL}]
+    config = {"JupyterHub": {"services": [service], "load_roles": roles}}
+    async with RealHub(users=("ada",), config=config) as hub:
+        yield hub, hub.app._service_map["culler"].spawner.proc.pid
+
+
+async def found_by_doctor(hub, monkeypatch, scopes=(*ALL, *SERVICE_SCOPES)):
+    monkeypatch.setenv("JUPYTERHUB_API_URL", hub.api_url)
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", hub.token(scopes=list(dict.fromkeys(scopes))))
+    return await run(f"--namespace={NAMESPACE}")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ([], "the last lines of the service in the hub's log say why"),
+        (["--timeout=soon"], "The 'timeout' trait of"),
+        (["--timout=3600"], "unknown flag '--timout=3600'; did you mean --timeout?"),
+        (["--config=in-its-folder.py", "--warn-before=60"], "the last lines of the service"),
+    ],
+)
+async def test_a_culler_that_has_ended_is_wrong(monkeypatch, flags, why):
+    async with with_culler(*flags) as (hub, pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: beside_us.state_of(pid) is beside_us.ProcessState.ENDED)
+        code, found = await found_by_doctor(hub, monkeypatch)
+        assert code == 1
+        status, message = found["culler", "process"]
+        assert status == "wrong"
+        assert message.startswith(f"service culler has ended by itself, and stops no servers: {why}")
+        assert ("culler", "scopes of the token") not in found, "the token is of somebody else"
+
+        code, found = await found_by_doctor(hub, monkeypatch, scopes=ALL)
+        assert code == 0
+        status, message = found["culler", "process"]
+        assert (status, message) == (
+            "unknown",
+            "no culler of this hub runs here; it may run elsewhere, or have ended",
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+async def test_a_culler_whose_page_says_that_it_is_not_running_is_wrong(monkeypatch):
+    async with with_culler("--timout=3600", page=True) as (hub, _):
+        await eventually(lambda: asks_page(hub, "not-the-token"))
+        code, found = await found_by_doctor(hub, monkeypatch)
+        assert code == 1
+        assert found["culler", "sweeps"] == (
+            "wrong",
+            "service culler stops no servers: unknown flag '--timout=3600'; did you mean --timeout?",
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+async def test_a_culler_that_sweeps_is_well(monkeypatch):
+    async with with_culler(page=True) as (hub, _):
+        await eventually(lambda: asks_page(hub, "not-the-token"))
+        code, found = await found_by_doctor(hub, monkeypatch)
+        assert code == 0
+        status, message = found["culler", "sweeps"]
+        assert (status, message.startswith("service culler: ")) == ("ok", True)
+
+
+async def asks_page(hub, token):
+    """Return whether the culler's page answers; it tells its health to the culler's own token only."""
+    address = hub.app._service_map["culler"].url + "/services/culler/health"
+    async with aiohttp.ClientSession(headers={"Authorization": f"token {token}"}) as session:
+        try:
+            async with session.get(address) as reply:
+                assert reply.status == 403
+        except aiohttp.ClientConnectionError:
+            return False
+    return True

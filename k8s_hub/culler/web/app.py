@@ -16,7 +16,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Board
+from k8s_hub.culler.core.report import Board, Health
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.outages import Outages
 from k8s_hub.culler.state import StateStore
@@ -25,6 +25,7 @@ from k8s_hub.culler.web.base import (
     CallbackHandler,
     ClosedHandler,
     ClosedSite,
+    HealthHandler,
     LoggedHandler,
     NowhereHandler,
     PageContext,
@@ -61,6 +62,7 @@ async def serve_page(
     store: StateStore,
     hub: PageHub,
     now: Callable[[], datetime],
+    health: Callable[[], Health],
     outages: Outages | None = None,
     is_dry_run: bool = False,
 ) -> AsyncIterator[None]:
@@ -72,6 +74,7 @@ async def serve_page(
         store=store,
         hub=hub,
         now=now,
+        health=health,
         outages=outages or Outages(),
         is_dry_run=is_dry_run,
         login=_login(settings),
@@ -86,7 +89,8 @@ async def serve_page(
 @asynccontextmanager
 async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
     """Serve a page that tells admins why the culler does not run; raise OSError as `serve_page`."""
-    site = ClosedSite(settings=settings, login=_login(settings), problem=problem)
+    health = Health(healthy=False, reason=problem, last_success=None, last_error=None)
+    site = ClosedSite(settings=settings, login=_login(settings), problem=problem, health=lambda: health)
     async with _served(application(site, CLOSED), settings):
         yield
 
@@ -129,6 +133,7 @@ def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = P
     return Application(
         [
             (re.escape(prefix) + "oauth_callback", CallbackHandler, shared),
+            (re.escape(prefix) + "health", HealthHandler, shared),
             (re.escape(prefix) + r"static/([a-z]+\.(?:css|js))", _Static),
             *((re.escape(prefix) + end, handler, shared) for end, handler in pages.items()),
             (re.escape(prefix.rstrip("/")), SlashHandler, shared),

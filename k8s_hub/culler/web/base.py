@@ -1,7 +1,9 @@
 """Base handlers: templates, headers, errors, login through the hub; and the pages without servers."""
 
 import asyncio
+import hmac
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +19,7 @@ from markupsafe import Markup
 from tornado.web import HTTPError, RequestHandler
 
 from k8s_hub.culler.core.page_settings import PageSettings
+from k8s_hub.culler.core.report import Health
 from k8s_hub.text import Message, format_clock, format_duration, format_relative, format_time, printable
 
 
@@ -115,10 +118,11 @@ def page_policy(hub_host: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """What every page needs to log users in."""
+    """What every page needs to log users in, and how the culler is."""
 
     settings: PageSettings
     login: HubOAuth
+    health: Callable[[], Health]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +281,17 @@ class CallbackHandler(HubOAuthCallbackHandler, PageHandler):  # type: ignore[mis
     async def prepare(self) -> None:
         """Identify a user who has logged in; never redirect to the login again."""
         self.current_user = await self._identified()
+
+
+class HealthHandler(StyledHandler):
+    """How the culler is, for whoever has the culler's own token, such as `k8s-hub doctor` beside it."""
+
+    def get(self) -> None:
+        """Answer with JSON."""
+        given = self.request.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(given, f"token {self.site.settings.token}".encode()):
+            raise HTTPError(403)
+        self.finish(self.site.health().as_json())
 
 
 class SlashHandler(StyledHandler):

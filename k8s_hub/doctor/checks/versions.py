@@ -18,6 +18,8 @@ SECURITY_RELEASES = {"jupyterhub": ((5, 5, 4), (6, 1, 1))}
 """The latest security release of each minor version that has one. For a minor version that is not listed, the next one in
 the list is the first with the fix. To add a release, replace the one of its minor version, or append it."""
 
+NOT_KNOWN = {"Kubernetes": "the API server did not tell its version"}
+
 
 class Version(NamedTuple):
     """A version in its order; a pre-release sorts before its release."""
@@ -50,7 +52,11 @@ def check_versions(versions: Mapping[str, str | None]) -> Iterator[Finding]:
 def _finding(subject: str, program: str, version: str | None) -> Finding:
     have = Version.of(version or "")
     if version is None or have is None:
-        what = "unknown version" if version is None else f"{quoted(version)} is not a version"
+        what = (
+            NOT_KNOWN.get(program, "not installed here")
+            if version is None
+            else f"{quoted(version)} is not a version"
+        )
         return unknown(CHECK, subject, what)
     lowest = LOWEST.get(program, ())
     release = security_release_after(program, have)

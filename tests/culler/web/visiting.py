@@ -13,7 +13,7 @@ from devkit.demo.settings import free_port
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Board, SweepRecord
+from k8s_hub.culler.core.report import Board, Pulse, SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore
@@ -143,6 +143,7 @@ class Site:
                 store=self.store,
                 hub=HubApi(connection),
                 now=self.clock,
+                health=Pulse(timedelta(minutes=5), self.clock).health,
                 is_dry_run=self.is_dry_run,
             ),
         ):

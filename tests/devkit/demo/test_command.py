@@ -1,5 +1,6 @@
 """The demo as a person meets it: an introduction, and Ctrl-C or worse at any moment leaves nothing running."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -145,6 +147,16 @@ def test_a_configuration_of_ones_own(tmp_path):
         explained = subprocess.run(
             ["sh", "-e"], input="".join(pasted), capture_output=True, text=True, check=False
         )
+        token = re.search(
+            r"^export JUPYTERHUB_API_TOKEN=(\w+)$",
+            (tmp_path / "demo/culler-variables.sh").read_text(),
+            re.MULTILINE,
+        )[1]
+        api = re.search(r"JUPYTERHUB_API_URL=(\S+)", pasted[0])[1]
+        asked = Request(f"{api}/user")
+        asked.add_header("Authorization", f"token {token}")
+        with urlopen(asked) as reply:
+            assert json.load(reply)["name"] == "culler"
         told = [next(demo.stdout), next(demo.stdout)]
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=60) == 0

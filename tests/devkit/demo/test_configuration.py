@@ -223,6 +223,7 @@ c.JupyterHub.services = [
         "command": ["k8s-hub", "cull", "--url=http://localhost:8081/hub/api", "--rules-file=rules.json"],
         "environment": {"IDLE_CULLER_WARN_URL": "https://chat.example.org/it's-secret"},
         "cwd": "/srv/hub",
+        "url": "http://127.0.0.1:10101",
     }
 ]
 """
@@ -233,12 +234,29 @@ c.JupyterHub.services = [
         culler_flags=["--rules-file=rules.json"],
         culler_directory="/srv/hub",
         culler_variables=own.culler_variables,
+        culler_page="/services/culler/",
     )
     assert c.JupyterHub.services[0]["command"] == ["k8s-hub", "cull", "--rules-file=rules.json"]
     # Without the marker: a terminal that runs these lines outlives the demo.
     assert Path(own.culler_variables).read_text() == (
         "export IDLE_CULLER_WARN_URL='https://chat.example.org/it'\"'\"'s-secret'\n"
+        f"export JUPYTERHUB_API_TOKEN={c.JupyterHub.services[0]['api_token']}\n"
     )
+    assert Path(own.culler_variables).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("own_token", [None, "of-this-culler"])
+def test_explain_asks_with_the_token_of_the_culler(run, tmp_path, monkeypatch, own_token):
+    """The demo's own token sees more: explain would answer something else than the culler does."""
+    culler = {"name": "culler", "command": ["k8s-hub", "cull"], "api_token": own_token}
+    (tmp_path / "own.py").write_text(f"c.JupyterHub.services = [{culler!r}]")
+    own = run(tmp_path / "own.py", is_own=True)
+    c, outcome = loaded(own, monkeypatch)
+    token = named(c.JupyterHub.services, "culler")["api_token"]
+    assert token == own_token or (own_token is None and len(token) >= 32)
+    assert token != own.token
+    assert Path(outcome.culler_variables).read_text() == f"export JUPYTERHUB_API_TOKEN={token}\n"
+    assert outcome.culler_page == ""
 
 
 def test_the_token_is_not_shown(run):

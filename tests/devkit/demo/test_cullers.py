@@ -51,5 +51,9 @@ def test_variables_are_for_a_shell_and_are_not_shown():
     culler = cullers.first(
         [{"name": "one", "command": ["k8s-hub", "cull"], "environment": {"URL": "a b", "N": 1}}]
     )
-    assert cullers.script(culler.variables) == "export URL='a b'\nexport N=1\n"
+    token = culler.variables["JUPYTERHUB_API_TOKEN"]
+    assert cullers.script(culler.variables) == (
+        f"export URL='a b'\nexport N=1\nexport JUPYTERHUB_API_TOKEN={token}\n"
+    )
     assert "a b" not in repr(culler)
+    assert token not in repr(culler)

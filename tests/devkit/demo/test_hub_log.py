@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 from traitlets.config import Config
 
 from devkit.demo import hub_log
-from devkit.demo.hub_log import HUB, HubLog, RepeatingHandler
+from devkit.demo.hub_log import HUB, CullerLog, HubLog, RepeatingHandler
 
 
 @pytest.fixture
@@ -68,6 +68,26 @@ def test_a_failed_start_is_told_once_and_the_next_one_again(logger, repeated, ki
         error = kind(403, "not you")
         fail(logger, error)
         assert repeated() == [f"The hub's log has an error: Not starting ada's server: {error}"]
+
+
+@pytest.mark.parametrize(
+    ("begins", "subject"),
+    [
+        ("Not starting ada's server ", "ada's server"),
+        ("Not starting ada's server gpu", 'ada\'s server "gpu"'),
+        ("Error starting ada's server", "ada's server"),  # JupyterHub 5
+    ],
+)
+def test_a_failed_start_is_told_once_as_its_user_reads_it(logger, repeated, begins, subject):
+    error = HTTPError(400, "Your course has ended. [hook] of the log")
+    error.jupyterhub_message = "Your course\nhas ended."
+    try:
+        raise error
+    except HTTPError:
+        logger.error("%s: %s", begins, error)  # noqa: TRY400 - as the hub does
+        logger.error("Error starting server ada: %s", error)  # noqa: TRY400 - as above
+    logger.error("Failed to spawn single-user server with form", exc_info=error)
+    assert repeated() == [f"{subject} did not start. Your course has ended."]
 
 
 def test_of_a_traceback_the_exception_is_told(logger, repeated):
@@ -181,3 +201,46 @@ def test_an_error_in_an_administrators_file_has_its_place(logger, repeated, tmp_
     logger.error("Uncaught exception", exc_info=failure)
     said = repeated()
     assert [line.endswith(f" in {hooks}, line 5") for line in said] == [True, True], said
+
+
+# --- What a culler logs ---
+
+OURS = "[I 2026-11-30 10:03:12 k8s_hub.culler.actions] "
+PEERS = "[I 261130 10:03:12 __init__:256] "
+
+
+@pytest.mark.parametrize(
+    ("line", "stop"),
+    [
+        (
+            f"{OURS}ada: stopped: was idle for 1 min (limit 1 min)",
+            {("ada", ""): "was idle for 1 min (limit 1 min)"},
+        ),
+        (f"{OURS}ada/gpu: stopped: reached 8 h", {("ada", "gpu"): "reached 8 h"}),
+        (f"{OURS}ada: kept: no longer due when the culler looked again: is in use", {}),
+        (f"{PEERS}Culling server ada (inactive for 00:01:05)", {("ada", ""): "was inactive for 00:01:05"}),
+        (
+            f"{PEERS}Culling server ada/gpu (age: 08:00:00, inactive for 00:01:05)",
+            {("ada", "gpu"): "was inactive for 00:01:05"},
+        ),
+        (f"{PEERS}ada: stopped: by another service", {}),
+        ("ada: stopped: was idle for 1 min", {}),
+    ],
+)
+def test_whom_a_culler_stops_is_in_its_log(tmp_path, line, stop):
+    path = tmp_path / "hub.log"
+    log = CullerLog(path)
+    assert log.new() == {}
+    path.write_text(line + "\n")
+    assert (log.new(), log.warnings()) == (stop, [])
+    assert log.new() == {}
+
+
+def test_whom_a_culler_warns_is_in_its_log(tmp_path):
+    path = tmp_path / "hub.log"
+    log = CullerLog(path)
+    sweep = OURS.replace("actions", "sweep")
+    path.write_text(f"{sweep}ada/gpu: user warned: stops at 2026-11-30T10:04:00Z: was idle for 40 s\n")
+    assert log.new() == {}
+    assert log.warnings() == [{"user": "ada", "server": "gpu", "stop_at": "2026-11-30T10:04:00Z"}]
+    assert log.warnings() == []

@@ -20,7 +20,7 @@ def text_of(seconds):
     return None if seconds is None else at(seconds).isoformat()
 
 
-def user(name="ada", *, active=None, applied="small", **servers):
+def user(name="ada", *, active=None, chosen="small", applied="small", claim="claim-ada", **servers):
     """A user as the hub describes one; each server is True for ready, False for pending, or when it was active."""
     described = {
         key.removeprefix("default"): {
@@ -28,8 +28,11 @@ def user(name="ada", *, active=None, applied="small", **servers):
             "pending": "spawn" if server is False else None,
             "started": text_of(0),
             "last_activity": text_of(server if server not in {True, False} else None),
-            "user_options": {"profile": "small"},
-            "state": {"applied_options": applied and {"profile": applied, "options": {}}},
+            "user_options": {"profile": chosen} if chosen else {},
+            "state": {
+                "applied_options": applied and {"profile": applied, "options": {}},
+                "pvc_name": claim,
+            },
         }
         for key, server in servers.items()
     }
@@ -71,7 +74,30 @@ def test_a_day_of_a_user(told):
 
 
 def test_a_profile_that_the_start_did_not_apply_is_not_told(told):
-    assert told.look(1, user(applied=None, default=False)) == ["ada's server is starting."]
+    assert told.look(1, user(applied=None, default=False)) == []
+    assert told.look(2, user(applied=None, default=False)) == ["ada's server is starting."]
+
+
+def test_a_start_is_told_with_its_profile_once_that_is_saved(told):
+    assert told.look(1, user(applied=None, default=False)) == []
+    assert told.look(1.3, user(default=False)) == ['ada\'s server is starting (profile "small").']
+    assert told.look(2, user(default=False)) == []
+
+
+def test_a_start_without_a_choice_is_told_at_once(told):
+    assert told.look(1, user(chosen=None, applied=None, default=False)) == ["ada's server is starting."]
+
+
+def test_of_a_server_without_a_volume_nothing_is_kept_and_nothing_comes_back(told):
+    without = {"claim": None, "chosen": None, "applied": None}
+    told.look(1, user(default=True, **without))
+    told.look(2, user())
+    assert told.look(5, user()) == ["ada's server stopped."]
+    told.look(6, user(default=False, **without))
+    assert told.look(8, user(default=True, **without)) == ["ada's server is ready after 2 s."]
+    assert told.look(9, user(), culled={("ada", ""): "was idle for 1 min"}) == [
+        "The culler stopped ada's server: it was idle for 1 min."
+    ]
 
 
 def test_a_user_of_an_earlier_run_has_not_logged_in(told):
@@ -164,26 +190,46 @@ def test_a_line_that_is_still_written_is_read_later(tmp_path):
     assert log.new() == {("ada", "gpu"): "was idle for 1 min"}
 
 
-LINE = "The hub's log has an error: Not starting ada's server : 400 SpawnException(reason=hook): "
+START = "ada's server did not start. "
+
+
+def left(repeats, lines, now, starting=()):
+    return [*repeats.at_once(lines, now), *repeats.left(now, starting)]
 
 
 def test_a_failed_start_is_told_once():
     repeats = Repeats()
     other = "The hub's log warns: something else"
-    assert repeats.left([LINE + "The image does not exist. [image]", other], at(0)) == [other]
-    repeats.told("The image does not exist.")
-    assert repeats.left([], at(1)) == []
-    assert repeats.left([], at(60)) == []
-    # The next one the other way round.
+    assert left(repeats, [START + "The image does not exist.", other], at(0)) == [other]
+    assert repeats.take(("ada", "")) == START + "The image does not exist."
+    assert repeats.take(("ada", "")) is None
+    assert left(repeats, [], at(60)) == []
+    # The next one the other way round: from the progress page first.
     repeats.told("It took too long.")
-    assert repeats.left([LINE + "It took too long. [timeout]"], at(70)) == []
+    assert left(repeats, [START + "It took too long."], at(70)) == []
+    assert left(repeats, [], at(75)) == []
 
 
-def test_a_failed_start_that_nobody_saw_is_told_from_the_log():
+def test_a_failed_start_that_nobody_saw_is_told_from_the_log_as_its_user_reads_it():
     repeats = Repeats()
-    assert repeats.left([LINE + "boo"], at(0)) == []
+    assert left(repeats, [START + "boo"], at(0)) == []
     repeats.told("")
     repeats.told("of another start")
-    assert repeats.left([], at(2)) == []
-    assert repeats.left([], at(3)) == [LINE + "boo"]
-    assert repeats.left([], at(4)) == []
+    assert left(repeats, [], at(0.5)) == []
+    assert left(repeats, [], at(1)) == [START + "boo"]
+    assert left(repeats, [], at(4)) == []
+
+
+def test_the_reason_of_a_server_that_the_hub_still_stops_is_told_when_it_vanishes():
+    repeats = Repeats()
+    assert left(repeats, [START + "boo"], at(0), {("ada", "")}) == []
+    assert left(repeats, [], at(9), {("ada", ""), ("bob", "")}) == []
+    assert repeats.take(("ada", "gpu")) is None
+    assert repeats.take(("ada", "")) == START + "boo"
+
+
+def test_an_error_of_a_start_without_a_reason_for_its_user_stays_as_it_is():
+    repeats = Repeats()
+    line = "The hub's log has an error: Unhandled error starting ada's server: boo"
+    assert left(repeats, [line], at(0)) == []
+    assert left(repeats, [], at(1)) == [line]

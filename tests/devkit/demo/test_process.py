@@ -110,8 +110,8 @@ ENDED = "[C 2026-11-30 13:33:35.837 JupyterHub app:3771] Cannot connect to servi
             "Failed to start service announcer: FileNotFoundError: 'no-such-program' (",
         ),
         (f"out of step\n{TRACE}", "FileNotFoundError: 'no-such-program' ("),
-        (f"{HEAD}\n{TRACE}\n{ENDED}\n", f"{ENDED} ("),
-        (HEAD, f"{HEAD} ("),
+        (f"{HEAD}\n{TRACE}\n{ENDED}\n", "Cannot connect to service announcer ("),
+        (HEAD, "Failed to start service announcer ("),
     ],
 )
 async def test_what_failed_is_told_before_the_last_line_of_a_traceback(command, printed, told):

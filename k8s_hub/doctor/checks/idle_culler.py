@@ -1,0 +1,72 @@
+"""The culler: whether it runs and sweeps."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from k8s_hub.culler.beside import ProcessState, flags_of
+from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
+from k8s_hub.hub.api import SERVICE_SCOPES, Service
+
+CHECK = "culler"
+PROCESS = "process"
+SWEEPS = "sweeps"
+
+
+MistakesIn = Callable[[Sequence[str]], Sequence[str]]
+"""Returns why a culler refuses these flags, by themselves."""
+
+
+def check_cullers(
+    cullers: Sequence[Service], state_of: Callable[[int], ProcessState], mistakes_in: MistakesIn
+) -> Iterator[Finding]:
+    """Check the hub's services that are cullers; state_of: the state of a process of this machine, by its id."""
+    if not cullers:
+        yield noted(CHECK, PROCESS, "the hub starts no culler, and none runs here: it may run elsewhere")
+    for service in cullers:
+        state = state_of(service.pid) if service.pid else ProcessState.ENDED
+        flags = flags_of(service.command)
+        yield _of_process(service.name, state, mistakes_in(flags) if flags is not None else ())
+
+
+def not_seen() -> Finding:
+    """Return the finding without a culler here, and without the scopes to list the hub's services."""
+    return unknown(
+        CHECK,
+        PROCESS,
+        "no culler of this hub runs here; it may run elsewhere, or have ended",
+        advice=f"run doctor in the hub's pod, with a token that also has the scopes {', '.join(SERVICE_SCOPES)}",
+    )
+
+
+def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Finding:
+    match state:
+        case ProcessState.RUNS:
+            return fine(CHECK, PROCESS, f"service {name} runs")
+        case ProcessState.ENDED:
+            why = "; ".join(mistakes) or "the last lines of the service in the hub's log say why"
+            return wrong(
+                CHECK,
+                PROCESS,
+                f"service {name} has ended by itself, and stops no servers: {why}",
+                advice="correct this, and restart the hub: it starts the service again every 30 s, with the same result",
+            )
+        case ProcessState.ABSENT:
+            return unknown(
+                CHECK,
+                PROCESS,
+                f"service {name} runs on another machine",
+                advice="run doctor in the hub's pod",
+            )
+
+
+def check_health(owner: str, health: Mapping[str, Any]) -> Finding:
+    """Check what the culler's page says of the culler."""
+    reason = str(health.get("reason"))
+    if health.get("healthy") is True:
+        return fine(CHECK, SWEEPS, f"{owner}: {reason}")
+    return wrong(
+        CHECK,
+        SWEEPS,
+        f"{owner} stops no servers: {reason}",
+        advice="correct this, and restart the hub, or the culler if it runs apart",
+    )
