@@ -10,7 +10,7 @@ Fields read: ``metadata.deletionTimestamp``; ``spec.restartPolicy``, ``spec.cont
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_hub.objects.keys import is_dying
+from k8s_hub.objects.keys import is_dying, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 #: The server's container. In a pod without this name, it is the first container.
@@ -106,14 +106,14 @@ def is_on_lost_node(pod: Raw) -> bool:
 
 def notebook_name(pod: Raw) -> str:
     """Return the name of the server's container from the spec: the kubelet sorts statuses by name."""
-    names = [container["name"] for container in (pod.get("spec") or {}).get("containers") or ()]
+    names = [container["name"] for container in spec_of(pod).get("containers") or ()]
     return NOTEBOOK if NOTEBOOK in names or not names else names[0]
 
 
 def notebook_status(pod: Raw) -> Raw | None:
     """Return the status of the server's container; None before the kubelet writes it."""
     wanted = notebook_name(pod)
-    statuses: list[Raw] = (pod.get("status") or {}).get("containerStatuses") or []
+    statuses: list[Raw] = status_of(pod).get("containerStatuses") or []
     return next((status for status in statuses if status.get("name") == wanted), None)
 
 
@@ -196,7 +196,7 @@ def _unexplained(status: Raw) -> Ended:
 
 def _deleted(pod: Raw) -> Ended:
     """Return the end of a deleted pod. Evictions and preemptions have a condition of their own."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
+    for condition in status_of(pod).get("conditions") or ():
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return Ended(
                 code=1, reason=condition.get("reason") or "Deleted", message=condition.get("message") or ""

@@ -3,8 +3,9 @@
 It reads everything or raises: `plan` takes whatever is missing for gone.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from k8s_hub.hub.api import HubApi, UserPage
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable
@@ -13,7 +14,7 @@ from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Unavailable
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
-from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.objects.keys import Key, key_of, spec_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 
@@ -96,21 +97,15 @@ class Sources:
 
     async def objects(self, resource: Resource, label_selector: str = "") -> list[Raw]:
         """Return all objects of the namespaces with this label."""
-        found: list[Raw] = []
-        for namespace in self.namespaces:
-            found += await retrying(
-                RETRIES, self._listing(resource, namespace, label_selector), on=Unavailable
-            )
-        return found
 
-    def _listing(
-        self, resource: Resource, namespace: str | None, label_selector: str
-    ) -> Callable[[], Awaitable[list[Raw]]]:
-        async def read() -> list[Raw]:
+        async def read(namespace: str | None) -> list[Raw]:
             pages = self.kube.list_pages(resource, namespace, label_selector=label_selector)
             return [item async for page in pages for item in page.items]
 
-        return read
+        found: list[Raw] = []
+        for namespace in self.namespaces:
+            found += await retrying(RETRIES, partial(read, namespace), on=Unavailable)
+        return found
 
 
 def check_complete(user: User) -> None:
@@ -120,6 +115,6 @@ def check_complete(user: User) -> None:
 
 
 def _claims_in(pod: Raw) -> set[str]:
-    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    volumes = spec_of(pod).get("volumes") or ()
     sources = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
     return {source["claimName"] for source in sources if source.get("claimName")}
