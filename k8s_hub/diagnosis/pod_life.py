@@ -49,7 +49,7 @@ def judge_pod(pod: Raw) -> PodLife:
     """Return whether the pod's server is alive. Callers handle a missing pod."""
     if is_dying(pod):
         return _deleted(pod)
-    status = pod.get("status") or {}
+    status = status_of(pod)
     if status.get("phase") == "Failed":
         return _failed(pod)
     if status.get("phase") == "Succeeded":
@@ -66,7 +66,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
     """
     if pod is None or is_dying(pod):
         return False
-    status = pod.get("status") or {}
+    status = status_of(pod)
     if status.get("phase") != "Running" or not status.get("podIP") or is_on_lost_node(pod):
         return False
     notebook = notebook_status(pod)
@@ -78,7 +78,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
 
 def end_in_words(pod: Raw, ended: Ended) -> str:
     """Describe the end of a server for the log, without messages that may be the program's output."""
-    status = pod.get("status") or {}
+    status = status_of(pod)
     words = ended.message if status.get("reason") or is_dying(pod) else ""
     return f"{ended.reason}, exit code {ended.code}" + (f": {words.strip()}" if words else "")
 
@@ -94,7 +94,7 @@ def is_on_lost_node(pod: Raw) -> bool:
     For a node that does not answer, the node controller sets Ready to False, without a reason, and leaves
     ContainersReady as the kubelet left it; after some minutes the taint manager adds a condition of its own.
     """
-    status = pod.get("status") or {}
+    status = status_of(pod)
     conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
     return (
@@ -165,7 +165,7 @@ def _restarting(terminated: Raw) -> Alive:
 
 def _is_restarted(pod: Raw) -> bool:
     """True if the kubelet restarts a failed notebook container. The container's own policy overrides the pod's."""
-    spec = pod.get("spec") or {}
+    spec = spec_of(pod)
     wanted = notebook_name(pod)
     own = next(
         (c.get("restartPolicy") for c in spec.get("containers") or () if c.get("name") == wanted), None

@@ -123,22 +123,9 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
         return None
     if any(key_of(claim).name == found["name"] for claim in (seen.claim, *seen.other_claims) if claim):
         return None
-    lasting = seen.lasting(seen.since("PodScheduled"))
     sentence = f'The volume "{found["name"]}" that your server needs does not exist.'
-    if lasting >= seen.grace.missing_object:
-        return Diagnosis.failed(
-            Stage.STORAGE,
-            Reason.CLAIM_MISSING,
-            f"{sentence} {CONTACT}",
-            detail=message,
-        )
-    return Diagnosis.waiting(
-        Stage.STORAGE,
-        sentence,
-        reason=Reason.CLAIM_MISSING,
-        detail=message,
-        expired=f"{sentence} {CONTACT}",
-    )
+    lasting = seen.lasting(seen.since("PodScheduled"))
+    return _missing(seen, Stage.STORAGE, Reason.CLAIM_MISSING, sentence, detail=message, lasting=lasting)
 
 
 def claim_pending(seen: Observation) -> Diagnosis | None:
@@ -213,20 +200,17 @@ def _missing_in(words: str) -> str | None:
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
     """Return the diagnosis of a missing Secret, ConfigMap or key, which may still be created."""
     sentence = f"A part of your server's configuration does not exist: {what}."
+    return _missing(seen, Stage.STARTING, Reason.CONFIG_MISSING, sentence, detail=detail, lasting=lasting)
+
+
+def _missing(
+    seen: Observation, stage: Stage, reason: Reason, sentence: str, *, detail: str, lasting: timedelta
+) -> Diagnosis:
+    """Wait for an object that may still be created, and fail after the grace period."""
+    failed = f"{sentence} {CONTACT}"
     if lasting >= seen.grace.missing_object:
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.CONFIG_MISSING,
-            f"{sentence} {CONTACT}",
-            detail=detail,
-        )
-    return Diagnosis.waiting(
-        Stage.STARTING,
-        sentence,
-        reason=Reason.CONFIG_MISSING,
-        detail=detail,
-        expired=f"{sentence} {CONTACT}",
-    )
+        return Diagnosis.failed(stage, reason, failed, detail=detail)
+    return Diagnosis.waiting(stage, sentence, reason=reason, detail=detail, expired=failed)
 
 
 def mount_fails(seen: Observation) -> Diagnosis | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.hub.api import HubApi, UserPage
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable
 from k8s_hub.hub.listing import read_everybody
@@ -14,7 +15,7 @@ from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Unavailable
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
-from k8s_hub.objects.keys import Key, key_of, spec_of
+from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 
@@ -59,7 +60,7 @@ class Sources:
         """Return the names of the pods that mount each claim now."""
         mounts: dict[Key, tuple[str, ...]] = {}
         for pod in await self.objects(PODS):
-            for name in _claims_in(pod):
+            for name in mounted_claims(pod):
                 key = Key(key_of(pod).namespace, name)
                 mounts[key] = (*mounts.get(key, ()), key_of(pod).name)
         return mounts
@@ -112,9 +113,3 @@ def check_complete(user: User) -> None:
     """Raise `BadReply` if the hub did not return the user's servers and their states."""
     if user.servers is None or any(server.state is None for server in user.servers):
         raise BadReply(f"the hub did not return the servers of the user {user.name!r} and their states")
-
-
-def _claims_in(pod: Raw) -> set[str]:
-    volumes = spec_of(pod).get("volumes") or ()
-    sources = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
-    return {source["claimName"] for source in sources if source.get("claimName")}

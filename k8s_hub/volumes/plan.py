@@ -27,7 +27,7 @@ CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
 UNKNOWN_NUMBER = "?"
-"""Stands for a user's id, which the REST API does not have. No real claim has it in its name."""
+"""Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
 
 _NUMBERED = re.compile(r"--[0-9]+$")
 

@@ -25,10 +25,9 @@ from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.volumes.plan import UNKNOWN_NUMBER
 
 CHECK = "homes"
-UNKNOWN_NUMBER = "?"
-"""Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
