@@ -36,8 +36,7 @@ from k8s_hub.naming.ownership import (
     user_id_of,
 )
 from k8s_hub.naming.templates import Names, Scope, expand
-from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of
+from k8s_hub.objects.keys import Key, annotations_of, created_at, is_dying, key_of, metadata_of, phase_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -257,7 +256,7 @@ def _is_of_living_user(request: HomeRequest, claim: Raw) -> bool:
     if user_id_of(claim) in request.identity.other_users:
         return True
     known = request.living_users.get(username_of(claim) or "")
-    created = _created(claim)
+    created = created_at(claim)
     return known is not None and (created is None or created >= known)
 
 
@@ -270,15 +269,10 @@ def _is_of_renamed_user(request: HomeRequest, claim: Raw) -> bool:
         return False
     if is_of_namesake(claim, request.identity):
         return True
-    known, created = request.known_since, _created(claim)
+    known, created = request.known_since, created_at(claim)
     if known is None or created is None:
         return False
     return created < known and key_of(claim).name in request.taken_by_others
-
-
-def _created(claim: Raw) -> datetime | None:
-    text = metadata_of(claim).get("creationTimestamp")
-    return timestamps.parse(text) if text else None
 
 
 def _is_candidate(request: HomeRequest, claim: Raw) -> bool:
@@ -309,7 +303,7 @@ def _is_of_nobody(request: HomeRequest, claim: Raw) -> bool:
 def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
     """Sort the claims of one server: the files are probably in the oldest healthy one."""
     metadata = metadata_of(claim)
-    is_lost = (claim.get("status") or {}).get("phase") == "Lost"
+    is_lost = phase_of(claim) == "Lost"
     return is_dying(claim), is_lost, str(metadata.get("creationTimestamp") or ""), key_of(claim).name
 
 

@@ -11,7 +11,7 @@ from k8s_hub.naming.ownership import (
     is_of_user,
     matches_release,
 )
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, phase_of, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -74,7 +74,7 @@ def plan_placement(
             servername = annotations_of(pod).get(SERVERNAME_ANNOTATION, "")
             if READ_WRITE_ONCE_POD in modes:
                 return Exclusive(claim=claim, servername=servername)
-            node = (pod.get("spec") or {}).get("nodeName")
+            node = spec_of(pod).get("nodeName")
             if not node:
                 return NotKnownYet(pod=key_of(pod), claim=claim, servername=servername)
             holders.append(SameNode(node=node, claim=claim, servername=servername))
@@ -89,15 +89,15 @@ def plan_placement(
 
 def mounted_claims(pod: Raw) -> tuple[str, ...]:
     """Return the names of the claims that a pod mounts, each once."""
-    volumes: Sequence[Mapping[str, Raw]] = (pod.get("spec") or {}).get("volumes") or ()
+    volumes: Sequence[Mapping[str, Raw]] = spec_of(pod).get("volumes") or ()
     sources = (volume.get("persistentVolumeClaim") for volume in volumes)
     return tuple(dict.fromkeys(source["claimName"] for source in sources if source))
 
 
 def _modes(claim: Raw) -> set[str]:
     """Return the access modes that the claim requests and those that its volume has."""
-    asked = (claim.get("spec") or {}).get("accessModes") or ()
-    had = (claim.get("status") or {}).get("accessModes") or ()
+    asked = spec_of(claim).get("accessModes") or ()
+    had = status_of(claim).get("accessModes") or ()
     return {*asked, *had}
 
 
@@ -108,5 +108,5 @@ def _is_holder(pod: Raw, identity: ServerIdentity) -> bool:
         and key_of(pod).namespace == identity.namespace
         and matches_release(pod, identity)
         and not is_dying(pod)
-        and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+        and phase_of(pod) not in {"Succeeded", "Failed"}
     )

@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from k8s_hub.cli import sources
@@ -18,13 +17,12 @@ from k8s_hub.kube.core.errors import Forbidden, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES
 from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming.ownership import RELEASE_LABELS, USERNAME_ANNOTATION
-from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import annotations_of, metadata_of, uid_of
+from k8s_hub.objects.keys import annotations_of, created_at, metadata_of, phase_of, uid_of
 from k8s_hub.orphans.plan import Facts, Findings, HubServers, Orphan, doubt_about_the_whole, find_orphans
 from k8s_hub.orphans.removal import remove
 from k8s_hub.retries import retrying
 from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
-from k8s_hub.volumes.inventory import RETRIES, SCOPES, Sources
+from k8s_hub.volumes.inventory import RETRIES, Sources
 
 HEADINGS = ("OBJECT", "SERVER", "STATE", "AGE", "REASON")
 
@@ -167,12 +165,11 @@ def _server(orphan: Orphan) -> str:
 
 
 def _state(orphan: Orphan) -> str:
-    return str((orphan.obj.get("status") or {}).get("phase") or "-")
+    return phase_of(orphan.obj) or "-"
 
 
 def _age(orphan: Orphan) -> str:
-    created = timestamps.parse(metadata_of(orphan.obj)["creationTimestamp"])
-    return format_duration(max(utcnow() - created, timedelta()), LETTERS, parts=1)
+    return format_duration(utcnow() - (created_at(orphan.obj) or utcnow()), LETTERS, parts=1)
 
 
 def _as_json(orphan: Orphan) -> dict[str, Any]:
@@ -183,7 +180,7 @@ def _as_json(orphan: Orphan) -> dict[str, Any]:
         "uid": orphan.uid,
         "user": orphan.server[0],
         "server": orphan.server[1],
-        "phase": None if _state(orphan) == "-" else _state(orphan),
+        "phase": phase_of(orphan.obj) or None,
         "created": metadata_of(orphan.obj)["creationTimestamp"],
         "cause": orphan.cause,
         "may_go": orphan.doubt is None,
@@ -199,8 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="k8s-hub orphans",
         description="Lists pods, Secrets and Services of a hub's servers that the hub does not have or has stopped, "
         "and deletes them. Claims are never touched.",
-        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
-        "runs in the same pod. The token needs the scopes " + ", ".join(SCOPES) + ".",
+        epilog=sources.EPILOG,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list all objects without a server")
@@ -208,13 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     removing = actions.add_parser(
         "remove", help="show objects that can be deleted; with --delete, delete them"
     )
-    act = removing.add_mutually_exclusive_group()
-    act.add_argument(
-        "--delete",
-        action="store_true",
-        help="delete the objects, running pods with the work in them; without this option, nothing is deleted",
-    )
-    act.add_argument("--dry-run", action="store_true", help="only show what --delete would delete (default)")
+    sources.add_deletion(removing, "the objects, running pods with the work in them")
     for action in (listing, removing):
         _add_sources(action)
     return parser

@@ -23,6 +23,11 @@ from k8s_hub.volumes.inventory import SCOPES, Sources
 KUBE_TIMEOUT = 10.0
 """Seconds for one request to the API server: longer than in the hub, where a user waits for a page."""
 
+EPILOG = (
+    "JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
+    f"runs in the same pod. The token needs the scopes {', '.join(SCOPES)}."
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options ``url``, ``certificates`` and ``kubeconfig``."""
@@ -39,6 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="kubeconfig file (default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
     )
+
+
+def add_deletion(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option ``delete``, without which the command shows only what it would delete."""
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument(
+        "--delete", action="store_true", help=f"delete {what}; without this option, nothing is deleted"
+    )
+    act.add_argument("--dry-run", action="store_true", help="only show what --delete would delete (default)")
 
 
 def hub_of(parsed: argparse.Namespace) -> HubConnectionSettings:

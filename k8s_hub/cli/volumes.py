@@ -15,7 +15,6 @@ from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
-from k8s_hub.volumes.inventory import SCOPES
 from k8s_hub.volumes.plan import (
     ClaimFinding,
     OwnerIndex,
@@ -185,17 +184,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub volumes",
         description="Lists the claims of a hub's users, and deletes claims without an owner.",
-        epilog="JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
-        "runs in the same pod. The token needs the scopes " + ", ".join(SCOPES) + ".",
+        epilog=sources.EPILOG,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list all claims and their owners")
     pruning = actions.add_parser("prune", help="show claims that can be deleted; with --delete, delete them")
-    act = pruning.add_mutually_exclusive_group()
-    act.add_argument(
-        "--delete", action="store_true", help="delete the claims; without this option, nothing is deleted"
-    )
-    act.add_argument("--dry-run", action="store_true", help="only show what --delete would delete (default)")
+    sources.add_deletion(pruning, "the claims")
     pruning.add_argument(
         "--older-than",
         type=numbers.days,

@@ -24,9 +24,17 @@ from k8s_hub.culler.core.flags import normalised
 from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
 from k8s_hub.culler.core.rules import parse_duration
-from k8s_hub.culler.options import GROUPS, PARTS, SECRETS, WITHOUT_FLAG, Options, help_lines, option_names
+from k8s_hub.culler.options import (
+    GROUPS,
+    PARTS,
+    SECRETS,
+    WITHOUT_FLAG,
+    CullerOptions,
+    help_lines,
+    option_names,
+)
 from k8s_hub.culler.parent import hub_that_started_us
-from k8s_hub.culler.plan import Plan, contradictions, decider_of, make_plan, rules_of, scope_options
+from k8s_hub.culler.plan import Plan, decider_of, make_plan, rules_of, scope_options, wrong_together
 from k8s_hub.culler.wiring import CannotStart, serve, serve_problem_page
 from k8s_hub.signals import run_until_told
 from k8s_hub.text import is_http_url, printable, quoted
@@ -73,7 +81,7 @@ def _flag(trait: str) -> str:
     return trait.replace("_", "-")
 
 
-class IdleCuller(Options, Application):
+class IdleCuller(CullerOptions, Application):
     """Stops idle servers of a JupyterHub. Volumes stay."""
 
     clock: Callable[[], datetime] = staticmethod(utcnow)
@@ -193,7 +201,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         """Return what is wrong with options that are valid by themselves; ``mistakes`` are those found before."""
         found: list[str] = []
         if is_complete:
-            found += contradictions(self, self.environment, invalid=self._invalid)
+            found += wrong_together(self, self.environment, invalid=self._invalid)
         if mistakes or found:
             found += self._mistakes_of_plan(is_complete=is_complete)
         return found

@@ -326,7 +326,7 @@ WITHOUT_FLAG = frozenset({"cull_arbiter_hook", "rules", "user_rules", "warn_hook
 """Options for the config file only."""
 
 
-class Options(
+class CullerOptions(
     LimitOptions,
     UserOptions,
     ProbeOptions,

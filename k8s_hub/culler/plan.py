@@ -20,7 +20,7 @@ from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file
 from k8s_hub.culler.core.rules import LIMIT_KEYS, LONGEST, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
-from k8s_hub.culler.options import SECRETS, Options
+from k8s_hub.culler.options import SECRETS, CullerOptions
 from k8s_hub.culler.probe import ProbeSettings
 from k8s_hub.culler.service import SPREAD_PART
 from k8s_hub.culler.sweep import SweepOptions
@@ -53,7 +53,7 @@ class Plan:
     scope_options: needs.Options
 
 
-def make_plan(options: Options, environment: Mapping[str, str]) -> Plan:
+def make_plan(options: CullerOptions, environment: Mapping[str, str]) -> Plan:
     """Make the plan; raise one BadOption with all mistakes. environment: has the hub's token."""
     if mistakes := list(_with_null_characters(options)):  # no further check can use these
         raise BadOption(*mistakes)
@@ -98,7 +98,7 @@ def make_plan(options: Options, environment: Mapping[str, str]) -> Plan:
     )
 
 
-def scope_options(options: Options, decider: Decider) -> needs.Options:
+def scope_options(options: CullerOptions, decider: Decider) -> needs.Options:
     """Return the options that need scopes of the token."""
     return needs.Options(
         culls_users=options.cull_users,
@@ -125,7 +125,7 @@ def _keep_url() -> str | None:
 # --- Limits and rules ---
 
 
-def decider_of(options: Options) -> Decider:
+def decider_of(options: CullerOptions) -> Decider:
     """Return the decider, with all limits and rules; raise BadOption."""
     limits = Limits(
         **{
@@ -155,7 +155,7 @@ def decider_of(options: Options) -> Decider:
     )
 
 
-def _user_limits(options: Options, limits: Limits) -> Limits | None:
+def _user_limits(options: CullerOptions, limits: Limits) -> Limits | None:
     """Return the limits for deleting users; None: those of servers, without rules."""
     timeout, max_age = options.user_timeout, options.user_max_age
     if timeout is None and max_age is None:
@@ -167,7 +167,7 @@ def _user_limits(options: Options, limits: Limits) -> Limits | None:
     )
 
 
-def rules_of(options: Options) -> tuple[Rules, Rules]:
+def rules_of(options: CullerOptions) -> tuple[Rules, Rules]:
     """Return the rules for servers, and those for users; raise BadOption."""
     of_servers, of_users, places = options.rules, options.user_rules, ("rules", "user_rules")
     if options.rules_file:
@@ -193,7 +193,7 @@ def _content_of(rules_file: str) -> Any:
 # --- Connections ---
 
 
-def _hub(options: Options, token: str) -> HubConnectionSettings:
+def _hub(options: CullerOptions, token: str) -> HubConnectionSettings:
     _, _, request_timeout, ssl_context = every(
         lambda: _check_url(options.url),
         lambda: _check_token(token),
@@ -239,7 +239,7 @@ def _request_timeout() -> int:
     return int(digits)
 
 
-def _ssl_context(options: Options, of: Callable[[Path], ssl.SSLContext]) -> ssl.SSLContext | None:
+def _ssl_context(options: CullerOptions, of: Callable[[Path], ssl.SSLContext]) -> ssl.SSLContext | None:
     if not options.ssl_enabled:
         return None
     try:
@@ -250,7 +250,7 @@ def _ssl_context(options: Options, of: Callable[[Path], ssl.SSLContext]) -> ssl.
         ) from None
 
 
-def _probe(options: Options, token: str) -> ProbeSettings:
+def _probe(options: CullerOptions, token: str) -> ProbeSettings:
     return ProbeSettings(
         token=token if options.ask_with_own_token else "",
         timeout_seconds=options.ask_timeout,
@@ -261,15 +261,15 @@ def _probe(options: Options, token: str) -> ProbeSettings:
     )
 
 
-def _page(options: Options, token: str) -> PageSettings:
+def _page(options: CullerOptions, token: str) -> PageSettings:
     return PageSettings.of(os.environ, api_url=options.url, token=token)
 
 
 # --- Options that are valid one by one, but wrong together ---
 
 
-def contradictions(
-    options: Options, environment: Mapping[str, str], *, invalid: Collection[str]
+def wrong_together(
+    options: CullerOptions, environment: Mapping[str, str], *, invalid: Collection[str]
 ) -> list[str]:
     """Return the mistakes. invalid: options whose value was refused: no mistake is about their defaults."""
     token = environment.get(TOKEN, "").strip()
@@ -280,15 +280,15 @@ def contradictions(
     ]
 
 
-def _with_null_characters(options: Options) -> Iterator[str]:
+def _with_null_characters(options: CullerOptions) -> Iterator[str]:
     """Yield null characters, because Python's own error would not name the option."""
-    for name in Options.class_trait_names(config=True):
+    for name in CullerOptions.class_trait_names(config=True):
         value = getattr(options, name)
         if isinstance(value, str) and "\0" in value and name not in SECRETS:
             yield f"{name} {quoted(value)} has a null character"
 
 
-def _set_twice(options: Options) -> Iterator[tuple[Sequence[str], str]]:
+def _set_twice(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
     """Yield options that are wrong together, and the mistake; so do the next functions."""
     for name, given in (("rules", options.rules), ("user_rules", options.user_rules)):
         if given and options.rules_file:
@@ -300,7 +300,7 @@ def _set_twice(options: Options) -> Iterator[tuple[Sequence[str], str]]:
         yield ("warn_url", "warn_hook"), "warn_url and warn_hook are both set: set only one of them"
 
 
-def _wrong_alone(options: Options) -> Iterator[tuple[Sequence[str], str]]:
+def _wrong_alone(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
     if options.warn_url and not is_http_url(options.warn_url):
         # Without the value, which may be a secret.
         yield ("warn_url",), "warn_url must be a URL such as https://example.org/warnings"
@@ -311,7 +311,7 @@ def _wrong_alone(options: Options) -> Iterator[tuple[Sequence[str], str]]:
         )
 
 
-def _wrong_warnings(options: Options, token: str) -> Iterator[tuple[Sequence[str], str]]:
+def _wrong_warnings(options: CullerOptions, token: str) -> Iterator[tuple[Sequence[str], str]]:
     warn_before, ways = options.warn_before, ("warn_before", "warn_url", "warn_hook")
     has_way = bool(options.warn_url) or options.warn_hook is not None
     if warn_before and not has_way and (mistake := _without_way(options, token)):
@@ -333,7 +333,7 @@ def _wrong_warnings(options: Options, token: str) -> Iterator[tuple[Sequence[str
         )
 
 
-def _without_way(options: Options, token: str) -> str:
+def _without_way(options: CullerOptions, token: str) -> str:
     """Return what is wrong with warnings that have no way to the users; empty: nothing."""
     mistake = f"warn_before is {options.warn_before}, but neither warn_url nor warn_hook is set"
     if not options.only_shows:

@@ -29,7 +29,7 @@ from k8s_hub.diagnosis.pod_life import (
 )
 from k8s_hub.diagnosis.runtime import runtime_words
 from k8s_hub.objects import quantities
-from k8s_hub.objects.keys import key_of
+from k8s_hub.objects.keys import key_of, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 _OUT_OF_MEMORY = "OOMKilled"
@@ -286,7 +286,7 @@ def _is_refused(pod: Raw, life: Ended) -> bool:
 
 def _is_of_pod(pod: Raw, life: Ended) -> bool:
     """True if the pod itself has the reason for its end, not one of its containers."""
-    return life.reason in {(pod.get("status") or {}).get("reason"), *_EVICTIONS}
+    return life.reason in {status_of(pod).get("reason"), *_EVICTIONS}
 
 
 def _refusal_in_words(life: Ended) -> str:
@@ -431,7 +431,7 @@ def _size(limit: str) -> str:
 
 def _memory_limit(pod: Raw) -> str:
     name = notebook_name(pod)
-    for container in (pod.get("spec") or {}).get("containers") or ():
+    for container in spec_of(pod).get("containers") or ():
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         if container.get("name") == name and limit:
             return _size(limit)

@@ -10,7 +10,7 @@ from k8s_hub.diagnosis.diagnosis import GracePeriods
 from k8s_hub.diagnosis.pod_life import last_exit, notebook_name, notebook_status, state_of
 from k8s_hub.diagnosis.refusals import MESSAGE_LIMIT, Refusal
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import key_of, uid_of
+from k8s_hub.objects.keys import key_of, spec_of, status_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 _MISSING_SECRET = re.compile(r'\bsecrets? "(?P<name>[^"]+)" not found')
@@ -68,14 +68,12 @@ class Observation:
     @property
     def spec(self) -> Raw:
         """The pod's spec, empty without a pod."""
-        spec: Raw = (self.pod or {}).get("spec") or {}
-        return spec
+        return spec_of(self.pod or {})
 
     @property
     def status(self) -> Raw:
         """The pod's status, empty without a pod."""
-        status: Raw = (self.pod or {}).get("status") or {}
-        return status
+        return status_of(self.pod or {})
 
     @property
     def containers(self) -> list[Raw]:

@@ -7,7 +7,7 @@ from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized, liste
 from k8s_hub.diagnosis.pod_life import is_on_lost_node
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, metadata_of
+from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, metadata_of, status_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -46,7 +46,7 @@ def leftover(obj: Raw, kind: str) -> Diagnosis:
 
 def dying_namespace(namespace: Raw) -> Diagnosis:
     """The user's namespace is being deleted with everything in it. A new one can only be created after that."""
-    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    conditions = status_of(namespace).get("conditions") or ()
     words = "; ".join(str(condition.get("message")) for condition in conditions if condition.get("message"))
     place = _place(key_of(namespace).name)
     return Diagnosis.waiting(

@@ -10,7 +10,7 @@ Fields read: ``metadata.deletionTimestamp``; ``spec.restartPolicy``, ``spec.cont
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_hub.objects.keys import is_dying
+from k8s_hub.objects.keys import is_dying, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 #: The server's container. In a pod without this name, it is the first container.
@@ -49,7 +49,7 @@ def judge_pod(pod: Raw) -> PodLife:
     """Return whether the pod's server is alive. Callers handle a missing pod."""
     if is_dying(pod):
         return _deleted(pod)
-    status = pod.get("status") or {}
+    status = status_of(pod)
     if status.get("phase") == "Failed":
         return _failed(pod)
     if status.get("phase") == "Succeeded":
@@ -66,7 +66,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
     """
     if pod is None or is_dying(pod):
         return False
-    status = pod.get("status") or {}
+    status = status_of(pod)
     if status.get("phase") != "Running" or not status.get("podIP") or is_on_lost_node(pod):
         return False
     notebook = notebook_status(pod)
@@ -78,7 +78,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
 
 def end_in_words(pod: Raw, ended: Ended) -> str:
     """Describe the end of a server for the log, without messages that may be the program's output."""
-    status = pod.get("status") or {}
+    status = status_of(pod)
     words = ended.message if status.get("reason") or is_dying(pod) else ""
     return f"{ended.reason}, exit code {ended.code}" + (f": {words.strip()}" if words else "")
 
@@ -94,7 +94,7 @@ def is_on_lost_node(pod: Raw) -> bool:
     For a node that does not answer, the node controller sets Ready to False, without a reason, and leaves
     ContainersReady as the kubelet left it; after some minutes the taint manager adds a condition of its own.
     """
-    status = pod.get("status") or {}
+    status = status_of(pod)
     conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
     return (
@@ -106,14 +106,14 @@ def is_on_lost_node(pod: Raw) -> bool:
 
 def notebook_name(pod: Raw) -> str:
     """Return the name of the server's container from the spec: the kubelet sorts statuses by name."""
-    names = [container["name"] for container in (pod.get("spec") or {}).get("containers") or ()]
+    names = [container["name"] for container in spec_of(pod).get("containers") or ()]
     return NOTEBOOK if NOTEBOOK in names or not names else names[0]
 
 
 def notebook_status(pod: Raw) -> Raw | None:
     """Return the status of the server's container; None before the kubelet writes it."""
     wanted = notebook_name(pod)
-    statuses: list[Raw] = (pod.get("status") or {}).get("containerStatuses") or []
+    statuses: list[Raw] = status_of(pod).get("containerStatuses") or []
     return next((status for status in statuses if status.get("name") == wanted), None)
 
 
@@ -165,7 +165,7 @@ def _restarting(terminated: Raw) -> Alive:
 
 def _is_restarted(pod: Raw) -> bool:
     """True if the kubelet restarts a failed notebook container. The container's own policy overrides the pod's."""
-    spec = pod.get("spec") or {}
+    spec = spec_of(pod)
     wanted = notebook_name(pod)
     own = next(
         (c.get("restartPolicy") for c in spec.get("containers") or () if c.get("name") == wanted), None
@@ -196,7 +196,7 @@ def _unexplained(status: Raw) -> Ended:
 
 def _deleted(pod: Raw) -> Ended:
     """Return the end of a deleted pod. Evictions and preemptions have a condition of their own."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
+    for condition in status_of(pod).get("conditions") or ():
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return Ended(
                 code=1, reason=condition.get("reason") or "Deleted", message=condition.get("message") or ""

@@ -13,7 +13,7 @@ from k8s_hub.diagnosis.messages import CONTACT, LATER, capitalized, format_amoun
 from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.objects import quantities
-from k8s_hub.objects.keys import annotations_of
+from k8s_hub.objects.keys import annotations_of, phase_of
 from k8s_hub.objects.raw import Raw
 
 # Cluster autoscaler: TriggeredScaleUp; Karpenter, of today and before 2024: Nominated, NominatedMachine.
@@ -285,7 +285,7 @@ def _volume_meant(seen: Observation, obstacle: Obstacle) -> str:
     """Return the volume of the message. The scheduler does not name it, but a bound volume has its disk."""
     others = seen.other_claim_names
     is_not_home = obstacle.reason is Reason.CLAIM_PENDING and (
-        seen.claim is None or (seen.claim.get("status") or {}).get("phase") == "Bound"
+        seen.claim is None or phase_of(seen.claim) == "Bound"
     )
     if not others and not (is_not_home and seen.claim):
         return "your home volume"

@@ -7,7 +7,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized
 from k8s_hub.diagnosis.observation import Observation, first_seen, message_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of
+from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of, phase_of, spec_of
 from k8s_hub.objects.raw import Raw
 
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
@@ -31,7 +31,7 @@ def volume_in_words(claim: Raw) -> str:
 
 def claim_lost(seen: Observation) -> Diagnosis | None:
     """The claim's volume is gone. No start can bring it back."""
-    if seen.claim is None or _phase(seen.claim) != "Lost":
+    if seen.claim is None or phase_of(seen.claim) != "Lost":
         return None
     return Diagnosis.failed(
         Stage.STORAGE,
@@ -62,7 +62,7 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
 
 def storage_class_unknown(seen: Observation) -> Diagnosis | None:
     """The claim's storage class does not exist."""
-    if seen.claim is None or _phase(seen.claim) != "Pending":
+    if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
     for event in seen.claim_events("ProvisioningFailed"):
         if found := _UNKNOWN_CLASS.search(message_of(event)):
@@ -78,7 +78,7 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
 
 def claim_without_volume(seen: Observation) -> Diagnosis | None:
     """The claim has no storage class, and needs a volume that an administrator adds."""
-    if seen.claim is None or _phase(seen.claim) != "Pending":
+    if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
     events = seen.claim_events("FailedBinding", matching=_NO_VOLUME)
     if not events:
@@ -102,7 +102,7 @@ def claim_without_volume(seen: Observation) -> Diagnosis | None:
 
 def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     """The provisioner failed, and retries."""
-    if seen.claim is None or _phase(seen.claim) != "Pending":
+    if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
     events = seen.claim_events("ProvisioningFailed")
     if not events:
@@ -123,27 +123,14 @@ def claim_missing(seen: Observation) -> Diagnosis | None:
         return None
     if any(key_of(claim).name == found["name"] for claim in (seen.claim, *seen.other_claims) if claim):
         return None
-    lasting = seen.lasting(seen.since("PodScheduled"))
     sentence = f'The volume "{found["name"]}" that your server needs does not exist.'
-    if lasting >= seen.grace.missing_object:
-        return Diagnosis.failed(
-            Stage.STORAGE,
-            Reason.CLAIM_MISSING,
-            f"{sentence} {CONTACT}",
-            detail=message,
-        )
-    return Diagnosis.waiting(
-        Stage.STORAGE,
-        sentence,
-        reason=Reason.CLAIM_MISSING,
-        detail=message,
-        expired=f"{sentence} {CONTACT}",
-    )
+    lasting = seen.lasting(seen.since("PodScheduled"))
+    return _missing(seen, Stage.STORAGE, Reason.CLAIM_MISSING, sentence, detail=message, lasting=lasting)
 
 
 def claim_pending(seen: Observation) -> Diagnosis | None:
     """The volume is being provisioned. With WaitForFirstConsumer, this starts once the pod has a node."""
-    if seen.claim is None or _phase(seen.claim) != "Pending":
+    if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
     if not (seen.claim_events("Provisioning", "ExternalProvisioning") or _is_awaited(seen)):
         return None
@@ -213,20 +200,17 @@ def _missing_in(words: str) -> str | None:
 def missing_object(seen: Observation, what: str, detail: str, lasting: timedelta) -> Diagnosis:
     """Return the diagnosis of a missing Secret, ConfigMap or key, which may still be created."""
     sentence = f"A part of your server's configuration does not exist: {what}."
+    return _missing(seen, Stage.STARTING, Reason.CONFIG_MISSING, sentence, detail=detail, lasting=lasting)
+
+
+def _missing(
+    seen: Observation, stage: Stage, reason: Reason, sentence: str, *, detail: str, lasting: timedelta
+) -> Diagnosis:
+    """Wait for an object that may still be created, and fail after the grace period."""
+    failed = f"{sentence} {CONTACT}"
     if lasting >= seen.grace.missing_object:
-        return Diagnosis.failed(
-            Stage.STARTING,
-            Reason.CONFIG_MISSING,
-            f"{sentence} {CONTACT}",
-            detail=detail,
-        )
-    return Diagnosis.waiting(
-        Stage.STARTING,
-        sentence,
-        reason=Reason.CONFIG_MISSING,
-        detail=detail,
-        expired=f"{sentence} {CONTACT}",
-    )
+        return Diagnosis.failed(stage, reason, failed, detail=detail)
+    return Diagnosis.waiting(stage, sentence, reason=reason, detail=detail, expired=failed)
 
 
 def mount_fails(seen: Observation) -> Diagnosis | None:
@@ -258,12 +242,8 @@ def _volume(seen: Observation) -> str:
     return volume_in_words(seen.claim or {})
 
 
-def _phase(claim: Raw) -> str:
-    return str((claim.get("status") or {}).get("phase") or "")
-
-
 def _volume_name(claim: Raw) -> str:
-    return str((claim.get("spec") or {}).get("volumeName") or "")
+    return str(spec_of(claim).get("volumeName") or "")
 
 
 CLAIM_RULES = (

@@ -27,6 +27,7 @@ from k8s_hub.kube.core.resources import (
     STORAGE_CLASSES,
     Resource,
 )
+from k8s_hub.objects.keys import status_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.volumes import inventory
 
@@ -216,7 +217,7 @@ class Examination:
             answer = await self.kube.create(kind, None, body)
         except Forbidden:
             return None
-        return bool((answer.get("status") or {}).get("allowed"))
+        return bool(status_of(answer).get("allowed"))
 
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
         """List objects; None if the account may not. Raise NotFound if the API server does not serve them."""

@@ -1,11 +1,13 @@
-"""The identity of an object: key, uid, labels, annotations, owners, and whether it is being deleted.
+"""What every object has: key, uid, labels, annotations, owners, times, spec, status and phase.
 
 These functions accept any JSON: a value of the wrong type counts as missing.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from k8s_hub.objects import timestamps
 from k8s_hub.objects.raw import Raw
 
 
@@ -48,6 +50,27 @@ def labels_of(obj: Raw) -> Mapping[str, str]:
 def annotations_of(obj: Raw) -> Mapping[str, str]:
     """Return the annotations, empty if they are missing or null."""
     return _mapping(metadata_of(obj).get("annotations"))
+
+
+def spec_of(obj: Raw) -> Raw:
+    """Return the object's spec, empty if it has none."""
+    return _mapping(obj.get("spec"))
+
+
+def status_of(obj: Raw) -> Raw:
+    """Return the object's status, empty if it has none."""
+    return _mapping(obj.get("status"))
+
+
+def phase_of(obj: Raw) -> str:
+    """Return the phase of a pod, claim or namespace; empty before it has one."""
+    return _text(status_of(obj).get("phase"))
+
+
+def created_at(obj: Raw) -> datetime | None:
+    """Return when the object was created; None before the create."""
+    text = _text(metadata_of(obj).get("creationTimestamp"))
+    return timestamps.parse(text) if text else None
 
 
 def is_dying(obj: Raw) -> bool:

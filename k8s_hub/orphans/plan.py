@@ -18,7 +18,16 @@ from k8s_hub.naming.ownership import (
     has_release,
 )
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of, owner_uids, uid_of
+from k8s_hub.objects.keys import (
+    Key,
+    annotations_of,
+    is_dying,
+    key_of,
+    metadata_of,
+    owner_uids,
+    phase_of,
+    uid_of,
+)
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import counted
 
@@ -203,4 +212,4 @@ def _is_old(obj: Raw, now: datetime) -> bool:
 
 
 def _has_ended(resource: Resource, obj: Raw) -> bool:
-    return resource is PODS and (obj.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
+    return resource is PODS and phase_of(obj) in {"Failed", "Succeeded"}

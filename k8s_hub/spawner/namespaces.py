@@ -51,15 +51,15 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
 
 def may_use(namespace: Raw | None, attempt: Attempt, database: HubDatabase) -> bool:
     """Tell whether the hub may put servers into an existing namespace; None is one that is certainly this hub's."""
-    others = database.states_of_other_servers().values() if namespace is not None else ()
-    return (
-        namespace is None
-        or any(state.namespace == attempt.identity.namespace for state in others)
-        or is_of_this_hub(namespace, attempt.cluster, attempt.identity)
+    if namespace is None:
+        return True
+    others = database.states_of_other_servers().values()
+    return any(state.namespace == attempt.identity.namespace for state in others) or _is_of_this_hub(
+        namespace, attempt.cluster, attempt.identity
     )
 
 
-def is_of_this_hub(namespace: Raw, cluster: Cluster, identity: ServerIdentity) -> bool:
+def _is_of_this_hub(namespace: Raw, cluster: Cluster, identity: ServerIdentity) -> bool:
     """Tell whether the namespace, or a pod or claim in it, names this hub: KubeSpawner's namespaces name no hub."""
     views = (cluster.claims.view, cluster.pods.view)
     inside = filter(None, (view.get(key) for view in views for key in view))

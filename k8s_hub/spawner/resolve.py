@@ -178,71 +178,55 @@ class Resolver:
             storage_selector=self.expanded("storage_selector"),
         )
 
-    def extra_claim_inputs(self, extra: ExtraClaim, name: str) -> ClaimInputs:
-        """Resolve all inputs of an extra claim's manifest."""
-        home = self.claim_inputs()
-        return ClaimInputs(
-            pvc_name=name,
-            labels=home.labels,
-            annotations={
-                **home.annotations,
-                EXTRA_CLAIM_ANNOTATION: extra.name,
-                KEEP_ANNOTATION: str(extra.keep),
-            },
-            storage_capacity=extra.capacity,
-            storage_class=extra.storage_class,
-            storage_access_modes=extra.access_modes,
-        )
-
-    def certificate_inputs(self) -> SecretInputs:
-        """Resolve all inputs of the manifest of the Secret with the certificates."""
-        spawner = self.spawner
-        certificates = read_certificates(spawner.cert_paths, spawner.internal_trust_bundles["hub-ca"])
-        return SecretInputs(
-            name=spawner.secret_name,
-            content=certificate_files(certificates),
-            **self._labels_and_annotations(),
-        )
-
-    def environment_secret_inputs(self, content: Mapping[str, str]) -> SecretInputs:
-        """Resolve all inputs of the manifest of the Secret with the pod's secret variables."""
-        return SecretInputs(
-            name=environment_secret_name(self.spawner.pod_name),
-            content=content,
-            **self._labels_and_annotations(),
-        )
-
-    def service_inputs(self, port: int) -> ServiceInputs:
-        """Resolve all inputs of the Service's manifest."""
-        return ServiceInputs(
-            name=self.spawner.service_name,
-            port=port,
-            selector=self.pod_labels(self.expanded("extra_labels")),
-            **self._labels_and_annotations(),
-        )
-
     def extra_claim(self, extra: ExtraClaim, name: str) -> Raw:
         """Return the extra claim to create."""
-        return build_claim(self.extra_claim_inputs(extra, name))
+        home = self.claim_inputs()
+        return build_claim(
+            ClaimInputs(
+                pvc_name=name,
+                labels=home.labels,
+                annotations={
+                    **home.annotations,
+                    EXTRA_CLAIM_ANNOTATION: extra.name,
+                    KEEP_ANNOTATION: str(extra.keep),
+                },
+                storage_capacity=extra.capacity,
+                storage_class=extra.storage_class,
+                storage_access_modes=extra.access_modes,
+            )
+        )
 
     def certificate_secret(self) -> Raw:
         """Return the Secret with the certificates."""
-        return build_secret(self.certificate_inputs())
+        spawner = self.spawner
+        certificates = read_certificates(spawner.cert_paths, spawner.internal_trust_bundles["hub-ca"])
+        return self._secret(spawner.secret_name, certificate_files(certificates))
 
     def environment_secret(self, content: Mapping[str, str]) -> list[OwnedObject]:
         """Return the Secret of the pod's secret variables; an empty list if the pod has none."""
         if not content:
             return []
-        return [OwnedObject(resource=SECRETS, manifest=build_secret(self.environment_secret_inputs(content)))]
+        name = environment_secret_name(self.spawner.pod_name)
+        return [OwnedObject(resource=SECRETS, manifest=self._secret(name, content))]
 
     def service(self, port: int) -> Raw:
         """Return the Service that leads to the pod."""
-        return build_service(self.service_inputs(port))
+        return build_service(
+            ServiceInputs(
+                name=self.spawner.service_name,
+                port=port,
+                selector=self.pod_labels(self.expanded("extra_labels")),
+                **self._labels_and_annotations(),
+            )
+        )
 
     def namespace(self) -> Raw:
         """Return the namespace to create for the user."""
         labels, annotations = map(self.expanded, ("user_namespace_labels", "user_namespace_annotations"))
         return metadata.build_namespace(self.spawner.namespace, labels, annotations)
+
+    def _secret(self, name: str, content: Mapping[str, str]) -> Raw:
+        return build_secret(SecretInputs(name=name, content=content, **self._labels_and_annotations()))
 
     def _labels_and_annotations(self) -> dict[str, Any]:
         return {

@@ -121,11 +121,12 @@ def secured(pod: Raw, protection: Protection, api_token: str) -> SecretEnvironme
     )
 
 
-def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset[str]:
-    """Return the values of the pod's variables that no log and no message may contain.
+def secrets_in(pod: Raw, spawner: Any) -> frozenset[str]:
+    """Return the values of a spawner's pod that no log and no message may contain.
 
-    A value that is part of a ``shown`` text, such as the image, is not a secret.
+    A value that is part of a name which users see, such as the image, is not a secret.
     """
+    shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
     variables = (
         (str(entry.get("name")), str(entry.get("value") or ""))
         for kind in ("initContainers", "containers")
@@ -137,27 +138,17 @@ def secrets_of(pod: Raw, *, api_token: str, shown: Collection[str]) -> frozenset
         for name, value in variables
         if name in TOKEN_VARIABLES or not (name.startswith(_PUBLIC) or any(value in each for each in shown))
     }
-    return frozenset(values | {api_token})
-
-
-def secrets_in(pod: Raw, spawner: Any) -> frozenset[str]:
-    """Return the values of a spawner's pod that no log and no message may contain."""
-    shown = (spawner.user.name, spawner.image, spawner.namespace, spawner.pod_name)
-    return secrets_of(pod, api_token=spawner.api_token, shown=shown)
+    return frozenset(values | {spawner.api_token})
 
 
 def secrets_configured_for(spawner: Any) -> frozenset[str]:
-    """Return the values that no log and no message may contain before the spawner has a pod."""
-    containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
-    return configured_secrets(spawner.environment, *containers) | {str(spawner.api_token)}
+    """Return the values that no log and no message may contain before the spawner has a pod.
 
-
-def configured_secrets(environment: Any, *containers: Any) -> frozenset[str]:
-    """Return the texts in the settings that no log and no message may contain, before there is a pod.
-
-    These are all texts of the environment, and those of the variables of configured containers.
+    These are its token, all texts of the environment, and those of the variables of configured containers.
     """
-    return frozenset((*_texts_in(environment), *_texts_in(containers, below="env")))
+    containers = (spawner.init_containers, spawner.extra_containers, spawner.extra_container_config)
+    texts = (*_texts_in(spawner.environment), *_texts_in(containers, below="env"))
+    return frozenset({str(spawner.api_token), *texts})
 
 
 def _texts_in(value: Any, *, below: str | None = None, depth: int = 50) -> Iterator[str]:

@@ -57,7 +57,7 @@ from k8s_hub.naming.ownership import (
     with_attempt_id,
     with_user_id,
 )
-from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster, owner
@@ -271,7 +271,7 @@ async def ensure_claim(
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):
                 subscribe(feed, CLAIMS, key_of(claim))
-                if feed is not None and _is_pending(claim):
+                if feed is not None and phase_of(claim) == "Pending":
                     await feed.backfill()
                 return claim
             case Create(name=name, missing=missing):
@@ -580,10 +580,6 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription
         return None
     except KubeError as error:
         raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
-
-
-def _is_pending(claim: Raw) -> bool:
-    return (claim.get("status") or {}).get("phase") == "Pending"
 
 
 async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -19,6 +20,8 @@ from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STOP_TIMEOUTS = Counter(
     "k8s_hub_stop_timeouts_total",
@@ -83,35 +86,23 @@ class PodDeletion:
 
     async def _look_up(self, deadline: float) -> list[Raw]:
         try:
-            found = await retrying(
-                self._policy, lambda: self.cluster.api.get(PODS, self.key), on=Unavailable, deadline=deadline
-            )
+            found = await self._retried(lambda: self.cluster.api.get(PODS, self.key), deadline)
         except NotFound:
             return []
         return [found] if self.is_own(found) else []
 
     async def _delete(self, pod: Raw, deadline: float) -> bool:
         """Return False if the pod was gone."""
-        return await retrying(
-            self._policy,
-            lambda: self.cluster.delete(PODS, pod, grace_seconds=self.grace_seconds),
-            on=Unavailable,
-            deadline=deadline,
+        return await self._retried(
+            lambda: self.cluster.delete(PODS, pod, grace_seconds=self.grace_seconds), deadline
         )
 
     async def _remove_owned(self, resource: Resource, key: Key, deadline: float) -> None:
         """Remove an object that the pod owned; if that fails, leave it to its owner reference."""
         try:
-            found = await retrying(
-                self._policy, lambda: self.cluster.api.get(resource, key), on=Unavailable, deadline=deadline
-            )
+            found = await self._retried(lambda: self.cluster.api.get(resource, key), deadline)
             if self.is_own(found):
-                await retrying(
-                    self._policy,
-                    lambda: self.cluster.delete(resource, found),
-                    on=Unavailable,
-                    deadline=deadline,
-                )
+                await self._retried(lambda: self.cluster.delete(resource, found), deadline)
         except KubeError as error:
             logger.debug("%s %s: left to its owner reference: %s", resource.kind, key, error)
 
@@ -151,9 +142,9 @@ class PodDeletion:
             why,
         )
 
-    @property
-    def _policy(self) -> RetryPolicy:
-        return RetryPolicy(deadline=self.retry_seconds)
+    async def _retried(self, call: Callable[[], Awaitable[T]], deadline: float) -> T:
+        policy = RetryPolicy(deadline=self.retry_seconds)
+        return await retrying(policy, call, on=Unavailable, deadline=deadline)
 
 
 def delete_later(cluster: Cluster, pod: Raw, grace_seconds: int, why: str) -> None:

@@ -3,9 +3,11 @@
 It reads everything or raises: `plan` takes whatever is missing for gone.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.hub.api import HubApi, UserPage
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubNotFound, HubUnavailable
 from k8s_hub.hub.listing import read_everybody
@@ -58,7 +60,7 @@ class Sources:
         """Return the names of the pods that mount each claim now."""
         mounts: dict[Key, tuple[str, ...]] = {}
         for pod in await self.objects(PODS):
-            for name in _claims_in(pod):
+            for name in mounted_claims(pod):
                 key = Key(key_of(pod).namespace, name)
                 mounts[key] = (*mounts.get(key, ()), key_of(pod).name)
         return mounts
@@ -96,30 +98,18 @@ class Sources:
 
     async def objects(self, resource: Resource, label_selector: str = "") -> list[Raw]:
         """Return all objects of the namespaces with this label."""
-        found: list[Raw] = []
-        for namespace in self.namespaces:
-            found += await retrying(
-                RETRIES, self._listing(resource, namespace, label_selector), on=Unavailable
-            )
-        return found
 
-    def _listing(
-        self, resource: Resource, namespace: str | None, label_selector: str
-    ) -> Callable[[], Awaitable[list[Raw]]]:
-        async def read() -> list[Raw]:
+        async def read(namespace: str | None) -> list[Raw]:
             pages = self.kube.list_pages(resource, namespace, label_selector=label_selector)
             return [item async for page in pages for item in page.items]
 
-        return read
+        found: list[Raw] = []
+        for namespace in self.namespaces:
+            found += await retrying(RETRIES, partial(read, namespace), on=Unavailable)
+        return found
 
 
 def check_complete(user: User) -> None:
     """Raise `BadReply` if the hub did not return the user's servers and their states."""
     if user.servers is None or any(server.state is None for server in user.servers):
         raise BadReply(f"the hub did not return the servers of the user {user.name!r} and their states")
-
-
-def _claims_in(pod: Raw) -> set[str]:
-    volumes = (pod.get("spec") or {}).get("volumes") or ()
-    sources = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
-    return {source["claimName"] for source in sources if source.get("claimName")}

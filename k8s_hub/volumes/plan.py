@@ -17,8 +17,7 @@ from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import RELEASE_LABELS, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
-from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, created_at, is_dying, key_of, labels_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 K = TypeVar("K")
@@ -28,7 +27,7 @@ CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
 UNKNOWN_NUMBER = "?"
-"""Stands for a user's id, which the REST API does not have. No real claim has it in its name."""
+"""Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
 
 _NUMBERED = re.compile(r"--[0-9]+$")
 
@@ -159,8 +158,7 @@ class ClaimFinding:
     @property
     def created(self) -> datetime | None:
         """When the claim was created."""
-        text = metadata_of(self.claim).get("creationTimestamp")
-        return timestamps.parse(text) if text else None
+        return created_at(self.claim)
 
 
 def plan(
@@ -327,9 +325,7 @@ def _names(
     username: str, servername: str, templates: Sequence[str], scopes: Iterable[Scope] = Scope
 ) -> set[str]:
     """Return the names that the templates of these scopes give the server's claim, in any version of KubeSpawner."""
-    fields = Names.of(
-        username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
-    )
+    fields = _fields(username, servername)
     return {
         legacy.name
         for template in (CLAIM_TEMPLATE, *templates)
@@ -339,16 +335,19 @@ def _names(
 
 
 def _bears_name(namespace: str, username: str) -> bool:
-    fields = Names.of(username=username, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER)
+    fields = _fields(username)
     slugs = {fields.safe_username, fields.escaped_username}
     return any(f"-{slug}-" in f"-{namespace}-" for slug in slugs)
 
 
 def _pods(username: str, servername: str) -> set[str]:
-    fields = Names.of(
+    return {legacy.name for legacy in legacy_names(POD_TEMPLATE, _fields(username, servername))}
+
+
+def _fields(username: str, servername: str = "") -> Names:
+    return Names.of(
         username=username, servername=servername, userid=UNKNOWN_NUMBER, hub_namespace=UNKNOWN_NUMBER
     )
-    return {legacy.name for legacy in legacy_names(POD_TEMPLATE, fields)}
 
 
 def _append(index: dict[K, tuple[V, ...]], key: K, value: V) -> None:

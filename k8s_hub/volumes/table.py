@@ -8,7 +8,7 @@ from typing import Any
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects import quantities, timestamps
-from k8s_hub.objects.keys import annotations_of, uid_of
+from k8s_hub.objects.keys import annotations_of, phase_of, spec_of, status_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
 from k8s_hub.volumes.plan import ClaimFinding, Ownership
@@ -61,7 +61,7 @@ def as_json(found: ClaimFinding, now: datetime) -> dict[str, Any]:
         "requested": _requested(found.claim),
         "capacity": _capacity(found.claim),
         "storage_class": _storage_class(found.claim),
-        "phase": (found.claim.get("status") or {}).get("phase"),
+        "phase": phase_of(found.claim) or None,
         "created": _moment(found.created),
         "age_days": None if found.created is None else (now - found.created).days,
         "last_used": _moment(found.last_used),
@@ -105,11 +105,11 @@ def _age(time: timedelta) -> str:
 
 
 def _requested(claim: Raw) -> str | None:
-    return _storage(((claim.get("spec") or {}).get("resources") or {}).get("requests"))
+    return _storage((spec_of(claim).get("resources") or {}).get("requests"))
 
 
 def _capacity(claim: Raw) -> str | None:
-    return _storage((claim.get("status") or {}).get("capacity"))
+    return _storage(status_of(claim).get("capacity"))
 
 
 def _storage(sizes: Raw | None) -> str | None:
@@ -118,7 +118,7 @@ def _storage(sizes: Raw | None) -> str | None:
 
 
 def _storage_class(claim: Raw) -> str | None:
-    name = (claim.get("spec") or {}).get("storageClassName")
+    name = spec_of(claim).get("storageClassName")
     return None if name is None else str(name)
 
 

@@ -1,13 +1,19 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from k8s_hub.objects.keys import (
     Key,
     annotations_of,
+    created_at,
     is_dying,
     key_of,
     labels_of,
     metadata_of,
     oddity_of,
+    phase_of,
+    spec_of,
+    status_of,
     uid_of,
     version_of,
 )
@@ -41,6 +47,18 @@ def test_uid_and_resource_version_are_read():
     assert (uid_of(POD), version_of(POD)) == ("u-1", "42")
 
 
+def test_spec_status_phase_and_creation_are_read():
+    obj = {
+        "spec": {"a": 1},
+        "status": {"phase": "Bound"},
+        "metadata": {"creationTimestamp": "2026-07-01T12:00:00Z"},
+    }
+    assert (spec_of(obj), status_of(obj), phase_of(obj)) == (obj["spec"], obj["status"], "Bound")
+    assert created_at(obj) == datetime(2026, 7, 1, 12, tzinfo=UTC)
+    for other in ({}, {"spec": None, "status": None}, {"status": {"phase": None}, "metadata": {}}):
+        assert (spec_of(other), phase_of(other), created_at(other)) == ({}, "", None)
+
+
 def test_missing_and_null_metadata_are_empty():
     for obj in ({}, {"metadata": None}, {"metadata": {"labels": None, "annotations": None, "uid": None}}):
         assert (labels_of(obj), annotations_of(obj), uid_of(obj), version_of(obj)) == ({}, {}, "", "")
@@ -55,7 +73,7 @@ def test_an_object_is_dying_from_its_deletion_timestamp_on():
 
 @pytest.mark.parametrize("odd", ["text", 5, [], [1], True])
 def test_what_has_another_type_counts_as_missing(odd):
-    assert metadata_of({"metadata": odd}) == {}
+    assert metadata_of({"metadata": odd}) == spec_of({"spec": odd}) == status_of({"status": odd}) == {}
     for obj in ({"metadata": odd}, {"metadata": {"labels": odd, "annotations": odd}}):
         assert (labels_of(obj), annotations_of(obj)) == ({}, {})
         assert not is_dying(obj)

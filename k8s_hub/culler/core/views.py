@@ -303,10 +303,6 @@ def banners(
     records: Sequence[SweepRecord], missing_scopes: Sequence[str], *, is_dry_run: bool = False
 ) -> tuple[str, ...]:
     """Return the warnings for admins; missing_scopes: a message for each scope."""
-    return tuple(_banners(records, missing_scopes, is_dry_run=is_dry_run))
-
-
-def _banners(records: Sequence[SweepRecord], missing_scopes: Sequence[str], *, is_dry_run: bool) -> list[str]:
     said = []
     if is_dry_run:
         said.append(DRY_RUN)
@@ -326,7 +322,7 @@ def _banners(records: Sequence[SweepRecord], missing_scopes: Sequence[str], *, i
                 f"The last sweep held back the stop of {counted(last.report.held_by_grace, 'server')}: after its outage,"
                 " the hub does not know yet which users were active."
             )
-    return [*said, *dict.fromkeys(missing_scopes)]
+    return (*said, *dict.fromkeys(missing_scopes))
 
 
 # --- Texts ---

@@ -23,12 +23,11 @@ from k8s_hub.doctor.checks.findings import Finding, Status, fine, noted, unknown
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, scope_of
-from k8s_hub.objects.keys import Key, is_dying, key_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.volumes.plan import UNKNOWN_NUMBER
 
 CHECK = "homes"
-UNKNOWN_NUMBER = "?"
-"""Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +213,7 @@ def _trouble(claim: Raw) -> str:
     """Return what is wrong with the claim; empty if nothing is."""
     if is_dying(claim):
         return "it is being deleted; the next start would create an empty one"
-    if (claim.get("status") or {}).get("phase") == "Lost":
+    if phase_of(claim) == "Lost":
         return "its volume is gone (Lost); the server cannot start"
     return ""
 
