@@ -6,7 +6,6 @@ It counts the thread of the event loop, so other programs on the machine hardly 
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Sequence
 from time import thread_time
 
 import pytest
@@ -47,38 +46,39 @@ def chart_config() -> Config:
     return config
 
 
-async def bench_own_share(kubeconfig, rounds):
-    print(f"\n{SPAWNERS} servers, {AT_ONCE} at a time, with the chart's settings: processor time of each")
-    config, took = chart_config(), {"a spawner is made": [], "start": [], "poll and stop": []}
-    hub_settings = {}
-    for number in range(rounds + 1):  # the first one warms up
-        gc.collect()
-        runs: dict[str, Run] = {}
+class Servers:
+    """The servers of one round."""
 
-        async def make(user: str) -> None:
-            run = runs[user] = Run(user, config=config)
-            run.spawner.user.settings = hub_settings
+    def __init__(self, config: Config, hub_settings: dict[str, object]) -> None:
+        self._config, self._hub_settings = config, hub_settings
+        self._runs: dict[str, Run] = {}
 
-        async def start(user: str) -> None:
-            await runs[user].start()
-
-        async def stop(user: str) -> None:
-            await runs[user].stop()
-
-        users = [f"user-{number}-{each}" for each in range(SPAWNERS)]
-        for figures, act in zip(took.values(), (make, start, stop), strict=True):
-            figures.append(await cpu_of(users, act))
-    for what, (_, *figures) in took.items():
-        show(what, median_of(figures, "ms"))
-
-
-async def cpu_of(users: Sequence[str], act: Callable[[str], Awaitable[None]]) -> float:
-    """Return milliseconds of this thread for each user."""
-
-    async def acted(user: str) -> bool:
-        await act(user)
+    async def make(self, user: str) -> bool:
+        run = self._runs[user] = Run(user, config=self._config)
+        run.spawner.user.settings = self._hub_settings
         return True
 
-    begun = thread_time()
-    await rush(users, acted, at_once=AT_ONCE)
-    return 1000 * (thread_time() - begun) / len(users)
+    async def start(self, user: str) -> bool:
+        await self._runs[user].start()
+        return True
+
+    async def stop(self, user: str) -> bool:
+        await self._runs[user].stop()
+        return True
+
+
+async def bench_own_share(kubeconfig, rounds):
+    print(f"\n{SPAWNERS} servers, {AT_ONCE} at a time, with the chart's settings: processor time of each")
+    config, hub_settings = chart_config(), {}
+    took = {"a spawner is made": [], "start": [], "poll and stop": []}
+    for number in range(rounds + 1):  # the first one warms up
+        gc.collect()
+        servers = Servers(config, hub_settings)
+        users = [f"user-{number}-{each}" for each in range(SPAWNERS)]
+        for figures, act in zip(took.values(), (servers.make, servers.start, servers.stop), strict=True):
+            begun = thread_time()
+            done = await rush(users, act, at_once=AT_ONCE)
+            figures.append(1000 * (thread_time() - begun) / len(users))
+            assert done.failures == 0
+    for what, (_, *figures) in took.items():
+        show(what, median_of(figures, "ms"))
