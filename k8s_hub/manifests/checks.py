@@ -4,7 +4,7 @@ A manifest may come from an administrator's code. The API server checks everythi
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from k8s_hub.manifests.casing import ManifestError
@@ -110,7 +110,7 @@ def _texts(value: Any) -> None:
 
 
 def _dictionary(value: Any) -> None:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise ManifestError(f"must be a dictionary, not {kind_of(value)}")
 
 

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import (
@@ -292,8 +292,7 @@ def _integer(value: Any, field: str) -> int | None:
 _REFERENCE = re.compile(r"\$\(([^)]+)\)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Variable:
+class _Variable(NamedTuple):
     name: str
     sort_key: str
     entry: dict[str, Any]
