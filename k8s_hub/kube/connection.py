@@ -5,7 +5,6 @@ the request repeated. A stream whose peer vanished ends with an error.
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -226,7 +225,7 @@ class Connection:
         return await self._session.request(
             request.method,
             f"{self._host}{request.path}" + (f"?{urlencode(request.params)}" if request.params else ""),
-            data=None if request.body is None else json.dumps(request.body).encode(),
+            data=None if request.body is None else decoding.dumps(request.body).encode(),
             headers=headers,
             timeout=aiohttp.ClientTimeout(sock_connect=self._request_timeout, sock_read=request.silence),
             allow_redirects=False,  # a token must not follow one

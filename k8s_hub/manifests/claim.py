@@ -1,7 +1,6 @@
 """Manifests of claims, and their volumes and mounts in a pod."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,4 +65,4 @@ def build_claim(inputs: ClaimInputs) -> dict[str, Any]:
             }
         ),
     }
-    return checked(deepcopy(claim))
+    return checked(claim)

@@ -4,9 +4,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import (
@@ -108,7 +107,7 @@ def build_pod(inputs: PodInputs) -> dict[str, Any]:
         "metadata": object_metadata(inputs.pod_name, inputs.labels, inputs.annotations),
         "spec": _overridden(_spec(inputs), inputs.extra_pod_config, "extra_pod_config"),
     }
-    return checked_pod(deepcopy(pod))
+    return checked_pod(pod)
 
 
 def _spec(inputs: PodInputs) -> dict[str, Any]:
@@ -293,8 +292,7 @@ def _integer(value: Any, field: str) -> int | None:
 _REFERENCE = re.compile(r"\$\(([^)]+)\)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Variable:
+class _Variable(NamedTuple):
     name: str
     sort_key: str
     entry: dict[str, Any]
@@ -314,10 +312,13 @@ def build_environment(env: Mapping[str, Any]) -> list[dict[str, Any]]:
     # A reference to a variable that is not in the list (the cluster sets some itself) puts its owner after
     # all others, but must not keep those who refer to the owner from standing behind it.
     elsewhere = frozenset().union(*(variable.references for variable in waiting)) - variables.keys()
-    for settled in (frozenset[str](), elsewhere):
-        while ready := [v for v in waiting if v.references <= settled | {p.name for p in placed}]:
+    settled = set[str]()
+    for more in (frozenset[str](), elsewhere):
+        settled |= more
+        while ready := [variable for variable in waiting if variable.references <= settled]:
             placed += ready
-            waiting = [variable for variable in waiting if variable not in ready]
+            settled.update(variable.name for variable in ready)
+            waiting = [variable for variable in waiting if variable.name not in settled]
     # What is left refers to itself in a circle.
     return [variable.entry for variable in (*placed, *waiting)]
 

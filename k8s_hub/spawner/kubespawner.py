@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
@@ -107,6 +107,9 @@ def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]
 class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Spawns each of a user's servers as one pod with one retained claim."""
 
+    #: The traits of this very class, no base class, that the configuration may set.
+    _configurable: ClassVar[dict[str, Any]]
+
     def __init_subclass__(cls) -> None:
         """Supervise a subclass's own start() too, with its code around super().start()."""
         super().__init_subclass__()
@@ -143,6 +146,16 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             is_made = type(self).__init__ is KubeSpawner.__init__
             preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
             look_for_orphans_soon(self)
+
+    def traits(self, **metadata: Any) -> dict[str, Any]:
+        """Return the traits, as traitlets does, but look for the configurable ones once per class, not per spawner."""
+        if metadata != {"config": True}:
+            found: dict[str, Any] = super().traits(**metadata)
+            return found
+        cls = type(self)
+        if "_configurable" not in vars(cls):
+            cls._configurable = cls.class_traits(config=True)
+        return dict(cls._configurable)
 
     # --- Cluster ---
 

@@ -1,7 +1,6 @@
 """The parts of one server: names, environment, the manifests that subclasses may change, and its address."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +228,7 @@ class Overridable(
             hub_namespace=self.hub_namespace,
             slug_scheme=slug_scheme or self.slug_scheme,
         )
-        return expand(template, replace(fields, **known))
+        return expand(template, fields, **known)
 
     def _expand_all(self, src: Any) -> Any:
         """Return lists and dicts with every string in them expanded; return anything else unchanged."""
@@ -271,8 +270,9 @@ class Overridable(
         Expands only the administrator's values as templates: values from the hub may contain braces.
         """
         for name in ("notebook_dir", "default_url"):  # the hub expands these without naming a wrong one
-            with in_setting(name):
-                fill(getattr(self, name), self.template_namespace())
+            if template := getattr(self, name):
+                with in_setting(name):
+                    fill(template, self.template_namespace())
         with administrators_code("KubeSpawner.environment"):
             hubs = super().get_env()
         with in_setting("environment"):

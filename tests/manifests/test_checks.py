@@ -33,9 +33,10 @@ def deep(levels):
     return value
 
 
-def test_a_pod_that_can_be_sent_is_returned_as_it_is():
+def test_a_pod_that_can_be_sent_is_copied():
     built = build_pod(golden.pod_inputs())
-    assert checked_pod(built) is built
+    assert checked_pod(built) == built
+    assert checked_pod(built)["metadata"] is not built["metadata"]
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,11 @@ def be_in_a_pod(folder: Path, environment: Mapping[str, str]) -> None:
     incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
     try:
         from k8s_hub.kube.configuration import find_access
+        from k8s_hub.kube.library import set_default
     except ImportError:
         return
-    find_access.__kwdefaults__["service_account"] = folder
+    for function in (find_access, set_default):
+        function.__kwdefaults__["service_account"] = folder
 
 
 def noted(spawner_class: type, returned: dict[str, float]) -> type:

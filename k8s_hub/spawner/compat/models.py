@@ -5,7 +5,7 @@ All other code uses plain dicts, because the models take ten times as long.
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from kubernetes_asyncio.client import ApiClient, Configuration, models
 
@@ -62,6 +62,36 @@ def _translator() -> _Translator:
     translator = _Translator()
     translator.configuration.client_side_validation = False
     return translator
+
+
+class _SharedConfiguration(Configuration):
+    """The configuration of models which each spawner copies: it is its own copy, because nothing changes it."""
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return self
+
+
+_shared_configuration = cache(_SharedConfiguration)
+
+
+def share_configuration(value: Any) -> None:
+    """Have all models in a value of the hub's configuration share what the library configures.
+
+    Each has a `Configuration` of its own, and each spawner copies its options: without this, every spawner would
+    empty the cache of every logger.
+    """
+    if isinstance(value, dict):
+        for item in value.values():
+            share_configuration(item)
+    elif isinstance(value, list):
+        for item in value:
+            share_configuration(item)
+    elif type(getattr(value, "local_vars_configuration", None)) is Configuration:
+        # An administrator's model may be one that is not validated.
+        if value.local_vars_configuration.client_side_validation:
+            value.local_vars_configuration = _shared_configuration()
+        for name in value.attribute_map:
+            share_configuration(getattr(value, name))
 
 
 def to_json(value: Any) -> Any:

@@ -12,6 +12,7 @@ from traitlets import HasTraits, Integer, Unicode, observe, validate
 from traitlets.config import Config
 from traitlets.utils.bunch import Bunch
 
+from k8s_hub.spawner.compat.models import share_configuration
 from k8s_hub.spawner.run_log import warn_once
 
 RENAMED = {
@@ -153,9 +154,12 @@ class RenamedTraits(HasTraits):
     @validate("config")
     def _names_of_today(self, proposal: Bunch) -> Config:
         spawner: Any = self
-        config: Config = proposal.value
+        config, sections = proposal.value, spawner.section_names()
         warn_of_reflectors(config, spawner.log)
-        return renamed(config, spawner.section_names(), spawner.log)
+        for section in sections:
+            if section in config:
+                share_configuration(config[section])
+        return renamed(config, sections, spawner.log)
 
 
 for _old, _new in RENAMED.items():
