@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-spawner bench-parts lock clean
+.PHONY: help demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-quick bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -98,6 +98,10 @@ bench: bench-spawner bench-parts  # prints figures, asserts none; needs Go
 bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSpawner
 	$(BIN)/python -m devkit.realcluster.build
 	$(BIN)/python -m devkit.bench.beside $(ARGS)
+
+QUICK := --users 300 --few 30 --quiet-seconds 20 --only burst class --class-users 300 --subjects hub-alone hub-and-script kubespawner k8s_hub
+bench-quick:  # the ratios that matter, in 10 minutes
+	$(MAKE) bench-spawner ARGS="$(QUICK) $(ARGS)"
 
 bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
 	$(BIN)/python -m devkit.realcluster.build
