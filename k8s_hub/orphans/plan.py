@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.diagnosis.pod_life import Alive, is_ready_to_serve, judge_pod
 from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.naming.ownership import (
@@ -43,6 +44,8 @@ class HubServers:
     by_pod_uid: Mapping[str, ServerKey]
     #: The names of the pods of active servers.
     active_pods: frozenset[Key]
+    #: The ids of the last starts of active servers, as far as they are known.
+    last_starts: Mapping[ServerKey, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, users: Iterable[User]) -> Self:
@@ -132,6 +135,35 @@ def find_orphans(objects: Iterable[tuple[Resource, Raw]], facts: Facts) -> Findi
 def judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     """Judge one object; None: it is no orphan, or not of this hub."""
     return _judge(resource, obj, facts) if _is_of_hub(resource, obj, facts) else None
+
+
+def find_lost(pods: Iterable[Raw], facts: Facts) -> list[tuple[Raw, ServerKey]]:
+    """Return the pods that live although the hub has no server for them, has stopped it, or knows of another start only.
+
+    Those that serve come first, then the youngest.
+
+    The hub has the user. Whether its database has lost the start, or the stop has not reached the pod, is not judged.
+    """
+    found = [
+        (pod, server)
+        for pod in pods
+        if _is_of_hub(PODS, pod, facts) and isinstance(judge_pod(pod), Alive)
+        for server in [_server_of(pod, (), facts.hub)]
+        if server[0] in facts.hub.users
+        if _is_lost(pod, server, facts.hub)
+    ]
+    return sorted(
+        found,
+        key=lambda each: (is_ready_to_serve(each[0]), str(metadata_of(each[0]).get("creationTimestamp"))),
+        reverse=True,
+    )
+
+
+def _is_lost(pod: Raw, server: ServerKey, hub: HubServers) -> bool:
+    if server in hub.active:
+        known = hub.last_starts.get(server)
+        return known is not None and annotations_of(pod).get(ATTEMPT_ANNOTATION) != known
+    return key_of(pod) not in hub.active_pods
 
 
 def doubt_about_the_whole(candidates: Sequence[Orphan], total: int, hub: HubServers) -> str | None:

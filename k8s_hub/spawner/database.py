@@ -4,6 +4,7 @@ Reads the rows of other servers and users anew for each call, because these star
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -69,6 +70,17 @@ class HubDatabase:
     def save_address(self, server: Any, address: Address) -> None:
         """Make the hub reach the server at another address from now on; ``server`` is the hub's object of it."""
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
+        self.user.db.commit()
+
+    def has_token(self, token: str) -> bool:
+        """Tell whether the user has this token."""
+        found = orm.APIToken.find(self.user.db, token)
+        return found is not None and found.user is self.user.orm_user
+
+    def complete_adoption(self, *, started: datetime, oauth_scopes: Sequence[str]) -> None:
+        """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
+        self.orm_spawner.started = started.astimezone(UTC).replace(tzinfo=None)
+        self.orm_spawner.oauth_client.allowed_scopes = list(oauth_scopes)
         self.user.db.commit()
 
     def renew_access_token(self, base_url: str) -> str:
