@@ -3,7 +3,7 @@
 Read the objects first and the hub last: the hub knows of a start before the start creates anything.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
@@ -16,7 +16,9 @@ from k8s_hub.naming.ownership import (
     ATTEMPT_ANNOTATION,
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
+    UserId,
     has_release,
+    user_id_of,
 )
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, metadata_of, owner_uids, uid_of
@@ -137,21 +139,23 @@ def judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     return _judge(resource, obj, facts) if _is_of_hub(resource, obj, facts) else None
 
 
-def find_lost(pods: Iterable[Raw], facts: Facts) -> list[tuple[Raw, ServerKey]]:
+def find_lost(
+    pods: Iterable[Raw], facts: Facts, name_of: Callable[[UserId], str | None]
+) -> list[tuple[Raw, ServerKey]]:
     """Return the pods that live although the hub has no server for them, has stopped it, or knows of another start only.
 
-    Those that serve come first, then the youngest.
-
-    The hub has the user. Whether its database has lost the start, or the stop has not reached the pod, is not judged.
+    ``name_of`` returns the current name of a user. Only pods that were certainly made for one of them count. Those
+    that serve come first, then the youngest.
     """
-    found = [
-        (pod, server)
-        for pod in pods
-        if _is_of_hub(PODS, pod, facts) and isinstance(judge_pod(pod), Alive)
-        for server in [_server_of(pod, (), facts.hub)]
-        if server[0] in facts.hub.users
-        if _is_lost(pod, server, facts.hub)
-    ]
+    found: list[tuple[Raw, ServerKey]] = []
+    for pod in pods:
+        user_id = user_id_of(pod)
+        username = None if user_id is None else name_of(user_id)
+        if username is None or not _is_of_hub(PODS, pod, facts) or not isinstance(judge_pod(pod), Alive):
+            continue
+        server = (username, annotations_of(pod).get(SERVERNAME_ANNOTATION, ""))
+        if _is_lost(pod, server, facts.hub):
+            found.append((pod, server))
     return sorted(
         found,
         key=lambda each: (is_ready_to_serve(each[0]), str(metadata_of(each[0]).get("creationTimestamp"))),

@@ -26,19 +26,13 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import (
-    ATTEMPT_ANNOTATION,
-    USERNAME_ANNOTATION,
-    ServerIdentity,
-    has_user_id,
-    is_ours,
-)
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner.database import HubDatabase
+from k8s_hub.spawner.database import HubDatabase, count_as_active, names_by_id
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +56,7 @@ class LostServer:
     attempt_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Adoption:
     """The one adoption of a hub, soon after its start: later the hub itself loses nothing."""
 
@@ -76,6 +70,7 @@ class Adoption:
     hub: Callable[[], HubServers]
     #: Empty outside a Helm release.
     release_labels: Mapping[str, str]
+    _is_noted: bool = False
 
     async def run(self) -> None:
         """Adopt what can be adopted. Never raises."""
@@ -99,7 +94,7 @@ class Adoption:
             pod_uids=frozenset(map(uid_of, pods)),
             now=utcnow(),
         )
-        return find_lost(pods, facts)
+        return find_lost(pods, facts, names_by_id(self.users))
 
     async def _adopt(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> None:
         async with gate:
@@ -114,8 +109,6 @@ class Adoption:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
         username, servername = server
         user = self.users[username]
-        if username in user.authenticator.blocked_users:
-            return "its user is blocked"
         await _until_checked(user, servername)
         try:
             pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
@@ -126,27 +119,44 @@ class Adoption:
         attempt_id = annotations_of(pod).get(ATTEMPT_ANNOTATION)
         if uid_of(pod) != uid_of(seen) or not isinstance(judge_pod(pod), Alive):
             return None
-        if token is None or attempt_id is None or not self._is_of(user, servername, pod):
-            return f"nothing says that this hub made it for the user who is {username!r} now"
+        if token is None or attempt_id is None:
+            return "it has no token of a hub, or no id of a start"
         lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
-        why_not = _other_start(lost, spawner)
-        if why_not is None:
-            await self._spawn(_without_earlier_run(spawner), lost)
-        return why_not
+        return await self._take_back(spawner, lost)
 
-    def _is_of(self, user: Any, servername: str, pod: Raw) -> bool:
-        """Tell whether the pod certainly was made for this user of this hub, whom the hub has not renamed since."""
-        identity = ServerIdentity(
-            namespace=key_of(pod).namespace,
-            username=user.name,
-            servername=servername,
-            release_labels=self.release_labels,
-            user_id=HubDatabase(user, None).user_id(),
-        )
-        has_name = annotations_of(pod).get(USERNAME_ANNOTATION) == user.name
-        return has_name and is_ours(pod, identity) and has_user_id(pod, identity)
+    def _note_old_database(self) -> None:
+        """Keep cullers from stopping what is in use: the hub's record of activity is old, too."""
+        if not self._is_noted:
+            self._is_noted = True
+            logger.warning("adoption: the hub's database is older than its servers: all count as active now")
+            count_as_active(self.users, utcnow())
+
+    async def _take_back(self, spawner: Any, lost: LostServer) -> str | None:
+        """Adopt the pod, or return why not; delete it if the server's URL has changed with its user's name."""
+        user = spawner.user
+        if user.name in user.authenticator.blocked_users:
+            return "its user is blocked"
+        if lost.attempt_id == spawner._remembered.last_start:
+            return "the hub knows of its start, and has stopped the server since"
+        self._note_old_database()
+        expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
+        told = {name: entry.get("value") for name, entry in _environment(lost.pod).items()}
+        match told.get(_PREFIX), told.get(_CLIENT):
+            case prefix, client if (prefix, client) == (expected, spawner.oauth_client_id):
+                await self._spawn(_without_earlier_run(spawner), lost)
+            case str(prefix), _ if prefix != expected and not spawner.active:
+                logger.warning(
+                    "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
+                    key_of(lost.pod),
+                    prefix,
+                    expected,
+                )
+                await self.api.delete(PODS, key_of(lost.pod), uid=uid_of(lost.pod))
+            case _:
+                return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
+        return None
 
     async def _spawn(self, spawner: Any, lost: LostServer) -> None:
         """Have the hub start the server, as its handlers do, but for its limits: the pod has its resources already."""
@@ -210,20 +220,6 @@ def _without_earlier_run(spawner: Any) -> Any:
     user.db.commit()
     user.spawners.pop(name)
     return _spawner_of(user, name)
-
-
-def _other_start(lost: LostServer, spawner: Any) -> str | None:
-    """Return why the pod is not of a lost start of this server; None if it is."""
-    pod = lost.pod
-    if lost.attempt_id == spawner._remembered.last_start:
-        return "the hub knows of its start, and has stopped the server since"
-    prefix = url_path_join(spawner.user.base_url, url_escape_path(spawner.name), "/")
-    told = {name: entry.get("value") for name, entry in _environment(pod).items()}
-    if told.get(_PREFIX) != prefix or told.get(_CLIENT) != spawner.oauth_client_id:
-        return f"its server listens at {told.get(_PREFIX)}, and the hub expects it at {prefix}"
-    if key_of(pod).namespace != spawner.namespace:
-        return f"the hub expects it in the namespace {spawner.namespace}"
-    return None
 
 
 def _environment(pod: Raw) -> Mapping[str, Raw]:

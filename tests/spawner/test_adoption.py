@@ -1,6 +1,7 @@
 """A hub that starts with an older database adopts the servers that it has lost, and no others."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from jupyterhub.utils import compare_token
@@ -284,10 +285,10 @@ async def test_a_server_that_the_hub_has_stopped_is_not_adopted(lost, cluster, c
     [
         (
             {"annotations": {USER_ID_ANNOTATION: "2@2001-01-01T00:00:00.000001Z"}},
-            "nothing says that this hub made it",
+            "",
         ),
-        ({"annotations": {USER_ID_ANNOTATION: None}}, "nothing says that this hub made it"),
-        ({"annotations": {"hub.jupyter.org/start-attempt": None}}, "nothing says that this hub made it"),
+        ({"annotations": {USER_ID_ANNOTATION: None}}, ""),
+        ({"annotations": {"hub.jupyter.org/start-attempt": None}}, "no token of a hub, or no id of a start"),
         ({"labels": {"app.kubernetes.io/instance": "other", "component": "singleuser-server"}}, ""),
         ({"deletionTimestamp": "2100-01-01T00:00:00Z", "finalizers": ["x/y"]}, ""),
     ],
@@ -303,7 +304,7 @@ async def test_a_pod_that_is_not_certainly_this_servers_is_not_adopted(
             annotations = {**annotations_of(pod), **metadata["annotations"]}
             metadata = {"annotations": {k: v for k, v in annotations.items() if v is not None}}
         edit_pod(cluster, "jupyter-bob", **metadata)
-        if reason or "labels" in metadata:
+        if "deletionTimestamp" not in metadata:
             await stays_stopped(lost, cluster, caplog, reason)
         else:
             await lost.back()
@@ -312,20 +313,52 @@ async def test_a_pod_that_is_not_certainly_this_servers_is_not_adopted(
             edit_pod(cluster, "jupyter-bob", finalizers=[])
 
 
-async def test_a_server_under_another_name_is_not_adopted(lost, cluster, caplog):
-    """The rename of its user is lost, too: the server's URL has the new name."""
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_server_that_its_user_cannot_reach_any_more_is_deleted(lost, cluster, caplog, is_known):
+    """Its URL has a name of its user that the hub does not use: the rename is lost, or JupyterHub kept the earlier URL."""
     async with lost() as lost:
         hub = lost.hub
         await hub.start_server("ada")
         await hub.wait_ready("ada")
-        lost.copy = hub.copy_database()
+        if not is_known:
+            lost.copy = hub.copy_database()
+        assert hub.app.users["bob"].base_url == "/user/bob/"
         await hub.api("PATCH", "/users/bob", json={"name": "eve"})
+        if is_known:
+            lost.copy = hub.copy_database()
+        else:
+            hub.app.users.pop(hub.app.users["eve"].id)  # as a hub that was started since the rename
         await hub.start_server("eve")
         await hub.wait_ready("eve")
-        await lost.back()
-        await asyncio.sleep(SOON)
-        assert hub.spawner("bob") is None or not hub.spawner("bob").active
         assert len(pods(cluster)) == 2
+        await lost.back()
+        await eventually(lambda: len(pods(cluster)) == 1)
+        [message] = told(caplog, "its user cannot reach it")
+        assert f"it serves /user/{'bob' if is_known else 'eve'}/" in message
+        user = "eve" if is_known else "bob"
+        await hub.start_server(user)
+        await hub.wait_ready(user)
+        assert len(claims(cluster)) == 2
+
+
+async def test_all_servers_count_as_active_where_the_database_is_old(lost, cluster, caplog):
+    """The hub does not know who has used their servers since: a culler would stop them."""
+    async with lost() as lost:
+        hub = lost.hub
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        hub.set_activity("ada", datetime(2001, 1, 1, tzinfo=UTC))
+        hub.app.users["ada"].orm_user.last_activity = datetime(2001, 1, 1)  # noqa: DTZ001 - as the hub has it
+        hub.app.db.commit()
+        lost.copy = hub.copy_database()
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        await lost.back()
+        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready)
+        ada = hub.app.users["ada"]
+        assert ada.orm_spawners[""].last_activity.year > 2001
+        assert ada.last_activity.year > 2001
+        assert len(told(caplog, "all count as active now")) == 1
 
 
 async def test_a_blocked_users_server_is_not_adopted(lost, cluster, caplog):
