@@ -30,6 +30,7 @@ from devkit.realcluster.process import Process
 SECONDS = 12.0
 """How long most faults last."""
 AWAY_SECONDS = 20.0
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 
 
 @dataclass(kw_only=True)
@@ -194,10 +195,20 @@ async def pods_remade(stage: Stage) -> str:
 async def pods_evicted(stage: Stage) -> str:
     """End pods as a kubelet does that runs out of memory or disk: they stay, in phase Failed."""
     names = stage.some_pods(3)
-    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
     for name in names:
-        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": status})
+        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": EVICTED})
     return ", ".join(names)
+
+
+async def evictions_with_stuck_deletes(stage: Stage) -> str:
+    """End pods while nothing can be deleted: their deletes wait in the background, and their users start again."""
+    names = stage.some_pods(8)
+    stage.world.network.decide = share(1, Status(503), "delete")(stage)
+    for name in names:
+        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": EVICTED})
+    await asyncio.sleep(SECONDS)
+    stage.world.network.decide = pass_all
+    return f"{len(names)} pods"
 
 
 async def node_drained(stage: Stage) -> str:
@@ -313,6 +324,7 @@ FAULTS: dict[str, Play] = {
     "pods deleted": pods_deleted,
     "pods made again, watch cut": pods_remade,
     "pods evicted": pods_evicted,
+    "pods evicted, deletes refused": evictions_with_stuck_deletes,
     "node drained": node_drained,
     "hub killed": hub_killed,
     "hub frozen": hub_frozen,
