@@ -22,6 +22,10 @@ LOAD = ("--minutes", "0.5", "--users", "30", "--rate", "4", "--idle-timeout", "3
 """For one fault and the peace around it: a soak takes two and a half minutes."""
 
 
+MISSING = "is in the scenario and not in the audit log"
+"""What a campaign of kills says of a write that its scenario names and that never came."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """A bug to plant, and the campaign that should show it."""
@@ -81,6 +85,8 @@ def violations(bug: Bug) -> list[str]:
     if report.is_file():
         return sorted({each["invariant"] for each in json.loads(report.read_text())["violations"]})
     found = set(re.findall(r"^  ([a-z ]+): ", done.stdout, re.MULTILINE))
+    if MISSING in done.stdout:
+        found.add("a write is missing")
     return sorted(found) or ([] if done.returncode == 0 else ["the campaign failed"])
 
 

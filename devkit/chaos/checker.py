@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from statistics import median
 from typing import TypeVar
 
 from devkit.chaos.record import (
@@ -35,6 +36,8 @@ STARVED = 0.25
 """The share of the time in which a hub may wait for a processor and still has to be in time."""
 SAMPLE_SLACK = 3.0
 """Seconds that a sample of the hub and the observer's clock may differ."""
+SLOW, SLOW_TIMES = 20.0, 5.0
+"""A start in peace takes at most so many seconds, or so many times the median."""
 HTTP_TIMEOUT = 20.0
 WINDOW = 10.0
 REQUESTS_A_SECOND = 10
@@ -362,6 +365,60 @@ def failures_in_peace(facts: Facts) -> Iterator[Violation]:
             yield Violation(invariant="start failed in peace", at=start.begin, server=start.server, what=what)
 
 
+def slow_starts(facts: Facts) -> Iterator[Violation]:
+    """A start that begins and ends in peace is quick, by the measure of the run's other starts."""
+    peaceful = [
+        start
+        for start in facts.operations
+        if start.verb == "start" and start.outcome == "ready"
+        if facts.is_peace(start.begin) and not facts.fault_at(start.begin, start.end)
+    ]
+    if not peaceful:
+        return
+    typical = median(start.end - start.begin for start in peaceful)
+    for start in peaceful:
+        seconds = start.end - start.begin
+        if seconds > max(SLOW, SLOW_TIMES * typical) and facts.starved(start.begin, start.end) < STARVED:
+            what = f"took {seconds:.0f} s; half of the starts took less than {typical:.1f} s"
+            yield Violation(invariant="slow start in peace", at=start.begin, server=start.server, what=what)
+
+
+def deleted_while_wanted(facts: Facts) -> Iterator[Violation]:
+    """The hub deletes a pod only for a person, a culler, or a start that ends or replaces it, in a fault, too."""
+    by_name: dict[str, list[Pod]] = defaultdict(list)
+    for pod in facts.pods.values():
+        by_name[pod.name].append(pod)
+    for request in facts.of(Request):
+        if request.resource == "pods" and request.verb == "delete" and request.code < 300:
+            for pod in by_name[request.name]:
+                if pod.is_alive(request.at) and not _is_to_go(facts, pod, request.at):
+                    what = f"{pod.name}, {request.at - pod.born:.0f} s old"
+                    yield Violation(
+                        invariant="pod deleted for nobody", at=request.at, server=pod.server, what=what
+                    )
+
+
+STOPS = frozenset({"stop", "cancel", "remove", "delete"})
+
+
+def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
+    """Return whether somebody gave a reason to delete the pod, by this time."""
+    if any(pod.name in fault.note and fault.begin <= at <= fault.end + SETTLE for fault in facts.faults):
+        return True
+    if any(cull.server == pod.server and pod.born - 5 <= cull.at <= at + 30 for cull in facts.of(Cull)):
+        return True
+    person = pod.server.partition("/")[0]
+    for operation in facts.operations:
+        if operation.server != pod.server and (operation.server, operation.verb) != (f"{person}/", "delete"):
+            continue
+        is_stop = operation.verb in STOPS and operation.end >= pod.born - 5
+        is_later_start = operation.verb == "start" and operation.begin > pod.born
+        is_its_end = operation.outcome in {"failed", "cancelled", "endless"} and operation.end >= pod.born
+        if operation.begin <= at + 1 and (is_stop or is_later_start or is_its_end):
+            return True
+    return False
+
+
 def hub_ends(facts: Facts) -> Iterator[Violation]:
     """The hub ends only when it is killed."""
     for end in facts.of(HubEnd):
@@ -450,6 +507,8 @@ INVARIANTS: Sequence[Callable[[Facts], Iterator[Violation]]] = (
     foreign_objects,
     starts_without_end,
     failures_in_peace,
+    slow_starts,
+    deleted_while_wanted,
     hub_ends,
     active_culled,
     idle_left,

@@ -30,6 +30,8 @@ from devkit.realcluster.process import Process
 SECONDS = 12.0
 """How long most faults last."""
 AWAY_SECONDS = 20.0
+WEBHOOK_SECONDS = 3
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 
 
 @dataclass(kw_only=True)
@@ -194,10 +196,46 @@ async def pods_remade(stage: Stage) -> str:
 async def pods_evicted(stage: Stage) -> str:
     """End pods as a kubelet does that runs out of memory or disk: they stay, in phase Failed."""
     names = stage.some_pods(3)
-    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
     for name in names:
+        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": EVICTED})
+    return ", ".join(names)
+
+
+async def pods_out_of_memory(stage: Stage) -> str:
+    """End pods as a kubelet does whose kernel has killed them."""
+    names = stage.some_pods(3)
+    terminated = {"exitCode": 137, "reason": "OOMKilled"}
+    for name in names:
+        async with stage.world.admin.get(f"{stage.core}/pods/{name}") as reply:
+            containers = (await reply.json()).get("status", {}).get("containerStatuses", [])
+        ended = [{**each, "ready": False, "state": {"terminated": terminated}} for each in containers]
+        status = {"phase": "Failed", "containerStatuses": ended}
         await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": status})
     return ", ".join(names)
+
+
+async def pods_preempted(stage: Stage) -> str:
+    """Delete pods as the scheduler does that makes room for others: the reason is in their conditions."""
+    names = stage.some_pods(4)
+    for name in names:
+        async with stage.world.admin.get(f"{stage.core}/pods/{name}") as reply:
+            conditions = (await reply.json()).get("status", {}).get("conditions", [])
+        why = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+        status = {"conditions": [*conditions, why]}
+        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": status})
+        await stage.admin("DELETE", f"{stage.core}/pods/{name}")
+    return ", ".join(names)
+
+
+async def evictions_with_stuck_deletes(stage: Stage) -> str:
+    """End pods while nothing can be deleted: their deletes wait in the background, and their users start again."""
+    names = stage.some_pods(8)
+    stage.world.network.decide = share(1, Status(503), "delete")(stage)
+    for name in names:
+        await stage.admin("PATCH", f"{stage.core}/pods/{name}/status", {"status": EVICTED})
+    await asyncio.sleep(SECONDS)
+    stage.world.network.decide = pass_all
+    return f"{len(names)} pods"
 
 
 async def node_drained(stage: Stage) -> str:
@@ -267,6 +305,38 @@ async def creates_denied(stage: Stage) -> str:
     return ""
 
 
+async def webhook_slow(stage: Stage) -> str:
+    """Each new pod waits for a webhook that accepts connections and never answers, until the API server gives it up."""
+    place = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    webhook = {
+        "name": "slow.example.org",
+        "clientConfig": {"url": f"https://127.0.0.1:{port}/"},
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+        ],
+        "failurePolicy": "Ignore",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": WEBHOOK_SECONDS,
+    }
+    async with server:
+        await stage.admin("POST", place, {"metadata": {"name": "chaos"}, "webhooks": [webhook]})
+        await asyncio.sleep(SECONDS)
+        await stage.admin("DELETE", f"{place}/chaos")
+    return ""
+
+
+async def kubelets_stopped(stage: Stage) -> str:
+    """No pod starts or ends on its machine."""
+    [kwok] = [each for each in stage.world.plane.controllers if each.name == "kwok"]
+    kwok.pause()
+    await asyncio.sleep(SECONDS)
+    kwok.resume()
+    return ""
+
+
 async def culler_killed(stage: Stage) -> str:
     """Kill the culler, wherever it is in its sweep, and start it again."""
     await asyncio.to_thread(stage.culler.kill)
@@ -313,6 +383,11 @@ FAULTS: dict[str, Play] = {
     "pods deleted": pods_deleted,
     "pods made again, watch cut": pods_remade,
     "pods evicted": pods_evicted,
+    "pods out of memory": pods_out_of_memory,
+    "pods preempted": pods_preempted,
+    "kubelets stopped": kubelets_stopped,
+    "webhook slow": webhook_slow,
+    "pods evicted, deletes refused": evictions_with_stuck_deletes,
     "node drained": node_drained,
     "hub killed": hub_killed,
     "hub frozen": hub_frozen,

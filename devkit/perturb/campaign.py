@@ -130,12 +130,20 @@ class Stage:
         else:
             await hub.start()
         await actor.do_all(scenario.then)
-        found = await self.settled(actor) or await self.again(actor)
+        found = await self.settled(actor)
+        if not found and Step.START in scenario.act and case.has_pod:
+            found = invariants.survived(await actor.told())
+        found = found or await self.again(actor)
         found += invariants.always(self.history, actor.trial)
-        needs_search = Step.PLANT in scenario.setup or not scenario.setting.collects_garbage
-        if RESCUED in hub_log(self.world)[mark:] and not needs_search:
-            found.append(Violation("without a server", "only the search for orphans removed what was left"))
+        if Step.PLANT not in scenario.setup and scenario.setting.collects_garbage:
+            found += self.rescued(mark)
         return found
+
+    def rescued(self, mark: int) -> list[Violation]:
+        """Return whether the search for orphans had to remove what was left, after this place of the hub's log."""
+        if RESCUED not in hub_log(self.world)[mark:]:
+            return []
+        return [Violation("without a server", "only the search for orphans removed what was left")]
 
     async def _prepared(self, scenario: Scenario) -> Actor:
         actor = await self.actor(scenario)

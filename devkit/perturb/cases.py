@@ -47,6 +47,11 @@ class Case:
     def __str__(self) -> str:
         return f"{self.scenario}, {self.write}, {self.moment}"
 
+    @property
+    def has_pod(self) -> bool:
+        """True if the pod exists after the kill."""
+        return self.write == Write("create", "pods") and self.moment is not Moment.BEFORE
+
 
 def is_write(request: Request) -> bool:
     """Tell whether the API server has changed something for it: a refused request changes nothing."""

@@ -97,6 +97,13 @@ def in_the_end(history: Sequence[Change], trial: Trial, told: Told) -> list[Viol
     return list(_of_ready_server(now, told))
 
 
+def survived(told: Told) -> list[Violation]:
+    """Return what is wrong after the hub died in a start whose pod was there."""
+    if told.state == "ready":
+        return []
+    return [Violation("the start was lost", f"its pod was there, and the hub says {told.state!r}")]
+
+
 def with_its_home(history: Sequence[Change], trial: Trial) -> list[Violation]:
     """Return what is wrong with the volumes of the pod that runs now."""
     now = present(of_user(history, trial.names))

@@ -14,7 +14,7 @@ from itertools import count
 from devkit.chaos.fault_proxy import Answer, ApiRequest, Fate, Pass, Status, pass_all
 from devkit.chaos.world import World
 from devkit.perturb import invariants
-from devkit.perturb.campaign import Stage
+from devkit.perturb.campaign import Stage, hub_log
 from devkit.perturb.invariants import CLAIMS, PODS, Violation
 from devkit.perturb.scenarios import PLAIN, Scenario, Step
 from devkit.testing.eventually import eventually
@@ -200,7 +200,7 @@ async def _run(stage: Stage, case: ViewCase, views: SpoiledViews) -> list[Violat
         case Fault.BACK:
             await views.go_back()
             asyncio.get_running_loop().call_later(PAST, views.heal)
-    pods = actor.pods()
+    pods, mark = actor.pods(), len(hub_log(stage.world))
     for step in case.act:
         await actor.do(step)
         pods = actor.pods() if step is Step.START else pods
@@ -212,6 +212,8 @@ async def _run(stage: Stage, case: ViewCase, views: SpoiledViews) -> list[Violat
         found.append(
             Violation("the pod was lost", f"{len(pods)} before, {len(actor.pods())} now, or another one")
         )
+    if PLANT not in (*case.seen, *case.unseen):
+        found += stage.rescued(mark)
     return found + await stage.again(actor) + invariants.always(stage.history, actor.trial)
 
 

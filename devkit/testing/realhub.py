@@ -8,7 +8,9 @@ In virtual time the hub's timeouts and tornado's periodic callbacks follow the l
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -287,6 +289,26 @@ class RealHub:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    def copy_database(self) -> sqlite3.Connection:
+        """Return a copy of the database as it is now."""
+        copy = sqlite3.connect(":memory:")
+        with self._connected() as database:
+            database.backup(copy)
+        return copy
+
+    def restore_database(self, copy: sqlite3.Connection) -> None:
+        """Put a copy in the place of the database, while no hub runs."""
+        with self._connected() as database:
+            copy.backup(database)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        connection = self._session_factory.kw["bind"].raw_connection()
+        try:
+            yield connection.driver_connection
+        finally:
+            connection.close()
 
     # --- Its REST API ---
 

@@ -24,6 +24,9 @@ APPLIED_OPTIONS = "applied_options"
 LAST_END = "last_end"
 """The key of how the last server ended. KubeSpawner does not use this key."""
 
+LAST_START = "last_start"
+"""The key of the id of the last start. KubeSpawner does not use this key."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedOptions:
@@ -107,6 +110,8 @@ class SavedState:
     access_token: str | None = field(default=None, repr=False)
     #: None unless the last server ended by itself.
     last_end: LastEnd | None = None
+    #: The id of the last start: a pod of a later one shows that the hub's database is older than the pod.
+    last_start: str | None = None
     #: None where there is no state.
     version: str | None = None
 
@@ -130,6 +135,7 @@ class SavedState:
             applied_options=AppliedOptions.load(state.get(APPLIED_OPTIONS)),
             access_token=text(ACCESS_TOKEN),
             last_end=LastEnd.load(state.get(LAST_END)),
+            last_start=text(LAST_START),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
 
@@ -153,6 +159,7 @@ class SavedState:
             APPLIED_OPTIONS: None if self.applied_options is None else self.applied_options.dump(),
             ACCESS_TOKEN: self.access_token,
             LAST_END: None if self.last_end is None else self.last_end.dump(),
+            LAST_START: self.last_start,
         }
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -3,19 +3,22 @@
 Read the objects first and the hub last: the hub knows of a start before the start creates anything.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
 from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.diagnosis.pod_life import Alive, is_ready_to_serve, judge_pod
 from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.naming.ownership import (
     ATTEMPT_ANNOTATION,
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
+    UserId,
     has_release,
+    user_id_of,
 )
 from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import (
@@ -52,6 +55,8 @@ class HubServers:
     by_pod_uid: Mapping[str, ServerKey]
     #: The names of the pods of active servers.
     active_pods: frozenset[Key]
+    #: The ids of the last starts of active servers, as far as they are known.
+    last_starts: Mapping[ServerKey, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, users: Iterable[User]) -> Self:
@@ -141,6 +146,37 @@ def find_orphans(objects: Iterable[tuple[Resource, Raw]], facts: Facts) -> Findi
 def judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     """Judge one object; None: it is no orphan, or not of this hub."""
     return _judge(resource, obj, facts) if _is_of_hub(resource, obj, facts) else None
+
+
+def find_lost(
+    pods: Iterable[Raw], facts: Facts, name_of: Callable[[UserId], str | None]
+) -> list[tuple[Raw, ServerKey]]:
+    """Return the pods that live although the hub has no server for them, has stopped it, or knows of another start only.
+
+    ``name_of`` returns the current name of a user. Only pods that were certainly made for one of them count. Those
+    that serve come first, then the youngest.
+    """
+    found: list[tuple[Raw, ServerKey]] = []
+    for pod in pods:
+        user_id = user_id_of(pod)
+        username = None if user_id is None else name_of(user_id)
+        if username is None or not _is_of_hub(PODS, pod, facts) or not isinstance(judge_pod(pod), Alive):
+            continue
+        server = (username, annotations_of(pod).get(SERVERNAME_ANNOTATION, ""))
+        if _is_lost(pod, server, facts.hub):
+            found.append((pod, server))
+    return sorted(
+        found,
+        key=lambda each: (is_ready_to_serve(each[0]), str(metadata_of(each[0]).get("creationTimestamp"))),
+        reverse=True,
+    )
+
+
+def _is_lost(pod: Raw, server: ServerKey, hub: HubServers) -> bool:
+    if server in hub.active:
+        known = hub.last_starts.get(server)
+        return known is not None and annotations_of(pod).get(ATTEMPT_ANNOTATION) != known
+    return key_of(pod) not in hub.active_pods
 
 
 def doubt_about_the_whole(candidates: Sequence[Orphan], total: int, hub: HubServers) -> str | None:

@@ -4,6 +4,7 @@ Reads the rows of other servers and users anew for each call, because these star
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -71,6 +72,17 @@ class HubDatabase:
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
         self.user.db.commit()
 
+    def has_token(self, token: str) -> bool:
+        """Tell whether the user has this token."""
+        found = orm.APIToken.find(self.user.db, token)
+        return found is not None and found.user is self.user.orm_user
+
+    def complete_adoption(self, *, started: datetime, oauth_scopes: Sequence[str]) -> None:
+        """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
+        self.orm_spawner.started = started.astimezone(UTC).replace(tzinfo=None)
+        self.orm_spawner.oauth_client.allowed_scopes = list(oauth_scopes)
+        self.user.db.commit()
+
     def renew_access_token(self, base_url: str) -> str:
         """Return a new token with ``access:servers`` for this server only, and revoke earlier ones.
 
@@ -130,6 +142,27 @@ def renewed_access_token(spawner: Any, log_name: str) -> str | None:
     except ValueError as error:  # the role of the user does not let them access their own server
         spawner.log.warning("%s: no access token is saved: %s", log_name, error)
         return None
+
+
+def names_by_id(users: Any) -> Callable[[UserId], str | None]:
+    """Return a function that returns the current name of the user with an id; None if the hub has none."""
+    rows = users.db.query(orm.User.id, orm.User.name, orm.User.created)
+    known = {number: (name, created.replace(tzinfo=UTC)) for number, name, created in rows if created}
+
+    def name_of(user_id: UserId) -> str | None:
+        name, created = known.get(user_id.number, ("", None))
+        is_same = created is not None and user_id.is_same(UserId(number=user_id.number, created=created))
+        return name if is_same else None
+
+    return name_of
+
+
+def count_as_active(users: Any, now: datetime) -> None:
+    """Set the last activity of each server that runs, and of its user: the hub's record is older than their use."""
+    db, at = users.db, now.astimezone(UTC).replace(tzinfo=None)
+    for spawner in db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None)):
+        spawner.last_activity = spawner.user.last_activity = at
+    db.commit()
 
 
 _NO_STATE = SavedState()

@@ -26,8 +26,9 @@ from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming import slugs
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import last_end, lifecycle, preflight, security, storage
@@ -75,6 +76,7 @@ from k8s_hub.text import counted
 
 if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
+    from k8s_hub.spawner.adoption import LostServer
 
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
@@ -125,6 +127,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life: Life = lifecycle.Unknown()
         self._run = LatestRun(RunLog(self.log))
         self._outcome = SpawnOutcome()
+        #: The running pod that the next start adopts; None: the start creates a pod.
+        self._lost: LostServer | None = None
         self.observe(self._outcome.note_handler, "handler")
         #: The uid of this server's pod; "" before its first pod. Subclasses and hooks may read it.
         self.pod_id = ""
@@ -344,6 +348,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._run.forget_progress()
         self._start_future = asyncio.current_task()
         self._life = lifecycle.start_begun(self._life)
+        lost = self._lost
         try:
             url = await self._url_in_time(utcnow())
         except BaseException as error:
@@ -355,6 +360,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.progress.end()
         self._life = lifecycle.start_succeeded()
         self._remembered.last_end = None
+        if lost is not None:
+            self.api_token = lost.token  # the hub takes it for the server's token from now on
         if self.save_access_token:
             # This never awaits, so no cancellation can come in between.
             self._remembered.renew_token(renewed_access_token(self, self._log_name))
@@ -385,14 +392,16 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             async with limit:
                 # Before the first request to the cluster, only an administrator's function can take long.
                 self._run.emit(self._log_name, requested(started))
-                with security.protected(self):
-                    await self.load_user_options()
+                if self._lost is None:
+                    with security.protected(self):
+                        await self.load_user_options()
                 # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
                 seconds = min(seconds, self.start_timeout)
                 limit.reschedule(begun + _until_last_words(seconds))
                 attempt = await self._attempt(started)
                 with refusals(attempt, PODS.kind, self.pod_name):
-                    pod = await self._launch(attempt)
+                    lost, self._lost = self._lost, None
+                    pod = await (self._launch(attempt) if lost is None else self._adopt(attempt, lost))
                     whole = await attempt.asking(partial(whole_pod, self, attempt.cluster, pod))
                 url = url_of(self, whole)
                 probe = Probe.by(self, url)
@@ -420,6 +429,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             raise SpawnFailed(foreign_namespace(self.namespace))
         self._remembered.use_namespace(self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
+        self._remembered.last_start = attempt.attempt_id
         async with attempt.cluster.following() as feed:
             self._run.feed = feed
             claims = await self._ensure_claims(attempt, feed)
@@ -444,6 +454,15 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             serving = await until_serving(attempt, pod, [key_of(claim) for claim in claims], feed, secrets)
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
+
+    async def _adopt(self, attempt: Attempt, lost: "LostServer") -> Raw:
+        """Return the kept part of a lost server's pod once it serves. From now on a stop removes the pod."""
+        self._life = lifecycle.create_begun(lost.attempt_id)
+        self._remembered.last_start = lost.attempt_id
+        self.pod_name, self.pod_id = key_of(lost.pod).name, uid_of(lost.pod)
+        self._run.secrets = security.secrets_in(lost.pod, self) | {lost.token}
+        attempt.cluster.pods.listeners[key_of(lost.pod)] = self
+        return await until_adopted(attempt, lost.pod)
 
     async def _attempt(self, started: datetime) -> Attempt:
         try:
@@ -543,6 +562,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
                 self._life = lifecycle.seen_alive(self._life, entry)
                 self.pod_id = uid_of(pod)
+                if self._remembered.last_start is None and self._lost is None:
+                    self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
                 cluster.pods.listeners[key_of(pod)] = self
                 await sync_address(self, cluster, pod)
         return None
@@ -574,6 +595,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         Waits for at most `stop_timeout`. Keeps a delete that it cannot deliver, and retries it until it can.
         """
+        if self._lost is not None:
+            return  # its adoption failed before start() took the pod over: the pod stays as it was
         await self._run.creates.wait()
         uncertain = self._run.creates.uncertain_attempt
         try:

@@ -13,6 +13,7 @@ from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key
 from k8s_hub.orphans.plan import HubServers
 from k8s_hub.orphans.reconciler import OrphanOptions, Reconciler
+from k8s_hub.spawner.adoption import Adoption
 from k8s_hub.spawner.cluster import Cluster, connection_settings
 from k8s_hub.spawner.database import all_servers
 from k8s_hub.spawner.lifecycle import Failed, Starting
@@ -64,14 +65,28 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
     if search is None or search.is_started:
         return
     search.is_started = True
+    settings = spawner.user.settings
     pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
+    pods = partial(pool.informers_of, connection, PODS)
+    hub = partial(hub_servers, settings["users"])
+    release_labels = dict(identity_of(spawner).release_labels)
+    if not spawner.enable_user_namespaces:  # where users may create pods themselves
+        adoption = Adoption(
+            api=cluster.api,
+            pods=pods,
+            users=settings["users"],
+            proxy=settings["proxy"],
+            hub=hub,
+            release_labels=release_labels,
+        )
+        await pool.run(connection, adoption.run(), name="adoption")
     reconciler = Reconciler(
         api=cluster.api,
-        pods=partial(pool.informers_of, connection, PODS),
+        pods=pods,
         owned=[(resource, spawner.namespace) for resource in _owned_resources(spawner)],
-        hub=partial(hub_servers, spawner.user.settings["users"]),
+        hub=hub,
         options=OrphanOptions(
-            release_labels=dict(identity_of(spawner).release_labels),
+            release_labels=release_labels,
             removes_all=spawner.orphans == "remove",
             removes_ended=spawner.delete_stopped_pods,
         ),
@@ -98,6 +113,7 @@ def hub_servers(users: Any) -> HubServers:
     active: set[ServerKey] = set()
     by_pod_uid: dict[str, ServerKey] = {}
     active_pods: set[Key] = set()
+    last_starts: dict[ServerKey, str | None] = {}
     rows = all_servers(users)
     for row in rows:
         if row.servername is not None:
@@ -107,6 +123,7 @@ def hub_servers(users: Any) -> HubServers:
             if row.is_active:
                 active.add(server)
                 active_pods.add(Key(row.state.namespace or "", row.state.pod_name or ""))
+                last_starts[server] = row.state.last_start
     for spawner in [spawner for user in users.values() for spawner in user.spawners.values()]:
         server = (spawner.user.name, spawner.name)
         if _is_under_way(spawner):
@@ -115,12 +132,14 @@ def hub_servers(users: Any) -> HubServers:
             # A start saves its state only when it returns. Spawners of another class have none of these.
             active_pods.add(Key(getattr(spawner, "namespace", ""), getattr(spawner, "pod_name", "")))
             by_pod_uid[getattr(spawner, "pod_id", "")] = server
+            last_starts[server] = getattr(getattr(spawner, "_remembered", None), "last_start", None)
     return HubServers(
         users=frozenset(row.username for row in rows),
         servers=frozenset(known | active),
         active=frozenset(active),
         by_pod_uid={uid: server for uid, server in by_pod_uid.items() if uid},
         active_pods=frozenset(key for key in active_pods if key.name),
+        last_starts={server: start for server, start in last_starts.items() if start},
     )
 
 

@@ -34,6 +34,15 @@ class Remembered:
     def last_end(self, end: LastEnd | None) -> None:
         self._saved = replace(self._saved, last_end=end)
 
+    @property
+    def last_start(self) -> str | None:
+        """The id of the last start that may have created a pod; None before the first."""
+        return self._saved.last_start
+
+    @last_start.setter
+    def last_start(self, attempt_id: str | None) -> None:
+        self._saved = replace(self._saved, last_start=attempt_id)
+
     def load(self, saved: SavedState, *, with_home: bool) -> None:
         """Take over the state that an earlier run saved; the name of its home only ``with_home``."""
         self._saved = replace(

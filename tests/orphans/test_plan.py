@@ -1,13 +1,15 @@
 """Which objects have no server: every rule, and every doubt that keeps an object."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from k8s_hub.hub.users import user_of
 from k8s_hub.kube.core.resources import PODS, SECRETS, SERVICES
-from k8s_hub.objects.keys import Key
-from k8s_hub.orphans.plan import GRACE, HubServers, doubt_about_the_whole, find_orphans
+from k8s_hub.naming.ownership import USER_ID_ANNOTATION, UserId
+from k8s_hub.objects.keys import Key, key_of
+from k8s_hub.orphans.plan import GRACE, HubServers, doubt_about_the_whole, find_lost, find_orphans
 from tests.orphans.objects import NOW, RELEASE, facts, hub, obj, orphans, owned
 
 OTHER = {"app.kubernetes.io/instance": "other", "release": "other"}
@@ -184,3 +186,54 @@ def test_500_orphans_among_2000_servers_and_another_hubs_2000():
     assert all(orphan.doubt is None for orphan in found.orphans)
     assert found.total == 2400
     assert doubt_about_the_whole(found.orphans, found.total, servers) is None
+
+
+class TestLost:
+    """Pods that live although the hub does not know of their start."""
+
+    ADA = UserId(number=1, created=NOW)
+
+    def names(self, hub, *pods):
+        def name_of(user_id):
+            return "ada" if user_id == self.ADA else None
+
+        return [(key_of(pod).name, server) for pod, server in find_lost(pods, facts(hub), name_of)]
+
+    def pod(self, name="jupyter-ada", *, user_id=ADA, ready=False, annotations=None, **more):
+        marked = {**(annotations or {}), **({} if user_id is None else {USER_ID_ANNOTATION: str(user_id)})}
+        made = obj(name, annotations=marked, **more)
+        made["spec"] = {"containers": [{"name": "notebook"}]}
+        state = {"running": {}} if ready else {"waiting": {}}
+        statuses = [{"name": "notebook", "ready": ready, "started": ready, "state": state}]
+        conditions = [{"type": "Ready", "status": str(ready)}]
+        made["status"] |= {"containerStatuses": statuses, "conditions": conditions, "podIP": "127.1.0.1"}
+        return made
+
+    def test_its_server_is_stopped_or_not_there(self):
+        assert self.names(hub("bob"), self.pod()) == [("jupyter-ada", ("ada", ""))]
+        assert self.names(hub("bob"), self.pod(server="new")) == [("jupyter-ada", ("ada", "new"))]
+
+    def test_the_hub_knows_of_another_start_only(self):
+        known = hub("ada", active_pods=["jupyter-ada"])
+        assert self.names(known, self.pod()) == []
+        assert self.names(replace(known, last_starts={("ada", ""): "a1"}), self.pod()) == []
+        assert self.names(replace(known, last_starts={("ada", ""): "a0"}), self.pod()) != []
+
+    def test_the_user_id_says_whose_it_is(self):
+        assert self.names(hub("bob"), self.pod(user="eve")) == [("jupyter-ada", ("ada", ""))]
+        other = UserId(number=1, created=NOW - timedelta(days=1))
+        assert self.names(hub("bob"), self.pod(user_id=other), self.pod(user_id=None)) == []
+
+    @pytest.mark.parametrize(
+        "no", [{"labels": OTHER}, {"phase": "Failed"}, {"deletionTimestamp": "2026-07-01T11:59:00Z"}]
+    )
+    def test_another_hubs_or_one_that_has_ended(self, no):
+        assert self.names(hub("bob"), self.pod(**no)) == []
+
+    def test_those_that_serve_come_first_then_the_youngest(self):
+        pods = [
+            self.pod("old", created=NOW - timedelta(hours=3)),
+            self.pod("young", server="b"),
+            self.pod("serves", server="c", created=NOW - timedelta(hours=2), ready=True),
+        ]
+        assert [name for name, _ in self.names(hub("bob"), *pods)] == ["serves", "young", "old"]

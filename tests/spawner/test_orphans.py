@@ -234,8 +234,8 @@ async def test_a_server_whose_saved_state_was_lost_keeps_its_pod(running, cluste
         assert hub.spawner("ada").ready
 
 
-async def test_the_server_of_a_hub_that_lost_it_is_found(running, cluster, caplog):
-    """The hub's database is back by some minutes: it does not know of the server any more."""
+async def test_a_lost_server_that_cannot_be_adopted_is_found(running, cluster, caplog):
+    """The hub's database is back by some minutes, and nothing says that the pod was made for this bob."""
     async with running(orphans="remove") as hub:
         await hub.start_server("bob")
         await hub.wait_ready("bob")
@@ -243,6 +243,7 @@ async def test_the_server_of_a_hub_that_lost_it_is_found(running, cluster, caplo
         hub.app.db.delete(row.server)
         row.state = {}
         hub.app.db.commit()
+        edit_pod(cluster, "jupyter-bob", annotations={USERNAME_ANNOTATION: "bob", SERVERNAME_ANNOTATION: ""})
         await restarted(hub)
         assert names(cluster) == {"jupyter-ada", "jupyter-bob"}
         await asyncio.sleep(FOUND)

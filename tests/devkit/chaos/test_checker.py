@@ -190,6 +190,68 @@ def test_a_start_that_failed_in_peace():
     assert violations(failed, fault(105, 120, "quota")) == set()
 
 
+def test_a_slow_start_in_peace():
+    quick = [start(at, at + 2) for at in range(20, 100, 10)]
+    late = start(100, 130)
+    assert violations(quick, late) == {("slow start in peace", "u1/")}
+    assert violations(quick, start(100, 115)) == set()
+    assert violations([start(at, at + 8) for at in range(20, 100, 10)], late) == set()
+    assert violations(quick, late, fault(80, 95)) == set()
+    assert violations(quick, late, fault(110, 115)) == set()
+    starved = [Sample(at=at + 0.5, servers={"u1/": "spawn"}, starved=0.6) for at in range(100, 130)]
+    assert violations(quick, late, starved) == set()
+
+
+def deleted(at, name="pods-1", code=200):
+    return Request(at=at, verb="delete", resource="pods", name=name, code=code)
+
+
+def asked(verb, begin, server="u1/", **values):
+    return Operation(begin=begin, end=begin + 1, verb=verb, server=server, status=204, **values)
+
+
+@pytest.mark.parametrize(
+    "no_reason",
+    [
+        [],
+        [start(99, 103, "lost"), fault(101, 104)],
+        [asked("stop", 80)],
+        [asked("stop", 190, "u1/lab")],
+        [asked("stop", 190, "u2/")],
+        [asked("rename", 190)],
+        [Cull(at=190, server="u1/lab")],
+        [fault(199, 210)],
+    ],
+)
+def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
+    life = [pod(100, gone=201), samples(102, 200)]
+    assert violations(*life, deleted(200), *no_reason) == {("pod deleted for nobody", "u1/")}
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        asked("stop", 199),
+        asked("cancel", 150),
+        asked("delete", 199),
+        asked("remove", 199),
+        Cull(at=200, server="u1/"),
+        start(199, 203),
+        start(100, 201, "failed", "Spawn failed: no room"),
+        Fault(kind="pods deleted", begin=198, end=199, note="pods-7, pods-1"),
+        change(199, "MODIFIED", is_dying=True),
+        change(199, "MODIFIED", phase="Failed"),
+    ],
+)
+def test_a_pod_that_the_hub_had_to_delete(reason):
+    life = [activity(195), pod(100, gone=201)]
+    assert ("pod deleted for nobody", "u1/") not in violations(*life, deleted(200), reason)
+
+
+def test_a_delete_that_was_refused_is_none():
+    assert violations(pod(100, gone=300), deleted(200, code=409)) == set()
+
+
 def test_a_hub_that_ended_by_itself():
     assert violations(HubEnd(at=100, last_words="bye")) == {("hub ended by itself", "")}
 

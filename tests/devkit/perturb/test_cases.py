@@ -67,3 +67,11 @@ def test_every_scenario_has_a_name_of_its_own_and_writes():
 def test_a_command_is_the_only_step_of_its_scenario():
     """The process of a command is killed, not the hub: nothing else may write meanwhile."""
     assert all(len(scenario.act) == 1 for scenario in SCENARIOS if set(scenario.act) & set(COMMANDS))
+
+
+def test_a_pod_is_there_once_its_creation_was_committed():
+    cases = cases_of(START, writes_of(REQUESTS))
+    assert [str(case) for case in cases if case.has_pod] == [
+        "start, create pods, committed",
+        "start, create pods, replied",
+    ]

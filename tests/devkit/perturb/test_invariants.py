@@ -10,6 +10,7 @@ from devkit.perturb.invariants import (
     always,
     in_the_end,
     of_others,
+    survived,
     with_its_home,
 )
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, USERNAME_ANNOTATION
@@ -93,6 +94,11 @@ def test_a_deleted_claim_is_found_unless_its_deletion_was_asked_for(last):
 def test_nothing_is_left_without_a_server(state, left):
     assert names(in_the_end([left], TRIAL, Told(state=state))) == ["without a server"]
     assert in_the_end([left, gone(left.obj, left.plural)], TRIAL, Told(state=state)) == []
+
+
+def test_a_start_survives_its_hub():
+    assert survived(READY) == []
+    assert names(survived(Told(state="stopped"))) == ["the start was lost"]
 
 
 def test_a_claim_may_stay_without_a_server():

@@ -1,0 +1,243 @@
+"""Adopts the servers that the hub's database has lost: their pods run, and the database is older than the pods.
+
+This happens when a hub starts with a backup, or with a copy of its database, as after the loss of a disk. The hub calls
+a server whose start it does not know of "stopped", and refuses the token of its pod. JupyterHub has a way to take such a
+server back: a start() that comes back with another `api_token` than the hub gave it.
+"""
+
+# ruff: noqa: SLF001 - the hub's handlers set these attributes of a spawner, too
+
+import asyncio
+import base64
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from jupyterhub.metrics import RUNNING_SERVERS
+from jupyterhub.utils import url_escape_path, url_path_join
+
+from k8s_hub.clock import utcnow
+from k8s_hub.diagnosis.pod_life import Alive, judge_pod
+from k8s_hub.hub.users import ServerKey
+from k8s_hub.kube.api import KubeApi
+from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.resources import PODS, SECRETS
+from k8s_hub.kube.informer import Informer
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
+from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, uid_of
+from k8s_hub.objects.raw import Raw
+from k8s_hub.orphans.plan import Facts, HubServers, find_lost
+from k8s_hub.retries import RetryPolicy, retrying
+from k8s_hub.spawner.database import HubDatabase, count_as_active, names_by_id
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 10
+"""Servers that are adopted at the same time: each commits to the hub's database a dozen times."""
+
+CHECK_PAUSE = 0.5
+"""Seconds between two looks at a server that a starting hub checks."""
+
+_TOKEN, _CLIENT, _PREFIX = "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID", "JUPYTERHUB_SERVICE_PREFIX"
+_ASKING = RetryPolicy(deadline=math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostServer:
+    """A pod that can be adopted."""
+
+    pod: Raw = field(repr=False)
+    #: The hub gave it to the start that made the pod.
+    token: str = field(repr=False)
+    attempt_id: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Adoption:
+    """The one adoption of a hub, soon after its start: later the hub itself loses nothing."""
+
+    api: KubeApi
+    #: Returns the informers of all namespaces that the hub watches.
+    pods: Callable[[], Awaitable[Sequence[Informer]]]
+    #: JupyterHub's object of all its users.
+    users: Any
+    proxy: Any
+    #: Returns what the hub knows now.
+    hub: Callable[[], HubServers]
+    #: Empty outside a Helm release.
+    release_labels: Mapping[str, str]
+    _is_noted: bool = False
+
+    async def run(self) -> None:
+        """Adopt what can be adopted. Never raises."""
+        try:
+            lost = await self._find()
+            gate = asyncio.Semaphore(AT_ONCE)
+            await asyncio.gather(*(self._adopt(pod, server, gate) for pod, server in lost))
+        except KubeError as error:
+            logger.warning("adoption: lost servers cannot be found: %s", error)
+        except Exception:
+            logger.exception("adoption: it failed because of a bug; lost servers stay stopped")
+
+    async def _find(self) -> list[tuple[Raw, ServerKey]]:
+        pods: list[Raw] = []
+        for informer in await self.pods():
+            await informer.wait_synced(deadline=math.inf)
+            pods += filter(None, map(informer.view.get, informer.view))
+        facts = Facts(
+            hub=self.hub(),
+            release_labels=self.release_labels,
+            pod_uids=frozenset(map(uid_of, pods)),
+            now=utcnow(),
+        )
+        return find_lost(pods, facts, names_by_id(self.users))
+
+    async def _adopt(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            try:
+                why_not = await self._try(pod, server)
+            except Exception as error:  # noqa: BLE001 - the hub has logged what went wrong in its spawn
+                why_not = str(error)
+        if why_not is not None:
+            logger.warning("Pod %s: it runs without a server, and was not adopted: %s", key_of(pod), why_not)
+
+    async def _try(self, seen: Raw, server: ServerKey) -> str | None:
+        """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
+        username, servername = server
+        user = self.users[username]
+        await _until_checked(user, servername)
+        try:
+            pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
+            token = await retrying(_ASKING, lambda: _token_of(self.api, pod), on=Unavailable)
+        except NotFound:  # the pod, or the Secret with its token, which goes with it
+            return None
+        # Nothing awaits from here until the spawn is pending.
+        attempt_id = annotations_of(pod).get(ATTEMPT_ANNOTATION)
+        if uid_of(pod) != uid_of(seen) or not isinstance(judge_pod(pod), Alive):
+            return None
+        if token is None or attempt_id is None:
+            return "it has no token of a hub, or no id of a start"
+        lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
+        if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
+            return None
+        return await self._take_back(spawner, lost)
+
+    def _note_old_database(self) -> None:
+        """Keep cullers from stopping what is in use: the hub's record of activity is old, too."""
+        if not self._is_noted:
+            self._is_noted = True
+            logger.warning("adoption: the hub's database is older than its servers: all count as active now")
+            count_as_active(self.users, utcnow())
+
+    async def _take_back(self, spawner: Any, lost: LostServer) -> str | None:
+        """Adopt the pod, or return why not; delete it if the server's URL has changed with its user's name."""
+        user = spawner.user
+        if user.name in user.authenticator.blocked_users:
+            return "its user is blocked"
+        if lost.attempt_id == spawner._remembered.last_start:
+            return "the hub knows of its start, and has stopped the server since"
+        self._note_old_database()
+        expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
+        told = {name: entry.get("value") for name, entry in _environment(lost.pod).items()}
+        match told.get(_PREFIX), told.get(_CLIENT):
+            case prefix, client if (prefix, client) == (expected, spawner.oauth_client_id):
+                await self._spawn(_without_earlier_run(spawner), lost)
+            case str(prefix), _ if prefix != expected and not spawner.active:
+                logger.warning(
+                    "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
+                    key_of(lost.pod),
+                    prefix,
+                    expected,
+                )
+                await self.api.delete(PODS, key_of(lost.pod), uid=uid_of(lost.pod))
+            case _:
+                return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
+        return None
+
+    async def _spawn(self, spawner: Any, lost: LostServer) -> None:
+        """Have the hub start the server, as its handlers do, but for its limits: the pod has its resources already."""
+        spawner._lost = lost
+        spawner._spawn_pending = True
+        # A DELETE cancels it, and a page waits for it.
+        spawner._spawn_future = spawn = asyncio.create_task(self._spawn_and_route(spawner, lost))
+        try:
+            await asyncio.wait([spawn])
+        finally:
+            spawn.cancel()
+            spawner._lost = spawner._spawn_future = None
+            spawner._spawn_pending = spawner._proxy_pending = False
+        if not spawn.cancelled():
+            spawn.result()
+
+    async def _spawn_and_route(self, spawner: Any, lost: LostServer) -> None:
+        user, name = spawner.user, spawner.name
+        await user.spawn(name)
+        HubDatabase.of(spawner).complete_adoption(
+            started=timestamps.parse(metadata_of(lost.pod)["creationTimestamp"]),
+            oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
+        )
+        spawner._proxy_pending = True
+        spawner.add_poll_callback(partial(self._stopped, spawner))
+        RUNNING_SERVERS.inc()
+        logger.warning(
+            "Pod %s: adopted as the server %s, because the hub's database has lost its start",
+            key_of(lost.pod),
+            spawner._log_name,
+        )
+        await self.proxy.add_user(user, name)
+
+    async def _stopped(self, spawner: Any) -> None:
+        """Have the hub forget a server that has ended."""
+        logger.warning("%s: the server has ended", spawner._log_name)
+        await self.proxy.delete_user(spawner.user, spawner.name)
+        await spawner.user.stop(spawner.name)
+
+
+def _spawner_of(user: Any, servername: str) -> Any:
+    if hasattr(user, "get_or_create_spawner"):  # JupyterHub 6
+        return user.get_or_create_spawner(servername, "", replace_failed=True)
+    return user.get_spawner(servername, replace_failed=True)
+
+
+async def _until_checked(user: Any, servername: str) -> None:
+    """Return once a starting hub has checked the server, if its database says that it runs."""
+    spawner = user.spawners.get(servername)
+    while spawner is not None and spawner.pending == "check":  # noqa: ASYNC110 - the hub has no event for it
+        await asyncio.sleep(CHECK_PAUSE)
+
+
+def _without_earlier_run(spawner: Any) -> Any:
+    """Return a spawner of the server without the run that the hub believes in: that pod is gone, and this is its successor's."""
+    if not spawner.active:
+        return spawner
+    user, name = spawner.user, spawner.name
+    spawner.stop_polling()
+    spawner.server = None
+    user.db.commit()
+    user.spawners.pop(name)
+    return _spawner_of(user, name)
+
+
+def _environment(pod: Raw) -> Mapping[str, Raw]:
+    """Return the variables of the container that has the hub's token."""
+    for container in pod["spec"]["containers"]:
+        variables = {str(entry.get("name")): entry for entry in container.get("env") or ()}
+        if _TOKEN in variables:
+            return variables
+    return {}
+
+
+async def _token_of(api: KubeApi, pod: Raw) -> str | None:
+    """Return the hub's token in the pod's environment, or in the Secret that it names; None if it has none."""
+    match _environment(pod).get(_TOKEN):
+        case {"value": str(token)}:
+            return token
+        case {"valueFrom": {"secretKeyRef": {"name": str(name), "key": str(key)}}}:
+            secret = await api.get(SECRETS, Key(key_of(pod).namespace, name))
+            encoded = (secret.get("data") or {}).get(key)
+            return None if encoded is None else base64.b64decode(encoded).decode()
+    return None
