@@ -94,7 +94,9 @@ class DecisionLog:
     """
 
     def __init__(self, path: str) -> None:
-        self._handler = _standard_output() if path == STANDARD_OUTPUT else _File(path, encoding="utf-8")
+        self._handler: logging.Handler = (
+            logging.StreamHandler(sys.stdout) if path == STANDARD_OUTPUT else _File(path, encoding="utf-8")
+        )
         self._log_once = LoggedOnce()
 
     def __call__(self, decision: Decision | UserDecision, action: Action) -> None:
@@ -150,7 +152,3 @@ def _is_json(value: Any) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return True
-
-
-def _standard_output() -> logging.Handler:
-    return logging.StreamHandler[Any](sys.stdout)

@@ -27,6 +27,7 @@ from yarl import URL
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
+from k8s_hub.hub.connection import bounded
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.users import Server, ServerKey
 
@@ -272,12 +273,16 @@ class ServerProbe(AbstractAsyncContextManager["ServerProbe"]):
                     allow_redirects=False,
                 ) as response,
             ):
-                body = await _bounded(response)
+                body = await bounded(response, LONGEST_ANSWER)
         except TimeoutError:
             seconds = self._settings.timeout_seconds
             raise _NoAnswer(Silence.SLOW, f"{url} did not answer within {seconds:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _NoAnswer(Silence.UNREACHABLE, f"{url}: {type(error).__name__} {error}") from None
+        if body is None:
+            raise _NoAnswer(
+                Silence.UNREADABLE, f"{response.url} answered with more than {LONGEST_ANSWER} bytes"
+            )
         match response.status:
             case 200:
                 return _decoded(body, url)
@@ -287,17 +292,6 @@ class ServerProbe(AbstractAsyncContextManager["ServerProbe"]):
                 raise _NoAnswer(Silence.REFUSED, f"{url} answered with status {response.status}")
             case code:
                 raise _NoAnswer(Silence.UNREADABLE, f"{url} answered with status {code}")
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > LONGEST_ANSWER:
-            raise _NoAnswer(
-                Silence.UNREADABLE, f"{response.url} answered with more than {LONGEST_ANSWER} bytes"
-            )
-    return bytes(body)
 
 
 def _decoded(body: bytes, url: str) -> Any:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -110,7 +110,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         if plan.once:
             await _learn_now(scopes)
         else:
-            stack.enter_context(_cancelled_at_the_end(asyncio.create_task(scopes.keep_known())))
+            stack.callback(asyncio.create_task(scopes.keep_known()).cancel)
         servers = None
         if plan.probe is not None:
             servers = await open_probe(plan.probe, api, scopes, now, stack)
@@ -367,14 +367,6 @@ class _ScopeLog:
                 log.warning("%s", sentence)
         self._logged = frozenset(sentences)
         self._bus.missing_scopes(missing)
-
-
-@contextmanager
-def _cancelled_at_the_end(task: asyncio.Task[T]) -> Iterator[asyncio.Task[T]]:
-    try:
-        yield task
-    finally:
-        task.cancel()
 
 
 def _exit_code(report: Report | None) -> int:

@@ -187,11 +187,8 @@ def _failed(pod: Raw) -> Ended:
         return _ended(ended)
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     exits = (state_of(container, "terminated") for container in statuses)
-    return next((_ended(ended) for ended in exits if ended.get("exitCode")), _unexplained(status))
-
-
-def _unexplained(status: Raw) -> Ended:
-    return Ended(code=1, reason="Failed", message=status.get("message") or "")
+    unexplained = Ended(code=1, reason="Failed", message=status.get("message") or "")
+    return next((_ended(ended) for ended in exits if ended.get("exitCode")), unexplained)
 
 
 def _deleted(pod: Raw) -> Ended:

@@ -240,7 +240,8 @@ def _asked(container: Raw, resource: str) -> Decimal:
 def _obstacle(seen: Observation, message: str) -> Obstacle:
     """Return what excludes each node, with the text about this pod's volume."""
     verdict = message.split(" preemption:", maxsplit=1)[0]
-    obstacle = _lack_of_resources(seen.spec, verdict) or _obstacle_in(verdict)
+    known = (obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict))
+    obstacle = _lack_of_resources(seen.spec, verdict) or next(known, _ANY)
     volume = _volume_meant(seen, obstacle)
 
     def about(text: str) -> str:
@@ -275,10 +276,6 @@ def _say(resource: str, quantity: Decimal) -> str:
 
 
 _ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.", advice=LATER)
-
-
-def _obstacle_in(verdict: str) -> Obstacle:
-    return next((obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict)), _ANY)
 
 
 def _volume_meant(seen: Observation, obstacle: Obstacle) -> str:

@@ -103,7 +103,7 @@ class HubConnection(AbstractAsyncContextManager["HubConnection"]):
                 json=body,
                 allow_redirects=False,
             ) as response:
-                text = await _bounded(response)
+                text = await bounded(response, LONGEST_REPLY)
         except TimeoutError:
             self._report(method, 0, begun)
             raise HubUnavailable(f"{asked} timed out") from None
@@ -128,12 +128,12 @@ class HubConnection(AbstractAsyncContextManager["HubConnection"]):
             self._on_reply(method, code, asyncio.get_running_loop().time() - begun)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body; None if it is longer than LONGEST_REPLY."""
+async def bounded(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """Return the body; None if it is longer than ``most`` bytes."""
     text = bytearray()
     async for chunk in response.content.iter_any():
         text += chunk
-        if len(text) > LONGEST_REPLY:
+        if len(text) > most:
             return None
     return bytes(text)
 

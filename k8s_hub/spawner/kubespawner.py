@@ -192,19 +192,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         )
 
     def _spec(self) -> ServerSpec:
-        """Return the server's spec from the current settings."""
-        return ServerSpec(
-            identity=identity_of(self),
-            user_id=self.user.id,
-            hub_namespace=self.hub_namespace,
-            slug_scheme=self.slug_scheme,
-            pod_name=self.pod_name,
-            home=self._remembered.home,
-            handles_legacy_names=self.handle_legacy_names,
-            extra_claims=parse_extra_claims(self.extra_claims),
-            extra_claim_names=self.extra_claim_names,
-            is_placed_beside_others=self.storage_same_node,
-        )
+        return ServerSpec.of(self, self._remembered.home)
 
     # --- Names and saved state ---
 

@@ -7,9 +7,9 @@ that needs one. It writes the results (a claim's name, a pod's uid) back to the 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
-from k8s_hub.claims.extra import ExtraClaim
+from k8s_hub.claims.extra import ExtraClaim, parse_extra_claims
 from k8s_hub.claims.home import HomeName
 from k8s_hub.kube.core.store import View
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, RELEASE_LABELS, ServerIdentity, is_ours
@@ -103,6 +103,22 @@ class ServerSpec:
     extra_claim_names: Mapping[str, str]
     #: Whether to place a server that shares a claim on the node of the other server that has it.
     is_placed_beside_others: bool
+
+    @classmethod
+    def of(cls, spawner: Any, home: HomeName) -> Self:
+        """Return the spec from a spawner's current settings."""
+        return cls(
+            identity=identity_of(spawner),
+            user_id=spawner.user.id,
+            hub_namespace=spawner.hub_namespace,
+            slug_scheme=spawner.slug_scheme,
+            pod_name=spawner.pod_name,
+            home=home,
+            handles_legacy_names=spawner.handle_legacy_names,
+            extra_claims=parse_extra_claims(spawner.extra_claims),
+            extra_claim_names=spawner.extra_claim_names,
+            is_placed_beside_others=spawner.storage_same_node,
+        )
 
     @property
     def fields(self) -> Names:

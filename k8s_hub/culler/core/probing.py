@@ -16,7 +16,7 @@ from k8s_hub.culler.core.rules import Limits
 from k8s_hub.hub.users import Server, ServerKey
 from k8s_hub.naming import templates
 from k8s_hub.objects import timestamps
-from k8s_hub.text import has_credentials, quoted
+from k8s_hub.text import has_credentials, is_http_url, quoted
 
 OF_THE_STATE = frozenset({"pod_name", "namespace"})
 OF_THE_NAMES = frozenset(
@@ -29,7 +29,6 @@ OF_THE_NAMES = frozenset(
 """No unescaped name: a user must not choose the host that gets the culler's token."""
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-SCHEMES = frozenset({"http", "https"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +76,15 @@ class Addresses:
     def url_of(self, server: Server) -> str | None:
         """Return the URL of a server, without a final slash; None: unknown."""
         own = SavedState.load(server.state).url
-        if own is not None and _is_http(own):
+        if own is not None and _split(own) is not None:
             return own.rstrip("/")
         address = None if self.template is None else self.template.address_of(server)
         address = address or self.routes.get((server.user, server.name))
         path = server.raw.get("url")
-        if not _is_http(address) or not isinstance(path, str):
+        if address is None or _split(address) is None or not isinstance(path, str):
             return None
         # A hub with a domain for each user puts the domain before the path.
-        return f"{address}".rstrip("/") + urlsplit(path).path.rstrip("/")
+        return address.rstrip("/") + urlsplit(path).path.rstrip("/")
 
 
 def _check_fields(text: str) -> None:
@@ -106,20 +105,10 @@ def _check_fields(text: str) -> None:
             )
 
 
-def _is_http(url: Any) -> bool:
-    return isinstance(url, str) and _split(url) is not None
-
-
-def _split(url: str) -> SplitResult | None:
+def _split(url: str | None) -> SplitResult | None:
     """Return the parts of a URL; None: the culler cannot ask it."""
-    try:
-        parts = urlsplit(url)
-        is_good = (
-            parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        )
-    except ValueError:  # a single bracket, a port that is not a number
-        return None
-    return parts if is_good else None
+    parts = urlsplit(url) if url is not None and is_http_url(url) else None
+    return None if parts is None or "@" in parts.netloc else parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
