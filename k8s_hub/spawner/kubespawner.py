@@ -52,7 +52,7 @@ from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
-from k8s_hub.spawner.run_log import RunLog
+from k8s_hub.spawner.run_log import RunLog, log_with
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
@@ -72,7 +72,6 @@ from k8s_hub.spawner.start import (
 from k8s_hub.spawner.start_queue import StartLimits, queue_for
 from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
-from k8s_hub.text import counted
 
 if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
@@ -120,6 +119,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        log_with(self.log)
         #: Takes the configured namespace, before a hook, a profile or a saved state changes it. The spawner
         #: always watches this namespace, because all users share it.
         self._views = Views(self.namespace)
@@ -298,9 +298,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if not place.may_begin.done():
             self._run.progress.queue(place)
             ahead, _ = place.queue.outlook(place)
-            self.log.info(
-                "%s: waits in the queue for starts, %s ahead", self._log_name, counted(ahead, "start")
-            )
+            self.log.info("%s: waits in the queue for starts, as number %d", self._log_name, ahead + 1)
 
         async def in_turn() -> None:
             await place.may_begin

@@ -54,7 +54,7 @@ _INPUTS = {
 
 
 def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -> None:
-    """Log, once per hub, each setting and each fixed value of a profile with which no server can start.
+    """Log, once per hub, each setting and each fixed value of a profile with which no server can start, or no queue works.
 
     Also logs unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
     form and the start look for unknown options again.
@@ -65,8 +65,17 @@ def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -
     settings[_IS_LOGGED] = True
     profiles = _listed_profiles(resolver.spawner)
     unknown = unknown_options(resolver.spawner, profiles) if is_made else ()
-    for fault in (*_of_settings(resolver), *unknown, *_of_profiles(profiles, resolver, protection)):
+    of_hub = _of_queue(resolver.spawner, settings.get("concurrent_spawn_limit", 0))
+    for fault in (*_of_settings(resolver), *unknown, *_of_profiles(profiles, resolver, protection), *of_hub):
         warn_once(resolver.spawner.log, f"KubeSpawner.{fault}")
+
+
+def _of_queue(spawner: Any, hub_limit: int) -> Iterator[str]:
+    if spawner.concurrent_starts and hub_limit:
+        yield (
+            f"concurrent_starts = {spawner.concurrent_starts} has a queue for starts, but JupyterHub refuses those beyond "
+            f"JupyterHub.concurrent_spawn_limit = {hub_limit}: set it to 0"
+        )
 
 
 def _of_settings(resolver: Resolver) -> Iterator[str]:

@@ -15,6 +15,13 @@ from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
 
 
+def log_with(log: logging.Logger) -> None:
+    """Send the lines of this package's modules where the hub's go; Python alone prints their warnings bare, and no others."""
+    ours = logging.getLogger("k8s_hub")
+    if not ours.hasHandlers():
+        ours.parent = log
+
+
 @lru_cache(maxsize=10_000)
 def warn_once(log: logging.Logger, message: str) -> None:
     """Log a warning once: the hub makes a spawner for every server, and each would repeat it.

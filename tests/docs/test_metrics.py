@@ -13,7 +13,7 @@ from k8s_hub.culler.metrics import Metrics
 from k8s_hub.diagnosis.diagnosis import Reason
 from k8s_hub.kube import metrics as of_kube
 from k8s_hub.orphans import reconciler
-from k8s_hub.spawner import failures, run_log, stop
+from k8s_hub.spawner import failures, run_log, start_queue, stop
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference/spawner-metrics.md"
@@ -21,6 +21,7 @@ ALERTS = (PAGE, DOCS / "reference/culler-metrics.md")
 METRICS = [
     failures.FAILURES,
     run_log.ENDS,
+    start_queue.QUEUED,
     stop.STOP_TIMEOUTS,
     reconciler.ORPHANS,
     of_kube.REQUESTS,

@@ -1,12 +1,14 @@
 """Log lines name an administrator's function so that it can be found."""
 
+import io
+import logging
 from functools import partial
 
 import pytest
 from traitlets.config import PyFileConfigLoader
 
 from devkit.testing.bare import bare_spawner
-from k8s_hub.spawner.run_log import name_of
+from k8s_hub.spawner.run_log import log_with, name_of
 
 CONFIGURATION = """\
 from functools import cache, partial
@@ -65,3 +67,34 @@ def of_a_module(seen):
 )
 def test_other_functions_have_their_module_if_they_have_one(code, name):
     assert name_of(code) == name
+
+
+@pytest.fixture
+def without_handlers(monkeypatch):
+    """Python's loggers as in a hub: only the hub's own has a handler."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("k8s_hub"), "parent", logging.getLogger())
+
+
+def hubs_log():
+    log = logging.getLogger("JupyterHub of a test")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    return log
+
+
+def test_lines_of_the_modules_stand_in_the_hub_s_log(without_handlers):
+    lines = io.StringIO()
+    hub = hubs_log()
+    hub.addHandler(logging.StreamHandler(lines))
+    log_with(hub)
+
+    logging.getLogger("k8s_hub.orphans.reconciler").info("a line")
+    logging.getLogger("k8s_hub.orphans.reconciler").debug("another")
+    assert lines.getvalue() == "a line\n"
+
+
+def test_a_log_that_somebody_has_set_up_stays(without_handlers):
+    logging.getLogger().addHandler(logging.NullHandler())
+    log_with(hubs_log())
+    assert logging.getLogger("k8s_hub").parent is logging.getLogger()

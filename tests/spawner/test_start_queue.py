@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import failed_start, pods, takes
+from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.start_queue import StartLimits, StartQueue, place_in_words
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -258,3 +259,15 @@ async def test_a_refused_start_gives_its_place_to_the_next(hub, cluster):
         await failed_start(hub, "ada")
         await failed_start(hub, "bob")
     assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == 0
+
+
+@pytest.mark.parametrize(("hub_limit", "is_told"), [(100, True), (0, False)])
+async def test_a_limit_of_the_hub_that_defeats_the_queue_is_logged(hub, cluster, caplog, hub_limit, is_told):
+    warn_once.cache_clear()
+    async with hub(hub={"concurrent_spawn_limit": hub_limit}, concurrent_starts=5) as hub:
+        await hub.start_server("ada")
+    fault = (
+        "KubeSpawner.concurrent_starts = 5 has a queue for starts, but JupyterHub refuses those beyond "
+        "JupyterHub.concurrent_spawn_limit = 100: set it to 0"
+    )
+    assert (fault in caplog.messages) == is_told
