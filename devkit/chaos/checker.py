@@ -34,6 +34,8 @@ SEEN_SECONDS = 5.0
 """Within which a change of a pod must have reached the hub, in peace."""
 STARVED = 0.25
 """The share of the time in which a hub may wait for a processor and still has to be in time."""
+STARVED_SECONDS = 30.0
+"""How late a hub may be that waits for a processor."""
 SAMPLE_SLACK = 3.0
 """Seconds that a sample of the hub and the observer's clock may differ."""
 SLOW, SLOW_TIMES = 20.0, 5.0
@@ -225,26 +227,32 @@ def disagreements(sample: Sample, pods_of: dict[str, list[Pod]]) -> Iterator[tup
 # --- The invariants ---
 
 
-def _in_peace(facts: Facts, hows: Iterable[str], invariant: str) -> Iterator[Violation]:
+def _in_peace(
+    facts: Facts, hows: Iterable[str], invariant: str, is_excused: Callable[[Span, float], bool]
+) -> Iterator[Violation]:
     for span in facts.spans:
         at = next(
             (t.at for t in facts.samples if span.begin <= t.at <= span.end and facts.is_peace(t.at)), None
         )
-        if span.how in hows and at is not None:
+        if span.how in hows and at is not None and not is_excused(span, at):
             what = f"{span.how}, for {span.end - span.begin:.0f} s"
             yield Violation(invariant=invariant, at=at, server=span.server, what=what)
 
 
 def stopped_while_it_runs(facts: Facts) -> Iterator[Violation]:
     """No server is shown stopped while its pod runs."""
-    yield from _in_peace(facts, {STOPPED_BUT_RUNS}, "shown stopped while its pod runs")
+    yield from _in_peace(
+        facts, {STOPPED_BUT_RUNS}, "shown stopped while its pod runs", lambda _span, _at: False
+    )
 
 
 def stale_views(facts: Facts) -> Iterator[Violation]:
     """In peace the hub hears of a change of a pod in seconds."""
-    for late in _in_peace(facts, {READY_BUT_GONE, START_UNSEEN, STOP_UNSEEN}, "stale view"):
-        if facts.starved(late.at - SETTLE, late.at) < STARVED:
-            yield late
+
+    def is_excused(span: Span, at: float) -> bool:
+        return span.end - at < STARVED_SECONDS and facts.starved(at - SETTLE, at) >= STARVED
+
+    yield from _in_peace(facts, {READY_BUT_GONE, START_UNSEEN, STOP_UNSEEN}, "stale view", is_excused)
 
 
 def orphans(facts: Facts) -> Iterator[Violation]:

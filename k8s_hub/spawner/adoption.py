@@ -188,7 +188,10 @@ class Adoption:
             key_of(lost.pod),
             spawner._log_name,
         )
-        await self.proxy.add_user(user, name)
+        try:
+            await self.proxy.add_user(user, name)
+        except Exception:
+            logger.exception("%s: no route until the hub's next check of its routes", spawner._log_name)
 
     async def _stopped(self, spawner: Any) -> None:
         """Have the hub forget a server that has ended."""

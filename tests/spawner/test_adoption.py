@@ -8,6 +8,7 @@ from jupyterhub.utils import compare_token
 
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
+from devkit.testing.memoryproxy import MemoryProxy
 from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, takes
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
@@ -180,6 +181,27 @@ async def test_a_hub_that_died_in_a_start_adopts_nothing(lost, cluster, caplog):
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
         assert await whose(hub, token_of(pod)) == "bob"
         assert not told(caplog)
+
+
+async def test_a_proxy_that_is_away_leaves_the_route_to_the_hubs_next_check(lost, cluster, monkeypatch):
+    async with lost() as lost:
+        await lost.started()
+        hub, add_route = lost.hub, MemoryProxy.add_route
+
+        async def refuse(self, routespec, target, data):
+            if "bob" in routespec:
+                raise ConnectionError("the proxy is away")
+            await add_route(self, routespec, target, data)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryProxy, "add_route", refuse)
+            await lost.back()
+            await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready)
+        hub.routes.pop("/user/bob/", None)
+        await hub.app.proxy.check_routes(hub.app.users, hub.app._service_map)
+        assert "/user/bob/" in hub.routes
+        cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-bob"))
+        await hub.wait_stopped("bob")
 
 
 async def test_a_token_in_a_secret(lost, cluster):

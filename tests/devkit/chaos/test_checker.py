@@ -120,6 +120,11 @@ def test_a_hub_that_got_no_processor_is_not_blamed_for_being_late():
     assert violations(pod(100, gone=300), starved) == set()
 
 
+def test_a_hub_that_got_no_processor_is_blamed_for_being_very_late():
+    gone = [Sample(at=at + 0.5, servers={"u1/": "ready"}, starved=0.6) for at in range(160, 220)]
+    assert violations(pod(100, gone=150), gone) == {("stale view", "u1/")}
+
+
 @pytest.mark.parametrize("resource", ["pods", "secrets", "services"])
 def test_an_object_without_a_server(resource):
     assert ("object without a server", "u1/") in violations(change(100, resource=resource))
