@@ -77,6 +77,11 @@ class HubDatabase:
         found = orm.APIToken.find(self.user.db, token)
         return found is not None and found.user is self.user.orm_user
 
+    def forget_server(self, spawner: Any) -> None:
+        """Take the server from its row: the hub then does not have it as running."""
+        spawner.server = None
+        self.user.db.commit()
+
     def complete_adoption(self, *, started: datetime, oauth_scopes: Sequence[str]) -> None:
         """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
         self.orm_spawner.started = started.astimezone(UTC).replace(tzinfo=None)

@@ -20,6 +20,7 @@ def log_with(log: logging.Logger) -> None:
     ours = logging.getLogger("k8s_hub")
     if not ours.hasHandlers():
         ours.parent = log
+        ours.setLevel(log.getEffectiveLevel())
 
 
 @lru_cache(maxsize=10_000)

@@ -73,7 +73,10 @@ def test_other_functions_have_their_module_if_they_have_one(code, name):
 def without_handlers(monkeypatch):
     """Python's loggers as in a hub: only the hub's own has a handler."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    monkeypatch.setattr(logging.getLogger("k8s_hub"), "parent", logging.getLogger())
+    ours = logging.getLogger("k8s_hub")
+    monkeypatch.setattr(ours, "parent", logging.getLogger())
+    yield
+    ours.setLevel(logging.NOTSET)
 
 
 def hubs_log():
