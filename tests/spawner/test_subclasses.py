@@ -120,6 +120,19 @@ class WithoutUsernames(KubeSpawner):
         return {**super()._build_common_annotations(extra_annotations), "by": "us"}
 
 
+def test_each_class_has_its_own_options_in_the_configuration():
+    bare_spawner().traits(config=True).clear()  # a copy
+
+    class Flavoured(KubeSpawner):
+        flavour = Unicode(config=True)
+
+    spawner = bare_spawner(spawner_class=Flavoured, config=Config({"Flavoured": {"flavour": "vanilla"}}))
+    assert spawner.flavour == "vanilla"
+    spawner.add_traits(topping=Unicode().tag(config=True))
+    assert "topping" in spawner.traits(config=True)
+    assert bare_spawner().traits(config=True) == KubeSpawner.class_traits(config=True)
+
+
 async def test_labels_and_annotations_are_those_that_a_subclass_builds():
     spawner = bare_spawner(spawner_class=WithoutUsernames, storage_capacity="1Gi")
 
