@@ -2,6 +2,7 @@
 
 import io
 import logging
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -69,13 +70,14 @@ def test_other_functions_have_their_module_if_they_have_one(code, name):
     assert name_of(code) == name
 
 
-@pytest.fixture
-def without_handlers(monkeypatch):
-    """Python's loggers as in a hub: only the hub's own has a handler."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    ours = logging.getLogger("k8s_hub")
-    monkeypatch.setattr(ours, "parent", logging.getLogger())
-    yield
+@contextmanager
+def as_in_a_hub():
+    """Python's loggers without a handler: only the hub's own log has one."""
+    root, ours = logging.getLogger(), logging.getLogger("k8s_hub")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(root, "handlers", [])
+        patch.setattr(ours, "parent", root)
+        yield
     ours.setLevel(logging.NOTSET)
 
 
@@ -86,18 +88,18 @@ def hubs_log():
     return log
 
 
-def test_lines_of_the_modules_stand_in_the_hub_s_log(without_handlers):
-    lines = io.StringIO()
-    hub = hubs_log()
-    hub.addHandler(logging.StreamHandler(lines))
-    log_with(hub)
-
-    logging.getLogger("k8s_hub.orphans.reconciler").info("a line")
-    logging.getLogger("k8s_hub.orphans.reconciler").debug("another")
+def test_lines_of_the_modules_stand_in_the_hub_s_log():
+    lines, log = io.StringIO(), hubs_log()
+    log.addHandler(logging.StreamHandler(lines))
+    with as_in_a_hub():
+        log_with(log)
+        logging.getLogger("k8s_hub.orphans.reconciler").info("a line")
+        logging.getLogger("k8s_hub.orphans.reconciler").debug("another")
     assert lines.getvalue() == "a line\n"
 
 
-def test_a_log_that_somebody_has_set_up_stays(without_handlers):
-    logging.getLogger().addHandler(logging.NullHandler())
-    log_with(hubs_log())
-    assert logging.getLogger("k8s_hub").parent is logging.getLogger()
+def test_a_log_that_somebody_has_set_up_stays():
+    with as_in_a_hub():
+        logging.getLogger().addHandler(logging.NullHandler())
+        log_with(hubs_log())
+        assert logging.getLogger("k8s_hub").parent is logging.getLogger()
