@@ -72,6 +72,11 @@ class HubDatabase:
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
         self.user.db.commit()
 
+    def forget_run(self, spawner: Any) -> None:
+        """Have the hub forget that the spawner's server runs."""
+        spawner.server = None
+        self.user.db.commit()
+
     def has_token(self, token: str) -> bool:
         """Tell whether the user has this token."""
         found = orm.APIToken.find(self.user.db, token)
