@@ -219,7 +219,7 @@ def _without_earlier_run(spawner: Any) -> Any:
         return spawner
     user, name = spawner.user, spawner.name
     spawner.stop_polling()
-    HubDatabase.of(spawner).forget_server(spawner)
+    HubDatabase.of(spawner).forget_run(spawner)
     user.spawners.pop(name)
     return _spawner_of(user, name)
 

@@ -72,15 +72,15 @@ class HubDatabase:
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
         self.user.db.commit()
 
+    def forget_run(self, spawner: Any) -> None:
+        """Have the hub forget that the spawner's server runs."""
+        spawner.server = None
+        self.user.db.commit()
+
     def has_token(self, token: str) -> bool:
         """Tell whether the user has this token."""
         found = orm.APIToken.find(self.user.db, token)
         return found is not None and found.user is self.user.orm_user
-
-    def forget_server(self, spawner: Any) -> None:
-        """Take the server from its row: the hub then does not have it as running."""
-        spawner.server = None
-        self.user.db.commit()
 
     def complete_adoption(self, *, started: datetime, oauth_scopes: Sequence[str]) -> None:
         """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
