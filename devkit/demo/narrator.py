@@ -99,7 +99,9 @@ class Narrator:
         self._ran: set[ServerKey] = set()
         self._gone: dict[ServerKey, tuple[datetime, _Life]] = {}  # stopped servers, by the user or the culler
         self._culled: dict[ServerKey, str] = {}
-        self._cancelled: set[ServerKey] = set()  # their starts; the hub takes a moment to remove these servers
+        self._cancelled: set[ServerKey] = (
+            set()
+        )  # their starts; the hub takes a moment to remove these servers
 
     @property
     def starting(self) -> set[ServerKey]:

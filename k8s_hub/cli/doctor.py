@@ -150,10 +150,15 @@ class CullerBeside(JudgedCuller):
 
 
 class JudgedFlags(CullerBeside):
-    """The flags of a culler by themselves: its folder and its files are not known, either."""
+    """The flags of a culler by themselves: its folder is not known, either."""
 
     def _read_config_file(self) -> None:
         """Do nothing."""
+
+    def _mistakes_together(self, _mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:  # noqa: ARG002
+        """Return the mistakes in a rules file that has the same path in every folder."""
+        path = Path(self.rules_file)
+        return self._mistakes_of_plan(is_complete=False) if path.is_absolute() and path.is_file() else ()
 
 
 def _options_to_judge(given: Options | None, beside: RunningCuller | None) -> tuple[Options | None, str]:
@@ -172,7 +177,10 @@ def _options_to_judge(given: Options | None, beside: RunningCuller | None) -> tu
             options = culler.scope_options
     except (BadOptions, OSError) as error:
         why = error.paragraph if isinstance(error, BadOptions) else str(error.strerror)
-        return None, f"the scopes are judged by the default options; the options of the culler that runs here: {why}"
+        return (
+            None,
+            f"the scopes are judged by the default options; the options of the culler that runs here: {why}",
+        )
     return options, "the scopes are judged by the flags and files of the culler that runs here"
 
 

@@ -190,7 +190,9 @@ async def test_scopes_are_judged_by_the_flags_of_the_culler_that_runs_here(
 
 async def test_culler_flags_go_before_those_of_the_culler_that_runs_here(examined, beside):
     def start(hub):
-        beside(hub.api_url, hub.token(scopes=["list:users", "read:servers", "delete:servers"]), "--cull-users")
+        beside(
+            hub.api_url, hub.token(scopes=["list:users", "read:servers", "delete:servers"]), "--cull-users"
+        )
 
     async with examined("--culler-flags=--timeout=60", meanwhile=start) as (code, found):
         assert found["culler", "options"] == ("note", "the scopes are judged by --culler-flags")

@@ -254,7 +254,18 @@ def test_a_misspelled_key_explains_why_a_profile_is_left_out():
 
 
 @pytest.mark.parametrize(
-    "key", ["x-defualt", "display_order", "display_names", "icon", "descriptions", "allowed_groups", "names", 5, None]
+    "key",
+    [
+        "x-defualt",
+        "display_order",
+        "display_names",
+        "icon",
+        "descriptions",
+        "allowed_groups",
+        "names",
+        5,
+        None,
+    ],
 )
 def test_keys_that_an_administrators_own_template_may_read_are_no_faults(key):
     part = {"display_name": "A", "description": "B", key: 1}

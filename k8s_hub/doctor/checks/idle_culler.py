@@ -43,7 +43,8 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
         case ProcessState.RUNS:
             return fine(CHECK, PROCESS, f"service {name} runs")
         case ProcessState.ENDED:
-            why = "; ".join(mistakes) or "the last lines of the service in the hub's log say why"
+            log = "the last lines of the service in the hub's log"
+            why = "; ".join([*mistakes, f"{log} say all"]) if mistakes else f"{log} say why"
             return wrong(
                 CHECK,
                 PROCESS,

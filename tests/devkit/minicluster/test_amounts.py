@@ -26,7 +26,10 @@ def test_a_quantity_is_a_whole_number_with_the_largest_unit(written, shown):
 
 
 def test_every_mistake_of_every_container_is_told():
-    big = {"name": "a", "resources": {"requests": {"cpu": 2, "memory": "2G"}, "limits": {"cpu": 1, "memory": "1G"}}}
+    big = {
+        "name": "a",
+        "resources": {"requests": {"cpu": 2, "memory": "2G"}, "limits": {"cpu": 1, "memory": "1G"}},
+    }
     spec = {"containers": [{"name": "b", "resources": None}, big], "initContainers": [big]}
     assert [field for field, _, _ in wrong_amounts(spec)] == [
         "spec.containers[1].resources.requests",
