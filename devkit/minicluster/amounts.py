@@ -1,6 +1,6 @@
 """Checks the requests and limits of a pod's containers, with the words of the real server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -53,6 +53,7 @@ def _rounded(quantity: str | float) -> Decimal:
 def canonical(quantity: str | float) -> str:
     """Return a quantity as the server writes it: a whole number with the largest unit of the same kind."""
     value = _rounded(quantity)
+    units: Sequence[str]
     if str(quantity).endswith("i") and value >= 1024 and value == value.to_integral_value():
         units, factor = _BINARY, 1024
     else:

@@ -177,8 +177,8 @@ def rules_of(options: CullerOptions) -> tuple[Rules, Rules]:
     def parsed() -> tuple[Rules, Rules]:
         return _parsed(*sections(content, name), f"{name}: rules", f"{name}: users")
 
-    _, rules = every(lambda: refuse_any(mistakes), parsed)
-    return rules
+    _, (rules, user_rules) = every(lambda: refuse_any(mistakes), parsed)
+    return rules, user_rules
 
 
 def _parsed(of_servers: Any, of_users: Any, place: str, place_of_users: str) -> tuple[Rules, Rules]:

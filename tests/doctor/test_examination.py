@@ -158,6 +158,7 @@ async def test_scopes_are_judged_by_the_culler_s_flags(examined, monkeypatch, tm
         assert (status, message.endswith(": enough for its options and rules")) == ("ok", True)
 
 
+BY_DEFAULTS = "the scopes are judged by the default options"
 OF_ITS_PROCESS = "the scopes are judged by the flags and files of the culler that runs here"
 
 
@@ -169,8 +170,7 @@ OF_ITS_PROCESS = "the scopes are judged by the flags and files of the culler tha
         (["--timeout", "60", "--cull-users"], OF_ITS_PROCESS, "delete:users"),
         (
             ["--config=none.py"],
-            "the scopes are judged by the default options; the options of the culler that runs here: config file "
-            "'none.py' does not exist",
+            f"{BY_DEFAULTS}; the options of the culler that runs here: config file 'none.py' does not exist",
             None,
         ),
     ],

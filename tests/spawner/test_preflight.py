@@ -152,10 +152,8 @@ async def test_a_misspelled_key_of_a_profile_is_told_when_the_hub_starts(hub, ca
     async with hub(profile_list=profiles) as hub:
         assert hub.app.users["ada"].spawner.name == ""
     told = [message for message in caplog.messages if message.startswith("KubeSpawner.")]
-    assert told == [
-        "KubeSpawner.profile_list[0].kubespawner_overide: is unknown, and has no effect;"
-        " did you mean kubespawner_override?"
-    ]
+    place = "KubeSpawner.profile_list[0].kubespawner_overide"
+    assert told == [f"{place}: is unknown, and has no effect; did you mean kubespawner_override?"]
 
 
 async def test_a_profile_s_extra_claim_is_judged_with_its_place(hub, caplog):
