@@ -13,10 +13,10 @@ from typing import Any
 from k8s_hub.culler.beside import TOKEN, culler_of
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
-from k8s_hub.culler.core.mistakes import BadOption, every, refuse_any
+from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
 from k8s_hub.culler.core.probing import Template
-from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file
+from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file, without_misread
 from k8s_hub.culler.core.rules import LIMIT_KEYS, LONGEST, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
@@ -173,12 +173,15 @@ def rules_of(options: CullerOptions) -> tuple[Rules, Rules]:
         return _parsed(options.rules, options.user_rules, "rules", "user_rules")
     name = options.rules_file
     content, mistakes = _content_of(name)
-
-    def parsed() -> tuple[Rules, Rules]:
-        return _parsed(*sections(content, name), f"{name}: rules", f"{name}: users")
-
-    _, (rules, user_rules) = every(lambda: refuse_any(mistakes), parsed)
-    return rules, user_rules
+    try:
+        rules = _parsed(*sections(content, name), f"{name}: rules", f"{name}: users")
+    except BadOption as error:
+        raise BadOption(
+            *mistakes, *(without_misread(error.sentences) if mistakes else error.sentences)
+        ) from None
+    if mistakes:
+        raise BadOption(*mistakes)
+    return rules
 
 
 def _parsed(of_servers: Any, of_users: Any, place: str, place_of_users: str) -> tuple[Rules, Rules]:

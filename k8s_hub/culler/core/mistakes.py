@@ -32,9 +32,3 @@ def every(*readers: Callable[[], Any]) -> list[Any]:
     if mistakes:
         raise BadOption(*dict.fromkeys(mistakes))
     return values
-
-
-def refuse_any(mistakes: Sequence[str]) -> None:
-    """Raise a BadOption with the mistakes, if there are any."""
-    if mistakes:
-        raise BadOption(*mistakes)

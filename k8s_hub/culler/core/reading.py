@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,8 @@ def below(path: str, key: Any) -> str:
 RULES_FILES = frozenset({".yaml", ".yml", ".json"})
 """Suffixes of rules files."""
 
-_ANY_DATE = date(2000, 1, 1)
-"""In place of one that does not exist: causes no second mistake."""
+_MISREAD = "\0misread"
+"""In place of a value that YAML changes or cannot read."""
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
@@ -85,6 +84,11 @@ def parse_rules_file(content: bytes, path: Path) -> tuple[Any, list[str]]:
     except UnicodeDecodeError as error:
         raise BadOption(f"{named} is not UTF-8: {error.reason} at byte {error.start}") from None
     return _json(written, named) if path.suffix == ".json" else _yaml(written, named)
+
+
+def without_misread(sentences: Iterable[str]) -> list[str]:
+    """Return the mistakes that are not about a value of which `parse_rules_file` has told."""
+    return [each for each in sentences if repr(_MISREAD)[1:-1] not in each]
 
 
 def _json(written: str, named: str) -> tuple[Any, list[str]]:
@@ -141,7 +145,7 @@ def _loader(named: str, mistakes: list[str]) -> Any:
             except (ValueError, AttributeError):  # AttributeError: a tagged value that is not a time
                 line, written = node.start_mark.line + 1, quoted(node.value)
                 mistakes.append(f"{named}, line {line}: {written} is not a date")
-                return _ANY_DATE
+                return _MISREAD
 
         def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
             written = self.construct_scalar(node)
@@ -151,6 +155,7 @@ def _loader(named: str, mistakes: list[str]) -> Any:
                     f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
                     "write a duration as 1h 30m, a text in quotes, and a number without leading zeros"
                 )
+                return _MISREAD
             return construct(node)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
