@@ -37,7 +37,7 @@ from k8s_hub.culler.parent import hub_that_started_us
 from k8s_hub.culler.plan import Plan, decider_of, make_plan, rules_of, scope_options, wrong_together
 from k8s_hub.culler.wiring import CannotStart, serve, serve_problem_page
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import is_http_url, nearest, printable, quoted
+from k8s_hub.text import is_http_url, nearest, paragraph_of, printable, quoted
 
 EXPLAIN = "explain"
 """The verb after ``k8s-hub cull``."""
@@ -65,9 +65,7 @@ class BadOptions(SystemExit):
     @property
     def paragraph(self) -> str:
         """The errors, one after the other."""
-        *first, last = self.sentences
-        ended = [each if each.endswith((".", "?", "!")) else f"{each}." for each in first]
-        return " ".join([*ended, last])
+        return paragraph_of(self.sentences)
 
 
 class LineFormatter(LevelFormatter):
