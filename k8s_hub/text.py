@@ -150,6 +150,12 @@ def message_text(message: Message) -> str:
     return "".join(format_time(part) if isinstance(part, datetime) else part for part in message)
 
 
+def paragraph_of(sentences: Sequence[str]) -> str:
+    """Return sentences one after the other, each but the last with its full stop if it has no mark of its own."""
+    *first, last = sentences
+    return " ".join([*(each if each.endswith((".", "?", "!")) else f"{each}." for each in first), last])
+
+
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

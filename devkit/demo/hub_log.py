@@ -41,6 +41,7 @@ _INSTALLED = (
 _START = re.compile(r"(Not|Error) starting (?P<user>.+?)'s server( (?P<server>.*?))?: ", re.DOTALL)
 """Of JupyterHub 6 and 5; the latter does not name the server."""
 _EXIT = re.compile(r"Service .* exited with status ")
+_CANCELLED = re.compile(r"Interrupting spawner (?P<server>.+), pending spawn")
 _STOPPED = re.compile(r"(?P<server>.+?): stopped: (?P<why>.+)")
 _WARNED = re.compile(r"(?P<server>.+?): user warned: stops at (?P<stop_at>\S+): .+")
 _CULLING = re.compile(r"Culling server (?P<server>.+?) \((?:age: .+?, )?(?P<why>inactive for .+)\)")
@@ -179,6 +180,7 @@ class HubLog:
         self._repeated = Lines(repeated)
         self._printed: deque[str] = deque(maxlen=_LAST_WORDS)  # lines without a level
         self._told: set[str] = set()
+        self._cancelled: set[tuple[str, str]] = set()
 
     def new(self) -> list[str]:
         """Return the sentences since the last call; of services none is returned twice."""
@@ -186,6 +188,11 @@ class HubLog:
         fresh = [each for each in dict.fromkeys(sentences) if each not in self._told]
         self._told.update(fresh)
         return fresh + [_decoded(line) for line in self._repeated.new()]
+
+    def cancelled(self) -> set[tuple[str, str]]:
+        """Return the servers whose start somebody cancelled, of the lines that `new` has read since the last call."""
+        servers, self._cancelled = self._cancelled, set()
+        return servers
 
     def _of_services(self, line: str) -> list[str]:
         match = _LINE.match(line)
@@ -200,6 +207,9 @@ class HubLog:
             said = [printable(f"The hub's log says: {each}") for each in self._printed]
             self._printed.clear()
             return said
+        elif cancelled := _CANCELLED.fullmatch(match["message"]):
+            user, _, name = cancelled["server"].partition(":")
+            self._cancelled.add((user, name))
         return []
 
 

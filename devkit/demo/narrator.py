@@ -53,6 +53,7 @@ class Kind(Enum):
     START = auto()
     READY = auto()
     FAILED = auto()
+    CANCELLED = auto()
     IDLE = auto()
     CULLED = auto()
     STOPPED = auto()
@@ -98,6 +99,9 @@ class Narrator:
         self._ran: set[ServerKey] = set()
         self._gone: dict[ServerKey, tuple[datetime, _Life]] = {}  # stopped servers, by the user or the culler
         self._culled: dict[ServerKey, str] = {}
+        self._cancelled: set[ServerKey] = (
+            set()
+        )  # their starts; the hub takes a moment to remove these servers
 
     @property
     def starting(self) -> set[ServerKey]:
@@ -105,17 +109,30 @@ class Narrator:
         return {key for key, life in self._lives.items() if not life.is_ready}
 
     def look(
-        self, users: Sequence[User], culled: Mapping[ServerKey, str], now: datetime
+        self,
+        users: Sequence[User],
+        culled: Mapping[ServerKey, str],
+        now: datetime,
+        *,
+        cancelled: Collection[ServerKey] = (),
     ) -> Iterator[Happening]:
-        """Yield what has happened; ``culled`` are servers that the culler stopped since the last call, and why."""
+        """Yield what has happened since the last call.
+
+        culled: servers that the culler stopped, and why; cancelled: servers whose start somebody cancelled.
+        """
         self._culled |= culled
         yield from self._logins(users)
         servers = {(server.user, server.name): server for user in users for server in user.servers or ()}
+        for key in cancelled:
+            self._lives.pop(key, None)
+            yield Happening(kind=Kind.CANCELLED, user=key[0], server=key[1])
+        self._cancelled = servers.keys() & {*self._cancelled, *cancelled}
         for key in [key for key in self._lives if key not in servers]:
             yield from self._vanished(key, now)
         yield from self._who_stopped(now)
         for key, server in servers.items():
-            yield from self._seen(key, server, now)
+            if key not in self._cancelled:  # the hub even calls some of them ready
+                yield from self._seen(key, server, now)
 
     def _logins(self, users: Iterable[User]) -> Iterator[Happening]:
         for user in users:
@@ -201,6 +218,8 @@ def sentence(happened: Happening) -> str:
                 if happened.detail
                 else f"{server} stopped before it was ready."
             )
+        case Kind.CANCELLED:
+            said = f"{server} does not start: somebody cancelled the start."
         case Kind.IDLE:
             said = f"{server} is idle: no activity for {length}."
         case Kind.CULLED:
@@ -250,7 +269,7 @@ async def _tell_of_servers(plan: Plan, tell: Tell) -> None:
             at_once, now = repeats.at_once(hub.new(), utcnow()), utcnow()
             if users is not None:
                 stops = culler.new()
-                for happened in narrator.look(users, stops, now):
+                for happened in narrator.look(users, stops, now, cancelled=hub.cancelled()):
                     tell(await _told(plan, happened, repeats))
                 for warning in culler.warnings():
                     tell(warning_sentence(warning))

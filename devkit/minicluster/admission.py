@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from devkit.minicluster.amounts import wrong_amounts
 from devkit.minicluster.resources import API_VERSION, CLAIMS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
 from devkit.minicluster.shapes import check_shape
 from devkit.minicluster.statuses import bad_request, invalid, namespace_ending, not_found
@@ -43,6 +44,8 @@ def admit(kind: Kind, namespace: str | None, body: object, default_class: str) -
         metadata["namespace"] = namespace
     metadata["name"] = _name(kind, metadata)
     check_shape(kind, {**obj, "metadata": metadata})
+    if kind == PODS and (causes := list(wrong_amounts(obj["spec"]))):
+        raise invalid(kind.kind, metadata["name"], causes)
     for server_owned in ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "selfLink"):
         metadata.pop(server_owned, None)
     return _with_defaults(kind, {**obj, "metadata": metadata}, default_class)

@@ -4,14 +4,14 @@ import argparse
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.culler.application import BadOptions, IdleCuller
-from k8s_hub.culler.beside import culler_of, environment_of_hub
+from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
@@ -78,6 +78,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             remember_pvc_name=parsed.remember_pvc_name,
             handle_legacy_names=parsed.handle_legacy_names,
         )
+        culler_options, judged_by = _options_to_judge(parsed.culler_flags, beside)
         examination = Examination(
             kube=KubeApi(connection),
             hub=hub,
@@ -88,7 +89,8 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             account=parsed.service_account,
             storage_class=parsed.storage_class,
             port=parsed.port,
-            culler_options=parsed.culler_flags,
+            culler_options=culler_options,
+            judged_by=judged_by,
         )
         return [
             *_of_configuration(parsed.hub_config),
@@ -132,14 +134,11 @@ class JudgedCuller(IdleCuller):
         """Do nothing: the file is the culler's."""
 
 
-class JudgedFlags(JudgedCuller):
-    """The flags of a culler by themselves: its folder, its files and its variables are not known."""
-
-    def _read_config_file(self) -> None:
-        """Do nothing."""
+class CullerBeside(JudgedCuller):
+    """The options of a culler that runs here, without its variables."""
 
     def _mistakes_together(self, _mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:  # noqa: ARG002
-        """Return none: the config file may have the rest."""
+        """Return none: the variables may have the rest."""
         return ()
 
     def _warn_of_unused(self) -> None:
@@ -148,6 +147,41 @@ class JudgedFlags(JudgedCuller):
     def _refuse(self, *sentences: str, code: int = 2) -> NoReturn:
         """Print nothing: the finding has the sentences."""
         raise BadOptions(sentences, code)
+
+
+class JudgedFlags(CullerBeside):
+    """The flags of a culler by themselves: its folder is not known, either."""
+
+    def _read_config_file(self) -> None:
+        """Do nothing."""
+
+    def _mistakes_together(self, _mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:  # noqa: ARG002
+        """Return the mistakes in a rules file that has the same path in every folder."""
+        path = Path(self.rules_file)
+        return self._mistakes_of_plan(is_complete=False) if path.is_absolute() and path.is_file() else ()
+
+
+def _options_to_judge(given: Options | None, beside: RunningCuller | None) -> tuple[Options | None, str]:
+    """Return the options to judge the scopes by, and a sentence about whose they are; None: the default ones.
+
+    given: those of ``--culler-flags``.
+    """
+    if given is not None:
+        return given, "the scopes are judged by --culler-flags"
+    if beside is None or beside.flags is None:
+        return None, ""
+    culler = CullerBeside()
+    try:
+        with chdir(beside.directory):
+            culler.initialize(list(beside.flags))
+            options = culler.scope_options
+    except (BadOptions, OSError) as error:
+        why = error.paragraph if isinstance(error, BadOptions) else str(error.strerror)
+        return (
+            None,
+            f"the scopes are judged by the default options; the options of the culler that runs here: {why}",
+        )
+    return options, "the scopes are judged by the flags and files of the culler that runs here"
 
 
 def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
@@ -186,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_culler_options,
         metavar="FLAGS",
         help="the culler's flags in quotes, as for cull explain, such as '--config=culler.py --cull-users': judge its "
-        "scopes by them (default: by the default options)",
+        "scopes by them (default: by the flags of the culler that runs here, or else by the default options)",
     )
     parser.add_argument(
         "--hub-config",

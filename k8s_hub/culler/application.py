@@ -37,7 +37,10 @@ from k8s_hub.culler.parent import hub_that_started_us
 from k8s_hub.culler.plan import Plan, decider_of, make_plan, rules_of, scope_options, wrong_together
 from k8s_hub.culler.wiring import CannotStart, serve, serve_problem_page
 from k8s_hub.signals import run_until_told
-from k8s_hub.text import is_http_url, printable, quoted
+from k8s_hub.text import is_http_url, nearest, paragraph_of, printable, quoted
+
+EXPLAIN = "explain"
+"""The verb after ``k8s-hub cull``."""
 
 DEFAULT_CONFIG_FILE = "idle_culler_config.py"
 
@@ -62,7 +65,7 @@ class BadOptions(SystemExit):
     @property
     def paragraph(self) -> str:
         """The errors, one after the other."""
-        return ". ".join(self.sentences)
+        return paragraph_of(self.sentences)
 
 
 class LineFormatter(LevelFormatter):
@@ -299,7 +302,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     def _take(self, arguments: Sequence[str]) -> None:
         """Read the positional arguments."""
         if arguments:
-            raise BadOption(f"unexpected argument {arguments[0]!r}")
+            raise BadOption(f"unexpected argument {arguments[0]!r}{_verb_meant(arguments[0])}")
 
     def _read_config_file(self) -> None:
         if self.generate_config:
@@ -423,6 +426,12 @@ def _secret_flags() -> dict[str, str]:
         for name, variable in SECRETS.items()
         for flag in (_flag(name), f"{IdleCuller.__name__}.{name}")
     }
+
+
+def _verb_meant(argument: str) -> str:
+    if argument == EXPLAIN:
+        return f": write {EXPLAIN} before the flags"
+    return f"; did you mean {EXPLAIN}?" if nearest(argument, [EXPLAIN]) else ""
 
 
 def _unit(given: Any, option: TraitType[Any, Any]) -> str:

@@ -32,6 +32,8 @@ class RunningCuller:
     url: str
     token: str = field(repr=False)
     page: str = ""  # the address of its page, without the hub's proxy; empty: it has none
+    flags: Sequence[str] | None = None  # None: of another package
+    directory: Path = Path()  # relative paths in its flags begin there
     has_warn_url: bool = False  # in its environment: the URL itself is a secret that stays there
 
 
@@ -47,7 +49,7 @@ def running_cullers() -> Iterator[RunningCuller]:
     """Yield the cullers of the same Unix user that have a token."""
     for process in sorted(PROCESSES.glob("[0-9]*")):
         try:
-            words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+            words = _words_of(process)
             if not is_culler(words):
                 continue
             entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
@@ -57,10 +59,12 @@ def running_cullers() -> Iterator[RunningCuller]:
         token = environment.get(TOKEN, "").strip()
         if token:
             # A flag overrides the variable; the chart sets both.
-            flags = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
+            urls = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
             yield RunningCuller(
-                url=[environment.get(URL, ""), *flags][-1],
+                url=[environment.get(URL, ""), *urls][-1],
                 token=token,
+                flags=flags_of(words),
+                directory=process / "cwd",
                 page=_page_in(environment),
                 has_warn_url=bool(environment.get(SECRETS["warn_url"], "").strip()),
             )
@@ -95,10 +99,14 @@ def state_of(pid: int) -> ProcessState:
     try:
         if (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z":
             return ProcessState.ENDED
-        words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
+        words = _words_of(process)
     except OSError:
         return ProcessState.ABSENT
     return ProcessState.RUNS if is_culler(words) else ProcessState.ABSENT
+
+
+def _words_of(process: Path) -> Sequence[str]:
+    return os.fsdecode((process / "cmdline").read_bytes()).removesuffix("\0").split("\0")
 
 
 def _page_in(environment: Mapping[str, str]) -> str:

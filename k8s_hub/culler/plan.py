@@ -16,7 +16,7 @@ from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
 from k8s_hub.culler.core.probing import Template
-from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file
+from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file, without_misread
 from k8s_hub.culler.core.rules import LIMIT_KEYS, LONGEST, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.notifications import WarningSettings
@@ -169,17 +169,29 @@ def _user_limits(options: CullerOptions, limits: Limits) -> Limits | None:
 
 def rules_of(options: CullerOptions) -> tuple[Rules, Rules]:
     """Return the rules for servers, and those for users; raise BadOption."""
-    of_servers, of_users, places = options.rules, options.user_rules, ("rules", "user_rules")
-    if options.rules_file:
-        of_servers, of_users = sections(_content_of(options.rules_file), options.rules_file)
-        places = (f"{options.rules_file}: rules", f"{options.rules_file}: users")
+    if not options.rules_file:
+        return _parsed(options.rules, options.user_rules, "rules", "user_rules")
+    name = options.rules_file
+    content, mistakes = _content_of(name)
+    try:
+        rules = _parsed(*sections(content, name), f"{name}: rules", f"{name}: users")
+    except BadOption as error:
+        raise BadOption(
+            *mistakes, *(without_misread(error.sentences) if mistakes else error.sentences)
+        ) from None
+    if mistakes:
+        raise BadOption(*mistakes)
+    return rules
+
+
+def _parsed(of_servers: Any, of_users: Any, place: str, place_of_users: str) -> tuple[Rules, Rules]:
     rules, user_rules = every(
-        lambda: Rules.parse(of_servers, places[0]), lambda: Rules.parse_users(of_users, places[1])
+        lambda: Rules.parse(of_servers, place), lambda: Rules.parse_users(of_users, place_of_users)
     )
     return rules, user_rules
 
 
-def _content_of(rules_file: str) -> Any:
+def _content_of(rules_file: str) -> tuple[Any, list[str]]:
     path = Path(rules_file)
     if path.suffix not in RULES_FILES:
         raise BadOption(f"rules_file {str(path)!r} must be a .yaml or .json file")

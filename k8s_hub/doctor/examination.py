@@ -57,6 +57,8 @@ class Examination:
     port: int
     #: The options of the culler that need scopes; None: not known.
     culler_options: Options | None = None
+    #: Whose options these are, in a sentence; empty: nobody's.
+    judged_by: str = ""
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield the findings of all checks; raise `KubeError` if the API server does not answer."""
@@ -121,7 +123,7 @@ class Examination:
         """Check the culler that runs here, and its scopes; without one, the hub's services and the token that was given."""
         if self.culler is None:
             whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
-            of_token = rights.check_scopes(given.scopes, whose, self._wanted(given))
+            of_token = rights.check_scopes(given.scopes, whose, self._wanted(given), self.judged_by)
             return await self._of_services(given, list(of_token))
         try:
             culler = await self.culler.identity()
@@ -135,7 +137,7 @@ class Examination:
                 )
             ]
         whose = f"{culler.owner}, the culler that runs here"
-        of_token = rights.check_scopes(culler.scopes, whose, self._wanted(culler))
+        of_token = rights.check_scopes(culler.scopes, whose, self._wanted(culler), self.judged_by)
         return [*await self._of_page(culler.owner), *of_token]
 
     async def _of_page(self, owner: str) -> Sequence[Finding]:

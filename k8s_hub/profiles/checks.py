@@ -33,6 +33,25 @@ TOO_LATE = {
 }
 """Settings that are used before a profile applies, and what a profile can set instead."""
 
+_PROFILE_KEYS = frozenset(
+    {"display_name", "slug", "description", "default", "kubespawner_override", "profile_options", ACCESS}
+)
+_OPTION_KEYS = frozenset({"display_name", "choices", "unlisted_choice", ACCESS})
+_CHOICE_KEYS = frozenset({"display_name", "default", "kubespawner_override", ACCESS})
+_UNLISTED_KEYS = frozenset(
+    {
+        "enabled",
+        "display_name",
+        "display_name_in_choices",
+        "validation_regex",
+        "validation_message",
+        "kubespawner_override",
+        ACCESS,
+    }
+)
+_LIKENESS_OF_KEYS = 0.85
+"""Own templates and functions of administrators may read other keys, such as ``display_order``: those are no typing errors."""
+
 _NOTHING_TO_CHOOSE = "has neither choices nor an enabled unlisted_choice"
 
 
@@ -43,7 +62,7 @@ class UnusableProfiles(ValueError):
 def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
     """Return the usable profiles by their paths, in order, and a message for each fault.
 
-    An option without choices is left out alone. Any other fault leaves out its whole profile, because the rest might start a
+    A key that seems to be misspelled is a fault, but leaves out nothing. An option without choices is left out alone. Any other fault leaves out its whole profile, because the rest might start a
     different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
     """
     if not isinstance(profile_list, Mapping | list | tuple):
@@ -55,12 +74,13 @@ def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
         try:
             _check_profile(profile, place)
         except UnusableProfiles as error:
-            faults.append(f"{error}; the profile is left out")
+            faults += [f"{error}; the profile is left out", *_misspelled_keys(profile, place)]
             continue
         empty = [name for name, option in options_of(profile).items() if _is_empty(option)]
         faults += [
             f"{place}.profile_options.{name}: {_NOTHING_TO_CHOOSE}; the option is left out" for name in empty
         ]
+        faults += _misspelled_keys(profile, place)
         kept[place] = _without_options(profile, empty)
     return kept, faults
 
@@ -135,6 +155,38 @@ def _options(profiles: Mapping[str, Raw]) -> Iterator[tuple[str, Raw]]:
         yield from (
             (f"{place}.profile_options.{name}", option) for name, option in options_of(profile).items()
         )
+
+
+def _misspelled_keys(profile: Any, place: str) -> Iterator[str]:
+    """Yield a message for each key that is like a known one that is not there."""
+    for path, part, known in _with_known_keys(profile, place):
+        for key in part:
+            if key in known or str(key).startswith("x-"):
+                continue
+            if similar := nearest(key, sorted(known - part.keys()), likeness=_LIKENESS_OF_KEYS):
+                yield f"{path}.{key}: is unknown, and has no effect; did you mean {similar}?"
+
+
+def _with_known_keys(profile: Any, place: str) -> Iterator[tuple[str, Raw, frozenset[str]]]:
+    """Yield each part of a profile, which may be malformed, with its path and its keys."""
+    yield from _if_dictionary(place, profile, _PROFILE_KEYS)
+    for path, option in _items_in(profile, "profile_options", place):
+        yield from _if_dictionary(path, option, _OPTION_KEYS)
+        for of_choice, choice in _items_in(option, "choices", path):
+            yield from _if_dictionary(of_choice, choice, _CHOICE_KEYS)
+        unlisted = option.get("unlisted_choice") if isinstance(option, Mapping) else None
+        yield from _if_dictionary(f"{path}.unlisted_choice", unlisted, _UNLISTED_KEYS)
+
+
+def _if_dictionary(path: str, part: Any, known: frozenset[str]) -> Iterator[tuple[str, Raw, frozenset[str]]]:
+    if isinstance(part, Mapping):
+        yield path, part, known
+
+
+def _items_in(owner: Any, key: str, place: str) -> Iterator[tuple[str, Any]]:
+    items = owner.get(key) if isinstance(owner, Mapping) else None
+    if isinstance(items, Mapping):
+        yield from ((f"{place}.{key}.{name}", item) for name, item in items.items())
 
 
 def _check_profile(profile: Any, place: str) -> None:

@@ -46,3 +46,13 @@ def test_a_token_without_an_address_is_wrong_usage(monkeypatch, capsys):
     printed = capsys.readouterr().err
     assert "JUPYTERHUB_API_URL" in printed
     assert "secret" not in printed
+
+
+def test_all_mistakes_of_a_culler_s_flags_are_found_and_those_of_its_rules_file(tmp_path):
+    rules = tmp_path / "r.yaml"
+    rules.write_text("- {timeout: 1:30, match: {usr: x}}\n")
+    said = doctor._mistakes_in(["--timout=60", "--concurrency=-1", f"--rules-file={rules}"])
+    words = ("unknown flag '--timout=60'", "'concurrency'", "'1:30'", "match.usr: is unknown")
+    assert len(said) == len(words)
+    assert all(word in line for word, line in zip(words, said, strict=True)), said
+    assert doctor._mistakes_in(["--rules-file=of-its-folder.yaml"]) == ()

@@ -167,6 +167,52 @@ async def test_a_name_that_no_object_may_have_is_422_and_says_which_field(server
     assert "metadata.name" in message
 
 
+GPU = "example.test/gpu"
+
+
+@pytest.mark.parametrize("containers", ["containers", "initContainers"])
+@pytest.mark.parametrize(
+    ("requests", "limits", "said"),
+    [
+        (
+            {"memory": "2G"},
+            {"memory": "1G"},
+            'requests: Invalid value: "2G": must be less than or equal to memory limit of 1G',
+        ),
+        (
+            {"cpu": "1.5", "memory": "1Gi"},
+            {"cpu": "0.5", "memory": "1Gi"},
+            'requests: Invalid value: "1500m": must be less than or equal to cpu limit of 500m',
+        ),
+        (
+            {"memory": "2048Mi"},
+            {"memory": "2147483647"},
+            'requests: Invalid value: "2Gi": must be less than or equal to memory limit of 2147483647',
+        ),
+        ({GPU: "2"}, {GPU: "1"}, f'requests: Invalid value: "2": must be equal to {GPU} limit of 1'),
+        ({GPU: "1"}, {GPU: "2"}, f'requests: Invalid value: "1": must be equal to {GPU} limit of 2'),
+        ({GPU: "1"}, {}, "limits: Required value: Limit must be set for non overcommitable resources"),
+    ],
+)
+async def test_a_request_above_its_limit_is_422_and_says_which(server, containers, requests, limits, said):
+    body = pod("a")
+    container = {**body["spec"]["containers"][0], "name": "b"}
+    body["spec"].setdefault(containers, []).append(container)
+    container["resources"] = {"requests": requests, "limits": limits}
+    code, reason, message = await refused(server, "POST", server.path("pods"), body)
+    place = f"spec.{containers}[{len(body['spec'][containers]) - 1}].resources"
+    assert (code, reason, message) == (422, "Invalid", f'Pod "a" is invalid: {place}.{said}')
+
+
+async def test_a_request_up_to_its_limit_is_taken(server):
+    body = pod("a")
+    body["spec"]["containers"][0]["resources"] = {
+        "requests": {"memory": "1024Mi", "cpu": "100m", GPU: 1},
+        "limits": {"memory": "1Gi", "cpu": "1", GPU: "1"},
+    }
+    assert (await server.create("pods", body))["metadata"]["name"] == "a"
+
+
 async def test_a_namespace_that_is_not_there_is_404(server):
     code, reason, message = await refused(server, "POST", "/api/v1/namespaces/not-there/pods", pod("a"))
     assert (code, reason, message) == (404, "NotFound", 'namespaces "not-there" not found')

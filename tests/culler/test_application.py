@@ -8,7 +8,7 @@ import pytest
 
 import k8s_hub
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.application import BadOptions, IdleCuller
 from k8s_hub.culler.core.policy import Cause, Facts, Verdict
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
@@ -676,6 +676,62 @@ def test_a_mistake_in_the_flags_hides_none_in_the_rules(capfd, tmp_path, monkeyp
     said = refusals(capfd, "--rules-file=r.json", *flags)
     for line, words in zip(said, [*expected, *OF_RULES], strict=True):
         assert words in line
+
+
+def test_a_value_that_yaml_would_change_hides_no_other_mistake(capfd, tmp_path):
+    (tmp_path / "r.yaml").write_text(
+        "rules:\n- timeout: 1:30\n  match: {usr: x}\n- {timeout: 010, timeout: 5, exempt: 1}\n"
+    )
+    said = refusals(capfd, "--timout=60", "--rules-file=r.yaml")
+    expected = [
+        "unknown flag '--timout=60'; did you mean --timeout?",
+        "rules_file 'r.yaml', line 4: the key 'timeout' appears twice",
+        "rules_file 'r.yaml', line 2: YAML would read '1:30' as 90",
+        "rules_file 'r.yaml', line 4: YAML would read '010' as 8",
+        "r.yaml: rules[0].match.usr: is unknown; did you mean user?",
+        "r.yaml: rules[1].exempt: must be true or false, not 1",
+    ]
+    assert len(said) == len(expected)
+    assert all(any(words in line for line in said) for words in expected), said
+
+
+def test_a_date_that_does_not_exist_hides_no_other_mistake_and_is_told_once(capfd, tmp_path):
+    (tmp_path / "r.yaml").write_text(
+        "- {timeot: 5, schedule: {dates: 2026-02-30, hours: '08:00-10:00', time_zone: UTC}}\n"
+    )
+    said = refusals(capfd, "--rules-file=r.yaml")
+    assert [line.partition("r.yaml")[2] for line in said] == [
+        "', line 1: '2026-02-30' is not a date",
+        ": rules[0].timeot: is unknown; did you mean timeout?",
+    ]
+
+
+def test_a_repeated_key_of_json_hides_no_other_mistake(capfd, tmp_path):
+    (tmp_path / "r.json").write_text('[{"timeout": 5, "timeout": 6, "match": {"usr": "x"}}]')
+    said = refusals(capfd, "--rules-file=r.json")
+    assert [line.partition("r.json")[2] for line in said] == [
+        "' has the key 'timeout' twice in one place",
+        ": rules[0].match.usr: is unknown; did you mean user?",
+    ]
+
+
+def test_sentences_are_joined_with_one_mark_each():
+    sentences = ["did you mean --timeout?", "rules_file is empty", "It is a number.", "last"]
+    assert BadOptions(sentences, 2).paragraph == (
+        "did you mean --timeout? rules_file is empty. It is a number. last"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["explian", "ada"], "unexpected argument 'explian'; did you mean explain?"),
+        (["--timeout=60", "explain", "ada"], "unexpected argument 'explain': write explain before the flags"),
+        (["stop"], "unexpected argument 'stop'"),
+    ],
+)
+def test_a_misspelled_verb_is_named_with_the_right_one(capfd, arguments, hint):
+    assert refusals(capfd, *arguments) == [f"idle-culler: {hint}"]
 
 
 def test_a_mistake_in_the_url_hides_none_of_the_page(capfd, monkeypatch):

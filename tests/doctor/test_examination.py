@@ -83,10 +83,11 @@ def beside(monkeypatch, tmp_path):
     """A function that starts a culler beside the command, with this URL and token."""
     monkeypatch.setattr("k8s_hub.culler.beside.PROCESSES", tmp_path / "proc")
 
-    def start(url, token):
+    def start(url, token, *flags, module="k8s_hub.culler"):
         folder = tmp_path / "proc" / "12"
-        folder.mkdir(parents=True)
-        (folder / "cmdline").write_bytes(b"python3\0-m\0k8s_hub.culler\0")
+        (folder / "cwd").mkdir(parents=True)
+        (folder / "cwd" / "r.json").write_text(GROUP_RULE)
+        (folder / "cmdline").write_text("\0".join(["python3", "-m", module, *flags, ""]))
         (folder / "environ").write_text(f"JUPYTERHUB_API_URL={url}\0JUPYTERHUB_API_TOKEN={token}\0")
 
     return start
@@ -155,6 +156,56 @@ async def test_scopes_are_judged_by_the_culler_s_flags(examined, monkeypatch, tm
         assert lacks[-1] in message
     else:
         assert (status, message.endswith(": enough for its options and rules")) == ("ok", True)
+
+
+BY_DEFAULTS = "the scopes are judged by the default options"
+OF_ITS_PROCESS = "the scopes are judged by the flags and files of the culler that runs here"
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "lacks"),
+    [
+        (["--timeout=60"], OF_ITS_PROCESS, None),
+        (["--rules-file=r.json", "--warn-before=60"], OF_ITS_PROCESS, "read:users:groups"),
+        (["--timeout", "60", "--cull-users"], OF_ITS_PROCESS, "delete:users"),
+        (
+            ["--config=none.py"],
+            f"{BY_DEFAULTS}; the options of the culler that runs here: config file 'none.py' does not exist",
+            None,
+        ),
+    ],
+)
+async def test_scopes_are_judged_by_the_flags_of_the_culler_that_runs_here(
+    examined, beside, flags, options, lacks
+):
+    def start(hub):
+        beside(hub.api_url, hub.token(scopes=["list:users", "read:servers", "delete:servers"]), *flags)
+
+    async with examined(meanwhile=start) as (code, found):
+        status, message = found["culler", "scopes of the token"]
+        assert found["culler", "options"] == ("note", options)
+    assert (code, status) == ((0, "ok") if lacks is None else (1, "wrong"))
+    assert (lacks or ": enough for ") in message
+
+
+async def test_culler_flags_go_before_those_of_the_culler_that_runs_here(examined, beside):
+    def start(hub):
+        beside(
+            hub.api_url, hub.token(scopes=["list:users", "read:servers", "delete:servers"]), "--cull-users"
+        )
+
+    async with examined("--culler-flags=--timeout=60", meanwhile=start) as (code, found):
+        assert found["culler", "options"] == ("note", "the scopes are judged by --culler-flags")
+        assert (code, found["culler", "scopes of the token"][0]) == (0, "ok")
+
+
+async def test_a_culler_of_another_package_is_judged_by_the_default_options(examined, beside):
+    def start(hub):
+        beside(hub.api_url, hub.token(scopes=["list:users"]), "--cull-users", module="jupyterhub_idle_culler")
+
+    async with examined(meanwhile=start) as (code, found):
+        assert code == 1
+        assert ("culler", "options") not in found
 
 
 def test_flags_that_the_culler_refuses_are_wrong_usage(capsys):

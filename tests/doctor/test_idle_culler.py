@@ -8,7 +8,8 @@ from k8s_hub.doctor.checks.idle_culler import check_cullers, check_health
 from k8s_hub.hub.api import Service
 
 CULLER = Service(name="culler", command=("k8s-hub", "cull"), pid=7)
-MISTAKE = "unknown flag '--timout'"
+MISTAKES = ["unknown flag '--timout'; did you mean --timeout?", "rules_file is empty"]
+WHY = "did you mean --timeout? rules_file is empty. The last lines of the service in the hub's log say all"
 
 
 @pytest.mark.parametrize(
@@ -21,9 +22,9 @@ MISTAKE = "unknown flag '--timout'"
     ],
 )
 def test_a_culler_of_the_hub_is_judged_by_its_process(service, state, status):
-    (found,) = check_cullers([service], {7: state}.get, lambda _: [MISTAKE])
+    (found,) = check_cullers([service], {7: state}.get, lambda _: MISTAKES)
     assert (found.status, "service culler" in found.message) == (status, True)
-    assert found.message.endswith(MISTAKE) is (status is Status.WRONG)
+    assert found.message.endswith(WHY) is (status is Status.WRONG)
 
 
 def test_a_hub_that_starts_no_culler_is_noted():

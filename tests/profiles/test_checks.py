@@ -212,6 +212,67 @@ def test_rules_of_administrators_own_functions_are_found_wherever_they_stand(key
     assert not list(foreign_rules(placed(ruled())))
 
 
+def test_keys_that_are_like_a_known_one_are_named_with_it():
+    image = {"display_nam": "Image", "choises": {"a": {}}}
+    choice = {"kubespawner_overide": {}, "defualt": True}
+    typed = {"choices": {"a": choice}, "unlisted_choices": {}, "unlisted_choice": {"enable": True}}
+    profile = {
+        "display_name": "B",
+        "kubespawner_overide": {"image": "lab"},
+        "profile_option": {"image": image},
+        "profile_options": {"image": image, "typed": typed},
+    }
+
+    kept, faults = usable([{"display_name": "A"}, profile])
+
+    place = "profile_list[1]"
+    assert kept.keys() == {"profile_list[0]", place}
+    assert faults == [
+        f"{place}.profile_options.image: has neither choices nor an enabled unlisted_choice; the option is left out",
+        *(
+            f"{place}.{path}: is unknown, and has no effect; did you mean {key}?"
+            for path, key in (
+                ("kubespawner_overide", "kubespawner_override"),
+                ("profile_options.image.display_nam", "display_name"),
+                ("profile_options.image.choises", "choices"),
+                ("profile_options.typed.choices.a.kubespawner_overide", "kubespawner_override"),
+                ("profile_options.typed.choices.a.defualt", "default"),
+                ("profile_options.typed.unlisted_choice.enable", "enabled"),
+            )
+        ),
+    ]
+
+
+def test_a_misspelled_key_explains_why_a_profile_is_left_out():
+    assert usable({"a": {"displayname": "A"}}) == (
+        {},
+        [
+            "profile_list.a: display_name is missing; the profile is left out",
+            "profile_list.a.displayname: is unknown, and has no effect; did you mean display_name?",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "x-defualt",
+        "display_order",
+        "display_names",
+        "icon",
+        "descriptions",
+        "allowed_groups",
+        "names",
+        5,
+        None,
+    ],
+)
+def test_keys_that_an_administrators_own_template_may_read_are_no_faults(key):
+    part = {"display_name": "A", "description": "B", key: 1}
+    option = {"choices": {"a": part}, "unlisted_choice": {"enabled": True, **part}, **part}
+    assert usable([{**part, "profile_options": {"o": option}}])[1] == []
+
+
 def test_settings_that_are_not_known_are_named_with_the_nearest_that_is():
     profile_list, places = everywhere(kubespawner_override={"mem_limits": "1G", "flag": 1, "image": "lab"})
     del places[1]  # an option has no overrides of its own

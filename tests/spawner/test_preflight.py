@@ -146,6 +146,16 @@ async def test_an_unknown_option_is_told_before_a_user_opens_the_form(
     assert [message.removeprefix(place).partition(":")[0] for message in told] == unknown
 
 
+async def test_a_misspelled_key_of_a_profile_is_told_when_the_hub_starts(hub, caplog):
+    warn_once.cache_clear()
+    profiles = [{"display_name": "A", "kubespawner_overide": {"image": "lab"}, "icon": "a.png"}]
+    async with hub(profile_list=profiles) as hub:
+        assert hub.app.users["ada"].spawner.name == ""
+    told = [message for message in caplog.messages if message.startswith("KubeSpawner.")]
+    place = "KubeSpawner.profile_list[0].kubespawner_overide"
+    assert told == [f"{place}: is unknown, and has no effect; did you mean kubespawner_override?"]
+
+
 async def test_a_profile_s_extra_claim_is_judged_with_its_place(hub, caplog):
     warn_once.cache_clear()
     scratch = {"name": "scratch", "capacity": "50 GB", "mount_path": "/scratch"}

@@ -67,13 +67,16 @@ def below(path: str, key: Any) -> str:
 RULES_FILES = frozenset({".yaml", ".yml", ".json"})
 """Suffixes of rules files."""
 
+_MISREAD = "\0misread"
+"""In place of a value that YAML changes or cannot read."""
+
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
-def parse_rules_file(content: bytes, path: Path) -> Any:
-    """Return the content of a rules file, YAML or JSON by its suffix.
+def parse_rules_file(content: bytes, path: Path) -> tuple[Any, list[str]]:
+    """Return the content of a rules file, YAML or JSON by its suffix, and its mistakes that leave the rest readable.
 
-    Raise BadOption; the message begins with the file's name and, if known, the line.
+    Raise BadOption for others. The messages begin with the file's name and, if known, the line.
     """
     named = f"rules_file {str(path)!r}"
     try:
@@ -83,17 +86,24 @@ def parse_rules_file(content: bytes, path: Path) -> Any:
     return _json(written, named) if path.suffix == ".json" else _yaml(written, named)
 
 
-def _json(written: str, named: str) -> Any:
+def without_misread(sentences: Iterable[str]) -> list[str]:
+    """Return the mistakes that are not about a value of which `parse_rules_file` has told."""
+    return [each for each in sentences if repr(_MISREAD)[1:-1] not in each]
+
+
+def _json(written: str, named: str) -> tuple[Any, list[str]]:
+    mistakes: list[str] = []
+
     def unambiguous(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise BadOption(f"{named} has the key {key!r} twice in one place")
+                mistakes.append(f"{named} has the key {key!r} twice in one place")
             found[key] = value
         return found
 
     try:
-        return json.loads(written, object_pairs_hook=unambiguous)
+        return json.loads(written, object_pairs_hook=unambiguous), mistakes
     except json.JSONDecodeError as error:
         raise BadOption(f"{named}, line {error.lineno}: {error.msg}") from None
     except RecursionError:
@@ -102,11 +112,12 @@ def _json(written: str, named: str) -> Any:
         raise BadOption(f"{named}: {error}") from None
 
 
-def _yaml(written: str, named: str) -> Any:
+def _yaml(written: str, named: str) -> tuple[Any, list[str]]:
     import yaml  # late: cullers without such a file save its time and memory
 
+    mistakes: list[str] = []
     try:
-        return yaml.load(written, _loader(named))  # noqa: S506 - a SafeLoader
+        return yaml.load(written, _loader(named, mistakes)), mistakes  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
@@ -116,11 +127,11 @@ def _yaml(written: str, named: str) -> Any:
         raise BadOption(f"{named}: {error}") from None
 
 
-def _loader(named: str) -> Any:
+def _loader(named: str, mistakes: list[str]) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-        """Refuses values that PyYAML silently changes: it reads 1:30 as 90 and 010 as 8, and drops repeated keys."""
+        """Notes values that PyYAML silently changes: it reads 1:30 as 90 and 010 as 8, and drops repeated keys."""
 
         def construct_yaml_int(self, node: Any) -> Any:
             return self._number(node, super().construct_yaml_int)
@@ -133,20 +144,22 @@ def _loader(named: str) -> Any:
                 return super().construct_yaml_timestamp(node)
             except (ValueError, AttributeError):  # AttributeError: a tagged value that is not a time
                 line, written = node.start_mark.line + 1, quoted(node.value)
-                raise BadOption(f"{named}, line {line}: {written} is not a date") from None
+                mistakes.append(f"{named}, line {line}: {written} is not a date")
+                return _MISREAD
 
         def _number(self, node: Any, construct: Callable[[Any], Any]) -> Any:
             written = self.construct_scalar(node)
             if _PLAIN_NUMBER.fullmatch(written) is None:
                 line = node.start_mark.line + 1
-                raise BadOption(
+                mistakes.append(
                     f"{named}, line {line}: YAML would read {quoted(written)} as {quoted(construct(node))}; "
                     "write a duration as 1h 30m, a text in quotes, and a number without leading zeros"
                 )
+                return _MISREAD
             return construct(node)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            _refuse_doubles([key for key, _value in node.value], named)
+            mistakes.extend(_doubles([key for key, _value in node.value], named))
             return super().construct_mapping(node, deep)
 
     Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
@@ -155,13 +168,13 @@ def _loader(named: str) -> Any:
     return Loader
 
 
-def _refuse_doubles(keys: Iterable[Any], named: str) -> None:
-    """Refuse a repeated key in one mapping; ``keys`` are PyYAML's nodes."""
+def _doubles(keys: Iterable[Any], named: str) -> Iterator[str]:
+    """Yield the repeated keys of one mapping; ``keys`` are PyYAML's nodes."""
     seen = set()
     for key in keys:
         if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key.value, str):
             continue
         if key.value in seen:
             line = key.start_mark.line + 1
-            raise BadOption(f"{named}, line {line}: the key {key.value!r} appears twice")
+            yield f"{named}, line {line}: the key {key.value!r} appears twice"
         seen.add(key.value)

@@ -6,6 +6,7 @@ from typing import Any
 from k8s_hub.culler.beside import ProcessState, flags_of
 from k8s_hub.doctor.checks.findings import Finding, fine, noted, unknown, wrong
 from k8s_hub.hub.api import SERVICE_SCOPES, Service
+from k8s_hub.text import paragraph_of
 
 CHECK = "culler"
 PROCESS = "process"
@@ -43,7 +44,8 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
         case ProcessState.RUNS:
             return fine(CHECK, PROCESS, f"service {name} runs")
         case ProcessState.ENDED:
-            why = "; ".join(mistakes) or "the last lines of the service in the hub's log say why"
+            log = "last lines of the service in the hub's log say"
+            why = paragraph_of([*mistakes, f"The {log} all"]) if mistakes else f"the {log} why"
             return wrong(
                 CHECK,
                 PROCESS,

@@ -80,11 +80,15 @@ SUBJECT = "scopes of the token"
 
 
 def check_scopes(
-    held: Collection[str] | None, whose: str = "", wanted: Sequence[Need] | None = None
+    held: Collection[str] | None,
+    whose: str = "",
+    wanted: Sequence[Need] | None = None,
+    judged_by: str = "",
 ) -> Iterator[Finding]:
     """Check the token's scopes; None without a token.
 
-    whose: the token, as the findings name it; wanted: what the culler's options need, None: they are not known.
+    whose: the token, as the findings name it; wanted: what the culler's options need, None: they are not known;
+    judged_by: whose options these are, in a sentence.
     """
     if held is None:
         yield unknown(
@@ -108,4 +112,6 @@ def check_scopes(
         if wanted is None
         else "enough for its options and rules"
     )
+    if judged_by:
+        yield noted(SCOPES_CHECK, "options", judged_by)
     yield from missing or [fine(SCOPES_CHECK, SUBJECT, f"{whose}: {enough}")]

@@ -244,3 +244,16 @@ def test_whom_a_culler_warns_is_in_its_log(tmp_path):
     assert log.new() == {}
     assert log.warnings() == [{"user": "ada", "server": "gpu", "stop_at": "2026-11-30T10:04:00Z"}]
     assert log.warnings() == []
+
+
+def test_cancelled_starts_are_known_once_and_not_repeated(tmp_path):
+    path = tmp_path / "hub.log"
+    head = "2026-07-01 12:00:00.000 JupyterHub users:925] Interrupting spawner"
+    path.write_text(
+        f"[W {head} max, pending spawn\n[W {head} ada:gpu, pending spawn\n"
+        "[I 2026-07-01 12:00:01.000 JupyterHub base:1132] Server max is ready\n"
+    )
+    log = HubLog(path, tmp_path / "repeated.log")
+    assert log.new() == []
+    assert log.cancelled() == {("max", ""), ("ada", "gpu")}
+    assert log.cancelled() == set()

@@ -45,8 +45,9 @@ class Told:
     def __init__(self):
         self._narrator = Narrator(began=BEGAN, idle_after=IDLE_AFTER)
 
-    def look(self, seconds, *users, culled=None):
-        return [sentence(each) for each in self._narrator.look(users, culled or {}, at(seconds))]
+    def look(self, seconds, *users, culled=None, cancelled=()):
+        happenings = self._narrator.look(users, culled or {}, at(seconds), cancelled=cancelled)
+        return [sentence(each) for each in happenings]
 
 
 @pytest.fixture
@@ -111,6 +112,26 @@ def test_a_server_that_ends_before_it_is_ready_has_failed():
     (failed,) = narrator.look([user()], {}, at(2))
     assert failed == Happening(kind=Kind.FAILED, user="ada")
     assert sentence(failed) == "ada's server stopped before it was ready."
+
+
+def test_a_cancelled_start_is_not_told_as_ready_or_failed(told):
+    """The hub calls the server ready before it stops it."""
+    assert told.look(1, user(chosen=None, applied=None, default=False)) == ["ada's server is starting."]
+    assert told.look(2, user(default=False), cancelled=[("ada", "")]) == [
+        "ada's server does not start: somebody cancelled the start."
+    ]
+    assert told.look(3, user(default=3)) == []
+    assert told.look(4, user()) == []
+    assert told.look(9, user(chosen=None, applied=None, default=False)) == ["ada's server is starting."]
+    assert told.look(12, user(default=12)) == ["ada's server is ready after 3 s."]
+
+
+def test_a_start_that_is_ready_in_the_same_look_as_it_was_cancelled_is_cancelled(told):
+    told.look(1, user(chosen=None, applied=None, default=False, gpu=False))
+    assert told.look(2, user(default=2, gpu=2), cancelled=[("ada", "")]) == [
+        "ada's server does not start: somebody cancelled the start.",
+        'ada\'s server "gpu" is ready after 1 s.',
+    ]
 
 
 def test_a_failure_is_told_as_the_user_reads_it():
