@@ -14,10 +14,11 @@ from devkit.minicluster.faults import (
     WatchGone,
     too_many_requests,
 )
+from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
+from devkit.testing.runs import NAMESPACE, Run, claims, edit_pod, plant_pod, pods, struck, takes
 from k8s_hub.kube.metrics import PENDING_DELETES
-from k8s_hub.objects.keys import key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, key_of, metadata_of, uid_of
 from k8s_hub.spawner.stop import STOP_TIMEOUTS
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
@@ -259,6 +260,21 @@ async def test_a_new_start_before_the_old_delete_is_delivered(cluster):
     (pod,) = pods(cluster)
     assert uid_of(pod) != uid_of(old)
     assert await second.spawner.poll() is None
+
+
+async def test_a_delete_that_was_kept_spares_a_later_pod_of_its_name(cluster):
+    """Somebody else has removed the old pod meanwhile, and the next one runs when the delete arrives."""
+    run = await started()
+    await cluster.go_away()
+    await run.stop()
+    cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
+    later = plant_pod(cluster)
+
+    await cluster.come_back()
+    await asyncio.sleep(300)
+
+    assert PENDING_DELETES._value.get() == 0
+    assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(later)]
 
 
 async def test_a_new_start_before_the_old_search_has_ended(cluster):
