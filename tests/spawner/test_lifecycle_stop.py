@@ -240,6 +240,17 @@ async def test_pods_of_others_stay(cluster):
     assert {key_of(pod).name for pod in pods(cluster)} == {"jupyter-bob", "jupyter-ada--gpu", "other-release"}
 
 
+async def test_another_hubs_pod_of_the_same_name_stays_though_no_view_shows_it(cluster):
+    run = await started(common_labels={"app.kubernetes.io/instance": "hub-a"})
+    cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
+    labels = {"app.kubernetes.io/instance": "hub-b", "component": "another"}
+    other = plant_pod(cluster, labels=labels)
+
+    await run.stop()
+
+    assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(other)]
+
+
 # --- Undelivered deletes and the next start ---
 
 
