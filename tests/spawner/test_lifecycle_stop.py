@@ -240,6 +240,19 @@ async def test_pods_of_others_stay(cluster):
     assert {key_of(pod).name for pod in pods(cluster)} == {"jupyter-bob", "jupyter-ada--gpu", "other-release"}
 
 
+async def test_a_pod_that_is_being_deleted_already_is_not_waited_for(cluster, looptime):
+    """The reason of a failed start is read when the stop returns; the next start waits for the pod."""
+    run = await started()
+    takes(cluster, stop=40)
+    edit_pod(cluster, deletionTimestamp="2100-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
+    await asyncio.sleep(1)
+
+    await run.spawner.stop()
+
+    assert looptime < 5
+    assert len(pods(cluster)) == 1
+
+
 async def test_another_hubs_pod_of_the_same_name_stays_though_no_view_shows_it(cluster):
     run = await started(common_labels={"app.kubernetes.io/instance": "hub-a"})
     cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
