@@ -51,7 +51,9 @@ _option_names = st.sampled_from([*["image", "gpu", "size-1", "a--b", "\u00fc b"]
 _choice_names = st.sampled_from(["one", "two", "3", "0", "false", "a b", "x--y", "\u00df"])
 _AS_JSON = {"3": 3, "0": 0, "false": False, "1.5": 1.5, "7": 7}
 """What an API client may send for these texts."""
-_patterns = st.sampled_from(["", ".*", "^[a-z/]+$", "[a-z]+", "pangeo/.*", "a|b", "\\d+\\.\\d+", "(?i)ABC"])
+_patterns = st.sampled_from(
+    ["", ".*", ".*", ".*", "^[a-z/]+$", "[a-z]+", "pangeo/.*", "a|b", "\\d+\\.\\d+", "(?i)ABC"]
+)
 _written = st.one_of(
     st.sampled_from(
         [
@@ -74,6 +76,7 @@ _written = st.one_of(
             "7",
         ]
     ),
+    st.sampled_from(["{username}", "{value}", "a{b", "}"]),
     st.text(max_size=5),
 )
 
@@ -120,17 +123,18 @@ _FORMATTED = {
 }
 _FOREIGN = {"allowed_groups": st.just(["Example-Org:Staff"]), "allowed_users": st.just([])}
 """Keys of administrators' functions, which mean nothing to the spawner."""
-_unlisted = st.fixed_dictionaries(
-    {},
-    optional={
-        **_FOREIGN,
-        "enabled": st.booleans(),
-        "display_name": _display_names,
-        "display_name_in_choices": _display_names,
-        "validation_regex": _patterns,
-        "validation_message": words,
-        "kubespawner_override": st.sampled_from([{name: value} for name, value in _FORMATTED.items()]),
-    },
+_formatted = st.sampled_from([{name: value} for name, value in _FORMATTED.items()])
+_rules = {
+    **_FOREIGN,
+    "enabled": st.booleans(),
+    "display_name": _display_names,
+    "display_name_in_choices": _display_names,
+    "validation_regex": _patterns,
+    "validation_message": words,
+}
+_unlisted = st.one_of(
+    st.fixed_dictionaries({}, optional=_rules),
+    st.fixed_dictionaries({"kubespawner_override": _formatted}, optional=_rules),
 )
 
 
@@ -151,6 +155,7 @@ _few_overrides = st.sampled_from(
         {"environment": {"A": None, "B": "{username}"}},
         {"extra_labels": {"a": "{user_server}"}},
         {"pvc_name": "project-a"},
+        {"pvc_name": "claim-{username}"},
         {"uid": {recipes.FUNCTION: 7}},
         {"cmd": {recipes.COROUTINE: ["start"]}},
     ]
@@ -214,7 +219,7 @@ def _cases(draw: Any, possible: Drawn, *, most_traits: int) -> Any:
     for option, its in (chosen or {}).get("profile_options", {}).items():
         if its.get("choices") and draw(st.booleans()):
             given[option] = draw(st.sampled_from(list(its["choices"])))
-        if "unlisted_choice" in its and draw(st.booleans()):
+        if "unlisted_choice" in its and draw(st.integers(0, 3)):
             given[f"{option}--unlisted-choice"] = draw(_written)
     if draw(st.integers(0, 9)) == 0:
         given[draw(st.sampled_from(["image", "gpu--unlisted-choice", "other"]))] = draw(_written)
@@ -244,7 +249,7 @@ def _cases(draw: Any, possible: Drawn, *, most_traits: int) -> Any:
     if isinstance(traits["profile_list"], list) and draw(st.integers(0, 3)) == 0:
         traits["options_form"] = {recipes.DEFAULT_FORM: True}
     case = {"username": draw(usernames), "servername": draw(servernames), "traits": traits}
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.booleans()):
         case["state"] = {"kubespawner_version": "7.1.0", "pvc_name": "claim-of-before"}
     if draw(st.booleans()):
         return {**case, "form": _form(slug, given) | draw(_strange_fields)}

@@ -72,8 +72,11 @@ _ODD_NAMES = [
     "--",
     "_",
 ]
+_names_at_limits = st.sampled_from([46, 47, 48, 49, 62, 63, 64, 65]).map(lambda length: "a" * length)
+"""Names that need a hash only because of their length: the limits of slugs and labels are here."""
 usernames = st.one_of(
     st.sampled_from(_ODD_NAMES),
+    _names_at_limits,
     st.text("abcdefghij-0123456789", min_size=1, max_size=20),
     st.text("abcABC019-._@", min_size=1, max_size=70),
     st.text(_IN_NAMES, min_size=1, max_size=30),
@@ -86,6 +89,7 @@ usernames = st.one_of(
 servernames = st.one_of(
     st.just(""),
     st.sampled_from([*_ODD_NAMES, "gpu", "Some Name", "server-name"]),
+    _names_at_limits,
     st.text("abcABC019-._ ", max_size=60),
     st.text(_IN_NAMES, max_size=40),
 )
@@ -398,7 +402,9 @@ environments = st.dictionaries(_variable_names, _references, min_size=3, max_siz
 
 # --- Traits ---
 
-_ids = may_be_called(optional(st.integers(0, 2**31))) | st.integers(0, 9).map(lambda n: {recipes.OF_USER: n})
+_ids = may_be_called(st.one_of(st.none(), st.just(0), st.integers(0, 2**31))) | st.integers(0, 9).map(
+    lambda n: {recipes.OF_USER: n}
+)
 _seconds = st.integers(0, 600)
 _memory = st.sampled_from([None, 0, 1024, "1G", "512M", "1.5G", "2T", 1073741824])
 _cores = st.sampled_from([None, 0, 0.5, 1, 2.0, 1.25])
@@ -639,6 +645,8 @@ def _traits(names: list[str], max_size: int) -> Drawn:
         chosen = draw(st.lists(st.sampled_from(names), min_size=size, max_size=size, unique=True))
         if "environment" in names and "environment" not in chosen and draw(st.booleans()):
             chosen.append("environment")  # the one that everybody has
+        if "cmd" in chosen and "args" not in chosen and draw(st.booleans()):
+            chosen.append("args")  # without a command they are left out
         return {name: draw(TRAITS[name]) for name in chosen}
 
     return draw_traits()
@@ -670,7 +678,7 @@ naming_cases = st.fixed_dictionaries(
 """Names, state, address: all kinds of users, few traits."""
 
 manifest_cases = st.fixed_dictionaries(
-    {**_WHO, "traits": _traits(sorted(TRAITS), 24)},
+    {**_WHO, "traits": _traits(sorted(TRAITS), 48)},
     optional={"internal_ssl": st.booleans(), "userid": userids},
 )
 """Manifests: any traits together."""

@@ -2,17 +2,20 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from devkit.differential import choosing, drawing, unfit
 from devkit.differential.comparing import compared
 from devkit.differential.drawing import Drawn
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "300"))
+ROUND = 10
+"""Examples of one run of hypothesis: six of seven that follow would only vary the one before them."""
 REGRESSIONS = Path(__file__).parent / "regressions"
 """Cases that once differed, one to a file: each is compared again in every run."""
 
@@ -32,10 +35,15 @@ class Property:
 
     def run(self, *, derandomize: bool, examples: int = EXAMPLES, shrink: bool = True) -> None:
         """Try its share of the examples, always the same ones if derandomised."""
+        share = max(1, round(examples * self.share))
+        for begun in range(0, share, ROUND):
+            compare = self._comparing(min(ROUND, share - begun), shrink=shrink)
+            (seed(begun)(compare) if derandomize else compare)()
 
+    def _comparing(self, examples: int, *, shrink: bool) -> Callable[[], None]:
         @settings(
-            max_examples=max(1, round(examples * self.share)),
-            derandomize=derandomize,
+            max_examples=examples,
+            derandomize=False,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -52,7 +60,7 @@ class Property:
                 self.failing = case
                 raise
 
-        compare()
+        return compare
 
 
 PROPERTIES = [

@@ -590,6 +590,19 @@ async def test_a_pod_removed_before_its_server_answers_fails_at_once(cluster, lo
     assert looptime < 7
 
 
+async def test_another_pod_of_the_name_is_not_taken_for_the_one_that_was_started(cluster, silent):
+    start = asyncio.create_task(Run(**silent).start())
+    await asyncio.sleep(5)
+    await cluster.go_away()
+    cluster.database.remove(PODS, Key("default", "jupyter-ada"))
+    plant_pod(cluster)
+    await cluster.come_back()
+    with pytest.raises(HTTPError) as failed:
+        await start
+
+    assert "removed before it was ready" in sentence_of(failed.value)
+
+
 @pytest.mark.parametrize("resource", RESOURCES)
 @pytest.mark.parametrize(
     "words",

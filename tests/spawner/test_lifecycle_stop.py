@@ -14,10 +14,11 @@ from devkit.minicluster.faults import (
     WatchGone,
     too_many_requests,
 )
+from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import Run, claims, edit_pod, plant_pod, pods, struck, takes
+from devkit.testing.runs import NAMESPACE, Run, claims, edit_pod, plant_pod, pods, struck, takes
 from k8s_hub.kube.metrics import PENDING_DELETES
-from k8s_hub.objects.keys import key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, key_of, metadata_of, uid_of
 from k8s_hub.spawner.stop import STOP_TIMEOUTS
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
@@ -239,6 +240,30 @@ async def test_pods_of_others_stay(cluster):
     assert {key_of(pod).name for pod in pods(cluster)} == {"jupyter-bob", "jupyter-ada--gpu", "other-release"}
 
 
+async def test_a_pod_that_is_being_deleted_already_is_not_waited_for(cluster, looptime):
+    """The reason of a failed start is read when the stop returns; the next start waits for the pod."""
+    run = await started()
+    takes(cluster, stop=40)
+    edit_pod(cluster, deletionTimestamp="2100-01-01T00:00:30Z", deletionGracePeriodSeconds=30)
+    await asyncio.sleep(1)
+
+    await run.spawner.stop()
+
+    assert looptime < 5
+    assert len(pods(cluster)) == 1
+
+
+async def test_another_hubs_pod_of_the_same_name_stays_though_no_view_shows_it(cluster):
+    run = await started(common_labels={"app.kubernetes.io/instance": "hub-a"})
+    cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
+    labels = {"app.kubernetes.io/instance": "hub-b", "component": "another"}
+    other = plant_pod(cluster, labels=labels)
+
+    await run.stop()
+
+    assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(other)]
+
+
 # --- Undelivered deletes and the next start ---
 
 
@@ -259,6 +284,21 @@ async def test_a_new_start_before_the_old_delete_is_delivered(cluster):
     (pod,) = pods(cluster)
     assert uid_of(pod) != uid_of(old)
     assert await second.spawner.poll() is None
+
+
+async def test_a_delete_that_was_kept_spares_a_later_pod_of_its_name(cluster):
+    """Somebody else has removed the old pod meanwhile, and the next one runs when the delete arrives."""
+    run = await started()
+    await cluster.go_away()
+    await run.stop()
+    cluster.database.remove(PODS, Key(NAMESPACE, "jupyter-ada"))
+    later = plant_pod(cluster)
+
+    await cluster.come_back()
+    await asyncio.sleep(300)
+
+    assert PENDING_DELETES._value.get() == 0
+    assert [uid_of(pod) for pod in pods(cluster)] == [uid_of(later)]
 
 
 async def test_a_new_start_before_the_old_search_has_ended(cluster):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 
 import pytest
 
@@ -40,6 +41,16 @@ def test_every_option_of_kubespawner_is_drawn_or_there_is_a_reason():
     )
     assert not drawing.TRAITS.keys() & drawing.NOT_DRAWN.keys()
     assert options <= Ours.class_traits(config=True).keys()
+
+
+def test_the_examples_of_the_tests_have_every_option_more_than_once(monkeypatch):
+    monkeypatch.setattr("devkit.differential.properties.compared", lambda case: Counter())
+    (manifests,) = (prop for prop in PROPERTIES if prop.name == "manifests")
+    drawn = Property(manifests.name, manifests.cases, manifests.share)
+
+    drawn.run(derandomize=True, examples=300)
+
+    assert {name for name in drawing.TRAITS if drawn.traits[name] < 3} == set()
 
 
 def test_every_field_of_a_template_is_drawn():
