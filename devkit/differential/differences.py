@@ -162,9 +162,11 @@ def _hosts(seen: Seen, names: dict[str, str], state: dict[str, str]) -> tuple[st
     reason="A Secret that is named after the pod is named after the next one too.",
 )
 def _secret_name(seen: Seen) -> Any:
-    template = seen.traits.get("secret_name_template", "{pod_name}")
-    follows = re.search("{(pod_name|pvc_name|namespace)", template)
-    if seen.aspect != "names once more" or seen.theirs.raised or seen.ours.raised or not follows:
+    if seen.aspect != "names once more" or seen.theirs.raised or seen.ours.raised:
+        return None
+    configured = seen.traits.get("secret_name_template", "{pod_name}")
+    by_profile = seen.ours_altogether["traits"].value["secret_name_template"]
+    if not any(re.search("{(pod_name|pvc_name|namespace)", each) for each in (configured, by_profile)):
         return None
     return Outcome({**seen.theirs.value, "secret_name": seen.ours.value["secret_name"]})
 
