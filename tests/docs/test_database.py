@@ -12,7 +12,8 @@ CONFIGURATION = (ROOT / "jupyterhub_config.py").read_text()
 
 
 def of_the_page():
-    (code,) = (block.partition("```")[0] for block in PAGE.split("```python\n")[1:])
+    blocks = (block.partition("```")[0] for block in PAGE.split("```python\n")[1:])
+    (code,) = (block for block in blocks if "db_kwargs" in block)
     return code
 
 
