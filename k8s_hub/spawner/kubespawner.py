@@ -292,7 +292,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         JupyterHub's `start_timeout` begins after this call.
         """
         limits = StartLimits(concurrent_starts=self.concurrent_starts, start_rate=self.start_rate)
-        if not limits or not (start := asyncio.current_task()):
+        if self._lost or not limits or not (start := asyncio.current_task()):
             return self._run_hook()
         place = queue_for(limits).join(self.user.name, start)
         if not place.may_begin.done():

@@ -234,6 +234,25 @@ async def test_a_lost_server_that_still_starts(lost, cluster):
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
 
 
+async def test_an_adoption_waits_for_no_other_start(lost, cluster):
+    """The pod runs already: it takes no place in the queue for starts."""
+    async with lost(hub=NO_WAIT, users=("ada", "bob", "eve")) as lost:
+        hub = lost.hub
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        lost.copy = hub.copy_database()
+        for user, seconds in (("eve", 30), ("bob", 3600)):
+            takes(cluster, pull=seconds)
+            count = len(pods(cluster))
+            await hub.start_server(user)
+            await eventually(lambda count=count: len(pods(cluster)) > count)
+        hub.config.KubeSpawner.concurrent_starts = 1
+        await lost.back()
+        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await hub.wait_ready("eve", seconds=120)
+        assert hub.spawner("bob").pending == "spawn"
+
+
 async def test_its_user_stops_it_while_it_is_adopted(lost, cluster):
     async with lost(hub=NO_WAIT) as lost:
         hub = lost.hub
