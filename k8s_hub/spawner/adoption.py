@@ -19,6 +19,7 @@ from typing import Any
 from jupyterhub.metrics import RUNNING_SERVERS
 from jupyterhub.utils import url_escape_path, url_path_join
 
+from k8s_hub.claims.saved_state import LAST_START
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.pod_life import Alive, judge_pod
 from k8s_hub.hub.users import ServerKey
@@ -41,6 +42,9 @@ AT_ONCE = 10
 
 CHECK_PAUSE = 0.5
 """Seconds between two looks at a server that a starting hub checks."""
+
+_ADOPTING = "adopting"
+"""The last start in the saved state during an adoption: no pod has this id."""
 
 _TOKEN, _CLIENT, _PREFIX = "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID", "JUPYTERHUB_SERVICE_PREFIX"
 _ASKING = RetryPolicy(deadline=math.inf)
@@ -146,7 +150,7 @@ class Adoption:
         match told.get(_PREFIX), told.get(_CLIENT):
             case prefix, client if (prefix, client) == (expected, spawner.oauth_client_id):
                 await self._spawn(_without_earlier_run(spawner), lost)
-            case str(prefix), _ if prefix != expected and not spawner.active:
+            case str(prefix), _ if _is_of_another_name(prefix, expected, user) and not spawner.active:
                 logger.warning(
                     "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
                     key_of(lost.pod),
@@ -170,11 +174,17 @@ class Adoption:
             spawn.cancel()
             spawner._lost = spawner._spawn_future = None
             spawner._spawn_pending = spawner._proxy_pending = False
-        if not spawn.cancelled():
-            spawn.result()
+        if spawn.cancelled():
+            return
+        if spawn.exception() is not None:
+            # Hooks may have changed it: JupyterHub, too, replaces a spawner whose start has failed.
+            spawner.user.spawners.pop(spawner.name, None)
+        spawn.result()
 
     async def _spawn_and_route(self, spawner: Any, lost: LostServer) -> None:
         user, name = spawner.user, spawner.name
+        # If the hub dies meanwhile, the next one finds a running server of another start, and adopts the pod.
+        HubDatabase.of(spawner).save_state({**spawner.get_state(), LAST_START: _ADOPTING})
         await user.spawn(name)
         HubDatabase.of(spawner).complete_adoption(
             started=timestamps.parse(metadata_of(lost.pod)["creationTimestamp"]),
@@ -222,6 +232,17 @@ def _without_earlier_run(spawner: Any) -> Any:
     HubDatabase.of(spawner).forget_run(spawner)
     user.spawners.pop(name)
     return _spawner_of(user, name)
+
+
+def _is_of_another_name(prefix: str, expected: str, user: Any) -> bool:
+    """Tell whether a server's URL is that of the same server of a user with another name, and of the same hub."""
+    users = user.base_url.rstrip("/").rpartition("/")[0] + "/"
+    name, _, rest = prefix.removeprefix(users).partition("/")
+    return (
+        prefix != expected
+        and prefix == f"{users}{name}/{rest}"
+        and rest == expected.removeprefix(user.base_url)
+    )
 
 
 def _environment(pod: Raw) -> Mapping[str, Raw]:

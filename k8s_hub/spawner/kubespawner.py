@@ -295,13 +295,18 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self._lost or not limits or not (start := asyncio.current_task()):
             return self._run_hook()
         place = queue_for(limits).join(self.user.name, start)
-        if not place.may_begin.done():
-            self._run.progress.queue(place)
-            ahead, _ = place.queue.outlook(place)
-            self.log.info("%s: waits in the queue for starts, as number %d", self._log_name, ahead + 1)
+        if place.may_begin.done():
+            return self._run_hook()
+        self._run.progress.queue(place)
+        ahead, _ = place.queue.outlook(place)
+        self.log.info("%s: waits in the queue for starts, as number %d", self._log_name, ahead + 1)
 
         async def in_turn() -> None:
-            await place.may_begin
+            try:
+                await place.may_begin
+            except asyncio.CancelledError:
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+                raise
             hook = self._run_hook()
             if hook is not None:
                 await hook

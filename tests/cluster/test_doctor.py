@@ -12,11 +12,12 @@ import yaml
 from devkit.chart.values import FILES
 from devkit.realcluster.controlplane import RBAC, RULES
 from k8s_hub.doctor.examination import SCOPES
+from k8s_hub.hub.api import SERVICE_SCOPES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 
 CULLER = ["list:users", "read:servers", "delete:servers"]
-ALL = [*CULLER, *SCOPES]
+ALL = [*CULLER, *SCOPES, *SERVICE_SCOPES]
 
 
 @pytest.fixture

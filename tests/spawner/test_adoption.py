@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import compare_token
@@ -12,6 +13,7 @@ from devkit.testing.memoryproxy import MemoryProxy
 from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, takes
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
+from k8s_hub.spawner.adoption import _is_of_another_name
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -251,6 +253,46 @@ async def test_an_adoption_waits_for_no_other_start(lost, cluster):
         await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
         await hub.wait_ready("eve", seconds=120)
         assert hub.spawner("bob").pending == "spawn"
+
+
+async def test_a_hub_that_dies_while_it_adopts(lost, cluster):
+    """The next one does not take the row of the unfinished adoption for the server of the pod."""
+    async with lost(hub=NO_WAIT) as lost:
+        hub = lost.hub
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        lost.copy = hub.copy_database()
+        takes(cluster, pull=30)
+        await hub.start_server("bob")
+        await eventually(lambda: bobs(cluster))
+        [pod] = bobs(cluster)
+        await lost.back()
+        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await hub.kill()
+        await restart_process()
+        await hub.boot()
+        await asyncio.sleep(120)
+        assert hub.spawner("bob").ready
+        assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
+        assert await whose(hub, token_of(pod)) == "bob"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_of_another"),
+    [
+        ("/user/eve/gpu/", True),
+        ("/user/bob/gpu/", False),
+        ("/user/eve/", False),
+        ("/user/eve/lab/", False),
+        ("/hub2/user/bob/gpu/", False),
+        ("/hub2/user/eve/gpu/", False),
+        ("", False),
+    ],
+)
+def test_only_the_user_s_name_may_differ_in_the_url_of_a_pod_that_is_deleted(prefix, is_of_another):
+    """A database with another base_url would otherwise cost all servers that it has lost."""
+    bob = SimpleNamespace(base_url="/user/bob/")
+    assert _is_of_another_name(prefix, "/user/bob/gpu/", bob) == is_of_another
 
 
 async def test_its_user_stops_it_while_it_is_adopted(lost, cluster):

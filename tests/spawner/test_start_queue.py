@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import failed_start, pods, takes
+from k8s_hub import KubeSpawner
 from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.start_queue import StartLimits, StartQueue, place_in_words
 
@@ -271,3 +272,49 @@ async def test_a_limit_of_the_hub_that_defeats_the_queue_is_logged(hub, cluster,
         "JupyterHub.concurrent_spawn_limit = 100: set it to 0"
     )
     assert (fault in caplog.messages) == is_told
+
+
+class Forgetful(KubeSpawner):
+    """Drops what it has to await."""
+
+    def run_pre_spawn_hook(self):
+        super().run_pre_spawn_hook()
+
+
+async def test_without_a_wait_a_subclass_s_hook_runs_as_without_a_queue(hub, cluster):
+    called = []
+    async with hub(
+        spawner_class=Forgetful,
+        concurrent_starts=5,
+        pre_spawn_hook=lambda spawner: called.append(spawner.user.name),
+    ) as hub:
+        await hub.start_server("ada")
+    assert called == ["ada"]
+
+
+class LateToCancel(KubeSpawner):
+    """As on a hub that gets no processor: the wait ends after the second that the hub waits for it."""
+
+    def run_pre_spawn_hook(self):
+        wait = super().run_pre_spawn_hook()
+
+        async def late():
+            try:
+                await wait
+            except asyncio.CancelledError:
+                await asyncio.sleep(3)
+                raise
+
+        return wait and late()
+
+
+async def test_a_cancelled_place_that_ends_too_late_for_the_hub_is_no_server(hub, cluster):
+    """The hub answers 500, does not stop the server, and shows it as ready."""
+    takes(cluster, pull=1000)
+    async with hub(spawner_class=LateToCancel, hub=NO_WAIT, concurrent_starts=1) as hub:
+        await hub.start_server("ada")
+        await hub.start_server("bob")
+        await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == 1)
+        assert await hub.stop_server("bob") == 500
+        await eventually(lambda: hub.spawner("bob").ready)
+        await hub.wait_stopped("bob")
