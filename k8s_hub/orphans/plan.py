@@ -160,10 +160,10 @@ def find_lost(
     for pod in pods:
         user_id = user_id_of(pod)
         username = None if user_id is None else name_of(user_id)
-        if username is None or not _is_of_hub(PODS, pod, facts) or not isinstance(judge_pod(pod), Alive):
+        if username is None or not _is_of_hub(PODS, pod, facts):
             continue
         server = (username, annotations_of(pod).get(SERVERNAME_ANNOTATION, ""))
-        if _is_lost(pod, server, facts.hub):
+        if _is_lost(pod, server, facts.hub) and isinstance(judge_pod(pod), Alive):
             found.append((pod, server))
     return sorted(
         found,

@@ -6,7 +6,7 @@ It reports each orphan once and counts them. It removes pods that have ended and
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from prometheus_client import Gauge
@@ -119,12 +119,7 @@ class Reconciler:
             if not (informer.is_synced and informer.is_watching):
                 is_complete = False
                 continue
-            for key in informer.view:
-                pod = informer.view.get(key)
-                if pod is not None:
-                    pods.append(pod)
-                    if len(pods) % PODS_AT_ONCE == 0:
-                        await asyncio.sleep(0)
+            pods += [pod async for pod in pods_in(informer)]
         return pods, is_complete
 
     async def _owned_objects(self) -> list[tuple[Resource, Raw]]:
@@ -192,6 +187,16 @@ class Reconciler:
                 logger.info("%s: deleted because it had no server: %s", orphan, orphan.cause)
             else:
                 logger.debug("%s: kept because %s", orphan, kept_because)
+
+
+async def pods_in(informer: Informer) -> AsyncIterator[Raw]:
+    """Yield the pods of a view; other tasks of the hub have their turn after each `PODS_AT_ONCE`."""
+    for number, key in enumerate(informer.view, start=1):
+        pod = informer.view.get(key)
+        if pod is not None:
+            yield pod
+        if number % PODS_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _advice(orphan: Orphan) -> str:

@@ -62,8 +62,8 @@ class UnusableProfiles(ValueError):
 def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
     """Return the usable profiles by their paths, in order, and a message for each fault.
 
-    A key that seems to be misspelled is a fault, but leaves out nothing. An option without choices is left out alone. Any other fault leaves out its whole profile, because the rest might start a
-    different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
+    A key that seems to be misspelled leaves out nothing. An option without choices is left out alone. Any other fault leaves out
+    its whole profile, because the rest might start a different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
     """
     if not isinstance(profile_list, Mapping | list | tuple):
         raise UnusableProfiles(

@@ -28,10 +28,10 @@ from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
-from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, created_at, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
+from k8s_hub.orphans.reconciler import pods_in
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.database import HubDatabase, count_as_active, names_by_id
 
@@ -91,7 +91,7 @@ class Adoption:
         pods: list[Raw] = []
         for informer in await self.pods():
             await informer.wait_synced(deadline=math.inf)
-            pods += filter(None, map(informer.view.get, informer.view))
+            pods += [pod async for pod in pods_in(informer)]
         facts = Facts(
             hub=self.hub(),
             release_labels=self.release_labels,
@@ -187,7 +187,7 @@ class Adoption:
         HubDatabase.of(spawner).save_state({**spawner.get_state(), LAST_START: _ADOPTING})
         await user.spawn(name)
         HubDatabase.of(spawner).complete_adoption(
-            started=timestamps.parse(metadata_of(lost.pod)["creationTimestamp"]),
+            started=created_at(lost.pod) or utcnow(),
             oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
         )
         spawner._proxy_pending = True

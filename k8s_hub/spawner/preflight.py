@@ -54,9 +54,9 @@ _INPUTS = {
 
 
 def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -> None:
-    """Log, once per hub, each setting and each fixed value of a profile with which no server can start, or no queue works.
+    """Log, once per hub, each setting and each fixed value of a profile with which no server can start.
 
-    Also logs unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
+    Also logs a limit of JupyterHub that defeats the queue for starts, and unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
     form and the start look for unknown options again.
     """
     settings = getattr(resolver.spawner.user, "settings", None)
