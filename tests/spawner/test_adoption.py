@@ -24,8 +24,9 @@ SOON = 5
 class Lost:
     """A hub, and a copy of its database from before bob's server started."""
 
-    def __init__(self, hub):
+    def __init__(self, hub, cluster):
         self.hub = hub
+        self.cluster = cluster
 
     async def started(self, user="bob", name=""):
         """Copy the database, and start a server."""
@@ -34,6 +35,26 @@ class Lost:
         self.copy = self.hub.copy_database()
         await self.hub.start_server(user, name)
         await self.hub.wait_ready(user, name)
+
+    async def starting(self, seconds, user="bob"):
+        """Copy the database, and start a server that takes so long; return once it has a pod."""
+        await self.hub.start_server("ada")
+        await self.hub.wait_ready("ada")
+        self.copy = self.hub.copy_database()
+        await self.begin(seconds, user)
+
+    async def begin(self, seconds, user):
+        """Start a server that takes so long; return once it has a pod."""
+        takes(self.cluster, pull=seconds)
+        count = len(pods(self.cluster))
+        await self.hub.start_server(user)
+        await eventually(lambda: len(pods(self.cluster)) > count)
+
+    async def adopting(self, user="bob"):
+        """Return while the hub adopts the server."""
+        await eventually(
+            lambda: self.hub.spawner(user) is not None and self.hub.spawner(user).pending == "spawn"
+        )
 
     async def back(self):
         """Kill the hub, and start it with the copy."""
@@ -44,13 +65,13 @@ class Lost:
 
 
 @pytest.fixture
-def lost(hub):
+def lost(hub, cluster):
     class _Opened:
         def __init__(self, options):
             self.hub = hub(**options)
 
         async def __aenter__(self):
-            return Lost(await self.hub.__aenter__())
+            return Lost(await self.hub.__aenter__(), cluster)
 
         async def __aexit__(self, *exception):
             await self.hub.__aexit__(*exception)
@@ -223,15 +244,10 @@ async def test_a_token_in_a_secret(lost, cluster):
 async def test_a_lost_server_that_still_starts(lost, cluster):
     async with lost(hub=NO_WAIT) as lost:
         hub = lost.hub
-        await hub.start_server("ada")
-        await hub.wait_ready("ada")
-        lost.copy = hub.copy_database()
-        takes(cluster, pull=30)
-        await hub.start_server("bob")
-        await eventually(lambda: bobs(cluster))
+        await lost.starting(30)
         [pod] = bobs(cluster)
         await lost.back()
-        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await lost.adopting()
         await hub.wait_ready("bob", seconds=120)
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
 
@@ -240,17 +256,11 @@ async def test_an_adoption_waits_for_no_other_start(lost, cluster):
     """The pod runs already: it takes no place in the queue for starts."""
     async with lost(hub=NO_WAIT, users=("ada", "bob", "eve")) as lost:
         hub = lost.hub
-        await hub.start_server("ada")
-        await hub.wait_ready("ada")
-        lost.copy = hub.copy_database()
-        for user, seconds in (("eve", 30), ("bob", 3600)):
-            takes(cluster, pull=seconds)
-            count = len(pods(cluster))
-            await hub.start_server(user)
-            await eventually(lambda count=count: len(pods(cluster)) > count)
+        await lost.starting(30, "eve")
+        await lost.begin(3600, "bob")
         hub.config.KubeSpawner.concurrent_starts = 1
         await lost.back()
-        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await lost.adopting()
         await hub.wait_ready("eve", seconds=120)
         assert hub.spawner("bob").pending == "spawn"
 
@@ -259,15 +269,10 @@ async def test_a_hub_that_dies_while_it_adopts(lost, cluster):
     """The next one does not take the row of the unfinished adoption for the server of the pod."""
     async with lost(hub=NO_WAIT) as lost:
         hub = lost.hub
-        await hub.start_server("ada")
-        await hub.wait_ready("ada")
-        lost.copy = hub.copy_database()
-        takes(cluster, pull=30)
-        await hub.start_server("bob")
-        await eventually(lambda: bobs(cluster))
+        await lost.starting(30)
         [pod] = bobs(cluster)
         await lost.back()
-        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await lost.adopting()
         await hub.kill()
         await restart_process()
         await hub.boot()
@@ -298,14 +303,9 @@ def test_only_the_user_s_name_may_differ_in_the_url_of_a_pod_that_is_deleted(pre
 async def test_its_user_stops_it_while_it_is_adopted(lost, cluster):
     async with lost(hub=NO_WAIT) as lost:
         hub = lost.hub
-        await hub.start_server("ada")
-        await hub.wait_ready("ada")
-        lost.copy = hub.copy_database()
-        takes(cluster, pull=3600)
-        await hub.start_server("bob")
-        await eventually(lambda: bobs(cluster))
+        await lost.starting(3600)
         await lost.back()
-        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").pending == "spawn")
+        await lost.adopting()
         await hub.stop_server("bob")
         await hub.wait_stopped("bob")
         assert bobs(cluster) == []

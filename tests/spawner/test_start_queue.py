@@ -182,6 +182,13 @@ def starting(cluster):
     }
 
 
+async def request_in_turn(hub, first, *others):
+    """Request servers of a hub that lets one start at a time; return once all others wait."""
+    for user in (first, *others):
+        await hub.start_server(user)
+    await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == len(others))
+
+
 async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queue(hub, cluster):
     """Each start may take 15 s, and most wait longer than that for their turn."""
     takes(cluster, pull=10)
@@ -209,9 +216,7 @@ async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queu
 async def test_the_progress_page_tells_the_place_and_then_the_start(hub, cluster):
     takes(cluster, pull=30)
     async with hub(hub=NO_WAIT, users=("ada", "bob", "eve"), concurrent_starts=1) as hub:
-        for user in ("ada", "bob", "eve"):
-            await hub.start_server(user)
-        await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == 2)
+        await request_in_turn(hub, "ada", "bob", "eve")
         messages = [item["message"] async for item in hub.spawner("eve").progress() if item["message"]]
         await hub.wait_ready("eve", seconds=120)
 
@@ -223,9 +228,7 @@ async def test_the_progress_page_tells_the_place_and_then_the_start(hub, cluster
 async def test_a_cancelled_place_closes_up_and_leaves_nothing(hub, cluster):
     takes(cluster, pull=30)
     async with hub(hub=NO_WAIT, users=("ada", "bob", "eve"), concurrent_starts=1) as hub:
-        for user in ("ada", "bob", "eve"):
-            await hub.start_server(user)
-        await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == 2)
+        await request_in_turn(hub, "ada", "bob", "eve")
 
         assert await hub.stop_server("bob") == 204
         assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == 1

@@ -230,7 +230,7 @@ def asked(verb, begin, server="u1/", **values):
 )
 def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
     life = [pod(100, gone=201), samples(102, 200)]
-    assert violations(*life, deleted(200), *no_reason) == {("pod deleted for nobody", "u1/")}
+    assert violations(*life, deleted(200), *no_reason) == {("pod deleted without a request", "u1/")}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
 )
 def test_a_pod_that_the_hub_had_to_delete(reason):
     life = [activity(195), pod(100, gone=201)]
-    assert ("pod deleted for nobody", "u1/") not in violations(*life, deleted(200), reason)
+    assert ("pod deleted without a request", "u1/") not in violations(*life, deleted(200), reason)
 
 
 def test_a_delete_that_was_refused_is_none():
