@@ -402,7 +402,7 @@ def deleted_while_wanted(facts: Facts) -> Iterator[Violation]:
                 if pod.is_alive(request.at) and not _is_to_go(facts, pod, request.at):
                     what = f"{pod.name}, {request.at - pod.born:.0f} s old"
                     yield Violation(
-                        invariant="pod deleted for nobody", at=request.at, server=pod.server, what=what
+                        invariant="pod deleted without a request", at=request.at, server=pod.server, what=what
                     )
 
 

@@ -48,9 +48,6 @@ ON_DISK = (
 
 _NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
 _LIMIT = 64  # the chart's
-REFUSED = replace(
-    PEER, name="kubespawner 64", more={"JupyterHub": {**_NO_WAIT, "concurrent_spawn_limit": _LIMIT}}
-)
 QUEUED = replace(
     OURS,
     name="k8s_hub queue 64",
@@ -59,7 +56,7 @@ QUEUED = replace(
 CLASSES = (
     replace(HUB_ALONE, name="hub alone, class", more={"JupyterHub": _NO_WAIT}),
     replace(PEER, name="kubespawner, no limit", more={"JupyterHub": _NO_WAIT}),
-    REFUSED,
+    replace(PEER, name="kubespawner 64", more={"JupyterHub": {**_NO_WAIT, "concurrent_spawn_limit": _LIMIT}}),
     replace(OURS, name="k8s_hub, no limit", more={"JupyterHub": _NO_WAIT}),
     QUEUED,
 )
