@@ -9,7 +9,7 @@ from k8s_hub.hub.api import Service
 
 CULLER = Service(name="culler", command=("k8s-hub", "cull"), pid=7)
 MISTAKES = ["unknown flag '--timout'; did you mean --timeout?", "rules_file is empty"]
-WHY = "did you mean --timeout? rules_file is empty. The last lines of the service in the hub's log say all"
+WHY = "did you mean --timeout? rules_file is empty. The hub's log has all errors of the service"
 
 
 @pytest.mark.parametrize(

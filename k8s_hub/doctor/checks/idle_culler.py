@@ -44,8 +44,11 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
         case ProcessState.RUNS:
             return fine(CHECK, PROCESS, f"service {name} runs")
         case ProcessState.ENDED:
-            log = "last lines of the service in the hub's log say"
-            why = paragraph_of([*mistakes, f"The {log} all"]) if mistakes else f"the {log} why"
+            why = (
+                paragraph_of([*mistakes, "The hub's log has all errors of the service"])
+                if mistakes
+                else "the last lines of the service in the hub's log say why"
+            )
             return wrong(
                 CHECK,
                 PROCESS,
