@@ -47,18 +47,23 @@ class Sibling:
     claim: str | None = None
     #: True if it has run. Under an earlier version it may have used any claim without saving its name.
     has_run: bool = False
-    #: The names of its claim by the template, in this and in earlier versions.
-    names: frozenset[str] = frozenset()
+    #: The names of its claim by the template, in this and in earlier versions; None if only a subclass can tell them.
+    names: frozenset[str] | None = frozenset()
 
     def __str__(self) -> str:
         return f"server {self.servername!r}" if self.servername else "the default server"
 
     def may_use(self, claim: Raw) -> bool:
-        """True if its saved state names the claim, or names none and the template or the annotation does."""
+        """True if its saved state names the claim, or names none and the template or the annotation does.
+
+        Any claim may be that of a server that has run, if neither its state nor the template tells the name.
+        """
         name = key_of(claim).name
         if self.claim is not None:
             return self.claim == name
-        return name in self.names or servername_of(claim) == self.servername
+        if servername_of(claim) == self.servername:
+            return True
+        return self.has_run if self.names is None else name in self.names
 
 
 def may_delete(

@@ -635,7 +635,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._log_name,
                 error,
             )
-        await self._views.leave(self)
+        except Exception:
+            self.log.exception("%s: the claim is kept because its deletion failed", self._log_name)
+        finally:
+            await self._views.leave(self)
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 

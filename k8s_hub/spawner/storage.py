@@ -65,7 +65,7 @@ def home_request(spec: ServerSpec, database: HubDatabase) -> HomeRequest:
         scope=scope_of(spec.home.template),
         assigned_name=spec.home.assigned_name,
         remembered_name=spec.home.remembered_name,
-        legacy_names=_legacy_names(spec.home.template, spec.fields) if spec.handles_legacy_names else (),
+        legacy_names=(_legacy_names(spec, spec.fields) or ()) if spec.handles_legacy_names else (),
         taken=frozenset().union(*(state.claims for state in database.states_of_other_servers().values())),
         known_since=database.known_since(),
         living_users=database.living_users,
@@ -88,11 +88,12 @@ def extra_claim_request(
     )
 
 
-def _legacy_names(template: str, fields: Names) -> tuple[LegacyName, ...]:
+def _legacy_names(spec: ServerSpec, fields: Names) -> tuple[LegacyName, ...] | None:
+    """Return the names that a server's home may have; None if a subclass has added fields to the template."""
     try:
-        return legacy_names(template, fields)
+        return legacy_names(spec.home.template, fields)
     except TemplateError:
-        return ()  # a subclass has its own fields
+        return None
 
 
 async def ensure_home(
@@ -213,12 +214,11 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
             claim=state.pvc_name,
             has_run=state.version is not None,
             # These include the current scheme's name.
-            names=frozenset(
-                legacy.name for legacy in legacy_names(spec.home.template, spec.fields_of(servername))
-            ),
+            names=None if names is None else frozenset(legacy.name for legacy in names),
         )
         for servername, state in states.items()
         if servername != spec.identity.servername
+        for names in [_legacy_names(spec, spec.fields_of(servername))]
     ]
 
 

@@ -36,6 +36,20 @@ def test_a_named_servers_own_claim_may_go():
     )
 
 
+@pytest.mark.parametrize(
+    ("other", "is_kept"),
+    [
+        (Sibling(servername="x", has_run=True, names=None), True),
+        (Sibling(servername="x", has_run=True, names=None, claim="claim-ada"), True),
+        (Sibling(servername="x", has_run=True, names=None, claim="claim-ada--x"), False),
+        (Sibling(servername="x", has_run=False, names=None), False),
+        (Sibling(servername="x", has_run=True, names=frozenset()), False),
+    ],
+)
+def test_a_server_that_has_run_may_use_any_claim_if_nothing_tells_the_name_of_its_own(other, is_kept):
+    assert isinstance(asked(siblings=[other]), Kept) == is_kept
+
+
 def test_the_home_that_a_users_servers_share_may_go_with_the_default_server():
     assert isinstance(asked(scope=Scope.USER), Deletable)
 

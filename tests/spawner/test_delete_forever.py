@@ -7,6 +7,7 @@ import pytest
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.testing.runs import ReplaceClaim
+from k8s_hub import KubeSpawner
 from k8s_hub.objects import timestamps
 from tests.spawner.conftest import NAMESPACE
 
@@ -122,6 +123,58 @@ async def test_a_claim_of_a_custom_template_for_each_server_goes_with_its_own(hu
         await hub.stop_server("ada", "gpu", remove=True)
 
         assert claim_names(cluster) == {"home-ada"}
+
+
+class Courses(KubeSpawner):
+    """A subclass with a template field of its own."""
+
+    def _expand_user_properties(self, template, slug_scheme=None):
+        return super()._expand_user_properties(template.replace("{course}", "physics"), slug_scheme)
+
+
+OF_COURSES = {
+    "spawner_class": Courses,
+    "delete_pvc": True,
+    "pvc_name_template": "claim-{user_server}-{course}",
+}
+
+
+async def test_a_claim_of_a_template_with_a_field_of_a_subclass_goes_with_its_own(hub, cluster, caplog):
+    async with hub(**OF_COURSES) as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+        assert claim_names(cluster) == {"claim-ada-physics"}
+
+        status, _ = await hub.api("DELETE", "/users/ada")
+        assert status == 204
+        assert claim_names(cluster) == set()
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_claim_that_a_server_with_a_subclass_s_field_may_use_is_kept(hub, cluster, caplog):
+    """The other server has run without a saved claim, and no template tells this class's name of it."""
+    async with hub(**OF_COURSES) as hub:
+        await run_once(hub, "ada")
+        await run_once(hub, "ada", "gpu")
+        hub.app.users["ada"].orm_spawners[""].state = {"pod_name": "jupyter-ada"}
+        hub.app.db.commit()
+        hub.app.users["ada"].spawners.pop("", None)
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada-physics", "claim-ada--gpu-physics"}
+    assert "claim-ada--gpu-physics: the claim is kept because" in caplog.text
+
+
+async def test_an_option_that_a_hook_broke_keeps_the_claim_and_is_logged(hub, cluster, caplog):
+    async with hub(delete_pvc=True) as hub:
+        await run_once(hub, "ada", "gpu")
+        spawner = hub.app.users["ada"].spawners["gpu"]
+        spawner.extra_claims.append("scratch")  # traitlets checks only what is assigned
+        await spawner.delete_forever()
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
+    assert "ada:gpu: the claim is kept because its deletion failed" in caplog.text
 
 
 async def test_a_claim_of_an_earlier_version_is_found_and_deleted_though_no_state_names_it(hub, cluster):
