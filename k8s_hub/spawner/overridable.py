@@ -338,5 +338,6 @@ class Overridable(
 
 
 def is_overridden(spawner: Overridable, method: str) -> bool:
-    """Tell whether a subclass of KubeSpawner overrides this method."""
-    return getattr(type(spawner), method) is not getattr(Overridable, method)
+    """Tell whether a subclass of KubeSpawner overrides this method, or a hook has set another one on the spawner."""
+    function = getattr(getattr(spawner, method), "__func__", None)
+    return function is not getattr(Overridable, method)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from types import MethodType
 
 import pytest
 from kubernetes_asyncio import client
@@ -90,6 +91,30 @@ async def test_a_subclass_overrides_the_manifests(hub, cluster):
         (claim,) = cluster.database.all(CLAIMS, NAMESPACE)
 
         assert the_pod(cluster)["metadata"]["annotations"]["cost-centre"] == "physics"
+        assert claim["metadata"]["labels"]["backup"] == "daily"
+
+
+async def test_a_hook_replaces_methods_of_its_spawner(hub, cluster):
+    async def pod_of_the_course(spawner):
+        pod = await KubeSpawner.get_pod_manifest(spawner)
+        pod.metadata.labels["course"] = spawner.user.name
+        return pod
+
+    def replace(spawner):
+        spawner.get_pod_manifest = MethodType(pod_of_the_course, spawner)
+        spawner.get_pvc_manifest = lambda: home(spawner)
+
+    def home(spawner):
+        claim = KubeSpawner.get_pvc_manifest(spawner)
+        claim.metadata.labels["backup"] = "daily"
+        return claim
+
+    async with hub(pre_spawn_hook=replace) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        (claim,) = cluster.database.all(CLAIMS, NAMESPACE)
+
+        assert the_pod(cluster)["metadata"]["labels"]["course"] == "ada"
         assert claim["metadata"]["labels"]["backup"] == "daily"
 
 
