@@ -75,7 +75,7 @@ class Place:
 
 
 class StartQueue:
-    """The starts of one hub that wait, and the number of those under way."""
+    """The starts of one hub with the same limits: those that wait, and the number of those under way."""
 
     def __init__(self, limits: StartLimits) -> None:
         self._limits = limits
@@ -144,7 +144,7 @@ class StartQueue:
             self._under_way += 1
             if not place.may_begin.done():
                 place.may_begin.set_result(None)
-        QUEUED.set(len(self._waiting))
+        QUEUED.set(sum(len(queue._waiting) for queue in _queues_of_loop().values()))  # noqa: SLF001 - its own class
 
     def _has_room(self) -> bool:
         return not self._limits.concurrent_starts or self._under_way < self._limits.concurrent_starts
@@ -160,10 +160,14 @@ _queues: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[StartLimits, StartQu
 
 def queue_for(limits: StartLimits) -> StartQueue:
     """Return the running loop's queue with these limits, always the same one."""
-    queues = _queues.setdefault(asyncio.get_running_loop(), {})
+    queues = _queues_of_loop()
     if limits not in queues:
         queues[limits] = StartQueue(limits)
     return queues[limits]
+
+
+def _queues_of_loop() -> dict[StartLimits, StartQueue]:
+    return _queues.setdefault(asyncio.get_running_loop(), {})
 
 
 def place_in_words(ahead: int, seconds: float | None) -> str:

@@ -10,7 +10,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import failed_start, pods, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.spawner.run_log import warn_once
-from k8s_hub.spawner.start_queue import StartLimits, StartQueue, place_in_words
+from k8s_hub.spawner.start_queue import StartLimits, StartQueue, place_in_words, queue_for
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -22,6 +22,10 @@ MANY = tuple(f"user{number:02}" for number in range(16))
 
 def queue_of(*, concurrent_starts=0, start_rate=0.0):
     return StartQueue(StartLimits(concurrent_starts=concurrent_starts, start_rate=start_rate))
+
+
+def queued():
+    return REGISTRY.get_sample_value("k8s_hub_starts_queued")
 
 
 class Starts:
@@ -155,6 +159,19 @@ async def test_a_rate_alone_tells_the_time_from_the_first_moment():
         task.cancel()
 
 
+async def test_the_metric_counts_the_waiting_starts_of_all_limits():
+    """Groups of users may have limits of their own."""
+    queues = [queue_for(StartLimits(concurrent_starts=limit, start_rate=0)) for limit in (1, 2)]
+    slow, fast = (Starts(queue, seconds=seconds) for queue, seconds in zip(queues, (60, 10), strict=True))
+    requests = slow.request(*"abcd"), fast.request(*"abcd")
+    await asyncio.sleep(0)
+    assert queued() == 3 + 2
+    await asyncio.gather(*requests[1])
+    assert queued() == 3
+    await asyncio.gather(*requests[0])
+    assert queued() == 0
+
+
 @pytest.mark.parametrize(
     ("ahead", "seconds", "words"),
     [
@@ -186,7 +203,7 @@ async def request_in_turn(hub, first, *others):
     """Request servers of a hub that lets one start at a time; return once all others wait."""
     for user in (first, *others):
         await hub.start_server(user)
-    await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == len(others))
+    await eventually(lambda: queued() == len(others))
 
 
 async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queue(hub, cluster):
@@ -196,7 +213,7 @@ async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queu
     async with hub(hub=NO_WAIT, users=MANY, concurrent_starts=4, start_timeout=15) as hub:
         statuses = await asyncio.gather(*(hub.start_server(user) for user in MANY))
         assert set(statuses) == {202}
-        assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == len(MANY) - 4
+        assert queued() == len(MANY) - 4
 
         async def watch():
             nonlocal most
@@ -210,7 +227,7 @@ async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queu
         watching.cancel()
         assert len(pods(cluster)) == len(MANY)
     assert most == 4
-    assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == 0
+    assert queued() == 0
 
 
 async def test_the_progress_page_tells_the_place_and_then_the_start(hub, cluster):
@@ -231,7 +248,7 @@ async def test_a_cancelled_place_closes_up_and_leaves_nothing(hub, cluster):
         await request_in_turn(hub, "ada", "bob", "eve")
 
         assert await hub.stop_server("bob") == 204
-        assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == 1
+        assert queued() == 1
         await hub.wait_ready("ada", seconds=60)
         await hub.wait_ready("eve", seconds=60)
         assert len(pods(cluster)) == 2
@@ -262,7 +279,7 @@ async def test_a_refused_start_gives_its_place_to_the_next(hub, cluster):
     async with hub(hub=NO_WAIT, concurrent_starts=1, start_timeout=20, node_selector={"a": "b"}) as hub:
         await failed_start(hub, "ada")
         await failed_start(hub, "bob")
-    assert REGISTRY.get_sample_value("k8s_hub_starts_queued") == 0
+    assert queued() == 0
 
 
 @pytest.mark.parametrize(("hub_limit", "is_told"), [(100, True), (0, False)])
@@ -317,7 +334,7 @@ async def test_a_cancelled_place_that_ends_too_late_for_the_hub_is_no_server(hub
     async with hub(spawner_class=LateToCancel, hub=NO_WAIT, concurrent_starts=1) as hub:
         await hub.start_server("ada")
         await hub.start_server("bob")
-        await eventually(lambda: REGISTRY.get_sample_value("k8s_hub_starts_queued") == 1)
+        await eventually(lambda: queued() == 1)
         assert await hub.stop_server("bob") == 500
         await eventually(lambda: hub.spawner("bob").ready)
         await hub.wait_stopped("bob")

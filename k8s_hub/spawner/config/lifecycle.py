@@ -56,6 +56,8 @@ class LifecycleTraits(HasTraits):
         servers of one user take turns with those of others, and waiting does not count against `start_timeout`. 0: no
         limit.
 
+        Set one value for the hub: users with another value, for example by `group_overrides`, have a queue of their own.
+
         JupyterHub refuses starts beyond its own limit with 429: set `JupyterHub.concurrent_spawn_limit` to 0 (chart:
         `hub.concurrentSpawnLimit`).
         """,
