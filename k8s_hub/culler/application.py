@@ -369,7 +369,7 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
             app.initialize(argv)
             app.start()
         except BadOptions as refused:
-            page = app.page_for_problems(sys.argv[1:] if argv is None else argv)
+            page = app.page_for_problems()
             if page is None:
                 raise
             for sentence in refused.sentences:
@@ -380,9 +380,9 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
                 app.log.error("%s", error)  # noqa: TRY400 - the message is complete
                 raise refused from None
 
-    def page_for_problems(self, arguments: Sequence[str]) -> PageSettings | None:
-        """Return the settings of this service's page, or None if the environment names no valid one."""
-        if not has_page(os.environ) or "--once" in arguments:
+    def page_for_problems(self) -> PageSettings | None:
+        """Return the settings of this service's page, or None for one sweep, or if the environment names no valid one."""
+        if self.once or not has_page(os.environ):
             return None
         api_url = os.environ.get("JUPYTERHUB_API_URL", "")
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "").strip()

@@ -46,7 +46,7 @@ class Explain(IdleCuller):
 
     only_shows = True
 
-    def page_for_problems(self, arguments: Sequence[str]) -> None:
+    def page_for_problems(self) -> None:
         """Return None: this command serves no page."""
 
     def _log_to_file(self) -> None:

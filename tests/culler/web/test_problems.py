@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from devkit.demo.settings import free_port
 from devkit.testing.eventually import eventually
 from devkit.testing.realhub import RealHub
 from k8s_hub.culler import wiring
-from k8s_hub.culler.application import IdleCuller
+from k8s_hub.culler.application import BadOptions, IdleCuller
 from tests.culler.web.visiting import ACCESS, NAME, SCOPES, Visitor
 
 pytestmark = pytest.mark.hub
@@ -144,6 +145,26 @@ def test_without_a_page_or_for_one_sweep_a_mistake_ends_the_program(service, mon
         monkeypatch.delenv("JUPYTERHUB_SERVICE_URL")
     code, printed = run("--timout=3", *more)
     assert (code, printed) == (2, "idle-culler: unknown flag '--timout=3'; did you mean --timeout?\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "has_page"),
+    [
+        (["--timout=3", "--once=true"], {}, False),
+        (["--IdleCuller.once=True", "--timeout=soon"], {}, False),
+        (["--once", "stop"], {}, False),
+        ([], {"once": True, "timeout": "soon"}, False),
+        (["--timout=3"], {"once": True}, False),
+        (["--once=no", "--timout=3"], {"once": True}, True),
+    ],
+    ids=str,
+)
+def test_one_sweep_has_no_page_of_mistakes_however_it_is_asked_for(service, tmp_path, flags, options, has_page):
+    (tmp_path / "culler.json").write_text(json.dumps({"IdleCuller": options}))
+    app = IdleCuller()
+    with pytest.raises(BadOptions):
+        app.initialize([f"--config={tmp_path}/culler.json", *flags])
+    assert (app.page_for_problems() is not None) == has_page
 
 
 @contextlib.asynccontextmanager
