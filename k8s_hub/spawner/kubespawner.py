@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from enum import IntEnum
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -81,8 +82,14 @@ LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
 
-POLL_WATCHED, POLL_UNWATCHED = 300, 30
-"""Seconds between two polls of a server whose end the watch reports, and of another: JupyterHub's own default."""
+
+class PollInterval(IntEnum):
+    """Seconds between two polls where `poll_interval` is not set."""
+
+    WATCHED = 300
+    #: JupyterHub's own default.
+    UNWATCHED = 30
+
 
 CANCEL_SECONDS = 5.0
 """Seconds after a cancelled start until the hub has stopped the server, or never will."""
@@ -575,9 +582,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.object_changed()
 
     @default("poll_interval")
-    def _poll_rarely_if_watched(self) -> int:
-        # The hub asks for it when it begins to poll: after a start, and after its own restart.
-        return POLL_WATCHED if lifecycle.is_watched(self._life) else POLL_UNWATCHED
+    def _default_poll_interval(self) -> PollInterval:
+        return PollInterval.WATCHED if lifecycle.is_watched(self._life) else PollInterval.UNWATCHED
+
+    def start_polling(self) -> None:
+        """Begin to poll, rarely if the watch reports the server's end; the hub calls it after a start and a restart."""
+        if isinstance(self.poll_interval, PollInterval):  # traitlets keeps the default of an earlier reading
+            self.poll_interval = self._default_poll_interval()
+        super().start_polling()
 
     # --- Stop ---
 

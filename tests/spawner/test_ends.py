@@ -202,6 +202,20 @@ async def test_a_server_that_the_watch_shows_is_polled_rarely(hub, cluster, opti
         assert interval(hub) == seconds
 
 
+@pytest.mark.parametrize(("wanted", "seconds"), [(None, 300), (30, 30)], ids=["unset", "set"])
+async def test_a_hook_may_read_and_set_the_poll_interval(hub, cluster, wanted, seconds):
+    def look(spawner):
+        before = spawner.poll_interval
+        if wanted is not None:
+            assert wanted == before
+            spawner.poll_interval = wanted
+
+    async with hub(pre_spawn_hook=look) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert interval(hub) == seconds
+
+
 @pytest.mark.parametrize("options", [{"component_label": "other"}, {}], ids=["not in the view", "no view"])
 async def test_a_server_that_no_watch_shows_is_polled_as_often_as_by_jupyterhub(hub, cluster, options):
     """Its pod has another component label since the hub's restart, or the API server was away."""
