@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from k8s_hub.culler.actions import (
     Deleting,
@@ -36,12 +37,12 @@ from k8s_hub.culler.core.policy import (
     mass_cull_guard,
     wants_notice,
 )
-from k8s_hub.culler.core.probing import ProbeChoice, candidate, choose
+from k8s_hub.culler.core.probing import Candidate, ProbeChoice, candidate, choose
 from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import BRAKED, Outages
-from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, log_failures, retry
+from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, each_now, log_failures, retry
 from k8s_hub.hub.api import UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
@@ -49,6 +50,8 @@ from k8s_hub.hub.users import Server, User, packed
 from k8s_hub.objects import timestamps
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PAGE_SIZE = 50
 """Default number of users per page: such a page blocks the hub for less than 40 ms."""
@@ -100,7 +103,7 @@ class Sweep:
     history: SweepHistory = field(default_factory=SweepHistory)
 
     async def look(self) -> Report:
-        """Run a sweep that stops, deletes, warns and remembers nothing."""
+        """Run a sweep that stops, deletes and warns nobody; it keeps only what the next sweep compares with."""
         return await replace(self, options=replace(self.options, dry_run=True)).run()
 
     async def run(self) -> Report:
@@ -108,12 +111,14 @@ class Sweep:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         seen = await self._gather()
-        choice = await self._choose(seen)
+        choice, unjudged = await self._choose(seen)
         work = await self._ask(choice.probed)
-        decisions, undecided = await self._decide(seen, choice, work)
+        judged = [server for server in seen.servers if server not in unjudged]
+        decisions, undecided = await self._decide(seen, judged, choice, work)
+        undecided |= {str(server): error for server, error in unjudged.items()}
         decisions = self._hold_back(decisions)
         decisions, warned = await self._warn(decisions)
-        outcomes, unstopped = await self._stop(decisions)
+        outcomes, not_stopped = await self._stop(decisions)
         fates, undeleted = await self._delete_users(seen, outcomes)
         self._remember(seen)
         actions = Counter(outcome.action for outcome in outcomes)
@@ -130,7 +135,7 @@ class Sweep:
             kept={cause.value: number for cause, number in kept.items()},
             held_by_guard=kept[Cause.MASS_CULL],
             held_by_grace=kept[Cause.OUTAGE_GRACE],
-            failed=log_failures("server", undecided | unstopped),
+            failed=log_failures("server", undecided | not_stopped),
             hidden=seen.hidden,
             warned=warned,
             probed=len(choice.probed),
@@ -183,21 +188,24 @@ class Sweep:
 
     # --- Ask ---
 
-    async def _choose(self, seen: _Seen) -> ProbeChoice:
-        """Choose the servers to ask for their activity."""
+    async def _choose(self, seen: _Seen) -> tuple[ProbeChoice, dict[Server, Exception]]:
+        """Choose the servers to ask for their activity; return the errors of those that cannot be judged."""
         if self.servers is None:
-            return ProbeChoice()
+            return ProbeChoice(), {}
         now = self.now()
-        candidates = []
-        for server, user in seen.servers.items():
+
+        def judge(server: Server) -> Candidate | None:
+            user = seen.servers[server]
             limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
             probed_at = self.history.probed_at.get((server.user, server.name))
-            if found := candidate(facts_of(server, user, self.store), limits, now, probed_at):
-                candidates.append(found)
+            return candidate(facts_of(server, user, self.store), limits, now, probed_at)
+
+        results = each_now(seen.servers, judge)
+        candidates = [result for result in results if isinstance(result, Candidate)]
         can_ask = bool(candidates) and await self._can_probe(self.servers)
         choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
         self.history.probed([(server.user, server.name) for server in choice.probed], now)
-        return choice
+        return choice, _failures(seen.servers, results)
 
     async def _can_probe(self, servers: Servers) -> bool:
         try:
@@ -220,7 +228,11 @@ class Sweep:
     # --- Decide ---
 
     async def _decide(
-        self, seen: _Seen, choice: ProbeChoice, work: Mapping[Server, Work | None]
+        self,
+        seen: _Seen,
+        servers: Sequence[Server],
+        choice: ProbeChoice,
+        work: Mapping[Server, Work | None],
     ) -> tuple[list[Decision], dict[str, Exception]]:
         """Decide about each server; return the decisions, and the errors of the others."""
 
@@ -231,7 +243,6 @@ class Sweep:
                 return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
             return decision
 
-        servers = list(seen.servers)
         results = await each(servers, decide, Throttle(self.options.concurrency))
         return _decisions(results), _failures(map(str, servers), results)
 
@@ -343,13 +354,13 @@ class Sweep:
         is_grace = self.outages.grace_until(self.now()) is not None
         if not self.options.cull_users or is_grace:
             return Counter(), {}
-        due = self._users_to_delete(seen, outcomes)
+        due, undecided = self._users_to_delete(seen, outcomes)
         on_decision = guarded("decisions about users", self.on_user_decision)
         if self.options.dry_run:
             for decision in due:
                 log.info("%s", decision.sentence())
                 on_decision(decision, Action.WOULD_DELETE)
-            return Counter({Action.WOULD_DELETE: len(due)}), {}
+            return Counter({Action.WOULD_DELETE: len(due)}), undecided
         deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
 
         async def delete(decision: UserDecision) -> Action:
@@ -363,10 +374,15 @@ class Sweep:
 
         results = await each(due, delete, self._throttle)
         fates = Counter(result for result in results if isinstance(result, Action))
-        return fates, _failures((decision.user.name for decision in due), results)
+        return fates, undecided | _failures((decision.user.name for decision in due), results)
 
-    def _users_to_delete(self, seen: _Seen, outcomes: Iterable[Outcome]) -> list[UserDecision]:
-        """Return the decisions to delete users without servers, or whose servers this sweep stopped or would stop."""
+    def _users_to_delete(
+        self, seen: _Seen, outcomes: Iterable[Outcome]
+    ) -> tuple[list[UserDecision], dict[str, Exception]]:
+        """Return the decisions to delete users without servers, or whose servers this sweep stopped or would stop.
+
+        Also return the errors of users who cannot be judged.
+        """
         # A server that something else stopped is a sign of an active user: wait for the next sweep.
         stopped = {
             server_key(outcome.decision)
@@ -374,13 +390,15 @@ class Sweep:
             if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
         }
         now = self.now()
-        decisions = (
-            self.decider.decide_user(user, now)
+        users = [
+            user
             for user in seen.users.values()
             if user.servers is not None
             and all((user.name, server.name) in stopped for server in user.servers)
-        )
-        return [decision for decision in decisions if decision.verdict.culls]
+        ]
+        results = each_now(users, lambda user: self.decider.decide_user(user, now))
+        due = [result for result in results if isinstance(result, UserDecision) and result.verdict.culls]
+        return due, _failures((user.name for user in users), results)
 
     # --- Remember ---
 
@@ -410,7 +428,5 @@ def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:
     return [result for result in results if isinstance(result, Decision)]
 
 
-def _failures(names: Iterable[str], results: Iterable[object]) -> dict[str, Exception]:
-    return {
-        name: result for name, result in zip(names, results, strict=True) if isinstance(result, Exception)
-    }
+def _failures(of: Iterable[T], results: Iterable[object]) -> dict[T, Exception]:
+    return {thing: result for thing, result in zip(of, results, strict=True) if isinstance(result, Exception)}

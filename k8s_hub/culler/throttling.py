@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -136,6 +136,18 @@ async def each(
         for number in range(int(min(throttle.most, len(things)))):
             tasks.create_task(work(number))
     return [results[index] for index in range(len(things))]
+
+
+def each_now(things: Iterable[T], handle: Callable[[T], R]) -> list[R | Exception]:
+    """Handle each thing without waiting; return its result or its exception."""
+
+    def result_of(thing: T) -> R | Exception:
+        try:
+            return handle(thing)
+        except Exception as error:  # noqa: BLE001 - the caller logs it
+            return error
+
+    return [result_of(thing) for thing in things]
 
 
 log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ import logging
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -521,6 +522,20 @@ async def test_nobody_would_be_deleted_where_that_is_not_ordered_or_the_hub_was_
     assert told == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_user_who_cannot_be_judged_fails_alone(dry_run, caplog):
+    class Mistaken(Rules):
+        def for_user(self, user, defaults, now):
+            if user.name == "a":
+                raise RecursionError
+            return super().for_user(user, defaults, now)
+
+    sweep = sweep_of(InMemoryHub(user("a"), user("b")), cull_users=True, dry_run=dry_run)
+    report = await replace(sweep, decider=Decider(limits=LIMITS, user_rules=Mistaken())).run()
+    assert (report.deleted, report.would_delete, report.delete_failed) == (not dry_run, dry_run, 1)
+    assert "user a: failed: RecursionError()" in caplog.text
+
+
 async def test_a_listener_that_fails_costs_no_user(caplog):
     def on_decision(decision, action):
         raise OSError("No space left on device")
@@ -582,6 +597,25 @@ async def test_a_mistake_about_one_server_s_answer_costs_the_others_nothing(capl
     sweep = replace(sweep_of(InMemoryHub(*idle_users(3))), servers=Mistaken(user2=work(busy=1)))
     report = await sweep.run()
     assert (report.stopped, report.failed, report.kept) == (1, 1, {"busy": 1})
+    assert "server user0: failed: RecursionError()" in caplog.text
+
+
+async def test_a_server_that_cannot_be_judged_when_others_are_chosen_fails_alone(caplog):
+    """It is not stopped unasked, even if its rules can be evaluated afterwards."""
+
+    class MistakenOnce(Rules):
+        mistakes: ClassVar = [RecursionError()]
+
+        def for_server(self, server, user, defaults, now):
+            if user.name == "user0" and self.mistakes:
+                raise self.mistakes.pop()
+            return super().for_server(server, user, defaults, now)
+
+    hub = InMemoryHub(*idle_users(3))
+    sweep = replace(sweep_of(hub), decider=Decider(limits=LIMITS, rules=MistakenOnce()), servers=Working())
+    report = await sweep.run()
+    assert (report.stopped, report.failed) == (2, 1)
+    assert hub.users["user0"].servers
     assert "server user0: failed: RecursionError()" in caplog.text
 
 

@@ -159,7 +159,9 @@ def test_without_a_page_or_for_one_sweep_a_mistake_ends_the_program(service, mon
     ],
     ids=str,
 )
-def test_one_sweep_has_no_page_of_mistakes_however_it_is_asked_for(service, tmp_path, flags, options, has_page):
+def test_one_sweep_has_no_page_of_mistakes_however_it_is_asked_for(
+    service, tmp_path, flags, options, has_page
+):
     (tmp_path / "culler.json").write_text(json.dumps({"IdleCuller": options}))
     app = IdleCuller()
     with pytest.raises(BadOptions):
