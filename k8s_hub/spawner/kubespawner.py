@@ -65,8 +65,8 @@ from k8s_hub.spawner.start import (
     refusals,
     requested,
     subscribe,
-    until_adopted,
     until_answering,
+    until_ready_after_restart,
     until_serving,
     until_synced,
 )
@@ -460,7 +460,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.pod_name, self.pod_id = key_of(lost.pod).name, uid_of(lost.pod)
         self._run.secrets = security.secrets_in(lost.pod, self) | {lost.token}
         attempt.cluster.pods.listeners[key_of(lost.pod)] = self
-        return await until_adopted(attempt, lost.pod)
+        return await until_ready_after_restart(attempt, lost.pod)
 
     async def _attempt(self, started: datetime) -> Attempt:
         try:
@@ -588,7 +588,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     def start_polling(self) -> None:
         """Begin to poll, rarely if the watch reports the server's end; the hub calls it after a start and a restart."""
         if isinstance(self.poll_interval, PollInterval):  # traitlets keeps the default of an earlier reading
-            self.poll_interval = self._default_poll_interval()
+            self.set_trait("poll_interval", self._default_poll_interval())
         super().start_polling()
 
     # --- Stop ---
@@ -710,7 +710,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 return known
             self.pod_name = key_of(pod).name
             async with asyncio.timeout(self.start_timeout):
-                serving = await until_adopted(attempt, pod)
+                serving = await until_ready_after_restart(attempt, pod)
         except (SpawnFailed, TimeoutError) as error:
             self.log.warning("%s: its address is not known: %s", self._log_name, error)
             return known

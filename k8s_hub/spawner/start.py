@@ -102,7 +102,7 @@ class PendingCreates:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
         # After "retry later" (429), a refusal for now (401, 403) or a lost race for a quota (409), the API server
-        # has created nothing. After any other failure it may have.
+        # has created nothing. After any other Unavailable it may have.
         if task.cancelled() or (isinstance(error, Unavailable) and error.code not in {401, 403, 409, 429}):
             self.uncertain_attempt = attempt_id
 
@@ -399,7 +399,7 @@ async def until_serving(
     return serving
 
 
-async def until_adopted(attempt: Attempt, pod: Raw) -> Raw:
+async def until_ready_after_restart(attempt: Attempt, pod: Raw) -> Raw:
     """Wait for a pod that an earlier hub process started; this process missed its first events."""
     if is_ready_to_serve(pod):
         return pod
