@@ -15,10 +15,12 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-quick bench-spawner bench-parts lock clean
+.PHONY: help venv demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-quick bench-spawner bench-parts lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
+
+venv: $(VENV)/.ready  # the Python environment alone, in .venv; HUB=5 with JupyterHub 5.5, in .venv-hub5
 
 demo: $(VENV)/.ready proxy/node_modules/.ready  # the whole story on this machine; ARGS has options: make demo ARGS=--help
 	@$(BIN)/python -m devkit demo $(ARGS)

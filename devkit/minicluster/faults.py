@@ -39,7 +39,7 @@ class RequestLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """The call is refused with this Status, or with this text, as from a proxy."""
+    """The call is refused with this Status, or with this text, as from a proxy. For a Status, `refuse` makes one."""
 
     code: int
     body: Raw | str
