@@ -19,7 +19,6 @@ from typing import Any, TypeVar, cast
 from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from prometheus_client import Counter
 from tornado.web import HTTPError
-from traitlets import TraitError
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.diagnosis.diagnosis import NOT_STARTED, Diagnosis, Reason, Stage, redacted_text
@@ -41,9 +40,6 @@ E = TypeVar("E", bound=BaseException)
 
 _OURS = frozenset({"k8s_hub", "jupyterhub", "traitlets"})
 """The packages that define a spawner's class before an administrator adds to it."""
-
-_FOR_ADMINISTRATORS = ("k8s_hub.kube.library", "k8s_hub.spawner.compat.")
-"""Modules of this package that only administrators' code calls."""
 
 
 class SpawnFailed(Exception):
@@ -92,11 +88,11 @@ def failure_of(error: Exception, spawner: Any, secrets: Collection[str]) -> Exce
     """Return the exception that tells JupyterHub what ended a start: what the error says if it speaks to the user.
 
     No message and no log may repeat ``secrets``. Logs an unexpected exception with its traceback, under a
-    reference that the user reads. Such an exception is the administrator's, and does not count, in two cases:
+    reference that the user reads. Such an exception is the administrator's, and does not count, in three cases:
 
     - its traceback leads through a function that the configuration names (see `administrators_code`);
-    - its traceback leads through the configuration file, or a module with a class of the spawner that is neither ours
-      nor JupyterHub's, and from there into no code of this package, such as an overridden method.
+    - its traceback leads through the configuration file;
+    - its traceback leads through a module with a class of the spawner that is neither ours nor JupyterHub's.
 
     Otherwise it is ours and counts.
     """
@@ -284,27 +280,15 @@ def _unforeseen(error: Exception, spawner: Any, secrets: Collection[str]) -> HTT
 
 
 def _administrators_frame(error: BaseException, spawner_class: type) -> str:
-    """Return the name of the administrator's function that has failed; empty if none has, or it called ours that failed.
-
-    A refusal of this package is the failure of the function that caused it: a wrong value for an option, a name that is
-    no longer there, an answer of the API server to the client library.
-    """
+    """Return the name of the innermost function of an administrator in the traceback; empty if there is none."""
     modules = {each.__module__ for each in spawner_class.__mro__}
     # The configuration file has no module name, so Python finds "builtins", which is also the module of `object`.
     theirs = {module for module in modules if module.partition(".")[0] not in _OURS}
-    errors = list(_with_causes(error))
-    is_bad_value = any(isinstance(each, TraitError) for each in errors)
-    failed, is_refused = "", is_bad_value
-    for each in errors:
-        for frame, _ in traceback.walk_tb(each.__traceback__):
-            module = frame.f_globals.get("__name__", "builtins")
-            if module in theirs:
-                failed, is_refused = frame.f_code.co_qualname, is_bad_value
-            elif module.startswith(_FOR_ADMINISTRATORS):
-                is_refused = True
-            elif module.startswith("k8s_hub.") and not is_refused:
-                failed = ""
-    return failed
+    frames = (frame for each in _with_causes(error) for frame, _ in traceback.walk_tb(each.__traceback__))
+    names = [
+        frame.f_code.co_qualname for frame in frames if frame.f_globals.get("__name__", "builtins") in theirs
+    ]
+    return names[-1] if names else ""
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

@@ -13,7 +13,6 @@ from devkit.testing.bare import bare_spawner
 from k8s_hub import KubeSpawner
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.manifests.casing import ManifestError
-from k8s_hub.spawner import overridable
 from k8s_hub.spawner.failures import (
     HookFailed,
     SpawnException,
@@ -199,20 +198,6 @@ class Course(KubeSpawner):
     def get_args(self):
         raise RuntimeError("no licence left")
 
-    def get_pvc_manifest(self):
-        claim = super().get_pvc_manifest()
-        claim.metadata.labels["course"] = "physics"
-        return claim
-
-    def set_claims(self):
-        self.extra_claims = [{"name": "data"}]
-
-    def look_at_pod(self):
-        return self.is_pod_running({})
-
-    async def read_config_map(self):
-        return await self.api.read_namespaced_config_map("course", "default")
-
 
 def caught(call):
     """What a call raises, with its traceback."""
@@ -241,9 +226,6 @@ THEIRS = {
     "another number of arguments": (KubeSpawner, lambda: with_hook("KubeSpawner.uid", lambda: divide(7))),
     "an exit": (KubeSpawner, lambda: with_hook("KubeSpawner.pre_spawn_hook", sys.exit)),
     "a subclass": (Course, lambda: bare_spawner(spawner_class=Course).get_args()),
-    "a wrong value for an option": (Course, lambda: bare_spawner(spawner_class=Course).set_claims()),
-    "a name that is not here": (Course, lambda: bare_spawner(spawner_class=Course).look_at_pod()),
-    "the client library": (Course, lambda: asyncio.run(bare_spawner(spawner_class=Course).read_config_map())),
     "the configuration file": (KubeSpawner, CONFIGURATION_FILE["hook"]),
 }
 
@@ -260,16 +242,6 @@ def test_what_an_administrator_s_code_raises_does_not_count(spawner_class, call,
     reference = sentence.partition("(reference ")[2].partition(")")[0]
     assert len(reference) == 8
     assert f"reference {reference}: Traceback" in logged
-
-
-def test_a_failure_of_ours_below_a_subclass_counts(monkeypatch, caplog):
-    monkeypatch.setattr(overridable, "build_claim", None)
-    spawner = bare_spawner(spawner_class=Course)
-    failure = failure_of(caught(spawner.get_pvc_manifest), spawner, ())
-
-    assert counts(failure)
-    assert failure.reason == "bug"
-    assert "Course.get_pvc_manifest failed" not in caplog.text
 
 
 async def test_a_cancellation_of_a_hook_s_own_is_its_failure_and_that_of_the_start_none():
