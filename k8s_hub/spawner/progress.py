@@ -40,8 +40,8 @@ class Progress:
         self._updates: list[Update] = []
         self._event_names: set[str] = set()
         self._changed = asyncio.Event()
-        #: The time of the first diagnosis, by the loop's clock.
-        self._begun = 0.0
+        #: The times of the first and of the last diagnosis, by the loop's clock.
+        self._begun = self._changed_at = 0.0
         self.latest: Diagnosis | None = None
         """The last emitted diagnosis."""
         self.has_ended = False
@@ -53,10 +53,14 @@ class Progress:
         if update is not None:
             if self.latest is None:
                 self._begun = _now()
-            self.latest = update
+            self.latest, self._changed_at = update, _now()
             self._updates.append(update)
             self._wake()
         return update
+
+    def unchanged_for(self) -> float:
+        """Return the seconds since the last new diagnosis."""
+        return _now() - self._changed_at
 
     def queue(self, place: Place) -> None:
         """Add the start's place in the queue, which its listeners follow until the start begins."""

@@ -131,6 +131,8 @@ class LatestRun:
         emitted = self.progress.emit(said)
         if emitted is not None:
             self.log.log_diagnosis(server, emitted)
+        elif self.progress.latest is not None:
+            self.log.log_slow_step(server, self.progress.latest, self.progress.unchanged_for())
 
     def at_deadline(self, start_timeout: float) -> Diagnosis:
         """Return why the start has not ended in time, with the limit that the administrator configured."""
