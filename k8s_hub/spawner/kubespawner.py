@@ -127,6 +127,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life: Life = lifecycle.Unknown()
         self._run = LatestRun(RunLog(self.log))
         self._outcome = SpawnOutcome()
+        self._notifying = asyncio.Lock()
         #: The running pod that the next start adopts; None: the start creates a pod.
         self._lost: LostServer | None = None
         self.observe(self._outcome.note_handler, "handler")
@@ -558,6 +559,15 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 cluster.pods.listeners[key_of(pod)] = self
                 await sync_address(self, cluster, pod)
         return None
+
+    async def poll_and_notify(self) -> int | None:
+        """Poll, and tell the hub of an end, one call at a time.
+
+        The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
+        which would otherwise end in the middle of the new start.
+        """
+        async with self._notifying:
+            return await super().poll_and_notify()
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
