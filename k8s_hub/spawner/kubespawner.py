@@ -616,6 +616,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         Deletes a claim only if it certainly belongs to this server and to no other. Never raises: the hub
         forgets the server whatever happens here.
         """
+        self._keep_starts()
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
             if self.extra_claim_names:
@@ -636,6 +637,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 error,
             )
         await self._views.leave(self)
+
+    def _keep_starts(self) -> None:
+        """Keep the ids of a removed named server's starts: its pod may outlive an undelivered stop, and is not lost."""
+        if self.name and self._remembered.starts:
+            HubDatabase.of(self).keep_starts(self._remembered.starts)
+            default_server = self.user.spawners.get("")
+            if isinstance(default_server, KubeSpawner):
+                default_server._remembered.add_earlier_starts(self._remembered.starts)  # noqa: SLF001 - the same class
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 
