@@ -131,7 +131,7 @@ class Adoption:
             return None
         if token is None or attempt_id is None:
             return "it has no token of a hub, or no id of a start"
-        if attempt_id is not None and has_removed(user, servername, attempt_id):
+        if has_removed(user, servername, attempt_id):
             return "the hub knows of its start, and its user has removed the server since"
         lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
