@@ -167,6 +167,17 @@ def test_a_foreign_object_that_the_hub_touched():
     asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200)
     assert violations(foreign, asked) == {("foreign object touched", "")}
     assert violations(foreign, replace(asked, verb="get")) == set()
+    assert violations(foreign, replace(asked, resource="secrets")) == set()
+
+
+def test_another_hub_may_touch_its_own_objects_alone():
+    theirs = change(1, release="other-hub", name="theirs")
+    asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200, account="other-hub")
+    assert violations(theirs, asked) == set()
+    ours = [pod(100, gone=400, name="ours"), samples(102, 400)]
+    asked = replace(asked, at=200, name="ours")
+    assert violations(*ours, asked) == {("foreign object touched", "")}
+    assert violations(*ours, replace(asked, verb="create", resource="secrets")) == set()
 
 
 @pytest.mark.parametrize(
