@@ -47,7 +47,8 @@ REQUESTS_A_SECOND = 10
 REQUESTS_AN_OPERATION = 5
 """What a hub may ask of the API server in a window of time, on top of each other."""
 RELEASE = "jhub"
-HUB_FAULTS = frozenset({"hub killed", "hub frozen", "database back by a minute"})
+HUB_FAULTS = frozenset({"hub killed", "hub frozen", "disk full", "database back by a minute"})
+"""Those in which the hub may not answer: with a full disk, JupyterHub ends what it was about to say with an error."""
 WHY = ("Spawn failed", ": ", "Timeout", ".")
 
 

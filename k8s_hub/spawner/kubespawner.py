@@ -260,6 +260,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self)
+        if spawn is not None:
+            spawn.add_done_callback(self._stop_soon_if_failed)
+
+    def _stop_soon_if_failed(self, spawn: "asyncio.Future[Any]") -> None:
+        if not spawn.cancelled() and spawn.exception() is not None:
+            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -359,10 +365,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return url
 
     async def _stop_if_forgotten(self) -> None:
-        """Have the hub stop a server whose start was cancelled, if it has not.
+        """Have the hub stop a server whose start was cancelled or failed, if it has not.
 
-        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then, as on a
-        hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready.
+        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then,
+        as on a hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready. So it does
+        if its spawn fails before it calls start(), as with a full database.
         """
         if self.user.spawners.get(self.name) is not self:
             return
@@ -370,9 +377,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
         elif self.ready and not isinstance(self._life, Running):
             self.log.warning(
-                "%s: stopping the server: its start was cancelled, and the hub kept it", self._log_name
+                "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
+                self._log_name,
             )
-            await self.user.stop(self.name)
+            try:
+                await self.user.stop(self.name)
+            except Exception:
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+                raise
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""

@@ -1,6 +1,7 @@
 """docs/lifecycle.md, "Failures and the hub's patience" and "Deadlines": through a real hub, on each version."""
 
 import asyncio
+import sqlite3
 from collections import deque
 from itertools import count
 
@@ -134,6 +135,28 @@ async def test_a_hub_whose_database_is_full_does_not_end_itself(hub, cluster, ca
         limit(2**30)
         await hub.start_server("ada")
         await hub.wait_ready("ada")
+
+
+class FailsBeforeStart(KubeSpawner):
+    """As with a full database: the hub's spawn fails between the server's row and start()."""
+
+    is_broken = True
+
+    async def _get_oauth_client_allowed_scopes(self):
+        if FailsBeforeStart.is_broken:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        return await super()._get_oauth_client_allowed_scopes()
+
+
+async def test_a_server_that_the_hub_shows_as_ready_without_a_start_is_stopped(hub, cluster, monkeypatch):
+    async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
+        await failed_start(hub)
+        assert hub.spawner("ada").ready
+        await hub.wait_stopped("ada", seconds=10)
+        monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert len(pods(cluster)) == 1
 
 
 async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):

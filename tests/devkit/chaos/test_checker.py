@@ -195,8 +195,9 @@ def test_a_start_without_an_end_or_a_reason(operation):
     assert found == {"start without an end or a reason"}
 
 
-def test_a_start_is_lost_with_its_hub():
-    assert violations(start(100, 110, "lost"), fault(109, 115, "hub killed")) == set()
+@pytest.mark.parametrize("kind", ["hub killed", "disk full"])
+def test_a_start_is_lost_with_its_hub(kind):
+    assert violations(start(100, 110, "lost"), fault(109, 115, kind)) == set()
 
 
 def test_a_start_that_failed_in_peace():
