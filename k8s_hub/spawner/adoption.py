@@ -33,7 +33,13 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
 from k8s_hub.orphans.reconciler import pods_in
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner.database import HubDatabase, count_as_active, names_by_id
+from k8s_hub.spawner.database import (
+    HubDatabase,
+    count_as_active,
+    has_removed,
+    names_by_id,
+    starts_of_removed_servers,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +131,8 @@ class Adoption:
             return None
         if token is None or attempt_id is None:
             return "it has no token of a hub, or no id of a start"
+        if has_removed(user, servername, attempt_id):
+            return "the hub knows of its start, and its user has removed the server since"
         lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
@@ -142,7 +150,7 @@ class Adoption:
         user = spawner.user
         if user.name in user.authenticator.blocked_users:
             return "its user is blocked"
-        if lost.attempt_id == spawner._remembered.last_start:
+        if lost.attempt_id in {*spawner._remembered.starts, *starts_of_removed_servers(user)}:
             return "the hub knows of its start, and has stopped the server since"
         self._note_old_database()
         expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
@@ -186,10 +194,16 @@ class Adoption:
         # If the hub dies meanwhile, the next one finds a running server of another start, and adopts the pod.
         HubDatabase.of(spawner).save_state({**spawner.get_state(), LAST_START: _ADOPTING})
         await user.spawn(name)
-        HubDatabase.of(spawner).complete_adoption(
-            started=created_at(lost.pod) or utcnow(),
-            oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
-        )
+        # The hub has the server now, whatever happens next.
+        try:
+            HubDatabase.of(spawner).complete_adoption(
+                started=created_at(lost.pod) or utcnow(),
+                oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
+            )
+        except Exception:
+            logger.exception(
+                "Pod %s: the hub does not know the age and the OAuth scopes of its server", key_of(lost.pod)
+            )
         spawner._proxy_pending = True
         spawner.add_poll_callback(partial(self._stopped, spawner))
         RUNNING_SERVERS.inc()

@@ -261,6 +261,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self)
+        if spawn is not None:
+            spawn.add_done_callback(self._stop_soon_if_failed)
+
+    def _stop_soon_if_failed(self, spawn: "asyncio.Future[Any]") -> None:
+        if not spawn.cancelled() and spawn.exception() is not None:
+            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -360,10 +366,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return url
 
     async def _stop_if_forgotten(self) -> None:
-        """Have the hub stop a server whose start was cancelled, if it has not.
+        """Have the hub stop a server whose start was cancelled or failed, if it has not.
 
-        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then, as on a
-        hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready.
+        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then,
+        as on a hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready. So it does
+        if its spawn fails before it calls start(), as with a full database.
         """
         if self.user.spawners.get(self.name) is not self:
             return
@@ -371,9 +378,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
         elif self.ready and not isinstance(self._life, Running):
             self.log.warning(
-                "%s: stopping the server: its start was cancelled, and the hub kept it", self._log_name
+                "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
+                self._log_name,
             )
-            await self.user.stop(self.name)
+            try:
+                await self.user.stop(self.name)
+            except Exception:
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+                raise
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
@@ -626,6 +638,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         Deletes a claim only if it certainly belongs to this server and to no other. Never raises: the hub
         forgets the server whatever happens here.
         """
+        self._keep_starts()
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
             if self.extra_claim_names:
@@ -646,6 +659,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 error,
             )
         await self._views.leave(self)
+
+    def _keep_starts(self) -> None:
+        """Keep the ids of a removed named server's starts: its pod may outlive an undelivered stop, and is not lost."""
+        if self.name and self._remembered.starts:
+            HubDatabase.of(self).keep_starts(self._remembered.starts)
+            default_server = self.user.spawners.get("")
+            if isinstance(default_server, KubeSpawner):
+                default_server._remembered.add_earlier_starts(self._remembered.starts)  # noqa: SLF001 - the same class
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 

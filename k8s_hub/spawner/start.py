@@ -258,12 +258,16 @@ async def ensure_claim(
     choose: Callable[[ClaimLookup], HomeChoice],
     manifest: Callable[[str], Raw],
     feed: EventSubscription | None,
+    volume: str = "",
 ) -> Raw:
     """Return the claim that ``choose`` finds; create it from ``manifest(name)`` if there is none.
 
+    ``volume`` is the name of an extra claim, "" for the home. If an earlier start gave up the create of this claim, this
+    one uses its name, even if its user was renamed since: the API server may still carry out the other create.
     Subscribes to the claim's events before it creates the claim. Kubernetes reports a missing storage class,
     for example, at once and then not again for a long time.
     """
+    late, purpose = attempt.cluster.late_claims, (*_owner_of(attempt.identity), volume)
     while True:
         choice = choose(attempt.cluster.claims.view)
         match choice:
@@ -279,11 +283,23 @@ async def ensure_claim(
             case Create(name=name, missing=missing):
                 if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
                     continue
-                created = await _create_claim(attempt, manifest(name), feed)
+                key = late.key_for(purpose) or attempt.key(name)
+                try:
+                    created = await _create_claim(attempt, manifest(key.name), feed)
+                except asyncio.CancelledError:
+                    late.add(purpose, key)
+                    raise
+                late.settle(purpose)
                 if created is not None:
                     return created
             case _:
                 assert_never(choice)
+
+
+def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:
+    """Return what identifies a server beyond renames of its user."""
+    user = identity.username if identity.user_id is None else identity.user_id.number
+    return (identity.namespace, user, identity.servername)
 
 
 async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:

@@ -167,6 +167,17 @@ def test_a_foreign_object_that_the_hub_touched():
     asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200)
     assert violations(foreign, asked) == {("foreign object touched", "")}
     assert violations(foreign, replace(asked, verb="get")) == set()
+    assert violations(foreign, replace(asked, resource="secrets")) == set()
+
+
+def test_another_hub_may_touch_its_own_objects_alone():
+    theirs = change(1, release="other-hub", name="theirs")
+    asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200, account="other-hub")
+    assert violations(theirs, asked) == set()
+    ours = [pod(100, gone=400, name="ours"), samples(102, 400)]
+    asked = replace(asked, at=200, name="ours")
+    assert violations(*ours, asked) == {("foreign object touched", "")}
+    assert violations(*ours, replace(asked, verb="create", resource="secrets")) == set()
 
 
 @pytest.mark.parametrize(
@@ -184,8 +195,9 @@ def test_a_start_without_an_end_or_a_reason(operation):
     assert found == {"start without an end or a reason"}
 
 
-def test_a_start_is_lost_with_its_hub():
-    assert violations(start(100, 110, "lost"), fault(109, 115, "hub killed")) == set()
+@pytest.mark.parametrize("kind", ["hub killed", "disk full"])
+def test_a_start_is_lost_with_its_hub(kind):
+    assert violations(start(100, 110, "lost"), fault(109, 115, kind)) == set()
 
 
 def test_a_start_that_failed_in_peace():
