@@ -152,13 +152,14 @@ class Adoption:
             return "its user is blocked"
         if lost.attempt_id in {*spawner._remembered.starts, *starts_of_removed_servers(user)}:
             return "the hub knows of its start, and has stopped the server since"
-        self._note_old_database()
         expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
         told = {name: entry.get("value") for name, entry in _environment(lost.pod).items()}
         match told.get(_PREFIX), told.get(_CLIENT):
             case prefix, client if (prefix, client) == (expected, spawner.oauth_client_id):
+                self._note_old_database()
                 await self._spawn(_without_earlier_run(spawner), lost)
             case str(prefix), _ if _is_of_another_name(prefix, expected, user) and not spawner.active:
+                self._note_old_database()
                 logger.warning(
                     "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
                     key_of(lost.pod),
