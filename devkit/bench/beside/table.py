@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from devkit.bench.beside.plan import BARE_SCRIPT, CLASSES, HUB_ALONE, OURS, PEER, QUEUED, SUBJECTS
 
-Results = dict[str, dict[str, Mapping[str, float]]]
+Results = dict[str, dict[str, Mapping[str, float | list[float]]]]
 """Situation, subject, figure."""
 
 Seen = Mapping[str, float]
@@ -57,6 +57,8 @@ ROWS = (
     Row("latency in the burst, p50", "burst.p50", "s", (of_peer(0.65),)),
     Row("latency in the burst, p95", "burst.p95", "s", (of_peer(0.65),)),
     Row("burst start: longest stall of the hub", "burst.stall", "ms"),
+    Row("burst start: GET /hub/health, p50", "burst.health.p50", "ms"),
+    Row("burst start: GET /hub/health, p99", "burst.health.p99", "ms", (at_most(300, "ms"),)),
     Row("burst start: failures", "burst.failures", "", (at_most(0),)),
     Row("burst start: pods without a place", "burst.unschedulable", "", (at_most(0),)),
     Row("class, until all are ready", "class.wall", "s"),
@@ -102,7 +104,7 @@ ROWS = (
 )
 
 
-def table(situation: str, figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def table(situation: str, figures: Mapping[str, Mapping[str, float | list[float]]]) -> Iterator[str]:
     """Yield a situation's table as Markdown."""
     names = [subject.name for subject in (*SUBJECTS, *CLASSES) if subject.name in figures]
     yield _line([situation, *names, "aim of k8s_hub", "reached"])
