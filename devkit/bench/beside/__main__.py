@@ -25,6 +25,7 @@ from devkit.bench.beside.plan import (
     HUB_AND_SCRIPT,
     OURS,
     PEER,
+    WHEN_LARGE,
     Subject,
     parse,
 )
@@ -43,6 +44,8 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
         for subject in plan.subjects:
+            if count > min(plan.users) and subject not in WHEN_LARGE:
+                continue
             measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
     for subject in CLASSES if "class" in plan.parts else ():
