@@ -94,7 +94,7 @@ differential: $(VENV)/.ready  # many more cases beside KubeSpawner than the test
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m devkit.differential
 
 bench: bench-spawner  # beside the peers, prints figures, asserts none; 45 minutes at most; needs Go
-	$(MAKE) --no-print-directory bench-parts BENCH="-k culler"
+	$(MAKE) --no-print-directory bench-parts BENCH="-k 'culler and not page_sizes'"
 
 bench-spawner: $(VENV)/.ready .venv-peer/.ready
 	$(BIN)/python -m devkit.realcluster.build
