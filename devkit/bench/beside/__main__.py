@@ -25,7 +25,6 @@ from devkit.bench.beside.plan import (
     HUB_AND_SCRIPT,
     OURS,
     PEER,
-    WHEN_LARGE,
     Subject,
     parse,
 )
@@ -43,9 +42,7 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     """Yield what is asked for, one after the other: the situation, whom, and the work."""
     plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
-        for subject in plan.subjects:
-            if count > min(plan.users) and subject not in WHEN_LARGE:
-                continue
+        for subject in plan.burst_subjects(count):
             measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
     for subject in CLASSES if "class" in plan.parts else ():

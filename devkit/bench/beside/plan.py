@@ -67,7 +67,7 @@ SUBJECTS = (*USUAL, *ON_DISK)
 """In the order of their turns."""
 
 WHEN_LARGE = (HUB_ALONE, PEER, OURS)
-"""Whom to measure with more users than the fewest of a run: the others' floors do not depend on their number."""
+"""Whom to measure with more users than the fewest of a run."""
 
 PARTS = ("burst", "class", "slow", "crowd")
 USUAL_PARTS = PARTS[:3]
@@ -96,6 +96,10 @@ class Plan:
     parts: tuple[str, ...]
     json: Path | None
     logs: Path | None
+
+    def burst_subjects(self, users: int) -> tuple[Subject, ...]:
+        """Return whom to measure with so many users; the lower limits and the databases only with the fewest."""
+        return tuple(s for s in self.subjects if users == min(self.users) or s in WHEN_LARGE)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Plan:

@@ -171,8 +171,14 @@ def _growth(results: Results) -> "Figure":
     figure, axes = _panels(2, GROWTH_HEIGHT)
     for panel, measure in zip(axes, (MEMORY, CPU), strict=True):
         for name, points in series(results, measure.figure).items():
-            panel.plot(*zip(*points, strict=True), color=COLOURS[name], label=name, linewidth=2, marker="o")
-        panel.margins(y=0.1)
+            panel.plot(
+                *zip(*points, strict=True),
+                color=COLOURS[name],
+                label=name,
+                linewidth=2,
+                marker="o",
+                clip_on=False,
+            )
         panel.locator_params(axis="x", nbins=5)
         panel.set(title=measure.title, xlabel="servers", ylabel=measure.unit, xlim=(0, None), ylim=(0, None))
         panel.xaxis.set_major_formatter("{x:,.0f}")

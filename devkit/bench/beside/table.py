@@ -1,6 +1,7 @@
 """Tables of the figures, with k8s_hub's aims. All functions are pure."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from devkit.bench.beside.plan import BARE_SCRIPT, CLASSES, HUB_ALONE, OURS, PEER, QUEUED, SUBJECTS
@@ -118,15 +119,17 @@ def table(situation: str, figures: Mapping[str, Mapping[str, float | list[float]
 
 
 def verdict(row: Row, seen: Seen) -> str:
-    """Return "yes", or the limit that is exceeded; nothing where there is none, or nothing to compare with."""
-    try:
-        limits = [aim.limit(seen) for aim in row.aims]
-        ours = seen[QUEUED.name if QUEUED.name in seen else OURS.name]
-    except KeyError:
+    """Return "yes", or the limit that is exceeded; nothing where there is none, or too little to compare with."""
+    ours = seen.get(QUEUED.name, seen.get(OURS.name))
+    limits = []
+    for aim in row.aims:
+        with suppress(KeyError):
+            limits.append(aim.limit(seen))
+    if ours is None or not limits:
         return ""
-    if not limits:
-        return ""
-    return "yes" if ours <= min(limits) else f"no: {_number(min(limits), row.unit)}"
+    if ours > min(limits):
+        return f"no: {_number(min(limits), row.unit)}"
+    return "yes" if len(limits) == len(row.aims) else ""
 
 
 def _number(value: float, unit: str) -> str:
