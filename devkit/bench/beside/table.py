@@ -49,9 +49,6 @@ NEAR_FLOOR = Aim(
     limit=lambda seen: 1.1 * max(seen[HUB_ALONE.name], seen[BARE_SCRIPT.name]),
 )
 
-VERBS = ("GET", "WATCH", "POST", "DELETE")
-"""A watch is counted when it ends."""
-
 ROWS = (
     Row("burst start, wall", "burst.wall", "s", (of_peer(0.65), NEAR_FLOOR)),
     Row("hub CPU per spawn", "burst.cpu", "ms", (above_hub(4, "ms"),)),
@@ -70,15 +67,11 @@ ROWS = (
     Row("class: ready, p95", "class.ready.p95", "s"),
     Row("class: GET /hub/health, p50", "class.health.p50", "ms"),
     Row("class: GET /hub/health, p99", "class.health.p99", "ms", (at_most(200, "ms"),)),
-    Row("class: GET /hub/health, longest", "class.health.longest", "ms"),
     Row("class: hub CPU per start", "class.cpu", "ms"),
     Row("quiet: hub CPU", "quiet.cpu", "%", (above_hub(0.5, "%"),)),
     Row("quiet: longest stall of the hub", "quiet.stall", "ms", (above_hub(50, "ms"),)),
-    Row("quiet: of it processor time", "quiet.stall_cpu", "ms"),
     Row("quiet: list calls", "quiet.lists", "", (at_most(0),)),
-    *(Row(f"quiet: {verb} requests", f"quiet.requests.{verb}", "") for verb in VERBS),
     Row("hub memory, resident", "memory.resident", "MB", (above_hub(40, "MB"),)),
-    Row("hub memory, proportional", "memory.proportional", "MB"),
     Row("burst stop, wall", "stop.wall", "s", (of_peer(0.75),)),
     Row("hub CPU per stop", "stop.cpu", "ms"),
     Row("burst stop: failures", "stop.failures", "", (at_most(0),)),
@@ -89,7 +82,6 @@ ROWS = (
     Row("slow pods: failures", "slow.failures", "", (at_most(0),)),
     Row("list of all pods", "crowd.megabytes", "MB"),
     Row("first start: longest stall of the hub", "crowd.start.stall", "ms", (above_hub(50, "ms"),)),
-    Row("first start: of it processor time", "crowd.start.stall_cpu", "ms"),
     Row("quiet: hub CPU", "crowd.quiet.cpu", "%", (above_hub(0.5, "%"),)),
     Row("quiet: longest stall of the hub", "crowd.quiet.stall", "ms", (above_hub(50, "ms"),)),
     Row("quiet: list calls", "crowd.quiet.lists", "", (at_most(0),)),
