@@ -42,7 +42,7 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     """Yield what is asked for, one after the other: the situation, whom, and the work."""
     plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
-        for subject in plan.subjects:
+        for subject in plan.burst_subjects(count):
             measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
     for subject in CLASSES if "class" in plan.parts else ():

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.request import urlopen
 
@@ -24,6 +25,9 @@ from devkit.realcluster.controlplane import ControlPlane
 from devkit.realcluster.process import Process
 
 USERS_A_REQUEST = 100
+
+HEALTH_PAUSE = 0.05
+"""Seconds between two requests for a hub's health."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,37 @@ class Hub:
         """Return when the server is gone, or its end has failed."""
         async with self.session.delete(f"users/{user}/server") as reply:
             return reply.status == 204
+
+    @asynccontextmanager
+    async def health_watched(self) -> AsyncIterator[list[float]]:
+        """Ask for the hub's health while inside; give the seconds of each answer, complete once outside.
+
+        No question waits for the answer to the one before: a hub that stalls for two seconds is late for each question
+        of these.
+        """
+        taken: list[float] = []
+
+        async def ask(session: aiohttp.ClientSession) -> None:
+            begin = monotonic()
+            async with session.get(f"{self.url}/hub/health") as reply:
+                await reply.read()
+            taken.append(monotonic() - begin)
+
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            asyncio.TaskGroup() as questions,
+        ):
+
+            async def keep_asking() -> None:
+                while True:
+                    questions.create_task(ask(session))
+                    await asyncio.sleep(HEALTH_PAUSE)
+
+            asking = questions.create_task(keep_asking())
+            try:
+                yield taken
+            finally:
+                asking.cancel()
 
     async def read_probe(self) -> Reading:
         """Return what was seen since the last time."""

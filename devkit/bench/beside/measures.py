@@ -1,12 +1,13 @@
 """The measurements: each creates a situation and returns its figures by name.
 
-Names are `situation.figure`; times are in the unit that `table` prints.
+Names are `situation.figure`; times are in the unit that `table` prints. A list is a curve for `plots`: the seconds at
+which servers became ready.
 """
 
 import asyncio
 import json
-import math
 import re
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -24,7 +25,7 @@ from devkit.bench.beside.plan import OURS, Plan, Subject
 from devkit.bench.figures import Spread
 from devkit.realcluster.controlplane import ControlPlane
 
-Figures = dict[str, float]
+Figures = dict[str, float | list[float]]
 
 SETTLING = 10
 """Seconds after a burst in which cluster and hub come to rest."""
@@ -93,9 +94,10 @@ async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
         await hub.add_users(users)
         await hub.read_probe()
         before, cpu = hub.memory, hub.cpu
-        started = await rush(users, hub.start, at_once=plan.at_once)
-        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
-        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+        async with hub.health_watched() as health:
+            started = await rush(users, hub.start, at_once=plan.at_once)
+            figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_burst(started) | _stalls("burst", await hub.read_probe()) | _health("burst", health)
         figures |= {"burst.unschedulable": await cluster.unschedulable(here.plane, place.namespace)}
         await asyncio.sleep(SETTLING)
         figures |= {
@@ -115,11 +117,7 @@ async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
     few, users = _names("few", here.plan.few), _names("user", count)
     async with here.place() as place:
         rushes = await _run_script(here, place, few=few, started=users, stopped=users)
-    return (
-        _of_rush("few", rushes["few"])
-        | _of_rush("burst", rushes["started"])
-        | _of_rush("stop", rushes["stopped"])
-    )
+    return _of_rush("few", rushes["few"]) | _of_burst(rushes["started"]) | _of_rush("stop", rushes["stopped"])
 
 
 async def measure_together(here: Field, subject: Subject, count: int) -> Figures:
@@ -133,12 +131,13 @@ async def measure_together(here: Field, subject: Subject, count: int) -> Figures
         await hub.add_users(users)
         await hub.read_probe()
         cpu = hub.cpu
-        started, scripted = await asyncio.gather(
-            rush(users, hub.start, at_once=here.plan.at_once),
-            _run_script(here, beside, few=[], started=users, stopped=[]),
-        )
-        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
-        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+        async with hub.health_watched() as health:
+            started, scripted = await asyncio.gather(
+                rush(users, hub.start, at_once=here.plan.at_once),
+                _run_script(here, beside, few=[], started=users, stopped=[]),
+            )
+            figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_burst(started) | _stalls("burst", await hub.read_probe()) | _health("burst", health)
     return figures | {"burst.wall": max(started.wall, scripted["started"].wall)}
 
 
@@ -191,20 +190,19 @@ async def measure_class(here: Field, subject: Subject) -> Figures:
         await hub.add_users(users)
         await hub.start(users.pop())
         cpu = hub.cpu
-        seen = await arrive(hub, users, seconds=plan.class_seconds)
-        figures |= {"class.cpu": 1000 * (hub.cpu - cpu) / len(users)}
-    health = sorted(seen.health)
-    return figures | {
+        async with hub.health_watched() as health:
+            seen = await arrive(hub, users, seconds=plan.class_seconds)
+            figures |= {"class.cpu": 1000 * (hub.cpu - cpu) / len(users)}
+    if len(seen.told) > 1:  # a user whose server is ready at once reads no message of the spawner
+        figures |= {"class.told": Spread.of(seen.told).p95}
+    figures |= {
         "class.wall": seen.wall,
         "class.refused": seen.statuses[429],
         "class.failures": seen.failures,
-        "class.told": Spread.of(seen.told).p95 if seen.told else math.nan,
         "class.ready.p50": Spread.of(seen.ready).p50,
         "class.ready.p95": Spread.of(seen.ready).p95,
-        "class.health.p50": 1000 * health[len(health) // 2],
-        "class.health.p99": 1000 * health[len(health) * 99 // 100],
-        "class.health.longest": 1000 * health[-1],
     }
+    return figures | _health("class", health)
 
 
 async def measure_crowd(here: Field, subject: Subject) -> Figures:
@@ -257,6 +255,19 @@ def _of_rush(name: str, made: Rush) -> Figures:
     }
 
 
+def _of_burst(made: Rush) -> Figures:
+    return {**_of_rush("burst", made), "burst.ready": list(made.ends)}
+
+
+def _health(name: str, taken: list[float]) -> Figures:
+    cuts = statistics.quantiles(taken, n=100, method="inclusive")
+    return {
+        f"{name}.health.p50": 1000 * cuts[49],
+        f"{name}.health.p99": 1000 * cuts[98],
+        f"{name}.health.longest": 1000 * max(taken),
+    }
+
+
 def _stalls(name: str, probe: Reading) -> Figures:
     return {f"{name}.stall": 1000 * probe.longest, f"{name}.stall_cpu": 1000 * probe.longest_cpu}
 
@@ -265,9 +276,12 @@ def _names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]
 
 
-def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+def rounded(figures: Figures) -> Figures:
     """Return the figures rounded to what they are good for."""
-    return {name: round(value, 4) for name, value in figures.items()}
+    return {
+        name: [round(each, 2) for each in value] if isinstance(value, list) else round(value, 4)
+        for name, value in figures.items()
+    }
 
 
 SAMPLE = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)

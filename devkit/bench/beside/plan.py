@@ -62,10 +62,15 @@ CLASSES = (
 )
 """Whose hubs a class arrives at."""
 
-SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS, *ON_DISK)
+USUAL = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS)
+SUBJECTS = (*USUAL, *ON_DISK)
 """In the order of their turns."""
 
+WHEN_LARGE = (HUB_ALONE, PEER, OURS)
+"""Whom to measure with more users than the fewest of a run."""
+
 PARTS = ("burst", "class", "slow", "crowd")
+USUAL_PARTS = PARTS[:3]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +97,26 @@ class Plan:
     json: Path | None
     logs: Path | None
 
+    def burst_subjects(self, users: int) -> tuple[Subject, ...]:
+        """Return whom to measure with so many users; the lower limits and the databases only with the fewest."""
+        return tuple(s for s in self.subjects if users == min(self.users) or s in WHEN_LARGE)
+
 
 def parse(arguments: Sequence[str] | None = None) -> Plan:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m devkit.bench.beside", description=__doc__)
     add = parser.add_argument
-    names = [subject.name.replace(" ", "-") for subject in SUBJECTS]
-    add("--users", type=int, nargs="+", default=[500, 2000], help="users of a burst; a burst for each number")
+    names = [_argument(subject) for subject in SUBJECTS]
+    add("--users", type=int, nargs="+", default=[300, 2000], help="users of a burst; a burst for each number")
     add("--at-once", type=int, default=300, help="starts or stops under way at a time in a burst")
-    add("--few", type=int, default=60, help="users who start three at a time, before the burst")
-    add("--quiet-seconds", type=float, default=60, help="how long the running servers are left alone")
-    add("--slow-users", type=int, default=100, help="users whose pods take 3 to 8 seconds")
-    add("--class-users", type=int, default=1000, help="users who ask for a server in the same seconds")
+    add("--few", type=int, default=30, help="users who start three at a time, before the burst")
+    add("--quiet-seconds", type=float, default=30, help="how long the running servers are left alone")
+    add("--slow-users", type=int, default=50, help="users whose pods take 3 to 8 seconds")
+    add("--class-users", type=int, default=300, help="users who ask for a server in the same seconds")
     add("--class-seconds", type=float, default=10, help="the seconds in which they come")
-    add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
-    add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
-    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add("--crowd", type=int, default=2000, help="pods that run already when the hub starts")
+    add("--subjects", nargs="+", choices=names, default=[_argument(s) for s in USUAL], help="whom to measure")
+    add("--only", nargs="+", choices=PARTS, default=list(USUAL_PARTS), help="what to measure")
     add(
         "--slow-callbacks",
         type=int,
@@ -136,3 +145,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         json=given.json,
         logs=given.logs,
     )
+
+
+def _argument(subject: Subject) -> str:
+    return subject.name.replace(" ", "-")
