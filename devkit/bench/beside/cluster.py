@@ -189,7 +189,7 @@ async def count_pods(plane: ControlPlane, namespace: str) -> int:
             f"/api/v1/namespaces/{namespace}/pods", params=query, headers={"Accept": NAMES_ONLY}
         ) as reply,
     ):
-        return len((await reply.json())["items"])
+        return len((await reply.json())["items"] or ())
 
 
 async def size_of_list(plane: ControlPlane, namespace: str) -> int:

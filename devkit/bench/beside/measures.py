@@ -68,7 +68,7 @@ class Field:
         """A hub of the subject's; at the end its slow callbacks are among the figures, if they are counted."""
         log = self.logs / f"hub-{subject.name.replace(' ', '-')}-{part}-{place.namespace}.log"
         limit = self.plan.slow_callbacks
-        watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject is OURS else {}
+        watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject.spawner == OURS.spawner else {}
         async with running_hub(
             subject,
             self.plane,
