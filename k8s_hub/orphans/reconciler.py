@@ -74,7 +74,7 @@ class Reconciler:
     pods: Callable[[], Awaitable[Sequence[Informer]]]
     #: What else spawners create, and where; a part that the hub may not list is dropped.
     owned: list[tuple[Resource, str]]
-    #: Returns what the hub knows now. It reads all servers: half a second with ten thousand.
+    #: Returns what the hub knows now. It reads all servers: 0.2 s with ten thousand.
     hub: Callable[[], HubServers]
     #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
     running: Callable[[], Awaitable[Collection[Key]]]
