@@ -172,8 +172,8 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
         "traits": chart_traits(),
         "url": f"http://127.0.0.1:{free_port()}",
         "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
-        "more": [_traits(values), subject.more],
-        "pieces": _pieces(values or _spawner_values(subject)),
+        "more": [traits_in(values), subject.more],
+        "pieces": pieces_in(values or _spawner_values(subject)),
         "token": secrets.token_hex(16),
         "namespace": place.namespace,
         "port": port,
@@ -186,7 +186,7 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
     }
 
 
-def _traits(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def traits_in(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the traits that values of the chart set, by class."""
     hub, servers = values.get("hub", {}), values.get("singleuser", {})
     traits = {section: dict(some) for section, some in hub.get("config", {}).items()}
@@ -197,7 +197,7 @@ def _traits(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return traits
 
 
-def _pieces(values: Mapping[str, Any]) -> list[str]:
+def pieces_in(values: Mapping[str, Any]) -> list[str]:
     """Return the code that values of the chart add to the hub's configuration."""
     return [code for _, code in sorted(values.get("hub", {}).get("extraConfig", {}).items())]
 
