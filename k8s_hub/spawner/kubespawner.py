@@ -579,7 +579,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         which would otherwise end in the middle of the new start.
         """
         async with self._notifying:
-            return await super().poll_and_notify()
+            status: int | None = await super().poll_and_notify()
+            return status
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""

@@ -39,7 +39,8 @@ class Progress:
     def __init__(self) -> None:
         self._updates: list[Update] = []
         self._event_names: set[str] = set()
-        self._changed = asyncio.Event()
+        #: Set at the next change; None unless somebody waits for it: ten thousand running servers have no listener.
+        self._changed: asyncio.Event | None = None
         #: The times of the first and of the last diagnosis, by the loop's clock.
         self._begun = self._changed_at = 0.0
         self.latest: Diagnosis | None = None
@@ -108,6 +109,7 @@ class Progress:
 
     async def _changed_until(self, moment: float | None) -> bool:
         """Return True once there is something new; False if there is nothing until this moment."""
+        self._changed = self._changed or asyncio.Event()
         try:
             async with asyncio.timeout_at(moment):
                 return await self._changed.wait()
@@ -115,9 +117,10 @@ class Progress:
             return False
 
     def _wake(self) -> None:
-        # Waiting listeners hold the old event; the new event is for the next change.
-        self._changed.set()
-        self._changed = asyncio.Event()
+        # Waiting listeners hold the event; the next change has another one.
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 def next_reminder(seconds: float) -> float:

@@ -30,6 +30,8 @@ class Subject:
     database: Database = Database.MEMORY
     #: Settings of the hub's configuration by class, beside those of all.
     more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    #: The file of helm-values whose settings of the hub and of users' servers come on top; "" for none.
+    values: str = ""
 
 
 HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="devkit.testing.realhub:QuietSpawner")
@@ -69,7 +71,16 @@ SUBJECTS = (*USUAL, *ON_DISK)
 WHEN_LARGE = (HUB_ALONE, PEER, OURS)
 """Whom to measure with more users than the fewest of a run."""
 
-PARTS = ("burst", "class", "slow", "crowd")
+POLLED_AS_OURS = {"QuietSpawner": {"poll_interval": 300}}
+"""k8s_hub's interval for servers that it watches: a hub alone with JupyterHub's 30 s would poll ten times as often."""
+
+LARGE = tuple(
+    replace(subject, database=Database.FILE, values="large-hub", more=more)
+    for subject, more in ((HUB_ALONE, POLLED_AS_OURS), (PEER, {}), (OURS, {}))
+)
+"""Large hubs, with the settings for them."""
+
+PARTS = ("burst", "class", "slow", "crowd", "large")
 USUAL_PARTS = PARTS[:3]
 
 
@@ -86,6 +97,8 @@ class Plan:
     #: How many users arrive as a class, and within how many seconds.
     class_users: int
     class_seconds: float
+    #: Servers of a large hub.
+    large_users: int
     #: Milliseconds; 0 means that they are not counted, which costs the hub time.
     slow_callbacks: int
     #: Whether claims get volumes; see `cluster.without_storage`.
@@ -93,6 +106,8 @@ class Plan:
     #: The folder for databases in a file; None: the one for temporary files.
     disk: Path | None
     subjects: tuple[Subject, ...]
+    #: Of a large hub; without KubeSpawner, unless somebody asks for it.
+    large_subjects: tuple[Subject, ...]
     parts: tuple[str, ...]
     json: Path | None
     logs: Path | None
@@ -100,6 +115,13 @@ class Plan:
     def burst_subjects(self, users: int) -> tuple[Subject, ...]:
         """Return whom to measure with so many users; the lower limits and the databases only with the fewest."""
         return tuple(s for s in self.subjects if users == min(self.users) or s in WHEN_LARGE)
+
+    @property
+    def most_pods(self) -> int:
+        """The pods of the largest measurement that the scheduler has to find a place for."""
+        counts = {"burst": max(self.users) + self.few, "class": self.class_users, "slow": self.slow_users}
+        counts["large"] = self.large_users
+        return max([self.few, *(count for part, count in counts.items() if part in self.parts)])
 
 
 def parse(arguments: Sequence[str] | None = None) -> Plan:
@@ -115,7 +137,13 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--class-users", type=int, default=300, help="users who ask for a server in the same seconds")
     add("--class-seconds", type=float, default=10, help="the seconds in which they come")
     add("--crowd", type=int, default=2000, help="pods that run already when the hub starts")
-    add("--subjects", nargs="+", choices=names, default=[_argument(s) for s in USUAL], help="whom to measure")
+    add("--large-users", type=int, default=10_000, help="servers of one hub with large-hub.yaml")
+    add(
+        "--subjects",
+        nargs="+",
+        choices=names,
+        help="whom to measure (default: those without a file; with large, hub-alone and k8s_hub)",
+    )
     add("--only", nargs="+", choices=PARTS, default=list(USUAL_PARTS), help="what to measure")
     add(
         "--slow-callbacks",
@@ -128,6 +156,10 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--json", type=Path, help="write all figures to this file, too")
     add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
     given = parser.parse_args(arguments)
+    chosen, large = (
+        given.subjects or [_argument(s) for s in USUAL],
+        given.subjects or ["hub-alone", "k8s_hub"],
+    )
     return Plan(
         users=tuple(given.users),
         at_once=given.at_once,
@@ -137,7 +169,9 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         crowd=given.crowd,
         class_users=given.class_users,
         class_seconds=given.class_seconds,
-        subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
+        large_users=given.large_users,
+        subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in chosen),
+        large_subjects=tuple(s for s in LARGE if s.name.replace(" ", "-") in large),
         parts=tuple(given.only),
         slow_callbacks=given.slow_callbacks,
         volumes=given.volumes,

@@ -86,9 +86,30 @@ ROWS = (
     Row("quiet: longest stall of the hub", "crowd.quiet.stall", "ms", (above_hub(50, "ms"),)),
     Row("quiet: list calls", "crowd.quiet.lists", "", (at_most(0),)),
     Row("hub memory, resident", "crowd.resident", "MB"),
+    Row("until all are started, wall", "large.start.wall", "s"),
+    Row("until all are started: failures", "large.start.failures", "", (at_most(0),)),
+    Row("hub CPU per start", "large.start.cpu", "ms"),
+    Row("until all are started: longest stall of the hub", "large.start.stall", "ms"),
+    Row("quiet: hub CPU", "large.quiet.cpu", "%", (above_hub(0.5, "%"),)),
+    Row("quiet: hub CPU per server, a second", "large.quiet.each", "us"),
+    Row("quiet: longest stall of the hub", "large.quiet.stall", "ms", (above_hub(50, "ms"),)),
+    Row("quiet: of it processor time", "large.quiet.stall_cpu", "ms"),
+    Row("quiet: list calls", "large.quiet.lists", "", (at_most(0),)),
+    Row("410: from the API server's return to open watches", "large.relist.fresh", "s"),
+    Row("410: hub CPU", "large.relist.cpu", "s"),
+    Row("410: longest stall of the hub", "large.relist.stall", "ms", (above_hub(100, "ms"),)),
+    Row("410: of it processor time", "large.relist.stall_cpu", "ms"),
+    Row("hub killed: until GET /hub/api/ is answered", "large.restart.answer", "s"),
+    Row("hub killed: until all servers are checked", "large.restart.known", "s"),
+    Row("hub killed: longest stall of the hub", "large.restart.stall", "ms"),
+    Row("servers lost", "large.lost", "", (at_most(0),)),
+    Row("hub memory, resident, with one server", "large.empty", "MB", (above_hub(40, "MB"),)),
+    Row("hub memory, resident, with all", "large.resident", "MB"),
+    Row("hub memory per server", "large.kilobytes", "kB", (above_hub(4, "kB"),)),
+    Row("hub memory, resident, after its restart", "large.restart.resident", "MB"),
     *(
         row
-        for part in ("burst", "slow", "crowd")
+        for part in ("burst", "slow", "crowd", "large")
         for row in (
             Row("own slow callbacks", f"{part}.callbacks", ""),
             Row("own longest callback", f"{part}.longest_callback", "ms", (at_most(50, "ms"),)),
