@@ -424,6 +424,8 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
         return True
     if any(cull.server == pod.server and pod.born - 5 <= cull.at <= at + 30 for cull in facts.of(Cull)):
         return True
+    if _is_out_of_reach(facts, pod, at):
+        return True
     person = pod.server.partition("/")[0]
     for operation in facts.operations:
         if operation.server != pod.server and (operation.server, operation.verb) != (f"{person}/", "delete"):
@@ -434,6 +436,22 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
         if operation.begin <= at + 1 and (is_stop or is_later_start or is_its_end):
             return True
     return False
+
+
+def _is_out_of_reach(facts: Facts, pod: Pod, at: float) -> bool:
+    """Return whether the pod serves a URL of an earlier name of its user, and its hub has lost its database.
+
+    JupyterHub gives a renamed user's new servers the URL of the old name until its restart, and expects that of the new name then.
+    """
+    person = pod.server.partition("/")[0]
+    is_lost = any(
+        fault.kind == "database back by a minute" and fault.begin <= at <= fault.end + 3 * SETTLE
+        for fault in facts.faults
+    )
+    return is_lost and any(
+        operation.verb == "rename" and operation.server == f"{person}/" and operation.begin < at
+        for operation in facts.operations
+    )
 
 
 def hub_ends(facts: Facts) -> Iterator[Violation]:
@@ -498,7 +516,7 @@ def leaks(facts: Facts) -> Iterator[Violation]:
 
 def too_many_requests(facts: Facts) -> Iterator[Violation]:
     """The hub asks a bounded number of things, also when all fails."""
-    asked, done = _per_window(facts.requests), _per_window(facts.operations)
+    asked, done = _per_window(facts.requests), _per_window([*facts.operations, *facts.of(Cull)])
     for window, count in asked.items():
         allowed = WINDOW * REQUESTS_A_SECOND + REQUESTS_AN_OPERATION * (done[window] + done[window - 1])
         if count > allowed:
@@ -506,7 +524,7 @@ def too_many_requests(facts: Facts) -> Iterator[Violation]:
             yield Violation(invariant="too many requests", at=window * WINDOW, server="", what=what)
 
 
-def _per_window(events: Iterable[Request | Operation]) -> dict[int, int]:
+def _per_window(events: Iterable[Request | Operation | Cull]) -> dict[int, int]:
     counts: dict[int, int] = defaultdict(int)
     for event in events:
         if not (isinstance(event, Operation) and event.verb == "activity"):

@@ -27,8 +27,8 @@ def test_the_cluster_has_room_for_the_largest_measurement_that_is_asked_for():
 def test_a_large_hub_has_what_its_file_of_values_sets():
     values = load(FILES / "large-hub.yaml")
     traits, (piece,) = traits_in(values), pieces_in(values)
-    assert traits["JupyterHub"] == values["hub"]["config"]["JupyterHub"]
+    assert traits["JupyterHub"] == {**values["hub"]["config"]["JupyterHub"], "concurrent_spawn_limit": 0}
+    assert traits["KubeSpawner"]["concurrent_starts"] == 64
     assert traits["KubeSpawner"]["environment"] == values["singleuser"]["extraEnv"]
     assert "journal_mode=WAL" in piece
-    assert traits_in({"hub": {"concurrentSpawnLimit": 0}}) == {"JupyterHub": {"concurrent_spawn_limit": 0}}
     assert (traits_in({}), pieces_in({})) == ({}, [])

@@ -236,6 +236,8 @@ def asked(verb, begin, server="u1/", **values):
         [asked("stop", 190, "u1/lab")],
         [asked("stop", 190, "u2/")],
         [asked("rename", 190)],
+        [asked("rename", 80), fault(199, 210)],
+        [Fault(kind="database back by a minute", begin=150, end=195)],
         [Cull(at=190, server="u1/lab")],
         [fault(199, 210)],
     ],
@@ -263,6 +265,14 @@ def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
 def test_a_pod_that_the_hub_had_to_delete(reason):
     life = [activity(195), pod(100, gone=201)]
     assert ("pod deleted without a request", "u1/") not in violations(*life, deleted(200), reason)
+
+
+def test_a_pod_with_an_earlier_name_that_the_hub_found_after_it_lost_its_database():
+    """No user can reach it: it serves the URL of that name."""
+    back = Fault(kind="database back by a minute", begin=150, end=195)
+    life = [pod(100, gone=201), samples(102, 200), deleted(200)]
+    assert violations(*life, asked("rename", 80), back) == set()
+    assert violations(*life, asked("rename", 80, "u2/"), back) == {("pod deleted without a request", "u1/")}
 
 
 def test_a_delete_that_was_refused_is_none():
@@ -300,6 +310,7 @@ def test_too_many_requests():
     asked = [Request(at=100, verb="get", resource="pods", name="x", code=200)] * 101
     assert violations(*asked) == {("too many requests", "")}
     assert violations(*asked, start(99, 101)) == set()
+    assert violations(*asked, Cull(at=99, server="u1/")) == set()
 
 
 def test_every_invariant_has_its_test():
