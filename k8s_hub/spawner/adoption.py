@@ -18,6 +18,7 @@ from typing import Any
 
 from jupyterhub.metrics import RUNNING_SERVERS
 from jupyterhub.utils import url_escape_path, url_path_join
+from tornado.web import HTTPError
 
 from k8s_hub.claims.saved_state import LAST_START
 from k8s_hub.clock import utcnow
@@ -27,7 +28,7 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, user_id_of
 from k8s_hub.objects.keys import Key, annotations_of, created_at, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
@@ -107,18 +108,28 @@ class Adoption:
         return find_lost(pods, facts, names_by_id(self.users))
 
     async def _adopt(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> None:
+        bug = None
         async with gate:
             try:
                 why_not = await self._try(pod, server)
-            except Exception as error:  # noqa: BLE001 - the hub has logged what went wrong in its spawn
+            except HTTPError as error:  # of its start(): the hub has logged it
                 why_not = str(error)
+            except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
+                why_not, bug = repr(error), error
         if why_not is not None:
-            logger.warning("Pod %s: it runs without a server, and was not adopted: %s", key_of(pod), why_not)
+            logger.warning(
+                "Pod %s: it runs without a server, and was not adopted: %s",
+                key_of(pod),
+                why_not,
+                exc_info=bug,
+            )
 
     async def _try(self, seen: Raw, server: ServerKey) -> str | None:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
-        username, servername = server
-        user = self.users[username]
+        servername = server[1]
+        user = self._user_of(seen)
+        if user is None:
+            return "its user was deleted"
         await _until_checked(user, servername)
         try:
             pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
@@ -137,6 +148,14 @@ class Adoption:
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
         return await self._take_back(spawner, lost)
+
+    def _user_of(self, pod: Raw) -> Any:
+        """Return the pod's user, who may have another name than when the pod was found; None if they were deleted."""
+        user_id = user_id_of(pod)
+        try:
+            return None if user_id is None else self.users[user_id.number]
+        except KeyError:
+            return None
 
     def _note_old_database(self) -> None:
         """Keep cullers from stopping what is in use: the hub's record of activity is old, too."""

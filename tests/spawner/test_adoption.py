@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from jupyterhub.utils import compare_token
 
-from devkit.minicluster.faults import FaultRule
+from devkit.minicluster.faults import FaultRule, Slow
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.memoryproxy import MemoryProxy
-from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, takes
+from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
@@ -282,6 +282,18 @@ async def test_a_hub_that_dies_while_it_adopts(lost, cluster):
         assert hub.spawner("bob").ready
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
         assert await whose(hub, token_of(pod)) == "bob"
+
+
+async def test_a_user_who_is_renamed_while_the_hub_adopts_gets_their_server(lost, cluster):
+    async with lost() as lost:
+        hub = lost.hub
+        await lost.started()
+        with struck(cluster, Slow(seconds=5), "get", resource="pods", name="jupyter-bob") as slow:
+            await lost.back()
+            await eventually(lambda: cluster.faults.hits(slow))
+            assert (await hub.api("PATCH", "/users/bob", json={"name": "robert"}))[0] == 200
+            await hub.wait_ready("robert")
+        assert len(bobs(cluster)) == 1
 
 
 @pytest.mark.parametrize(
