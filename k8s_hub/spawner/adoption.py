@@ -111,7 +111,8 @@ class Adoption:
         bug = None
         async with gate:
             try:
-                why_not = await self._try(pod, server)
+                user = self._user_of(pod)
+                why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
             except HTTPError as error:  # of its start(): the hub has logged it
                 why_not = str(error)
             except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
@@ -124,12 +125,8 @@ class Adoption:
                 exc_info=bug,
             )
 
-    async def _try(self, seen: Raw, server: ServerKey) -> str | None:
+    async def _try(self, seen: Raw, user: Any, servername: str) -> str | None:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
-        servername = server[1]
-        user = self._user_of(seen)
-        if user is None:
-            return "its user was deleted"
         await _until_checked(user, servername)
         try:
             pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
