@@ -12,6 +12,7 @@ import base64
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.pod_life import Alive, judge_pod
 from k8s_hub.hub.users import ServerKey
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, user_id_of
@@ -113,7 +114,10 @@ class Adoption:
             try:
                 user = self._user_of(pod)
                 why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
-            except HTTPError as error:  # of its start(): the hub has logged it
+            except (
+                HTTPError,
+                KubeError,
+            ) as error:  # of its start(), which the hub has logged; or of the API server
                 why_not = str(error)
             except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
                 why_not, bug = repr(error), error
@@ -182,7 +186,9 @@ class Adoption:
                     prefix,
                     expected,
                 )
-                await self.api.delete(PODS, key_of(lost.pod), uid=uid_of(lost.pod))
+                key, uid = key_of(lost.pod), uid_of(lost.pod)
+                with suppress(NotFound, Conflict):  # another one has its name
+                    await retrying(_ASKING, lambda: self.api.delete(PODS, key, uid=uid), on=Unavailable)
             case _:
                 return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
         return None

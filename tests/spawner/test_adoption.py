@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from jupyterhub.utils import compare_token
 
-from devkit.minicluster.faults import FaultRule, Slow
+from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.memoryproxy import MemoryProxy
@@ -539,8 +539,11 @@ async def test_a_server_that_its_user_cannot_reach_any_more_is_deleted(lost, clu
         await hub.start_server("eve")
         await hub.wait_ready("eve")
         assert len(pods(cluster)) == 2
-        await lost.back()
-        await eventually(lambda: len(pods(cluster)) == 1)
+        busy = Refuse(code=503, body="etcdserver: leader changed")
+        with struck(cluster, busy, "delete", resource="pods", count=1) as refused:
+            await lost.back()
+            await eventually(lambda: len(pods(cluster)) == 1)
+        assert cluster.faults.hits(refused) == 1
         [message] = told(caplog, "its user cannot reach it")
         assert f"it serves /user/{'bob' if is_known else 'eve'}/" in message
         user = "eve" if is_known else "bob"
