@@ -115,14 +115,12 @@ class Informer:
             self._task = asyncio.create_task(self._watcher.run(), name=f"informer of {self}")
 
     async def close(self) -> None:
-        """End the task; waiters get `Unavailable`."""
+        """End the task; waiters get `Unavailable`. If the caller is cancelled, the task ends all the same."""
         self._closed = True
+        self._notifier.notify_all()
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        self._notifier.notify_all()
+            await asyncio.wait([self._task])
 
     # --- For readers ---
 
