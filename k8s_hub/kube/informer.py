@@ -28,10 +28,10 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import KubeError, NotFound, RelistRequired, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, KubeError, NotFound, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.store import Index, Project, Store, View, no_index
 from k8s_hub.kube.core.watch import Bookmark, ListPage, WatchEvent, Watching
@@ -144,6 +144,13 @@ class Informer:
         """The last error; None while a watch is open."""
         return self._watcher.failure
 
+    @property
+    def refusal(self) -> KubeError | None:
+        """The last error if no retry is likely to help: a missing right, or an invalid first list; else None."""
+        if isinstance(self.failure, Unavailable | RelistRequired):
+            return None
+        return None if self.is_synced and not isinstance(self.failure, Forbidden) else self.failure
+
     def staleness(self) -> float:
         """Return the seconds since the last data from the server, infinite before the first.
 
@@ -156,15 +163,13 @@ class Informer:
     async def wait_synced(self, *, deadline: float) -> None:
         """Return once the first list is complete.
 
-        Raises TimeoutError at the deadline. Raises errors other than `Unavailable` at once, such as a `Forbidden` list.
+        Raises TimeoutError at the deadline. Raises a `refusal` at once, such as a `Forbidden` list.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe() as wakeup:
                 while not self.is_synced:
-                    if self.failure is not None and not isinstance(
-                        self.failure, Unavailable | RelistRequired
-                    ):
-                        raise self.failure
+                    if self.refusal is not None:
+                        raise self.refusal
                     await self._next_change(wakeup)
 
     async def wait_for(
