@@ -78,10 +78,11 @@ class _Cluster:
         scopes = [scope for scope in self._informers if scope.namespace == namespace]
         informers = [self._informers.pop(scope).informer for scope in scopes]
         watch = self._event_watches.pop(namespace, None)
-        for informer in informers:
-            await informer.close()
-        if watch is not None:
-            await watch.close()
+        async with AsyncExitStack() as stack:  # all of it even if the caller is cancelled
+            for informer in informers:
+                stack.push_async_callback(informer.close)
+            if watch is not None:
+                stack.push_async_callback(watch.close)
 
     async def informer(self, scope: _Scope, project: Project, index: Index, *, start: bool) -> Informer:
         if scope not in self._informers:

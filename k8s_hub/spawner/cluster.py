@@ -45,8 +45,8 @@ class Cluster:
         """Open the watches again if the one that a start waits for has missed a change of its pod, else of its claims."""
         checked = [(self.pods, pod)] if pod is not None else [(self.claims, claim) for claim in claims]
         for informer, key in checked:
-            if not await informer.check(key):
-                why = f"the watch of {informer} was silent"
+            if await informer.reopen_if_behind(key):
+                why = f"the watch of {informer} missed a change"
                 self.pods.reopen(why)
                 self.claims.reopen(why)
                 if self.events is not None:

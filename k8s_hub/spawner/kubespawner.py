@@ -448,7 +448,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = placement.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
-            attempt.cluster.pods.listeners[key_of(pod)] = self
+            attempt.cluster.pods.listen(key_of(pod), self)
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
@@ -465,7 +465,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._remembered.last_start = lost.attempt_id
         self.pod_name, self.pod_id = key_of(lost.pod).name, uid_of(lost.pod)
         self._run.secrets = security.secrets_in(lost.pod, self) | {lost.token}
-        attempt.cluster.pods.listeners[key_of(lost.pod)] = self
+        attempt.cluster.pods.listen(key_of(lost.pod), self)
         return await until_adopted(attempt, lost.pod)
 
     async def _attempt(self, started: datetime) -> Attempt:
@@ -568,7 +568,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self.pod_id = uid_of(pod)
                 if self._remembered.last_start is None and self._lost is None:
                     self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
-                cluster.pods.listeners[key_of(pod)] = self
+                cluster.pods.listen(key_of(pod), self)
                 await sync_address(self, cluster, pod)
         return None
 

@@ -40,7 +40,7 @@ from k8s_hub.diagnosis.obstacles import (
     webhook_broken,
 )
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
-from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
+from k8s_hub.diagnosis.refusals import VIEW, Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
@@ -235,14 +235,11 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await informer.start()
 
     def look() -> bool | Diagnosis:
-        failure = informer.failure
-        if informer.is_synced and not isinstance(failure, Forbidden):
+        if informer.refusal is not None:
+            raise refused(attempt, informer.refusal, VIEW, str(informer))
+        if informer.is_synced:
             return True
-        if failure is None:
-            return requested(attempt.started)
-        if not isinstance(failure, Unavailable):
-            raise refused(attempt, failure, "View", str(informer))
-        return _waiting_for_cluster(failure)
+        return _waiting_for_cluster(informer.failure) if informer.failure else requested(attempt.started)
 
     await watch_until(attempt, look)
 
@@ -558,10 +555,10 @@ def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | No
     """Return why the views are stale, None if they are not; raise if waiting cannot help."""
     cluster = attempt.cluster
     for informer in (cluster.pods, *([cluster.claims] if claims else [])):
-        if isinstance(informer.failure, Forbidden):
+        if informer.refusal is not None:
             # For a while, `k8s_hub.kube.api` takes a refusal of what was allowed before for a transient one. So
             # this request was never allowed, or no longer is.
-            raise refused(attempt, informer.failure, "View", str(informer))
+            raise refused(attempt, informer.refusal, VIEW, str(informer))
     return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
 
 

@@ -82,14 +82,15 @@ async def test_a_restarted_hub_hears_of_it_too(hub, cluster):
         await eventually(lambda: not is_known(hub), seconds=1)
 
 
-async def test_polls_hear_of_an_end_whose_event_got_lost(hub, cluster):
+@pytest.mark.parametrize("end", [removed, evicted])
+async def test_polls_hear_of_an_end_whose_event_got_lost(hub, cluster, end):
     """No later event repairs that, and neither does a watch that resumes."""
     async with hub(**RARELY) as hub:
         for user in ("ada", "bob"):
             await hub.start_server(user)
             await hub.wait_ready(user)
         cluster.faults.add(FaultRule(effect=EventLost(), verb="watch", resource="pods", count=1))
-        await removed(cluster)
+        await end(cluster)
         edit_pod(cluster, "jupyter-bob", labels={"component": "singleuser-server", "touched": "yes"})
 
         await eventually(lambda: not is_known(hub), seconds=900)  # the second poll

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from tornado.web import HTTPError
 
-from devkit.minicluster.faults import ReplyLost, RequestLost, Slow, refuse
+from devkit.minicluster.faults import CutWatch, FaultRule, ReplyLost, RequestLost, Slow, refuse
 from devkit.minicluster.statuses import status_body
 from devkit.testing.runs import (
     NO_WAIT,
@@ -43,6 +43,7 @@ POLICY = refuse(
         {"name": "jupyter-ada", "kind": "pods"},
     )
 )
+EXPIRED = refuse(status_body(410, "Expired", "The provided continue parameter is too old."))
 
 
 async def fails_five_times(hub):
@@ -93,6 +94,35 @@ async def test_a_cluster_that_is_away_does_not_count_and_the_next_start_finds_it
         await cluster.come_back()
         await hub.start_server("ada")
         await hub.wait_ready("ada", seconds=60)
+
+
+async def test_a_list_that_has_to_start_over_is_no_refusal(cluster):
+    """Pages of the first list end with 410 if an outage lasts longer than their token."""
+    with struck(cluster, EXPIRED, "list", count=1):
+        await Run().start()
+
+    assert len(pods(cluster)) == 1
+
+
+async def test_a_list_that_is_refused_is_not_said_to_be_created(cluster):
+    unknown = refuse(status_body(405, "MethodNotAllowed", "not here"))
+    with (
+        struck(cluster, unknown, "list"),
+        pytest.raises(Exception) as failure,  # noqa: PT011 - of either version of the hub
+    ):
+        await Run().start()
+
+    assert "The cluster refused to show the hub your server." in sentence_of(failure.value)
+
+
+async def test_a_watch_that_is_invalid_for_a_while_fails_no_start(cluster):
+    """The view was there before, and a list follows."""
+    await Run("bob").start()
+    cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch", resource="pods", count=1))
+    with struck(cluster, refuse(status_body(400, "BadRequest", "invalid version")), "watch", count=3):
+        await Run().start()
+
+    assert len(pods(cluster)) == 2
 
 
 @pytest.mark.slow
